@@ -1,0 +1,179 @@
+package popauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Policy is a condition on who a request comes from. The functions of this file make one; the zero Policy allows
+// nothing.
+type Policy struct {
+	allow  func(*http.Request, *Principal) error
+	scopes []string // that the policy asks for
+}
+
+// check returns nil if p may pass.
+func (p Policy) check(r *http.Request, who *Principal) error {
+	if p.allow == nil {
+		return ErrForbidden
+	}
+	return p.allow(r, who)
+}
+
+func scopesOf(policies []Policy) string {
+	var all []string
+	for _, p := range policies {
+		for _, s := range p.scopes {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// Scope asks for every one of these scopes. A token without is refused with 403 and ErrScope. It panics without a
+// scope, or with one that RFC 6749, section 3.3, does not allow.
+func Scope(scopes ...string) Policy {
+	scopes = mustScopes("Scope", scopes)
+	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
+		missing := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(p.Scopes, s) })
+		if len(missing) > 0 {
+			return fmt.Errorf("%w: %s", ErrScope, strings.Join(missing, " "))
+		}
+		return nil
+	}}
+}
+
+// AnyScope asks for at least one of these scopes; otherwise it is like Scope. The challenge lists them all.
+func AnyScope(scopes ...string) Policy {
+	scopes = mustScopes("AnyScope", scopes)
+	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
+		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.Scopes, s) }) {
+			return fmt.Errorf("%w: one of %s", ErrScope, strings.Join(scopes, " "))
+		}
+		return nil
+	}}
+}
+
+func mustScopes(policy string, scopes []string) []string {
+	for _, s := range mustStrings(policy, scopes) {
+		if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+			panic(fmt.Sprintf("popauth: %s: %q is no scope", policy, s))
+		}
+	}
+	return slices.Clone(scopes)
+}
+
+func mustStrings(policy string, list []string) []string {
+	if len(list) == 0 || slices.Contains(list, "") {
+		panic("popauth: " + policy + ": an empty value allows nothing")
+	}
+	return slices.Clone(list)
+}
+
+// Client asks for a token that was issued to one of these clients: its client_id (RFC 9068, section 2.2). Any other
+// is refused with 403 and ErrForbidden. It panics without an id, or with an empty one.
+func Client(ids ...string) Policy {
+	ids = mustStrings("Client", ids)
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
+		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
+	}}
+}
+
+// Subject asks for a token about one of these subjects. Otherwise it is like Client. A client and a user of one
+// issuer may have the same sub, unless the issuer rules that out (RFC 9700, section 4.15).
+func Subject(subjects ...string) Policy {
+	subjects = mustStrings("Subject", subjects)
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
+		return forbidUnless(slices.Contains(subjects, p.Subject), "subject")
+	}}
+}
+
+func forbidUnless(ok bool, what string) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrForbidden, what)
+}
+
+// Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any
+// other is refused with 401 and ErrBindingMissing.
+func Bound() Policy {
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
+		if len(p.Bindings) == 0 {
+			return ErrBindingMissing
+		}
+		return nil
+	}}
+}
+
+// BoundBy asks for a token that is bound in every one of these ways, cnf members such as x5t#S256. Any other is
+// refused with 401 and ErrBindingMissing. It panics without a member, or with an empty one.
+func BoundBy(members ...string) Policy {
+	members = mustStrings("BoundBy", members)
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
+		for _, m := range members {
+			if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Member == m }) {
+				return ErrBindingMissing
+			}
+		}
+		return nil
+	}}
+}
+
+// AnyOf asks for at least one of these policies. If none allows the request, the refusal is that of the first. It
+// panics without a policy, or with the zero Policy.
+func AnyOf(policies ...Policy) Policy {
+	policies = slices.Clone(policies)
+	if len(policies) == 0 || slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
+		panic("popauth: AnyOf: no policy, or the zero Policy")
+	}
+	return Policy{scopes: policies[0].scopes, allow: func(r *http.Request, p *Principal) error {
+		var all []error
+		for _, policy := range policies {
+			err := policy.check(r, p)
+			if err == nil {
+				return nil
+			}
+			all = append(all, err)
+		}
+		return refused(errors.Join(all...), ErrForbidden)
+	}}
+}
+
+// ClaimsPolicy asks allow about the token's claims, decoded as Claims does. If it returns an error, or the claims
+// don't fit a T, the request is refused with 403 and ErrForbidden; an error that wraps another Reason is answered as
+// that. It panics if allow is nil.
+func ClaimsPolicy[T any](allow func(T) error) Policy {
+	if allow == nil {
+		panic("popauth: ClaimsPolicy: nil function")
+	}
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
+		claims, err := Claims[T](p)
+		if err == nil {
+			err = allow(claims)
+		}
+		if err != nil {
+			return refused(err, ErrForbidden)
+		}
+		return nil
+	}}
+}
+
+// PolicyFunc asks allow about the request and who it comes from, for conditions that need both, such as a tenant in
+// the path. An error is handled like that of ClaimsPolicy. It panics if allow is nil.
+func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
+	if allow == nil {
+		panic("popauth: PolicyFunc: nil function")
+	}
+	return Policy{allow: func(r *http.Request, p *Principal) error {
+		if err := allow(r, p); err != nil {
+			return refused(err, ErrForbidden)
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,144 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
+)
+
+// Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
+type Certificate struct {
+	// Leaf is the caller's own certificate. It must not be modified.
+	Leaf *x509.Certificate
+
+	// Intermediates are the further certificates that were sent along, in the order sent; they prove nothing.
+	Intermediates []*x509.Certificate
+
+	// Thumbprint is that of Leaf, as in the cnf member x5t#S256.
+	Thumbprint string
+
+	// Source names where the certificate was found: SourceTLS, or the name of a proxy's format.
+	Source Source
+
+	// Verified says who has verified the chain. That a token is bound to a certificate can be confirmed without; an
+	// identity that is taken from the certificate needs it.
+	Verified VerifiedBy
+}
+
+// Source names the place a certificate was found in, for logs.
+type Source string
+
+// SourceTLS is the connection's own TLS handshake.
+const SourceTLS Source = "tls"
+
+// VerifiedBy says who has verified a certificate's chain. The zero value is NotVerified.
+type VerifiedBy int
+
+// Who has verified a chain.
+const (
+	NotVerified     VerifiedBy = iota // nobody: the caller holds the key and has said its name itself
+	VerifiedByTLS                     // this server's TLS stack, against its ClientCAs
+	VerifiedByProxy                   // a trusted proxy, which said so
+	VerifiedLocally                   // popauth, after the handshake
+)
+
+// String returns "no", "tls", "proxy" or "local".
+func (v VerifiedBy) String() string {
+	switch v {
+	case VerifiedByTLS:
+		return "tls"
+	case VerifiedByProxy:
+		return "proxy"
+	case VerifiedLocally:
+		return "local"
+	}
+	return "no"
+}
+
+// CertificateSource finds the certificate of a request's caller. There are three outcomes: a certificate, none (nil,
+// nil), and an error, which refuses the request: what can't be read is never taken for none. An error should wrap a
+// Reason; one that does not is answered like ErrCertificateMalformed.
+type CertificateSource interface {
+	Certificate(*http.Request) (*Certificate, error)
+}
+
+// TLSCertificate is the certificate that the caller presented in the TLS handshake of the request's connection.
+// The server's tls.Config.ClientAuth must at least be tls.RequestClientCert, else there is never one.
+func TLSCertificate() CertificateSource { return tlsSource{} }
+
+type tlsSource struct{}
+
+func (tlsSource) Certificate(r *http.Request) (*Certificate, error) {
+	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	verified := NotVerified
+	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
+	if len(r.TLS.VerifiedChains) > 0 {
+		verified = VerifiedByTLS
+	}
+	return &Certificate{
+		Leaf:          r.TLS.PeerCertificates[0],
+		Intermediates: r.TLS.PeerCertificates[1:],
+		Thumbprint:    Thumbprint(r.TLS.PeerCertificates[0]),
+		Source:        SourceTLS,
+		Verified:      verified,
+	}, nil
+}
+
+// Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
+// received, in base64url without padding (RFC 8705, section 3.1).
+func Thumbprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
+// every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
+// is answered with 400 or 431 and goes no further. It panics if source is nil.
+func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
+	if source == nil {
+		panic("popauth: ClientCertificate: nil source")
+	}
+	return func(next http.Handler) http.Handler {
+		if next == nil {
+			panic("popauth: ClientCertificate: nil handler")
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := source.Certificate(r)
+			if err != nil {
+				(*Guard)(nil).deny(w, r, refused(err, ErrCertificateMalformed))
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, &extraction{r.TLS, c})))
+		})
+	}
+}
+
+// extraction is what a ClientCertificate handler found, and the connection it belongs to.
+type extraction struct {
+	connection  *tls.ConnectionState
+	certificate *Certificate
+}
+
+type extractionKey struct{}
+
+// extracted returns what an outer ClientCertificate handler found for the very connection of r.
+func extracted(r *http.Request) *extraction {
+	if x, ok := r.Context().Value(extractionKey{}).(*extraction); ok && x.connection == r.TLS {
+		return x
+	}
+	return nil
+}
+
+// CertificateFromContext returns the certificate that a ClientCertificate handler found; false if there is none.
+func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
+	x, ok := ctx.Value(extractionKey{}).(*extraction)
+	if !ok || x.certificate == nil {
+		return nil, false
+	}
+	return x.certificate, true
+}

@@ -1,0 +1,115 @@
+package popauth
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// challenge is one authentication scheme of a Guard with the parameters that its challenges always carry.
+type challenge struct {
+	scheme string
+	params []Param
+}
+
+// Param is one parameter of a challenge, such as algs of DPoP.
+type Param struct{ Name, Value string }
+
+// challengesFor returns the WWW-Authenticate values for e: RFC 6750, section 3; RFC 9449, section 7.2: the error
+// stands in the challenge of the scheme that was used, in all if that can't be told; without credentials in none.
+func challengesFor(e *Error, schemes []challenge, realm string) []string {
+	a := e.answer()
+	switch {
+	case a.status == http.StatusUnauthorized:
+	case a.code != "" && a.status < http.StatusInternalServerError:
+	default:
+		return nil
+	}
+	var first, rest []string
+	for _, s := range schemes {
+		mine := e.used == "" || strings.EqualFold(e.used, s.scheme)
+		switch {
+		case mine && a.code != "":
+			first = append(first, s.write(a, e.scope, realm))
+		case a.status == http.StatusUnauthorized:
+			rest = append(rest, s.write(answer{}, "", realm))
+		}
+	}
+	return append(first, rest...)
+}
+
+// write puts error first, since there are clients that look for it only there.
+func (c challenge) write(a answer, scope, realm string) string {
+	var b strings.Builder
+	b.WriteString(c.scheme)
+	sep := " "
+	for _, p := range append([]Param{
+		{"error", a.code}, {"error_description", a.description}, {"scope", scope}, {"realm", realm},
+	}, c.params...) {
+		if p.Value == "" {
+			continue
+		}
+		b.WriteString(sep + p.Name + "=" + quote(p.Value))
+		sep = ", "
+	}
+	return b.String()
+}
+
+// quote writes a quoted-string (RFC 9110, section 5.6.4) within the narrower set of RFC 6750, section 3: what is not
+// printable ASCII, a quote or a backslash becomes an apostrophe, so there is nothing to escape.
+func quote(s string) string {
+	return `"` + strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, s) + `"`
+}
+
+// deny writes the refusal. The headers are set before Options.Deny runs, so that it can't forget them.
+func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
+	maps.Copy(w.Header(), e.header)
+	for _, c := range e.challenges {
+		w.Header().Add("WWW-Authenticate", c)
+	}
+	if after := e.RetryAfter(); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
+	}
+	g.log(r, e)
+	if g == nil || g.options.Deny == nil {
+		w.WriteHeader(e.Status())
+		return
+	}
+	d := &denial{ResponseWriter: w, status: e.Status()}
+	g.options.Deny(d, r, e)
+	if !d.wrote {
+		d.WriteHeader(d.status)
+	}
+}
+
+// denial is the writer that Options.Deny gets: a refusal can't end as a success.
+type denial struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+func (d *denial) WriteHeader(status int) {
+	if status >= 200 && status < 300 {
+		status = d.status
+	}
+	d.wrote = d.wrote || status >= 200
+	d.ResponseWriter.WriteHeader(status)
+}
+
+func (d *denial) Write(b []byte) (int, error) {
+	if !d.wrote {
+		d.WriteHeader(d.status)
+	}
+	return d.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (d *denial) Unwrap() http.ResponseWriter { return d.ResponseWriter }

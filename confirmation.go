@@ -1,0 +1,150 @@
+package popauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
+// key's value in it, such as x5t#S256 and a thumbprint.
+type Binding struct{ Member, Value string }
+
+// Confirmer proves that the sender of a request holds the key that one member of cnf names.
+type Confirmer interface {
+	// Member is the member of cnf, such as x5t#S256. It is the same at every call.
+	Member() string
+
+	// Confirm returns nil if possession is proven. An error should wrap a Reason; one that does not is answered like
+	// ErrBindingUnconfirmed.
+	Confirm(*http.Request, Presentation) error
+}
+
+// SchemeConfirmer is a Confirmer whose tokens come under an authentication scheme of their own instead of Bearer.
+type SchemeConfirmer interface {
+	Confirmer
+
+	// Challenge is the scheme and the parameters that its challenges always carry. They are the same at every call.
+	Challenge() (scheme string, params []Param)
+}
+
+// Presentation is what a request presents, for a Confirmer to look at.
+type Presentation struct {
+	Binding     Binding      // what is to be confirmed
+	Token       string       // the access token as it was sent
+	Certificate *Certificate // the caller's; nil if it has none
+	Now         time.Time
+
+	header *http.Header
+}
+
+// SetHeader puts a header on the answer to the request, be it a refusal or the handler's response: a nonce, for one.
+func (p Presentation) SetHeader(name, value string) {
+	if p.header == nil {
+		return
+	}
+	if *p.header == nil {
+		*p.header = http.Header{}
+	}
+	p.header.Set(name, value)
+}
+
+// MutualTLS confirms x5t#S256: the caller's certificate is the one that the token is bound to (RFC 8705, section 3).
+// Neither the chain nor the period of the certificate matters for that: the handshake has proven that the caller
+// holds its key (section 6.2).
+type MutualTLS struct{}
+
+var _ Confirmer = MutualTLS{}
+
+// Member returns "x5t#S256".
+func (MutualTLS) Member() string { return "x5t#S256" }
+
+// Confirm returns ErrBindingMalformed, ErrCertificateMissing or ErrCertificateMismatch unless the caller's
+// certificate has the thumbprint.
+func (MutualTLS) Confirm(_ *http.Request, p Presentation) error {
+	want, err := digest(p.Binding.Value)
+	if err != nil {
+		return &Error{Reason: ErrBindingMalformed, Err: err}
+	}
+	if p.Certificate == nil || p.Certificate.Leaf == nil {
+		return ErrCertificateMissing
+	}
+	got := sha256.Sum256(p.Certificate.Leaf.Raw)
+	if subtle.ConstantTimeCompare(got[:], want) != 1 {
+		return ErrCertificateMismatch
+	}
+	return nil
+}
+
+var errDigest = errors.New("not 32 bytes in base64url without padding")
+
+// digest decodes a SHA-256 value. Strict alone would let line breaks pass and each value have more than one spelling.
+func digest(s string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != sha256.Size || len(s) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
+		return nil, errDigest
+	}
+	return b, nil
+}
+
+// readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
+// they are kept, so that what nobody confirms is refused.
+func readConfirmation(cnf []byte) ([]Binding, error) {
+	var list []Binding
+	err := strictjson.Members(cnf, nil, func(member string, v jsontext.Value) error {
+		value, err := strictjson.String(v)
+		if err != nil || value == "" {
+			return strictjson.ErrType
+		}
+		list = append(list, Binding{member, value})
+		return nil
+	})
+	if err == nil && len(list) == 0 {
+		err = errors.New("no member")
+	}
+	if err != nil {
+		return nil, &Error{Reason: ErrBindingMalformed, Err: err}
+	}
+	return list, nil
+}
+
+// confirm proves every binding of the token, those under a scheme of their own last: such a proof may be good for one
+// use, and a request that is refused anyway shall not burn it.
+func (g *Guard) confirm(r *http.Request, d *decision, token string) error {
+	var first, last []func() error
+	scheme := bearer
+	for _, b := range d.token.bindings {
+		confirmer := g.confirmers[b.Member]
+		if confirmer == nil {
+			return ErrBindingUnknown
+		}
+		step := func() error {
+			return confirmer.Confirm(r, Presentation{
+				Binding: b, Token: token, Certificate: d.certificate, Now: g.options.Now(), header: &d.header,
+			})
+		}
+		if s, ok := confirmer.(SchemeConfirmer); ok {
+			scheme, _ = s.Challenge()
+			last = append(last, step)
+		} else {
+			first = append(first, step)
+		}
+	}
+	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
+	if d.scheme != scheme {
+		return ErrBindingScheme
+	}
+	for _, step := range append(first, last...) {
+		if err := step(); err != nil {
+			return refused(err, ErrBindingUnconfirmed)
+		}
+	}
+	return nil
+}

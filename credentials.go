@@ -1,0 +1,88 @@
+package popauth
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
+const bearer = "Bearer"
+
+// maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
+const maxToken = 16 << 10
+
+// credentials are the access token of a request and the scheme it came under.
+type credentials struct{ scheme, token string }
+
+// readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
+// section 2.1; RFC 9449, section 7.1).
+func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
+	lines := r.Header["Authorization"]
+	switch {
+	case len(lines) == 0:
+		return credentials{}, &Error{Reason: ErrCredentialsMissing}
+	case len(lines) > 1:
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
+	}
+	if len(lines[0]) > maxToken {
+		return credentials{}, &Error{Reason: ErrTokenMalformed}
+	}
+	scheme, token, _ := strings.Cut(lines[0], " ")
+	if !isToken(scheme) {
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
+	}
+	known := ""
+	for _, s := range g.schemes {
+		if strings.EqualFold(s.scheme, scheme) { // RFC 9110, section 11.1
+			known = s.scheme
+		}
+	}
+	if known == "" {
+		return credentials{}, &Error{Reason: ErrCredentialsMissing}
+	}
+	token = strings.TrimLeft(token, " ") // 1*SP
+	if !isToken68(token) || tokenElsewhere(r) {
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: known}
+	}
+	return credentials{known, token}, nil
+}
+
+// tokenElsewhere tells whether the request carries an access token in its query or in a form that is parsed already
+// as well (RFC 6750, section 2). The body is not read for it.
+func tokenElsewhere(r *http.Request) bool {
+	const parameter = "access_token"
+	for rest := r.URL.RawQuery; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		name, _, _ := strings.Cut(pair, "=")
+		if name == parameter {
+			return true
+		}
+		if strings.Contains(name, "%") {
+			if plain, err := url.QueryUnescape(name); err == nil && plain == parameter {
+				return true
+			}
+		}
+	}
+	return r.PostForm.Has(parameter)
+}
+
+// isToken68 tells whether s fits RFC 9110, section 11.2, which RFC 6750 calls b64token.
+func isToken68(s string) bool {
+	body := strings.TrimRight(s, "=")
+	return body != "" && !strings.ContainsFunc(body, func(c rune) bool {
+		return !isAlphanumeric(c) && !strings.ContainsRune("-._~+/", c)
+	})
+}
+
+// isToken tells whether s is a token of RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
+}
+
+func isAlphanumeric(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}

@@ -1,0 +1,204 @@
+package popauth
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+const (
+	maxDocument  = 1 << 20 // of a metadata document or a JWK Set, in bytes
+	maxRedirects = 3
+	minRefresh   = time.Minute
+	maxRefresh   = 24 * time.Hour
+)
+
+// parse accepts https URLs, and http ones of loopback if that is allowed.
+func (o RemoteKeysOptions) parse(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New("no URL")
+	case u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
+		return nil, errors.New("no URL of host and path")
+	case u.Scheme == "https":
+		return u, nil
+	case u.Scheme == "http" && o.AllowLoopbackHTTP && isLoopback(u.Hostname()):
+		return u, nil
+	}
+	return nil, errors.New("not https")
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+func (o RemoteKeysOptions) httpClient() *http.Client {
+	c := http.Client{}
+	if o.Client != nil {
+		c = *o.Client
+	}
+	if c.Transport == nil {
+		c.Transport = &http.Transport{
+			Proxy:             http.ProxyFromEnvironment,
+			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: true, // one fetch an hour leaves no idle connection behind
+		}
+	}
+	c.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		first := via[0].URL
+		if len(via) > maxRedirects || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
+			return errors.New("redirect to another origin, or too many")
+		}
+		return nil
+	}
+	return &c
+}
+
+// fetch returns the issuer's keys and where they are. It takes its metadata first if location is nil.
+func (k *RemoteKeys) fetch(ctx context.Context, location *url.URL, old *fetched) (*fetched, *url.URL, error) {
+	if location == nil {
+		var err error
+		if location, err = k.discover(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	etag := ""
+	if old != nil {
+		etag = old.etag
+	}
+	body, answer, err := k.read(ctx, location, etag)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", location, err)
+	}
+	now := k.options.Now()
+	set := &fetched{at: now, refresh: now.Add(k.lifetime(answer.Header, now)), etag: answer.Header.Get("ETag")}
+	if answer.StatusCode == http.StatusNotModified && old != nil {
+		set.keySet, set.etag = old.keySet, old.etag
+		return set, location, nil
+	}
+	if set.keySet, err = readKeySet(body); err != nil {
+		return nil, nil, err
+	}
+	return set, location, nil
+}
+
+// discover asks the issuer for its metadata: OpenID Connect Discovery 1.0, section 4, and RFC 8414, section 3.
+func (k *RemoteKeys) discover(ctx context.Context) (*url.URL, error) {
+	issuer, err := k.options.parse(k.options.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	path := strings.TrimSuffix(issuer.EscapedPath(), "/")
+	var failures []error
+	for _, p := range []string{
+		path + "/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server" + path,
+	} {
+		u, err := issuer.Parse(p)
+		if err != nil {
+			return nil, err
+		}
+		body, _, err := k.read(ctx, u, "")
+		if err == nil {
+			var location *url.URL
+			if location, err = k.readMetadata(body); err == nil {
+				return location, nil
+			}
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", u, err))
+	}
+	return nil, errors.Join(failures...)
+}
+
+// readMetadata returns the jwks_uri of a metadata document that is the issuer's own (RFC 8414, section 3.3).
+func (k *RemoteKeys) readMetadata(body []byte) (*url.URL, error) {
+	var issuer, location string
+	err := strictjson.Members(body, []string{"issuer", "jwks_uri"}, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "issuer":
+			issuer, err = strictjson.String(v)
+		case "jwks_uri":
+			location, err = strictjson.String(v)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if issuer != k.options.Issuer {
+		return nil, errors.New("metadata: of another issuer")
+	}
+	u, err := k.options.parse(location)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: jwks_uri: %w", err)
+	}
+	return u, nil
+}
+
+// read gets a document of bounded size. Only 200 is an answer, and 304 if an ETag was sent.
+func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string) ([]byte, *http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
+	if etag != "" {
+		r.Header.Set("If-None-Match", etag)
+	}
+	answer, err := k.client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
+	if answer.StatusCode == http.StatusNotModified && etag != "" {
+		return nil, answer, nil
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, nil, fmt.Errorf("status %d", answer.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > maxDocument {
+		return nil, nil, fmt.Errorf("more than %d bytes", maxDocument)
+	}
+	return body, answer, nil
+}
+
+// lifetime is how long an answer may be used: what its headers say (RFC 9111, section 4.2.1), within bounds.
+func (k *RemoteKeys) lifetime(h http.Header, now time.Time) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return minRefresh
+		case "max-age":
+			if s, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				return min(max(time.Duration(s)*time.Second, minRefresh), maxRefresh)
+			}
+		}
+	}
+	if at, err := http.ParseTime(h.Get("Expires")); err == nil {
+		return min(max(at.Sub(now), minRefresh), maxRefresh)
+	}
+	return k.options.Refresh
+}

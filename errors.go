@@ -1,0 +1,165 @@
+package popauth
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"time"
+)
+
+// Reason says why a request was refused. The constants are errors: errors.Is(err, popauth.ErrTokenExpired).
+// A Reason that is not one of the constants is answered like ErrTokenInvalid.
+type Reason string
+
+// The reasons, in the order in which a request meets them. What each is answered with stands in one table, answers.
+const (
+	ErrUnconfigured         Reason = "guard was not made by New"
+	ErrCredentialsMissing   Reason = "no credentials"
+	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
+	ErrCertificateMalformed Reason = "client certificate header malformed"
+	ErrCertificateTooLarge  Reason = "client certificate header too large"
+	ErrTokenMalformed       Reason = "token malformed"
+	ErrTokenAlgorithm       Reason = "token algorithm not allowed"
+	ErrTokenType            Reason = "token type not allowed"
+	ErrTokenIssuer          Reason = "token from another issuer"
+	ErrTokenKey             Reason = "token key unknown or unfit"
+	ErrTokenSignature       Reason = "token signature wrong"
+	ErrTokenExpired         Reason = "token expired"
+	ErrTokenNotYetValid     Reason = "token not yet valid"
+	ErrTokenAudience        Reason = "token for another audience"
+	ErrTokenInvalid         Reason = "token not accepted by the verifier"
+	ErrTokenRevoked         Reason = "token revoked"
+	ErrBindingMalformed     Reason = "cnf malformed"
+	ErrBindingUnknown       Reason = "cnf member that no confirmer handles"
+	ErrBindingScheme        Reason = "authentication scheme does not fit the binding"
+	ErrBindingMissing       Reason = "token not bound"
+	ErrBindingUnconfirmed   Reason = "binding not confirmed"
+	ErrCertificateMissing   Reason = "token bound to a certificate, none presented"
+	ErrCertificateMismatch  Reason = "token bound to another certificate"
+	ErrScope                Reason = "scope missing"
+	ErrForbidden            Reason = "refused by policy"
+	ErrUnavailable          Reason = "something needed for the decision can't be reached"
+)
+
+// Error returns the reason's text.
+func (r Reason) Error() string { return string(r) }
+
+// answer is what a client sees of a Reason: nothing here comes from a request.
+type answer struct {
+	status      int
+	code        string // the challenge's error parameter, RFC 6750, section 3.1
+	description string
+}
+
+// answers is the table of answers. A Reason with a status of 400, 401 or 403 and a code is put into the challenge of
+// the scheme that was used; one without a code into a bare challenge (401) or into none.
+var answers = map[Reason]answer{
+	ErrUnconfigured:         {status: http.StatusInternalServerError},
+	ErrCredentialsMissing:   {status: http.StatusUnauthorized},
+	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
+	ErrCertificateMalformed: {status: http.StatusBadRequest},
+	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
+	ErrTokenMalformed:       {http.StatusUnauthorized, "invalid_token", "The access token is malformed"},
+	ErrTokenAlgorithm:       {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenType:            {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenIssuer:          {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenKey:             {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenSignature:       {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenAudience:        {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenInvalid:         {http.StatusUnauthorized, "invalid_token", notForUs},
+	ErrTokenExpired:         {http.StatusUnauthorized, "invalid_token", "The access token expired"},
+	ErrTokenNotYetValid:     {http.StatusUnauthorized, "invalid_token", "The access token is not valid yet"},
+	ErrTokenRevoked:         {http.StatusUnauthorized, "invalid_token", "The access token was revoked"},
+	ErrBindingMalformed:     {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrBindingUnknown:       {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrBindingScheme:        {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrBindingUnconfirmed:   {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrCertificateMissing:   {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrCertificateMismatch:  {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrBindingMissing:       {http.StatusUnauthorized, "invalid_token", "The access token is not bound to a key"},
+	ErrScope:                {http.StatusForbidden, "insufficient_scope", "The access token lacks a scope"},
+	ErrForbidden:            {status: http.StatusForbidden},
+	ErrUnavailable:          {status: http.StatusServiceUnavailable},
+}
+
+const (
+	notForUs  = "The access token is not valid for this resource"
+	notProven = "Possession of the key that the access token is bound to was not proven"
+)
+
+// Error is why a request was refused: for logs and for Options.Deny. Its text may name what a sender chose, so it
+// must never reach a client.
+type Error struct {
+	Reason Reason
+	Err    error // the cause; may be nil
+
+	scope      string // what an ErrScope asks for
+	used       string // the scheme the request came under; "" if none or more than one
+	token      *Token // set when the token is genuine, for the log
+	challenges []string
+	header     http.Header // what the Confirmers put on the answer
+}
+
+// Error returns the reason and the cause.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "popauth: " + e.Reason.Error()
+	}
+	return "popauth: " + e.Reason.Error() + ": " + e.Err.Error()
+}
+
+// Unwrap returns the reason and the cause, so that errors.Is and errors.As find both.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Reason}
+	}
+	return []error{e.Reason, e.Err}
+}
+
+// Status is the HTTP status to answer with.
+func (e *Error) Status() int { return e.answer().status }
+
+// Challenges are the values of the WWW-Authenticate lines that belong to the answer, the scheme that was used first.
+func (e *Error) Challenges() []string { return e.challenges }
+
+// RetryAfter is how long a client should wait before it tries again; zero unless Status is 503. A cause with a
+// method RetryAfter() time.Duration says how long, rounded up to whole seconds.
+func (e *Error) RetryAfter() time.Duration {
+	if e.Status() != http.StatusServiceUnavailable {
+		return 0
+	}
+	wait := 5 * time.Second
+	if after, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](e.Err); ok {
+		wait = after.RetryAfter()
+	}
+	return time.Duration(math.Ceil(max(wait, time.Second).Seconds())) * time.Second
+}
+
+func (e *Error) answer() answer {
+	if a, ok := answers[e.Reason]; ok {
+		return a
+	}
+	return answers[ErrTokenInvalid]
+}
+
+// refused makes an Error of what a Verifier, Confirmer, CertificateSource or Policy returned. An error that names no
+// Reason gets the one given.
+func refused(err error, otherwise Reason) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		own := *e
+		if err != error(e) {
+			own.Err = err
+		}
+		return &own
+	}
+	if r, ok := errors.AsType[Reason](err); ok {
+		if err == error(r) {
+			return &Error{Reason: r}
+		}
+		return &Error{Reason: r, Err: err}
+	}
+	return &Error{Reason: otherwise, Err: err}
+}

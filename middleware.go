@@ -1,0 +1,258 @@
+package popauth
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
+// each runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New
+// makes one that does not. It is immutable and safe for concurrent use.
+type Guard struct {
+	options    Options
+	confirmers map[string]Confirmer
+	schemes    []challenge
+}
+
+// New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
+// first token needs them.
+func New(o Options) (*Guard, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{options: o, confirmers: map[string]Confirmer{}, schemes: []challenge{{scheme: bearer}}}
+	for _, c := range o.Confirmers {
+		g.confirmers[c.Member()] = c
+		if s, ok := c.(SchemeConfirmer); ok {
+			scheme, params := s.Challenge()
+			g.schemes = append(g.schemes, challenge{scheme, params})
+		}
+	}
+	return g, nil
+}
+
+// Authenticate lets a request pass whose token is genuine and meant for this API, and, where the token is bound, in
+// the right hands: possession was proven for every member of its cnf. It panics if next is nil.
+func (g *Guard) Authenticate(next http.Handler) http.Handler { return g.stage(next) }
+
+// Confirm lets a request pass that Authenticate would, and whose token is bound. It panics if next is nil.
+func (g *Guard) Confirm(next http.Handler) http.Handler { return g.stage(next, Bound()) }
+
+// Authorize lets a request pass that Authenticate would, and that every policy allows. It panics without a policy or
+// with the zero Policy.
+func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
+	if len(policies) == 0 {
+		panic("popauth: Authorize: no policy")
+	}
+	policies = slices.Clone(policies)
+	for _, p := range policies {
+		if p.allow == nil {
+			panic("popauth: Authorize: zero Policy")
+		}
+	}
+	return func(next http.Handler) http.Handler { return g.stage(next, policies...) }
+}
+
+// Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
+// an *Error, the Principal nil, unless the request may pass.
+func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
+	d, err := g.decide(r)
+	if err == nil {
+		err = g.allow(r, d, policies)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.token.principal(d.certificate), nil
+}
+
+func (g *Guard) stage(next http.Handler, policies ...Policy) http.Handler {
+	if next == nil {
+		panic("popauth: nil handler")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d, err := g.decide(r)
+		if err == nil {
+			err = g.allow(r, d, policies)
+		}
+		if err != nil {
+			g.deny(w, r, err)
+			return
+		}
+		if r.Context().Value(principalKey{}) != any(d) {
+			r = r.WithContext(context.WithValue(r.Context(), principalKey{}, d))
+		}
+		maps.Copy(w.Header(), d.header)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// decision is what a Guard has found out about one request's credentials.
+type decision struct {
+	guard       *Guard
+	outer       *decision // of the Guard outside this one
+	presented   presented
+	scheme      string
+	token       *Token
+	certificate *Certificate
+	header      http.Header // what the Confirmers put on the answer
+}
+
+// presented is what a decision was made on. The same handler may serve a request that was made from the first, with
+// its context, but other credentials.
+type presented struct {
+	authorization, proof string
+	connection           *tls.ConnectionState
+	leaf                 *x509.Certificate
+	extraction           *extraction
+}
+
+func present(r *http.Request) presented {
+	p := presented{
+		authorization: strings.Join(r.Header["Authorization"], "\n"),
+		proof:         strings.Join(r.Header["Dpop"], "\n"),
+		connection:    r.TLS,
+		extraction:    extracted(r),
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		p.leaf = r.TLS.PeerCertificates[0]
+	}
+	return p
+}
+
+// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
+// credentials: a proof may be good for one use only.
+func (g *Guard) decide(r *http.Request) (*decision, *Error) {
+	if g == nil || g.options.Verifier == nil {
+		return nil, &Error{Reason: ErrUnconfigured}
+	}
+	last, now := latest(r.Context()), present(r)
+	for d := last; d != nil; d = d.outer {
+		if d.guard == g && d.presented == now {
+			return d, nil
+		}
+	}
+	d := &decision{guard: g, outer: last, presented: now}
+	if err := g.authenticate(r, d); err != nil {
+		if err.used == "" {
+			err.used = d.scheme
+		}
+		err.challenges, err.header = challengesFor(err, g.schemes, g.options.Realm), d.header
+		return nil, err
+	}
+	return d, nil
+}
+
+func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
+	c, e := g.readCredentials(r)
+	if e != nil {
+		return e
+	}
+	d.scheme = c.scheme
+	var err error
+	if d.certificate, err = g.certificate(r); err != nil {
+		return refused(err, ErrCertificateMalformed)
+	}
+	if d.token, err = g.verify(r.Context(), c.token); err != nil {
+		return refused(err, ErrTokenInvalid)
+	}
+	if err = g.confirm(r, d, c.token); err != nil {
+		e := refused(err, ErrBindingUnconfirmed)
+		e.token = d.token
+		return e
+	}
+	return nil
+}
+
+// certificate asks the Guard's own source; without one, what an outer handler found counts, so that a proxy's own TLS
+// certificate can't be taken for the caller's.
+func (g *Guard) certificate(r *http.Request) (*Certificate, error) {
+	if g.options.Certificate != nil {
+		return g.options.Certificate.Certificate(r)
+	}
+	if x := extracted(r); x != nil {
+		return x.certificate, nil
+	}
+	return TLSCertificate().Certificate(r)
+}
+
+func (g *Guard) verify(ctx context.Context, token string) (*Token, error) {
+	t, err := g.options.Verifier.Verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil || t.payload == nil {
+		return nil, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
+	}
+	if g.options.Revoked == nil {
+		return t, nil
+	}
+	revoked, err := g.options.Revoked(ctx, t)
+	switch {
+	case err != nil:
+		return nil, &Error{Reason: ErrUnavailable, Err: err, token: t}
+	case revoked:
+		return nil, &Error{Reason: ErrTokenRevoked, token: t}
+	}
+	return t, nil
+}
+
+// allow asks the policies. They look at a Principal of their own, not at one that a handler could have changed.
+func (g *Guard) allow(r *http.Request, d *decision, policies []Policy) *Error {
+	if len(policies) == 0 {
+		return nil
+	}
+	p := d.token.principal(d.certificate)
+	for _, policy := range policies {
+		if err := policy.check(r, p); err != nil {
+			e := refused(err, ErrForbidden)
+			e.token, e.used = d.token, d.scheme
+			if e.Reason == ErrScope {
+				e.scope = scopesOf(policies)
+			}
+			e.challenges = challengesFor(e, g.schemes, g.options.Realm)
+			return e
+		}
+	}
+	return nil
+}
+
+// log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
+// escapes.
+func (g *Guard) log(r *http.Request, e *Error) {
+	if g == nil || g.options.Logger == nil {
+		return
+	}
+	level := slog.LevelInfo
+	if e.Status() >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
+	}
+	if e.token != nil {
+		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
+			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
+	}
+	g.options.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+}
+
+const maxLogged = 256
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), maxLogged)])
+}

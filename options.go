@@ -1,0 +1,123 @@
+package popauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options configure a Guard. New checks them all and reports every problem; what it accepted it has copied.
+type Options struct {
+	_ [0]func()
+
+	// Issuer is the iss that a token must have, to the letter. Unless Keys is set it is also the https URL where the
+	// discovery of the issuer's keys starts.
+	Issuer string
+
+	// Audience lists this API's names; a token's aud must contain one.
+	Audience []string
+
+	// Keys finds the key that a token names. If nil, RemoteKeys found through the issuer's metadata.
+	Keys KeySource
+
+	// Verifier decides whether a token is genuine and meant for this API. If nil, the token is a JWT (RFC 7519,
+	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms and TokenTypes; if set, those must be empty.
+	Verifier Verifier
+
+	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}. A token with a member that none
+	// of them handles is refused.
+	Confirmers []Confirmer
+
+	// Certificate finds the certificate of a request's caller. If nil, what an outer ClientCertificate handler found,
+	// and without one TLSCertificate.
+	Certificate CertificateSource
+
+	// Algorithms lists the signature algorithms accepted, of RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512
+	// EdDSA (which is Ed25519 too, RFC 9864). If nil, all of these. There is no way to accept none or HMAC.
+	Algorithms []string
+
+	// TokenTypes lists the values of typ accepted, in any case; "" stands for a token without one. If nil,
+	// at+jwt, application/at+jwt and JWT.
+	TokenTypes []string
+
+	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min.
+	Leeway time.Duration
+
+	// Realm is named in challenges. If empty, none is.
+	Realm string
+
+	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
+	// turn a refusal into a success. If nil, the answer has a status and no body.
+	Deny func(http.ResponseWriter, *http.Request, *Error)
+
+	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.
+	// If nil, no token is revoked.
+	Revoked func(context.Context, *Token) (bool, error)
+
+	// Logger gets one line for every refusal, at Info for the caller's faults and at Warn for those on this side.
+	// If nil, nothing is logged.
+	Logger *slog.Logger
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = 5 * time.Minute
+)
+
+// complete returns o with the defaults filled in, or everything that is wrong with it.
+func (o Options) complete() (Options, error) {
+	var wrong []error
+	problem := func(field, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("popauth: Options."+field+": "+format, args...))
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case o.Leeway == 0:
+		o.Leeway = defaultLeeway
+	case o.Leeway < 0 || o.Leeway > maxLeeway:
+		problem("Leeway", "%v is not between 0 and %v", o.Leeway, maxLeeway)
+	}
+	if strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		problem("Realm", "%q has a character other than printable ASCII without quote and backslash", o.Realm)
+	}
+	o.Confirmers = slices.Clone(o.Confirmers)
+	if o.Confirmers == nil {
+		o.Confirmers = []Confirmer{MutualTLS{}}
+	}
+	for i, c := range o.Confirmers {
+		switch {
+		case c == nil:
+			problem("Confirmers", "entry %d is nil", i)
+		case c.Member() == "":
+			problem("Confirmers", "entry %d names no cnf member", i)
+		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool { return d != nil && d.Member() == c.Member() }):
+			problem("Confirmers", "two for the cnf member %q", c.Member())
+		}
+		if s, ok := c.(SchemeConfirmer); ok {
+			if scheme, _ := s.Challenge(); !isToken(scheme) || strings.EqualFold(scheme, bearer) {
+				problem("Confirmers", "entry %d: %q is no scheme of its own", i, scheme)
+			}
+		}
+	}
+	if o.Verifier == nil {
+		v, err := newJWTVerifier(o)
+		wrong = append(wrong, err)
+		o.Verifier = v
+	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil {
+		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms and TokenTypes empty: the Verifier checks in their place")
+	}
+	return o, errors.Join(wrong...)
+}

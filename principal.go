@@ -1,0 +1,89 @@
+package popauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Principal is who a request comes from: the claims of a token that is genuine, meant for this API and, where it is
+// bound, in the right hands.
+type Principal struct {
+	Issuer, Subject, ClientID, TokenID string // iss, sub, client_id, jti; "" if absent
+	Audience, Scopes                   []string
+	IssuedAt, ExpiresAt                time.Time // zero if absent
+
+	// Bindings are the members of cnf; possession was proven for every one of them. Empty for a bearer token.
+	Bindings []Binding
+
+	// Certificate is the caller's; nil if it has none. It need not be what the token is bound to: see Bindings.
+	Certificate *Certificate
+
+	payload []byte
+}
+
+func (t *Token) principal(c *Certificate) *Principal {
+	return &Principal{
+		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, TokenID: t.TokenID,
+		Audience: slices.Clone(t.Audience), Scopes: slices.Clone(t.Scopes),
+		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+		Bindings: slices.Clone(t.bindings), Certificate: c,
+		payload: t.payload,
+	}
+}
+
+// FromContext returns who the request of ctx comes from; false if no Guard has let it pass. Each call returns a copy
+// of its own, so that changing it changes no decision.
+func FromContext(ctx context.Context) (*Principal, bool) {
+	switch v := ctx.Value(principalKey{}).(type) {
+	case *decision:
+		return v.token.principal(v.certificate), true
+	case *standIn:
+		p := v.principal
+		return &p, true
+	}
+	return nil, false
+}
+
+// NewContext returns a context from which FromContext takes p. It is for tests of handlers: a Guard never trusts it.
+func NewContext(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, &standIn{*p, latest(ctx)})
+}
+
+// principalKey is the key of what a Guard (*decision) or NewContext (*standIn) has put into a context last.
+type principalKey struct{}
+
+type standIn struct {
+	principal Principal
+	over      *decision
+}
+
+// latest returns the last decision in ctx, even under what NewContext has put on top of it.
+func latest(ctx context.Context) *decision {
+	switch v := ctx.Value(principalKey{}).(type) {
+	case *decision:
+		return v
+	case *standIn:
+		return v.over
+	}
+	return nil
+}
+
+// Claims decodes the claims of the principal's token into a T, whatever the token has beyond Principal's fields.
+// Names must fit to the letter, upper and lower case included: give the fields of T json tags. It is an error if p
+// has no claims, as one that was made by hand.
+func Claims[T any](p *Principal) (T, error) {
+	var claims T
+	if p == nil || p.payload == nil {
+		return claims, errors.New("popauth: Claims: a principal without a token")
+	}
+	if err := json.Unmarshal(p.payload, &claims); err != nil {
+		var zero T
+		return zero, fmt.Errorf("popauth: Claims: %w", err)
+	}
+	return claims, nil
+}
