@@ -100,7 +100,7 @@ func (i *Issuer) Handle(pattern string, h http.Handler) {
 	i.routes, i.mux = routes, mux
 }
 
-// now looks at Now when asked, so that what was told of it follows a clock that is set later.
+// now looks at Now each time, so that whoever holds it follows a clock that is set later.
 func (i *Issuer) now() time.Time {
 	if i.Now != nil {
 		return i.Now()

@@ -8,10 +8,10 @@ func (i *Issuer) Options(audience ...string) popauth.Options {
 	if len(audience) == 0 {
 		audience = []string{Audience}
 	}
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: i.URL, Client: i.Client(), Now: i.Now})
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: i.URL, Client: i.Client(), Now: i.now})
 	if err != nil {
 		i.tb.Helper()
 		i.tb.Fatalf("popauthtest: %v", err)
 	}
-	return popauth.Options{Issuer: i.URL, Audience: audience, Keys: keys, Now: i.Now}
+	return popauth.Options{Issuer: i.URL, Audience: audience, Keys: keys, Now: i.now}
 }

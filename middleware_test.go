@@ -1,0 +1,629 @@
+package popauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// The table of answers, row by row.
+func TestAnswers(t *testing.T) {
+	l := newLab(t)
+	broken := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, errors.New("unreadable") })
+	huge := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateTooLarge })
+	down := popauthtest.NewIssuer(t)
+	down.Handle("/jwks", http.NotFoundHandler())
+	for _, tt := range []struct {
+		name       string
+		header     []string
+		client     *popauthtest.Client
+		change     func(*popauth.Options)
+		status     int
+		challenges []string
+		retry      string
+	}{
+		{"no credentials", nil, l.owner, nil, 401, []string{`Bearer`}, ""},
+		{"no credentials, realm", nil, l.owner, func(o *popauth.Options) { o.Realm = "orders" }, 401, []string{`Bearer realm="orders"`}, ""},
+		{"another scheme", []string{"Basic dTpw"}, l.owner, nil, 401, []string{`Bearer`}, ""},
+		{"two headers", []string{"Bearer " + l.bound(), "Bearer " + l.bound()}, l.owner, nil, 400,
+			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
+		{"malformed credentials", []string{`Bearer a"b`}, l.owner, nil, 400,
+			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
+		{"not a token", []string{"Bearer abc"}, l.owner, nil, 401,
+			[]string{`Bearer error="invalid_token", error_description="The access token is malformed"`}, ""},
+		{"expired", []string{"Bearer " + l.bound(popauthtest.Claims{"exp": l.clock.Now().Unix() - 60})}, l.owner, nil, 401,
+			[]string{`Bearer error="invalid_token", error_description="The access token expired"`}, ""},
+		{"other audience, realm", []string{"Bearer " + l.bound(popauthtest.Claims{"aud": "x"})}, l.owner, func(o *popauth.Options) { o.Realm = "orders" }, 401,
+			[]string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource", realm="orders"`}, ""},
+		{"no certificate", []string{"Bearer " + l.bound()}, nil, nil, 401,
+			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
+		{"another certificate", []string{"Bearer " + l.bound()}, l.thief, nil, 401,
+			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
+		{"unbound behind Confirm", []string{"Bearer " + l.unbound()}, l.owner, nil, 401,
+			[]string{`Bearer error="invalid_token", error_description="The access token is not bound to a key"`}, ""},
+		{"scope missing", []string{"Bearer " + l.bound(popauthtest.Claims{"scope": "a b"})}, l.owner, nil, 403,
+			[]string{`Bearer error="insufficient_scope", error_description="The access token lacks a scope", scope="orders.read"`}, ""},
+		{"certificate unreadable", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) { o.Certificate = broken }, 400, nil, ""},
+		{"certificate too large", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) { o.Certificate = huge }, 431, nil, ""},
+		{"no keys", []string{"Bearer " + down.Token(l.owner.Bound())}, l.owner, func(o *popauth.Options) { *o = down.Options() }, 503, nil, "1"},
+		{"revoked", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) {
+			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return true, nil }
+		}, 401, []string{`Bearer error="invalid_token", error_description="The access token was revoked"`}, ""},
+		{"revocation unknown", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) {
+			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return false, errors.New("database down") }
+		}, 503, nil, "5"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			change := tt.change
+			if change == nil {
+				change = func(*popauth.Options) {}
+			}
+			g := l.guard(change)
+			r := tt.client.Request("GET", "https://api.example.com/orders", "")
+			for _, h := range tt.header {
+				r.Header.Add("Authorization", h)
+			}
+			o := send(chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))), r)
+			if o.ran || o.status != tt.status || !slices.Equal(o.challenges, tt.challenges) || o.body != "" {
+				t.Errorf("got %d, ran %t, body %q, %q\nwant %d %q", o.status, o.ran, o.body, o.challenges, tt.status, tt.challenges)
+			}
+			if got := o.header.Get("Retry-After"); got != tt.retry {
+				t.Errorf("Retry-After: got %q, want %q", got, tt.retry)
+			}
+		})
+	}
+	g := l.guard()
+	send(chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))),
+		l.owner.Request("GET", "/orders", l.bound())).passed(t)
+}
+
+type sourceFunc func(*http.Request) (*popauth.Certificate, error)
+
+func (f sourceFunc) Certificate(r *http.Request) (*popauth.Certificate, error) { return f(r) }
+
+// The property to protect: no handler runs for a request whose token is bound but unconfirmed, whichever stages there
+// are and in whatever order.
+func TestNoOrderOfStagesLetsAThiefIn(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	stages := []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
+	var orders func(prefix []int, length int) [][]int
+	orders = func(prefix []int, length int) [][]int {
+		if length == 0 {
+			return [][]int{prefix}
+		}
+		var all [][]int
+		for i := range stages {
+			all = append(all, orders(append(slices.Clone(prefix), i), length-1)...)
+		}
+		return all
+	}
+	token := l.bound()
+	for length := 1; length <= 4; length++ {
+		for _, order := range orders(nil, length) {
+			var picked []func(http.Handler) http.Handler
+			for _, i := range order {
+				picked = append(picked, stages[i])
+			}
+			for name, thief := range map[string]*popauthtest.Client{"no certificate": nil, "another": l.thief} {
+				if o := send(chain(picked...), thief.Request("GET", "/", token)); o.ran || o.status != 401 {
+					t.Errorf("%v, %s: got %d, ran %t", order, name, o.status, o.ran)
+				}
+			}
+			if o := send(chain(picked...), l.owner.Request("GET", "/", token)); !o.ran {
+				t.Errorf("%v, owner: got %d", order, o.status)
+			}
+		}
+	}
+}
+
+type countingVerifier struct {
+	popauth.Verifier
+	calls atomic.Int64
+}
+
+func (v *countingVerifier) Verify(ctx context.Context, token string) (*popauth.Token, error) {
+	v.calls.Add(1)
+	return popauth.TrustJWT(token)
+}
+
+type countingConfirmer struct {
+	popauth.MutualTLS
+	calls *atomic.Int64
+}
+
+func (c countingConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
+	c.calls.Add(1)
+	return c.MutualTLS.Confirm(r, p)
+}
+
+// A proof may be good for one use only, so what has run for these credentials does not run again; for others it does.
+func TestAStageRunsOncePerCredentials(t *testing.T) {
+	l := newLab(t)
+	v, confirmed := &countingVerifier{}, &atomic.Int64{}
+	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{countingConfirmer{calls: confirmed}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")), g.Authenticate)
+	counts := func(want int64) {
+		t.Helper()
+		if v.calls.Load() != want || confirmed.Load() != want {
+			t.Errorf("verified %d times, confirmed %d, want %d", v.calls.Load(), confirmed.Load(), want)
+		}
+		v.calls.Store(0)
+		confirmed.Store(0)
+	}
+	send(all, l.owner.Request("GET", "/", l.bound())).passed(t)
+	counts(1)
+
+	send(func(h http.Handler) http.Handler {
+		return g.Authenticate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := g.Check(r, popauth.Bound(), popauth.Scope("orders.read")); err != nil {
+				t.Error(err)
+			}
+			h.ServeHTTP(w, r)
+		}))
+	}, l.owner.Request("GET", "/", l.bound())).passed(t)
+	counts(1)
+
+	for name, other := range map[string]func(*http.Request){
+		"other token":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) },
+		"token in place":    func(r *http.Request) { r.Header["Authorization"][0] = "Bearer " + l.bound() },
+		"other proof":       func(r *http.Request) { r.Header.Set("DPoP", "x") },
+		"other connection":  func(r *http.Request) { c := *r.TLS; r.TLS = &c },
+		"other certificate": func(r *http.Request) { r.TLS.PeerCertificates = l.owner.Request("GET", "/", "").TLS.PeerCertificates },
+	} {
+		t.Run(name, func(t *testing.T) {
+			send(chain(g.Authenticate, altered(other), g.Authenticate), l.owner.Request("GET", "/", l.bound())).passed(t)
+			counts(2)
+		})
+	}
+}
+
+func altered(change func(*http.Request)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.Clone(r.Context())
+			change(r)
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// A request made from one that has passed, with its context but another's credentials, passes on its own merits.
+func TestADerivedRequestIsDecidedAfresh(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	thiefs := l.issuer.Token(l.thief.Bound())
+	for _, tt := range []struct {
+		name   string
+		change func(*http.Request)
+	}{
+		{"another's token", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+thiefs) }},
+		{"no token", func(r *http.Request) { r.Header.Del("Authorization") }},
+		{"another's connection", func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS }},
+		{"no connection", func(r *http.Request) { r.TLS = nil }},
+		{"another's certificate on the connection", func(r *http.Request) {
+			r.TLS.PeerCertificates = l.thief.Request("GET", "/", "").TLS.PeerCertificates
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if o := send(chain(g.Authenticate, altered(tt.change), g.Authenticate), l.owner.Request("GET", "/", l.bound())); o.ran || o.status != 401 {
+				t.Errorf("got %d, ran %t, want a refusal", o.status, o.ran)
+			}
+		})
+	}
+}
+
+func TestAForgedContextDoesNotCount(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	forge := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(popauth.NewContext(r.Context(), &popauth.Principal{
+				Subject: "root", Scopes: []string{"orders.read", "admin"}, Bindings: []popauth.Binding{{Member: "x5t#S256", Value: "x"}},
+			})))
+		})
+	}
+	admin := g.Authorize(popauth.Scope("admin"))
+	send(chain(forge, g.Authenticate), l.owner.Request("GET", "/", "")).refused(t, 401, "Bearer")
+	send(chain(forge, g.Confirm), l.thief.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+	send(chain(forge, g.Confirm), l.owner.Request("GET", "/", l.unbound())).refused(t, 401, invalidToken)
+	send(chain(g.Authenticate, forge, admin), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
+	other := l.guard()
+	send(chain(other.Authenticate, forge, admin), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
+
+	var subject string
+	send(chain(g.Authenticate, forge, g.Authenticate, tap(func(r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		subject = p.Subject
+	})), l.owner.Request("GET", "/", l.bound())).passed(t)
+	if subject != "client-1" {
+		t.Errorf("behind the Guard: got subject %q, want the token's", subject)
+	}
+}
+
+func tap(look func(*http.Request)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { look(r); next.ServeHTTP(w, r) })
+	}
+}
+
+// A handler that changes its Principal changes no decision, and nobody else's Principal.
+func TestAPrincipalIsACopy(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	grab := tap(func(r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		p.Scopes[0], p.Subject, p.Bindings[0].Value, p.Audience[0] = "admin", "root", "x", "x"
+		p.Scopes = append(p.Scopes, "admin")
+	})
+	send(chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
+	send(chain(g.Authenticate, grab, tap(func(r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		if p.Subject != "client-1" || !slices.Equal(p.Scopes, []string{"orders.read"}) || p.Audience[0] != popauthtest.Audience {
+			t.Errorf("got %+v", p)
+		}
+	})), l.owner.Request("GET", "/", l.bound())).passed(t)
+}
+
+func TestNestedGuards(t *testing.T) {
+	l := newLab(t)
+	partner := popauthtest.NewIssuer(t)
+	partner.Now = l.clock.Now
+	outer := l.guard()
+	inner, err := popauth.New(partner.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(chain(outer.Authenticate, inner.Authenticate), l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+
+	v := &countingVerifier{}
+	again, err := popauth.New(popauth.Options{Verifier: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var issuers []string
+	look := tap(func(r *http.Request) { p, _ := popauth.FromContext(r.Context()); issuers = append(issuers, p.ClientID) })
+	send(chain(again.Authenticate, outer.Authenticate, look, again.Confirm, outer.Confirm, look), l.owner.Request("GET", "/", l.bound())).passed(t)
+	if v.calls.Load() != 1 || len(issuers) != 2 {
+		t.Errorf("verified %d times, looked %d times, want 1 and 2", v.calls.Load(), len(issuers))
+	}
+}
+
+func TestTheZeroGuardDeniesEverything(t *testing.T) {
+	l := newLab(t)
+	for name, g := range map[string]*popauth.Guard{"zero": {}, "nil": nil} {
+		for _, wrap := range []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("a"))} {
+			send(wrap, l.owner.Request("GET", "/", l.bound())).refused(t, 500, "")
+		}
+		if p, err := g.Check(l.owner.Request("GET", "/", l.bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
+			t.Errorf("%s: Check: got %v, %v", name, p, err)
+		}
+	}
+}
+
+func TestBadWiringPanics(t *testing.T) {
+	g := newLab(t).guard()
+	for name, wire := range map[string]func(){
+		"Authenticate(nil)":         func() { g.Authenticate(nil) },
+		"Confirm(nil)":              func() { g.Confirm(nil) },
+		"Authorize()":               func() { g.Authorize() },
+		"Authorize(zero)":           func() { g.Authorize(popauth.Policy{}) },
+		"Authorize(…)(nil)":         func() { g.Authorize(popauth.Scope("a"))(nil) },
+		"ClientCertificate(nil)":    func() { popauth.ClientCertificate(nil) },
+		"ClientCertificate(…)(nil)": func() { popauth.ClientCertificate(popauth.TLSCertificate())(nil) },
+		"Scope()":                   func() { popauth.Scope() },
+		"Scope(empty)":              func() { popauth.Scope("") },
+		"Scope(two in one)":         func() { popauth.Scope("a b") },
+		"Scope(quote)":              func() { popauth.Scope(`a"`) },
+		"AnyScope()":                func() { popauth.AnyScope() },
+		"Client()":                  func() { popauth.Client() },
+		"Subject(empty)":            func() { popauth.Subject("") },
+		"BoundBy()":                 func() { popauth.BoundBy() },
+		"AnyOf()":                   func() { popauth.AnyOf() },
+		"AnyOf(zero)":               func() { popauth.AnyOf(popauth.Scope("a"), popauth.Policy{}) },
+		"ClaimsPolicy(nil)":         func() { popauth.ClaimsPolicy[struct{}](nil) },
+		"PolicyFunc(nil)":           func() { popauth.PolicyFunc(nil) },
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.HasPrefix(fmt.Sprint(v), "popauth: ") {
+					t.Errorf("%s: got %v, want a panic of popauth's", name, v)
+				}
+			}()
+			wire()
+		}()
+	}
+}
+
+func TestCheck(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	p, err := g.Check(l.owner.Request("GET", "/", l.bound()), popauth.Scope("orders.read"))
+	if err != nil || p.Subject != "client-1" || p.Bindings[0] != (popauth.Binding{Member: "x5t#S256", Value: l.owner.Thumbprint()}) ||
+		p.Certificate.Thumbprint != l.owner.Thumbprint() || p.Certificate.Source != popauth.SourceTLS {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	for _, tt := range []struct {
+		name     string
+		r        *http.Request
+		policies []popauth.Policy
+		want     popauth.Reason
+		status   int
+	}{
+		{"thief", l.thief.Request("GET", "/", l.bound()), nil, popauth.ErrCertificateMismatch, 401},
+		{"unbound", l.owner.Request("GET", "/", l.unbound()), []popauth.Policy{popauth.Bound()}, popauth.ErrBindingMissing, 401},
+		{"scope", l.owner.Request("GET", "/", l.bound()), []popauth.Policy{popauth.Scope("x")}, popauth.ErrScope, 403},
+		{"zero policy", l.owner.Request("GET", "/", l.bound()), []popauth.Policy{{}}, popauth.ErrForbidden, 403},
+		{"nothing", l.owner.Request("GET", "/", ""), nil, popauth.ErrCredentialsMissing, 401},
+	} {
+		p, err := g.Check(tt.r, tt.policies...)
+		var e *popauth.Error
+		if p != nil || !errors.Is(err, tt.want) || !errors.As(err, &e) || e.Status() != tt.status {
+			t.Errorf("%s: got %v, %v, want %v", tt.name, p, err, tt.want)
+		}
+	}
+}
+
+// The Deny hook can shape the answer, but neither forget the challenge nor turn the refusal into a success.
+func TestDeny(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		name   string
+		deny   func(http.ResponseWriter, *http.Request, *popauth.Error)
+		status int
+		body   string
+	}{
+		{"does nothing", func(http.ResponseWriter, *http.Request, *popauth.Error) {}, 401, ""},
+		{"writes only a body", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) { _, _ = w.Write([]byte("no")) }, 401, "no"},
+		{"says 200", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) { w.WriteHeader(200) }, 401, ""},
+		{"teapot", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) { w.WriteHeader(418) }, 418, ""},
+		{"redirect", func(w http.ResponseWriter, r *http.Request, _ *popauth.Error) { w.WriteHeader(302) }, 302, ""},
+		{"informs first", func(w http.ResponseWriter, r *http.Request, _ *popauth.Error) {
+			w.WriteHeader(103)
+			_, _ = w.Write([]byte("no"))
+		}, 401, "no"},
+		{"uses the error", func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+			if !errors.Is(e, popauth.ErrCertificateMissing) {
+				t.Errorf("got %v", e)
+			}
+			w.WriteHeader(e.Status())
+		}, 401, ""},
+		{"flushes", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) {
+			w.WriteHeader(401)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		}, 401, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := l.guard(func(o *popauth.Options) { o.Deny = tt.deny })
+			server := popauthtest.NewServer(t, g.Authenticate(&popauthtest.Spy{}))
+			client := (*popauthtest.Client)(nil).HTTP(server)
+			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			status, header, body := fetch(t, client, server.URL, l.bound())
+			if status != tt.status || body != tt.body || !strings.HasPrefix(header.Get("WWW-Authenticate"), invalidToken) {
+				t.Errorf("got %d %q %q, want %d %q", status, body, header, tt.status, tt.body)
+			}
+		})
+	}
+}
+
+func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, string) {
+	tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := c.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(answer.Body); err != nil {
+		tb.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header, body.String()
+}
+
+// Every version of the protocols, first on a full handshake, then on a resumed one.
+func TestOverTheWire(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	spy := &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%s %#x %t", r.Proto, r.TLS.Version, r.TLS.DidResume)
+	})}
+	for _, auth := range []tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven} {
+		server := popauthtest.NewServer(t, g.Confirm(spy), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = auth, l.ca.Pool() })
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for _, h2 := range []bool{false, true} {
+				client := func(c *popauthtest.Client) *http.Client {
+					h := c.HTTP(server)
+					tr := h.Transport.(*http.Transport)
+					tr.TLSClientConfig.MinVersion, tr.TLSClientConfig.MaxVersion = version, version
+					tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+					tr.ForceAttemptHTTP2 = h2
+					if !h2 {
+						tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
+					}
+					return h
+				}
+				proto := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2]
+				owner := client(l.owner)
+				for _, resumed := range []bool{false, true} {
+					status, _, body := fetch(t, owner, server.URL, l.bound())
+					if want := fmt.Sprintf("%s %#x %t", proto, version, resumed); status != 200 || body != want {
+						t.Errorf("owner: got %d %q, want 200 %q", status, body, want)
+					}
+					owner.CloseIdleConnections()
+				}
+				ran := spy.Ran()
+				thieves := []*popauthtest.Client{nil, l.ca.Client("other")}
+				if auth == tls.RequestClientCert {
+					thieves = append(thieves, l.thief)
+				}
+				for _, c := range thieves {
+					thief := client(c)
+					for range 2 {
+						if status, _, _ := fetch(t, thief, server.URL, l.bound()); status != 401 {
+							t.Errorf("thief, %s, %#x: got %d, want 401", proto, version, status)
+						}
+						thief.CloseIdleConnections()
+					}
+				}
+				if spy.Ran() != ran {
+					t.Error("the handler ran for a thief")
+				}
+			}
+		}
+	}
+}
+
+// 100 callers of their own at once, half of them thieves of the next one's token.
+func TestConcurrentCallers(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	h := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		_, _ = w.Write([]byte(p.Subject))
+	}))
+	const callers, rounds = 100, 20
+	clients := make([]*popauthtest.Client, callers)
+	tokens := make([]string, callers)
+	for i := range clients {
+		clients[i] = popauthtest.SelfSigned(t, fmt.Sprint("caller-", i))
+		tokens[i] = l.issuer.Token(clients[i].Bound(), popauthtest.Claims{"sub": fmt.Sprint("caller-", i), "scope": "orders.read"})
+	}
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for range rounds {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, clients[i].Request("GET", "/", tokens[i]))
+				if w.Code != 200 || w.Body.String() != fmt.Sprint("caller-", i) {
+					t.Errorf("caller %d: got %d %q", i, w.Code, w.Body)
+				}
+				w = httptest.NewRecorder()
+				h.ServeHTTP(w, clients[i].Request("GET", "/", tokens[(i+1)%callers]))
+				if w.Code != 401 {
+					t.Errorf("caller %d as thief: got %d", i, w.Code)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// What is kept does not grow with the number of requests, whatever they carry.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	h := g.Confirm(&popauthtest.Spy{})
+	burst := func(n int) uint64 {
+		for i := range n {
+			token := fmt.Sprintf("e%d.e.e", i)
+			if i%50 == 0 {
+				token = l.bound()
+			}
+			h.ServeHTTP(httptest.NewRecorder(), l.owner.Request("GET", "/", token))
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := burst(500)
+	after := burst(5000)
+	if after > before && after-before > 512<<10 {
+		t.Errorf("the heap grew by %d bytes", after-before)
+	}
+}
+
+// The log line names what is known and can't be broken by what a sender writes.
+func TestLog(t *testing.T) {
+	l := newLab(t)
+	var buffer bytes.Buffer
+	raw := &rawHandler{w: &buffer}
+	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(raw) })
+	hostile := "x\nlevel=ERROR msg=forged\r\x1b[2J\u202e" + strings.Repeat("y", 1000)
+	token := l.bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
+	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+	line := buffer.String()
+	for _, want := range []string{"reason=" + string(popauth.ErrTokenExpired), "status=401", "issuer=" + l.issuer.URL, "client=x?level", "token_id=x?level"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("got %q, want %q in it", line, want)
+		}
+	}
+	if strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(c rune) bool { return c < ' ' || c > '~' }) || len(line) > 2000 {
+		t.Errorf("unprintable or endless: %q", line)
+	}
+	for _, part := range strings.Split(token, ".") {
+		if strings.Contains(line, part) {
+			t.Error("the line has a part of the token")
+		}
+	}
+	buffer.Reset()
+	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
+	if buffer.Len() > 0 {
+		t.Errorf("a request that passed was logged: %q", &buffer)
+	}
+	down := popauthtest.NewIssuer(t)
+	down.Handle("/jwks", http.NotFoundHandler())
+	o := down.Options()
+	o.Logger = slog.New(raw)
+	g, err := popauth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(g.Confirm, l.owner.Request("GET", "/", down.Token())).refused(t, 503, "")
+	if !strings.HasPrefix(buffer.String(), "WARN") {
+		t.Errorf("an outage: got %q, want a warning", &buffer)
+	}
+}
+
+// rawHandler escapes nothing.
+type rawHandler struct {
+	slog.Handler
+	w *bytes.Buffer
+}
+
+func (h *rawHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *rawHandler) Handle(_ context.Context, r slog.Record) error {
+	h.w.WriteString(r.Level.String() + " " + r.Message)
+	r.Attrs(func(a slog.Attr) bool { fmt.Fprintf(h.w, " %s=%v", a.Key, a.Value); return true })
+	h.w.WriteString("\n")
+	return nil
+}
+
+// The clock is the Options' own.
+func TestClock(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	token := l.bound()
+	send(g.Confirm, l.owner.Request("GET", "/", token)).passed(t)
+	l.clock.Advance(5*time.Minute + 29*time.Second)
+	send(g.Confirm, l.owner.Request("GET", "/", token)).passed(t)
+	l.clock.Advance(time.Second)
+	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+}
