@@ -1,0 +1,148 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+func TestTLSCertificate(t *testing.T) {
+	l := newLab(t)
+	below := l.ca.Intermediate("between").Client("below")
+	verified := below.Request("GET", "/", "")
+	verified.TLS.VerifiedChains = append(verified.TLS.VerifiedChains, verified.TLS.PeerCertificates)
+	plain := below.Request("GET", "/", "")
+	plain.TLS = nil
+	half := below.Request("GET", "/", "")
+	half.TLS.HandshakeComplete = false
+	for _, tt := range []struct {
+		name string
+		r    *http.Request
+		want string
+	}{
+		{"none", (*popauthtest.Client)(nil).Request("GET", "/", ""), "none"},
+		{"no TLS", plain, "none"},
+		{"handshake not complete", half, "none"},
+		{"not verified", below.Request("GET", "/", ""), below.Thumbprint() + " tls no 1"},
+		{"verified", verified, below.Thumbprint() + " tls tls 1"},
+	} {
+		c, err := popauth.TLSCertificate().Certificate(tt.r)
+		got := "none"
+		if c != nil {
+			got = fmt.Sprint(c.Thumbprint, " ", c.Source, " ", c.Verified, " ", len(c.Intermediates))
+		}
+		if got != tt.want || err != nil {
+			t.Errorf("%s: got %s, %v, want %s", tt.name, got, err, tt.want)
+		}
+	}
+	for v, want := range map[popauth.VerifiedBy]string{popauth.VerifiedByProxy: "proxy", popauth.VerifiedLocally: "local", 99: "no"} {
+		if v.String() != want {
+			t.Errorf("got %q, want %q", v, want)
+		}
+	}
+}
+
+// An outer ClientCertificate handler decides for every Guard without a source of its own: what it has not found, the
+// connection does not supply.
+func TestClientCertificate(t *testing.T) {
+	l := newLab(t)
+	owners, err := popauth.TLSCertificate().Certificate(l.owner.Request("GET", "/", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := func(c *popauth.Certificate, err error) func(http.Handler) http.Handler {
+		return popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }))
+	}
+	g := l.guard()
+	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	request := func(c *popauthtest.Client) *http.Request { return c.Request("GET", "/", l.bound()) }
+
+	send(chain(is(owners, nil), g.Confirm), request(nil)).passed(t)
+	send(chain(is(owners, nil), g.Confirm), request(l.thief)).passed(t)
+	send(chain(is(nil, nil), g.Confirm), request(l.owner)).refused(t, 401, invalidToken)
+	send(chain(is(owners, nil), own.Confirm), request(l.thief)).refused(t, 401, invalidToken)
+	send(chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm), request(l.owner)).passed(t)
+
+	send(is(nil, errors.New("unreadable")), request(l.owner)).refused(t, 400, "")
+	send(is(nil, popauth.ErrCertificateTooLarge), request(l.owner)).refused(t, 431, "")
+	send(is(nil, fmt.Errorf("x: %w", popauth.ErrCertificateMalformed)), request(l.owner)).refused(t, 400, "")
+
+	// What was found for one connection says nothing about another.
+	moved := altered(func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS })
+	send(chain(is(owners, nil), moved, g.Confirm), request(l.owner)).refused(t, 401, invalidToken)
+
+	var asked int
+	source := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { asked++; return owners, nil })
+	send(chain(popauth.ClientCertificate(source), g.Authenticate, g.Confirm, tap(func(r *http.Request) {
+		if c, ok := popauth.CertificateFromContext(r.Context()); !ok || c != owners {
+			t.Errorf("got %v, %t, want the source's", c, ok)
+		}
+	})), request(nil)).passed(t)
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+	if c, ok := popauth.CertificateFromContext(context.Background()); ok || c != nil {
+		t.Errorf("empty context: got %v, %t", c, ok)
+	}
+	send(chain(is(nil, nil), tap(func(r *http.Request) {
+		if c, ok := popauth.CertificateFromContext(r.Context()); ok || c != nil {
+			t.Errorf("no certificate: got %v, %t", c, ok)
+		}
+	})), request(l.owner)).passed(t)
+}
+
+// What each setting of tls.Config.ClientAuth means for the binding, on a real listener.
+func TestClientAuthSettings(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	known, self := l.owner, popauthtest.SelfSigned(t, "self")
+	for _, tt := range []struct {
+		auth                     tls.ClientAuthType
+		none, selfSigned, issued string // status, or handshake; for issued who verified too
+	}{
+		{tls.NoClientCert, "401", "401", "401"},
+		{tls.RequestClientCert, "401", "200 no", "200 no"},
+		{tls.RequireAnyClientCert, "handshake", "200 no", "200 no"},
+		{tls.VerifyClientCertIfGiven, "401", "handshake", "200 tls"},
+		{tls.RequireAndVerifyClientCert, "handshake", "handshake", "200 tls"},
+	} {
+		t.Run(tt.auth.String(), func(t *testing.T) {
+			server := popauthtest.NewServer(t, g.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				p, _ := popauth.FromContext(r.Context())
+				_, _ = fmt.Fprint(w, " ", p.Certificate.Verified)
+			})), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tt.auth, l.ca.Pool() })
+			server.Config.ErrorLog = nil
+			for name, c := range map[string]struct {
+				client *popauthtest.Client
+				want   string
+			}{"none": {nil, tt.none}, "self-signed": {self, tt.selfSigned}, "issued": {known, tt.issued}} {
+				r, err := http.NewRequest(http.MethodGet, server.URL, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+l.issuer.Token(c.client.Bound()))
+				if c.client == nil {
+					r.Header.Set("Authorization", "Bearer "+l.bound())
+				}
+				got := "handshake"
+				if answer, err := c.client.HTTP(server).Do(r); err == nil {
+					_ = answer.Body.Close()
+					got = fmt.Sprint(answer.StatusCode)
+					if answer.StatusCode == 200 {
+						_, _, body := fetch(t, c.client.HTTP(server), server.URL, l.issuer.Token(c.client.Bound()))
+						got += body
+					}
+				}
+				if got != c.want {
+					t.Errorf("%s: got %s, want %s", name, got, c.want)
+				}
+			}
+		})
+	}
+}
