@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"testing"
 
@@ -117,7 +119,7 @@ func TestClientAuthSettings(t *testing.T) {
 				p, _ := popauth.FromContext(r.Context())
 				_, _ = fmt.Fprint(w, " ", p.Certificate.Verified)
 			})), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tt.auth, l.ca.Pool() })
-			server.Config.ErrorLog = nil
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			for name, c := range map[string]struct {
 				client *popauthtest.Client
 				want   string

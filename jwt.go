@@ -266,10 +266,10 @@ func claimReason(t *Token, err error) Reason {
 	switch {
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
 		return ErrTokenIssuer
-	case errors.Is(err, jwt.ErrTokenInvalidAudience), len(t.Audience) == 0:
-		return ErrTokenAudience
-	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && t.ExpiresAt.IsZero():
 		return ErrTokenMalformed
+	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return ErrTokenAudience
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return ErrTokenExpired
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
