@@ -42,7 +42,7 @@ func Scope(scopes ...string) Policy {
 	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
 		missing := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(p.Scopes, s) })
 		if len(missing) > 0 {
-			return fmt.Errorf("%w: %s", ErrScope, strings.Join(missing, " "))
+			return &Error{Reason: ErrScope, Err: errors.New(strings.Join(missing, " "))}
 		}
 		return nil
 	}}
@@ -53,7 +53,7 @@ func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
 	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.Scopes, s) }) {
-			return fmt.Errorf("%w: one of %s", ErrScope, strings.Join(scopes, " "))
+			return &Error{Reason: ErrScope, Err: errors.New("one of " + strings.Join(scopes, " "))}
 		}
 		return nil
 	}}
@@ -97,7 +97,7 @@ func forbidUnless(ok bool, what string) error {
 	if ok {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrForbidden, what)
+	return &Error{Reason: ErrForbidden, Err: errors.New("another " + what)}
 }
 
 // Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any

@@ -1,0 +1,84 @@
+// Chi is the smallest real service on a chi router: its tokens come from a real issuer, and work only for the holder
+// of the client certificate that they are bound to.
+//
+//	go run ./examples/chi -issuer https://id.example.com -audience https://api.example.com -cert server.crt -key server.key
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+func routes(guard *popauth.Guard) http.Handler {
+	r := chi.NewRouter()
+	r.Get("/health", func(http.ResponseWriter, *http.Request) {}) // public: outside the group
+	r.Group(func(r chi.Router) {
+		r.Use(guard.Authenticate, guard.Confirm)
+		r.With(guard.Authorize(popauth.Scope("orders.read"))).Get("/orders", orders)
+		r.With(guard.Authorize(popauth.Scope("orders.write"))).Put("/orders/{id}", orders)
+	})
+	return r
+}
+
+func orders(w http.ResponseWriter, r *http.Request) {
+	caller, _ := popauth.FromContext(r.Context())
+	_, _ = fmt.Fprintf(w, "%s by %s\n", chi.RouteContext(r.Context()).RoutePattern(), caller.ClientID)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		stop()
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("chi", flag.ContinueOnError)
+	issuer := flags.String("issuer", "", "the issuer's URL, exactly as in its tokens")
+	audience := flags.String("audience", "", "this API's name in the tokens' aud")
+	addr := flags.String("addr", "127.0.0.1:8443", "where to listen")
+	cert := flags.String("cert", "server.crt", "this server's certificate, PEM")
+	key := flags.String("key", "server.key", "its key, PEM")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	guard, err := popauth.New(popauth.Options{
+		Issuer:   *issuer,
+		Audience: []string{*audience},
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           routes(guard),
+		ReadHeaderTimeout: 10 * time.Second,
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+	}
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "listening on https://%s\n", l.Addr())
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.ServeTLS(l, *cert, *key); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+// Nethttp is the smallest real service on http.ServeMux: its tokens come from a real issuer, and work only for the
+// holder of the client certificate that they are bound to.
+//
+//	go run ./examples/nethttp -issuer https://id.example.com -audience https://api.example.com -cert server.crt -key server.key
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+func routes(guard *popauth.Guard) http.Handler {
+	read := guard.Authorize(popauth.Scope("orders.read"))
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", guard.Confirm(read(http.HandlerFunc(listOrders))))
+	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {}) // public: no Guard around it
+	return mux
+}
+
+func listOrders(w http.ResponseWriter, r *http.Request) {
+	caller, _ := popauth.FromContext(r.Context())
+	_, _ = fmt.Fprintf(w, "orders of %s, read with certificate %s\n", caller.ClientID, caller.Certificate.Thumbprint)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		stop()
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("nethttp", flag.ContinueOnError)
+	issuer := flags.String("issuer", "", "the issuer's URL, exactly as in its tokens")
+	audience := flags.String("audience", "", "this API's name in the tokens' aud")
+	addr := flags.String("addr", "127.0.0.1:8443", "where to listen")
+	cert := flags.String("cert", "server.crt", "this server's certificate, PEM")
+	key := flags.String("key", "server.key", "its key, PEM")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	guard, err := popauth.New(popauth.Options{
+		Issuer:   *issuer,
+		Audience: []string{*audience},
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           routes(guard),
+		ReadHeaderTimeout: 10 * time.Second,
+		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+	}
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "listening on https://%s\n", l.Addr())
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.ServeTLS(l, *cert, *key); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
