@@ -148,18 +148,20 @@ func (e *Error) answer() answer {
 // refused makes an Error of what a Verifier, Confirmer, CertificateSource or Policy returned. An error that names no
 // Reason gets the one given.
 func refused(err error, otherwise Reason) *Error {
+	switch e := err.(type) { //nolint:errorlint // these themselves; what wraps them comes below
+	case *Error:
+		own := *e
+		return &own
+	case Reason:
+		return &Error{Reason: e}
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		own := *e
-		if err != error(e) {
-			own.Err = err
-		}
+		own.Err = err
 		return &own
 	}
 	if r, ok := errors.AsType[Reason](err); ok {
-		if err == error(r) {
-			return &Error{Reason: r}
-		}
-		return &Error{Reason: r, Err: err}
+		otherwise = r
 	}
 	return &Error{Reason: otherwise, Err: err}
 }

@@ -295,7 +295,7 @@ func TestCredentials(t *testing.T) {
 		{"in a parsed form as well", func(r *http.Request) { r.PostForm = map[string][]string{"access_token": {good}} }, 400, invalidRequest},
 		{"in a cookie alone", func(r *http.Request) {
 			r.Header.Del("Authorization")
-			r.AddCookie(&http.Cookie{Name: "access_token", Value: good})
+			r.Header.Set("Cookie", "access_token="+good)
 		}, 401, "Bearer"},
 		{"in another header alone", func(r *http.Request) {
 			r.Header.Del("Authorization")

@@ -23,7 +23,7 @@ type omitted byte
 
 // MarshalJSON fails: within a member there is no default to leave out, so a member of a member is left out by the test.
 func (omitted) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("Omit leaves out members of the outermost object only")
+	return nil, errors.New("popauthtest: Omit leaves out members of the outermost object only")
 }
 
 func merge(all ...Claims) Claims {
