@@ -98,10 +98,15 @@ func Thumbprint(c *x509.Certificate) string {
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
 // every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
-// is answered with 400 or 431 and goes no further. It panics if source is nil.
+// is answered with 400 or 431 and goes no further. The headers that source reads are removed. It panics if source is
+// nil or not valid.
 func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
 	if source == nil {
 		panic("popauth: ClientCertificate: nil source")
+	}
+	headers, managed := source.(managing)
+	if managed && headers.invalid() != nil {
+		panic("popauth: ClientCertificate: " + headers.invalid().Error())
 	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
@@ -112,6 +117,9 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			if err != nil {
 				(*Guard)(nil).deny(w, r, refused(err, ErrCertificateMalformed))
 				return
+			}
+			if managed {
+				r = headers.stripped(r)
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, &extraction{r.TLS, c})))
 		})

@@ -260,6 +260,10 @@ func TestEveryMemberIsConfirmed(t *testing.T) {
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
 		{"unknown beside both", cnf{"pop": "v", "x5t#S256": x5t, "z": "1"}, "PoP", l.owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
+		{"member of another type", cnf{"pop": 5}, "PoP", l.owner, nil, "", 401,
+			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
+		{"empty member", cnf{"pop": ""}, "PoP", l.owner, nil, "", 401,
+			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
 		{"store down", cnf{"pop": "v"}, "PoP", l.owner, popauth.ErrUnavailable, "pop", 503, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,7 @@ const (
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
 	ErrCertificateMalformed Reason = "client certificate header malformed"
 	ErrCertificateTooLarge  Reason = "client certificate header too large"
+	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
 	ErrTokenMalformed       Reason = "token malformed"
 	ErrTokenAlgorithm       Reason = "token algorithm not allowed"
 	ErrTokenType            Reason = "token type not allowed"
@@ -59,6 +60,7 @@ var answers = map[Reason]answer{
 	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
 	ErrCertificateMalformed: {status: http.StatusBadRequest},
 	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
+	ErrProxySecret:          {status: http.StatusBadRequest},
 	ErrTokenMalformed:       {http.StatusUnauthorized, "invalid_token", "The access token is malformed"},
 	ErrTokenAlgorithm:       {http.StatusUnauthorized, "invalid_token", notForUs},
 	ErrTokenType:            {http.StatusUnauthorized, "invalid_token", notForUs},

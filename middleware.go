@@ -87,6 +87,9 @@ func (g *Guard) stage(next http.Handler, policies ...Policy) http.Handler {
 			g.deny(w, r, err)
 			return
 		}
+		if source, ok := g.options.Certificate.(managing); ok {
+			r = source.stripped(r)
+		}
 		if r.Context().Value(principalKey{}) != any(d) {
 			r = r.WithContext(context.WithValue(r.Context(), principalKey{}, d))
 		}
@@ -135,9 +138,12 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	last, now := latest(r.Context()), present(r)
-	for d := last; d != nil; d = d.outer {
-		if d.guard == g && d.presented == now {
-			return d, nil
+	// A stage removes the headers of a proxy: where they are, they are new.
+	if source, ok := g.options.Certificate.(managing); !ok || !source.carried(r) {
+		for d := last; d != nil; d = d.outer {
+			if d.guard == g && d.presented == now {
+				return d, nil
+			}
 		}
 	}
 	d := &decision{guard: g, outer: last, presented: now}

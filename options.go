@@ -112,6 +112,11 @@ func (o Options) complete() (Options, error) {
 			}
 		}
 	}
+	if m, ok := o.Certificate.(managing); ok {
+		if err := m.invalid(); err != nil {
+			problem("Certificate", "%w", err)
+		}
+	}
 	if o.Verifier == nil {
 		v, err := newJWTVerifier(o)
 		wrong = append(wrong, err)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package forwarded_test
+
+const raceDetector = false

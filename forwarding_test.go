@@ -1,0 +1,543 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// clientCert is the value of Client-Cert for a client.
+func clientCert(c *popauthtest.Client) string {
+	return ":" + base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0]) + ":"
+}
+
+var (
+	proxyNet = netip.MustParsePrefix("10.0.0.0/8")
+	proxy    = "10.0.4.7:41234"
+	stranger = "192.0.2.1:41234"
+)
+
+// viaProxy is a request as the proxy makes it: from its address, over a connection of its own, with headers.
+func viaProxy(token string, header ...string) *http.Request {
+	r := httptest.NewRequest("GET", "/orders", http.NoBody)
+	r.RemoteAddr = proxy
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+// bothWays sends a request through a Guard with the source of its own, and through one inside ClientCertificate.
+func bothWays(t *testing.T, l *lab, source popauth.CertificateSource, r func() *http.Request, judge func(testing.TB, outcome)) {
+	t.Helper()
+	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	judge(t, send(chain(own.Authenticate, own.Confirm, own.Authorize(popauth.Scope("orders.read"))), r()))
+	judge(t, send(chain(popauth.ClientCertificate(source), l.guard().Confirm), r()))
+}
+
+func passes(tb testing.TB, o outcome) { tb.Helper(); o.passed(tb) }
+
+func unauthorized(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 401, invalidToken) }
+
+func badRequest(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 400, "") }
+
+func TestForwarded(t *testing.T) {
+	l := newLab(t)
+	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	token, owners, thiefs := l.bound(), clientCert(l.owner), clientCert(l.thief)
+	direct := func(c *popauthtest.Client, header ...string) *http.Request {
+		r := c.Request("GET", "/orders", token)
+		r.RemoteAddr = stranger
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Add(header[i], header[i+1])
+		}
+		return r
+	}
+	for _, tt := range []struct {
+		name  string
+		r     func() *http.Request
+		judge func(testing.TB, outcome)
+	}{
+		{"owner through the proxy", func() *http.Request { return viaProxy(token, "Client-Cert", owners) }, passes},
+		{"with chain", func() *http.Request {
+			return viaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":"+base64.StdEncoding.EncodeToString(l.ca.Certificate.Raw)+":")
+		}, passes},
+		{"thief through the proxy", func() *http.Request { return viaProxy(token, "Client-Cert", thiefs) }, unauthorized},
+		{"nobody through the proxy", func() *http.Request { return viaProxy(token) }, unauthorized},
+		{"the proxy's own certificate is not the caller's", func() *http.Request {
+			r := viaProxy(token)
+			r.TLS = l.owner.Request("GET", "/", "").TLS
+			return r
+		}, unauthorized},
+		{"header before the proxy's own certificate", func() *http.Request {
+			r := viaProxy(token, "Client-Cert", owners)
+			r.TLS = l.thief.Request("GET", "/", "").TLS
+			return r
+		}, passes},
+		{"owner around the proxy", func() *http.Request { return direct(l.owner) }, passes},
+		{"thief around the proxy", func() *http.Request { return direct(l.thief) }, unauthorized},
+		{"thief around the proxy, forging the header", func() *http.Request { return direct(l.thief, "Client-Cert", owners) }, unauthorized},
+		{"without certificate around the proxy, forging the header", func() *http.Request { return direct(nil, "Client-Cert", owners) }, unauthorized},
+		{"owner around the proxy, with a junk header", func() *http.Request { return direct(l.owner, "Client-Cert", "junk") }, passes},
+		{"two lines", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert", owners) }, badRequest},
+		{"two lines, the thief's first", func() *http.Request { return viaProxy(token, "Client-Cert", thiefs, "Client-Cert", owners) }, badRequest},
+		{"two lines, one empty", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert", "") }, badRequest},
+		{"two in one line", func() *http.Request { return viaProxy(token, "Client-Cert", owners+", "+owners) }, badRequest},
+		{"junk", func() *http.Request { return viaProxy(token, "Client-Cert", "junk") }, badRequest},
+		{"no certificate inside", func() *http.Request { return viaProxy(token, "Client-Cert", ":MAA=:") }, badRequest},
+		{"no certificate inside the chain", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":MAA=:") }, badRequest},
+		{"empty", func() *http.Request { return viaProxy(token, "Client-Cert", "") }, badRequest},
+		{"chain alone", func() *http.Request { return viaProxy(token, "Client-Cert-Chain", owners) }, badRequest},
+		{"too large", func() *http.Request { return viaProxy(token, "Client-Cert", ":"+strings.Repeat("A", 1<<20)+":") }, func(tb testing.TB, o outcome) {
+			tb.Helper()
+			o.refused(tb, 431, "")
+		}},
+		{"in a trailer", func() *http.Request {
+			r := viaProxy(token)
+			r.Trailer = http.Header{"Client-Cert": {owners}}
+			return r
+		}, unauthorized},
+		{"under an alias", func() *http.Request { return viaProxy(token, "Client_Cert", owners) }, unauthorized},
+		{"under another alias", func() *http.Request { return viaProxy(token, "Client.Cert", owners) }, unauthorized},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 2 { // once read, once remembered
+				bothWays(t, l, source, tt.r, tt.judge)
+			}
+		})
+	}
+}
+
+// Nobody after the source sees the headers, under whichever name; the caller's own map stays as it was.
+func TestForwardedHeadersAreRemoved(t *testing.T) {
+	l := newLab(t)
+	source := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
+	names := []string{"X-SSL-Client-Cert", "x-ssl-client-cert", "X_SSL_Client_Cert", "X.SSL.Client.Cert", "X-SSL_Client-Cert",
+		"X~SSL~Client~Cert", "X!SSL!Client!Cert", "X-SSL-Client-Verify", "X_ssl_client_verify", "X-Proxy-Auth", "X_Proxy_Auth"}
+	for _, from := range []string{proxy, stranger} {
+		make1 := func() *http.Request {
+			r := l.owner.Request("GET", "/", l.bound())
+			r.RemoteAddr = from
+			r.Header.Set("X-Other", "stays")
+			for _, n := range names {
+				r.Header[n] = []string{"forged"}
+			}
+			if from == proxy {
+				for _, n := range names {
+					delete(r.Header, n)
+				}
+				r.Header["X-Ssl-Client-Cert"] = []string{url.PathEscape(pemOf(l.owner))}
+				r.Header["X-Ssl-Client-Verify"] = []string{"SUCCESS"}
+				r.Header["X-Proxy-Auth"] = []string{"0123456789abcdef"}
+				r.Header["X_ssl_client_cert"] = []string{"forged"}
+			}
+			return r
+		}
+		look := tap(func(r *http.Request) {
+			for n := range r.Header {
+				if n != "Authorization" && n != "X-Other" {
+					t.Errorf("from %s: %s reached the handler", from, n)
+				}
+			}
+		})
+		own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		r := make1()
+		before := len(r.Header)
+		send(chain(own.Authenticate, look, own.Confirm, look), r).passed(t)
+		if len(r.Header) != before {
+			t.Errorf("from %s: the caller's header map was changed", from)
+		}
+		send(chain(popauth.ClientCertificate(source), look, l.guard().Confirm, look), make1()).passed(t)
+	}
+}
+
+func pemOf(c *popauthtest.Client) string {
+	b := base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0])
+	var lines []string
+	for len(b) > 64 {
+		lines, b = append(lines, b[:64]), b[64:]
+	}
+	return "-----BEGIN CERTIFICATE-----\n" + strings.Join(append(lines, b), "\n") + "\n-----END CERTIFICATE-----\n"
+}
+
+// A header that comes back between two stages is another certificate.
+func TestForwardedHeaderThatComesBack(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) {
+		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	})
+	put := func(value string) func(http.Handler) http.Handler {
+		return altered(func(r *http.Request) { r.Header.Set("Client-Cert", value) })
+	}
+	r := viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))
+	send(chain(g.Authenticate, put(clientCert(l.thief)), g.Authenticate), r).refused(t, 401, invalidToken)
+	r = viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))
+	send(chain(g.Authenticate, put(clientCert(l.owner)), g.Authenticate), r).passed(t)
+}
+
+func TestForwardedCertificate(t *testing.T) {
+	l := newLab(t)
+	source := popauth.Forwarded(forwarded.Nginx("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
+	escaped := url.PathEscape(pemOf(l.owner))
+	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy, "FAILED:self-signed certificate": popauth.NotVerified} {
+		for range 2 {
+			c, err := source.Certificate(viaProxy("", "X-Cert", escaped, "X-Verify", verdict))
+			if err != nil || c == nil || c.Verified != want || c.Source != "nginx" || c.Thumbprint != l.owner.Thumbprint() {
+				t.Errorf("%s: got %+v, %v", verdict, c, err)
+			}
+		}
+	}
+	// What was remembered with a verdict does not stand in for a request without.
+	if c, err := source.Certificate(viaProxy("", "X-Cert", escaped)); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
+		t.Errorf("verdict removed: got %v, %v", c, err)
+	}
+	if c, err := source.Certificate(viaProxy("", "X-Cert", escaped, "X-Verify", "NONE")); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
+		t.Errorf("verdict NONE: got %v, %v", c, err)
+	}
+}
+
+func TestTrustPeers(t *testing.T) {
+	l := newLab(t)
+	source := func(prefix string) popauth.CertificateSource {
+		return popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix(prefix)))
+	}
+	trusted := func(s popauth.CertificateSource, r *http.Request) bool {
+		c, err := s.Certificate(r)
+		return err == nil && c != nil && c.Source == "rfc9440"
+	}
+	for _, tt := range []struct {
+		prefix, remote string
+		want           bool
+	}{
+		{"10.0.0.0/8", "10.1.2.3:99", true},
+		{"10.0.0.0/8", "[::ffff:10.1.2.3]:99", true},
+		{"10.0.0.0/8", "11.1.2.3:99", false},
+		{"10.0.0.0/8", "10.1.2.3", false}, // as a handler that reads X-Forwarded-For writes it
+		{"10.0.0.0/8", "", false},
+		{"10.0.0.0/8", "@", false},
+		{"10.0.0.0/8", "pipe", false},
+		{"10.0.0.0/8", "10.1.2.3:http", false},
+		{"10.0.0.0/8", "localhost:99", false},
+		{"10.0.0.0/8", "127.0.0.1:99", false},
+		{"fe80::/10", "[fe80::1]:99", true},
+		{"fe80::/10", "[fe80::1%eth0]:99", false},
+		{"::1/128", "[::1]:99", true},
+	} {
+		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r.RemoteAddr = tt.remote
+		if got := trusted(source(tt.prefix), r); got != tt.want {
+			t.Errorf("%s from %q: trusted %t, want %t", tt.prefix, tt.remote, got, tt.want)
+		}
+		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Forwarded"} {
+			r := viaProxy("", "Client-Cert", clientCert(l.owner), name, "10.1.2.3")
+			r.RemoteAddr = stranger
+			if trusted(source("10.0.0.0/8"), r) {
+				t.Errorf("%s opened the door", name)
+			}
+		}
+	}
+	// Where the connection's address was kept, nothing that is written later counts.
+	kept := func(addr net.Addr) *http.Request {
+		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		return r.WithContext(popauth.ConnContext(r.Context(), addressed{addr: addr}))
+	}
+	if trusted(source("10.0.0.0/8"), kept(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})) {
+		t.Error("a rewritten RemoteAddr opened the door")
+	}
+	if !trusted(source("192.0.2.0/24"), kept(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})) {
+		t.Error("the address that was kept did not count")
+	}
+	// A client on a unix socket chooses the name of its end.
+	named := &net.UnixAddr{Name: "10.1.2.3:99"}
+	onSocket := viaProxy("", "Client-Cert", clientCert(l.owner))
+	onSocket.RemoteAddr = named.Name
+	onSocket = onSocket.WithContext(context.WithValue(onSocket.Context(), http.LocalAddrContextKey, named))
+	if trusted(source("10.0.0.0/8"), kept(named)) || trusted(source("10.0.0.0/8"), onSocket) {
+		t.Error("a socket's name opened the door")
+	}
+	zoned := &net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 9, Zone: "eth0"}
+	if trusted(source("fe80::/10"), kept(zoned)) {
+		t.Error("a zoned address opened the door")
+	}
+}
+
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.addr }
+
+func TestTrustProxyTLS(t *testing.T) {
+	l := newLab(t)
+	spiffe, err := url.Parse("spiffe://example.org/ingress")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := l.ca.Client("ingress", func(c *x509.Certificate) { c.URIs, c.DNSNames = []*url.URL{spiffe}, []string{"ingress.internal"} })
+	leaf := named.Request("GET", "/", "").TLS.PeerCertificates[0]
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	pin := base64.StdEncoding.EncodeToString(sum[:])
+	request := func(c *popauthtest.Client, verified bool) *http.Request {
+		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r.TLS = c.Request("GET", "/", "").TLS
+		if verified {
+			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
+		}
+		return r
+	}
+	plain := request(named, true)
+	plain.TLS = nil
+	half := request(named, true)
+	half.TLS.HandshakeComplete = false
+	for _, tt := range []struct {
+		name string
+		id   popauth.ProxyIdentity
+		r    *http.Request
+		want bool
+	}{
+		{"URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress"}, request(named, true), true},
+		{"URI, not verified", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress"}, request(named, false), false},
+		{"another URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress2"}, request(named, true), false},
+		{"DNS", popauth.ProxyIdentity{DNS: "Ingress.internal"}, request(named, true), true},
+		{"DNS, not verified", popauth.ProxyIdentity{DNS: "ingress.internal"}, request(named, false), false},
+		{"common name", popauth.ProxyIdentity{DNS: "ingress"}, request(named, true), false},
+		{"key", popauth.ProxyIdentity{Key: pin}, request(named, false), true},
+		{"another key", popauth.ProxyIdentity{Key: pin}, request(l.thief, false), false},
+		{"no TLS", popauth.ProxyIdentity{Key: pin}, plain, false},
+		{"handshake not complete", popauth.ProxyIdentity{Key: pin}, half, false},
+		{"no certificate", popauth.ProxyIdentity{Key: pin}, request(nil, true), false},
+	} {
+		c, err := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(tt.id)).Certificate(tt.r)
+		if got := c != nil && c.Source == "rfc9440"; got != tt.want || err != nil {
+			t.Errorf("%s: trusted %t, %v, want %t", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+func TestTrustSecret(t *testing.T) {
+	l := newLab(t)
+	const old, current = "0123456789abcdef", "fedcba9876543210"
+	alone := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", current, old))
+	both := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", current, old), popauth.TrustPeers(proxyNet))
+	for _, tt := range []struct {
+		name        string
+		secret      []string
+		alone, both string // whose certificate, or the error
+	}{
+		{"current", []string{current}, "owner", "owner"},
+		{"old", []string{old}, "owner", "owner"},
+		{"none", nil, "thief", "refused"},
+		{"wrong", []string{"0123456789abcdeF"}, "thief", "refused"},
+		{"beginning", []string{current[:15]}, "thief", "refused"},
+		{"more", []string{current + "0"}, "thief", "refused"},
+		{"twice", []string{current, current}, "thief", "refused"},
+		{"empty", []string{""}, "thief", "refused"},
+	} {
+		for i, source := range []popauth.CertificateSource{alone, both} {
+			r := viaProxy("", "Client-Cert", clientCert(l.owner))
+			r.TLS = l.thief.Request("GET", "/", "").TLS // the proxy's own, or a direct caller's
+			for _, s := range tt.secret {
+				r.Header.Add("X-Proxy-Auth", s)
+			}
+			c, err := source.Certificate(r)
+			got := "refused"
+			switch {
+			case c != nil && c.Thumbprint == l.owner.Thumbprint():
+				got = "owner"
+			case c != nil:
+				got = "thief"
+			case !errors.Is(err, popauth.ErrProxySecret):
+				got = fmt.Sprint(err)
+			}
+			if want := []string{tt.alone, tt.both}[i]; got != want {
+				t.Errorf("%s, %d: got %s, want %s", tt.name, i, got, want)
+			}
+		}
+	}
+	g := l.guard(func(o *popauth.Options) { o.Certificate = both })
+	send(g.Confirm, viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).refused(t, 400, "")
+}
+
+// Rules that are given together must all hold.
+func TestTrustTogether(t *testing.T) {
+	l := newLab(t)
+	leaf := l.thief.Request("GET", "/", "").TLS.PeerCertificates[0]
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet),
+		popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: base64.StdEncoding.EncodeToString(sum[:])}))
+	for _, tt := range []struct {
+		from   string
+		client *popauthtest.Client
+		want   string
+	}{
+		{proxy, l.thief, l.owner.Thumbprint()},
+		{stranger, l.thief, l.thief.Thumbprint()},
+		{proxy, nil, ""},
+	} {
+		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r.RemoteAddr, r.TLS = tt.from, tt.client.Request("GET", "/", "").TLS
+		c, err := source.Certificate(r)
+		got := ""
+		if c != nil {
+			got = c.Thumbprint
+		}
+		if got != tt.want || err != nil {
+			t.Errorf("from %s: got %q, %v, want %q", tt.from, got, err, tt.want)
+		}
+	}
+}
+
+func TestForwardedConfiguration(t *testing.T) {
+	peers := popauth.TrustPeers(proxyNet)
+	secret := popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef")
+	for name, source := range map[string]popauth.CertificateSource{
+		"no rule":              popauth.Forwarded(forwarded.RFC9440()),
+		"zero rule":            popauth.Forwarded(forwarded.RFC9440(), popauth.Trust{}),
+		"zero format":          popauth.Forwarded(forwarded.Format{}, peers),
+		"header without name":  popauth.Forwarded(forwarded.Nginx("", "X-Verify"), peers),
+		"no prefix":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers()),
+		"everything":           popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
+		"everything, IPv6":     popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet, netip.MustParsePrefix("::/0"))),
+		"4-in-6":               popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
+		"invalid prefix":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.Prefix{})),
+		"no identity":          popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS()),
+		"empty identity":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{})),
+		"two in an identity":   popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "a:b", DNS: "c"})),
+		"short key":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: "AAAA"})),
+		"no secret":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth")),
+		"empty secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "")),
+		"short secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcde")),
+		"three secrets":        popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
+		"secret's header":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X_Proxy_Auth", "0123456789abcdef")),
+		"one header, two uses": popauth.Forwarded(forwarded.RFC9440(), peers, popauth.TrustSecret("Client-Cert", "0123456789abcdef")),
+		"second rule bad":      popauth.Forwarded(forwarded.RFC9440(), secret, popauth.TrustPeers()),
+	} {
+		_, err := popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: source})
+		if err == nil || !strings.Contains(err.Error(), "Options.Certificate") {
+			t.Errorf("%s: New: got %v", name, err)
+		}
+		if c, err := source.Certificate(viaProxy("")); c != nil || err == nil {
+			t.Errorf("%s: Certificate: got %v, %v", name, c, err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: ClientCertificate did not panic", name)
+				}
+			}()
+			popauth.ClientCertificate(source)
+		}()
+	}
+}
+
+// A proxy on a unix socket, on a real listener: the peer's address is no more than "@".
+func TestTrustUnixSocket(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) {
+		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustUnixSocket())
+	})
+	serve := func(network, address string) string {
+		listener, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: g.Confirm(&popauthtest.Spy{}), ConnContext: popauth.ConnContext} //nolint:gosec // no slow client here
+		go func() { _ = server.Serve(listener) }()
+		t.Cleanup(func() { _ = server.Close() })
+		return listener.Addr().String()
+	}
+	socket := serve("unix", filepath.Join(t.TempDir(), "api.sock"))
+	tcp := serve("tcp", "127.0.0.1:0")
+	for _, tt := range []struct {
+		network, address string
+		want             int
+	}{{"unix", socket, 200}, {"tcp", tcp, 401}} {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, tt.network, tt.address)
+		}}}
+		r, err := http.NewRequest("GET", "http://api.example.com/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+l.bound())
+		r.Header.Set("Client-Cert", clientCert(l.owner))
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.network, answer.StatusCode, tt.want)
+		}
+	}
+}
+
+// The proxy's own certificate over real TLS, resumed sessions included.
+func TestProxyOverTLS(t *testing.T) {
+	l := newLab(t)
+	ingress := l.ca.Client("ingress", func(c *x509.Certificate) { c.DNSNames = []string{"ingress.internal"} })
+	g := l.guard(func(o *popauth.Options) {
+		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "ingress.internal"}))
+	})
+	server := popauthtest.NewServer(t, g.Confirm(&popauthtest.Spy{}), func(c *tls.Config) {
+		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.ca.Pool()
+	})
+	for _, tt := range []struct {
+		name   string
+		client *popauthtest.Client
+		header string
+		want   int
+	}{
+		{"the proxy for the owner", ingress, clientCert(l.owner), 200},
+		{"the proxy for a thief", ingress, clientCert(l.thief), 401},
+		{"the proxy for nobody", ingress, "", 401},
+		{"the owner itself", l.owner, "", 200},
+		{"a thief with a certificate of the same authority, forging", l.ca.Client("other"), clientCert(l.owner), 401},
+		{"a thief without certificate, forging", nil, clientCert(l.owner), 401},
+	} {
+		client := tt.client.HTTP(server)
+		if tr, ok := client.Transport.(*http.Transport); ok {
+			tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(2)
+		}
+		for range 2 {
+			r, err := http.NewRequest("GET", server.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+l.bound())
+			if tt.header != "" {
+				r.Header.Set("Client-Cert", tt.header)
+			}
+			answer, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != tt.want {
+				t.Errorf("%s: got %d, want %d", tt.name, answer.StatusCode, tt.want)
+			}
+			client.CloseIdleConnections()
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
+// together must all hold. The zero Trust is a configuration error.
+type Trust struct {
+	peer    func(*http.Request) bool // what can be told from the connection; nil if nothing
+	request func(*http.Request) bool // what every request of the proxy must carry; nil if nothing
+	headers []string                 // that request reads
+	problem error
+}
+
+// TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone
+// never. The address is the one that ConnContext kept when the connection was accepted, else Request.RemoteAddr, which
+// a handler further out may have set from a header. Loopback is not implied, and whatever else runs at these addresses
+// is trusted too: prefer TrustProxyTLS, or add TrustSecret. Every address at once, or a prefix of 4-in-6 addresses, is
+// a configuration error.
+func TrustPeers(prefixes ...netip.Prefix) Trust {
+	prefixes = slices.Clone(prefixes)
+	t := Trust{peer: func(r *http.Request) bool {
+		a, ok := peerAddress(r)
+		return ok && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+	}}
+	if len(prefixes) == 0 {
+		t.problem = errors.New("TrustPeers: no prefix")
+	}
+	for _, p := range prefixes {
+		if !p.IsValid() || p.Bits() == 0 || p.Addr().Is4In6() {
+			t.problem = fmt.Errorf("TrustPeers: %v: invalid, everything, or 4-in-6", p)
+		}
+	}
+	return t
+}
+
+// TrustUnixSocket trusts connections that came in on a unix socket: who may connect is up to the socket's permissions.
+func TrustUnixSocket() Trust {
+	return Trust{peer: func(r *http.Request) bool {
+		_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+		return ok
+	}}
+}
+
+// ProxyIdentity is what a proxy's own TLS certificate must say. Exactly one field is set.
+type ProxyIdentity struct {
+	// URI is one of the certificate's URI SANs to the letter, such as a SPIFFE ID.
+	URI string
+
+	// DNS is one of its DNS SANs, in any case; a wildcard matches only itself.
+	DNS string
+
+	// Key is the SHA-256 of its public key (SubjectPublicKeyInfo), in standard base64, as in RFC 7469, section 2.4.
+	Key string
+}
+
+// TrustProxyTLS trusts connections on which the proxy has presented its own TLS certificate, with one of these
+// identities. For URI and DNS the server must have verified the chain: set tls.Config.ClientCAs and at least
+// tls.VerifyClientCertIfGiven. A Key speaks for itself.
+func TrustProxyTLS(identities ...ProxyIdentity) Trust {
+	t := Trust{}
+	var match []func(c *x509.Certificate, verified bool) bool
+	for _, id := range identities {
+		m, err := id.matcher()
+		if err != nil {
+			t.problem = err
+		}
+		match = append(match, m)
+	}
+	if len(identities) == 0 {
+		t.problem = errors.New("TrustProxyTLS: no identity")
+	}
+	t.peer = func(r *http.Request) bool {
+		if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
+			return false
+		}
+		leaf, verified := r.TLS.PeerCertificates[0], len(r.TLS.VerifiedChains) > 0
+		for _, m := range match {
+			if m(leaf, verified) {
+				return true
+			}
+		}
+		return false
+	}
+	return t
+}
+
+func (id ProxyIdentity) matcher() (func(*x509.Certificate, bool) bool, error) {
+	switch {
+	case id.URI != "" && id.DNS == "" && id.Key == "":
+		return func(c *x509.Certificate, verified bool) bool {
+			for _, u := range c.URIs {
+				if u.String() == id.URI {
+					return verified
+				}
+			}
+			return false
+		}, nil
+	case id.DNS != "" && id.URI == "" && id.Key == "":
+		return func(c *x509.Certificate, verified bool) bool {
+			return verified && slices.ContainsFunc(c.DNSNames, func(n string) bool { return strings.EqualFold(n, id.DNS) })
+		}, nil
+	case id.Key != "" && id.URI == "" && id.DNS == "":
+		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
+		if err != nil || len(want) != sha256.Size {
+			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256")
+		}
+		return func(c *x509.Certificate, _ bool) bool {
+			got := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+			return subtle.ConstantTimeCompare(got[:], want) == 1
+		}, nil
+	}
+	return nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
+}
+
+// minSecret is how long a shared secret must be, in bytes.
+const minSecret = 16
+
+// TrustSecret trusts requests that carry one of these secrets, of at least 16 bytes, in a header: two, while one
+// replaces the other. It is the one rule that also stops a request that was smuggled into the proxy's own connection,
+// so it goes well with another: a request from that peer without the secret is then refused with ErrProxySecret. The
+// header is removed from the request.
+func TrustSecret(header string, secrets ...string) Trust {
+	header = http.CanonicalHeaderKey(header)
+	t := Trust{headers: []string{header}}
+	if !isToken(header) || strings.ContainsAny(header, "_.") {
+		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens")
+	}
+	if len(secrets) == 0 || len(secrets) > 2 {
+		t.problem = errors.New("TrustSecret: one secret or two")
+	}
+	var want [][sha256.Size]byte
+	for _, s := range secrets {
+		if len(s) < minSecret {
+			t.problem = fmt.Errorf("TrustSecret: a secret of less than %d bytes", minSecret)
+		}
+		want = append(want, sha256.Sum256([]byte(s)))
+	}
+	t.request = func(r *http.Request) bool {
+		lines := r.Header[header]
+		if len(lines) != 1 {
+			return false
+		}
+		got, ok := sha256.Sum256([]byte(lines[0])), 0
+		for _, w := range want {
+			ok |= subtle.ConstantTimeCompare(got[:], w[:])
+		}
+		return ok == 1
+	}
+	return t
+}
+
+type peerKey struct{}
+
+// ConnContext keeps the address of a connection's peer as it was when the connection was accepted, for TrustPeers.
+// Set it as http.Server.ConnContext, or call it there. Behind a listener that speaks the PROXY protocol the address is
+// what the peer says.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, c.RemoteAddr())
+}
+
+// peerAddress returns the address of the peer; false if it is not a plain one. A client on a unix socket can bind its
+// own end to a name that reads like an address.
+func peerAddress(r *http.Request) (netip.Addr, bool) {
+	var peer netip.AddrPort
+	if kept, ok := r.Context().Value(peerKey{}).(net.Addr); ok {
+		a, ok := kept.(interface{ AddrPort() netip.AddrPort }) // *net.TCPAddr, *net.UDPAddr
+		if !ok {
+			return netip.Addr{}, false
+		}
+		peer = a.AddrPort()
+	} else {
+		_, unix := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+		a, err := netip.ParseAddrPort(r.RemoteAddr) // an address without a port is none that net/http has written
+		if unix || err != nil {
+			return netip.Addr{}, false
+		}
+		peer = a
+	}
+	if peer.Addr().Zone() != "" {
+		return netip.Addr{}, false
+	}
+	return peer.Addr().Unmap(), true
+}
