@@ -20,6 +20,7 @@ import (
 
 const (
 	maxDocument  = 1 << 20 // of a metadata document or a JWK Set, in bytes
+	maxHeader    = 1 << 16
 	maxRedirects = 3
 	minRefresh   = time.Minute
 	maxRefresh   = 24 * time.Hour
@@ -31,7 +32,7 @@ func (o RemoteKeysOptions) parse(s string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("no URL")
-	case u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
+	case u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
 		return nil, errors.New("no URL of host and path")
 	case u.Scheme == "https":
 		return u, nil
@@ -42,11 +43,13 @@ func (o RemoteKeysOptions) parse(s string) (*url.URL, error) {
 }
 
 func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
 	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
+}
+
+func isInternal(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return isLoopback(host) || err == nil && (a.Unmap().IsPrivate() || !a.Unmap().IsGlobalUnicast())
 }
 
 func (o RemoteKeysOptions) httpClient() *http.Client {
@@ -56,65 +59,70 @@ func (o RemoteKeysOptions) httpClient() *http.Client {
 	}
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
-			DisableKeepAlives: true, // one fetch an hour leaves no idle connection behind
+			Proxy:                  http.ProxyFromEnvironment,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			DisableKeepAlives:      true, // one fetch an hour leaves no idle connection behind
+			MaxResponseHeaderBytes: maxHeader,
 		}
 	}
+	own := c.CheckRedirect
 	c.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		first := via[0].URL
 		if len(via) > maxRedirects || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
 			return errors.New("redirect to another origin, or too many")
+		}
+		if own != nil {
+			return own(next, via)
 		}
 		return nil
 	}
 	return &c
 }
 
-// fetch returns the issuer's keys and where they are. It takes its metadata first if location is nil.
-func (k *RemoteKeys) fetch(ctx context.Context, location *url.URL, old *fetched) (*fetched, *url.URL, error) {
-	if location == nil {
-		var err error
-		if location, err = k.discover(ctx); err != nil {
-			return nil, nil, err
+// fetch returns the issuer's keys. It asks its metadata first where they are, unless that is known: the issuer may
+// have moved them if it was long ago, or if the last fetch failed.
+func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fetched, error) {
+	now := k.options.Now() // the keys are at least this new
+	set := &fetched{at: now, location: k.url, located: now}
+	if k.issuer != nil {
+		if old != nil && !failed && since(old.located, now) < k.options.MaxAge {
+			set.location, set.located = old.location, old.located
+		} else {
+			var err error
+			if set.location, err = k.discover(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	etag := ""
-	if old != nil {
+	if old != nil && *old.location == *set.location {
 		etag = old.etag
 	}
-	body, answer, err := k.read(ctx, location, etag)
+	body, answer, err := k.read(ctx, set.location, etag)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", location, err)
+		return nil, fmt.Errorf("%s: %w", set.location, err)
 	}
-	now := k.options.Now()
-	set := &fetched{at: now, refresh: now.Add(k.lifetime(answer.Header, now)), etag: answer.Header.Get("ETag")}
-	if answer.StatusCode == http.StatusNotModified && old != nil {
+	set.lifetime = spread(min(k.lifetime(answer.Header, now), k.options.MaxAge/2))
+	if answer.StatusCode == http.StatusNotModified {
 		set.keySet, set.etag = old.keySet, old.etag
-		return set, location, nil
+		return set, nil
 	}
+	set.etag = answer.Header.Get("ETag")
 	if set.keySet, err = readKeySet(body); err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("%s: %w", set.location, err)
 	}
-	return set, location, nil
+	return set, nil
 }
 
 // discover asks the issuer for its metadata: OpenID Connect Discovery 1.0, section 4, and RFC 8414, section 3.
 func (k *RemoteKeys) discover(ctx context.Context) (*url.URL, error) {
-	issuer, err := k.options.parse(k.options.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	path := strings.TrimSuffix(issuer.EscapedPath(), "/")
+	root := &url.URL{Scheme: k.issuer.Scheme, Host: k.issuer.Host, Path: "/"}
+	path := strings.TrimRight(k.issuer.EscapedPath(), "/")
 	var failures []error
-	for _, p := range []string{
-		path + "/.well-known/openid-configuration",
-		"/.well-known/oauth-authorization-server" + path,
+	for _, u := range []*url.URL{
+		root.JoinPath(path, ".well-known/openid-configuration"),
+		root.JoinPath(".well-known/oauth-authorization-server", path),
 	} {
-		u, err := issuer.Parse(p)
-		if err != nil {
-			return nil, err
-		}
 		body, _, err := k.read(ctx, u, "")
 		if err == nil {
 			var location *url.URL
@@ -149,6 +157,9 @@ func (k *RemoteKeys) readMetadata(body []byte) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata: jwks_uri: %w", err)
 	}
+	if u.Scheme != k.issuer.Scheme && u.Scheme == "http" || isInternal(u.Hostname()) && !isInternal(k.issuer.Hostname()) {
+		return nil, errors.New("metadata: jwks_uri: less protected than the issuer, or inside of where it isn't")
+	}
 	return u, nil
 }
 
@@ -158,7 +169,7 @@ func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string) ([]byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Accept", "application/json, application/jwk-set+json")
 	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
 	if etag != "" {
 		r.Header.Set("If-None-Match", etag)
@@ -184,21 +195,34 @@ func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string) ([]byte,
 	return body, answer, nil
 }
 
-// lifetime is how long an answer may be used: what its headers say (RFC 9111, section 4.2.1), within bounds.
+// lifetime is how long an answer may be used: what its headers say (RFC 9111, section 4.2), within bounds.
 func (k *RemoteKeys) lifetime(h http.Header, now time.Time) time.Duration {
+	said := time.Duration(-1)
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store", "no-cache":
 			return minRefresh
 		case "max-age":
-			if s, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
-				return min(max(time.Duration(s)*time.Second, minRefresh), maxRefresh)
+			if s, ok := seconds(strings.Trim(value, `"`)); ok && said < 0 {
+				said = s
 			}
 		}
 	}
-	if at, err := http.ParseTime(h.Get("Expires")); err == nil {
-		return min(max(at.Sub(now), minRefresh), maxRefresh)
+	if at, err := http.ParseTime(h.Get("Expires")); err == nil && said < 0 {
+		if date, err := http.ParseTime(h.Get("Date")); err == nil {
+			now = date // the issuer's clock against itself
+		}
+		said = max(at.Sub(now), 0)
 	}
-	return k.options.Refresh
+	if said < 0 {
+		return k.options.Refresh
+	}
+	age, _ := seconds(h.Get("Age")) // of a cache on the way
+	return min(max(said-age, minRefresh), maxRefresh)
+}
+
+func seconds(s string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange) // n is the most there is
 }

@@ -95,6 +95,13 @@ func newJWTVerifier(o Options) (*jwtVerifier, error) {
 			problem("Issuer", "can't be the start of discovery, and Keys is nil: %w", err)
 		}
 		v.keys = keys
+	} else if k, ok := v.keys.(*RemoteKeys); ok {
+		switch {
+		case k == nil || k.client == nil:
+			problem("Keys", "not made by NewRemoteKeys")
+		case k.issuer != nil && k.options.Issuer != o.Issuer:
+			problem("Keys", "of another issuer")
+		}
 	}
 	if v.types == nil {
 		v.types = []string{"at+jwt", "application/at+jwt", "JWT"}
@@ -226,6 +233,11 @@ func readHeader(b []byte) (header, error) {
 // key lets keyfunc choose among the issuer's keys, and then holds the choice against the algorithm.
 func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, error) {
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
+	if m, ok := v.keys.(keyMemory); ok && h.named {
+		if key, ok := m.known(h.kid, alg); ok && a.fits(key) {
+			return key, nil
+		}
+	}
 	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}}
 	if h.named {
 		t.Header["kid"] = h.kid

@@ -2,8 +2,10 @@ package popauth
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/MicahParks/jwkset"
@@ -23,15 +25,22 @@ type KeySource interface {
 }
 
 // StaticKeys returns the public keys of a JWK Set (RFC 7517, section 5) that never changes. Keys that can't verify a
-// token are left out: private, symmetric, for encryption, too small, of an unknown kind. It is an error if none is
-// left.
+// token are left out: private, symmetric, for encryption, too small, of an unknown kind; and of more than 200, those
+// after the first 200. It is an error if none is left.
 func StaticKeys(jwks []byte) (KeySource, error) {
 	set, err := readKeySet(jwks)
 	if err != nil {
 		return nil, fmt.Errorf("popauth: StaticKeys: %w", err)
 	}
-	return newKeyChoice(staticStorage{set: set})
+	return staticKeys{newKeyChoice(staticStorage{set: set}), set}, nil
 }
+
+type staticKeys struct {
+	keyChoice
+	set keySet
+}
+
+func (s staticKeys) known(kid, alg string) (any, bool) { return s.set.known(kid, alg) }
 
 type staticStorage struct {
 	jwkset.Storage // nil: keyfunc only reads
@@ -42,15 +51,17 @@ func (s staticStorage) KeyRead(ctx context.Context, kid string) (jwkset.JWK, err
 	return s.set.find(ctx, kid)
 }
 
-func (s staticStorage) KeyReadAll(context.Context) ([]jwkset.JWK, error) { return s.set.all, nil }
+func (s staticStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
+	return s.set.fitting(ctx), nil
+}
 
 // keyChoice is keyfunc over a storage of ours. It tells the storage the token's algorithm, since an issuer may have
-// several keys under one kid.
+// several keys under one kid, and keyfunc compares none for a token without.
 type keyChoice struct{ choose keyfunc.Keyfunc }
 
-func newKeyChoice(s jwkset.Storage) (keyChoice, error) {
-	k, err := keyfunc.New(keyfunc.Options{Storage: s})
-	return keyChoice{k}, err
+func newKeyChoice(s jwkset.Storage) keyChoice {
+	k, _ := keyfunc.New(keyfunc.Options{Storage: s}) // fails without a storage only
+	return keyChoice{k}
 }
 
 // KeyfuncCtx returns keyfunc's choice for a token.
@@ -62,27 +73,66 @@ func (c keyChoice) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 
 type algorithmKey struct{}
 
-// keySet is a JWK Set with what can verify tokens in it, and nothing else.
+// keyMemory is a KeySource that remembers keyfunc's choices.
+type keyMemory interface {
+	known(kid, alg string) (key any, ok bool)
+}
+
+// keyName is what a token says about its key.
+type keyName struct{ kid, alg string }
+
+// keySet is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
 type keySet struct {
-	byID map[string][]jwkset.JWK
-	all  []jwkset.JWK
+	byID   map[string][]jwkset.JWK
+	all    []jwkset.JWK
+	chosen map[keyName]any // what keyfunc chooses
+}
+
+func (s keySet) known(kid, alg string) (any, bool) {
+	key, ok := s.chosen[keyName{kid, alg}]
+	return key, ok
 }
 
 // find returns the key of that kid which fits the token's algorithm, else any of that kid.
 func (s keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	keys := s.byID[kid]
 	if len(keys) == 0 {
-		return jwkset.JWK{}, jwkset.ErrKeyNotFound
+		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: jwkset.ErrKeyNotFound}
 	}
+	if i := slices.IndexFunc(keys, fittingTo(ctx)); i >= 0 {
+		return keys[i], nil
+	}
+	return keys[0], nil
+}
+
+// fitting returns the keys that fit the token's algorithm.
+func (s keySet) fitting(ctx context.Context) []jwkset.JWK {
+	fits := fittingTo(ctx)
+	return slices.DeleteFunc(slices.Clone(s.all), func(k jwkset.JWK) bool { return !fits(k) })
+}
+
+func fittingTo(ctx context.Context) func(jwkset.JWK) bool {
 	alg, _ := ctx.Value(algorithmKey{}).(string)
-	if a, ok := findAlgorithm(alg); ok {
-		for _, k := range keys {
-			if own := k.Marshal().ALG.String(); a.fits(k.Key()) && (own == "" || own == alg) {
-				return k, nil
+	a, ok := findAlgorithm(alg)
+	return func(k jwkset.JWK) bool {
+		own := k.Marshal().ALG.String()
+		return ok && a.fits(k.Key()) && (own == "" || own == alg)
+	}
+}
+
+// choose asks keyfunc for every choice that a token could ask it for.
+func (s keySet) choose() map[keyName]any {
+	choice, chosen := newKeyChoice(staticStorage{set: s}), map[keyName]any{}
+	for kid := range s.byID {
+		for _, a := range algorithms {
+			alg := a.method.Alg()
+			t := &jwt.Token{Header: map[string]any{"kid": kid, "alg": alg}}
+			if key, err := choice.KeyfuncCtx(context.Background())(t); err == nil && a.fits(key) {
+				chosen[keyName{kid, alg}] = key
 			}
 		}
 	}
-	return keys[0], nil
+	return chosen
 }
 
 // maxKeys is how many keys of a set are looked at.
@@ -103,8 +153,9 @@ func readKeySet(jwks []byte) (keySet, error) {
 		}
 		for _, raw := range keys[:min(len(keys), maxKeys)] {
 			if k, ok := readKey(raw); ok {
-				kid := k.Marshal().KID
-				set.byID[kid] = append(set.byID[kid], k)
+				if kid := k.Marshal().KID; kid != "" {
+					set.byID[kid] = append(set.byID[kid], k)
+				}
 				set.all = append(set.all, k)
 			}
 		}
@@ -116,6 +167,7 @@ func readKeySet(jwks []byte) (keySet, error) {
 	if len(set.all) == 0 {
 		return keySet{}, errNoKey
 	}
+	set.chosen = set.choose()
 	return set, nil
 }
 
@@ -143,5 +195,12 @@ func readKey(raw jsontext.Value) (jwkset.JWK, bool) {
 	fits := slices.ContainsFunc(algorithms, func(a algorithm) bool {
 		return a.fits(k.Key()) && (m.ALG == "" || m.ALG.String() == a.name)
 	})
-	return k, fits
+	return k, fits && isSound(k.Key())
+}
+
+// isSound leaves out RSA keys that crypto/rsa would refuse only when a token is verified: too late for another key of
+// the same kid, and for telling a set without any.
+func isSound(key any) bool {
+	k, ok := key.(*rsa.PublicKey)
+	return !ok || k.N.Bit(0) == 1 && k.E&1 == 1 && k.E >= 3 && k.E <= math.MaxInt32
 }

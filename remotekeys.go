@@ -19,13 +19,15 @@ type RemoteKeysOptions struct {
 	_ [0]func()
 
 	// Issuer is where discovery starts: its OpenID Connect or RFC 8414 metadata, whose issuer must be this to the
-	// letter, names the JWK Set. Either Issuer or URL must be set.
+	// letter, names the JWK Set. That may be on another host, but on a private or loopback address only if the issuer
+	// is on one too. Either Issuer or URL must be set.
 	Issuer string
 
 	// URL is that of the JWK Set, for an issuer without metadata.
 	URL string
 
-	// Client makes the requests. Its redirects are limited to the origin asked. If nil, one of popauth's own.
+	// Client makes the requests. Redirects to another origin are not followed, whatever it says. If nil, one of
+	// popauth's own, which uses the proxy of the environment.
 	Client *http.Client
 
 	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
@@ -39,67 +41,73 @@ type RemoteKeysOptions struct {
 	Wait time.Duration
 
 	// Refresh is the age at which keys are fetched anew, unless the issuer's Cache-Control or Expires says something
-	// else between one minute and a day. If zero, one hour.
+	// else between one minute and a day. It is never more than half of MaxAge, and up to a fifth less, so that many
+	// instances spread. If zero, one hour.
 	Refresh time.Duration
 
 	// MaxAge is the age after which keys that could not be fetched anew are no longer used. If zero, 24 hours.
 	MaxAge time.Duration
 
-	// Cooldown is the time between two fetches that are made because a token names an unknown key. If zero, 10 s.
+	// Cooldown is the time between two fetches that are made because a token names an unknown key. A key that is not
+	// found is looked for again after this time, then twice this time, and so on up to Refresh. If zero, 10 s.
 	Cooldown time.Duration
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
 }
 
-// retryAfterFailure is the time between two fetches while the issuer can't be reached.
-const retryAfterFailure = time.Second
-
 // RemoteKeys are the keys of one issuer, fetched from it when they are first needed and kept fresh since. Requests
-// that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. Make it with
-// NewRemoteKeys; it is safe for concurrent use.
+// that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. While the
+// issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An error
+// about a key that the issuer does not have wraps ErrTokenKey. Make it with NewRemoteKeys; it is safe for concurrent
+// use.
 type RemoteKeys struct {
 	options RemoteKeysOptions
 	client  *http.Client
+	issuer  *url.URL // nil if the JWK Set's URL is given
+	url     *url.URL // nil if it is found by discovery
 	choice  keyChoice
 	current atomic.Pointer[fetched]
 
 	mu       sync.Mutex
 	flight   *flight
-	next     time.Time            // no fetch before
-	failed   error                // of the last fetch
-	absent   map[string]time.Time // kids that a fetch has not found, and when
-	location *url.URL             // of the JWK Set
+	next     time.Time // no fetch before
+	failed   error     // of the last fetch
+	failures int       // in a row
+	absent   map[string]absence
 }
 
 // fetched is one state of the issuer's keys.
 type fetched struct {
 	keySet
-	at      time.Time // when the issuer last said that these are its keys
-	refresh time.Time
-	etag    string
-}
-
-// flight is one fetch for all who wait.
-type flight struct {
-	done chan struct{}
-	err  error
+	at       time.Time // when the issuer last said that these are its keys
+	lifetime time.Duration
+	etag     string
+	location *url.URL // of the JWK Set
+	located  time.Time
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
+	k := &RemoteKeys{absent: map[string]absence{}}
 	var wrong []error
-	k := &RemoteKeys{absent: map[string]time.Time{}}
-	start, field := o.Issuer, "Issuer"
-	if o.URL != "" {
-		start, field = o.URL, "URL"
+	problem := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("popauth: RemoteKeysOptions"+format, args...))
 	}
-	if (o.Issuer == "") == (o.URL == "") {
-		wrong = append(wrong, errors.New("popauth: RemoteKeysOptions: either Issuer or URL must be set"))
-	} else if u, err := o.parse(start); err != nil {
-		wrong = append(wrong, fmt.Errorf("popauth: RemoteKeysOptions.%s: %w", field, err))
-	} else if o.URL != "" {
-		k.location = u
+	var err error
+	switch {
+	case (o.Issuer == "") == (o.URL == ""):
+		problem(": either Issuer or URL must be set")
+	case o.URL != "":
+		if k.url, err = o.parse(o.URL); err != nil {
+			problem(".URL: %w", err)
+		}
+	default:
+		if k.issuer, err = o.parse(o.Issuer); err != nil {
+			problem(".Issuer: %w", err)
+		} else if k.issuer.RawQuery != "" || k.issuer.ForceQuery {
+			problem(".Issuer: has a query") // OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2
+		}
 	}
 	for _, d := range []struct {
 		field string
@@ -113,7 +121,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 		{"Cooldown", &o.Cooldown, 10 * time.Second},
 	} {
 		if *d.value < 0 {
-			wrong = append(wrong, fmt.Errorf("popauth: RemoteKeysOptions.%s: negative", d.field))
+			problem(".%s: negative", d.field)
 		}
 		if *d.value == 0 {
 			*d.value = d.zero
@@ -126,25 +134,52 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 		o.Now = time.Now
 	}
 	k.options, k.client = o, o.httpClient()
-	choice, err := newKeyChoice(remoteStorage{keys: k})
-	k.choice = choice
-	return k, err
+	k.choice = newKeyChoice(remoteStorage{keys: k})
+	return k, nil
 }
 
 // KeyfuncCtx returns keyfunc's choice of key for a token. The function waits for a fetch if it needs one, no longer
-// than ctx and RemoteKeysOptions.Wait.
-func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc { return k.choice.KeyfuncCtx(ctx) }
+// than ctx and RemoteKeysOptions.Wait. It needs one if there are no keys, and if the token names one that is not
+// among them and that the issuer has not been asked for a short while ago.
+func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
+	return func(t *jwt.Token) (any, error) {
+		kid, _ := t.Header["kid"].(string)
+		alg, _ := t.Header["alg"].(string)
+		if key, ok := k.known(kid, alg); ok {
+			return key, nil
+		}
+		return k.choice.KeyfuncCtx(ctx)(t)
+	}
+}
 
-// Preload fetches the keys now, for those who want to fail at start-up, and waits as long as ctx and Timeout.
+// known takes no lock and allocates nothing.
+func (k *RemoteKeys) known(kid, alg string) (any, bool) {
+	if set := k.serving(); set != nil {
+		return set.known(kid, alg)
+	}
+	return nil, false
+}
+
+// Preload fetches the keys now, whatever their age: for those who want to fail at start-up, or know of a key that must
+// no longer count. It waits as long as ctx and Timeout. An error changes nothing about the keys that there are.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
 	k.mu.Lock()
 	f := k.start()
 	k.mu.Unlock()
-	return f.wait(ctx, k.options.Timeout)
+	return f.wait(ctx, k.options.Timeout+time.Second) // the fetch's own end says more than this one
 }
 
-// Ready tells whether there are keys to verify tokens with.
-func (k *RemoteKeys) Ready() bool { return k.usable(k.options.Now()) != nil }
+// Ready tells whether there are keys to verify tokens with. If not, it begins to fetch them and does not wait: a probe
+// that lets no request through until there are keys would otherwise wait for ever.
+func (k *RemoteKeys) Ready() bool {
+	if k.serving() != nil {
+		return true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.needed(k.options.Now())
+	return false
+}
 
 // LastRefresh is when the issuer last gave its keys; zero if it never has.
 func (k *RemoteKeys) LastRefresh() time.Time {
@@ -154,12 +189,11 @@ func (k *RemoteKeys) LastRefresh() time.Time {
 	return time.Time{}
 }
 
-func (k *RemoteKeys) usable(now time.Time) *fetched {
-	f := k.current.Load()
-	if f == nil || now.Sub(f.at) >= k.options.MaxAge {
-		return nil
-	}
-	return f
+// LastError is why the last fetch failed; nil if it didn't. Old keys may serve in spite of it.
+func (k *RemoteKeys) LastError() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.failed
 }
 
 // remoteStorage shows the keys to keyfunc.
@@ -169,20 +203,14 @@ type remoteStorage struct {
 }
 
 func (s remoteStorage) KeyRead(ctx context.Context, kid string) (jwkset.JWK, error) {
-	k := s.keys
-	set, err := k.load(ctx)
+	set, err := s.keys.load(ctx)
 	if err != nil {
 		return jwkset.JWK{}, err
 	}
-	jwk, err := set.find(ctx, kid)
-	if err == nil {
-		return jwk, nil
-	}
-	if err := k.lookFor(ctx, kid); err != nil {
-		return jwkset.JWK{}, err
-	}
-	if set = k.usable(k.options.Now()); set == nil {
-		return jwkset.JWK{}, &Error{Reason: ErrUnavailable, Err: errNoKey}
+	if len(set.byID[kid]) == 0 && kid != "" && len(kid) <= maxKeyID {
+		if set, err = s.keys.lookFor(ctx, kid, set); err != nil {
+			return jwkset.JWK{}, err
+		}
 	}
 	return set.find(ctx, kid)
 }
@@ -192,141 +220,85 @@ func (s remoteStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
 	if err != nil {
 		return nil, err
 	}
-	return set.all, nil
+	return set.fitting(ctx), nil
 }
 
-// load returns the keys. It waits only if there are none; old ones serve while new ones are on their way.
-func (k *RemoteKeys) load(ctx context.Context) (*fetched, error) {
-	now := k.options.Now()
-	if set := k.usable(now); set != nil {
-		if now.Before(set.refresh) && !now.Before(set.at.Add(-maxLeeway)) {
-			return set, nil
-		}
-		k.mu.Lock()
+// serving returns the keys if they may be used, and begins to fetch them anew if that is due. It never waits, not even
+// for the lock: if that is taken, the next request begins.
+func (k *RemoteKeys) serving() *fetched {
+	set, now := k.current.Load(), k.options.Now()
+	if set == nil {
+		return nil
+	}
+	age := since(set.at, now)
+	// An age below zero is a clock that was set back.
+	if (age >= set.lifetime || age < -maxLeeway) && k.mu.TryLock() {
 		if k.due(now) {
 			k.start()
 		}
 		k.mu.Unlock()
-		return set, nil
 	}
-	k.mu.Lock()
-	if k.flight == nil && !k.due(now) {
-		err, wait := k.failed, k.next.Sub(now)
-		k.mu.Unlock()
-		return nil, &Error{Reason: ErrUnavailable, Err: outage{err, wait}}
-	}
-	f := k.start()
-	k.mu.Unlock()
-	if err := f.wait(ctx, k.options.Wait); err != nil {
-		return nil, err
-	}
-	if set := k.usable(k.options.Now()); set != nil {
-		return set, nil
-	}
-	return nil, &Error{Reason: ErrUnavailable, Err: errNoKey}
+	return k.usable(set, now)
 }
 
-// maxAbsent bounds the memory of kids that do not exist.
-const maxAbsent = 1024
-
-// lookFor fetches the keys for a kid that is not among them, unless that was done a short while ago. It returns nil
-// if the keys are now as new as they can be.
-func (k *RemoteKeys) lookFor(ctx context.Context, kid string) error {
-	now := k.options.Now()
-	k.mu.Lock()
-	f := k.flight
-	if f == nil {
-		since, known := k.absent[kid]
-		if !k.due(now) || known && now.Sub(since) < k.options.Refresh {
-			err, wait := k.failed, k.next.Sub(now)
-			k.mu.Unlock()
-			if err != nil {
-				return &Error{Reason: ErrUnavailable, Err: outage{err, wait}}
-			}
-			return nil
-		}
-		f = k.start()
-	}
-	k.mu.Unlock()
-	if err := f.wait(ctx, k.options.Wait); err != nil {
-		return err
-	}
-	set := k.current.Load()
-	if set != nil && len(set.byID[kid]) > 0 {
+// usable returns the keys unless they are too old.
+func (k *RemoteKeys) usable(set *fetched, now time.Time) *fetched {
+	if set == nil || since(set.at, now) >= k.options.MaxAge {
 		return nil
 	}
-	k.mu.Lock()
-	if len(k.absent) < maxAbsent {
-		k.absent[kid] = now
+	return set
+}
+
+// since counts the time that a machine was asleep, which the monotonic clock leaves out, and is not misled by a clock
+// that was set back, as the wall clock is.
+func since(at, now time.Time) time.Duration {
+	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
+}
+
+// load returns the keys. It waits only if there are none; old ones serve while new ones are on their way.
+func (k *RemoteKeys) load(ctx context.Context) (*fetched, error) {
+	if set := k.serving(); set != nil {
+		return set, nil
 	}
-	k.mu.Unlock()
-	return nil
-}
-
-// due tells whether a fetch may begin. A time to wait that is longer than any that was set means that the clock has
-// jumped back. The caller holds mu.
-func (k *RemoteKeys) due(now time.Time) bool {
-	wait := k.next.Sub(now)
-	return wait <= 0 || wait > max(k.options.Cooldown, retryAfterFailure)
-}
-
-// start returns the fetch in flight, and begins one if there is none. The caller holds mu.
-func (k *RemoteKeys) start() *flight {
-	if k.flight == nil {
-		k.flight = &flight{done: make(chan struct{})}
-		go k.fly(k.flight)
-	}
-	return k.flight
-}
-
-// fly fetches in a context of its own, so that no request's end spoils it for the others.
-func (k *RemoteKeys) fly(f *flight) {
-	ctx, cancel := context.WithTimeout(context.Background(), k.options.Timeout)
-	defer cancel()
 	k.mu.Lock()
-	location := k.location
-	k.mu.Unlock()
-	set, location, err := k.fetch(ctx, location, k.current.Load())
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	now := k.options.Now()
-	f.err, k.failed, k.flight = err, err, nil
-	if err != nil {
-		k.next = now.Add(retryAfterFailure)
-		if k.options.URL == "" {
-			k.location = nil // the issuer may have moved it
-		}
-	} else {
-		k.next, k.location = now.Add(k.options.Cooldown), location
-		k.current.Store(set)
-		clear(k.absent)
+	if set := k.usable(k.current.Load(), now); set != nil { // a fetch has ended meanwhile
+		k.mu.Unlock()
+		return set, nil
 	}
-	close(f.done)
-}
-
-// wait returns when the fetch has ended, or with ErrUnavailable before that.
-func (f *flight) wait(ctx context.Context, bound time.Duration) error {
-	t := time.NewTimer(bound)
-	defer t.Stop()
-	var err error
-	select {
-	case <-f.done:
-		if err = f.err; err == nil {
-			return nil
-		}
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	case <-t.C:
-		err = errors.New("no keys in time")
+	f := k.needed(now)
+	err := k.outage(now)
+	k.mu.Unlock()
+	if f == nil {
+		return nil, err
 	}
-	return &Error{Reason: ErrUnavailable, Err: outage{err, retryAfterFailure}}
+	return f.land(ctx, k.options.Wait)
 }
 
-// outage is the failure of a fetch, with the time until the next.
-type outage struct {
-	error
-	after time.Duration
+// lookFor fetches the keys for a kid that is not among those of set, unless that was done a short while ago, and
+// returns them as new as they can be.
+func (k *RemoteKeys) lookFor(ctx context.Context, kid string, set *fetched) (*fetched, error) {
+	k.mu.Lock()
+	now := k.options.Now()
+	if newer := k.current.Load(); newer != set {
+		k.mu.Unlock()
+		return newer, nil
+	}
+	asked := k.absent[kid].asked(now)
+	if k.due(now) && (!asked || k.failed != nil) {
+		k.start()
+	}
+	f, failed, err := k.flight, k.failed != nil, k.outage(now)
+	k.mu.Unlock()
+	switch {
+	case failed:
+		return nil, err // at once: a made-up kid must not hold a request while the issuer is failing
+	case asked, f == nil:
+		return set, nil
+	}
+	newer, err := f.land(ctx, k.options.Wait)
+	if err == nil && len(newer.byID[kid]) == 0 {
+		k.miss(kid, newer.at)
+	}
+	return newer, err
 }
-
-func (o outage) Unwrap() error             { return o.error }
-func (o outage) RetryAfter() time.Duration { return o.after }

@@ -1,0 +1,291 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// lasting is a token that no test outlives.
+func (i *memoryIssuer) lasting() string {
+	return i.Token(popauthtest.Claims{"exp": time.Now().Add(1000 * time.Hour).Unix()})
+}
+
+func wantCalls(t *testing.T, i *memoryIssuer, what string, want int64) {
+	t.Helper()
+	synctest.Wait()
+	if got := i.calls.Swap(0); got != want {
+		t.Errorf("calls %s: got %d, want %d", what, got, want)
+	}
+}
+
+func TestRemoteKeysRefresh(t *testing.T) {
+	date := "Mon, 02 Jan 2006 15:04:05 GMT"
+	for _, test := range []struct {
+		name   string
+		header map[string]string
+		want   time.Duration
+	}{
+		{"nothing said", nil, time.Hour},
+		{"max-age", map[string]string{"Cache-Control": "public, Max-Age=600"}, 10 * time.Minute},
+		{"max-age quoted", map[string]string{"Cache-Control": `max-age="600"`}, 10 * time.Minute},
+		{"max-age, Expires", map[string]string{"Cache-Control": "max-age=600", "Expires": "0"}, 10 * time.Minute},
+		{"max-age twice", map[string]string{"Cache-Control": "max-age=600, max-age=6000"}, 10 * time.Minute},
+		{"Age", map[string]string{"Cache-Control": "max-age=600", "Age": "300"}, 5 * time.Minute},
+		{"Age beyond", map[string]string{"Cache-Control": "max-age=600", "Age": "6000"}, time.Minute},
+		{"too short", map[string]string{"Cache-Control": "max-age=0"}, time.Minute},
+		{"no-cache", map[string]string{"Cache-Control": "max-age=600, no-cache"}, time.Minute},
+		{"no-store", map[string]string{"Cache-Control": "no-store"}, time.Minute},
+		{"half of MaxAge", map[string]string{"Cache-Control": "max-age=86400"}, 12 * time.Hour},
+		{"beyond numbers", map[string]string{"Cache-Control": "max-age=99999999999999999999"}, 12 * time.Hour},
+		{"negative", map[string]string{"Cache-Control": "max-age=-1"}, time.Hour},
+		{"words", map[string]string{"Cache-Control": "max-age=long"}, time.Hour},
+		{"Expires against Date", map[string]string{"Date": date, "Expires": "Mon, 02 Jan 2006 15:34:05 GMT"}, 30 * time.Minute},
+		{"Expires alone", map[string]string{"Expires": "Sat, 01 Jan 2000 00:30:00 GMT"}, 30 * time.Minute},
+		{"expired", map[string]string{"Date": date, "Expires": date}, time.Minute},
+		{"Expires garbage", map[string]string{"Expires": "0"}, time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			issuer := newMemoryIssuer(t)
+			issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for name, value := range test.header {
+					w.Header().Set(name, value)
+				}
+				_, _ = w.Write(issuer.JWKS())
+			}))
+			issuer.latency = 30 * time.Millisecond
+			synctest.Test(t, func(t *testing.T) {
+				api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
+				token := issuer.lasting()
+				began := time.Now()
+				api.want(t, token, 200)
+				time.Sleep(100 * time.Millisecond)
+				wantCalls(t, issuer, "at first", 2)
+				time.Sleep(time.Until(began.Add(test.want * 4 / 5)))
+				api.want(t, token, 200)
+				time.Sleep(100 * time.Millisecond)
+				wantCalls(t, issuer, "before it is time", 0)
+				time.Sleep(time.Until(began.Add(test.want + 100*time.Millisecond)))
+				now := time.Now()
+				api.want(t, token, 200)
+				if waited := time.Since(now); waited > 0 {
+					t.Errorf("a request waited %v for a refresh", waited)
+				}
+				time.Sleep(100 * time.Millisecond)
+				wantCalls(t, issuer, "when it is time", 1)
+			})
+		})
+	}
+}
+
+func TestRemoteKeysSpread(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		token, began := issuer.lasting(), time.Now()
+		apis := make([]*keyedAPI, 100)
+		for i := range apis {
+			apis[i] = newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
+			apis[i].want(t, token, 200)
+		}
+		wantCalls(t, issuer, "at first", 200)
+		time.Sleep(48 * time.Minute)
+		most, all := int64(0), int64(0)
+		for time.Since(began) <= time.Hour+2*time.Minute {
+			for _, api := range apis {
+				api.handler.ServeHTTP(nobody{}, bearing(token))
+			}
+			synctest.Wait()
+			n := issuer.calls.Swap(0)
+			most, all = max(most, n), all+n
+			time.Sleep(2 * time.Minute)
+		}
+		if all != 100 || most > 50 {
+			t.Errorf("refreshes of 100 instances: got %d, at most %d in 2 minutes; want 100, at most 50", all, most)
+		}
+	})
+}
+
+type nobody struct{}
+
+func (nobody) Header() http.Header         { return http.Header{} }
+func (nobody) Write(b []byte) (int, error) { return len(b), nil }
+func (nobody) WriteHeader(int)             {}
+func bearing(token string) *http.Request {
+	r, _ := http.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+func TestRemoteKeysUnknownKid(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		api := newKeyedAPI(t, issuer.URL, keys, nil)
+		token := issuer.lasting()
+		api.want(t, token, 200)
+		wantCalls(t, issuer, "at first", 2)
+
+		api.want(t, madeUp(token, 0), 401)
+		wantCalls(t, issuer, "during Cooldown", 0)
+		time.Sleep(10 * time.Second)
+		api.want(t, madeUp(token, 1), 401)
+		wantCalls(t, issuer, "after Cooldown", 1)
+		for n := range 1000 {
+			api.want(t, madeUp(token, n), 401)
+		}
+		wantCalls(t, issuer, "during the next Cooldown", 0)
+
+		// One that a misconfigured client repeats is asked about ever more seldom.
+		for range 50 * 60 / 5 {
+			time.Sleep(5 * time.Second)
+			api.want(t, madeUp(token, 1), 401)
+		}
+		synctest.Wait()
+		if got := issuer.calls.Swap(0); got < 6 || got > 10 {
+			t.Errorf("calls for the same kid in 50 minutes: got %d, want 6 to 10", got)
+		}
+
+		// One that is published a little late is found a little later.
+		fetchedAt := time.Now()
+		issuer.Handle("/jwks", staticBody(issuer.JWKS()))
+		issuer.Rotate()
+		rotated := issuer.lasting()
+		api.want(t, rotated, 401)
+		time.Sleep(45 * time.Second)
+		issuer.Handle("/jwks", nil)
+		for api.ask(t.Context(), rotated).Code != 200 && time.Since(fetchedAt) < time.Hour {
+			time.Sleep(time.Second)
+		}
+		if late := time.Since(fetchedAt); late > 2*45*time.Second {
+			t.Errorf("a key that was published after 45 s: accepted after %v", late)
+		}
+		// The old ones are out.
+		api.want(t, token, 401)
+	})
+}
+
+func staticBody(b []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) })
+}
+
+func TestRemoteKeysRotatedOut(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		api := newKeyedAPI(t, issuer.URL, keys, nil)
+		old := issuer.lasting()
+		api.want(t, old, 200)
+		issuer.Rotate()
+		time.Sleep(time.Hour)
+		api.want(t, old, 200) // begins the refresh
+		synctest.Wait()
+		api.want(t, old, 401)
+
+		token := issuer.lasting()
+		api.want(t, token, 200)
+		issuer.Rotate()
+		if err := keys.Preload(t.Context()); err != nil {
+			t.Error(err)
+		}
+		api.want(t, token, 401)
+	})
+}
+
+func TestRemoteKeysPreload(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		issuer.fails(unreachable)
+		if err := keys.Preload(t.Context()); !errors.Is(err, popauth.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("outage: got %v, want ErrUnavailable and why", err)
+		}
+		if keys.Ready() || !keys.LastRefresh().IsZero() {
+			t.Error("ready without keys")
+		}
+		issuer.fails(nil)
+		if err := keys.Preload(t.Context()); err != nil || !keys.Ready() || keys.LastError() != nil {
+			t.Errorf("got %v, %v, %v, want ready at once", err, keys.Ready(), keys.LastError())
+		}
+
+		issuer.latency = time.Hour
+		began := time.Now()
+		if err := keys.Preload(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
+			t.Errorf("got %v after %v, want the fetch's deadline after 10 s", err, time.Since(began))
+		}
+		if !keys.Ready() {
+			t.Error("a failure took the keys away")
+		}
+	})
+}
+
+// A probe that lets no request through before the keys are there must not wait for a request.
+func TestRemoteKeysReadyFetches(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		issuer.fails(unreachable)
+		for range 20 {
+			if keys.Ready() {
+				t.Error("ready without keys")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := issuer.calls.Swap(0); got < 4 || got > 6 {
+			t.Errorf("calls in 2 s: got %d, want one attempt a second", got)
+		}
+		issuer.fails(nil)
+		time.Sleep(time.Second)
+		_ = keys.Ready()
+		synctest.Wait()
+		if !keys.Ready() {
+			t.Error("not ready after a fetch")
+		}
+	})
+}
+
+// Clocks with and without a monotonic reading: the second kind goes back when it is set back.
+func TestRemoteKeysErrors(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		ask := func(header map[string]any) error {
+			_, err := keys.KeyfuncCtx(t.Context())(&jwt.Token{Header: header})
+			return err
+		}
+		unknown := map[string]any{"alg": "ES256", "kid": "made-up"}
+		issuer.fails(unreachable)
+		err := ask(unknown)
+		if !errors.Is(err, popauth.ErrUnavailable) || errors.Is(err, popauth.ErrTokenKey) {
+			t.Errorf("outage: got %v", err)
+		}
+		if err := ask(map[string]any{"alg": "ES256"}); !errors.Is(err, popauth.ErrUnavailable) {
+			t.Errorf("outage, no kid: got %v", err)
+		}
+		issuer.fails(nil)
+		time.Sleep(time.Second)
+		err = ask(unknown)
+		if !errors.Is(err, popauth.ErrTokenKey) || errors.Is(err, popauth.ErrUnavailable) {
+			t.Errorf("unknown key: got %v", err)
+		}
+		if strings.Contains(err.Error(), "made-up") {
+			t.Errorf("the error repeats what the token says: %v", err)
+		}
+		wantCalls(t, issuer, "so far", 4)
+		for _, kid := range []string{"", strings.Repeat("k", 257)} {
+			time.Sleep(10 * time.Second)
+			if err := ask(map[string]any{"alg": "ES256", "kid": kid}); !errors.Is(err, popauth.ErrTokenKey) {
+				t.Errorf("unfit kid: got %v", err)
+			}
+		}
+		wantCalls(t, issuer, "for unfit kids", 0)
+	})
+}
