@@ -14,18 +14,19 @@ import (
 )
 
 func TestRemoteKeysOneFetchForAll(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := newMemoryIssuer(t, "RS256")
 	issuer.latency = 100 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		tokens := make([]string, 2000)
+		wantCalls(t, issuer, "by New", 0)
+		tokens := make([]string, crowd)
 		for i, token := 0, issuer.lasting(); i < len(tokens); i++ {
 			tokens[i] = token
 		}
-		if got := api.crowd(t, tokens); got[200] != 2000 {
+		if got := api.crowd(t, tokens); got[200] != crowd {
 			t.Errorf("answers: got %v, want 200 for all", got)
 		}
-		wantCalls(t, issuer, "of 2000 requests", 2)
+		wantCalls(t, issuer, "of a crowd", 2)
 		if issuer.last.Load().Header.Get("Cache-Control") != "no-cache" {
 			t.Error("a cache on the way may answer")
 		}
@@ -35,7 +36,7 @@ func TestRemoteKeysOneFetchForAll(t *testing.T) {
 			tokens[i] = token
 		}
 		time.Sleep(10 * time.Second)
-		if got := api.crowd(t, tokens); got[200] != 2000 {
+		if got := api.crowd(t, tokens); got[200] != crowd {
 			t.Errorf("answers after rotation: got %v, want 200 for all", got)
 		}
 		wantCalls(t, issuer, "after rotation", 1)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -26,7 +28,7 @@ type memoryIssuer struct {
 	last    atomic.Pointer[http.Request]
 }
 
-func newMemoryIssuer(t *testing.T, algorithms ...string) *memoryIssuer {
+func newMemoryIssuer(t testing.TB, algorithms ...string) *memoryIssuer {
 	return &memoryIssuer{Issuer: popauthtest.NewIssuer(t, algorithms...)}
 }
 
@@ -63,7 +65,7 @@ func unreachable(*http.Request) (*http.Response, error) {
 }
 
 // keys returns RemoteKeys that ask the issuer through memory.
-func (i *memoryIssuer) keys(t *testing.T, o popauth.RemoteKeysOptions) *popauth.RemoteKeys {
+func (i *memoryIssuer) keys(t testing.TB, o popauth.RemoteKeysOptions) *popauth.RemoteKeys {
 	t.Helper()
 	o.Client = &http.Client{Transport: i}
 	if o.URL == "" {
@@ -74,6 +76,16 @@ func (i *memoryIssuer) keys(t *testing.T, o popauth.RemoteKeysOptions) *popauth.
 		t.Fatal(err)
 	}
 	return keys
+}
+
+// parsed is the token as keyfunc sees it.
+func parsed(t testing.TB, token string) *jwt.Token {
+	t.Helper()
+	p, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // madeUp returns the token under a kid that does not exist.

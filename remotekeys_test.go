@@ -279,6 +279,10 @@ func TestRemoteKeysErrors(t *testing.T) {
 		if strings.Contains(err.Error(), "made-up") {
 			t.Errorf("the error repeats what the token says: %v", err)
 		}
+		set, err := keys.KeyfuncCtx(t.Context())(&jwt.Token{Header: map[string]any{"alg": "ES256"}})
+		if all, ok := set.(jwt.VerificationKeySet); err != nil || !ok || len(all.Keys) != 1 {
+			t.Errorf("no kid: got %v, %v, want the one key for ES256", set, err)
+		}
 		wantCalls(t, issuer, "so far", 4)
 		for _, kid := range []string{"", strings.Repeat("k", 257)} {
 			time.Sleep(10 * time.Second)

@@ -1,0 +1,50 @@
+package popauth
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestAbsentKidsAreBounded(t *testing.T) {
+	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 * maxAbsent {
+		k.miss(fmt.Sprint(n), time.Now())
+		if len(k.absent) > maxAbsent {
+			t.Fatalf("kids remembered: got %d, want %d at most", len(k.absent), maxAbsent)
+		}
+	}
+}
+
+// Many who waited for the same fetch are told the same, which must not count as many fetches.
+func TestAbsenceGrowsByFetch(t *testing.T) {
+	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	for n, want := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600} {
+		for range 100 {
+			k.miss("k", at.Add(time.Duration(n)*time.Hour))
+		}
+		if got := k.absent["k"].wait; got != want*time.Second {
+			t.Errorf("after %d fetches: got %v, want %v", n+1, got, want*time.Second)
+		}
+	}
+}
+
+// A request that comes late, after a fetch that it knows nothing of, looks at what that brought before it asks again.
+func TestLookForTakesWhatIsThere(t *testing.T) {
+	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, newer := &fetched{at: time.Now(), lifetime: time.Hour}, &fetched{at: time.Now(), lifetime: time.Hour}
+	k.current.Store(newer)
+	if got, err := k.lookFor(t.Context(), "k", old); got != newer || err != nil || k.flight != nil {
+		t.Errorf("got %p, %v, flight %v; want %p, none", got, err, k.flight, newer)
+	}
+}
