@@ -1,6 +1,7 @@
 package popauth_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,7 +23,9 @@ type site struct {
 }
 
 func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
-	s.asked = append(s.asked, r.URL.String())
+	if s.asked = append(s.asked, r.URL.String()); len(s.asked) > 100 {
+		return nil, errors.New("asked for ever")
+	}
 	page, ok := s.pages[r.URL.String()]
 	if to, redirect := strings.CutPrefix(page, "-> "); redirect {
 		w := answer(302, nil)

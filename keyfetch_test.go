@@ -78,8 +78,11 @@ func TestRemoteKeysWait(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		waits("an unknown kid while the issuer is failing", madeUp(token, 2), time.Minute, 0, 503)
 		time.Sleep(time.Minute)
-		waits("and a minute later", madeUp(token, 3), time.Minute, 0, 503)
+		waits("a minute later, when it may be well again", madeUp(token, 3), time.Minute, 5*time.Second, 503)
 		time.Sleep(time.Minute)
+		issuer.latency = time.Second
+		issuer.Rotate()
+		waits("and is", issuer.lasting(), time.Minute, 2*time.Second, 200) // metadata and keys
 	})
 }
 

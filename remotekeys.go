@@ -288,10 +288,11 @@ func (k *RemoteKeys) lookFor(ctx context.Context, kid string, set *fetched) (*fe
 	if k.due(now) && (!asked || k.failed != nil) {
 		k.start()
 	}
-	f, failed, err := k.flight, k.failed != nil, k.outage(now)
+	f, err := k.flight, k.outage(now)
+	failing := err != nil && now.Sub(k.next) < k.options.Cooldown // nobody has asked for longer: it may be well again
 	k.mu.Unlock()
 	switch {
-	case failed:
+	case failing:
 		return nil, err // at once: a made-up kid must not hold a request while the issuer is failing
 	case asked, f == nil:
 		return set, nil
