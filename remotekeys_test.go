@@ -144,6 +144,13 @@ func TestRemoteKeysUnknownKid(t *testing.T) {
 		}
 		wantCalls(t, issuer, "during the next Cooldown", 0)
 
+		time.Sleep(10 * time.Second)
+		for range 100 {
+			api.want(t, issuer.Sign([]byte(`{"alg":"ES256"}`), []byte(`{}`), ""), 401)
+			api.want(t, token[:len(token)-8]+"AAAAAAAA", 401)
+		}
+		wantCalls(t, issuer, "for wrong signatures, and without a kid", 0)
+
 		// One that a misconfigured client repeats is asked about ever more seldom.
 		for range 50 * 60 / 5 {
 			time.Sleep(5 * time.Second)
