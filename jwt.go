@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
@@ -29,14 +30,22 @@ var algorithms = []algorithm{
 	{"RS256", jwt.SigningMethodRS256, isRSA},
 	{"RS384", jwt.SigningMethodRS384, isRSA},
 	{"RS512", jwt.SigningMethodRS512, isRSA},
-	{"PS256", jwt.SigningMethodPS256, isRSA},
-	{"PS384", jwt.SigningMethodPS384, isRSA},
-	{"PS512", jwt.SigningMethodPS512, isRSA},
+	{"PS256", saltAsLongAsHash(jwt.SigningMethodPS256), isRSA},
+	{"PS384", saltAsLongAsHash(jwt.SigningMethodPS384), isRSA},
+	{"PS512", saltAsLongAsHash(jwt.SigningMethodPS512), isRSA},
 	{"ES256", jwt.SigningMethodES256, isOn(elliptic.P256())},
 	{"ES384", jwt.SigningMethodES384, isOn(elliptic.P384())},
 	{"ES512", jwt.SigningMethodES512, isOn(elliptic.P521())},
 	{"EdDSA", jwt.SigningMethodEdDSA, isEd25519},
 	{"Ed25519", jwt.SigningMethodEdDSA, isEd25519}, // RFC 9864, section 2.2
+}
+
+// saltAsLongAsHash is what RFC 7518, section 3.5, demands. Left alone, the method takes any length that fits.
+func saltAsLongAsHash(m *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
+	return &jwt.SigningMethodRSAPSS{
+		SigningMethodRSA: m.SigningMethodRSA, Options: m.Options,
+		VerifyOptions: &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
+	}
 }
 
 // isRSA demands what RFC 7518, section 3.3, does, and an upper bound, since a large modulus makes each look at a
@@ -145,29 +154,47 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 	if !slices.ContainsFunc(v.types, func(t string) bool { return strings.EqualFold(t, h.typ) }) {
 		return nil, ErrTokenType
 	}
-	i := slices.IndexFunc(v.algorithms, func(a algorithm) bool { return a.name == h.alg })
-	if i < 0 {
-		return nil, ErrTokenAlgorithm
+	a, err := v.algorithm(h)
+	if err != nil {
+		return nil, err
 	}
 	t, err := NewToken(payload)
 	if err != nil {
 		return nil, err
 	}
+	// RFC 9068, section 5: an ID token must not pass for an access token. Only typ at+jwt rules that out by itself.
+	if t.foreign && !strings.HasSuffix(strings.ToLower(h.typ), "at+jwt") {
+		return nil, ErrTokenType
+	}
 	if t.Issuer != v.issuer {
 		return nil, ErrTokenIssuer
 	}
-	key, err := v.key(ctx, h, v.algorithms[i], token)
-	if err != nil {
+	if err := v.verifySignature(ctx, h, a, token, signature); err != nil {
 		return nil, err
-	}
-	signed := token[:strings.LastIndexByte(token, '.')]
-	if err := v.algorithms[i].method.Verify(signed, signature, key); err != nil {
-		return nil, ErrTokenSignature
 	}
 	if err := v.validator.Validate(claims{t}); err != nil {
 		return nil, &Error{Reason: claimReason(t, err), Err: err, token: t}
 	}
 	return t, nil
+}
+
+func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
+	i := slices.IndexFunc(v.algorithms, func(a algorithm) bool { return a.name == h.alg })
+	if i < 0 {
+		return algorithm{}, ErrTokenAlgorithm
+	}
+	return v.algorithms[i], nil
+}
+
+func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token string, signature []byte) error {
+	key, err := v.key(ctx, h, a, token)
+	if err != nil {
+		return err
+	}
+	if err := a.method.Verify(token[:strings.LastIndexByte(token, '.')], signature, key); err != nil {
+		return ErrTokenSignature
+	}
+	return nil
 }
 
 // split decodes the three segments of a compact JWS (RFC 7515, section 7.1). A JWE has five.
@@ -210,12 +237,12 @@ func readHeader(b []byte) (header, error) {
 			h.typ, err = strictjson.String(v)
 		case "kid":
 			h.named = true
-			if h.kid, err = strictjson.String(v); err == nil && (h.kid == "" || len(h.kid) > maxKeyID) {
+			if h.kid, err = strictjson.String(v); err == nil && (h.kid == "" || len(h.kid) > maxKeyID || strings.ContainsFunc(h.kid, unicode.IsControl)) {
 				err = errHeader
 			}
 		case "cty":
 			var cty string
-			if cty, err = strictjson.String(v); err == nil && strings.EqualFold(strings.TrimPrefix(cty, "application/"), "jwt") {
+			if cty, err = strictjson.String(v); err == nil && strings.HasSuffix(strings.ToLower(cty), "jwt") {
 				err = errHeader
 			}
 		case "crit", "b64", "zip", "enc":

