@@ -1,7 +1,7 @@
 // Package strictjson reads JSON that an attacker may have written: one object, no member twice, no invalid UTF-8,
-// nothing after it, no deep nesting (RFC 8725, section 2.4; RFC 8259, section 4). encoding/json takes the last of
-// two members, folds the case of their names and replaces what is not UTF-8, so that two readers of one token can
-// disagree.
+// nothing after it, no deep nesting, no number that few can hold (RFC 8725, section 2.4; RFC 8259, sections 4 and 6).
+// encoding/json takes the last of two members, folds the case of their names and replaces what is not UTF-8, so that
+// two readers of one token can disagree.
 package strictjson
 
 import (
@@ -42,7 +42,7 @@ func Members(data []byte, reserved []string, each func(name string, value jsonte
 		}
 		name := t.String()
 		value, err := d.ReadValue()
-		if err != nil || depth(value) > MaxDepth {
+		if err != nil || !sane(value) {
 			return ErrSyntax
 		}
 		if folded(name, reserved) {
@@ -68,9 +68,10 @@ func folded(name string, reserved []string) bool {
 	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 }
 
-// depth counts brackets of a value that is known to be well-formed.
-func depth(v jsontext.Value) int {
-	deepest, now, quoted := 0, 0, false
+// sane holds a value that is known to be well-formed to MaxDepth, and its numbers to what fits a float64 (RFC 8259,
+// section 6): beyond that one reader fails and another finds infinity.
+func sane(v jsontext.Value) bool {
+	depth, quoted := 0, false
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; {
 		case quoted && c == '\\':
@@ -79,13 +80,23 @@ func depth(v jsontext.Value) int {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
+			if depth++; depth > MaxDepth {
+				return false
+			}
 		case c == '}' || c == ']':
-			now--
+			depth--
+		case c == '-' || '0' <= c && c <= '9':
+			end := i
+			for end < len(v) && strings.IndexByte("+-.eE0123456789", v[end]) >= 0 {
+				end++
+			}
+			if _, err := strconv.ParseFloat(string(v[i:end]), 64); err != nil {
+				return false
+			}
+			i = end - 1
 		}
 	}
-	return deepest
+	return true
 }
 
 // String returns the value of a JSON string; anything else, null too, is ErrType.

@@ -45,6 +45,11 @@ func TestMembers(t *testing.T) {
 		{"as deep as allowed", `{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`,
 			[]string{"a=" + strings.Repeat("[", 32) + strings.Repeat("]", 32)}, nil},
 		{"too deep", `{"a":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`, nil, strictjson.ErrSyntax},
+		{"deep, but not too", `{"a":[` + strings.Repeat("[[]],", 40) + `[]]}`, []string{"a=[" + strings.Repeat("[[]],", 40) + "[]]"}, nil},
+		{"largest numbers", `{"a":[1e308,-1.7976931348623157e308,1e-999,0.1E+2,-0]}`, []string{"a=[1e308,-1.7976931348623157e308,1e-999,0.1E+2,-0]"}, nil},
+		{"number too large", `{"a":1e309}`, nil, strictjson.ErrSyntax},
+		{"number too large inside", `{"a":[{"b":-1E+400}]}`, nil, strictjson.ErrSyntax},
+		{"number in a string", `{"a":"1e309"}`, []string{`a="1e309"`}, nil},
 		{"brackets in a string", `{"a":"` + strings.Repeat(`[\"`, 40) + `"}`,
 			[]string{`a="` + strings.Repeat(`[\"`, 40) + `"`}, nil},
 	} {
