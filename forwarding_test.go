@@ -146,7 +146,7 @@ func TestForwardedHeadersAreRemoved(t *testing.T) {
 				for _, n := range names {
 					delete(r.Header, n)
 				}
-				r.Header["X-Ssl-Client-Cert"] = []string{url.PathEscape(pemOf(l.owner))}
+				r.Header["X-Ssl-Client-Cert"] = []string{url.PathEscape(certPEM(l.owner))}
 				r.Header["X-Ssl-Client-Verify"] = []string{"SUCCESS"}
 				r.Header["X-Proxy-Auth"] = []string{"0123456789abcdef"}
 				r.Header["X_ssl_client_cert"] = []string{"forged"}
@@ -171,7 +171,7 @@ func TestForwardedHeadersAreRemoved(t *testing.T) {
 	}
 }
 
-func pemOf(c *popauthtest.Client) string {
+func certPEM(c *popauthtest.Client) string {
 	b := base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0])
 	var lines []string
 	for len(b) > 64 {
@@ -198,7 +198,7 @@ func TestForwardedHeaderThatComesBack(t *testing.T) {
 func TestForwardedCertificate(t *testing.T) {
 	l := newLab(t)
 	source := popauth.Forwarded(forwarded.Nginx("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
-	escaped := url.PathEscape(pemOf(l.owner))
+	escaped := url.PathEscape(certPEM(l.owner))
 	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy, "FAILED:self-signed certificate": popauth.NotVerified} {
 		for range 2 {
 			c, err := source.Certificate(viaProxy("", "X-Cert", escaped, "X-Verify", verdict))
