@@ -6,6 +6,8 @@
 //	owner := popauthtest.NewCA(t).Client("orders-batch")
 //	token := issuer.Token(owner.Bound(), popauthtest.Claims{"scope": "orders.read"})
 //
+// The owner of a key that tokens are bound to by DPoP is made by NewProofKey.
+//
 // Handlers are tested with owner.Request, the whole way through a TLS handshake with NewServer and owner.HTTP.
 // Everything that was started is stopped when the test ends. Keys and signatures are real, and made for the test
 // alone: none is shared between two issuers, authorities or clients.

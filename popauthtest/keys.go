@@ -69,6 +69,18 @@ func (i *Issuer) key(alg string) *signingKey {
 }
 
 func (i *Issuer) generate(alg string) (crypto.Signer, error) {
+	if strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS") {
+		// The one slow kind, so these share one.
+		for _, k := range i.keys {
+			if private, ok := k.private.(*rsa.PrivateKey); ok {
+				return private, nil
+			}
+		}
+	}
+	return generate(alg)
+}
+
+func generate(alg string) (crypto.Signer, error) {
 	switch alg {
 	case "ES256":
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -80,15 +92,9 @@ func (i *Issuer) generate(alg string) (crypto.Signer, error) {
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		// The one slow kind, so these share one.
-		for _, k := range i.keys {
-			if private, ok := k.private.(*rsa.PrivateKey); ok {
-				return private, nil
-			}
-		}
 		return rsa.GenerateKey(rand.Reader, 2048)
 	}
-	return nil, errors.New("an issuer doesn't sign with it; Sign writes any header")
+	return nil, errors.New("nothing here signs with it; Sign writes any header")
 }
 
 // JWKS is the JWK set as /jwks serves it: the public keys of the algorithms that the issuer was made for, and of those
