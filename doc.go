@@ -2,7 +2,8 @@
 //
 // A bearer token works for whoever holds it, a thief included. A token that names a key in its cnf claim (RFC 7800)
 // is accepted only from the party that proves to hold that key: by the client certificate of the connection
-// (RFC 8705). The order is always the same: authenticate, confirm, authorize.
+// (RFC 8705), or by a signature over the request's method and URL (RFC 9449). The order is always the same:
+// authenticate, confirm, authorize.
 //
 //	guard, err := popauth.New(popauth.Options{
 //		Issuer:   "https://id.example.com",
@@ -17,6 +18,8 @@
 //     The binding needs no more, since the handshake proves possession; an identity that is taken from the
 //     certificate needs tls.VerifyClientCertIfGiven and ClientCAs.
 //   - Behind something that ends TLS, r.TLS is that one's connection. Its certificate is not the caller's.
+//   - Behind a proxy DPoP.URL must be set. Several processes need a DPoP.Replay that they share, or a proof is good
+//     once in each.
 //   - Only Confirm, BoundBy or Bound demand that a token is bound. Authenticate accepts bearer tokens too, but never
 //     a bound one without proof.
 //   - An Error is for logs. What reaches a client stands in one table, and nothing in it comes from a request.

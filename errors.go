@@ -37,6 +37,16 @@ const (
 	ErrBindingUnconfirmed   Reason = "binding not confirmed"
 	ErrCertificateMissing   Reason = "token bound to a certificate, none presented"
 	ErrCertificateMismatch  Reason = "token bound to another certificate"
+	ErrProofMissing         Reason = "DPoP proof missing"
+	ErrProofMalformed       Reason = "DPoP proof malformed or sent twice"
+	ErrProofAlgorithm       Reason = "DPoP proof algorithm not allowed or unfit for its key"
+	ErrProofSignature       Reason = "DPoP proof signature wrong"
+	ErrProofTarget          Reason = "DPoP proof for another request"
+	ErrNonceRequired        Reason = "DPoP proof without a nonce in force"
+	ErrProofTime            Reason = "DPoP proof too old or from the future"
+	ErrProofToken           Reason = "DPoP proof for another token"
+	ErrProofKey             Reason = "token bound to another DPoP key"
+	ErrProofReplayed        Reason = "DPoP proof used before"
 	ErrScope                Reason = "scope missing"
 	ErrForbidden            Reason = "refused by policy"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
@@ -79,6 +89,16 @@ var answers = map[Reason]answer{
 	ErrCertificateMissing:   {http.StatusUnauthorized, "invalid_token", notProven},
 	ErrCertificateMismatch:  {http.StatusUnauthorized, "invalid_token", notProven},
 	ErrBindingMissing:       {http.StatusUnauthorized, "invalid_token", "The access token is not bound to a key"},
+	ErrProofMissing:         {http.StatusUnauthorized, "invalid_dpop_proof", "A DPoP proof is needed with this access token"},
+	ErrProofMalformed:       {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is malformed"},
+	ErrProofAlgorithm:       {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
+	ErrProofSignature:       {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
+	ErrProofTarget:          {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
+	ErrProofTime:            {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is too old or from the future"},
+	ErrProofToken:           {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
+	ErrProofReplayed:        {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof was used before"},
+	ErrProofKey:             {http.StatusUnauthorized, "invalid_token", notProven},
+	ErrNonceRequired:        {http.StatusUnauthorized, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
 	ErrScope:                {http.StatusForbidden, "insufficient_scope", "The access token lacks a scope"},
 	ErrForbidden:            {status: http.StatusForbidden},
 	ErrUnavailable:          {status: http.StatusServiceUnavailable},
@@ -87,6 +107,8 @@ var answers = map[Reason]answer{
 const (
 	notForUs  = "The access token is not valid for this resource"
 	notProven = "Possession of the key that the access token is bound to was not proven"
+
+	notThisProof = "The DPoP proof is not valid for this request"
 )
 
 // Error is why a request was refused: for logs and for Options.Deny. Its text may name what a sender chose, so it

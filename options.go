@@ -98,6 +98,8 @@ func (o Options) complete() (Options, error) {
 		o.Confirmers = []Confirmer{MutualTLS{}}
 	}
 	for i, c := range o.Confirmers {
+		c, err := completeDPoP(c, o.Now)
+		wrong, o.Confirmers[i] = append(wrong, err), c
 		switch {
 		case c == nil:
 			problem("Confirmers", "entry %d is nil", i)

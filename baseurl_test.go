@@ -1,0 +1,101 @@
+package popauth_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+func TestBaseURL(t *testing.T) {
+	for base, prefix := range map[string]string{
+		"https://api.example.com":            "https://api.example.com",
+		"https://api.example.com/":           "https://api.example.com",
+		"HTTPS://API.example.com:443/v1/":    "https://api.example.com/v1",
+		"https://api.example.com/v%31/a%2fb": "https://api.example.com/v1/a%2Fb",
+		"https://api.example.com/a/../v1":    "https://api.example.com/v1",
+		"http://localhost:8080/":             "http://localhost:8080",
+	} {
+		t.Run(base, func(t *testing.T) {
+			own, err := popauth.BaseURL(base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := newDPoPAPI(t, popauth.DPoP{URL: own})
+			for _, path := range []string{"/", "/orders", "/a%2Fb", "/orders/?a=1", "/%E2%82%AC", "/a|b"} {
+				r := behindProxy(a, path)
+				r.Header.Set("DPoP", a.key.Proof("GET", prefix+path, a.token))
+				a.accept(t, r)
+				for _, htu := range []string{"http://internal:8080" + path, prefix + "/y" + path, prefix + "/x" + path, "https://evil.example.com" + path} {
+					r := behindProxy(a, path)
+					r.Header.Set("DPoP", a.key.Proof("GET", htu, a.token))
+					a.refuseProof(t, r, popauth.ErrProofTarget)
+				}
+			}
+		})
+	}
+}
+
+// behindProxy is a request as a proxy passes it on: without TLS, with a Host of its own, the prefix gone.
+func behindProxy(a *dpopAPI, path string) *http.Request {
+	r := httptest.NewRequest("GET", path, nil)
+	r.Host = "internal:8080"
+	r.Header.Set("Authorization", "DPoP "+a.token)
+	r.Header.Set("X-Forwarded-Host", "evil.example.com")
+	r.Header.Set("X-Forwarded-Prefix", "/x")
+	return r
+}
+
+// Dot segments don't climb out of the prefix to what else the proxy serves.
+func TestBaseURLIsNotLeft(t *testing.T) {
+	own, err := popauth.BaseURL("https://api.example.com/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newDPoPAPI(t, popauth.DPoP{URL: own})
+	for _, path := range []string{"/../admin", "/%2e%2e/admin", "/x/../../admin"} {
+		r := behindProxy(a, path)
+		r.Header.Set("DPoP", a.key.Proof("GET", "https://api.example.com/admin", a.token))
+		a.refuseProof(t, r, popauth.ErrProofTarget)
+	}
+}
+
+func TestBaseURLMalformed(t *testing.T) {
+	for _, base := range []string{
+		"", "/", "api.example.com", "//api.example.com", "ftp://api.example.com", "https://", "https:///v1", "https:api.example.com",
+		"https://user@api.example.com", "https://api.example.com?a=1", "https://api.example.com/?", "https://api.example.com/#a",
+		"https://api.example.com:99999", "https://ho!st", "https://api.example.com/%zz", "https://a b/", "https://api.example.com/\x7f",
+	} {
+		if own, err := popauth.BaseURL(base); err == nil || own != nil {
+			t.Errorf("%q: got %v", base, own(httptest.NewRequest("GET", "/", nil)))
+		}
+	}
+}
+
+func TestOwnURL(t *testing.T) {
+	var answer *url.URL
+	a := newDPoPAPI(t, popauth.DPoP{URL: func(*http.Request) *url.URL { return answer }})
+	a.refuseProof(t, a.request(), popauth.ErrProofTarget)
+	for text, fits := range map[string]bool{
+		dpopURL:                                   true,
+		dpopURL + "?a=1#b":                        true,
+		"https://user@api.example.com/orders":     true, // of the URL scheme, host and path count
+		"https://api.example.com/a%2Fb":           false,
+		"https://api.example.com":                 false,
+		"/orders":                                 false,
+		"mailto:x":                                false,
+		"https://api.example.com%2Forders/orders": false,
+	} {
+		var err error
+		if answer, err = url.Parse(text); err != nil {
+			answer = &url.URL{Scheme: "https", Host: "api.example.com/orders", Path: "/orders"}
+		}
+		if fits {
+			a.accept(t, a.request())
+		} else {
+			a.refuseProof(t, a.request(), popauth.ErrProofTarget)
+		}
+	}
+}

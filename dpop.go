@@ -1,0 +1,243 @@
+package popauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
+// request (RFC 9449). The token comes under the scheme DPoP; under Bearer it is refused. The zero DPoP is ready for
+// one process that ends TLS itself: behind a proxy set URL, with several processes set Replay.
+//
+// A proof covers method, URI and token, not the body or other headers (section 11.7). A proof beside a token that comes
+// under Bearer is no credential and is not looked at: the scheme says what the token is (section 7.2), and one with a
+// jkt is refused there, proof or not.
+//
+// Browsers show a response's WWW-Authenticate and DPoP-Nonce only to scripts of an origin that CORS exposes them to
+// (section 8).
+type DPoP struct {
+	_ [0]func()
+
+	// Replay remembers used proofs. If nil, each Guard has a memory of its own, which is right for an API that runs in
+	// one process. Two Guards that the same request passes through must not share one: the second would take the
+	// proof for used.
+	Replay ReplayStore
+
+	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
+	MaxAge time.Duration
+
+	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 1 min.
+	Leeway time.Duration
+
+	// Algorithms lists the signature algorithms accepted, of those in Options.Algorithms. If nil, ES256 ES384 EdDSA
+	// Ed25519 PS256 RS256.
+	Algorithms []string
+
+	// Nonces provides the nonces that proofs must carry (section 9). If nil, none is asked for.
+	Nonces NonceSource
+
+	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, RequestURL,
+	// which is right where TLS ends in this process; else see BaseURL. A request for which it returns nil is refused.
+	// A function that believes a proxy's headers must first make sure that they come from that proxy, and that it
+	// replaces every one of them.
+	URL func(*http.Request) *url.URL
+
+	// accepted is what Algorithms stands for; nil in a DPoP that complete has not seen.
+	accepted []algorithm
+}
+
+var _ SchemeConfirmer = DPoP{}
+
+const (
+	dpop = "DPoP"
+
+	defaultProofAge    = time.Minute
+	maxProofAge        = 10 * time.Minute
+	defaultProofLeeway = 10 * time.Second
+	maxProofLeeway     = time.Minute
+)
+
+// proofAlgorithms come first in the order that a client had best prefer.
+var proofAlgorithms = []string{"ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256"}
+
+// Member returns "jkt".
+func (DPoP) Member() string { return "jkt" }
+
+// Challenge returns the scheme DPoP and the parameter algs.
+func (d DPoP) Challenge() (scheme string, params []Param) {
+	names := d.Algorithms
+	if names == nil {
+		names = proofAlgorithms
+	}
+	return dpop, []Param{{"algs", strings.Join(names, " ")}}
+}
+
+// completeDPoP returns what the options of a Guard need to have filled in, or everything that is wrong with it.
+func completeDPoP(c Confirmer, now func() time.Time) (Confirmer, error) {
+	switch d := c.(type) {
+	case DPoP:
+		return d.complete(now)
+	case *DPoP:
+		if d == nil {
+			return nil, nil
+		}
+		return d.complete(now)
+	}
+	return c, nil
+}
+
+// complete makes the DPoP of a Guard, which nothing outside can change any more.
+func (d DPoP) complete(now func() time.Time) (DPoP, error) {
+	var wrong []error
+	problem := func(field, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("popauth: DPoP."+field+": "+format, args...))
+	}
+	var err error
+	if d.Replay == nil && now != nil {
+		// The one place where a store is chosen for those who have not chosen.
+		if d.Replay, err = NewReplayMemory(ReplayMemoryOptions{Now: now}); err != nil {
+			problem("Replay", "%w", err)
+		}
+	}
+	if d.Replay == nil {
+		problem("Replay", "nil outside Options.Confirmers")
+	}
+	if d.MaxAge == 0 {
+		d.MaxAge = defaultProofAge
+	} else if d.MaxAge < time.Second || d.MaxAge > maxProofAge {
+		problem("MaxAge", "%v is not between 1s and %v", d.MaxAge, maxProofAge)
+	}
+	if d.Leeway == 0 {
+		d.Leeway = defaultProofLeeway
+	} else if d.Leeway < 0 || d.Leeway > maxProofLeeway {
+		problem("Leeway", "%v is not between 0 and %v", d.Leeway, maxProofLeeway)
+	}
+	if d.Algorithms = slices.Clone(d.Algorithms); d.Algorithms == nil {
+		d.Algorithms = slices.Clone(proofAlgorithms)
+	} else if len(d.Algorithms) == 0 {
+		problem("Algorithms", "empty, but not nil")
+	}
+	for _, name := range d.Algorithms {
+		a, ok := findAlgorithm(name)
+		if !ok {
+			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
+		}
+		for _, same := range algorithms {
+			if ok && same.method == a.method {
+				d.accepted = append(d.accepted, same)
+			}
+		}
+	}
+	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
+		wrong = append(wrong, err)
+	}
+	if d.URL == nil {
+		d.URL = RequestURL
+	}
+	return d, errors.Join(wrong...)
+}
+
+// Confirm makes the checks of RFC 9449, section 4.3, in its order, and those of section 7.1. A Confirmer of your own
+// may call it if Replay is set; without, and with settings that New would refuse, it returns ErrUnconfigured.
+func (d DPoP) Confirm(r *http.Request, p Presentation) error {
+	if d.accepted == nil {
+		var err error
+		if d, err = d.complete(nil); err != nil {
+			return &Error{Reason: ErrUnconfigured, Err: err}
+		}
+	}
+	bound, err := digest(p.Binding.Value)
+	if err != nil {
+		return &Error{Reason: ErrBindingMalformed, Err: err}
+	}
+	// Items 1 to 7.
+	proof, err := readProof(r.Header["Dpop"], d.accepted)
+	if err != nil {
+		return err
+	}
+	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
+	if proof.method != method(r) {
+		return &Error{Reason: ErrProofTarget, Err: errMethod}
+	}
+	// Item 9.
+	target, err := proof.target(d.URL(r))
+	if err != nil {
+		return err
+	}
+	// Item 10, and section 11.3.
+	if err := d.checkNonce(r, p, proof); err != nil {
+		return err
+	}
+	// Item 11. With a nonce too: whoever can make a client sign ahead of time may have had the nonce as well.
+	last := proof.issued.Add(d.MaxAge + d.Leeway)
+	if p.Now.After(last) || proof.issued.After(p.Now.Add(d.Leeway)) {
+		return ErrProofTime
+	}
+	// Item 12, first half: the token that is presented, and no other.
+	hash := sha256.Sum256([]byte(p.Token))
+	if subtle.ConstantTimeCompare(hash[:], proof.token) != 1 {
+		return ErrProofToken
+	}
+	// Item 12, second half: the key that this token is bound to.
+	if subtle.ConstantTimeCompare(proof.key.Thumbprint[:], bound) != 1 {
+		return ErrProofKey
+	}
+	// Section 11.1. The last of all, so that a request which is refused leaves the proof to its owner.
+	fresh, err := d.Replay.Use(r.Context(), replayID(proof, target), last.Add(time.Second))
+	switch {
+	case err != nil:
+		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}
+	case !fresh:
+		return ErrProofReplayed
+	}
+	return nil
+}
+
+// replayID names a proof. The key is part of it, since two clients may choose the same jti, and one must not be able
+// to use up another's; so is the URI, in whose context a jti is unique (section 11.1).
+func replayID(p proof, target string) string {
+	b := make([]byte, 0, len(p.key.Thumbprint)+2+len(p.id)+len(target))
+	b = append(b, p.key.Thumbprint[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(p.id))) //nolint:gosec // G115: readProof bounds the id
+	b = append(append(b, p.id...), target...)
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+var errNonceSource = errors.New("the NonceSource returned what can't be sent as a nonce")
+
+// checkNonce hands the client the nonce that it is to use next, if there is one, whatever becomes of the request.
+func (d DPoP) checkNonce(r *http.Request, p Presentation, proof proof) error {
+	if d.Nonces == nil {
+		return nil
+	}
+	ok, next, err := d.Nonces.Check(r.Context(), proof.nonce, p.Now)
+	if err == nil && next != "" && !isNonce(next) {
+		err = errNonceSource
+	}
+	if err != nil {
+		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("nonces: %w", err)}
+	}
+	if next != "" {
+		p.SetHeader("DPoP-Nonce", next)
+		// Section 8.2: a nonce out of a cache is stale, and another client's.
+		p.SetHeader("Cache-Control", "no-store")
+	}
+	switch {
+	case ok:
+		return nil
+	case next == "":
+		// use_dpop_nonce without a nonce would make clients try again for ever.
+		return malformedProof(errNonce)
+	}
+	return ErrNonceRequired
+}

@@ -1,0 +1,198 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// opaque stands in for the introspection of a token that is bound to jkt.
+type opaque struct{ token, jkt string }
+
+func (o *opaque) Verify(_ context.Context, token string) (*popauth.Token, error) {
+	if token != o.token {
+		return nil, popauth.ErrTokenInvalid
+	}
+	return popauth.NewToken([]byte(`{"sub":"someone@example.com","cnf":{"jkt":"` + o.jkt + `"}}`))
+}
+
+func newOpaqueAPI(t testing.TB, o *opaque, d popauth.DPoP) *dpopAPI {
+	return newDPoPAPI(t, d, func(options *popauth.Options) {
+		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
+	})
+}
+
+// rfc9449 is what the RFC publishes.
+type rfc9449 struct {
+	JKT, Ath string
+	Token    string `json:"access_token"`
+	Nonces   []string
+	Proofs   []rfcProof
+}
+
+type rfcProof struct {
+	Source, Proof, HTM, HTU, JTI string
+	IAT                          int64
+}
+
+func readRFC9449(t testing.TB) rfc9449 {
+	t.Helper()
+	data, err := os.ReadFile("testdata/dpop/rfc9449.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rfc rfc9449
+	if err := json.Unmarshal(data, &rfc); err != nil || len(rfc.Proofs) != 3 || rfc.Token == "" {
+		t.Fatal(len(rfc.Proofs), err)
+	}
+	return rfc
+}
+
+// request is the one that the proof was made for.
+func (p rfcProof) request(token string) *http.Request {
+	r := httptest.NewRequest(p.HTM, p.HTU, nil)
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", p.Proof)
+	return r
+}
+
+// TestRFC9449Proofs is the RFC's own proofs at the time they were made at, with its token and key.
+func TestRFC9449Proofs(t *testing.T) {
+	rfc := readRFC9449(t)
+	a := newOpaqueAPI(t, &opaque{rfc.Token, rfc.JKT}, popauth.DPoP{})
+	for _, p := range rfc.Proofs {
+		t.Run(p.Source, func(t *testing.T) {
+			a.clock.Advance(time.Unix(p.IAT, 0).Sub(a.clock.Now()))
+			if p.HTM == "POST" {
+				// Proofs for a token endpoint have no ath: good for no resource.
+				a.refuseProof(t, p.request(rfc.Token), popauth.ErrProofMalformed)
+				return
+			}
+			r := p.request(rfc.Token)
+			r.Method = "POST"
+			a.refuseProof(t, r, popauth.ErrProofTarget)
+			r = p.request(rfc.Token)
+			r.RequestURI += "/1"
+			a.refuseProof(t, r, popauth.ErrProofTarget)
+			for _, offset := range []time.Duration{71 * time.Second, -11 * time.Second} {
+				a.clock.Advance(offset)
+				a.refuseProof(t, p.request(rfc.Token), popauth.ErrProofTime)
+				a.clock.Advance(-offset)
+			}
+			r = p.request(rfc.Token)
+			r.RequestURI += "?q=1"
+			a.accept(t, r)
+			a.refuseProof(t, r, popauth.ErrProofReplayed)
+		})
+	}
+	// With another key in the token, the same proof is somebody else's.
+	a = newOpaqueAPI(t, &opaque{rfc.Token, a.key.Thumbprint()}, popauth.DPoP{})
+	a.clock.Advance(time.Unix(rfc.Proofs[2].IAT, 0).Sub(a.clock.Now()))
+	a.refuseProof(t, rfc.Proofs[2].request(rfc.Token), popauth.ErrProofKey)
+}
+
+// The RFC's nonces are opaque to whoever has not made them.
+func TestRFC9449Nonces(t *testing.T) {
+	for _, nonce := range readRFC9449(t).Nonces {
+		a := newDPoPAPI(t, popauth.DPoP{Nonces: nonceFunc(func(s string) (bool, string, error) { return s == nonce, nonce, nil })})
+		if got := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header()); got != nonce {
+			t.Errorf("got %q, want %q", got, nonce)
+		}
+		a.accept(t, a.request(fields{"nonce": nonce}))
+	}
+}
+
+// RFC 9449, section 11.1: the RFC's two proofs with one jti are 2680 s apart. The second passes when the first can't.
+func TestSameIDAfterTheWindow(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} })
+	first := a.request(fields{"jti": "-BwC3ESc6acc2lTc"})
+	a.accept(t, first)
+	a.refuseProof(t, a.request(fields{"jti": "-BwC3ESc6acc2lTc"}), popauth.ErrProofReplayed)
+	a.clock.Advance(2680 * time.Second)
+	a.token = a.issuer.Token(a.key.Bound())
+	a.accept(t, a.request(fields{"jti": "-BwC3ESc6acc2lTc"}))
+	a.refuseProof(t, a.with(first.Header.Get("DPoP")), popauth.ErrProofTime)
+}
+
+func TestPublishedTokenHashes(t *testing.T) {
+	data, err := os.ReadFile("testdata/dpop/ath.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Pairs []map[string]string
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil || len(vectors.Pairs) != 2 {
+		t.Fatal(err)
+	}
+	for i, pair := range vectors.Pairs {
+		o := &opaque{token: pair["access_token"]}
+		a := newOpaqueAPI(t, o, popauth.DPoP{})
+		o.jkt, a.token = a.key.Thumbprint(), o.token
+		a.accept(t, a.request(fields{"ath": pair["ath"]}))
+		a.refuseProof(t, a.request(fields{"ath": vectors.Pairs[1-i]["ath"]}), popauth.ErrProofToken)
+	}
+}
+
+// A DPoP inside somebody's own Confirmer, outside New, is complete only with a store.
+func TestDPoPOutsideAGuard(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{})
+	p := popauth.Presentation{
+		Binding: popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}, Token: a.token, Now: a.clock.Now(),
+	}
+	if err := (popauth.DPoP{Replay: a.store}).Confirm(a.request(), p); err != nil {
+		t.Error(err)
+	}
+	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{}, Header: a.request().Header}
+	if err := (popauth.DPoP{Replay: a.store}).Confirm(r, p); err != nil {
+		t.Error(err)
+	}
+	type wrapper struct{ popauth.DPoP }
+	a.handler = nil
+	guarded := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{wrapper{}} })
+	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
+	guarded = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{wrapper{popauth.DPoP{Replay: &onceStore{}, MaxAge: -1}}}
+	})
+	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
+	guarded = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{wrapper{popauth.DPoP{Replay: &onceStore{}}}}
+	})
+	r = guarded.request()
+	guarded.accept(t, r)
+	guarded.refuseOnly(t, r)
+}
+
+// refuseOnly asserts that the handler did not run.
+func (a *dpopAPI) refuseOnly(t testing.TB, r *http.Request) {
+	t.Helper()
+	before := a.spy.Ran()
+	if w := a.serve(r); w.Code != http.StatusUnauthorized || a.spy.Ran() != before {
+		t.Errorf("got %d, handler ran %d times", w.Code, a.spy.Ran()-before)
+	}
+}
+
+var _ popauth.SchemeConfirmer = (*popauth.DPoP)(nil)
+
+// The client's key, in an access token's place: neither is taken for the other.
+func TestProofIsNoTokenAndTokenIsNoProof(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{})
+	proof := a.request().Header.Get("DPoP")
+	r := a.with(a.token)
+	a.refuseProof(t, r, popauth.ErrProofMalformed)
+	r = a.request()
+	r.Header.Set("Authorization", "DPoP "+proof)
+	a.refuseOnly(t, r)
+	header, _ := decodeProof(t, proof)
+	r.Header.Set("Authorization", "DPoP "+a.issuer.TokenWith(popauthtest.Claims{"typ": header["typ"]}, a.key.Bound()))
+	a.refuseOnly(t, r)
+}

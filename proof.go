@@ -1,0 +1,152 @@
+package popauth
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/jwk"
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// proof is a DPoP proof whose signature is right (RFC 9449, section 4.2). What it says beyond this is not looked at.
+type proof struct {
+	key    jwk.Key
+	id     string    // jti
+	method string    // htm
+	uri    string    // htu
+	issued time.Time // iat
+	token  []byte    // ath, decoded
+	nonce  string    // "" without
+}
+
+// proofHeader is what counts of a proof's header.
+type proofHeader struct {
+	typ, alg string
+	key      []byte // jwk
+}
+
+const (
+	// maxProof leaves room for an RSA key of 8192 bits and its signature, and is what many servers allow a header.
+	maxProof = 8 << 10
+
+	// maxProofID bounds what a client can make a store remember (section 11.1), for stores that don't take a hash.
+	maxProofID = 256
+)
+
+var (
+	errProofCount  = errors.New("more than one DPoP header")
+	errProofSize   = errors.New("proof too large")
+	errProofForm   = errors.New("not three segments of base64url")
+	errProofType   = errors.New("typ is not dpop+jwt")
+	errProofHeader = errors.New("header has crit, b64, zip or enc")
+	errProofClaim  = errors.New("a required claim is missing or empty")
+	errProofID     = errors.New("jti too long")
+)
+
+func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, Err: err} }
+
+// readProof makes the checks 1 to 7 of RFC 9449, section 4.3, on the values of the DPoP header, each before one that
+// costs more.
+func readProof(lines []string, accepted []algorithm) (proof, error) {
+	// Item 1: one header. Proxies and frameworks differ in which of two they pass on.
+	switch len(lines) {
+	case 0:
+		return proof{}, ErrProofMissing
+	case 1:
+	default:
+		return proof{}, malformedProof(errProofCount)
+	}
+	s := lines[0]
+	if len(s) > maxProof {
+		return proof{}, malformedProof(errProofSize)
+	}
+	// Item 2: one well-formed JWT.
+	header, payload, signature, err := split(s)
+	if err != nil {
+		return proof{}, malformedProof(errProofForm)
+	}
+	h, err := readProofHeader(header)
+	if err != nil {
+		return proof{}, malformedProof(err)
+	}
+	// Item 3: all required claims.
+	p, err := readProofClaims(payload)
+	if err != nil {
+		return proof{}, malformedProof(err)
+	}
+	// Item 4.
+	if h.typ != "dpop+jwt" {
+		return proof{}, malformedProof(errProofType)
+	}
+	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
+	i := slices.IndexFunc(accepted, func(a algorithm) bool { return a.name == h.alg })
+	if i < 0 {
+		return proof{}, ErrProofAlgorithm
+	}
+	// Item 7, before the key is used: a key that was sent with its private part is nobody's.
+	if p.key, err = jwk.Read(h.key); err != nil {
+		return proof{}, malformedProof(err)
+	}
+	// RFC 8725, section 3.1: the algorithm belongs to the key's kind, curve and size.
+	if !accepted[i].fits(p.key.Public) {
+		return proof{}, ErrProofAlgorithm
+	}
+	// Item 6.
+	if err := accepted[i].method.Verify(s[:strings.LastIndexByte(s, '.')], signature, p.key.Public); err != nil {
+		return proof{}, ErrProofSignature
+	}
+	return p, nil
+}
+
+func readProofHeader(b []byte) (proofHeader, error) {
+	var h proofHeader
+	err := strictjson.Members(b, []string{"typ", "alg", "jwk", "crit", "b64", "zip", "enc"}, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "typ":
+			h.typ, err = strictjson.String(v)
+		case "alg":
+			h.alg, err = strictjson.String(v)
+		case "jwk":
+			h.key = v.Clone()
+		case "crit", "b64", "zip", "enc":
+			// RFC 7515, section 4.1.11: an extension that is not understood makes the proof invalid, and none is.
+			err = errProofHeader
+		}
+		return err
+	})
+	return h, err
+}
+
+func readProofClaims(b []byte) (proof, error) {
+	var p proof
+	err := strictjson.Members(b, []string{"jti", "htm", "htu", "iat", "ath", "nonce"}, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "jti":
+			if p.id, err = strictjson.String(v); err == nil && len(p.id) > maxProofID {
+				err = errProofID
+			}
+		case "htm":
+			p.method, err = strictjson.String(v)
+		case "htu":
+			p.uri, err = strictjson.String(v)
+		case "iat":
+			p.issued, err = date(v)
+		case "ath":
+			var hash string
+			if hash, err = strictjson.String(v); err == nil {
+				p.token, err = digest(hash)
+			}
+		case "nonce":
+			p.nonce, err = strictjson.String(v)
+		}
+		return err
+	})
+	if err == nil && (p.id == "" || p.method == "" || p.uri == "" || p.issued.IsZero() || p.token == nil) {
+		err = errProofClaim
+	}
+	return p, err
+}
