@@ -1,0 +1,100 @@
+package popauth_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// BenchmarkDPoP is a whole request beside the two signature verifications that it can't do without, in one run:
+// x/verify is how many times as long it takes.
+func BenchmarkDPoP(b *testing.B) {
+	for _, algs := range [][2]string{{"ES256", "ES256"}, {"RS256", "ES256"}, {"EdDSA", "EdDSA"}, {"RS256", "RS256"}} {
+		b.Run(algs[0]+"+"+algs[1], func(b *testing.B) {
+			const proofs = 512 // enough not to be signed anew for each run, few enough to be made quickly
+			issuer := popauthtest.NewIssuer(b, algs[0])
+			key := popauthtest.NewProofKey(b, algs[1])
+			token := issuer.Token(key.Bound())
+			store := &usedProofs{until: map[string]time.Time{}}
+			o := issuer.Options()
+			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: store, MaxAge: 10 * time.Minute}}
+			guard, err := popauth.New(o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := guard.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			requests := make([]*http.Request, proofs)
+			for i := range requests {
+				requests[i] = key.Request("GET", dpopURL, token)
+			}
+			verify := verifier(b, issuer, key, token, requests[0].Header.Get("DPoP"))
+			n := 0
+			run := func() {
+				if n%proofs == 0 {
+					clear(store.until)
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, requests[n%proofs])
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code)
+				}
+				n++
+			}
+			run()
+			// Alternating, so that both meet the same machine.
+			var raw, whole time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				start := time.Now()
+				run()
+				middle := time.Now()
+				whole += middle.Sub(start)
+				b.StopTimer()
+				start = time.Now()
+				verify()
+				raw += time.Since(start)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(whole)/float64(raw), "x/verify")
+			b.ReportMetric(float64(raw.Nanoseconds())/float64(b.N), "verify-ns/op")
+		})
+	}
+}
+
+// verifier returns what verifies the signatures of token and proof, and does nothing else.
+func verifier(b *testing.B, issuer *popauthtest.Issuer, key *popauthtest.ProofKey, token, proof string) func() {
+	b.Helper()
+	keys, err := popauth.StaticKeys(issuer.JWKS())
+	if err != nil {
+		b.Fatal(err)
+	}
+	signed := func(s string, public any) func() {
+		parsed, parts, err := jwt.NewParser().ParseUnverified(s, jwt.MapClaims{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		signature, err := jwt.NewParser().DecodeSegment(parts[2])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if public == nil {
+			if public, err = keys.KeyfuncCtx(b.Context())(parsed); err != nil {
+				b.Fatal(err)
+			}
+		}
+		input := parts[0] + "." + parts[1]
+		return func() {
+			if err := parsed.Method.Verify(input, signature, public); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	first, second := signed(token, nil), signed(proof, key.Public())
+	return func() { first(); second() }
+}

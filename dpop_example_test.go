@@ -1,0 +1,118 @@
+package popauth_test
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// dpopExampleTB stands in for the *testing.T that a test of yours has.
+type dpopExampleTB struct{}
+
+func (dpopExampleTB) Helper()                           {}
+func (dpopExampleTB) Cleanup(func())                    {}
+func (dpopExampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, args...) }
+
+// One API takes tokens under Bearer, bound to a certificate, and under DPoP, bound to a key. Neither can be sent in
+// the other's way.
+func ExampleDPoP() {
+	issuer := popauthtest.NewIssuer(dpopExampleTB{})
+	options := issuer.Options()
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	guard, err := popauth.New(options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	orders := guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		fmt.Fprint(w, "bound by ", p.Bindings[0].Member)
+	}))
+	show := func(r *http.Request) {
+		w := httptest.NewRecorder()
+		orders.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Body, w.Header()["Www-Authenticate"])
+	}
+
+	client := popauthtest.SelfSigned(dpopExampleTB{}, "orders-batch")
+	show(client.Request("GET", "/orders", issuer.Token(client.Bound())))
+
+	key := popauthtest.NewProofKey(dpopExampleTB{}, "ES256")
+	token := issuer.Token(key.Bound())
+	r := key.Request("GET", "/orders", token)
+	show(r)
+	show(r) // a proof is good for one request
+	show(client.Request("GET", "/orders", token))
+	// Output:
+	// 200 bound by x5t#S256 []
+	// 200 bound by jkt []
+	// 401  [DPoP error="invalid_dpop_proof", error_description="The DPoP proof was used before", algs="ES256 ES384 EdDSA Ed25519 PS256 RS256" Bearer]
+	// 401  [Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven" DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"]
+}
+
+// Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.
+func ExampleBaseURL() {
+	own, err := popauth.BaseURL("https://api.example.com/v1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	issuer := popauthtest.NewIssuer(dpopExampleTB{})
+	options := issuer.Options()
+	options.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own}}
+	guard, err := popauth.New(options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key := popauthtest.NewProofKey(dpopExampleTB{}, "ES256")
+	token := issuer.Token(key.Bound())
+
+	// What the proxy makes of GET https://api.example.com/v1/orders.
+	r := httptest.NewRequest("GET", "/orders", nil)
+	r.Host = "10.0.0.7:8080"
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", key.Proof("GET", "https://api.example.com/v1/orders", token))
+	_, err = guard.Check(r)
+	fmt.Println(err)
+
+	r.Header.Set("X-Forwarded-Host", "evil.example.com")
+	r.Header.Set("DPoP", key.Proof("GET", "https://evil.example.com/orders", token))
+	_, err = guard.Check(r)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// popauth: DPoP proof for another request: proof for another URI
+}
+
+// The client is told a nonce and tries again with it. The secrets come from where yours come from; the first makes
+// nonces, the others are still good.
+func ExampleStatelessNonces() {
+	current, previous := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	issuer := popauthtest.NewIssuer(dpopExampleTB{})
+	options := issuer.Options()
+	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
+		Nonces: popauth.StatelessNonces{Secrets: [][]byte{current, previous}},
+	}}
+	guard, err := popauth.New(options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	orders := guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "orders") }))
+	key := popauthtest.NewProofKey(dpopExampleTB{}, "ES256")
+	token := issuer.Token(key.Bound())
+
+	refused := httptest.NewRecorder()
+	orders.ServeHTTP(refused, key.Request("GET", "/orders", token))
+	fmt.Println(refused.Code, refused.Header()["Www-Authenticate"][0])
+
+	nonce := refused.Header().Get("DPoP-Nonce")
+	accepted := httptest.NewRecorder()
+	orders.ServeHTTP(accepted, key.Request("GET", "/orders", token, popauthtest.Claims{"nonce": nonce}))
+	fmt.Println(accepted.Code, accepted.Body)
+	// Output:
+	// 401 DPoP error="use_dpop_nonce", error_description="A nonce is needed in the DPoP proof", algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"
+	// 200 orders
+}
