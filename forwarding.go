@@ -188,12 +188,21 @@ func (s *forwardedSource) carried(r *http.Request) bool {
 
 // stripped leaves the header map of the caller as it is: handlers further out may still log it.
 func (s *forwardedSource) stripped(r *http.Request) *http.Request {
-	if !s.carried(r) {
+	var space [8]string
+	found := space[:0]
+	for name := range r.Header {
+		if s.manages(name) {
+			found = append(found, name)
+		}
+	}
+	if len(found) == 0 {
 		return r
 	}
 	clean := *r
 	clean.Header = maps.Clone(r.Header)
-	maps.DeleteFunc(clean.Header, func(name string, _ []string) bool { return s.manages(name) })
+	for _, name := range found {
+		delete(clean.Header, name)
+	}
 	return &clean
 }
 
