@@ -1,0 +1,269 @@
+// Package proxies holds the smallest safe configuration of each proxy that popauth's tests run, and starts them on
+// loopback, in the foreground, for those tests and for behind-nginx. To use one, copy its configuration; docs/proxies.md
+// says the rest.
+package proxies
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"embed"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+//go:embed nginx.conf apache.conf haproxy.cfg haproxy-rfc9440.cfg Caddyfile
+var configurations embed.FS
+
+// Configuration returns one of the files of this directory.
+func Configuration(file string) string {
+	text, err := configurations.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// Settings are what a configuration leaves open.
+type Settings struct {
+	API           string          // where the API listens: host:port, for nginx also unix:/path
+	Secret        string          // shared with the API
+	Server        tls.Certificate // of the proxy
+	Clients       []byte          // the authority of the callers, in PEM
+	Configuration string          // instead of the file of the same name as the proxy's; empty: that file
+}
+
+// A program is a proxy: how it is called, and the frame that its configuration needs to run apart from the system's.
+type program struct {
+	name  string   // of the executable
+	file  string   // of the configuration
+	args  []string // ${DIR} is the directory of this run
+	frame string   // a file "frame" beside the configuration
+}
+
+var programs = map[string]program{
+	"nginx": {
+		name: "nginx", file: "nginx.conf", args: []string{"-p", "${DIR}", "-c", "${DIR}/frame", "-e", "${DIR}/log"},
+		frame: `daemon off;
+master_process off;
+pid ${DIR}/pid;
+events { }
+http {
+	access_log off;
+	client_body_temp_path ${DIR}/body; proxy_temp_path ${DIR}/proxy;
+	fastcgi_temp_path ${DIR}/fastcgi; uwsgi_temp_path ${DIR}/uwsgi; scgi_temp_path ${DIR}/scgi;
+	include ${DIR}/nginx.conf;
+}
+`,
+	},
+	"apache": {
+		name: "apache2", file: "apache.conf", args: []string{"-d", "${DIR}", "-f", "${DIR}/frame", "-E", "${DIR}/log", "-D", "FOREGROUND"},
+		frame: `PidFile ${DIR}/pid
+ErrorLog ${DIR}/log
+ServerName localhost
+Mutex sem
+User www-data
+Group www-data
+StartServers 1
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+LoadModule socache_shmcb_module /usr/lib/apache2/modules/mod_socache_shmcb.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
+SSLSessionCache shmcb:${DIR}/sessions(512000)
+Include ${DIR}/apache.conf
+`,
+	},
+	"haproxy": {name: "haproxy", file: "haproxy.cfg", args: []string{"-db", "-f", "${DIR}/haproxy.cfg"}},
+	"haproxy-rfc9440": {
+		name: "haproxy", file: "haproxy-rfc9440.cfg", args: []string{"-db", "-f", "${DIR}/haproxy-rfc9440.cfg"},
+	},
+	"caddy": {
+		name: "caddy", file: "Caddyfile", args: []string{"run", "--config", "${DIR}/frame", "--adapter", "caddyfile"},
+		frame: `{
+	admin off
+	auto_https off
+	default_bind 127.0.0.1
+	servers {
+		protocols h1 h2
+	}
+}
+import ${DIR}/Caddyfile
+`,
+	},
+}
+
+// ErrMissing is the error of a proxy that is not installed.
+var ErrMissing = errors.New("not installed")
+
+// Find tells where a proxy is installed: nginx, apache, haproxy, haproxy-rfc9440 or caddy.
+func Find(proxy string) (string, error) {
+	p, ok := programs[proxy]
+	if !ok {
+		return "", fmt.Errorf("no proxy called %q", proxy)
+	}
+	path, err := exec.LookPath(p.name)
+	for _, dir := range []string{"/usr/sbin/", "/usr/local/sbin/"} {
+		if err != nil { // not on everybody's path
+			path, err = exec.LookPath(dir + p.name)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.name, ErrMissing)
+	}
+	return path, nil
+}
+
+// Proxy is a running proxy.
+type Proxy struct {
+	Address string // where callers connect; its certificate says localhost
+	dir     string
+	command *exec.Cmd
+	ended   chan struct{}
+	output  bytes.Buffer // not to be read before ended
+}
+
+// Start runs a proxy until Stop. It is up when Start returns.
+func Start(proxy string, s Settings) (*Proxy, error) {
+	path, err := Find(proxy)
+	if err != nil {
+		return nil, err
+	}
+	// The port is free when it is chosen, not when it is used: another process may come in between.
+	for range 5 {
+		var p *Proxy
+		if p, err = start(path, programs[proxy], s); err == nil {
+			return p, nil
+		}
+	}
+	return nil, err
+}
+
+func start(path string, program program, s Settings) (p *Proxy, err error) {
+	p = &Proxy{ended: make(chan struct{})}
+	if p.Address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	if p.dir, err = os.MkdirTemp("", "popauth-proxy-"); err != nil {
+		return nil, err
+	}
+	if err = p.write(program, s); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
+	}
+	var args []string
+	for _, a := range program.args {
+		args = append(args, strings.ReplaceAll(a, "${DIR}", p.dir))
+	}
+	p.command = exec.Command(path, args...) //nolint:gosec // one of the programs above
+	p.command.Dir = p.dir
+	p.command.WaitDelay = time.Second
+	p.command.Stdout, p.command.Stderr = &p.output, &p.output
+	listen := p.Address
+	if program.name == "caddy" { // wants the name as well, and compares it with that of the handshake
+		listen = strings.Replace(listen, "127.0.0.1", "localhost", 1)
+	}
+	p.command.Env = append(os.Environ(), "DIR="+p.dir, "LISTEN="+listen, "API="+s.API, "CERTS="+p.dir,
+		"PROXY_SECRET="+s.Secret, "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir)
+	if err = p.command.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
+	}
+	go func() {
+		_ = p.command.Wait()
+		close(p.ended)
+	}()
+	if err = p.awaitUp(s.Server); err != nil {
+		text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+		p.Stop()
+		return nil, fmt.Errorf("%s: %w\n%s%s", program.name, err, p.output.Bytes(), text)
+	}
+	return p, nil
+}
+
+// write puts the configuration, its frame and the certificates into the directory of the run.
+func (p *Proxy) write(program program, s Settings) error {
+	key, err := x509.MarshalPKCS8PrivateKey(s.Server.PrivateKey)
+	if err != nil {
+		return err
+	}
+	var cert []byte
+	for _, der := range s.Server.Certificate {
+		cert = append(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	text := s.Configuration
+	if text == "" {
+		text = Configuration(program.file)
+	}
+	if program.name == "nginx" { // reads no environment
+		text = strings.NewReplacer("${LISTEN}", p.Address, "${API}", s.API, "${CERTS}", p.dir, "${PROXY_SECRET}", s.Secret).Replace(text)
+	}
+	for name, content := range map[string][]byte{
+		"server.crt": cert, "server.key": keyPEM, "server.pem": append(cert[:len(cert):len(cert)], keyPEM...),
+		"clients-ca.crt": s.Clients,
+		program.file:     []byte(text),
+		"frame":          []byte(strings.ReplaceAll(program.frame, "${DIR}", p.dir)),
+	} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitUp waits for a handshake with the proxy's own certificate: whatever else may answer at that port has another.
+func (p *Proxy) awaitUp(server tls.Certificate) error {
+	config := &tls.Config{
+		InsecureSkipVerify: true, //nolint:gosec // the certificate is compared below, byte for byte
+		ServerName:         "localhost",
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if !bytes.Equal(state.PeerCertificates[0].Raw, server.Certificate[0]) {
+				return errors.New("another server")
+			}
+			return nil
+		},
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-p.ended:
+			return errors.New("ended at once")
+		default:
+		}
+		if conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", p.Address, config); err == nil {
+			return conn.Close()
+		}
+	}
+	return errors.New("not up within 20 s")
+}
+
+// Stop ends the proxy, and removes its files.
+func (p *Proxy) Stop() {
+	if p.command.Process.Signal(syscall.SIGTERM) != nil {
+		_ = p.command.Process.Kill()
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(5 * time.Second):
+		_ = p.command.Process.Kill()
+		<-p.ended
+	}
+	_ = os.RemoveAll(p.dir)
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

@@ -1,0 +1,335 @@
+package proxies_test
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/examples/proxies"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// A row is one request, and what each proxy and the API behind it make of it.
+type row struct {
+	name   string
+	as     *popauthtest.Client // whose certificate the caller has
+	owner  *popauthtest.Client // whose token the caller has; nil: as
+	fields func(l *lane) []field
+	want   string
+	except map[string]string // by "proxy", "alpn" or "proxy alpn", which counts most
+}
+
+// respelled changes the names of header lines.
+func respelled(fields []field, change func(string) string) (changed []field) {
+	for _, f := range fields {
+		changed = append(changed, field{change(f.name), f.value})
+	}
+	return changed
+}
+
+func hyphensTo(s string) func(string) string {
+	return func(name string) string { return strings.ReplaceAll(name, "-", s) }
+}
+
+func oddCase(name string) string {
+	b := []byte(strings.ToLower(name))
+	for i := 0; i < len(b); i += 2 {
+		b[i] = strings.ToUpper(name)[i]
+	}
+	return string(b)
+}
+
+// listed adds a Connection line that names headers for the next hop to remove (RFC 9110, section 7.6.1).
+func listed(fields []field, names ...string) []field {
+	return append(fields, field{"Connection", "close, " + strings.Join(names, ", ")})
+}
+
+func rows(c *cast) []row {
+	forged := func(l *lane) []field { return l.forged() }
+	twice := func(l *lane) []field { return slices.Concat(l.forged(), l.forged()) }
+	all := []string{"X-SSL-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Proxy-Secret"}
+	verified := map[string]string{"haproxy-rfc9440": "200", "caddy": "200"}
+	// Names in upper case, and Connection, are malformed in HTTP/2 (RFC 9113, sections 8.2.1 and 8.2.2).
+	reset := map[string]string{"h2": "closed"}
+	refused := map[string]string{"h2": "closed", "nginx h2": "401", "caddy h2": "400"} // nginx ignores Connection
+	either := map[string]string{"haproxy-rfc9440": "200", "caddy": "200", "h2": "closed", "nginx h2": "200 verified", "caddy h2": "400"}
+	return []row{
+		{name: "the owner", as: c.owner, want: "200 verified", except: verified},
+		{name: "no certificate", owner: c.owner, want: "401"},
+		{name: "another certificate", as: c.thief, owner: c.owner, want: "401"},
+		{name: "no certificate, forged headers", owner: c.owner, fields: forged, want: "401"},
+		{name: "another certificate, forged headers", as: c.thief, owner: c.owner, fields: forged, want: "401"},
+		{name: "no certificate, each forged line twice", owner: c.owner, fields: twice, want: "401"},
+		{name: "another certificate, each forged line twice", as: c.thief, owner: c.owner, fields: twice, want: "401"},
+		{name: "the owner, forged lines as well", as: c.owner, fields: twice, want: "200 verified", except: verified},
+		{name: "no certificate, forged as `X_SSL_Client_Cert`", owner: c.owner, want: "401",
+			fields: func(l *lane) []field { return respelled(l.forged(), hyphensTo("_")) }},
+		{name: "no certificate, forged as `X.SSL.Client.Cert`", owner: c.owner, want: "401",
+			fields: func(l *lane) []field { return respelled(l.forged(), hyphensTo(".")) }},
+		{name: "no certificate, forged as `X~SSL~Client~Cert`", owner: c.owner, want: "401",
+			fields: func(l *lane) []field { return respelled(l.forged(), hyphensTo("~")) }},
+		{name: "no certificate, forged as `x-ssl-client-cert`", owner: c.owner, want: "401",
+			fields: func(l *lane) []field { return respelled(l.forged(), strings.ToLower) }},
+		{name: "no certificate, forged as `XsSl-cLiEnT-CeRt`", owner: c.owner, want: "401", except: reset,
+			fields: func(l *lane) []field { return respelled(l.forged(), oddCase) }},
+		{name: "another certificate, forged, `Connection:` names all", as: c.thief, owner: c.owner, want: "401", except: refused,
+			fields: func(l *lane) []field { return listed(l.forged(), all...) }},
+		{name: "another certificate, `Connection:` names the certificate", as: c.thief, owner: c.owner, want: "401", except: refused,
+			fields: func(*lane) []field { return listed(nil, "X-SSL-Client-Cert", "Client-Cert") }},
+		{name: "the owner, `Connection:` names the verdict", as: c.owner, want: "200 verified", except: either,
+			fields: func(*lane) []field { return listed(nil, "X-SSL-Client-Verify") }},
+		{name: "the owner, `Connection:` names all", as: c.owner, want: "200 verified", except: either,
+			fields: func(*lane) []field { return listed(nil, all...) }},
+		{name: "a self-signed certificate", as: c.selfSigned, want: "200", except: map[string]string{"apache": "closed"}},
+		{name: "an RSA-4096 chain", as: c.rsaChain, want: "200 verified", except: verified},
+		{name: "an expired certificate", as: c.expired, want: "closed", except: map[string]string{"nginx": "400", "caddy": "200"}},
+	}
+}
+
+var ways = []way{
+	{"http/1.1", tls.VersionTLS12}, {"http/1.1", tls.VersionTLS13}, {"h2", tls.VersionTLS12}, {"h2", tls.VersionTLS13},
+}
+
+// Each cell is four requests: over TLS 1.2 and 1.3, each on a new session and on a resumed one.
+func TestProxies(t *testing.T) {
+	need(t, "nginx", "apache", "haproxy", "caddy")
+	c := newCast(t)
+	all := rows(c)
+	var mu sync.Mutex
+	got := map[string]string{} // by row, proxy and alpn
+	t.Run("", func(t *testing.T) {
+		for _, k := range kinds {
+			t.Run(k.name, func(t *testing.T) {
+				t.Parallel()
+				l := newLane(t, c, k, "")
+				for _, r := range all {
+					for _, alpn := range []string{"http/1.1", "h2"} {
+						cell := l.cell(t, r, alpn)
+						mu.Lock()
+						got[r.name+k.name+alpn] = cell
+						mu.Unlock()
+					}
+				}
+				if want := k.name == "apache"; l.named.Load() != want {
+					t.Errorf("names authorities to callers: got %t, want %t", !want, want)
+				}
+			})
+		}
+	})
+	table := [][]string{{"the caller has"}}
+	for _, k := range kinds {
+		table[0] = append(table[0], k.name+" 1.1", k.name+" 2")
+	}
+	for _, r := range all {
+		line := []string{r.name}
+		for _, k := range kinds {
+			line = append(line, got[r.name+k.name+"http/1.1"], got[r.name+k.name+"h2"])
+		}
+		table = append(table, line)
+	}
+	document(t, "answers", table)
+}
+
+// cell makes the requests of one cell, and compares the outcome with the one expected.
+func (l *lane) cell(t *testing.T, r row, alpn string) string {
+	t.Helper()
+	owner := r.owner
+	if owner == nil {
+		owner = r.as
+	}
+	fields := []field{{"Authorization", "Bearer " + l.token(owner)}}
+	if r.fields != nil {
+		fields = append(fields, r.fields(l)...)
+	}
+	if alpn == "h2" { // no upper case, but where that is the point
+		fields[0].name = "authorization"
+		if !strings.Contains(r.name, "XsSl") {
+			fields = respelled(fields, strings.ToLower)
+		}
+	}
+	cell := ""
+	for _, w := range ways {
+		if w.alpn != alpn {
+			continue
+		}
+		outcome, resumed := l.ask(w, r.as, fields)
+		if strings.HasPrefix(outcome, "200") && !resumed {
+			t.Errorf("%s, %s: the session was not resumed", r.name, tls.VersionName(w.version))
+		}
+		if cell == "" {
+			cell = outcome
+		} else if cell != outcome {
+			cell += ", " + tls.VersionName(w.version) + ": " + outcome
+		}
+	}
+	want := r.want
+	for _, key := range []string{l.name, alpn, l.name + " " + alpn} {
+		if w, ok := r.except[key]; ok {
+			want = w
+		}
+	}
+	if cell != want {
+		t.Errorf("%s, %s: got %s, want %s", r.name, alpn, cell, want)
+	}
+	return cell
+}
+
+// Around the proxy, an address is what the caller has: that of the proxy, as whatever runs on the same machine has, or
+// another one.
+func TestAround(t *testing.T) {
+	need(t)
+	c := newCast(t)
+	table := [][]string{{"the caller comes from"}}
+	for _, k := range kinds {
+		table[0] = append(table[0], k.name)
+	}
+	for _, tt := range []struct{ name, from, secret, want string }{
+		{"another address, with forged headers", "127.0.0.2", "", "401"},
+		{"another address, with forged headers and the secret", "127.0.0.2", secret, "401"},
+		{"the proxy's address, with forged headers", "127.0.0.1", "", "400"},
+		{"the proxy's address, with forged headers and a wrong secret", "127.0.0.1", guessed, "400"},
+		{"the proxy's address, with forged headers and the secret: the proxy itself", "127.0.0.1", secret, "200"},
+	} {
+		line := []string{tt.name}
+		for _, k := range kinds {
+			l := newAPI(t, c, k, nil, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+			fields := append(l.lines(c.owner.Certificate.Certificate[0]), field{"Authorization", "Bearer " + c.token(c.owner)})
+			if tt.secret != "" {
+				fields = append(fields, field{"X-Proxy-Secret", tt.secret})
+			}
+			got := strings.TrimSuffix(l.direct(tt.from, fields), " verified")
+			if got != tt.want {
+				t.Errorf("%s, %s: got %s, want %s", tt.name, k.name, got, tt.want)
+			}
+			line = append(line, got)
+		}
+		table = append(table, line)
+	}
+	document(t, "around", table)
+}
+
+// Each proxy with the mistake that it invites: what an attacker can do, and what popauth makes of it.
+func TestTraps(t *testing.T) {
+	need(t, "nginx", "apache", "haproxy", "caddy")
+	c := newCast(t)
+	table := [][]string{{"proxy", "mistake", "request", "answer"}}
+	for _, tt := range []struct {
+		proxy, mistake string
+		old, new       string
+		request        string
+		as             *popauthtest.Client
+		fields         func(*lane) []field
+		want           string
+	}{
+		{"nginx", "a location with a `proxy_set_header` of its own", "	location / {",
+			"	proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;\n	proxy_set_header X-SSL-Client-Verify $ssl_client_verify;\n" +
+				"	proxy_set_header X-Proxy-Secret " + secret2 + ";\n	location /orders { proxy_set_header X-Request-Id 1; proxy_pass http://popauth_api; }\n	location / {",
+			"no certificate, forged headers", nil, func(l *lane) []field { return l.forged() }, "400"},
+		{"apache", "no `RequestHeader unset Connection`", "RequestHeader unset Connection", "",
+			"the owner, `Connection:` names the verdict", c.owner,
+			func(*lane) []field { return listed(nil, "X-SSL-Client-Verify") }, "400"},
+		{"apache", "the same", "RequestHeader unset Connection", "",
+			"the owner, `Connection:` names the certificate", c.owner,
+			func(*lane) []field { return listed(nil, "X-SSL-Client-Cert") }, "400"},
+		{"haproxy", "`add-header` for `set-header`", "set-header X-SSL", "add-header X-SSL",
+			"another certificate, forged headers", c.thief, func(l *lane) []field { return l.forged() }, "400"},
+		{"haproxy-rfc9440", "no condition", " if { ssl_c_used }", "",
+			"no certificate", nil, func(*lane) []field { return nil }, "400"},
+		{"haproxy-rfc9440", "no `del-header`: **popauth can't tell**", "http-request del-header", "# ",
+			"no certificate, forged headers", nil, func(l *lane) []field { return l.forged() }, "200"},
+		{"caddy", "`header_up -X` beside `header_up X`", "header_up X-SSL", "header_up -X-SSL-Client-Cert\n		header_up X-SSL",
+			"the owner", c.owner, func(*lane) []field { return nil }, "401"},
+	} {
+		k := kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == tt.proxy })]
+		text := file(k)
+		if !strings.Contains(text, tt.old) {
+			t.Fatalf("%s: no %q", k.name, tt.old)
+		}
+		l := newLane(t, c, k, strings.ReplaceAll(text, tt.old, tt.new))
+		fields := append(tt.fields(l), field{"Authorization", "Bearer " + c.token(c.owner)})
+		got, _ := l.ask(ways[1], tt.as, fields)
+		if got != tt.want {
+			t.Errorf("%s, %s: got %s, want %s", tt.proxy, tt.mistake, got, tt.want)
+		}
+		table = append(table, []string{tt.proxy, tt.mistake, tt.request, got})
+	}
+	document(t, "traps", table)
+}
+
+const secret2 = `"` + secret + `"`
+
+func file(k kind) string {
+	name := map[string]string{
+		"nginx": "nginx.conf", "apache": "apache.conf", "haproxy": "haproxy.cfg", "haproxy-rfc9440": "haproxy-rfc9440.cfg", "caddy": "Caddyfile",
+	}[k.name]
+	return proxies.Configuration(name)
+}
+
+// Self-signed certificates through Apache need optional_no_ca, whose verdict can't be believed: in a TLS 1.2 session
+// that is resumed it is SUCCESS.
+func TestApacheSelfSigned(t *testing.T) {
+	need(t, "apache")
+	c, k := newCast(t), kinds[1]
+	text := strings.Replace(file(k), "SSLVerifyClient optional\n", "SSLVerifyClient optional_no_ca\n", 1)
+	fields := []field{{"authorization", "Bearer " + c.token(c.selfSigned)}}
+	with := newLane(t, c, k, text)
+	k.format = k.format.WithoutVerdict()
+	without := newLane(t, c, k, text)
+	for _, w := range ways {
+		said, _ := with.ask(w, c.selfSigned, fields)
+		t.Logf("%s, %s: with the verdict %s", w.alpn, tls.VersionName(w.version), said)
+		if got, resumed := without.ask(w, c.selfSigned, fields); got != "200" || !resumed {
+			t.Errorf("%s, %s: got %s, resumed %t, want 200, resumed", w.alpn, tls.VersionName(w.version), got, resumed)
+		}
+	}
+}
+
+// nginx reaches the API by a unix socket: no address can be mistaken for the proxy's.
+func TestUnixSocket(t *testing.T) {
+	need(t, "nginx")
+	c := newCast(t)
+	dir, err := os.MkdirTemp("", "popauth-") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "api")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newAPI(t, c, kinds[0], listener, popauth.TrustUnixSocket(), popauth.TrustSecret("X-Proxy-Secret", secret))
+	l.start(t, "unix:"+path, "")
+	token := field{"Authorization", "Bearer " + c.token(c.owner)}
+	for _, tt := range []struct {
+		name   string
+		as     *popauthtest.Client
+		fields []field
+		want   string
+	}{
+		{"the owner", c.owner, nil, "200 verified"},
+		{"no certificate", nil, nil, "401"},
+		{"no certificate, forged headers", nil, l.forged(), "401"},
+		{"another certificate, forged headers", c.thief, l.forged(), "401"},
+	} {
+		if got, _ := l.ask(ways[1], tt.as, append(tt.fields, token)); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	before := l.spy.Ran()
+	r, err := exchange1(conn, append(l.forged(), token))
+	if got := l.judge(r, err, before); got != "400" {
+		t.Errorf("around the proxy: got %s, want 400", got)
+	}
+}
