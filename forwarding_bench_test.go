@@ -62,7 +62,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	proxied = make1(source, func(r *http.Request) {
 		r.TLS = nil
 		r.RemoteAddr = "127.0.0.1:41234"
-		pem := strings.ReplaceAll(url.QueryEscape(pemOf(owner)), "+", "%20")
+		pem := strings.ReplaceAll(url.QueryEscape(certPEM(owner)), "+", "%20")
 		r.Header.Set("X-SSL-Client-Cert", pem)
 		r.Header.Set("X-SSL-Client-Verify", "SUCCESS")
 		r.Header.Set("X-Proxy-Secret", "0123456789abcdef")

@@ -34,8 +34,8 @@ func IngressNginx() Format {
 //
 // Apache removes the headers that the client lists in Connection after it has set them. A missing verdict beside a
 // certificate, or beside (null), is therefore an error; add RequestHeader unset Connection to the virtual host.
-// Under SSLVerifyClient optional_no_ca the verdict can't be relied upon: a session that is resumed may say SUCCESS for
-// any certificate. Use optional, or [Format.WithoutVerdict].
+// The verdict is meant for SSLVerifyClient optional and require. Where optional_no_ca lets any certificate in, leave it
+// out: [Format.WithoutVerdict].
 func Apache(cert, verify string) Format {
 	return newFormat(Format{
 		name:       "apache",
