@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/MicahParks/jwkset"
@@ -202,5 +201,5 @@ func readKey(raw jsontext.Value) (jwkset.JWK, bool) {
 // the same kid, and for telling a set without any.
 func isSound(key any) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return !ok || k.N.Bit(0) == 1 && k.E&1 == 1 && k.E >= 3 && k.E <= math.MaxInt32
+	return !ok || k.N.Bit(0) == 1 && k.E&1 == 1 // jwkset holds E to its range
 }
