@@ -48,3 +48,18 @@ func TestLookForTakesWhatIsThere(t *testing.T) {
 		t.Errorf("got %p, %v, flight %v; want %p, none", got, err, k.flight, newer)
 	}
 }
+
+func TestAbsenceAsked(t *testing.T) {
+	at := time.Now()
+	for after, want := range map[time.Duration]bool{
+		0: true, 9 * time.Second: true, 10 * time.Second: false, time.Hour: false,
+		-time.Minute: true, -time.Hour: false, // a clock that was set back must not keep a key out for an hour
+	} {
+		if got := (absence{at, 10 * time.Second}).asked(at.Add(after)); got != want {
+			t.Errorf("after %v: got %v, want %v", after, got, want)
+		}
+	}
+	if (absence{}).asked(at) {
+		t.Error("a kid that was never looked for counts as absent")
+	}
+}
