@@ -211,3 +211,24 @@ func TestRemoteKeysClockJumps(t *testing.T) {
 		})
 	}
 }
+
+// A kid that is known not to exist is a matter of doubt while the issuer fails, and of none at the first moment after.
+func TestRemoteKeysAbsentDuringOutage(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
+		token := issuer.lasting()
+		for range 10 {
+			api.want(t, madeUp(token, 1), 401)
+			time.Sleep(10 * time.Second)
+		}
+		issuer.fails(unreachable)
+		api.want(t, madeUp(token, 2), 503)
+		api.want(t, madeUp(token, 1), 503)
+		issuer.fails(nil)
+		time.Sleep(time.Second)
+		api.want(t, madeUp(token, 1), 503) // begins the fetch
+		synctest.Wait()
+		api.want(t, madeUp(token, 1), 401)
+	})
+}
