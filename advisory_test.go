@@ -66,8 +66,8 @@ func TestAdvisoryIndex(t *testing.T) {
 			seen[id] = true
 		}
 	}
-	if rows != 145 {
-		t.Errorf("got %d rows, want 145", rows)
+	if rows != 167 {
+		t.Errorf("got %d rows, want 167", rows)
 	}
 }
 
