@@ -29,7 +29,9 @@ func TestReplay(t *testing.T) {
 	a.accept(t, a.key.Request("GET", dpopURL+"/1", a.token, fields{"jti": "one"}))
 	a.refuseProof(t, a.key.Request("GET", dpopURL+"/%31", a.token, fields{"jti": "one"}), popauth.ErrProofReplayed)
 	a.refuseProof(t, a.key.Request("PUT", dpopURL+"/1", a.token, fields{"jti": "one"}), popauth.ErrProofReplayed)
-	a.accept(t, a.request(fields{"jti": "one" + "https"})) // where jti ends and htu begins is told apart
+	// Where the jti ends and the URI begins is told apart.
+	a.accept(t, a.key.Request("GET", "https://api.example.com/"+dpopURL, a.token, fields{"jti": "two"}))
+	a.accept(t, a.request(fields{"jti": "twohttps://api.example.com/"}))
 }
 
 // What is kept doesn't show what a client chose, and is kept past the last moment at which the proof could pass.
@@ -93,7 +95,7 @@ func TestReplayStoreFails(t *testing.T) {
 			t.Errorf("got %v, want %v in it", a.last, err)
 		}
 		want := "5"
-		if err == error(retryAfter{}) {
+		if errors.Is(err, retryAfter{}) {
 			want = "7"
 		}
 		if got := w.Header().Get("Retry-After"); got != want {

@@ -128,6 +128,9 @@ func TestSchemesMalformedBinding(t *testing.T) {
 			}
 		}
 	}
+	// The token's fault, not the proof's.
+	a.token = a.issuer.Token(fields{"cnf": fields{"jkt": jkt + "="}})
+	a.refuse(t, a.request(), popauth.ErrBindingMalformed, http.StatusUnauthorized, "DPoP "+notBound+", "+dpopAlgs, "Bearer")
 	a.token = a.issuer.Token()
 	a.refuse(t, a.request(), popauth.ErrBindingScheme, http.StatusUnauthorized, "DPoP "+notBound+", "+dpopAlgs, "Bearer")
 }
