@@ -1,0 +1,5 @@
+//go:build race
+
+package popauth_test
+
+const replayRaced = true
