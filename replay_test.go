@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -308,41 +307,6 @@ func TestReplayMemoryContext(t *testing.T) {
 		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
 	}
 	wantUse(t, m, "a", until, true) // it was not used up
-}
-
-// A million ids need what the documentation says, and no more when they have expired and others have come.
-func TestReplayMemorySize(t *testing.T) {
-	if testing.Short() || replayRaced {
-		t.Skip("measures memory, which the race detector changes")
-	}
-	const entries, limit = 1_000_000, 100
-	m, clock := replayMemory(t, entries)
-	before := heapInUse()
-	for round := range 2 {
-		until := clock.Now().Add(time.Minute)
-		for i := range entries {
-			if fresh, err := m.Use(context.Background(), strconv.Itoa(i), until.Add(time.Duration(i))); !fresh {
-				t.Fatalf("Use: got %v, %v, want fresh", fresh, err)
-			}
-		}
-		start := time.Now()
-		size := float64(heapInUse()-before) / entries
-		t.Logf("round %d: %.1f bytes per id, collected twice in %v", round, size, time.Since(start))
-		if size > limit {
-			t.Errorf("round %d: got %.1f bytes per id, want at most %d", round, size, limit)
-		}
-		wantRefused(t, m, "one too many", until)
-		clock.Advance(time.Hour)
-	}
-	runtime.KeepAlive(m)
-}
-
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapInuse)
 }
 
 func TestReplayMemoryAllocs(t *testing.T) {

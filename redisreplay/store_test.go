@@ -1,0 +1,188 @@
+package redisreplay_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/redisreplay"
+)
+
+func TestConforms(t *testing.T) {
+	s := newServer(t)
+	conforms(t, func() redis.UniversalClient { return s.client() })
+}
+
+// conforms runs the test of all such stores on stores with clients of their own.
+func conforms(t *testing.T, client func() redis.UniversalClient) {
+	t.Helper()
+	popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
+		return newStore(t, client(), patient)
+	}, popauthtest.ReplayStoreOptions{Shared: true})
+}
+
+func TestOptions(t *testing.T) {
+	bounded := closed(t, redis.NewClient(&redis.Options{ContextTimeoutEnabled: true}))
+	for _, c := range []struct {
+		name   string
+		client redis.UniversalClient
+		o      redisreplay.Options
+		want   []string // in the error
+	}{
+		{"no client", nil, redisreplay.Options{}, []string{"no client"}},
+		{"client that waits", closed(t, redis.NewClient(&redis.Options{})), redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
+		{"cluster that waits", closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})),
+			redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
+		{"ring", closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true})), redisreplay.Options{}, []string{"a Ring forgets"}},
+		{"negative", bounded, redisreplay.Options{Timeout: -1, Skew: -1}, []string{"Options.Timeout: -1ns", "Options.Skew: -1ns"}},
+	} {
+		s, err := redisreplay.New(c.client, c.o)
+		if s != nil || err == nil {
+			t.Errorf("%s: got %v, %v, want an error", c.name, s, err)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got error %q, want one with %q", c.name, err, want)
+			}
+		}
+	}
+	wantRefused(t, new(redisreplay.Store), "a", 0)
+	wantRefused(t, nil, "a", 0)
+}
+
+// The server keeps an id until its time and Skew have passed on the store's clock, wherever its own clock stands.
+func TestLife(t *testing.T) {
+	server := newServer(t)
+	client := server.client()
+	ctx := context.Background()
+	for _, c := range []struct {
+		name       string
+		skew, left time.Duration
+		want       time.Duration
+	}{
+		{"default", 0, time.Minute, 90 * time.Second},
+		{"other", 5 * time.Second, time.Minute, 65 * time.Second},
+		{"fraction", time.Second, time.Minute + 1, 61*time.Second + 1},
+		{"its last moment", time.Minute, 0, time.Minute},
+		{"far", 0, 1<<63 - 1, 99 * 365 * 24 * time.Hour},
+	} {
+		// A clock that is far from the server's.
+		now := time.Now().Add(-24 * time.Hour)
+		s := newStore(t, client, redisreplay.Options{
+			Prefix: c.name + ":", Skew: c.skew, Timeout: patient.Timeout, Now: func() time.Time { return now },
+		})
+		before := time.Now()
+		if fresh, err := s.Use(ctx, "secret", now.Add(c.left)); !fresh || err != nil {
+			t.Errorf("%s: got %v, %v, want fresh", c.name, fresh, err)
+		}
+		keys, err := client.Keys(ctx, c.name+":*").Result()
+		if err != nil || len(keys) != 1 || len(keys[0]) != len(c.name)+1+43 || strings.Contains(keys[0], "secret") {
+			t.Fatalf("%s: got keys %q, %v, want one with the prefix and a hash", c.name, keys, err)
+		}
+		got, err := client.PTTL(ctx, keys[0]).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Time has gone by since: it must have been at least this much before.
+		if got += time.Since(before); got < c.want || c.left < 1<<62 && got > c.want+time.Since(before)+3*time.Millisecond {
+			t.Errorf("%s: got %v to live, want %v", c.name, got, c.want)
+		}
+	}
+	s := newStore(t, client, redisreplay.Options{Prefix: "over:", Timeout: patient.Timeout})
+	if fresh, err := s.Use(ctx, "over", time.Now().Add(-1)); fresh || err != nil {
+		t.Errorf("time over: got %v, %v, want false", fresh, err)
+	}
+	if keys := client.Keys(ctx, "over:*").Val(); len(keys) != 0 {
+		t.Errorf("time over: got keys %q, want none", keys)
+	}
+	want(t, newStore(t, client, patient), "default prefix", true)
+	if keys := client.Keys(ctx, "popauth:replay:*").Val(); len(keys) != 1 {
+		t.Errorf("default prefix: got keys %q, want one", keys)
+	}
+}
+
+func TestContext(t *testing.T) {
+	s := newStore(t, newServer(t).client(), patient)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	fresh, err := s.Use(ctx, "a", time.Now().Add(time.Minute))
+	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrUnavailable) {
+		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
+	}
+	want(t, s, "a", true) // it never left
+}
+
+// A server that takes connections and says nothing, and one that isn't there.
+func TestSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const timeout = 300 * time.Millisecond
+	for name, addr := range map[string]string{"silent": l.Addr().String(), "absent": (&server{port: freePort(t)}).addr()} {
+		for kind, client := range map[string]redis.UniversalClient{
+			"single":   redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true}),
+			"cluster":  redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true}),
+			"sentinel": redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{addr}, ContextTimeoutEnabled: true}),
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				s := newStore(t, closed(t, client), redisreplay.Options{Timeout: timeout})
+				for range 3 {
+					wantRefused(t, s, "a", timeout)
+				}
+			})
+		}
+	}
+}
+
+// What Redis refuses to store is not fresh.
+func TestRefusals(t *testing.T) {
+	ctx := context.Background()
+	for name, refuse := range map[string]func(*redis.Client) error{
+		"full":     func(c *redis.Client) error { return c.ConfigSet(ctx, "maxmemory", "1").Err() },
+		"readonly": func(c *redis.Client) error { return c.SlaveOf(ctx, "127.0.0.1", "1").Err() },
+		"too few replicas": func(c *redis.Client) error {
+			return c.ConfigSet(ctx, "min-replicas-to-write", "1").Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := newServer(t).client()
+			s := newStore(t, client, patient)
+			want(t, s, "before", true)
+			if err := refuse(client); err != nil {
+				t.Fatal(err)
+			}
+			t.Log(wantRefused(t, s, "after", patient.Timeout))
+		})
+	}
+}
+
+// The account that the documentation recommends is enough.
+func TestAccount(t *testing.T) {
+	server := newServer(t)
+	ctx := context.Background()
+	if err := server.client().Do(ctx, "ACL", "SETUSER", "api", "on", ">secret", "resetkeys", "~popauth:replay:*",
+		"-@all", "+set", "+hello", "+client").Err(); err != nil {
+		t.Fatal(err)
+	}
+	o := server.options()
+	o.Username, o.Password = "api", "secret"
+	client := closed(t, redis.NewClient(o))
+	s := newStore(t, client, patient)
+	want(t, s, "a", true)
+	want(t, s, "a", false)
+	if err := client.FlushDB(ctx).Err(); err == nil {
+		t.Error("FLUSHDB: got no error")
+	}
+	wantRefused(t, newStore(t, client, redisreplay.Options{Prefix: "other:", Timeout: patient.Timeout}), "a", patient.Timeout)
+}
