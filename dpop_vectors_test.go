@@ -25,8 +25,8 @@ func (o *opaque) Verify(_ context.Context, token string) (*popauth.Token, error)
 	return popauth.NewToken([]byte(`{"sub":"someone@example.com","cnf":{"jkt":"` + o.jkt + `"}}`))
 }
 
-func newOpaqueAPI(t testing.TB, o *opaque, d popauth.DPoP) *dpopAPI {
-	return newDPoPAPI(t, d, func(options *popauth.Options) {
+func newOpaqueAPI(t testing.TB, o *opaque) *dpopAPI {
+	return newDPoPAPI(t, popauth.DPoP{}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 }
@@ -68,7 +68,7 @@ func (p rfcProof) request(token string) *http.Request {
 // TestRFC9449Proofs is the RFC's own proofs at the time they were made at, with its token and key.
 func TestRFC9449Proofs(t *testing.T) {
 	rfc := readRFC9449(t)
-	a := newOpaqueAPI(t, &opaque{rfc.Token, rfc.JKT}, popauth.DPoP{})
+	a := newOpaqueAPI(t, &opaque{rfc.Token, rfc.JKT})
 	for _, p := range rfc.Proofs {
 		t.Run(p.Source, func(t *testing.T) {
 			a.clock.Advance(time.Unix(p.IAT, 0).Sub(a.clock.Now()))
@@ -95,7 +95,7 @@ func TestRFC9449Proofs(t *testing.T) {
 		})
 	}
 	// With another key in the token, the same proof is somebody else's.
-	a = newOpaqueAPI(t, &opaque{rfc.Token, a.key.Thumbprint()}, popauth.DPoP{})
+	a = newOpaqueAPI(t, &opaque{rfc.Token, a.key.Thumbprint()})
 	a.clock.Advance(time.Unix(rfc.Proofs[2].IAT, 0).Sub(a.clock.Now()))
 	a.refuseProof(t, rfc.Proofs[2].request(rfc.Token), popauth.ErrProofKey)
 }
@@ -136,7 +136,7 @@ func TestPublishedTokenHashes(t *testing.T) {
 	}
 	for i, pair := range vectors.Pairs {
 		o := &opaque{token: pair["access_token"]}
-		a := newOpaqueAPI(t, o, popauth.DPoP{})
+		a := newOpaqueAPI(t, o)
 		o.jkt, a.token = a.key.Thumbprint(), o.token
 		a.accept(t, a.request(fields{"ath": pair["ath"]}))
 		a.refuseProof(t, a.request(fields{"ath": vectors.Pairs[1-i]["ath"]}), popauth.ErrProofToken)
