@@ -127,10 +127,9 @@ func (m *ReplayMemory) Use(ctx context.Context, id string, until time.Time) (fre
 	}
 	key := m.key(id)
 	shard := &m.shards[int(key[0])%replayShards]
-	fresh, err = m.use(shard, key, now, end, false)
-	if errors.Is(err, errReplayFull) && m.reclaim(now) {
-		// The place of an expired id of another shard is now reserved for this one.
-		fresh, err = m.use(shard, key, now, end, true)
+	fresh, err = m.use(shard, key, now, end)
+	for errors.Is(err, errReplayFull) && m.reclaim(now) {
+		fresh, err = m.use(shard, key, now, end) // another call may have taken that place
 	}
 	if err != nil {
 		return false, &Error{Reason: ErrUnavailable, Err: err}
@@ -138,15 +137,10 @@ func (m *ReplayMemory) Use(ctx context.Context, id string, until time.Time) (fre
 	return fresh, nil
 }
 
-// use marks the key as used in its shard. reserved says that the caller holds a place for it.
-func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64, reserved bool) (fresh bool, err error) {
+// use marks the key as used in its shard.
+func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64) (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() {
-		if reserved && !fresh {
-			m.held.Add(-1)
-		}
-	}()
 	for range replaySweep {
 		if !s.expire(now) {
 			break
@@ -158,7 +152,7 @@ func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64, reserv
 		return false, nil
 	case end <= s.forgotten:
 		return false, errReplayBack
-	case !reserved && !m.reserve():
+	case !m.reserve():
 		return false, errReplayFull
 	}
 	s.until[key] = end
@@ -200,7 +194,7 @@ func (m *ReplayMemory) reserve() bool {
 	}
 }
 
-// reclaim takes an expired id out of any shard and keeps its place. Only a full store looks for one.
+// reclaim takes an expired id out of any shard. Only a full store looks for one.
 func (m *ReplayMemory) reclaim(now int64) bool {
 	for i := range m.shards {
 		s := &m.shards[i]
@@ -211,6 +205,7 @@ func (m *ReplayMemory) reclaim(now int64) bool {
 		ok := s.expire(now)
 		s.mu.Unlock()
 		if ok {
+			m.held.Add(-1)
 			return true
 		}
 	}

@@ -154,8 +154,7 @@ func TestReplayMemoryManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
-			order := rand.New(rand.NewPCG(1, uint64(g))).Perm(ids)
-			for _, i := range order {
+			for _, i := range rand.Perm(ids) {
 				// Each id is good for longer than the clock moves at most.
 				until := replayStart.Add(time.Minute + time.Duration(i)*time.Millisecond)
 				if ok, _ := replayUse(t, m, strconv.Itoa(i), until); ok {
@@ -236,6 +235,23 @@ func TestReplayMemoryFullAtOnce(t *testing.T) {
 	}
 }
 
+// An id that is used again before its expired entry was cleaned away stays used when that happens.
+func TestReplayMemoryUsedAgain(t *testing.T) {
+	m, clock := replayMemory(t, 0)
+	const ids = 2000
+	for round := range 3 {
+		until := clock.Now().Add(time.Second)
+		for i := range ids {
+			wantUse(t, m, strconv.Itoa(i), until.Add(time.Duration(i)), true)
+		}
+		for i := range ids {
+			wantUse(t, m, strconv.Itoa(i), until.Add(time.Hour), false)
+			wantUse(t, m, fmt.Sprint(round, i), until, true)
+		}
+		clock.Advance(time.Minute)
+	}
+}
+
 func TestReplayMemoryExpiredLeave(t *testing.T) {
 	m, clock := replayMemory(t, 0)
 	for i := range 10_000 {
@@ -284,7 +300,7 @@ func TestReplayMemoryClockSetBack(t *testing.T) {
 func TestReplayMemoryFarTimes(t *testing.T) {
 	m, clock := replayMemory(t, 0)
 	for i, until := range []time.Time{
-		{}, time.Unix(math.MinInt64, 0), time.Date(-9999, 1, 1, 0, 0, 0, 0, time.UTC), replayStart.Add(-1),
+		{}, time.Unix(math.MinInt64, 0), time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC), replayStart.Add(-1),
 	} {
 		wantUse(t, m, "past "+strconv.Itoa(i), until, false)
 	}
@@ -313,7 +329,7 @@ func TestReplayMemoryAllocs(t *testing.T) {
 	m, _ := replayMemory(t, 0)
 	until := replayStart.Add(time.Minute)
 	id := "0123456789012345678901234567890123456789012" // a SHA-256 in base64url
-	n := testing.AllocsPerRun(1000, func() { m.Use(context.Background(), id, until) })
+	n := testing.AllocsPerRun(1000, func() { replayUse(t, m, id, until) })
 	replayEqual(t, "allocations for an id that is used", n, 0)
 }
 

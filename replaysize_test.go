@@ -28,7 +28,7 @@ func TestReplayMemorySize(t *testing.T) {
 			}
 		}
 		start := time.Now()
-		size := float64(heapInUse()-before) / entries
+		size := (heapInUse() - before) / entries
 		t.Logf("round %d: %.1f bytes per id, collected twice in %v", round, size, time.Since(start))
 		if size > limit {
 			t.Errorf("round %d: got %.1f bytes per id, want at most %d", round, size, limit)
@@ -39,10 +39,10 @@ func TestReplayMemorySize(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-func heapInUse() int64 {
+func heapInUse() float64 {
 	runtime.GC()
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapInuse)
+	return float64(stats.HeapInuse)
 }

@@ -150,19 +150,32 @@ func TestReplayStoreOfRealTime(t *testing.T) {
 	})
 }
 
-func TestReplayStoreFindsFaults(t *testing.T) {
+// faults are stores that must not pass, and what the failure must say.
+type faults []struct {
+	name  string
+	fault func(*faultyStore)
+	want  string
+}
+
+func (f faults) test(t *testing.T) {
+	t.Helper()
+	for _, c := range f {
+		t.Run(c.name, func(t *testing.T) {
+			message := testFaulty(t, c.fault, popauthtest.ReplayStoreOptions{})
+			if !strings.Contains(message, c.want) {
+				t.Errorf("got failure %q, want one with %q", message, c.want)
+			}
+		})
+	}
+}
+
+func TestReplayStoreFindsWrongAnswers(t *testing.T) {
 	always := func(fresh bool, err error) func(*faultyStore) {
 		return func(s *faultyStore) {
 			s.answer = func(context.Context, bool, error) (bool, error) { return fresh, err }
 		}
 	}
-	key := func(f func(string) string) func(*faultyStore) { return func(s *faultyStore) { s.key = f } }
-	end := func(f func(time.Time) time.Time) func(*faultyStore) { return func(s *faultyStore) { s.end = f } }
-	tests := []struct {
-		name  string
-		fault func(*faultyStore)
-		want  string // in the failure
-	}{
+	faults{
 		{"always fresh", always(true, nil), "second use of an id: got true"},
 		{"never fresh", always(false, nil), "first use of an id: got false"},
 		{"always an error", always(false, errors.New("down")), "first use of an id: got false, down"},
@@ -174,12 +187,16 @@ func TestReplayStoreFindsFaults(t *testing.T) {
 			s.answer = func(_ context.Context, fresh bool, err error) (bool, error) { return fresh, nil }
 		}, "context that has ended (context canceled): got false, <nil>"},
 		{"context ignored", func(s *faultyStore) { s.ignoreCtx = true }, "context that has ended (context deadline exceeded): got true"},
-
 		{"check, then set", func(s *faultyStore) { s.unlocked = func(bool) bool { return true } }, "an id, 32 calls at once"},
 		{"check, then set, where one has expired", func(s *faultyStore) {
 			s.unlocked = func(known bool) bool { return known }
 		}, "an id whose time was over, 32 calls at once"},
+	}.test(t)
+}
 
+func TestReplayStoreFindsWrongTimes(t *testing.T) {
+	end := func(f func(time.Time) time.Time) func(*faultyStore) { return func(s *faultyStore) { s.end = f } }
+	faults{
 		{"never expires", func(s *faultyStore) {
 			s.end = func(u time.Time) time.Time {
 				if u.Before(s.now()) {
@@ -199,7 +216,12 @@ func TestReplayStoreFindsFaults(t *testing.T) {
 		}, "before its time is over"},
 		{"takes what is over", func(s *faultyStore) { s.past = true }, "an id whose time was over at"},
 		{"takes another time", func(s *faultyStore) { s.overwrite = true }, "an id (shorter)"},
+	}.test(t)
+}
 
+func TestReplayStoreFindsForgetting(t *testing.T) {
+	key := func(f func(string) string) func(*faultyStore) { return func(s *faultyStore) { s.key = f } }
+	faults{
 		{"evicts when full", func(s *faultyStore) { s.bound, s.evict = 200, true }, "got true again for"},
 		{"used when full", func(s *faultyStore) {
 			s.bound = 200
@@ -211,7 +233,6 @@ func TestReplayStoreFindsFaults(t *testing.T) {
 			}
 		}, "a store with 200 ids, a new one: got false, want true or an error"},
 		{"full for ever", func(s *faultyStore) { s.bound, s.stuck = 200, true }, "want room for new ones"},
-
 		{"cuts long ids", key(func(id string) string { return id[:min(len(id), 64)] }), "beside similar ids"},
 		{"ignores case", key(strings.ToLower), "beside similar ids"},
 		{"trims space", key(strings.TrimSpace), "beside similar ids"},
@@ -223,15 +244,7 @@ func TestReplayStoreFindsFaults(t *testing.T) {
 			}
 			return id
 		}), "beside similar ids"},
-	}
-	for _, c := range tests {
-		t.Run(c.name, func(t *testing.T) {
-			message := testFaulty(t, c.fault, popauthtest.ReplayStoreOptions{})
-			if !strings.Contains(message, c.want) {
-				t.Errorf("got failure %q, want one with %q", message, c.want)
-			}
-		})
-	}
+	}.test(t)
 }
 
 func TestReplayStoreFindsStoresThatDoNotShare(t *testing.T) {

@@ -56,7 +56,11 @@ func BenchmarkUse(b *testing.B) {
 	s := newStore(b, client, patient)
 	until := time.Now().Add(time.Minute)
 	var n atomic.Int64
-	use := func() { s.Use(context.Background(), fmt.Sprint(n.Add(1)), until) }
+	use := func() {
+		if _, err := s.Use(context.Background(), fmt.Sprint(n.Add(1)), until); err != nil {
+			b.Error(err)
+		}
+	}
 	b.Run("one after the other", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

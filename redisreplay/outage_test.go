@@ -1,6 +1,7 @@
 package redisreplay_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -69,7 +70,7 @@ func TestKilled(t *testing.T) {
 		enough, down := make(chan struct{}), make(chan struct{})
 		for g := range 8 {
 			wg.Go(func() {
-				for _, id := range ids(string(rune('a'+round))+string(rune('a'+g)), 100_000) {
+				for _, id := range ids(fmt.Sprint(round, " ", g), 100_000) {
 					if fresh, err := ask(t, s, id); fresh {
 						accepted.Store(id, true)
 						if n.Add(1) == 200 {

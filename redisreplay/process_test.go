@@ -86,7 +86,9 @@ func TestTwoProcesses(t *testing.T) {
 	var won [2]int
 	for i, id := range ids("id", 1000) {
 		for n := range processes {
-			fmt.Fprintln(processes[(i+n)%2].in, id)
+			if _, err := fmt.Fprintln(processes[(i+n)%2].in, id); err != nil {
+				t.Fatal(err)
+			}
 		}
 		fresh := 0
 		for n, p := range processes {

@@ -63,7 +63,9 @@ func start(t testing.TB, port int, args ...string) *server {
 	s := &server{t: t, dir: dir, port: port, args: args}
 	t.Cleanup(func() {
 		s.kill()
-		os.RemoveAll(dir)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
 	})
 	s.start()
 	return s
@@ -71,7 +73,6 @@ func start(t testing.TB, port int, args ...string) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	os.Remove(s.socket())
 	// A configuration file, since a sentinel rewrites its own.
 	config := []string{
 		"port " + strconv.Itoa(s.port), "bind 127.0.0.1", "unixsocket " + s.socket(), "dir " + s.dir, `save ""`, "daemonize no",
@@ -105,8 +106,10 @@ func (s *server) kill() {
 	if s.cmd == nil {
 		return
 	}
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Error(err)
+	}
+	_ = s.cmd.Wait() // its error says that the process was killed
 	s.cmd = nil
 }
 

@@ -109,6 +109,47 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// sent are the commands of a client that go nowhere.
+type sent struct{ commands [][]any }
+
+func (*sent) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*sent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (s *sent) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, c redis.Cmder) error {
+		s.commands = append(s.commands, c.Args())
+		return nil
+	}
+}
+
+// A call is one command, whose time is rounded up to what Redis counts in, and one more for what Redis cuts off.
+func TestCommand(t *testing.T) {
+	var log sent
+	client := closed(t, redis.NewClient(&redis.Options{ContextTimeoutEnabled: true}))
+	client.AddHook(&log)
+	now := time.Now()
+	s := newStore(t, client, redisreplay.Options{Skew: time.Second, Now: func() time.Time { return now }})
+	for _, c := range []struct {
+		left time.Duration
+		want int64
+	}{{0, 1001}, {1, 1002}, {time.Millisecond, 1002}, {time.Millisecond + 1, 1003}, {time.Hour - 1, 3601001}} {
+		log.commands = nil
+		if _, err := s.Use(context.Background(), "id", now.Add(c.left)); err != nil {
+			t.Error(err)
+		}
+		if len(log.commands) != 1 {
+			t.Fatalf("%v left: got commands %v, want one", c.left, log.commands)
+		}
+		got := log.commands[0]
+		if len(got) != 6 || got[0] != "set" || got[3] != "px" || got[5] != "nx" || got[4].(int64) < c.want || got[4].(int64) > c.want+1 {
+			t.Errorf("%v left: got %v, want SET with NX and PX %d or one more", c.left, got, c.want)
+		}
+	}
+}
+
 func TestContext(t *testing.T) {
 	s := newStore(t, newServer(t).client(), patient)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -118,6 +159,15 @@ func TestContext(t *testing.T) {
 		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
 	}
 	want(t, s, "a", true) // it never left
+
+	// A client that doesn't look at contexts.
+	var log sent
+	client := closed(t, redis.NewClient(&redis.Options{ContextTimeoutEnabled: true}))
+	client.AddHook(&log)
+	_, err = newStore(t, client, patient).Use(ctx, "a", time.Now().Add(time.Minute))
+	if !errors.Is(err, context.Canceled) || len(log.commands) != 0 {
+		t.Errorf("Use: got error %v and commands %v, want Canceled and none", err, log.commands)
+	}
 }
 
 // A server that takes connections and says nothing, and one that isn't there.
@@ -150,7 +200,7 @@ func TestRefusals(t *testing.T) {
 	ctx := context.Background()
 	for name, refuse := range map[string]func(*redis.Client) error{
 		"full":     func(c *redis.Client) error { return c.ConfigSet(ctx, "maxmemory", "1").Err() },
-		"readonly": func(c *redis.Client) error { return c.SlaveOf(ctx, "127.0.0.1", "1").Err() },
+		"readonly": func(c *redis.Client) error { return c.ReplicaOf(ctx, "127.0.0.1", "1").Err() },
 		"too few replicas": func(c *redis.Client) error {
 			return c.ConfigSet(ctx, "min-replicas-to-write", "1").Err()
 		},

@@ -1,5 +1,0 @@
-//go:build race
-
-package popauth_test
-
-const replayRaced = true
