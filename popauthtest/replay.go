@@ -42,7 +42,8 @@ type ReplayStoreOptions struct {
 // not once.
 //
 // newStore returns an empty store at every call, or, if Shared is set, another view of the same one; ids are different in
-// every run. A test that passes says nothing about outages and restarts of what a store depends on.
+// every run. A test that passes says nothing about outages and restarts of what a store depends on, and can't show that
+// no two calls ever meet in a gap of nanoseconds.
 func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOptions) {
 	tb.Helper()
 	if o.Now == nil {
