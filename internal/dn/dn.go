@@ -1,0 +1,224 @@
+// Package dn compares distinguished names: as a person writes them (RFC 4514) and as a certificate has them (X.501).
+package dn
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Name is a distinguished name: its RDNs in the order of the certificate, the attributes of each in one fixed order.
+type Name [][]attribute
+
+// attribute is a type and its value: text where it is some kind of string, else the value's DER.
+type attribute struct {
+	kind  string // dotted OID
+	value string
+	isDER bool
+}
+
+// types are the short names that may be written in place of an OID: those of RFC 4514, section 3, and those that
+// issuers print besides.
+var types = map[string]string{
+	"CN": "2.5.4.3", "L": "2.5.4.7", "ST": "2.5.4.8", "O": "2.5.4.10", "OU": "2.5.4.11", "C": "2.5.4.6",
+	"STREET": "2.5.4.9", "DC": "0.9.2342.19200300.100.1.25", "UID": "0.9.2342.19200300.100.1.1",
+	"SN": "2.5.4.4", "SERIALNUMBER": "2.5.4.5", "GN": "2.5.4.42", "GIVENNAME": "2.5.4.42", "TITLE": "2.5.4.12",
+	"POSTALCODE": "2.5.4.17", "ORGANIZATIONIDENTIFIER": "2.5.4.97",
+	"EMAILADDRESS": "1.2.840.113549.1.9.1", "E": "1.2.840.113549.1.9.1",
+}
+
+// Equal tells whether the names have the same RDNs in the same order. Within an RDN order means nothing.
+func (n Name) Equal(other Name) bool { return slices.EqualFunc(n, other, slices.Equal) }
+
+func (n Name) sort() Name {
+	for _, rdn := range n {
+		slices.SortFunc(rdn, func(a, b attribute) int {
+			if c := strings.Compare(a.kind, b.kind); c != 0 {
+				return c
+			}
+			return strings.Compare(a.value, b.value)
+		})
+	}
+	return n
+}
+
+const maxLength = 8 << 10
+
+// Parse reads a name as RFC 4514 has it: the last RDN first. Spaces after a separator are skipped, as RFC 2253 wrote
+// them. The empty name is an error.
+func Parse(s string) (Name, error) {
+	if len(s) > maxLength || !utf8.ValidString(s) {
+		return nil, errors.New("too long, or not UTF-8")
+	}
+	var n Name
+	var rdn []attribute
+	for {
+		s = strings.TrimLeft(s, " ")
+		kind, rest, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, errors.New("an attribute without =")
+		}
+		oid, err := attributeType(kind)
+		if err != nil {
+			return nil, err
+		}
+		a, rest, err := attributeValue(rest)
+		if err != nil {
+			return nil, fmt.Errorf("value of %s: %w", kind, err)
+		}
+		a.kind = oid
+		rdn = append(rdn, a)
+		if rest == "" || rest[0] == ',' {
+			n, rdn = append(n, rdn), nil
+		}
+		if rest == "" {
+			slices.Reverse(n)
+			return n.sort(), nil
+		}
+		s = rest[1:]
+	}
+}
+
+func attributeType(s string) (string, error) {
+	if oid, ok := types[strings.ToUpper(s)]; ok {
+		return oid, nil
+	}
+	// numericoid of RFC 4512, section 1.4
+	arcs := strings.Split(s, ".")
+	for _, arc := range arcs {
+		if arc == "" || strings.Trim(arc, "0123456789") != "" || len(arc) > 1 && arc[0] == '0' {
+			return "", fmt.Errorf("unknown attribute type %q; write its OID", s)
+		}
+	}
+	if len(arcs) < 2 {
+		return "", fmt.Errorf("unknown attribute type %q; write its OID", s)
+	}
+	return s, nil
+}
+
+// attributeValue reads up to the separator, which it leaves.
+func attributeValue(s string) (attribute, string, error) {
+	if strings.HasPrefix(s, "#") {
+		end := strings.IndexAny(s, ",+")
+		if end < 0 {
+			end = len(s)
+		}
+		der, err := hex.DecodeString(s[1:end])
+		if err != nil {
+			return attribute{}, "", errors.New("not hex after #")
+		}
+		var raw asn1.RawValue
+		if rest, err := asn1.Unmarshal(der, &raw); err != nil || len(rest) > 0 {
+			return attribute{}, "", errors.New("not one DER value after #")
+		}
+		return valueOf(raw), s[end:], nil
+	}
+	var b strings.Builder
+	last := byte(0) // the last character, if it stands there unescaped
+	i := 0
+	for ; i < len(s) && s[i] != ',' && s[i] != '+'; i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s) && strings.IndexByte(` "#+,;<=>\`, s[i+1]) >= 0:
+			i++
+			b.WriteByte(s[i])
+			last = 0
+		case c == '\\':
+			if i+2 >= len(s) {
+				return attribute{}, "", errors.New("half an escape")
+			}
+			octet, err := hex.DecodeString(s[i+1 : i+3])
+			if err != nil {
+				return attribute{}, "", errors.New("a backslash before what needs none")
+			}
+			b.WriteByte(octet[0])
+			i += 2
+			last = 0
+		case c == 0 || strings.IndexByte(`";<>`, c) >= 0:
+			return attribute{}, "", fmt.Errorf("%q has to be escaped", c)
+		case c == ' ' && b.Len() == 0:
+			return attribute{}, "", errors.New("a space at the start has to be escaped")
+		default:
+			b.WriteByte(c)
+			last = c
+		}
+	}
+	switch {
+	case last == ' ':
+		return attribute{}, "", errors.New("a space at the end has to be escaped")
+	case !utf8.ValidString(b.String()):
+		return attribute{}, "", errors.New("not UTF-8")
+	case b.Len() == 0:
+		return attribute{}, "", errors.New("empty")
+	}
+	return attribute{value: b.String()}, s[i:], nil
+}
+
+type rdnSET []struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+// ParseDER reads the name of a certificate. An empty one equals no Name that Parse makes.
+func ParseDER(der []byte) (Name, error) {
+	var rdns []rdnSET
+	rest, err := asn1.Unmarshal(der, &rdns)
+	if err != nil || len(rest) > 0 {
+		return nil, errors.New("not a name")
+	}
+	n := make(Name, 0, len(rdns))
+	for _, set := range rdns {
+		if len(set) == 0 {
+			return nil, errors.New("an empty RDN")
+		}
+		rdn := make([]attribute, 0, len(set))
+		for _, a := range set {
+			v := valueOf(a.Value)
+			v.kind = a.Type.String()
+			rdn = append(rdn, v)
+		}
+		n = append(n, rdn)
+	}
+	return n.sort(), nil
+}
+
+// valueOf is the text of those string types that have one without doubt.
+func valueOf(v asn1.RawValue) attribute {
+	if v.Class == asn1.ClassUniversal && !v.IsCompound {
+		switch v.Tag {
+		case asn1.TagUTF8String:
+			if utf8.Valid(v.Bytes) {
+				return attribute{value: string(v.Bytes)}
+			}
+		case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString:
+			if !bytes.ContainsFunc(v.Bytes, func(r rune) bool { return r > 0x7e || r < ' ' }) {
+				return attribute{value: string(v.Bytes)}
+			}
+		case asn1.TagBMPString:
+			if s, ok := bmp(v.Bytes); ok {
+				return attribute{value: s}
+			}
+		}
+	}
+	return attribute{value: string(v.FullBytes), isDER: true}
+}
+
+func bmp(b []byte) (string, bool) {
+	if len(b)%2 != 0 {
+		return "", false
+	}
+	units := make([]uint16, 0, len(b)/2)
+	for i := 0; i < len(b); i += 2 {
+		u := uint16(b[i])<<8 | uint16(b[i+1])
+		if utf16.IsSurrogate(rune(u)) {
+			return "", false
+		}
+		units = append(units, u)
+	}
+	return string(utf16.Decode(units)), true
+}
