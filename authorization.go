@@ -13,6 +13,7 @@ import (
 type Policy struct {
 	allow  func(*http.Request, *Principal) error
 	scopes []string // that the policy asks for
+	known  bool     // it names the certificate itself, which nobody need have verified then
 }
 
 // check returns nil if p may pass.

@@ -19,6 +19,9 @@ const (
 	ErrCertificateMalformed Reason = "client certificate header malformed"
 	ErrCertificateTooLarge  Reason = "client certificate header too large"
 	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
+	ErrCertificateRequired  Reason = "client certificate required, none presented"
+	ErrCertificateUntrusted Reason = "client certificate not acceptable"
+	ErrCertificateRevoked   Reason = "client certificate revoked"
 	ErrTokenMalformed       Reason = "token malformed"
 	ErrTokenAlgorithm       Reason = "token algorithm not allowed"
 	ErrTokenType            Reason = "token type not allowed"
@@ -71,6 +74,10 @@ var answers = map[Reason]answer{
 	ErrCertificateMalformed: {status: http.StatusBadRequest},
 	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
 	ErrProxySecret:          {status: http.StatusBadRequest},
+	// RFC 9440, section 2.4: 403 where the origin can't accept the certificate.
+	ErrCertificateRequired:  {status: http.StatusForbidden},
+	ErrCertificateUntrusted: {status: http.StatusForbidden},
+	ErrCertificateRevoked:   {status: http.StatusForbidden},
 	ErrTokenMalformed:       {http.StatusUnauthorized, "invalid_token", "The access token is malformed"},
 	ErrTokenAlgorithm:       {http.StatusUnauthorized, "invalid_token", notForUs},
 	ErrTokenType:            {http.StatusUnauthorized, "invalid_token", notForUs},

@@ -1,0 +1,110 @@
+package popauth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+)
+
+// RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token:
+// it lets a request pass whose certificate somebody has verified, and that every policy allows. With a
+// CertificateThumbprint among the policies, the certificate need not be verified. Handlers find it with
+// CertificateFromContext. If source is nil, it is what an outer ClientCertificate handler found, and without one
+// TLSCertificate.
+//
+//	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: devices})
+//	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
+//
+// A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
+// never with 401: that promises a challenge which no header could carry. Policies that look at a token refuse. It
+// panics with the zero Policy.
+func RequireCertificate(source CertificateSource, policies ...Policy) func(http.Handler) http.Handler {
+	if slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
+		panic("popauth: RequireCertificate: zero Policy")
+	}
+	policies = slices.Clone(policies)
+	return func(next http.Handler) http.Handler {
+		if next == nil {
+			panic("popauth: RequireCertificate: nil handler")
+		}
+		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := found(r)
+			if err == nil {
+				err = allowCertificate(r, c, policies)
+			}
+			if err != nil {
+				(*Guard)(nil).deny(w, r, certificateRefused(err))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		switch {
+		case source != nil:
+			return ClientCertificate(source)(gate)
+		default:
+			return inherit(gate)
+		}
+	}
+}
+
+// CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
+// nil, unless the request may pass.
+func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
+	var c *Certificate
+	var err error
+	if source != nil {
+		c, err = source.Certificate(r)
+	} else {
+		c, err = found(r)
+	}
+	if err == nil {
+		err = allowCertificate(r, c, policies)
+	}
+	if err != nil {
+		return nil, certificateRefused(err)
+	}
+	return c, nil
+}
+
+// inherit makes what a request has inherited from an outer handler or its connection available to CertificateFromContext.
+func inherit(next http.Handler) http.Handler {
+	own := ClientCertificate(TLSCertificate())(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if extracted(r) != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		own.ServeHTTP(w, r)
+	})
+}
+
+func found(r *http.Request) (*Certificate, error) {
+	if x := extracted(r); x != nil {
+		return x.certificate, nil
+	}
+	return TLSCertificate().Certificate(r)
+}
+
+func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error {
+	if c == nil {
+		return ErrCertificateRequired
+	}
+	if c.Verified == NotVerified && !slices.ContainsFunc(policies, func(p Policy) bool { return p.known }) {
+		return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
+	}
+	for _, p := range policies {
+		if err := p.check(r, &Principal{Certificate: c}); err != nil {
+			return refused(err, ErrForbidden)
+		}
+	}
+	return nil
+}
+
+// certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
+func certificateRefused(err error) *Error {
+	e := refused(err, ErrCertificateMalformed)
+	if e.Status() == http.StatusUnauthorized {
+		return &Error{Reason: ErrForbidden, Err: e}
+	}
+	return e
+}

@@ -1,0 +1,111 @@
+package popauth
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+func untrusted(format string, args ...any) error {
+	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+}
+
+// passing tells whether time alone can change a refusal: such a one is never remembered.
+func passing(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
+}
+
+// within is how crypto/x509 sees it: both ends belong to the period (RFC 5280, section 4.1.2.5).
+func within(now, from, until time.Time) bool { return !now.Before(from) && !now.After(until) }
+
+func period(c *x509.Certificate) string {
+	return c.NotBefore.UTC().Format(time.RFC3339) + " to " + c.NotAfter.UTC().Format(time.RFC3339)
+}
+
+func valid(paths []path, now time.Time) []path {
+	return slices.DeleteFunc(slices.Clone(paths), func(p path) bool { return !within(now, p.from, p.until) })
+}
+
+func rsaBits(c *x509.Certificate) int {
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok {
+		return k.N.BitLen()
+	}
+	return 0
+}
+
+// results remembers what was found out, at most so many of them. There are two generations: when the young one is
+// half of that, it becomes the old one, and the old one is forgotten.
+type results[V any] struct {
+	mu         sync.Mutex
+	half       int
+	young, old map[[sha256.Size]byte]result[V]
+}
+
+type result[V any] struct {
+	value       V
+	from, until time.Time
+}
+
+func newResults[V any](most int) *results[V] {
+	return &results[V]{half: most / 2, young: map[[sha256.Size]byte]result[V]{}}
+}
+
+// get returns what is remembered and not too old, also by a clock that was set back.
+func (m *results[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.young[key]
+	if !ok {
+		r, ok = m.old[key]
+	}
+	if !ok || now.Before(r.from) || !now.Before(r.until) {
+		var none V
+		return none, false
+	}
+	return r.value, true
+}
+
+func (m *results[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.young) >= m.half {
+		m.young, m.old = map[[sha256.Size]byte]result[V]{}, m.young
+	}
+	m.young[key] = result[V]{v, now, now.Add(keep)}
+}
+
+// What follows passes on what a source that reads headers can do besides, so that wrapping it hides nothing.
+
+func (s *verifiedSource) invalid() error {
+	if inner, ok := s.source.(interface{ invalid() error }); ok {
+		return inner.invalid()
+	}
+	return nil
+}
+
+func (s *verifiedSource) carried(r *http.Request) bool {
+	inner, ok := s.source.(interface{ carried(*http.Request) bool })
+	return ok && inner.carried(r)
+}
+
+func (s *verifiedSource) stripped(r *http.Request) *http.Request {
+	if inner, ok := s.source.(interface {
+		stripped(*http.Request) *http.Request
+	}); ok {
+		return inner.stripped(r)
+	}
+	return r
+}
+
+var _ interface {
+	invalid() error
+	carried(*http.Request) bool
+	stripped(*http.Request) *http.Request
+} = (*verifiedSource)(nil)
