@@ -154,6 +154,7 @@ func TestVerificationCases(t *testing.T) {
 		{"chained, expired", chained, root.Client("c", expired), 403},
 		{"chained, not yet valid", chained, root.Client("c", notYetValid), 403},
 		{"chained, intermediate expired", chained, root.Intermediate("x", expired).Client("c"), 403},
+		{"any period is for the list, early", listed(self, anyPeriod, func(v *popauth.Verification) { v.Roots = root.Pool() }), root.Client("c", notYetValid), 403},
 		{"any period is for the list", listed(self, anyPeriod, func(v *popauth.Verification) { v.Roots = root.Pool() }), root.Client("c", expired), 403},
 		{"an authority's own certificate", chained, root.Client("c", func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
