@@ -283,11 +283,12 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 		send(wrap, r).passed(t)
 	})
 	t.Run("a refusal that time heals is not", func(t *testing.T) {
-		early := root.Client("early", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }).Request("GET", "/", "")
-		later := root.Intermediate("later", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }).Client("c").Request("GET", "/", "")
+		soon := func(c *x509.Certificate) { c.NotBefore = clock.Now().Add(5 * time.Second) }
+		early := root.Client("early", soon).Request("GET", "/", "")
+		later := root.Intermediate("later", soon).Client("c").Request("GET", "/", "")
 		send(wrap, early).refused(t, 403, "")
 		send(wrap, later).refused(t, 403, "")
-		clock.Advance(50 * time.Second)
+		clock.Advance(6 * time.Second)
 		send(wrap, early).passed(t)
 		send(wrap, later).passed(t)
 	})
@@ -447,7 +448,7 @@ func TestVerificationLimits(t *testing.T) {
 		"too big in between": {v, root.Intermediate("i", padded(16<<10)).Client("c").Request("GET", "/", ""), 403},
 		"forty sent":         {v, sending(39), 200},
 		"forty-one sent":     {v, sending(40), 403},
-		"too big together": {v, popauthtest.NewCA(t).Intermediate("a", padded(15<<10)).Intermediate("b", padded(15<<10)).
+		"too big together": {v, root.Intermediate("a", padded(15<<10)).Intermediate("b", padded(15<<10)).
 			Intermediate("c", padded(15<<10)).Intermediate("d", padded(15<<10)).Intermediate("e", padded(15<<10)).Client("c").Request("GET", "/", ""), 403},
 		"ten in the chain":        {v, deep.Client("c").Request("GET", "/", ""), 200},
 		"RSA 8192":                {v, keyed(x509.RSA, bits(8192), 0), 200},

@@ -69,6 +69,7 @@ func TestFiles(t *testing.T) {
 		{"stale", [][]byte{between.CRL(nil, stale), rootGood}, client, 503, 200},
 		{"stale beside a new one", [][]byte{between.CRL(nil, stale), good, rootGood}, client, 200, 200},
 		{"two, one revokes", [][]byte{good, hit, rootGood}, client, 403, 403},
+		{"two, the other revokes", [][]byte{hit, good, rootGood}, client, 403, 403},
 		{"from the future", [][]byte{between.CRL(nil, early), rootGood}, client, 503, 200},
 		{"clock a little ahead", [][]byte{between.CRL(nil, ahead), rootGood}, client, 200, 200},
 		{"wrong signer, same name", [][]byte{forged.CRL(nil), rootGood}, client, 503, 200},

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -40,7 +39,17 @@ func TestRemote(t *testing.T) {
 	status := func(code int) func(setup) {
 		return serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 	}
-	big := serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, zeros{}, 17<<20) })
+	// Everything would be in order, if it weren't for the size, or the status.
+	padding := func(n int) []pkix.Extension { return []pkix.Extension{{Id: []int{1, 2, 3}, Value: make([]byte, n)}} }
+	big := func(s setup) {
+		s.List = func(l *x509.RevocationList) { l.ExtraExtensions = padding(16 << 20) }
+		s.Answer = func(r *ocsp.Response) { r.ExtraExtensions = padding(64 << 10) }
+	}
+	failing := func(s setup) {
+		s.Serve = func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); h.ServeHTTP(w, r) })
+		}
+	}
 	elsewhere := popauthtest.NewCA(t).Registry()
 	for _, tt := range []struct {
 		name          string
@@ -50,7 +59,7 @@ func TestRemote(t *testing.T) {
 	}{
 		{"good", nil, "ocsp crl", 200, 200},
 		{"closed", func(s setup) { s.Server.Close() }, "ocsp crl", 503, 200},
-		{"status 500", status(500), "ocsp crl", 503, 200},
+		{"status 500", failing, "ocsp crl", 503, 200},
 		{"status 404", status(404), "ocsp crl", 503, 200},
 		{"empty", status(200), "ocsp crl", 503, 200},
 		{"too big", big, "ocsp crl", 503, 200},
@@ -135,10 +144,6 @@ func TestRemote(t *testing.T) {
 
 var bigOne = big.NewInt(1)
 
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
-
 // An answer is for one issuer, though serial numbers repeat, and for one key, though names do.
 func TestAnswerForAnotherIssuer(t *testing.T) {
 	root := popauthtest.NewCA(t)
@@ -175,6 +180,16 @@ func TestNotAnAddress(t *testing.T) {
 		})
 		is(t, address, try(t, checker(t, revocation.Options{OCSP: true, DistributionPoints: true}), root, client), 503)
 	}
+	registry := root.Registry()
+	for _, address := range []string{"http://a:b@" + registry.Server.Listener.Addr().String() + "/crl"} {
+		client := root.Client("c", func(c *x509.Certificate) { c.CRLDistributionPoints = []string{address} })
+		is(t, address, try(t, checker(t, revocation.Options{DistributionPoints: true}), root, client), 503)
+	}
+	registry.Serve = func(http.Handler) http.Handler {
+		return http.RedirectHandler("/crl", http.StatusFound)
+	}
+	is(t, "endless", try(t, checker(t, revocation.Options{DistributionPoints: true}), root, root.Client("c", registry.CRL)), 503)
+	is(t, "redirects", registry.Requests(), 4)
 	is(t, "none", try(t, checker(t, revocation.Options{OCSP: true, DistributionPoints: true}), root, root.Client("c")), 403)
 }
 
