@@ -48,7 +48,7 @@ func (f *file) load() error {
 	if err != nil {
 		return err
 	}
-	defer open.Close()
+	defer func() { _ = open.Close() }()
 	if info, err = open.Stat(); err != nil {
 		return err
 	}
