@@ -89,6 +89,19 @@ func (tlsSource) Certificate(r *http.Request) (*Certificate, error) {
 	}, nil
 }
 
+// CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only
+// without such a handler the TLS connection's certificate. So a proxy's own is never taken for the caller's.
+func CallerCertificate() CertificateSource { return callerSource{} }
+
+type callerSource struct{}
+
+func (callerSource) Certificate(r *http.Request) (*Certificate, error) {
+	if x := extracted(r); x != nil {
+		return x.certificate, nil
+	}
+	return TLSCertificate().Certificate(r)
+}
+
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
 func Thumbprint(c *x509.Certificate) string {

@@ -184,10 +184,7 @@ func (g *Guard) certificate(r *http.Request) (*Certificate, error) {
 	if g.options.Certificate != nil {
 		return g.options.Certificate.Certificate(r)
 	}
-	if x := extracted(r); x != nil {
-		return x.certificate, nil
-	}
-	return TLSCertificate().Certificate(r)
+	return CallerCertificate().Certificate(r)
 }
 
 func (g *Guard) verify(ctx context.Context, token string) (*Token, error) {
