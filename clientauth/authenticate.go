@@ -1,0 +1,160 @@
+package clientauth
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// Client is a client that has been authenticated by its certificate.
+type Client struct {
+	ID          string
+	Method      Method
+	Certificate *popauth.Certificate
+
+	// Registration is the one that the certificate fits. When it expires says when the client has to be registered anew.
+	Registration Registration
+}
+
+// Confirmation is what binds a token to the client's certificate.
+func (c *Client) Confirmation() Confirmation { return ConfirmationX509(c.Certificate.Leaf) }
+
+// Authenticate returns the client that a request comes from: it has come through Handler to a certificate endpoint, it
+// names a client_id in its form or under Basic, it brings no other credentials, and its certificate fits one of that
+// client's registrations. Anything else is an *Error; see WriteError.
+//
+// An error that is ErrOtherMethod may leave the request to the server's other methods: it came to an ordinary
+// endpoint, or, with Options.AlwaysBind, brings other credentials or a client_id that has no registrations here. Those
+// methods must hold a client to the one that it is registered for.
+//
+// The form is parsed, up to 64 KiB, and stays in r.PostForm.
+func (a *Authenticator) Authenticate(r *http.Request) (*Client, error) {
+	c, refusal := a.authenticate(r)
+	if refusal != nil {
+		refusal.challenge = challengeFor(r.Header)
+		return nil, refusal
+	}
+	return c, nil
+}
+
+func (a *Authenticator) authenticate(r *http.Request) (*Client, *Error) {
+	if a.unconfigured() {
+		return nil, &Error{Reason: ErrUnconfigured}
+	}
+	x := a.arrived(r)
+	if x == nil {
+		return nil, &Error{Reason: ErrOtherMethod, Err: errors.New("not a certificate endpoint, or Handler was left out")}
+	}
+	who, refusal := readClaim(r)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case who.other && a.options.AlwaysBind:
+		return nil, &Error{Reason: ErrOtherMethod, Err: errors.New("the request brings other credentials")}
+	case who.other:
+		// RFC 6749, section 2.3. The client is not looked up: whether it is known must not show.
+		return nil, &Error{Reason: ErrTwoMethods}
+	case who.clientID == "":
+		// RFC 8705, section 2: it is required.
+		return nil, malformed("no client_id")
+	case !plausible(who.clientID):
+		return nil, &Error{Reason: ErrClientUnknown}
+	}
+	registrations, err := a.options.Clients.Registrations(r.Context(), who.clientID)
+	switch {
+	case err != nil:
+		return nil, &Error{Reason: ErrUnavailable, Err: err}
+	case len(registrations) == 0 && a.options.AlwaysBind:
+		return nil, &Error{Reason: ErrOtherMethod, Err: fmt.Errorf("client %q has no registrations", who.clientID)}
+	case len(registrations) == 0:
+		return nil, &Error{Reason: ErrClientUnknown, Err: fmt.Errorf("client %q", who.clientID)}
+	}
+	found, refusal := a.find(x.certificate, registrations)
+	if refusal != nil {
+		refusal.Err = fmt.Errorf("client %q, certificate %s of %q: %w",
+			who.clientID, popauth.Thumbprint(x.certificate.Leaf), x.certificate.Leaf.Subject.String(), refusal.Err)
+		return nil, refusal
+	}
+	return &Client{who.clientID, found.Credential.Method(), x.certificate, found}, nil
+}
+
+// find returns the first registration that counts and fits. A name is only taken from a certificate that is trusted.
+func (a *Authenticator) find(c *popauth.Certificate, registrations []Registration) (Registration, *Error) {
+	now := a.options.Now()
+	if err := inPeriod(c.Leaf, now); err != nil {
+		return Registration{}, &Error{Reason: ErrCertificateUntrusted, Err: err}
+	}
+	trusted := sync.OnceValue(func() error { return a.trusted(c, now) })
+	refusal := &Error{Reason: ErrCertificateMismatch, Err: errors.New("no registration fits")}
+	for _, reg := range registrations {
+		method := reg.Credential.Method()
+		if !reg.Expires.IsZero() && !now.Before(reg.Expires) || !slices.Contains(a.options.Methods, method) {
+			continue
+		}
+		if !reg.Credential.fits(c.Leaf) {
+			continue
+		}
+		if method != TLSClientAuth {
+			return reg, nil
+		}
+		err := trusted()
+		if err == nil {
+			return reg, nil
+		}
+		refusal = &Error{Reason: ErrCertificateUntrusted, Err: err}
+	}
+	return Registration{}, refusal
+}
+
+func inPeriod(c *x509.Certificate, now time.Time) error {
+	if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+		return fmt.Errorf("outside its period, %s to %s",
+			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// maxIntermediates bounds what a sender can make the server verify.
+const maxIntermediates = 10
+
+// trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
+func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
+	if a.options.Roots == nil {
+		switch c.Verified {
+		case popauth.VerifiedByTLS, popauth.VerifiedByProxy, popauth.VerifiedLocally:
+			return nil
+		}
+		return errors.New("nobody has verified its chain, and there are no Roots")
+	}
+	if len(c.Intermediates) > maxIntermediates {
+		return fmt.Errorf("%d intermediates", len(c.Intermediates))
+	}
+	intermediates := x509.NewCertPool()
+	for _, i := range c.Intermediates {
+		intermediates.AddCert(i)
+	}
+	_, err := c.Leaf.Verify(x509.VerifyOptions{
+		Roots: a.options.Roots, Intermediates: intermediates, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err
+}
+
+// Confirmation is what binds a token to the certificate with which a client came to a certificate endpoint, however the
+// client was authenticated. It is zero, and the token unbound, without Options.AlwaysBind and on ordinary endpoints.
+func (a *Authenticator) Confirmation(r *http.Request) Confirmation {
+	if a.unconfigured() || !a.options.AlwaysBind {
+		return Confirmation{}
+	}
+	x := a.arrived(r)
+	if x == nil {
+		return Confirmation{}
+	}
+	return ConfirmationX509(x.certificate.Leaf)
+}

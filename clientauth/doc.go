@@ -1,0 +1,29 @@
+// Package clientauth is for authorization servers: it authenticates OAuth clients by their certificates and says what
+// their tokens are to be bound to (RFC 8705). It stands in front of a token endpoint of one's own, or of one that a
+// library such as fosite or zitadel/oidc provides.
+//
+//	auth, err := clientauth.New(clientauth.Options{
+//		Clients:   store,                           // who is registered with which certificates
+//		Endpoints: clientauth.PathPrefix("/mtls"),  // where a certificate is demanded
+//		Roots:     pool,                            // whose certificates may say their own name
+//	})
+//	http.Handle("/", auth.Handler(mux))             // /mtls/token reaches mux as /token
+//
+//	client, err := auth.Authenticate(r)             // in the handler of /token
+//	cnf := client.Confirmation()                    // for the token
+//
+// # What counts
+//
+//   - A certificate counts on the certificate endpoints alone. On any other it authenticates nobody.
+//   - A name in a certificate counts if the chain leads to one of Options.Roots, or, without Roots, if the TLS stack, a
+//     trusted proxy or popauth has verified it. Anybody can write any name into a certificate of his own.
+//   - A registered key or thumbprint counts without a chain. It identifies one certificate.
+//   - The certificate must be in its period in both cases.
+//   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not
+//     verify: tls.RequestClientCert with Options.Roots serves both kinds of client.
+//   - Behind a proxy, popauth.ClientCertificate with popauth.Forwarded is the outermost handler. It also removes the
+//     proxy's headers from what others may send.
+//
+// Answers are those of RFC 6749, section 5.2, made of constants. An unknown client and a wrong certificate are answered
+// alike.
+package clientauth

@@ -1,0 +1,123 @@
+package clientauth_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// program stands for the *testing.T of a test.
+var program = exampleTB{}
+
+type exampleTB struct{}
+
+func (exampleTB) Helper()                           {}
+func (exampleTB) Cleanup(func())                    {}
+func (exampleTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// A token endpoint whose clients authenticate by certificate: at /mtls/token, where one is demanded.
+func Example() {
+	ca := popauthtest.NewCA(program)
+	batch, err := clientauth.SubjectDN("CN=orders-batch")
+	if err != nil {
+		panic(err)
+	}
+	auth, err := clientauth.New(clientauth.Options{
+		Clients:   clientauth.Static{"orders-batch": {{Credential: batch}}},
+		Endpoints: clientauth.PathPrefix("/mtls"),
+		Roots:     ca.Pool(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		client, err := auth.Authenticate(r)
+		if err != nil {
+			clientauth.WriteError(w, err)
+			return
+		}
+		claims, _ := json.Marshal(struct {
+			ClientID     string                  `json:"client_id"`
+			Confirmation clientauth.Confirmation `json:"cnf,omitzero"`
+		}{client.ID, client.Confirmation()})
+		_, _ = fmt.Fprintf(w, "a token with %s", claims) // signed, in production
+	})
+	server := popauthtest.NewServer(program, auth.Handler(mux))
+
+	owner, thief := ca.Client("orders-batch"), popauthtest.SelfSigned(program, "orders-batch")
+	for _, caller := range []*popauthtest.Client{owner, thief, nil} {
+		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders-batch"}}
+		response, err := caller.HTTP(server).PostForm(server.URL+"/mtls/token", form)
+		if err != nil {
+			panic(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		fmt.Println(response.StatusCode, strings.ReplaceAll(string(body), owner.Thumbprint(), "…"))
+	}
+	// Output:
+	// 200 a token with {"client_id":"orders-batch","cnf":{"x5t#S256":"…"}}
+	// 401 {"error":"invalid_client","error_description":"Client authentication failed"}
+	// 401 {"error":"invalid_client","error_description":"Client authentication failed"}
+}
+
+// Clients in a file. That an unknown member is refused matters: a misspelt "expires" would never expire.
+func ExampleStatic() {
+	file := json.NewDecoder(strings.NewReader(`{
+		"orders-batch": [
+			{"credential": "subject_dn=CN=orders-batch,O=Example", "expires": "2027-01-01T00:00:00Z"},
+			{"credential": "san_uri=spiffe://example.org/orders"}
+		],
+		"till-7": [{"credential": "thumbprint=2B:0C:…"}]
+	}`))
+	file.DisallowUnknownFields()
+	var clients clientauth.Static
+	fmt.Println(file.Decode(&clients))
+	// Output:
+	// clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url; this prints one: openssl x509 -in client.pem -noout -fingerprint -sha256
+}
+
+// The metadata of a server that knows other methods as well.
+func ExampleAuthenticator_Metadata() {
+	auth, err := clientauth.New(clientauth.Options{
+		Clients:   clientauth.Static{},
+		Endpoints: clientauth.Subdomain("mtls"),
+	})
+	if err != nil {
+		panic(err)
+	}
+	metadata, err := auth.Metadata("https://id.example.com/eu", clientauth.EndpointURLs{Token: "/token"})
+	if err != nil {
+		panic(err)
+	}
+	metadata.TokenMethods = append(metadata.TokenMethods, "private_key_jwt")
+	document := struct {
+		Issuer string `json:"issuer"`
+		Token  string `json:"token_endpoint"`
+		clientauth.Metadata
+	}{"https://id.example.com/eu", "https://id.example.com/eu/token", metadata}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	_ = out.Encode(document)
+	// Output:
+	// {
+	//   "issuer": "https://id.example.com/eu",
+	//   "token_endpoint": "https://id.example.com/eu/token",
+	//   "mtls_endpoint_aliases": {
+	//     "token_endpoint": "https://mtls.id.example.com/eu/token"
+	//   },
+	//   "token_endpoint_auth_methods_supported": [
+	//     "tls_client_auth",
+	//     "self_signed_tls_client_auth",
+	//     "private_key_jwt"
+	//   ],
+	//   "tls_client_certificate_bound_access_tokens": true
+	// }
+}

@@ -1,0 +1,82 @@
+package clientauth
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// arrival is a request's arrival at a certificate endpoint, which only Handler writes down.
+type arrival struct {
+	by          *Authenticator
+	connection  *tls.ConnectionState
+	certificate *popauth.Certificate
+	url         *url.URL
+}
+
+type arrivalKey struct{}
+
+// arrived returns nil for a request that has not come through this Authenticator's Handler, by this very connection, to
+// a certificate endpoint.
+func (a *Authenticator) arrived(r *http.Request) *arrival {
+	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok && x.by == a && x.connection == r.TLS {
+		return x
+	}
+	return nil
+}
+
+// Handler demands a certificate on the certificate endpoints, and passes on what has one, under the path of the ordinary
+// endpoint. Whose certificate it is, Authenticate tells. All other requests it passes on as they are. It panics if
+// next is nil.
+func (a *Authenticator) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("clientauth: Handler: nil handler")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.unconfigured() {
+			WriteError(w, ErrUnconfigured)
+			return
+		}
+		ordinary, ok := a.options.Endpoints.match(r)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		c, refusal := a.certificate(r)
+		if refusal != nil {
+			refusal.challenge = challengeFor(r.Header)
+			a.options.Deny(w, r, refusal)
+			return
+		}
+		x := &arrival{by: a, connection: r.TLS, certificate: c, url: r.URL}
+		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
+		r.URL = ordinary
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Error) {
+	c, err := a.options.Certificate.Certificate(r)
+	switch {
+	case err != nil:
+		return nil, unreadable(err)
+	case c == nil:
+		return nil, &Error{Reason: ErrCertificateMissing}
+	case c.Leaf == nil || len(c.Leaf.Raw) == 0:
+		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
+	}
+	return c, nil
+}
+
+// OriginalURL is the URL with which a request arrived at a certificate endpoint: r.URL before Handler took the prefix
+// out. For other requests it is r.URL. It must not be modified.
+func OriginalURL(r *http.Request) *url.URL {
+	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok {
+		return x.url
+	}
+	return r.URL
+}

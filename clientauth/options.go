@@ -1,0 +1,138 @@
+package clientauth
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// Method is a way to authenticate by certificate, by its name in metadata (RFC 8705, sections 2.1.1 and 2.2.1).
+type Method string
+
+// The methods.
+const (
+	TLSClientAuth           Method = "tls_client_auth"             // a registered name, in a certificate that somebody vouches for
+	SelfSignedTLSClientAuth Method = "self_signed_tls_client_auth" // a registered certificate, whoever issued it
+)
+
+// Options configures New.
+type Options struct {
+	_ [0]func()
+
+	// Clients says which certificates a client is registered with. It is required.
+	Clients Clients
+
+	// Endpoints are where a certificate is demanded, and where alone it counts: PathPrefix, Subdomain or Domain. The zero
+	// value is nowhere: mutual TLS is off, and nobody is authenticated.
+	Endpoints Endpoints
+
+	// Certificate is where a caller's certificate comes from. If nil, popauth.CallerCertificate: what an outer
+	// popauth.ClientCertificate handler found, and without one the TLS connection.
+	Certificate popauth.CertificateSource
+
+	// Roots are the authorities whose certificates may authenticate by name; the chain is verified on every request, for
+	// client authentication. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
+	// verified (popauth.Certificate.Verified), and no other.
+	Roots *x509.CertPool
+
+	// Methods are what clients may use, in the order in which metadata lists them. If nil, both.
+	Methods []Method
+
+	// AlwaysBind lets clients that authenticate in another way, or are public, use the certificate endpoints too, for
+	// tokens bound to their certificate (RFC 8705, sections 3 and 4): see Confirmation. If false, a certificate along with
+	// another method is refused as two methods at once.
+	AlwaysBind bool
+
+	// Deny answers what Handler refuses. If nil, WriteError.
+	Deny func(http.ResponseWriter, *http.Request, *Error)
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+// Authenticator authenticates clients by certificate. It may be used concurrently. The zero Authenticator and the nil
+// one refuse every request.
+type Authenticator struct {
+	options Options
+}
+
+// New returns an Authenticator, or an error that lists everything that is wrong with the options.
+func New(o Options) (*Authenticator, error) {
+	var wrong []error
+	problem := func(field string, err error) {
+		wrong = append(wrong, fmt.Errorf("clientauth: Options.%s: %w", field, err))
+	}
+	if o.Clients == nil {
+		problem("Clients", errors.New("nil"))
+	}
+	if s, ok := o.Clients.(Static); ok {
+		if err := s.invalid(); err != nil {
+			problem("Clients", err)
+		}
+	}
+	if o.Endpoints.wrong != nil {
+		problem("Endpoints", o.Endpoints.wrong)
+	}
+	if o.Certificate == nil {
+		o.Certificate = popauth.CallerCertificate()
+	}
+	if err := invalidSource(o.Certificate); err != nil {
+		problem("Certificate", err)
+	}
+	if o.Roots != nil {
+		if o.Roots.Equal(x509.NewCertPool()) {
+			problem("Roots", errors.New("no certificate in the pool"))
+		}
+		o.Roots = o.Roots.Clone()
+	}
+	if o.Methods == nil {
+		o.Methods = []Method{TLSClientAuth, SelfSignedTLSClientAuth}
+	}
+	if err := invalidMethods(o.Methods); err != nil {
+		problem("Methods", err)
+	}
+	o.Methods = slices.Clone(o.Methods)
+	if o.Deny == nil {
+		o.Deny = func(w http.ResponseWriter, _ *http.Request, e *Error) { WriteError(w, e) }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	return &Authenticator{options: o}, nil
+}
+
+func (a *Authenticator) unconfigured() bool { return a == nil || a.options.Clients == nil }
+
+// invalidSource makes an error of the panic with which popauth.ClientCertificate, meant for wiring, refuses a source.
+func invalidSource(s popauth.CertificateSource) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	popauth.ClientCertificate(s)
+	return nil
+}
+
+func invalidMethods(methods []Method) error {
+	if len(methods) == 0 {
+		return errors.New("an empty list allows nothing; leave it nil for both")
+	}
+	for i, m := range methods {
+		if m != TLSClientAuth && m != SelfSignedTLSClientAuth {
+			return fmt.Errorf("%q is none", m)
+		}
+		if slices.Contains(methods[:i], m) {
+			return fmt.Errorf("%q twice", m)
+		}
+	}
+	return nil
+}
