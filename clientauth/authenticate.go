@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,8 +23,14 @@ type Client struct {
 	Registration Registration
 }
 
-// Confirmation is what binds a token to the client's certificate.
-func (c *Client) Confirmation() Confirmation { return ConfirmationX509(c.Certificate.Leaf) }
+// Confirmation is what binds a token to the client's certificate; zero for a Client that has none, which Authenticate
+// never returns.
+func (c *Client) Confirmation() Confirmation {
+	if c == nil || c.Certificate == nil || c.Certificate.Leaf == nil {
+		return Confirmation{}
+	}
+	return ConfirmationX509(c.Certificate.Leaf)
+}
 
 // Authenticate returns the client that a request comes from: it has come through Handler to a certificate endpoint, it
 // names a client_id in its form or under Basic, it brings no other credentials, and its certificate fits one of that
@@ -125,6 +132,10 @@ const maxIntermediates = 10
 
 // trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
 func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
+	// It may be in a pool of roots, or on a list, so that its key is accepted. That makes its name nobody's word but its own.
+	if bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
+		return errors.New("it is its own issuer; register its thumbprint")
+	}
 	if a.options.Roots == nil {
 		switch c.Verified {
 		case popauth.VerifiedByTLS, popauth.VerifiedByProxy, popauth.VerifiedLocally:
@@ -139,10 +150,13 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 	for _, i := range c.Intermediates {
 		intermediates.AddCert(i)
 	}
-	_, err := c.Leaf.Verify(x509.VerifyOptions{
+	chains, err := c.Leaf.Verify(x509.VerifyOptions{
 		Roots: a.options.Roots, Intermediates: intermediates, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
+	if err == nil && len(chains[0]) == 1 {
+		return errors.New("it is one of the roots itself; register its thumbprint")
+	}
 	return err
 }
 

@@ -28,6 +28,12 @@ func TestNamesNeedTrust(t *testing.T) {
 	}
 	server := func(c *x509.Certificate) { names(c); c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 	intermediate := ca.Intermediate("issuing")
+	self, listed := popauthtest.SelfSigned(t, "batch", names), other.Client("batch", names)
+	only := func(c *popauthtest.Client) *x509.CertPool {
+		pool := x509.NewCertPool()
+		pool.AddCert(c.Certificate.Leaf)
+		return pool
+	}
 	for _, credential := range []clientauth.Credential{
 		must(t)(clientauth.SubjectDN("CN=batch")),
 		must(t)(clientauth.SANDNS("batch.example.com")),
@@ -47,6 +53,11 @@ func TestNamesNeedTrust(t *testing.T) {
 			{"self-signed with the name", popauthtest.SelfSigned(t, "batch", names), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateUntrusted},
 			{"of another authority", other.Client("batch", names), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateUntrusted},
 			{"of another authority that TLS knows", other.Client("batch", names), popauth.VerifiedByTLS, ca.Pool(), clientauth.ErrCertificateUntrusted},
+			// Accepted for its key, it would speak for every client whose name it has written into itself.
+			{"self-signed, and one of the roots", self, popauth.NotVerified, only(self), clientauth.ErrCertificateUntrusted},
+			{"self-signed, and TLS knows it", self, popauth.VerifiedByTLS, nil, clientauth.ErrCertificateUntrusted},
+			{"self-signed, and accepted locally", self, popauth.VerifiedLocally, nil, clientauth.ErrCertificateUntrusted},
+			{"itself one of the roots", listed, popauth.NotVerified, only(listed), clientauth.ErrCertificateUntrusted},
 			{"for servers", ca.Client("batch", server), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateUntrusted},
 			{"with another name", ca.Client("other"), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateMismatch},
 			{"verified by TLS", ca.Client("batch", names), popauth.VerifiedByTLS, nil, ""},

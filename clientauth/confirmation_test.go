@@ -28,6 +28,11 @@ func TestConfirmation(t *testing.T) {
 			t.Errorf("%s: got %v, want an error", in, got)
 		}
 	}
+	for _, c := range []*clientauth.Client{nil, {}, {Certificate: &popauth.Certificate{}}} {
+		if got := c.Confirmation(); got != (clientauth.Confirmation{}) {
+			t.Errorf("%v: got %v, want none", c, got)
+		}
+	}
 	empty, err := json.Marshal(struct {
 		Confirmation clientauth.Confirmation `json:"cnf,omitzero"`
 	}{})

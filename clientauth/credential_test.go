@@ -206,7 +206,7 @@ func TestAlternativeNameOfAnotherKind(t *testing.T) {
 
 // Two URIs that read alike when parsed are two.
 func TestURIsAreComparedAsWritten(t *testing.T) {
-	client := by(popauthtest.SelfSigned(t, "x", func(c *x509.Certificate) {
+	client := by(popauthtest.NewCA(t).Client("x", func(c *x509.Certificate) {
 		names, _ := asn1.Marshal([]asn1.RawValue{{Class: 2, Tag: 6, Bytes: []byte("HTTPS://example.org/a#")}})
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}
 	}), popauth.VerifiedByTLS)

@@ -16,7 +16,8 @@
 //
 //   - A certificate counts on the certificate endpoints alone. On any other it authenticates nobody.
 //   - A name in a certificate counts if the chain leads to one of Options.Roots, or, without Roots, if the TLS stack, a
-//     trusted proxy or popauth has verified it. Anybody can write any name into a certificate of his own.
+//     trusted proxy or popauth has verified it. Anybody can write any name into a certificate of his own, so one that
+//     is its own issuer, or one of the roots itself, never counts by name.
 //   - A registered key or thumbprint counts without a chain. It identifies one certificate.
 //   - The certificate must be in its period in both cases.
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not

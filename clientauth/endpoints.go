@@ -40,7 +40,7 @@ func PathPrefix(prefix string) Endpoints {
 }
 
 // Subdomain is every host whose first label is the one given, regardless of case and port: with "mtls",
-// mtls.id.example.com.
+// mtls.id.example.com. The host is that of the request, so a proxy must pass it on.
 func Subdomain(label string) Endpoints {
 	if label == "" || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return Endpoints{wrong: fmt.Errorf("subdomain %q: not one label of a host name", label)}
@@ -49,7 +49,8 @@ func Subdomain(label string) Endpoints {
 }
 
 // Domain is the one host given, regardless of case, on the port given, or on 443: "mtls.example.com",
-// "mtls.example.com:8443". A request that names no port is one to 443.
+// "mtls.example.com:8443". A request that names no port is one to 443. The host is that of the request, so a proxy must
+// pass it on.
 func Domain(host string) Endpoints {
 	u, err := url.Parse("https://" + host)
 	if err != nil || u.Host != host || u.Hostname() == "" || strings.HasSuffix(host, ":") {

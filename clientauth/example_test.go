@@ -2,6 +2,7 @@ package clientauth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,54 @@ func Example() {
 	// 200 a token with {"client_id":"orders-batch","cnf":{"x5t#S256":"…"}}
 	// 401 {"error":"invalid_client","error_description":"Client authentication failed"}
 	// 401 {"error":"invalid_client","error_description":"Client authentication failed"}
+}
+
+// A server with other methods too. With AlwaysBind, their clients get bound tokens if they come with a certificate.
+func ExampleAuthenticator_Confirmation() {
+	auth, err := clientauth.New(clientauth.Options{
+		Clients:    clientauth.Static{},
+		Endpoints:  clientauth.PathPrefix("/mtls"),
+		AlwaysBind: true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	bySecret := func(r *http.Request) (id string, ok bool) { // as the server has it
+		id, secret, _ := r.BasicAuth()
+		return id, secret == "correct"
+	}
+	token := func(w http.ResponseWriter, r *http.Request) {
+		client, err := auth.Authenticate(r)
+		if errors.Is(err, clientauth.ErrOtherMethod) {
+			if id, ok := bySecret(r); ok {
+				client, err = &clientauth.Client{ID: id}, nil
+			}
+		}
+		if err != nil {
+			clientauth.WriteError(w, err)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "a token for %s, bound: %t", client.ID, auth.Confirmation(r) != clientauth.Confirmation{})
+	}
+	server := popauthtest.NewServer(program, auth.Handler(http.HandlerFunc(token)))
+	caller := popauthtest.SelfSigned(program, "anybody").HTTP(server)
+	for _, path := range []string{"/mtls/token", "/token"} {
+		r, err := http.NewRequest("POST", server.URL+path, strings.NewReader("grant_type=client_credentials"))
+		if err != nil {
+			panic(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("web", "correct")
+		response, err := caller.Do(r)
+		if err != nil {
+			panic(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		fmt.Printf("%s\n", body)
+	}
+	// Output:
+	// a token for web, bound: true
+	// a token for web, bound: false
 }
 
 // Clients in a file. That an unknown member is refused matters: a misspelt "expires" would never expire.

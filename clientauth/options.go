@@ -37,7 +37,8 @@ type Options struct {
 
 	// Roots are the authorities whose certificates may authenticate by name; the chain is verified on every request, for
 	// client authentication. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
-	// verified (popauth.Certificate.Verified), and no other.
+	// verified (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication
+	// from authorities alone that may name clients.
 	Roots *x509.CertPool
 
 	// Methods are what clients may use, in the order in which metadata lists them. If nil, both.
