@@ -33,18 +33,18 @@ func TestAdvisoryPublicKeyAsSecret(t *testing.T) {
 		name string
 		form func(published) []byte
 	}{
-		{"CVE-2015-9235 PKIX PEM", func(k published) []byte { return pemOf("PUBLIC KEY", pkix(k.key)) }},
-		{"CVE-2015-9235 DER", func(k published) []byte { return pkix(k.key) }},
+		{"CVE-2015-9235 PKIX PEM", func(k published) []byte { return pemOf("PUBLIC KEY", spki(k.key)) }},
+		{"CVE-2015-9235 DER", func(k published) []byte { return spki(k.key) }},
 		{"CVE-2015-9235 JWK", func(k published) []byte { return []byte(k.text) }},
 		{"DSA-3293 raw key", rawKey},
 		{"CVE-2017-11424 PKCS1 PEM", func(k published) []byte { return pemOf("RSA PUBLIC KEY", pkcs1(k.key)) }},
 		{"CVE-2023-48223 PKCS1 DER", func(k published) []byte { return pkcs1(k.key) }},
 		{"CVE-2022-29217 SSH", func(k published) []byte { return []byte(sshText(k.key)) }},
 		{"CVE-2024-33663 SSH with a comment", func(k published) []byte { return []byte(sshText(k.key) + " ops@example.com\n") }},
-		{"CVE-2026-34950 blank line first", func(k published) []byte { return append([]byte("\n"), pemOf("PUBLIC KEY", pkix(k.key))...) }},
-		{"CVE-2026-34950 byte order mark", func(k published) []byte { return append([]byte("\ufeff"), pemOf("PUBLIC KEY", pkix(k.key))...) }},
+		{"CVE-2026-34950 blank line first", func(k published) []byte { return append([]byte("\n"), pemOf("PUBLIC KEY", spki(k.key))...) }},
+		{"CVE-2026-34950 byte order mark", func(k published) []byte { return append([]byte("\ufeff"), pemOf("PUBLIC KEY", spki(k.key))...) }},
 		{"CVE-2024-37568 without the line's end", func(k published) []byte {
-			return []byte(strings.TrimSpace(string(pemOf("PUBLIC KEY", pkix(k.key)))))
+			return []byte(strings.TrimSpace(string(pemOf("PUBLIC KEY", spki(k.key)))))
 		}},
 		{"CVE-2016-10555 JWK Set", func(published) []byte { return l.issuer.JWKS() }},
 		{"CVE-2023-48238 nothing", func(published) []byte { return []byte{} }},
@@ -79,7 +79,7 @@ func (k textKeys) KeyfuncCtx(context.Context) jwt.Keyfunc {
 func TestAdvisoryKeyFunctionReturnsText(t *testing.T) {
 	l := newLab(t, "RS256")
 	k := l.published()[0]
-	text := pemOf("PUBLIC KEY", pkix(k.key))
+	text := pemOf("PUBLIC KEY", spki(k.key))
 	for _, key := range []any{text, string(text), []byte{}, nil, jwt.VerificationKeySet{Keys: []jwt.VerificationKey{text}}, jwt.VerificationKeySet{}} {
 		t.Run(fmt.Sprintf("CVE-2022-23541 %T", key), func(t *testing.T) {
 			g := l.guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
@@ -137,7 +137,7 @@ func TestAdvisoryKeyWithoutAlgorithm(t *testing.T) {
 	t.Run("CVE-2026-22817", func(t *testing.T) {
 		l.forged(t, g, token("PS256"), popauth.ErrTokenAlgorithm)
 		l.forged(t, g, token("RS512"), popauth.ErrTokenAlgorithm)
-		for _, secret := range [][]byte{[]byte(bare), pkix(l.published()[0].key), nil} {
+		for _, secret := range [][]byte{[]byte(bare), spki(l.published()[0].key), nil} {
 			forged := compact(cnf{"alg": "HS256", "typ": "at+jwt", "kid": "bare"}, l.claims(), by("HS256", append([]byte{}, secret...)))
 			l.forged(t, g, forged, popauth.ErrTokenAlgorithm)
 		}
@@ -238,7 +238,7 @@ func pemOf(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-func pkix(key crypto.PublicKey) []byte {
+func spki(key crypto.PublicKey) []byte {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		panic(err)
@@ -251,7 +251,7 @@ func pkcs1(key crypto.PublicKey) []byte {
 	if k, ok := key.(*rsa.PublicKey); ok {
 		return x509.MarshalPKCS1PublicKey(k)
 	}
-	return pkix(key)
+	return spki(key)
 }
 
 // rawKey is the modulus, the point or the key itself.

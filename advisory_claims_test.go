@@ -249,10 +249,10 @@ func TestAdvisoryEmptyClaims(t *testing.T) {
 		{"double space", cnf{"scope": "x  orders.read"}, popauth.Scope("orders.read"), 200},
 		{"array", cnf{"scope": []string{"x", "orders.read"}}, popauth.Scope("orders.read"), 200},
 		{"no client", cnf{"client_id": omit}, popauth.Client("client-1"), 403},
-		{"CVE-2026-55076 text for a truth value", cnf{"email_verified": "true"}, verified, 403},
-		{"CVE-2026-55076 number for a truth value", cnf{"email_verified": 1}, verified, 403},
-		{"CVE-2026-55076 folded", cnf{"Email_Verified": true}, verified, 403},
-		{"truth value", cnf{"email_verified": true}, verified, 200},
+		{"CVE-2026-55076 text for a truth value", cnf{"email_verified": "true"}, mailVerified, 403},
+		{"CVE-2026-55076 number for a truth value", cnf{"email_verified": 1}, mailVerified, 403},
+		{"CVE-2026-55076 folded", cnf{"Email_Verified": true}, mailVerified, 403},
+		{"truth value", cnf{"email_verified": true}, mailVerified, 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := status(l.bound(tt.claims), tt.policy); got != tt.want {
@@ -274,7 +274,7 @@ func TestAdvisoryEmptyClaims(t *testing.T) {
 	}
 }
 
-var verified = popauth.ClaimsPolicy(func(c struct {
+var mailVerified = popauth.ClaimsPolicy(func(c struct {
 	Verified bool `json:"email_verified"`
 }) error {
 	if !c.Verified {

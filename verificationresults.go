@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 func untrusted(format string, args ...any) error {
@@ -40,12 +41,9 @@ func rsaBits(c *x509.Certificate) int {
 	return 0
 }
 
-// results remembers what was found out, at most so many of them. There are two generations: when the young one is
-// half of that, it becomes the old one, and the old one is forgotten.
+// results remembers what was found out, those used last.
 type results[V any] struct {
-	mu         sync.Mutex
-	half       int
-	young, old map[[sha256.Size]byte]result[V]
+	memory *lru.Cache[[sha256.Size]byte, result[V]]
 }
 
 type result[V any] struct {
@@ -54,17 +52,13 @@ type result[V any] struct {
 }
 
 func newResults[V any](most int) *results[V] {
-	return &results[V]{half: most / 2, young: map[[sha256.Size]byte]result[V]{}}
+	memory, _ := lru.New[[sha256.Size]byte, result[V]](most) // fails for a size that is not positive only
+	return &results[V]{memory}
 }
 
 // get returns what is remembered and not too old, also by a clock that was set back.
 func (m *results[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.young[key]
-	if !ok {
-		r, ok = m.old[key]
-	}
+	r, ok := m.memory.Get(key)
 	if !ok || now.Before(r.from) || !now.Before(r.until) {
 		var none V
 		return none, false
@@ -73,39 +67,28 @@ func (m *results[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
 }
 
 func (m *results[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.young) >= m.half {
-		m.young, m.old = map[[sha256.Size]byte]result[V]{}, m.young
-	}
-	m.young[key] = result[V]{v, now, now.Add(keep)}
+	m.memory.Add(key, result[V]{v, now, now.Add(keep)})
 }
 
 // What follows passes on what a source that reads headers can do besides, so that wrapping it hides nothing.
 
+var _ managing = (*verifiedSource)(nil)
+
 func (s *verifiedSource) invalid() error {
-	if inner, ok := s.source.(interface{ invalid() error }); ok {
+	if inner, ok := s.source.(managing); ok {
 		return inner.invalid()
 	}
 	return nil
 }
 
 func (s *verifiedSource) carried(r *http.Request) bool {
-	inner, ok := s.source.(interface{ carried(*http.Request) bool })
+	inner, ok := s.source.(managing)
 	return ok && inner.carried(r)
 }
 
 func (s *verifiedSource) stripped(r *http.Request) *http.Request {
-	if inner, ok := s.source.(interface {
-		stripped(*http.Request) *http.Request
-	}); ok {
+	if inner, ok := s.source.(managing); ok {
 		return inner.stripped(r)
 	}
 	return r
 }
-
-var _ interface {
-	invalid() error
-	carried(*http.Request) bool
-	stripped(*http.Request) *http.Request
-} = (*verifiedSource)(nil)
