@@ -99,7 +99,7 @@ func jump(d time.Duration, reached bool) func(scene) tally {
 // What may happen around a good issuer, with a crowd on the way.
 func TestKeyEvents(t *testing.T) {
 	issuer := newMemoryIssuer(t, "RS256")
-	issuer.latency = 100 * time.Millisecond
+	issuer.takes(100 * time.Millisecond)
 	var table strings.Builder
 	for _, event := range keyEvents {
 		t.Run(event.name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 func TestRemoteKeysOneFetchForAll(t *testing.T) {
 	issuer := newMemoryIssuer(t, "RS256")
-	issuer.latency = 100 * time.Millisecond
+	issuer.takes(100 * time.Millisecond)
 	synctest.Test(t, func(t *testing.T) {
 		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
 		wantCalls(t, issuer, "by New", 0)
@@ -46,7 +46,7 @@ func TestRemoteKeysOneFetchForAll(t *testing.T) {
 func TestRemoteKeysWait(t *testing.T) {
 	issuer := newMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		issuer.latency = time.Hour
+		issuer.takes(time.Hour)
 		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
 		api := newKeyedAPI(t, issuer.URL, keys, nil)
 		token := issuer.lasting()
@@ -68,10 +68,10 @@ func TestRemoteKeysWait(t *testing.T) {
 		waits("after a failure", token, time.Minute, 0, 503)
 		wantCalls(t, issuer, "within 10 s", 1)
 
-		issuer.latency = 0
+		issuer.takes(0)
 		time.Sleep(time.Second)
 		waits("recovered", token, time.Minute, 0, 200)
-		issuer.latency = time.Hour
+		issuer.takes(time.Hour)
 		time.Sleep(10 * time.Second)
 		waits("first unknown kid", madeUp(token, 1), time.Minute, 5*time.Second, 503)
 		waits("a good one beside it", token, time.Minute, 0, 200)
@@ -80,7 +80,7 @@ func TestRemoteKeysWait(t *testing.T) {
 		time.Sleep(time.Minute)
 		waits("a minute later, when it may be well again", madeUp(token, 3), time.Minute, 5*time.Second, 503)
 		time.Sleep(time.Minute)
-		issuer.latency = time.Second
+		issuer.takes(time.Second)
 		issuer.Rotate()
 		waits("and is", issuer.lasting(), time.Minute, 2*time.Second, 200) // metadata and keys
 	})
@@ -88,7 +88,7 @@ func TestRemoteKeysWait(t *testing.T) {
 
 func TestRemoteKeysClientLeaves(t *testing.T) {
 	issuer := newMemoryIssuer(t)
-	issuer.latency = 200 * time.Millisecond
+	issuer.takes(200 * time.Millisecond)
 	synctest.Test(t, func(t *testing.T) {
 		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
 		api := newKeyedAPI(t, issuer.URL, keys, nil)

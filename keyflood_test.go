@@ -17,7 +17,7 @@ func TestFloodOfMadeUpKids(t *testing.T) {
 	const flood = 5 * crowd // ten thousand, without the race detector
 	issuer := newMemoryIssuer(t, "RS256")
 	synctest.Test(t, func(t *testing.T) {
-		issuer.latency = 100 * time.Millisecond
+		issuer.takes(100 * time.Millisecond)
 		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
 		api := newKeyedAPI(t, issuer.URL, keys, nil)
 		token := issuer.lasting()

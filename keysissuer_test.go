@@ -22,7 +22,7 @@ import (
 // memoryIssuer answers without a network, so that a test can run in a bubble of synctest.
 type memoryIssuer struct {
 	*popauthtest.Issuer
-	latency time.Duration
+	latency atomic.Int64
 	fail    atomic.Pointer[func(*http.Request) (*http.Response, error)] // answers instead of the issuer
 	calls   atomic.Int64
 	last    atomic.Pointer[http.Request]
@@ -39,7 +39,7 @@ func (i *memoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	i.calls.Add(1)
 	i.last.Store(r)
 	select {
-	case <-time.After(i.latency):
+	case <-time.After(time.Duration(i.latency.Load())):
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
@@ -50,6 +50,9 @@ func (i *memoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	i.Server.Config.Handler.ServeHTTP(w, r)
 	return w.Result(), nil
 }
+
+// takes makes every answer take that long.
+func (i *memoryIssuer) takes(d time.Duration) { i.latency.Store(int64(d)) }
 
 // fails answers everything with f; nil ends that.
 func (i *memoryIssuer) fails(f func(*http.Request) (*http.Response, error)) {

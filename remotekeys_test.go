@@ -62,7 +62,7 @@ func TestRemoteKeysRefresh(t *testing.T) {
 				}
 				_, _ = w.Write(issuer.JWKS())
 			}))
-			issuer.latency = 30 * time.Millisecond
+			issuer.takes(30 * time.Millisecond)
 			synctest.Test(t, func(t *testing.T) {
 				api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
 				token := issuer.lasting()
@@ -223,7 +223,7 @@ func TestRemoteKeysPreload(t *testing.T) {
 			t.Errorf("got %v, %v, %v, want ready at once", err, keys.Ready(), keys.LastError())
 		}
 
-		issuer.latency = time.Hour
+		issuer.takes(time.Hour)
 		began := time.Now()
 		if err := keys.Preload(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("got %v after %v, want the fetch's deadline after 10 s", err, time.Since(began))
