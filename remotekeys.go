@@ -238,7 +238,10 @@ func (k *RemoteKeys) serving() *fetched {
 		}
 		k.mu.Unlock()
 	}
-	return k.usable(set, now)
+	if age >= k.options.MaxAge {
+		return nil
+	}
+	return set
 }
 
 // usable returns the keys unless they are too old.
