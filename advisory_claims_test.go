@@ -186,6 +186,15 @@ func TestAdvisoryForeignToken(t *testing.T) {
 			l.forged(t, g, token, tt.want)
 		})
 	}
+	loose := l.guard(func(o *popauth.Options) { o.TokenTypes = []string{"", "application/jwt", "own+jwt"} })
+	for _, typ := range []any{omit, "", "application/JWT"} {
+		token := func(claims cnf) string {
+			return l.issuer.TokenWith(cnf{"typ": typ}, l.owner.Bound(), cnf{"scope": "orders.read"}, claims)
+		}
+		l.genuine(t, loose, token(nil))
+		l.forged(t, loose, token(cnf{"at_hash": "x"}), popauth.ErrTokenType)
+	}
+	l.genuine(t, loose, l.issuer.TokenWith(cnf{"typ": "own+jwt"}, l.owner.Bound(), cnf{"scope": "orders.read", "events": cnf{}}))
 	// What says that it is an access token may have those claims.
 	l.genuine(t, g, l.bound(cnf{"at_hash": "x", "events": cnf{}, "typ": "ID"}))
 	l.genuine(t, g, l.issuer.TokenWith(cnf{"typ": "JWT"}, l.owner.Bound(), cnf{"scope": "orders.read", "typ": "Bearer", "nonce": "n"}))

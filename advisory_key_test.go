@@ -308,6 +308,19 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	public, _ := honest.Public().(ed25519.PublicKey)
+	// What a KeySource of one's own may return by mistake.
+	for alg, keys := range map[string][]any{
+		"EdDSA": {ed25519.PublicKey{}, public[:31], append(public[:32:32], 0), &public, honest, ed25519.PublicKey(nil)},
+		"RS256": {(*rsa.PublicKey)(nil), &rsa.PublicKey{}, *k, small, &small.PublicKey},
+		"ES256": {(*ecdsa.PublicKey)(nil), &ecdsa.PublicKey{}, ecdsa.PublicKey{}},
+	} {
+		for _, key := range keys {
+			t.Run(fmt.Sprintf("%s %T", alg, key), func(t *testing.T) {
+				g := l.guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
+				l.forged(t, g, compact(cnf{"alg": alg, "typ": "at+jwt"}, l.claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
+			})
+		}
+	}
 	g := l.over(jwk(public, cnf{"kid": "strong"}))
 	l.genuine(t, g, compact(cnf{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.claims(), by("EdDSA", honest)))
 }

@@ -52,13 +52,13 @@ func saltAsLongAsHash(m *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
 // token expensive.
 func isRSA(key any) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k.N != nil && k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192
+	return ok && k != nil && k.N != nil && k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192
 }
 
 func isOn(curve elliptic.Curve) func(any) bool {
 	return func(key any) bool {
 		k, ok := key.(*ecdsa.PublicKey)
-		return ok && k.Curve == curve
+		return ok && k != nil && k.Curve == curve
 	}
 }
 
@@ -162,8 +162,8 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 	if err != nil {
 		return nil, err
 	}
-	// RFC 9068, section 5: an ID token must not pass for an access token. Only typ at+jwt rules that out by itself.
-	if t.foreign && !strings.HasSuffix(strings.ToLower(h.typ), "at+jwt") {
+	// RFC 9068, section 5: an ID token must not pass for an access token. A type of its own rules that out.
+	if t.foreign && slices.Contains([]string{"", "jwt", "application/jwt"}, strings.ToLower(h.typ)) {
 		return nil, ErrTokenType
 	}
 	if t.Issuer != v.issuer {

@@ -101,9 +101,6 @@ func sane(v jsontext.Value) bool {
 
 // String returns the value of a JSON string; anything else, null too, is ErrType.
 func String(v jsontext.Value) (string, error) {
-	if v.Kind() != '"' {
-		return "", ErrType
-	}
 	b, err := jsontext.AppendUnquote(nil, v)
 	if err != nil {
 		return "", ErrType
