@@ -100,11 +100,11 @@ func (a *Authenticator) find(c *popauth.Certificate, registrations []Registratio
 	trusted := sync.OnceValue(func() error { return a.trusted(c, now) })
 	refusal := &Error{Reason: ErrCertificateMismatch, Err: errors.New("no registration fits")}
 	for _, reg := range registrations {
-		method := reg.Credential.Method()
+		method := reg.Credential.Method() // of the zero Credential none, which is never among Methods
 		if !reg.Expires.IsZero() && !now.Before(reg.Expires) || !slices.Contains(a.options.Methods, method) {
 			continue
 		}
-		if !reg.Credential.fits(c.Leaf) {
+		if !reg.Credential.is.fits(c.Leaf) {
 			continue
 		}
 		if method != TLSClientAuth {
@@ -132,7 +132,7 @@ const maxIntermediates = 10
 
 // trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
 func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
-	// It may be in a pool of roots, or on a list, so that its key is accepted. That makes its name nobody's word but its own.
+	// In a pool of roots, or on a list, its key is accepted; still its name is nobody's word but its own.
 	if bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
 		return errors.New("it is its own issuer; register its thumbprint")
 	}

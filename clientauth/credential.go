@@ -50,8 +50,6 @@ var kinds = []struct {
 // Method is the method that a client uses with such a credential; "" for the zero Credential.
 func (c Credential) Method() Method { return c.method }
 
-func (c Credential) fits(cert *x509.Certificate) bool { return c.is != nil && c.is.fits(cert) }
-
 // String returns the text form; "" for the zero Credential.
 func (c Credential) String() string {
 	if c.is == nil {

@@ -204,6 +204,35 @@ func TestAlternativeNameOfAnotherKind(t *testing.T) {
 	}
 }
 
+// Only what is a name of the kind in DER is one.
+func TestMalformedAlternativeNames(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	credential := must(t)(clientauth.SANDNS("a.example"))
+	for name, tt := range map[string]struct {
+		value asn1.RawValue
+		after string
+		want  bool
+	}{
+		"well-formed":    {asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2}, "", true},
+		"of parts":       {asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, IsCompound: true}, "", false},
+		"of class":       {asn1.RawValue{Class: asn1.ClassApplication, Tag: 2}, "", false},
+		"trailing bytes": {asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2}, "\x05\x00", false},
+	} {
+		tt.value.Bytes = []byte("a.example")
+		raw, err := asn1.Marshal([]asn1.RawValue{tt.value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := by(ca.Client("x"), popauth.VerifiedByTLS)
+		own := *client.Leaf
+		own.Extensions = append(own.Extensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: append(raw, tt.after...)})
+		client.Leaf = &own
+		if got := fits(t, credential, client); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
 // Two URIs that read alike when parsed are two.
 func TestURIsAreComparedAsWritten(t *testing.T) {
 	client := by(popauthtest.NewCA(t).Client("x", func(c *x509.Certificate) {

@@ -119,28 +119,41 @@ func TestMalformedJWKS(t *testing.T) {
 		key[member] = value
 		return set(t, key)
 	}
+	one, err := json.Marshal(jwkOf(t, owner))
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid := string(one)
+	most := `{"keys":[` + strings.Repeat(`{"kty":"XX"},`, 99) + valid + `]}`
+	if !fits(t, must(t)(clientauth.JWKS([]byte(most))), by(owner, popauth.NotVerified)) {
+		t.Error("the last of as many keys as allowed doesn't fit")
+	}
 	for name, in := range map[string][]byte{
-		"nothing":                    nil,
-		"array":                      []byte(`[]`),
-		"empty":                      []byte(`{}`),
-		"no key":                     []byte(`{"keys":[]}`),
-		"keys twice":                 []byte(`{"keys":[],"keys":[]}`),
-		"keys in another case":       []byte(`{"Keys":[]}`),
-		"keys no array":              []byte(`{"keys":{}}`),
-		"key no object":              []byte(`{"keys":["x"]}`),
-		"no certificate":             []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`),
-		"private":                    with("d", "AA"),
-		"certificate of another":     with("x5c", jwkOf(t, other)["x5c"]),
-		"x5c no array":               with("x5c", "AA"),
-		"x5c empty":                  with("x5c", []string{}),
-		"x5c null":                   with("x5c", nil),
-		"x5c of numbers":             with("x5c", []int{1}),
-		"x5c in base64url":           with("x5c", []string{base64.RawURLEncoding.EncodeToString(owner.Certificate.Certificate[0]) + "_"}),
-		"x5c no certificate":         with("x5c", []string{"AAAA"}),
-		"x5c of a key of no kind":    with("kty", "XX"),
-		"x5c beside a broken key":    with("x", "AA"),
-		"too many keys":              []byte(`{"keys":[` + strings.Repeat(`{"kty":"XX"},`, 100) + `{"kty":"XX"}]}`),
-		"more than can be a key set": append(jwkSet(t, owner), strings.Repeat(" ", 256<<10)...),
+		"nothing":                      nil,
+		"array":                        []byte(`[]`),
+		"empty":                        []byte(`{}`),
+		"no key":                       []byte(`{"keys":[]}`),
+		"keys twice":                   []byte(`{"keys":[],"keys":[]}`),
+		"keys in another case":         []byte(`{"Keys":[]}`),
+		"keys no array":                []byte(`{"keys":{}}`),
+		"key no object":                []byte(`{"keys":["x"]}`),
+		"no certificate":               []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`),
+		"private":                      with("d", "AA"),
+		"certificate of another":       with("x5c", jwkOf(t, other)["x5c"]),
+		"x5c no array":                 with("x5c", "AA"),
+		"x5c empty":                    with("x5c", []string{}),
+		"x5c null":                     with("x5c", nil),
+		"x5c of numbers":               with("x5c", []int{1}),
+		"x5c in base64url":             with("x5c", []string{base64.RawURLEncoding.EncodeToString(owner.Certificate.Certificate[0]) + "_"}),
+		"x5c no certificate":           with("x5c", []string{"AAAA"}),
+		"x5c of a key of no kind":      with("kty", "XX"),
+		"x5c beside a broken key":      with("x", "AA"),
+		"private, without certificate": []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"},` + valid + `]}`),
+		"keys also in another case":    []byte(`{"keys":[` + valid + `],"Keys":[]}`),
+		"x5c also in another case":     []byte(`{"keys":[` + strings.Replace(valid, `{`, `{"X5C":[],`, 1) + `]}`),
+		"x5c empty beside a good one":  []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","x5c":[]},` + valid + `]}`),
+		"too many keys, one good":      []byte(`{"keys":[` + strings.Repeat(`{"kty":"XX"},`, 100) + valid + `]}`),
+		"more than can be a key set":   append(jwkSet(t, owner), strings.Repeat(" ", 256<<10)...),
 	} {
 		if c, err := clientauth.JWKS(in); err == nil {
 			t.Errorf("%s: got %v, want an error", name, c)

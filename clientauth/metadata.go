@@ -16,7 +16,7 @@ type EndpointURLs struct {
 	Introspection              string `json:"introspection_endpoint,omitempty"`
 	DeviceAuthorization        string `json:"device_authorization_endpoint,omitempty"`
 	PushedAuthorizationRequest string `json:"pushed_authorization_request_endpoint,omitempty"`
-	UserInfo                   string `json:"userinfo_endpoint,omitempty"` // not for authentication, but bound tokens are shown there
+	UserInfo                   string `json:"userinfo_endpoint,omitempty"` // where bound tokens are shown
 }
 
 // Metadata is what mutual TLS adds to a server's metadata (RFC 8705, sections 2.1.1, 2.2.1, 3.3 and 5). Embed it in

@@ -90,7 +90,7 @@ func readForm(r *http.Request) (url.Values, *Error) {
 	if err != nil || contentType != "application/x-www-form-urlencoded" {
 		return nil, malformed("not application/x-www-form-urlencoded")
 	}
-	if r.PostForm == nil && r.Body != nil {
+	if r.Body != nil {
 		r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	}
 	if err := r.ParseForm(); err != nil {

@@ -68,6 +68,10 @@ func TestRequests(t *testing.T) {
 		{"PUT", form, change(func(r *http.Request) { r.Method = "PUT" }), malformed},
 		{"JSON", `{"client_id":"batch"}`, header("Content-Type", "application/json"), malformed},
 		{"multipart", form, header("Content-Type", "multipart/form-data; boundary=x"), malformed},
+		{"JSON, and Basic", "{}", change(func(r *http.Request) {
+			r.SetBasicAuth("batch", "")
+			r.Header.Set("Content-Type", "application/json")
+		}), malformed},
 		{"content type malformed", form, header("Content-Type", "application/x-www-form-urlencoded; x"), malformed},
 		{"no content type", form, header("Content-Type"), malformed},
 		{"no body", "", change(func(r *http.Request) { r.Body = nil }), malformed},

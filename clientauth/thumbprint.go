@@ -39,8 +39,11 @@ func Thumbprint(thumbprint string) (Credential, error) {
 const thisPrintsOne = "; this prints one: openssl x509 -in client.pem -noout -fingerprint -sha256"
 
 var (
-	errThumbprint = errors.New("clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url" + thisPrintsOne)
-	errSHA1       = errors.New("clientauth: thumbprint: of SHA-1, for which a second certificate can be made; enter that of SHA-256" + thisPrintsOne)
+	errThumbprint = errors.New("clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url" +
+		thisPrintsOne)
+	// Someone who may choose what both certificates say can make two with one SHA-1 thumbprint.
+	errSHA1 = errors.New("clientauth: thumbprint: of SHA-1, which two certificates can share; enter that of SHA-256" +
+		thisPrintsOne)
 )
 
 const sha1Size = 20
