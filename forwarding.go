@@ -23,17 +23,9 @@ import (
 func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
 	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust)}
 	s.wrong = append(s.wrong, format.Validate())
-	if len(trust) == 0 {
-		s.wrong = append(s.wrong, errors.New("popauth: Forwarded: no rule says which peers are trusted"))
-	}
+	s.wrong = append(s.wrong, problems("Forwarded", trust)...)
 	s.managed = slices.Clone(s.headers)
 	for _, t := range trust {
-		if t.peer == nil && t.request == nil {
-			s.wrong = append(s.wrong, errors.New("popauth: Forwarded: zero Trust"))
-		}
-		if t.problem != nil {
-			s.wrong = append(s.wrong, fmt.Errorf("popauth: Forwarded: %w", t.problem))
-		}
 		for _, h := range t.headers {
 			if slices.Contains(s.managed, h) {
 				s.wrong = append(s.wrong, fmt.Errorf("popauth: Forwarded: %s has two uses", h))
@@ -72,7 +64,7 @@ func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
 	if err := s.invalid(); err != nil {
 		return nil, &Error{Reason: ErrUnconfigured, Err: err}
 	}
-	trusted, err := s.trusted(r)
+	trusted, err := accepts(s.trust, r)
 	if err != nil {
 		return nil, err
 	}
@@ -80,29 +72,6 @@ func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
 		return TLSCertificate().Certificate(r)
 	}
 	return s.read(r.Header)
-}
-
-// trusted asks all the rules. What can be told from the connection comes first: a request from the proxy's own
-// connection that lacks what each of its requests must carry was not made by it, and is nobody else's either.
-func (s *forwardedSource) trusted(r *http.Request) (bool, error) {
-	peer, known := true, false
-	for _, t := range s.trust {
-		if t.peer != nil {
-			peer, known = peer && t.peer(r), true
-		}
-	}
-	if !peer {
-		return false, nil
-	}
-	for _, t := range s.trust {
-		if t.request != nil && !t.request(r) {
-			if known {
-				return false, ErrProxySecret
-			}
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 const (

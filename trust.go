@@ -24,6 +24,47 @@ type Trust struct {
 	problem error
 }
 
+// problems returns what is wrong with rules that are given to the function named.
+func problems(function string, trust []Trust) []error {
+	var wrong []error
+	if len(trust) == 0 {
+		wrong = append(wrong, fmt.Errorf("popauth: %s: no rule says which peers are trusted", function))
+	}
+	for _, t := range trust {
+		if t.peer == nil && t.request == nil {
+			wrong = append(wrong, fmt.Errorf("popauth: %s: zero Trust", function))
+		}
+		if t.problem != nil {
+			wrong = append(wrong, fmt.Errorf("popauth: %s: %w", function, t.problem))
+		}
+	}
+	return wrong
+}
+
+// accepts asks all the rules. What can be told from the connection comes first: a request from the proxy's own
+// connection that lacks what each of its requests must carry was not made by it, and is nobody else's either.
+func accepts(trust []Trust, r *http.Request) (bool, error) {
+	known := false
+	for _, t := range trust {
+		if t.peer == nil {
+			continue
+		}
+		if !t.peer(r) {
+			return false, nil
+		}
+		known = true
+	}
+	for _, t := range trust {
+		if t.request != nil && !t.request(r) {
+			if known {
+				return false, ErrProxySecret
+			}
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone
 // never. The address is the one that ConnContext kept when the connection was accepted, else Request.RemoteAddr, which
 // a handler further out may have set from a header. Loopback is not implied, and whatever else runs at these addresses

@@ -5,6 +5,7 @@ import "strings"
 // Verdict is what a proxy says about the client certificate of a connection. The zero value is [Unknown].
 type Verdict int
 
+// What a proxy can say.
 const (
 	Unknown         Verdict = iota // no text of this proxy: the request is refused
 	NoCertificate                  // the client sent none

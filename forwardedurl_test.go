@@ -1,0 +1,136 @@
+package popauth_test
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+func TestForwardedURL(t *testing.T) {
+	all := popauth.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "x-forwarded-host", Prefix: "X-Forwarded-Prefix"}
+	peers := popauth.TrustPeers(proxyNet)
+	const proto, host, prefix = "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"
+	for _, tt := range []struct {
+		name    string
+		headers popauth.URLHeaders
+		from    string
+		set     []string
+		want    string // "" to refuse
+	}{
+		{"all", all, proxy, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
+		{"prefix alone", popauth.URLHeaders{Prefix: prefix}, proxy, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
+		{"empty prefix path", all, proxy, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
+		{"a stranger's headers", all, stranger, []string{proto, "https", host, "evil.example", prefix, "/v1"}, "http://example.com/orders"},
+		{"one missing", all, proxy, []string{proto, "https", host, "api.example.org"}, ""},
+		{"one empty", all, proxy, []string{proto, "https", host, "", prefix, "/"}, ""},
+		{"one twice", all, proxy, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
+		{"a list", all, proxy, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
+		{"another scheme", all, proxy, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
+		{"scheme in other case", all, proxy, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
+		{"host with a path", all, proxy, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},
+		{"host with userinfo", all, proxy, []string{proto, "https", host, "u@a.example", prefix, "/"}, ""},
+		{"prefix without slash", all, proxy, []string{proto, "https", host, "a.example", prefix, "v1"}, ""},
+		{"prefix with a bad escape", all, proxy, []string{proto, "https", host, "a.example", prefix, "/%zz"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := popauth.ForwardedURL(tt.headers, peers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := viaProxy("", tt.set...)
+			r.RemoteAddr = tt.from
+			got := ""
+			if u := f(r); u != nil {
+				got = u.String()
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	f, err := popauth.ForwardedURL(all, peers, popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := f(viaProxy("", proto, "https", host, "a.example", prefix, "/")); u != nil {
+		t.Errorf("the proxy's connection without its secret: got %v, want nil", u)
+	}
+	for name, make1 := range map[string]func() (popauth.URLHeaders, []popauth.Trust){
+		"no header": func() (popauth.URLHeaders, []popauth.Trust) { return popauth.URLHeaders{}, []popauth.Trust{peers} },
+		"bad header": func() (popauth.URLHeaders, []popauth.Trust) {
+			return popauth.URLHeaders{Host: "a b"}, []popauth.Trust{peers}
+		},
+		"no rule": func() (popauth.URLHeaders, []popauth.Trust) { return all, nil },
+		"everybody": func() (popauth.URLHeaders, []popauth.Trust) {
+			return all, []popauth.Trust{popauth.TrustPeers(netip.MustParsePrefix("::/0"))}
+		},
+	} {
+		headers, trust := make1()
+		if f, err := popauth.ForwardedURL(headers, trust...); f != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: ForwardedURL: ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// A proof for the URL that the proxy's client asked for, and one for the URL that the API got.
+func TestDPoPBehindAForwardingProxy(t *testing.T) {
+	l := newLab(t)
+	f, err := popauth.ForwardedURL(popauth.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, popauth.TrustPeers(proxyNet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: f}} })
+	key := popauthtest.NewProofKey(t, "ES256")
+	key.Now = l.clock.Now
+	token := l.issuer.Token(key.Bound())
+	for _, tt := range []struct {
+		url  string
+		pass bool
+	}{
+		{"https://api.example.org/v1/orders", true},
+		{"http://example.com/orders", false},
+		{"https://api.example.org/orders", false},
+	} {
+		r := viaProxy("", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "api.example.org", "X-Forwarded-Prefix", "/v1")
+		r.Header.Set("Authorization", "DPoP "+token)
+		r.Header.Set("DPoP", key.Proof(http.MethodGet, tt.url, token))
+		if o := send(g.Confirm, r); o.ran != tt.pass {
+			t.Errorf("%s: got %d, ran %t", tt.url, o.status, o.ran)
+		}
+	}
+}
+
+// Verified hides nothing of the source it wraps: its headers are removed, and its mistakes reported.
+func TestVerifiedForwarded(t *testing.T) {
+	l := newLab(t)
+	inner := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	source, err := popauth.Verified(inner, popauth.Verification{Roots: l.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := tap(func(r *http.Request) {
+		if r.Header.Get("Client-Cert") != "" {
+			t.Error("the header reached the handler")
+		}
+	})
+	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	send(chain(own.Authenticate, look, own.Confirm, look), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
+	send(chain(popauth.ClientCertificate(source), look, l.guard().Confirm), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
+	send(chain(popauth.RequireCertificate(source), look), viaProxy("", "Client-Cert", clientCert(l.owner))).passed(t)
+	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
+	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
+	send(own.Confirm, viaProxy(l.issuer.Token(l.thief.Bound()), "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
+
+	broken, err := popauth.Verified(popauth.Forwarded(forwarded.RFC9440()), popauth.Verification{Roots: l.ca.Pool()})
+	if err == nil {
+		_, err = popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: broken})
+	}
+	if err == nil {
+		t.Error("a source without a rule of trust was taken")
+	}
+}
