@@ -1,0 +1,92 @@
+package popclient_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth/popclient"
+)
+
+func TestWantsNonce(t *testing.T) {
+	for _, test := range []struct {
+		lines string // separated by line breaks
+		want  bool
+	}{
+		{`DPoP error="use_dpop_nonce"`, true},
+		{`DPoP error=use_dpop_nonce`, true},
+		{`dpop ERROR="use_dpop_nonce"`, true},
+		{`DPOP error = "use_dpop_nonce"`, true},
+		{"DPoP error\t=\t\"use_dpop_nonce\"", true},
+		{`DPoP   error="use_dpop_nonce"`, true},
+		{`DPoP error="use\_dpop\_nonce"`, true},
+		{`DPoP error="use_dpop_nonce", error_description="Authorization server requires nonce in DPoP proof"`, true},
+		{`DPoP algs="ES256 PS256", realm="a, b", error="use_dpop_nonce"`, true},
+		{`DPoP realm="\"", error="use_dpop_nonce"`, true},
+		{`DPoP realm="", error="use_dpop_nonce"`, true},
+		{`, ,DPoP error="use_dpop_nonce" , ,`, true},
+		{`DPoP , error="use_dpop_nonce"`, true},
+		{`Bearer, DPoP error="use_dpop_nonce"`, true},
+		{`Bearer error="invalid_token", DPoP algs="ES256", error="use_dpop_nonce"`, true},
+		{`DPoP algs=ES256, error="use_dpop_nonce", Bearer error="invalid_token"`, true},
+		{`Basic dGVzdA==, DPoP error="use_dpop_nonce"`, true},
+		{`Negotiate a/b+c~, DPoP error="use_dpop_nonce"`, true},
+		{"Bearer\nDPoP error=\"use_dpop_nonce\"", true},
+		{"Bearer x=\"\nDPoP error=\"use_dpop_nonce\"", true},
+		{`DPoP error="use_dpop_nonce", algs=ES256 ES384`, true},
+
+		{``, false}, {`,`, false}, {`DPoP`, false}, {`DPoP `, false}, {`=`, false}, {`"`, false},
+		{`error="use_dpop_nonce"`, false},
+		{`DPoP use_dpop_nonce`, false},
+		{`DPoP error="USE_DPOP_NONCE"`, false},
+		{`DPoP error=" use_dpop_nonce"`, false},
+		{`DPoP error="invalid_token"`, false},
+		{`DPoP error="invalid_token", error="use_dpop_nonce"`, false},
+		{`DPoP error_description="use_dpop_nonce"`, false},
+		{`DPoP xerror="use_dpop_nonce"`, false},
+		{`DPoPX error="use_dpop_nonce"`, false},
+		{`DPoP="x", error="use_dpop_nonce"`, false},
+		{"DPoP\terror=\"use_dpop_nonce\"", false},
+		{`Bearer error="use_dpop_nonce"`, false},
+		{`Bearer error="use_dpop_nonce", DPoP`, false},
+		{`DPoP algs="ES256", Bearer error="use_dpop_nonce"`, false},
+		{`DPoP dGVzdA==, Bearer error="use_dpop_nonce"`, false},
+		{`Bearer realm="x, DPoP error=\"use_dpop_nonce\""`, false},
+		{`Bearer realm="DPoP error=", error="use_dpop_nonce"`, false},
+		{`DPoP error_description="say error=\"use_dpop_nonce\""`, false},
+		{`DPoP realm=", error=use_dpop_nonce"`, false},
+		{`Bearer x="a, DPoP error="use_dpop_nonce"`, false},
+		{`Bearer a=b c, DPoP error="use_dpop_nonce"`, false},
+		{`Bearer (, DPoP error="use_dpop_nonce"`, false},
+		{`Bearer a b, DPoP error="use_dpop_nonce"`, false},
+		{`DPoP error="use_dpop_nonce`, false},
+		{`DPoP error="use_dpop_nonce\`, false},
+		{`DPoP error=`, false},
+		{"Bearer\nerror=\"use_dpop_nonce\"", false},
+	} {
+		if got := popclient.WantsNonce(strings.Split(test.lines, "\n")); got != test.want {
+			t.Errorf("%q: got %v, want %v", test.lines, got, test.want)
+		}
+	}
+}
+
+// FuzzChallenges: nothing inside quotes is taken for a challenge, nothing behind a challenge changes what it said, and
+// what is found is there.
+func FuzzChallenges(f *testing.F) {
+	for _, s := range []string{
+		`DPoP error="use_dpop_nonce"`, `Bearer a="\"", DPoP x=y`, `", DPoP error="use_dpop_nonce`, `Basic YQ==,`, `\`, `=,"`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if found := popclient.WantsNonce([]string{s}); found && !strings.Contains(strings.ToLower(s), "dpop") {
+			t.Errorf("found in %q", s)
+		}
+		quoted := `Bearer realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+		if popclient.WantsNonce([]string{quoted}) {
+			t.Errorf("found inside quotes: %s", quoted)
+		}
+		if line := quoted + `, DPoP error="use_dpop_nonce", ` + s; !popclient.WantsNonce([]string{line}) {
+			t.Errorf("not found in %s", line)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package popclient
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// DPoP is an http.RoundTripper that sends requests with a token under the scheme DPoP and a proof for it (RFC 9449,
+// section 7.1). Key and Source are required; one DPoP is for many requests, also at the same time, and must not be
+// copied. It remembers the nonces that servers hand out. A request that is refused for want of one is sent again,
+// once, with the nonce that came along, unless it has a body without GetBody; http.NewRequest sets GetBody for the
+// usual kinds of body.
+//
+// A request's own Authorization and DPoP headers are replaced. Nothing is sent if the token's type is not DPoP, or by
+// plain http to a host other than this one.
+//
+// After a redirect by http.Client token and proof go along only if every request so far went to the same origin, or
+// to one in Origins; else the request goes on without them. A client that follows redirects in another way has to say
+// so in Request.Response, as http.Client does.
+type DPoP struct {
+	_ [0]func()
+
+	// Key is what the tokens of Source are bound to.
+	Key *Key
+
+	// Source supplies the tokens. It should keep them until they expire, as those of oauth2.Config do.
+	Source oauth2.TokenSource
+
+	// Base sends the requests. If nil, http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Origins lists what the tokens are meant for: scheme, host and port, as in https://api.example.com. A request to
+	// any other is an error. If nil, every origin that a caller makes a request to.
+	Origins []string
+
+	nonces nonces
+}
+
+var _ http.RoundTripper = (*DPoP)(nil)
+
+var (
+	errSource    = errors.New("popclient: DPoP.Source is nil")
+	errToken     = errors.New("popclient: the source returned no token")
+	errTokenType = errors.New("popclient: the token's type is not DPoP")
+)
+
+// RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
+func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
+	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, again: refused}
+	return e.roundTrip(r, func() (err error) {
+		meant, err := readOrigins(d.Origins)
+		if err != nil {
+			return err
+		}
+		if e.origin, e.trusted, err = admit(r, meant); err != nil || !e.trusted {
+			return err
+		}
+		e.token, err = d.token()
+		return err
+	})
+}
+
+// token asks Source. RFC 9449, section 5: with any other type there is no proof, and the token isn't bound.
+func (d *DPoP) token() (string, error) {
+	if d.Source == nil {
+		return "", errSource
+	}
+	t, err := d.Source.Token()
+	switch {
+	case err != nil:
+		return "", err
+	case t == nil || t.AccessToken == "":
+		return "", errToken
+	case !strings.EqualFold(t.TokenType, scheme):
+		return "", errTokenType
+	}
+	return t.AccessToken, nil
+}
+
+// refused tells whether an API asks for a nonce (RFC 9449, section 9).
+func refused(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusUnauthorized && wantsNonce(resp.Header.Values("WWW-Authenticate"))
+}

@@ -1,0 +1,56 @@
+package popclient
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+)
+
+const (
+	scheme   = "DPoP"
+	useNonce = "use_dpop_nonce"
+
+	// maxOrigins and maxNonce bound what servers can make a client remember, and send.
+	maxOrigins = 100
+	maxNonce   = 2 << 10
+)
+
+// nonces remembers the last nonce of each origin (RFC 9449, sections 8.2 and 9). A nonce is for any key and token.
+type nonces struct {
+	mu   sync.Mutex
+	last map[string]string
+}
+
+func (n *nonces) of(origin string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last[origin]
+}
+
+// keep makes room by forgetting any other origin: that costs its next request one more round trip, and nothing else.
+func (n *nonces) keep(origin, nonce string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last == nil {
+		n.last = map[string]string{}
+	}
+	if _, known := n.last[origin]; !known && len(n.last) >= maxOrigins {
+		for other := range n.last {
+			delete(n.last, other)
+			break
+		}
+	}
+	n.last[origin] = nonce
+}
+
+// newNonce is the nonce of a response, "" if it has none. Of two it can't be told which one the server meant.
+func newNonce(h http.Header) string {
+	lines := h.Values("DPoP-Nonce")
+	if len(lines) != 1 || len(lines[0]) > maxNonce || strings.ContainsFunc(lines[0], notNonce) {
+		return ""
+	}
+	return lines[0]
+}
+
+// notNonce is all but NQCHAR (RFC 9449, section 8.1).
+func notNonce(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }

@@ -1,0 +1,66 @@
+package popclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+)
+
+// Proofs is an http.RoundTripper for requests to an authorization server, which bind the token that it issues to Key
+// (RFC 9449, section 5): each gets a proof, and keeps its own Authorization, if any. Give golang.org/x/oauth2 a client
+// with it under oauth2.HTTPClient. In all else it is like [DPoP]: nonces, the one retry, plain http and redirects.
+//
+// The retry repeats the body. An authorization server that takes a client assertion only once, and has done so before
+// it asks for a nonce, refuses it; the nonce is remembered for the next request.
+type Proofs struct {
+	_ [0]func()
+
+	// Key is what tokens will be bound to.
+	Key *Key
+
+	// Base sends the requests. If nil, http.DefaultTransport.
+	Base http.RoundTripper
+
+	nonces nonces
+}
+
+var _ http.RoundTripper = (*Proofs)(nil)
+
+// RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
+func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
+	e := exchange{key: p.Key, base: p.Base, nonces: &p.nonces, own: []string{"DPoP"}, again: refusedToken}
+	return e.roundTrip(r, func() (err error) {
+		e.origin, e.trusted, err = admit(r, nil)
+		return err
+	})
+}
+
+// maxAnswer is how much of an answer is looked at.
+const maxAnswer = 64 << 10
+
+// refusedToken tells whether an authorization server asks for a nonce (RFC 9449, section 8). The body can be read
+// after it as before.
+func refusedToken(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusBadRequest {
+		return false
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = failed{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(b), rest), resp.Body}
+	var answer struct {
+		Error string `json:"error"`
+	}
+	return json.Unmarshal(b, &answer) == nil && answer.Error == useNonce
+}
+
+// failed returns an error once more that was met before its time.
+type failed struct{ error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.error }
