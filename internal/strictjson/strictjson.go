@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -31,22 +32,27 @@ var (
 // returns. A name that differs only in case from one of reserved is an error: a reader that folds case would take
 // it for that one.
 func Members(data []byte, reserved []string, each func(name string, value jsontext.Value) error) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	r, _ := readers.Get().(*reader)
+	defer readers.Put(r)
+	r.source.Reset(data)
+	r.d.Reset(&r.source)
+	defer r.source.Reset(nil) // what was read is not kept
+	d := &r.d
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return ErrSyntax
 	}
 	for d.PeekKind() != '}' {
-		t, err := d.ReadToken()
+		quoted, err := d.ReadValue()
 		if err != nil {
 			return ErrSyntax
 		}
-		name := t.String()
+		name, err := memberName(quoted, reserved)
+		if err != nil {
+			return err
+		}
 		value, err := d.ReadValue()
 		if err != nil || !sane(value) {
 			return ErrSyntax
-		}
-		if folded(name, reserved) {
-			return ErrFolded
 		}
 		if err := each(name, value); err != nil {
 			return err
@@ -61,10 +67,37 @@ func Members(data []byte, reserved []string, each func(name string, value jsonte
 	return nil
 }
 
-func folded(name string, reserved []string) bool {
-	if slices.Contains(reserved, name) {
-		return false
+// reader is a decoder that is used again: its buffers are most of what reading a token would cost.
+type reader struct {
+	source bytes.Reader
+	d      jsontext.Decoder
+}
+
+var readers = sync.Pool{New: func() any { return &reader{} }}
+
+// memberName allocates nothing for the names that are asked for.
+func memberName(quoted jsontext.Value, reserved []string) (string, error) {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') >= 0 {
+		unquoted, err := jsontext.AppendUnquote(nil, quoted)
+		if err != nil {
+			return "", ErrSyntax
+		}
+		plain = unquoted
 	}
+	for _, r := range reserved {
+		if string(plain) == r {
+			return r, nil
+		}
+	}
+	name := string(plain)
+	if folded(name, reserved) {
+		return "", ErrFolded
+	}
+	return name, nil
+}
+
+func folded(name string, reserved []string) bool {
 	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 }
 
