@@ -268,6 +268,11 @@ func TestBareRequest(t *testing.T) {
 	if claims["htm"] != "GET" || claims["htu"] != "https://api.example.com/" {
 		t.Errorf("got %v, want GET https://api.example.com/", claims)
 	}
+	// Its request line would say something else than its path.
+	u.Opaque = "//api.example.com/admin"
+	if _, err := d.RoundTrip(&http.Request{URL: u}); err == nil || len(base.sent) != 1 {
+		t.Errorf("opaque: got %v, want an error", err)
+	}
 }
 
 func TestBaseFails(t *testing.T) {

@@ -42,8 +42,8 @@ type algorithm struct {
 	generate func() (crypto.Signer, error)
 }
 
-// The bounds that APIs of this module set for RSA (RFC 7518, section 3.3).
-const minRSA, maxRSA = 2048, 8192
+// minRSA is what RFC 7518, section 3.3, demands. The upper bound of APIs is one of package jwk.
+const minRSA = 2048
 
 // findAlgorithm knows what APIs of this module accept by default.
 func findAlgorithm(name string) (algorithm, error) {
@@ -85,7 +85,7 @@ func isEd25519(key crypto.PublicKey) bool {
 
 func isRSA(key crypto.PublicKey) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k.N != nil && k.N.BitLen() >= minRSA && k.N.BitLen() <= maxRSA
+	return ok && k.N != nil && k.N.BitLen() >= minRSA
 }
 
 func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, minRSA) }
