@@ -112,10 +112,10 @@ func TestNoncesAreBounded(t *testing.T) {
 	}
 }
 
-// A chain of redirects that can't be followed back is nobody's.
+// A chain of redirects that can't be followed back is nobody's, and what it leads to can't ask for anything.
 func TestRedirectFromNowhere(t *testing.T) {
 	for name, from := range map[string]*http.Request{"no request": nil, "no URL": {}, "no host": {URL: &url.URL{Scheme: "https"}}} {
-		base := &spy{next: redirects(nil)}
+		base := &spy{next: handlerBase{challenged("n")}}
 		d := &popclient.DPoP{Key: newKey(t, "EdDSA"), Source: static("token", "DPoP"), Base: base}
 		r := request(t, "GET", "https://api.example.com/", nil)
 		r.Response = &http.Response{Request: from}
@@ -123,5 +123,19 @@ func TestRedirectFromNowhere(t *testing.T) {
 		if err != nil || len(base.sent) != 1 || len(base.sent[0].Header) != 0 {
 			t.Errorf("%s: got %v, %v, want a request without credentials", name, resp, err)
 		}
+	}
+}
+
+// The nonce of the answer to the second request is the one to use next.
+func TestNonceOfSecondAnswer(t *testing.T) {
+	n := 0
+	base := &spy{next: handlerBase{func(w http.ResponseWriter, r *http.Request) { n++; challenged(fmt.Sprint("n", n))(w, r) }}}
+	client := &http.Client{Transport: &popclient.DPoP{Key: newKey(t, "ES256"), Source: static("token", "DPoP"), Base: base}}
+	for range 2 {
+		do(t, client, request(t, "GET", "https://api.example.com/", nil))
+	}
+	base.check(t, 4)
+	if got := part(t, base.sent[2].Header.Get("DPoP"), 1)["nonce"]; got != "n2" {
+		t.Errorf("got %v, want n2", got)
 	}
 }

@@ -45,22 +45,13 @@ func refusedToken(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusBadRequest {
 		return false
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	rest := io.Reader(resp.Body)
-	if err != nil {
-		rest = failed{err}
-	}
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // an error comes again for whoever reads on
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(b), rest), resp.Body}
+	}{io.MultiReader(bytes.NewReader(b), resp.Body), resp.Body}
 	var answer struct {
 		Error string `json:"error"`
 	}
 	return json.Unmarshal(b, &answer) == nil && answer.Error == useNonce
 }
-
-// failed returns an error once more that was met before its time.
-type failed struct{ error }
-
-func (f failed) Read([]byte) (int, error) { return 0, f.error }
