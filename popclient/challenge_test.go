@@ -34,6 +34,8 @@ func TestWantsNonce(t *testing.T) {
 		{"Bearer x=\"\nDPoP error=\"use_dpop_nonce\"", true},
 		{`DPoP error="use_dpop_nonce", algs=ES256 ES384`, true},
 
+		{"Bearer\t,\tDPoP error=\"use_dpop_nonce\"", true},
+
 		{``, false}, {`,`, false}, {`DPoP`, false}, {`DPoP `, false}, {`=`, false}, {`"`, false},
 		{`error="use_dpop_nonce"`, false},
 		{`DPoP use_dpop_nonce`, false},
@@ -45,6 +47,7 @@ func TestWantsNonce(t *testing.T) {
 		{`DPoP xerror="use_dpop_nonce"`, false},
 		{`DPoPX error="use_dpop_nonce"`, false},
 		{`DPoP="x", error="use_dpop_nonce"`, false},
+		{`DPoP/abc, error="use_dpop_nonce"`, false},
 		{"DPoP\terror=\"use_dpop_nonce\"", false},
 		{`Bearer error="use_dpop_nonce"`, false},
 		{`Bearer error="use_dpop_nonce", DPoP`, false},
