@@ -86,8 +86,9 @@ func readForm(r *http.Request) (url.Values, *Error) {
 	if r.Method != http.MethodPost {
 		return nil, malformed("not POST")
 	}
-	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || contentType != "application/x-www-form-urlencoded" {
+	// What is malformed yields "", or is refused by ParseForm.
+	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if contentType != "application/x-www-form-urlencoded" {
 		return nil, malformed("not application/x-www-form-urlencoded")
 	}
 	if r.Body != nil {
