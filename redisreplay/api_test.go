@@ -1,13 +1,11 @@
 package redisreplay_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
@@ -73,31 +71,11 @@ func api(socket string) error {
 // startAPI returns the address of an API in another process.
 func startAPI(t *testing.T, socket string, issuer *popauthtest.Issuer) string {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), apiVariable+"="+socket, issuerVariable+"="+issuer.URL, keysVariable+"="+string(issuer.JWKS()))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	p := startProcess(t, apiVariable+"="+socket, issuerVariable+"="+issuer.URL, keysVariable+"="+string(issuer.JWKS()))
+	if !p.out.Scan() {
+		t.Fatalf("the API said nothing: %v", p.out.Err())
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("process: %v", err)
-		}
-	})
-	line := bufio.NewScanner(out)
-	if !line.Scan() {
-		t.Fatalf("the API said nothing: %v", line.Err())
-	}
-	return line.Text()
+	return p.out.Text()
 }
 
 // caller sends proofs to two APIs at once.

@@ -55,16 +55,16 @@ func peer(socket string) error {
 	return lines.Err()
 }
 
-// process is another process with a store of its own.
+// process is the test binary, run again as something else.
 type process struct {
 	in  io.Writer
 	out *bufio.Scanner
 }
 
-func startProcess(t *testing.T, socket string) *process {
+func startProcess(t *testing.T, environment ...string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), peerVariable+"="+socket)
+	cmd.Env = append(os.Environ(), environment...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -89,7 +89,7 @@ func startProcess(t *testing.T, socket string) *process {
 // Two processes are given the same id at the same time, a thousand times: each is accepted once.
 func TestTwoProcesses(t *testing.T) {
 	s := newServer(t)
-	processes := []*process{startProcess(t, s.socket()), startProcess(t, s.socket())}
+	processes := []*process{startProcess(t, peerVariable+"="+s.socket()), startProcess(t, peerVariable+"="+s.socket())}
 	var won [2]int
 	for i, id := range ids("id", 1000) {
 		for n := range processes {
