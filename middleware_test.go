@@ -277,7 +277,8 @@ func TestAPrincipalIsACopy(t *testing.T) {
 	send(chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
 	send(chain(g.Authenticate, grab, tap(func(r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
-		if p.Subject != "client-1" || !slices.Equal(p.Scopes, []string{"orders.read"}) || p.Audience[0] != popauthtest.Audience {
+		if p.Subject != "client-1" || !slices.Equal(p.Scopes, []string{"orders.read"}) || p.Audience[0] != popauthtest.Audience ||
+			p.Bindings[0].Value != l.owner.Thumbprint() {
 			t.Errorf("got %+v", p)
 		}
 	})), l.owner.Request("GET", "/", l.bound())).passed(t)
