@@ -230,8 +230,5 @@ func peerAddress(r *http.Request) (netip.Addr, bool) {
 		}
 		peer = a
 	}
-	if peer.Addr().Zone() != "" {
-		return netip.Addr{}, false
-	}
-	return peer.Addr().Unmap(), true
+	return peer.Addr().Unmap(), true // no prefix contains one with a zone
 }
