@@ -126,17 +126,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	} else if len(d.Algorithms) == 0 {
 		problem("Algorithms", "empty, but not nil")
 	}
-	for _, name := range d.Algorithms {
-		a, ok := findAlgorithm(name)
-		if !ok {
-			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
-		}
-		for _, same := range algorithms {
-			if ok && same.method == a.method {
-				d.accepted = append(d.accepted, same)
-			}
-		}
-	}
+	d.accepted = algorithmsNamed(d.Algorithms, problem)
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)
 	}

@@ -67,13 +67,29 @@ func isEd25519(key any) bool {
 	return ok && len(k) == ed25519.PublicKeySize
 }
 
-// findAlgorithm treats EdDSA and Ed25519 as one: whoever allows one, allows the other.
 func findAlgorithm(name string) (algorithm, bool) {
 	i := slices.IndexFunc(algorithms, func(a algorithm) bool { return a.name == name })
 	if i < 0 {
 		return algorithm{}, false
 	}
 	return algorithms[i], true
+}
+
+// algorithmsNamed returns the algorithms of these names, and reports those that there are none for.
+func algorithmsNamed(names []string, problem func(field, format string, args ...any)) []algorithm {
+	var found []algorithm
+	for _, name := range names {
+		a, ok := findAlgorithm(name)
+		if !ok {
+			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
+		}
+		for _, same := range algorithms {
+			if ok && same.method == a.method { // EdDSA and Ed25519 are one
+				found = append(found, same)
+			}
+		}
+	}
+	return found
 }
 
 // jwtVerifier verifies JWT access tokens (RFC 7519, RFC 9068) of one issuer. A token is read once, strictly; the
@@ -123,18 +139,7 @@ func newJWTVerifier(o Options) (*jwtVerifier, error) {
 	case len(o.Algorithms) == 0:
 		problem("Algorithms", "empty, but not nil")
 	}
-	for _, name := range o.Algorithms {
-		a, ok := findAlgorithm(name)
-		if !ok {
-			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
-			continue
-		}
-		for _, same := range algorithms {
-			if same.method == a.method {
-				v.algorithms = append(v.algorithms, same)
-			}
-		}
-	}
+	v.algorithms = append(v.algorithms, algorithmsNamed(o.Algorithms, problem)...)
 	v.validator = jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(slices.Clone(o.Audience)...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v, errors.Join(wrong...)
