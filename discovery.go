@@ -5,9 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,42 +13,15 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 const (
-	maxDocument  = 1 << 20 // of a metadata document or a JWK Set, in bytes
-	maxHeader    = 1 << 16
-	maxRedirects = 3
-	minRefresh   = time.Minute
-	maxRefresh   = 24 * time.Hour
+	maxHeader  = 1 << 16
+	minRefresh = time.Minute
+	maxRefresh = 24 * time.Hour
 )
-
-// parse accepts https URLs, and http ones of loopback if that is allowed.
-func (o RemoteKeysOptions) parse(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return nil, errors.New("no URL")
-	case u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
-		return nil, errors.New("no URL of host and path")
-	case u.Scheme == "https":
-		return u, nil
-	case u.Scheme == "http" && o.AllowLoopbackHTTP && isLoopback(u.Hostname()):
-		return u, nil
-	}
-	return nil, errors.New("not https")
-}
-
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
-}
-
-func isInternal(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return isLoopback(host) || err == nil && (a.Unmap().IsPrivate() || !a.Unmap().IsGlobalUnicast())
-}
 
 func (o RemoteKeysOptions) httpClient() *http.Client {
 	c := http.Client{}
@@ -65,17 +36,7 @@ func (o RemoteKeysOptions) httpClient() *http.Client {
 			MaxResponseHeaderBytes: maxHeader,
 		}
 	}
-	own := c.CheckRedirect
-	c.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		first := via[0].URL
-		if len(via) > maxRedirects || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
-			return errors.New("redirect to another origin, or too many")
-		}
-		if own != nil {
-			return own(next, via)
-		}
-		return nil
-	}
+	c.CheckRedirect = discovery.CheckRedirect(c.CheckRedirect)
 	return &c
 }
 
@@ -114,15 +75,10 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fet
 	return set, nil
 }
 
-// discover asks the issuer for its metadata: OpenID Connect Discovery 1.0, section 4, and RFC 8414, section 3.
+// discover asks the issuer for its metadata.
 func (k *RemoteKeys) discover(ctx context.Context) (*url.URL, error) {
-	root := &url.URL{Scheme: k.issuer.Scheme, Host: k.issuer.Host, Path: "/"}
-	path := strings.TrimRight(k.issuer.EscapedPath(), "/")
 	var failures []error
-	for _, u := range []*url.URL{
-		root.JoinPath(path, ".well-known/openid-configuration"),
-		root.JoinPath(".well-known/oauth-authorization-server", path),
-	} {
+	for _, u := range discovery.Locations(k.issuer) {
 		body, _, err := k.read(ctx, u, "")
 		if err == nil {
 			var location *url.URL
@@ -153,46 +109,23 @@ func (k *RemoteKeys) readMetadata(body []byte) (*url.URL, error) {
 	if issuer != k.options.Issuer {
 		return nil, errors.New("metadata: of another issuer")
 	}
-	u, err := k.options.parse(location)
+	u, err := discovery.ParseMember(location, k.issuer, k.options.AllowLoopbackHTTP)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: jwks_uri: %w", err)
-	}
-	if u.Scheme != k.issuer.Scheme && u.Scheme == "http" || isInternal(u.Hostname()) && !isInternal(k.issuer.Hostname()) {
-		return nil, errors.New("metadata: jwks_uri: less protected than the issuer, or inside of where it isn't")
 	}
 	return u, nil
 }
 
-// read gets a document of bounded size. Only 200 is an answer, and 304 if an ETag was sent.
+// read gets a document, or a 304 without one if an ETag was sent.
 func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string) ([]byte, *http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	r.Header.Set("Accept", "application/json, application/jwk-set+json")
-	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
 	if etag != "" {
 		r.Header.Set("If-None-Match", etag)
 	}
-	answer, err := k.client.Do(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
-	if answer.StatusCode == http.StatusNotModified && etag != "" {
-		return nil, answer, nil
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("status %d", answer.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(body) > maxDocument {
-		return nil, nil, fmt.Errorf("more than %d bytes", maxDocument)
-	}
-	return body, answer, nil
+	return discovery.Read(k.client, r)
 }
 
 // lifetime is how long an answer may be used: what its headers say (RFC 9111, section 4.2), within bounds.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // RemoteKeysOptions configure RemoteKeys.
@@ -99,14 +101,12 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	case (o.Issuer == "") == (o.URL == ""):
 		problem(": either Issuer or URL must be set")
 	case o.URL != "":
-		if k.url, err = o.parse(o.URL); err != nil {
+		if k.url, err = discovery.ParseURL(o.URL, o.AllowLoopbackHTTP); err != nil {
 			problem(".URL: %w", err)
 		}
 	default:
-		if k.issuer, err = o.parse(o.Issuer); err != nil {
+		if k.issuer, err = discovery.ParseIssuer(o.Issuer, o.AllowLoopbackHTTP); err != nil {
 			problem(".Issuer: %w", err)
-		} else if k.issuer.RawQuery != "" || k.issuer.ForceQuery {
-			problem(".Issuer: has a query") // OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2
 		}
 	}
 	for _, d := range []struct {
