@@ -10,10 +10,13 @@ type challenge struct {
 
 // wantsNonce tells whether one of these field lines has a challenge by which an API asks for a nonce (RFC 9449,
 // section 9).
-func wantsNonce(lines []string) bool {
+func wantsNonce(lines []string) bool { return challenges(lines, scheme, useNonce) }
+
+// challenges tells whether one of these field lines has a challenge of the scheme with the error.
+func challenges(lines []string, scheme, code string) bool {
 	for _, line := range lines {
 		for _, c := range readChallenges(line) {
-			if strings.EqualFold(c.scheme, scheme) && c.params["error"] == useNonce {
+			if strings.EqualFold(c.scheme, scheme) && c.params["error"] == code {
 				return true
 			}
 		}

@@ -1,5 +1,25 @@
 // Package popclient is for callers of APIs that take tokens bound to a key: it proves possession of the key with every
-// request, by DPoP (RFC 9449).
+// request, by the client's certificate (mutual TLS, RFC 8705) or by DPoP (RFC 9449).
+//
+// # With a certificate
+//
+// [MutualTLS] finds the token endpoint, authenticates there by the certificate, and sends requests with the token and
+// the certificate that it is bound to. Tokens and certificates are renewed on the way.
+//
+//	transport, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
+//		Issuer:      "https://id.example.com",
+//		ClientID:    "orders-job",
+//		Certificate: popclient.CertificateFiles("client.crt", "client.key"),
+//		Scopes:      []string{"orders.read"},
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	client := &http.Client{Transport: transport}
+//
+// # With a key
+//
+// [DPoP] signs a proof for each request, with tokens of any source, and [Proofs] has tokens bound to the key.
 //
 //	key, err := popclient.GenerateKey("ES256")
 //	if err != nil {
@@ -9,6 +29,9 @@
 //	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: &popclient.Proofs{Key: key}})
 //	client := &http.Client{Transport: &popclient.DPoP{Key: key, Source: config.TokenSource(ctx)}}
 //
-// Requests are then made as with any other http.Client. Nonces are remembered and renewed on the way, and a token is
-// never sent without a proof, nor under the Bearer scheme.
+// With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens
+// are bound to the key.
+//
+// Requests are then made as with any other http.Client. A token is never sent without the proof that it takes, nor
+// under another scheme than its own.
 package popclient

@@ -51,7 +51,7 @@ var (
 func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, again: refused}
 	return e.roundTrip(r, func() (err error) {
-		meant, err := readOrigins(d.Origins)
+		meant, err := readOrigins("DPoP", d.Origins)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type exchange struct {
 	origin  string
 	trusted bool   // may carry credentials
 	token   string // "" for a proof alone
+	bearer  bool   // the token goes without proof: the connection is its proof
 }
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
@@ -44,7 +45,7 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	if err != nil {
 		return nil, err
 	}
-	if e.trusted {
+	if e.trusted && !e.bearer {
 		if resp, err = e.answered(r, resp, nonce); err != nil {
 			return nil, err
 		}
@@ -74,9 +75,7 @@ func (e *exchange) answered(r *http.Request, resp *http.Response, sent string) (
 		resp.Body.Close()
 		return nil, err
 	}
-	// Read to its end, so that the connection is good for the second request, unless that takes longer than a new one.
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
-	resp.Body.Close()
+	discard(resp)
 	if resp, err = e.base.RoundTrip(signed); err != nil {
 		return nil, err
 	}
@@ -99,6 +98,10 @@ func (e *exchange) sign(r *http.Request, body io.ReadCloser, nonce string) (*htt
 		return slices.ContainsFunc(e.own, func(own string) bool { return strings.EqualFold(name, own) })
 	})
 	if !e.trusted {
+		return signed, nil
+	}
+	if e.bearer {
+		signed.Header.Set("Authorization", bearer+" "+e.token)
 		return signed, nil
 	}
 	method, host := r.Method, r.Host
@@ -129,6 +132,13 @@ func replay(r *http.Request) (io.ReadCloser, bool) {
 	}
 	body, err := r.GetBody()
 	return body, err == nil
+}
+
+// discard reads an answer to its end, so that the connection is good for the next request, unless that takes longer
+// than a new one.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
+	resp.Body.Close()
 }
 
 func closeBody(body io.Closer) {

@@ -8,6 +8,7 @@ import (
 
 const (
 	scheme   = "DPoP"
+	bearer   = "Bearer"
 	useNonce = "use_dpop_nonce"
 
 	// maxOrigins and maxNonce bound what servers can make a client remember, and send.

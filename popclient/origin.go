@@ -38,18 +38,18 @@ func loopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && a.IsLoopback()
 }
 
-// readOrigins reads DPoP.Origins; nil stays nil.
-func readOrigins(list []string) ([]string, error) {
+// readOrigins reads the Origins of what the name says; nil stays nil.
+func readOrigins(of string, list []string) ([]string, error) {
 	read := slices.Clone(list[:0])
 	for i, s := range list {
 		u, err := url.Parse(s)
 		// A path would look as if it restricted something.
 		if err != nil || strings.TrimSuffix(u.String(), "/") != u.Scheme+"://"+u.Host {
-			return nil, fmt.Errorf("popclient: DPoP.Origins: entry %d is not scheme and host alone", i)
+			return nil, fmt.Errorf("popclient: %s.Origins: entry %d is not scheme and host alone", of, i)
 		}
 		origin, err := originOf(u)
 		if err != nil {
-			return nil, fmt.Errorf("popclient: DPoP.Origins: entry %d: %w", i, err)
+			return nil, fmt.Errorf("popclient: %s.Origins: entry %d: %w", of, i, err)
 		}
 		read = append(read, origin)
 	}

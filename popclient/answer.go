@@ -1,0 +1,120 @@
+package popclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/oauth2"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// answers lets nothing through but tokens that can be used. What golang.org/x/oauth2 says of other answers may quote
+// all of them.
+type answers struct{ base http.RoundTripper }
+
+// answer is a token endpoint's (RFC 6749, sections 5.1 and 5.2).
+type answer struct {
+	Token       string `json:"access_token"`
+	Type        string `json:"token_type"`
+	Lifetime    int64  `json:"expires_in,omitempty"`
+	code        string
+	description string
+}
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("popclient: status %d with more than %d bytes", resp.StatusCode, maxAnswer)
+	}
+	read, err := readAnswer(body)
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, refusal(resp.StatusCode, read)
+	case err != nil:
+		return nil, fmt.Errorf("popclient: the answer: %w", err)
+	case read.Token == "" || strings.ContainsFunc(read.Token, notNonce):
+		return nil, errToken
+	}
+	if body, err = json.Marshal(read); err != nil { //nolint:gosec // G117: it is the answer itself
+		return nil, err
+	}
+	resp.Header.Set("Content-Type", "application/json") // whatever it said, it has been read as that
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+func readAnswer(body []byte) (answer, error) {
+	var a answer
+	names := []string{"access_token", "token_type", "expires_in", "error", "error_description"}
+	err := strictjson.Members(body, names, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "access_token":
+			a.Token, err = strictjson.String(v)
+		case "token_type":
+			a.Type, err = strictjson.String(v)
+		case "expires_in":
+			a.Lifetime, err = readLifetime(v)
+		case "error":
+			a.code, err = strictjson.String(v)
+		case "error_description":
+			a.description, err = strictjson.String(v)
+		}
+		return err
+	})
+	return a, err
+}
+
+var errLifetime = errors.New("expires_in is not a number of seconds")
+
+// readLifetime takes a number, or a string of one, since there are servers that write that. One of 0 seconds has
+// expired, which in Lifetime would mean that nobody knows.
+func readLifetime(v jsontext.Value) (int64, error) {
+	if v.Kind() == 'n' {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(strings.Trim(string(v), `"`), 10, 32)
+	if err != nil || n <= 0 {
+		return 0, errLifetime
+	}
+	return n, nil
+}
+
+// maxQuoted is how much of a text of the server's an error quotes.
+const maxQuoted = 200
+
+// refusal is what a caller finds by errors.As. Nothing else of the answer is in it.
+func refusal(status int, a answer) error {
+	text := func(s string) string { // RFC 6749, section 5.2
+		s = strings.Map(func(c rune) rune {
+			if c < ' ' || c > '~' {
+				return '?'
+			}
+			return c
+		}, s)
+		return s[:min(len(s), maxQuoted)]
+	}
+	e := &oauth2.RetrieveError{
+		Response:  &http.Response{StatusCode: status, Status: strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))},
+		ErrorCode: text(a.code),
+	}
+	if a.Token == "" {
+		e.ErrorDescription = text(a.description)
+	}
+	return e
+}

@@ -1,0 +1,184 @@
+package popclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MutualTLS is an http.RoundTripper for a client that authenticates by its certificate: it obtains tokens from the
+// authorization server by the grant client_credentials (RFC 8705, section 2), and sends requests with them and with the
+// certificate that they are bound to (section 3). Make it with [NewMutualTLS]. One is for many requests, also at the
+// same time, and no goroutine stays behind it. It never looks into a token.
+//
+// A token is fetched when the first request needs it, by one fetch for all who wait, and renewed ahead of its expiry;
+// while that fails, the old one is used as long as it is valid. One without expires_in counts as valid for five
+// minutes. After a failure there is a pause of a second, then twice that and so on up to half a minute, in which
+// requests that have no token fail at once.
+//
+// A new certificate takes effect without a restart. Token, certificate and connections belong together: a token is sent
+// on connections that were made with the certificate that it was obtained with, and on no others. Until the new
+// certificate has its first token, the old one serves on if it has a good one. A certificate that can't be read, such as
+// one whose key is not there yet, leaves the last one in use.
+//
+// An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
+// unless it has a body without GetBody. If that is refused as well, the answer is the caller's.
+//
+// A request's own Authorization and DPoP headers are replaced. Nothing is sent without TLS, except with Key to this
+// host. After a redirect by http.Client token and certificate go along only if every request so far went to the same
+// origin, or to one in Origins; else the request goes on without them.
+//
+// The zero MutualTLS and the nil one return an error for every request.
+type MutualTLS struct {
+	options MutualTLSOptions
+	issuer  *url.URL // nil if the token endpoint is given
+	origins []string
+	nonces  nonces // of APIs, for Key
+
+	// stranger sends what must not have the certificate.
+	stranger *http.Transport
+
+	endpoint endpoint
+
+	mu       sync.Mutex
+	current  *generation
+	previous *generation // in use until current has a token; nil without need
+	asked    time.Time   // for the certificate
+	asking   bool
+	failure  string // of the certificate, as it was logged last
+}
+
+var _ http.RoundTripper = (*MutualTLS)(nil)
+
+var (
+	errNotMade = errors.New("popclient: a MutualTLS that NewMutualTLS has not made")
+	errNoTLS   = errors.New("popclient: http, and a token that is bound to a TLS certificate")
+)
+
+// RoundTrip sends one request, or more as described at MutualTLS. The answer is that to the last.
+func (m *MutualTLS) RoundTrip(r *http.Request) (*http.Response, error) {
+	if m == nil || m.stranger == nil {
+		closeBody(r.Body)
+		return nil, errNotMade
+	}
+	origin, trusted, err := m.admit(r)
+	if err != nil {
+		closeBody(r.Body)
+		return nil, err
+	}
+	if !trusted {
+		return m.send(r, &exchange{base: m.stranger, nonces: &m.nonces})
+	}
+	c, err := m.credentials(r.Context())
+	if err != nil {
+		closeBody(r.Body)
+		return nil, err
+	}
+	resp, err := m.send(r, m.exchange(origin, c))
+	if err != nil || !m.refused(resp) || !c.generation.refused(c.token) {
+		return resp, err
+	}
+	body, ok := replay(r)
+	if !ok {
+		return resp, nil // but the next request gets a fresh token
+	}
+	discard(resp)
+	if c, err = m.credentials(r.Context()); err != nil {
+		closeBody(body)
+		return nil, err
+	}
+	again := r.WithContext(r.Context())
+	again.Body = body
+	if resp, err = m.send(again, m.exchange(origin, c)); err != nil {
+		return nil, err
+	}
+	resp.Request = r
+	return resp, nil
+}
+
+// admit is that of DPoP with one more condition: without TLS there is no certificate that a token could be bound to.
+func (m *MutualTLS) admit(r *http.Request) (origin string, trusted bool, err error) {
+	origin, trusted, err = admit(r, m.origins)
+	if err == nil && trusted && m.options.Key == nil && r.URL.Scheme != "https" {
+		if r.Response == nil {
+			return "", false, errNoTLS
+		}
+		return "", false, nil
+	}
+	return origin, trusted, err
+}
+
+// exchange is one with credentials.
+func (m *MutualTLS) exchange(origin string, c credentials) *exchange {
+	return &exchange{
+		key: m.options.Key, nonces: &m.nonces, again: refused, base: c.generation.transport,
+		origin: origin, trusted: true, token: c.token.access, bearer: m.options.Key == nil,
+	}
+}
+
+func (m *MutualTLS) send(r *http.Request, e *exchange) (*http.Response, error) {
+	e.own = []string{"Authorization", "DPoP"}
+	return e.roundTrip(r, func() error { return nil })
+}
+
+// refused tells whether an API wants another token (RFC 6750, section 3.1).
+func (m *MutualTLS) refused(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusUnauthorized &&
+		challenges(resp.Header.Values("WWW-Authenticate"), m.scheme(), "invalid_token")
+}
+
+// scheme is also the type that tokens have to have.
+func (m *MutualTLS) scheme() string {
+	if m.options.Key != nil {
+		return scheme
+	}
+	return bearer
+}
+
+// CloseIdleConnections closes the connections that are not in use, as http.Client.CloseIdleConnections wants it. More
+// requests may follow.
+func (m *MutualTLS) CloseIdleConnections() {
+	if m == nil || m.stranger == nil {
+		return
+	}
+	m.mu.Lock()
+	all := slices.DeleteFunc([]*generation{m.current, m.previous}, func(g *generation) bool { return g == nil })
+	m.mu.Unlock()
+	m.stranger.CloseIdleConnections()
+	for _, g := range all {
+		g.transport.CloseIdleConnections()
+	}
+}
+
+// credentials are what belongs together.
+type credentials struct {
+	generation *generation
+	token      *token
+}
+
+// credentials returns those of the certificate as it is now. Until that has its first token, those of the one before
+// serve, if its token is still good.
+func (m *MutualTLS) credentials(ctx context.Context) (credentials, error) {
+	m.renewCertificate(ctx)
+	m.mu.Lock()
+	current, previous := m.current, m.previous
+	m.mu.Unlock()
+	t, err := current.acquire(ctx)
+	if err == nil {
+		if previous != nil {
+			m.retire(previous)
+		}
+		return credentials{current, t}, nil
+	}
+	if previous != nil {
+		if t := previous.usable(time.Now()); t != nil {
+			return credentials{previous, t}, nil
+		}
+		m.retire(previous)
+	}
+	return credentials{}, err
+}

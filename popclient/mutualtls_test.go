@@ -1,0 +1,53 @@
+package popclient_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/popclient"
+)
+
+func TestMutualTLS(t *testing.T) {
+	s := newRealm(t)
+	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
+		o.Scopes, o.Resources = []string{"orders.read", "orders.write"}, []string{"https://a.example.com", "urn:b"}
+		o.Params = map[string][]string{"audience": {"x"}}
+	})
+	for range 3 {
+		if status, body := do(t, client, request(t, "POST", s.api.URL+"/orders", strings.NewReader("coffee"))); status != 200 || body != "job coffee" {
+			t.Errorf("got %d %q, want 200 job coffee", status, body)
+		}
+	}
+	s.check(t, 1, 3)
+	if got, want := s.forms[0].Encode(), "audience=x&client_id=job&grant_type=client_credentials&resource=https%3A%2F%2Fa.example.com&resource=urn%3Ab&scope=orders.read+orders.write"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	// Whoever has got hold of the token has nothing.
+	for name, thief := range map[string]*popauthtest.Client{"no certificate": nil, "another": s.ca.Client("job")} {
+		r := request(t, "GET", s.api.URL, nil)
+		r.Header.Set("Authorization", "Bearer "+s.tokens[0])
+		if status, _ := do(t, thief.HTTP(s.api), r); status != 401 {
+			t.Errorf("VULNERABLE: %s: got %d, want 401", name, status)
+		}
+	}
+	s.check(t, 1, 3)
+}
+
+func TestMutualTLSWithKey(t *testing.T) {
+	s := newRealm(t)
+	key := newKey(t, "ES256")
+	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Key = key })
+	for range 2 {
+		if status, _ := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 {
+			t.Errorf("got %d, want 200", status)
+		}
+	}
+	s.check(t, 1, 2)
+	// The certificate alone is not what these tokens are bound to.
+	r := request(t, "GET", s.api.URL, nil)
+	r.Header.Set("Authorization", "Bearer "+s.tokens[0])
+	if status, _ := do(t, s.ca.Client("job").HTTP(s.api), r); status != 401 {
+		t.Errorf("VULNERABLE: got %d, want 401", status)
+	}
+}

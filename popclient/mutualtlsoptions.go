@@ -1,0 +1,160 @@
+package popclient
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
+)
+
+// MutualTLSOptions configure MutualTLS.
+type MutualTLSOptions struct {
+	_ [0]func()
+
+	// Issuer is the authorization server: its metadata (RFC 8414, or of OpenID Connect), whose issuer must be this to
+	// the letter, names the token endpoint. The one in mtls_endpoint_aliases comes first (RFC 8705, section 5). Either
+	// Issuer or TokenURL must be set.
+	Issuer string
+
+	// TokenURL is the token endpoint itself, for an authorization server without metadata.
+	TokenURL string
+
+	// ClientID is what the client is registered as. It is required, and sent in the body of the token request.
+	ClientID string
+
+	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
+	// crypto.Signer. It is required. NewMutualTLS asks it, and so does a request when ten seconds have passed since;
+	// it must return the same as before if nothing is new, and may be called from several goroutines.
+	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
+	Certificate func(context.Context) (*tls.Certificate, error)
+
+	// Scopes are asked for. If nil, the authorization server decides.
+	Scopes []string
+
+	// Resources are the APIs that the token is for (RFC 8707): absolute URIs without fragment.
+	Resources []string
+
+	// Params are further parameters of the token request, such as audience.
+	Params url.Values
+
+	// Key, if not nil, is what the tokens are bound to, by DPoP, instead of the certificate, which then authenticates
+	// the client at the token endpoint and is presented to the API all the same.
+	Key *Key
+
+	// Origins lists what the tokens are meant for, as in [DPoP]: scheme, host and port. A request to any other is an
+	// error. If nil, every origin that a caller makes a request to.
+	Origins []string
+
+	// RootCAs verify the authorization server and the API. If nil, those of Transport, and else the system's.
+	RootCAs *x509.CertPool
+
+	// Transport is copied for each certificate: its proxy, timeouts, limits and TLS settings apply. TLS is never below
+	// 1.2. It must not dial TLS itself, nor skip the verification of servers. If nil, http.DefaultTransport.
+	Transport *http.Transport
+
+	// Timeout bounds one fetch of a token, metadata included. If zero, 10 s.
+	Timeout time.Duration
+
+	// Logger gets what doesn't make a request fail: a new certificate, one that can't be read, a token that can't be
+	// renewed yet. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// reserved are the parameters that come from elsewhere, or that would be another way of authentication.
+var reserved = []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "resource"}
+
+// NewMutualTLS asks for the certificate, and makes no request. The error lists every problem of the options.
+func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
+	m := &MutualTLS{options: o}
+	var wrong []error
+	problem := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("popclient: MutualTLSOptions"+format, args...))
+	}
+	var err error
+	switch {
+	case (o.Issuer == "") == (o.TokenURL == ""):
+		problem(": either Issuer or TokenURL must be set")
+	case o.TokenURL != "":
+		if _, err = discovery.ParseURL(o.TokenURL, false); err != nil {
+			problem(".TokenURL: %w", err)
+		}
+	default:
+		if m.issuer, err = discovery.ParseIssuer(o.Issuer, false); err != nil {
+			problem(".Issuer: %w", err)
+		}
+	}
+	if o.ClientID == "" {
+		problem(".ClientID: empty")
+	}
+	if slices.ContainsFunc(o.Scopes, func(s string) bool { return s == "" || strings.ContainsFunc(s, notNonce) }) {
+		problem(".Scopes: one is empty or has a character that scopes don't have") // RFC 6749, section 3.3
+	}
+	for i, s := range o.Resources {
+		if u, err := url.Parse(s); err != nil || !u.IsAbs() || u.Fragment != "" || strings.HasSuffix(s, "#") {
+			problem(".Resources: entry %d is not an absolute URI without fragment", i) // RFC 8707, section 2
+		}
+	}
+	for name := range o.Params {
+		if slices.Contains(reserved, name) {
+			problem(".Params: %q has to come from elsewhere", name)
+		}
+	}
+	if o.Key != nil && o.Key.signer == nil {
+		problem(".Key: %w", errKey)
+	}
+	if m.origins, err = readOrigins("MutualTLSOptions", o.Origins); err != nil {
+		wrong = append(wrong, err)
+	}
+	if err = checkTransport(o.Transport); err != nil {
+		problem(".Transport: %w", err)
+	}
+	if o.Timeout < 0 {
+		problem(".Timeout: negative")
+	}
+	if o.Timeout == 0 {
+		m.options.Timeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		m.options.Logger = slog.New(slog.DiscardHandler)
+	}
+	var first *tls.Certificate
+	if o.Certificate == nil {
+		problem(".Certificate: nil")
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), max(m.options.Timeout, 0))
+		defer cancel()
+		if first, err = m.readCertificate(ctx); err != nil {
+			problem(".Certificate: %w", err)
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	m.own(o)
+	m.stranger = m.newTransport(nil)
+	m.asked, m.current = time.Now(), m.newGeneration(first)
+	return m, nil
+}
+
+// own keeps what a caller may go on to change.
+func (m *MutualTLS) own(o MutualTLSOptions) {
+	m.options.Scopes = slices.Clone(o.Scopes)
+	m.options.Params = url.Values{}
+	maps.Copy(m.options.Params, o.Params)
+	if len(o.Resources) > 0 {
+		m.options.Params["resource"] = slices.Clone(o.Resources)
+	}
+	if o.Transport != nil {
+		m.options.Transport = o.Transport.Clone()
+	}
+}

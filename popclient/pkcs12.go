@@ -1,0 +1,67 @@
+package popclient
+
+import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+)
+
+// maxIterations bounds what deriving the key of a file's MAC costs: some seconds. All that the MAC protects has been
+// written by somebody who knows the password, the other counts of iterations among it.
+const maxIterations = 10_000_000
+
+var (
+	errPKCS12     = errors.New("not PKCS#12 in DER")
+	errMAC        = errors.New("not protected by a password as a whole")
+	errIterations = errors.New("too many iterations")
+)
+
+// checkMAC reads of a PKCS#12 file what comes before the password is checked: PFX of RFC 7292, section 4, and
+// PBMAC1-params of RFC 8018, appendix A.5.
+func checkMAC(der []byte) error {
+	var pfx struct {
+		Version  int
+		AuthSafe asn1.RawValue
+		MAC      struct {
+			Mac struct {
+				Algorithm pkix.AlgorithmIdentifier
+				Digest    []byte
+			}
+			Salt       []byte
+			Iterations int `asn1:"optional,default:1"`
+		} `asn1:"optional"`
+	}
+	if rest, err := asn1.Unmarshal(der, &pfx); err != nil || len(rest) > 0 {
+		return errPKCS12
+	}
+	algorithm := pfx.MAC.Mac.Algorithm
+	if len(algorithm.Algorithm) == 0 {
+		return errMAC
+	}
+	if pfx.MAC.Iterations > maxIterations {
+		return errIterations
+	}
+	if !algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 14}) {
+		return nil
+	}
+	var params struct {
+		KDF  pkix.AlgorithmIdentifier
+		Rest asn1.RawValue
+	}
+	var kdf struct {
+		Salt       asn1.RawValue
+		Iterations int
+		KeyLength  int                      `asn1:"optional"`
+		PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
+	}
+	if _, err := asn1.Unmarshal(algorithm.Parameters.FullBytes, &params); err != nil {
+		return errPKCS12
+	}
+	if _, err := asn1.Unmarshal(params.KDF.Parameters.FullBytes, &kdf); err != nil {
+		return errPKCS12
+	}
+	if kdf.Iterations > maxIterations {
+		return errIterations
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package popclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+)
+
+// token is one that a generation holds.
+type token struct {
+	access  string
+	fetched time.Time
+	ahead   time.Time // from when it is renewed
+	expires time.Time // from when it isn't used any more
+	again   bool      // it was fetched because the one before was refused
+}
+
+const (
+	unknownLifetime = 5 * time.Minute // of a token without expires_in
+	maxAhead        = time.Minute
+	maxMargin       = 10 * time.Second // for the way to the API
+
+	// minRefused is the least age of a token that was fetched because the one before was refused, for another one to be
+	// fetched because it is refused as well: an API that refuses all of them would have one fetched for each request.
+	minRefused = 10 * time.Second
+
+	firstPause = time.Second
+	maxPause   = 30 * time.Second
+)
+
+// newToken sets the times of a token that was asked for at now.
+func newToken(t *oauth2.Token, now time.Time, again bool) *token {
+	lifetime := unknownLifetime
+	if !t.Expiry.IsZero() {
+		lifetime = t.Expiry.Sub(now)
+	}
+	expires := now.Add(lifetime - min(maxMargin, lifetime/10))
+	return &token{
+		access: t.AccessToken, fetched: now, again: again,
+		ahead: expires.Add(-spread(min(maxAhead, lifetime/5))), expires: expires,
+	}
+}
+
+// spread takes up to a fifth off, so that clients that began together don't go on together.
+func spread(d time.Duration) time.Duration {
+	return d - rand.N(d/5+1) //nolint:gosec // protects nothing
+}
+
+// flight is one fetch for all who wait.
+type flight struct {
+	done  chan struct{}
+	token *token
+	err   error
+}
+
+// start returns the fetch in flight, and begins one if there is none. The caller holds mu.
+func (g *generation) start() *flight {
+	if g.flight == nil {
+		g.flight = &flight{done: make(chan struct{})}
+		go g.fly(g.flight)
+	}
+	return g.flight
+}
+
+// fly fetches in a context of its own, so that no request's end spoils it for the others.
+func (g *generation) fly(f *flight) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.client.options.Timeout)
+	defer cancel()
+	now := time.Now()
+	var t *oauth2.Token
+	f.err = errors.New("popclient: the fetch of a token did not end")
+	defer func() {
+		if p := recover(); p != nil { // it would end the process, not one request
+			f.err = fmt.Errorf("popclient: the fetch of a token panicked: %v", p)
+		}
+		g.landed(f, t, now)
+	}()
+	t, f.err = g.fetch(ctx)
+}
+
+func (g *generation) landed(f *flight, t *oauth2.Token, asked time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed, g.flight = f.err, nil
+	if f.err == nil {
+		f.token = newToken(t, asked, g.again)
+		g.token, g.again, g.pause = f.token, false, 0
+	} else {
+		g.pause = min(max(2*g.pause, firstPause), maxPause)
+		g.next = time.Now().Add(spread(g.pause))
+		g.client.options.Logger.Warn("no new access token", slog.String("error", f.err.Error()), slog.Bool("have", g.token != nil))
+	}
+	close(f.done)
+}
+
+// fetch asks the token endpoint by the grant client_credentials (RFC 6749, section 4.4), with the certificate as the
+// client's authentication (RFC 8705, section 2).
+func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
+	m := g.client
+	at, err := m.endpoint.find(ctx, g.transport, m.issuer, m.options)
+	if err != nil {
+		return nil, err
+	}
+	var base http.RoundTripper = g.transport
+	if m.options.Key != nil {
+		base = &Proofs{Key: m.options.Key, Base: base}
+	}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
+		Transport: answers{base},
+		// The certificate, and perhaps a proof, are for the token endpoint.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	config := clientcredentials.Config{
+		ClientID: m.options.ClientID, TokenURL: at, Scopes: m.options.Scopes, EndpointParams: m.options.Params,
+		AuthStyle: oauth2.AuthStyleInParams, // RFC 8705, section 2: client_id in the body, and no secret anywhere
+	}
+	t, err := config.Token(ctx)
+	if err != nil {
+		m.endpoint.forget() // it may have moved
+		return nil, fmt.Errorf("popclient: token: %w", err)
+	}
+	if !strings.EqualFold(t.TokenType, m.scheme()) {
+		return nil, fmt.Errorf("popclient: token: its type is not %s", m.scheme())
+	}
+	return t, nil
+}
