@@ -17,7 +17,7 @@ import (
 )
 
 // answers lets nothing through but tokens that can be used. What golang.org/x/oauth2 says of other answers may quote
-// all of them.
+// all of them, and a redirect would take the client's authentication elsewhere.
 type answers struct{ base http.RoundTripper }
 
 // answer is a token endpoint's (RFC 6749, sections 5.1 and 5.2).
@@ -40,15 +40,15 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("popclient: status %d with more than %d bytes", resp.StatusCode, maxAnswer)
+		return nil, fmt.Errorf("status %d with more than %d bytes", resp.StatusCode, maxAnswer)
 	}
 	read, err := readAnswer(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, refusal(resp.StatusCode, read)
+		return nil, refuse(resp.StatusCode, read)
 	case err != nil:
-		return nil, fmt.Errorf("popclient: the answer: %w", err)
-	case read.Token == "" || strings.ContainsFunc(read.Token, notNonce):
+		return nil, fmt.Errorf("the answer: %w", err)
+	case read.Token == "" || strings.ContainsFunc(read.Token, notNQCHAR):
 		return nil, errToken
 	}
 	if body, err = json.Marshal(read); err != nil { //nolint:gosec // G117: it is the answer itself
@@ -98,23 +98,40 @@ func readLifetime(v jsontext.Value) (int64, error) {
 // maxQuoted is how much of a text of the server's an error quotes.
 const maxQuoted = 200
 
-// refusal is what a caller finds by errors.As. Nothing else of the answer is in it.
-func refusal(status int, a answer) error {
-	text := func(s string) string { // RFC 6749, section 5.2
-		s = strings.Map(func(c rune) rune {
-			if c < ' ' || c > '~' {
-				return '?'
-			}
-			return c
-		}, s)
-		return s[:min(len(s), maxQuoted)]
-	}
+// refusal is the token endpoint's no. A caller finds an *oauth2.RetrieveError in it by errors.As.
+type refusal struct{ oauth *oauth2.RetrieveError }
+
+// refuse keeps of an answer what RFC 6749, section 5.2, has for whoever reads it.
+func refuse(status int, a answer) refusal {
 	e := &oauth2.RetrieveError{
-		Response:  &http.Response{StatusCode: status, Status: strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))},
-		ErrorCode: text(a.code),
+		Response:  &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status))},
+		ErrorCode: quotable(a.code),
 	}
-	if a.Token == "" {
-		e.ErrorDescription = text(a.description)
+	if a.Token == "" { // whatever that is an answer to, the token may be in the text as well
+		e.ErrorDescription = quotable(a.description)
 	}
-	return e
+	return refusal{e}
+}
+
+func (r refusal) Error() string {
+	s := fmt.Sprintf("status %d", r.oauth.Response.StatusCode)
+	if r.oauth.ErrorCode != "" {
+		s += fmt.Sprintf(", %q", r.oauth.ErrorCode)
+	}
+	if r.oauth.ErrorDescription != "" {
+		s += fmt.Sprintf(": %q", r.oauth.ErrorDescription)
+	}
+	return s
+}
+
+func (r refusal) Unwrap() error { return r.oauth }
+
+func quotable(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, s)
+	return s[:min(len(s), maxQuoted)]
 }

@@ -42,12 +42,16 @@ func (m *MutualTLS) renewCertificate(ctx context.Context) {
 	if !ask {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.options.Timeout)
+	bounded, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
-	c, err := m.readCertificate(ctx)
+	c, err := m.readCertificate(bounded)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asking, m.asked = false, time.Now()
+	m.asking = false
+	if err != nil && ctx.Err() != nil {
+		return // the next request asks
+	}
+	m.asked = time.Now()
 	if err != nil {
 		if m.failure != err.Error() {
 			m.options.Logger.Warn("client certificate not read, the last one stays in use", slog.String("error", err.Error()))

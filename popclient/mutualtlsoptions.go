@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,7 +95,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	if o.ClientID == "" {
 		problem(".ClientID: empty")
 	}
-	if slices.ContainsFunc(o.Scopes, func(s string) bool { return s == "" || strings.ContainsFunc(s, notNonce) }) {
+	if slices.ContainsFunc(o.Scopes, func(s string) bool { return s == "" || strings.ContainsFunc(s, notNQCHAR) }) {
 		problem(".Scopes: one is empty or has a character that scopes don't have") // RFC 6749, section 3.3
 	}
 	for i, s := range o.Resources {
@@ -150,9 +149,14 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 func (m *MutualTLS) own(o MutualTLSOptions) {
 	m.options.Scopes = slices.Clone(o.Scopes)
 	m.options.Params = url.Values{}
-	maps.Copy(m.options.Params, o.Params)
+	for name, values := range o.Params {
+		m.options.Params[name] = slices.Clone(values)
+	}
 	if len(o.Resources) > 0 {
 		m.options.Params["resource"] = slices.Clone(o.Resources)
+	}
+	if o.RootCAs != nil {
+		m.options.RootCAs = o.RootCAs.Clone()
 	}
 	if o.Transport != nil {
 		m.options.Transport = o.Transport.Clone()

@@ -47,11 +47,11 @@ func (n *nonces) keep(origin, nonce string) {
 // newNonce is the nonce of a response, "" if it has none. Of two it can't be told which one the server meant.
 func newNonce(h http.Header) string {
 	lines := h.Values("DPoP-Nonce")
-	if len(lines) != 1 || len(lines[0]) > maxNonce || strings.ContainsFunc(lines[0], notNonce) {
+	if len(lines) != 1 || len(lines[0]) > maxNonce || strings.ContainsFunc(lines[0], notNQCHAR) {
 		return ""
 	}
 	return lines[0]
 }
 
-// notNonce is all but NQCHAR (RFC 9449, section 8.1).
-func notNonce(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
+// notNQCHAR is all but NQCHAR (RFC 9449, section 8.1).
+func notNQCHAR(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }

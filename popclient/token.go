@@ -113,11 +113,7 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	if m.options.Key != nil {
 		base = &Proofs{Key: m.options.Key, Base: base}
 	}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
-		Transport: answers{base},
-		// The certificate, and perhaps a proof, are for the token endpoint.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: answers{base}})
 	config := clientcredentials.Config{
 		ClientID: m.options.ClientID, TokenURL: at, Scopes: m.options.Scopes, EndpointParams: m.options.Params,
 		AuthStyle: oauth2.AuthStyleInParams, // RFC 8705, section 2: client_id in the body, and no secret anywhere
