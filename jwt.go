@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha512" // for the 384 and 512 bit algorithms
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -102,11 +101,7 @@ type jwtVerifier struct {
 	validator  *jwt.Validator
 }
 
-func newJWTVerifier(o Options) (*jwtVerifier, error) {
-	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: Options."+field+": "+format, args...))
-	}
+func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{issuer: o.Issuer, keys: o.Keys, types: slices.Clone(o.TokenTypes)}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
@@ -120,30 +115,21 @@ func newJWTVerifier(o Options) (*jwtVerifier, error) {
 			problem("Issuer", "can't be the start of discovery, and Keys is nil: %w", err)
 		}
 		v.keys = keys
-	} else if k, ok := v.keys.(*RemoteKeys); ok {
-		switch {
-		case k == nil || k.client == nil:
-			problem("Keys", "not made by NewRemoteKeys")
-		case k.issuer != nil && k.options.Issuer != o.Issuer:
-			problem("Keys", "of another issuer")
-		}
+	} else {
+		checkKeys(v.keys, o.Issuer, problem)
 	}
 	if v.types == nil {
 		v.types = []string{"at+jwt", "application/at+jwt", "JWT"}
 	} else if len(v.types) == 0 {
 		problem("TokenTypes", "empty, but not nil")
 	}
-	switch {
-	case o.Algorithms == nil:
-		v.algorithms = algorithms
-	case len(o.Algorithms) == 0:
-		problem("Algorithms", "empty, but not nil")
-	}
-	v.algorithms = append(v.algorithms, algorithmsNamed(o.Algorithms, problem)...)
+	v.algorithms = completeAlgorithms(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(slices.Clone(o.Audience)...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
-	return v, errors.Join(wrong...)
+	return v
 }
+
+func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
 
 // Verify looks at nothing that costs before the token's form, type and algorithm are right, and fetches no key for
 // another issuer's token.

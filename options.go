@@ -3,7 +3,6 @@ package popauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -75,21 +74,14 @@ const (
 // complete returns o with the defaults filled in, or everything that is wrong with it.
 func (o Options) complete() (Options, error) {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: Options."+field+": "+format, args...))
-	}
+	problem := fieldProblems("Options", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	switch {
-	case o.Leeway == 0:
-		o.Leeway = defaultLeeway
-	case o.Leeway < 0 || o.Leeway > maxLeeway:
-		problem("Leeway", "%v is not between 0 and %v", o.Leeway, maxLeeway)
-	}
+	completeLeeway(&o.Leeway, problem)
 	if strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		problem("Realm", "%q has a character other than printable ASCII without quote and backslash", o.Realm)
 	}
@@ -120,9 +112,10 @@ func (o Options) complete() (Options, error) {
 		}
 	}
 	if o.Verifier == nil {
-		v, err := newJWTVerifier(o)
-		wrong = append(wrong, err)
-		o.Verifier = v
+		o.Verifier = newJWTVerifier(JWTOptions{
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys,
+			Algorithms: o.Algorithms, TokenTypes: o.TokenTypes, Leeway: o.Leeway, Now: o.Now,
+		}, problem)
 	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil {
 		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms and TokenTypes empty: the Verifier checks in their place")
 	}

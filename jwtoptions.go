@@ -1,0 +1,76 @@
+package popauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them.
+type JWTOptions struct {
+	_ [0]func()
+
+	Issuer     string
+	Audience   []string
+	Keys       KeySource
+	Algorithms []string
+	TokenTypes []string
+	Leeway     time.Duration
+	Now        func() time.Time
+}
+
+// NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take
+// several. It makes no request. The error lists every problem of the options.
+func NewJWTVerifier(o JWTOptions) (Verifier, error) {
+	var wrong []error
+	problem := fieldProblems("JWTOptions", &wrong)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	completeLeeway(&o.Leeway, problem)
+	v := newJWTVerifier(o, problem)
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// fieldProblems returns a function that adds to wrong what is wrong with a field.
+func fieldProblems(options string, wrong *[]error) func(field, format string, args ...any) {
+	return func(field, format string, args ...any) {
+		*wrong = append(*wrong, fmt.Errorf("popauth: "+options+"."+field+": "+format, args...))
+	}
+}
+
+func completeLeeway(leeway *time.Duration, problem func(field, format string, args ...any)) {
+	switch {
+	case *leeway == 0:
+		*leeway = defaultLeeway
+	case *leeway < 0 || *leeway > maxLeeway:
+		problem("Leeway", "%v is not between 0 and %v", *leeway, maxLeeway)
+	}
+}
+
+// checkKeys reports RemoteKeys that are not this issuer's.
+func checkKeys(keys KeySource, issuer string, problem func(field, format string, args ...any)) {
+	if k, ok := keys.(*RemoteKeys); ok {
+		switch {
+		case k == nil || k.client == nil:
+			problem("Keys", "not made by NewRemoteKeys")
+		case k.issuer != nil && k.options.Issuer != issuer:
+			problem("Keys", "of another issuer")
+		}
+	}
+}
+
+// completeAlgorithms returns the algorithms of these names, all of them for nil.
+func completeAlgorithms(names []string, problem func(field, format string, args ...any)) []algorithm {
+	switch {
+	case names == nil:
+		return slices.Clone(algorithms)
+	case len(names) == 0:
+		problem("Algorithms", "empty, but not nil")
+	}
+	return algorithmsNamed(names, problem)
+}
