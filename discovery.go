@@ -50,7 +50,7 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fet
 			set.location, set.located = old.location, old.located
 		} else {
 			var err error
-			if set.location, err = k.discover(ctx); err != nil {
+			if set.location, err = k.discover(ctx, "jwks_uri", false); err != nil {
 				return nil, err
 			}
 		}
@@ -75,14 +75,15 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fet
 	return set, nil
 }
 
-// discover asks the issuer for its metadata.
-func (k *RemoteKeys) discover(ctx context.Context) (*url.URL, error) {
+// discover asks the issuer for its metadata, and takes the URL in one member. Aliased, the one for callers with a
+// certificate comes first (RFC 8705, section 5).
+func (k *RemoteKeys) discover(ctx context.Context, member string, aliased bool) (*url.URL, error) {
 	var failures []error
 	for _, u := range discovery.Locations(k.issuer) {
 		body, _, err := k.read(ctx, u, "")
 		if err == nil {
 			var location *url.URL
-			if location, err = k.readMetadata(body); err == nil {
+			if location, err = k.readMetadata(body, member, aliased); err == nil {
 				return location, nil
 			}
 		}
@@ -91,15 +92,20 @@ func (k *RemoteKeys) discover(ctx context.Context) (*url.URL, error) {
 	return nil, errors.Join(failures...)
 }
 
-// readMetadata returns the jwks_uri of a metadata document that is the issuer's own (RFC 8414, section 3.3).
-func (k *RemoteKeys) readMetadata(body []byte) (*url.URL, error) {
-	var issuer, location string
-	err := strictjson.Members(body, []string{"issuer", "jwks_uri"}, func(name string, v jsontext.Value) (err error) {
+// readMetadata returns the URL in a member of a metadata document that is the issuer's own (RFC 8414, section 3.3).
+func (k *RemoteKeys) readMetadata(body []byte, member string, aliased bool) (*url.URL, error) {
+	const aliases = "mtls_endpoint_aliases"
+	var issuer, location, alias string
+	err := strictjson.Members(body, []string{"issuer", member, aliases}, func(name string, v jsontext.Value) (err error) {
 		switch name {
 		case "issuer":
 			issuer, err = strictjson.String(v)
-		case "jwks_uri":
+		case member:
 			location, err = strictjson.String(v)
+		case aliases:
+			if aliased {
+				alias, err = readMember(v, member)
+			}
 		}
 		return err
 	})
@@ -109,11 +115,26 @@ func (k *RemoteKeys) readMetadata(body []byte) (*url.URL, error) {
 	if issuer != k.options.Issuer {
 		return nil, errors.New("metadata: of another issuer")
 	}
+	if alias != "" {
+		location = alias
+	}
 	u, err := discovery.ParseMember(location, k.issuer, k.options.AllowLoopbackHTTP)
 	if err != nil {
-		return nil, fmt.Errorf("metadata: jwks_uri: %w", err)
+		return nil, fmt.Errorf("metadata: %s: %w", member, err)
 	}
 	return u, nil
+}
+
+// readMember returns the string in one member of an object; "" if there is none.
+func readMember(object []byte, member string) (string, error) {
+	var value string
+	err := strictjson.Members(object, []string{member}, func(name string, v jsontext.Value) (err error) {
+		if name == member {
+			value, err = strictjson.String(v)
+		}
+		return err
+	})
+	return value, err
 }
 
 // read gets a document, or a 304 without one if an ETag was sent.

@@ -12,10 +12,12 @@ const (
 	openIDPath = "/.well-known/openid-configuration"
 	oauthPath  = "/.well-known/oauth-authorization-server"
 	jwksPath   = "/jwks"
+
+	introspectionPath = "/introspect"
 )
 
-// Issuer is an authorization server as far as an API sees it: discovery documents and a JWKS on a real TLS listener,
-// and tokens. It has no token endpoint until [Issuer.Handle] gives it one. Make one with [NewIssuer].
+// Issuer is an authorization server as far as an API sees it: discovery documents, a JWKS and introspection on a real
+// TLS listener, and tokens. It has no token endpoint until [Issuer.Handle] gives it one. Make one with [NewIssuer].
 type Issuer struct {
 	URL    string           // the exact iss, without trailing slash: https://127.0.0.1:port
 	Server *httptest.Server // what serves it, as in [NewServer]: owner.HTTP(issuer.Server) reaches it with a certificate
@@ -34,6 +36,9 @@ type Issuer struct {
 	routes  map[string]http.Handler
 	mux     *http.ServeMux
 	fetches int
+
+	opaque         map[string]Claims // what introspection answers
+	introspections int
 }
 
 // NewIssuer starts an issuer. It signs with the first of the algorithms unless told otherwise, and the keys of all are
@@ -113,6 +118,8 @@ func (i *Issuer) builtIn() map[string]http.Handler {
 		openIDPath: http.HandlerFunc(i.serveMetadata),
 		oauthPath:  http.HandlerFunc(i.serveMetadata),
 		jwksPath:   http.HandlerFunc(i.serveJWKS),
+
+		introspectionPath: http.HandlerFunc(i.serveIntrospection),
 	}
 }
 
@@ -131,6 +138,7 @@ func (i *Issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		"issuer":                                     i.URL,
 		"jwks_uri":                                   i.JWKSURL(),
 		"token_endpoint":                             i.URL + "/token",
+		"introspection_endpoint":                     i.URL + introspectionPath,
 		"grant_types_supported":                      []string{"client_credentials"},
 		"response_types_supported":                   []string{},
 		"subject_types_supported":                    []string{"public"},

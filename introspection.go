@@ -1,0 +1,301 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
+)
+
+// IntrospectionOptions configure an Introspection.
+type IntrospectionOptions struct {
+	_ [0]func()
+
+	// Issuer is the authorization server. An answer's iss, if it has one, must be this to the letter; the Token of an
+	// answer without has this one. Unless Endpoint is set it is also where discovery starts, as with RemoteKeys. It is
+	// required.
+	Issuer string
+
+	// Endpoint is the URL of the introspection endpoint. If empty, the one that the issuer's metadata names.
+	Endpoint string
+
+	// Audience lists this API's names; an answer's aud must contain one. It is required.
+	Audience []string
+
+	// AllowMissingAudience accepts answers without aud, for a server that never sends one: then this API accepts every
+	// token of the issuer, those for other APIs too. If false, they are refused.
+	AllowMissingAudience bool
+
+	// Authentication is how this API authenticates to the endpoint. It is required.
+	Authentication ClientAuthentication
+
+	// Signed asks for signed answers (RFC 9701) and accepts no other. Each must be the issuer's, made for this API,
+	// which it may call by its client ID or a name in Audience, and made now. If false, answers are plain JSON.
+	Signed bool
+
+	// Keys are those of signed answers. If nil, RemoteKeys found through the issuer's metadata.
+	Keys KeySource
+
+	// Algorithms lists the signature algorithms of signed answers, as in Options. If nil, all of them.
+	Algorithms []string
+
+	// Client makes the requests. Redirects of the endpoint are not followed, whatever it says. If nil, one of popauth's
+	// own, which uses the proxy of the environment.
+	Client *http.Client
+
+	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
+	// false, everything is https.
+	AllowLoopbackHTTP bool
+
+	// Timeout bounds one call, discovery included. If zero, 10 s.
+	Timeout time.Duration
+
+	// Wait is how long a request waits at most for a call that it needs. If zero, 5 s.
+	Wait time.Duration
+
+	// Calls is the number of calls at once. A request for which there is none left waits. If zero, 64.
+	Calls int
+
+	// Remember is how long an answer counts without asking again: as long may a revoked token still pass. An answer
+	// that the token is not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those
+	// that ask for the same token at the same time share one call.
+	Remember time.Duration
+
+	// Entries is the number of active tokens that are remembered at most. If zero, 10000.
+	Entries int
+
+	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min.
+	Leeway time.Duration
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+const (
+	rememberRefused = 5 * time.Second
+	refusedEntries  = 1024
+)
+
+// Introspection is a Verifier that asks the authorization server about each token (RFC 7662), for tokens that are
+// opaque to an API. Requests with the same token share one call, which goes on when one of them ends, and its answer
+// for a while; of a token no more than a hash is kept. A cnf in the answer binds the token as it does in a JWT. Make it
+// with NewIntrospection; it is safe for concurrent use.
+//
+// A token that is not active is refused with ErrTokenInvalid. ErrUnavailable are an endpoint that can't be reached,
+// one that does not accept how this API authenticates, and an answer that is none.
+type Introspection struct {
+	options   IntrospectionOptions
+	client    *http.Client
+	metadata  *RemoteKeys  // where discovery starts; nil if nothing is discovered
+	signed    *jwtVerifier // of signed answers; nil if they are plain
+	validator *jwt.Validator
+	discovery *calls[struct{}, *url.URL]
+	calls     *calls[[sha256.Size]byte, verdict]
+	accepted  *results[verdict]
+	refused   *results[verdict] // apart, so that a flood of made-up tokens pushes out no good one
+
+	mu      sync.Mutex
+	found   *url.URL // the endpoint
+	foundAt time.Time
+	next    time.Time // no call before
+}
+
+var _ Verifier = (*Introspection)(nil)
+
+// verdict is what an answer says about a token: one of the two.
+type verdict struct {
+	token   *Token
+	refusal error
+}
+
+// NewIntrospection makes no request. The error lists every problem of the options.
+func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
+	var wrong []error
+	problem := fieldProblems("IntrospectionOptions", &wrong)
+	i := &Introspection{}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	completeLeeway(&o.Leeway, problem)
+	o.completeLimits(problem)
+	if o.Issuer == "" {
+		problem("Issuer", "empty")
+	}
+	if len(o.Audience) == 0 || slices.Contains(o.Audience, "") {
+		problem("Audience", "empty, or has an empty entry")
+	}
+	o.Audience = slices.Clone(o.Audience)
+	transport := RemoteKeysOptions{Issuer: o.Issuer, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now}
+	var err error
+	if o.Endpoint != "" {
+		if i.found, err = discovery.ParseURL(o.Endpoint, o.AllowLoopbackHTTP); err != nil {
+			problem("Endpoint", "%w", err)
+		}
+	}
+	if o.Issuer != "" && (o.Endpoint == "" || o.Signed && o.Keys == nil) {
+		if i.metadata, err = NewRemoteKeys(transport); err != nil {
+			problem("Issuer", "can't be the start of discovery: %w", err)
+		}
+	}
+	o.Authentication = o.completeAuthentication(problem)
+	i.signed = o.signedAnswers(i.metadata, problem)
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	i.options, i.client = o, o.httpClient()
+	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
+	i.discovery = newCalls[struct{}, *url.URL](1, o.Timeout, o.Timeout)
+	i.calls = newCalls[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
+	i.accepted, i.refused = newResults[verdict](o.Entries), newResults[verdict](refusedEntries)
+	return i, nil
+}
+
+func (o *IntrospectionOptions) completeLimits(problem func(field, format string, args ...any)) {
+	for _, d := range []struct {
+		field string
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{"Timeout", &o.Timeout, 10 * time.Second},
+		{"Wait", &o.Wait, 5 * time.Second},
+		{"Remember", &o.Remember, 10 * time.Second},
+	} {
+		if *d.value < 0 && d.value != &o.Remember {
+			problem(d.field, "negative")
+		}
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+	}
+	for _, n := range []struct {
+		field string
+		value *int
+		zero  int
+	}{{"Calls", &o.Calls, 64}, {"Entries", &o.Entries, 10000}} {
+		if *n.value < 0 || *n.value > 1<<20 {
+			problem(n.field, "%d is not between 0 and %d", *n.value, 1<<20)
+		}
+		if *n.value == 0 {
+			*n.value = n.zero
+		}
+	}
+}
+
+func (o *IntrospectionOptions) completeAuthentication(problem func(field, format string, args ...any)) ClientAuthentication {
+	if o.Authentication == nil {
+		problem("Authentication", "nil")
+		return nil
+	}
+	a, err := o.Authentication.completed(o.Issuer, o.Now)
+	if err != nil {
+		problem("Authentication", "%w", err)
+	}
+	if _, ok := a.(TLSClientAuth); ok && o.Client == nil {
+		problem("Client", "nil: TLSClientAuth needs one that presents the certificate")
+	}
+	return a
+}
+
+// signedAnswers returns what verifies signed answers; nil if they are plain.
+func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(field, format string, args ...any)) *jwtVerifier {
+	if !o.Signed {
+		if o.Keys != nil || o.Algorithms != nil {
+			problem("Signed", "false: leave Keys and Algorithms empty")
+		}
+		return nil
+	}
+	names := o.Audience
+	if o.Authentication != nil {
+		names = append(slices.Clone(names), o.Authentication.clientID())
+	}
+	v := &jwtVerifier{issuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
+	if v.keys == nil {
+		v.keys = found
+	} else {
+		checkKeys(v.keys, o.Issuer, problem)
+	}
+	v.algorithms = completeAlgorithms(o.Algorithms, problem)
+	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
+		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
+	return v
+}
+
+// Verify returns the claims of the server's answer about the token.
+func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error) {
+	if i == nil || i.calls == nil {
+		return nil, ErrUnconfigured
+	}
+	if token == "" || len(token) > maxToken {
+		return nil, ErrTokenMalformed
+	}
+	key := sha256.Sum256([]byte(token))
+	known := func() (verdict, bool) { return i.known(key) }
+	v, ok := known()
+	if !ok {
+		var err error
+		v, err = i.calls.do(ctx, key, known, func(ctx context.Context) (verdict, error) {
+			v, err := i.ask(ctx, token)
+			if err == nil {
+				i.remember(key, v)
+			}
+			return v, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if v.refusal != nil {
+		return nil, v.refusal
+	}
+	if err := i.inForce(v.token); err != nil {
+		return nil, err
+	}
+	own := *v.token // what one request does to it is no other's business
+	own.Audience, own.Scopes = slices.Clone(own.Audience), slices.Clone(own.Scopes)
+	return &own, nil
+}
+
+// inForce holds the token's times against the clock, on every use.
+func (i *Introspection) inForce(t *Token) error {
+	if err := i.validator.Validate(claims{t}); err != nil {
+		return &Error{Reason: claimReason(t, err), Err: err, token: t}
+	}
+	return nil
+}
+
+func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
+	now := i.options.Now()
+	if v, ok := i.accepted.get(key, now); ok {
+		return v, true
+	}
+	return i.refused.get(key, now)
+}
+
+func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
+	now, keep := i.options.Now(), i.options.Remember
+	switch {
+	case keep < 0:
+	case v.refusal != nil || i.inForce(v.token) != nil:
+		i.refused.put(key, v, now, min(keep, rememberRefused))
+	default:
+		if end := v.token.ExpiresAt; !end.IsZero() {
+			keep = min(keep, end.Add(i.options.Leeway).Sub(now))
+		}
+		i.accepted.put(key, v, now, keep)
+	}
+}
+
+func (i *Introspection) issuers() []string {
+	if i == nil {
+		return nil
+	}
+	return []string{i.options.Issuer}
+}

@@ -1,0 +1,48 @@
+package popauth
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// JWTOr returns a Verifier for an API that gets JWTs and opaque tokens: what has the form of a JWT, three parts of
+// which the first is a JSON object, goes to the first Verifier, and everything else to the second. A JWT that is
+// refused never gets to the second. It panics if one is nil.
+func JWTOr(jwt, opaque Verifier) Verifier {
+	if jwt == nil || opaque == nil {
+		panic("popauth: JWTOr: nil Verifier")
+	}
+	return jwtOr{jwt, opaque}
+}
+
+type jwtOr struct{ jwt, opaque Verifier }
+
+func (v jwtOr) Verify(ctx context.Context, token string) (*Token, error) {
+	if hasJWTForm(token) {
+		return v.jwt.Verify(ctx, token)
+	}
+	return v.opaque.Verify(ctx, token)
+}
+
+func (v jwtOr) issuers() []string {
+	var all []string
+	for _, v := range []Verifier{v.jwt, v.opaque} {
+		if i, ok := v.(issuing); ok {
+			all = append(all, i.issuers()...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func hasJWTForm(token string) bool {
+	if strings.Count(token, ".") != 2 {
+		return false
+	}
+	first, _, _ := strings.Cut(token, ".")
+	header, err := decodeSegment(first)
+	return err == nil && jsontext.Value(header).Kind() == '{'
+}
