@@ -1,0 +1,353 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// introspection is a Verifier that asks the lab's issuer, over TLS.
+func (l *lab) introspection(change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
+	l.Helper()
+	o := l.issuer.Introspection()
+	for _, c := range change {
+		c(&o)
+	}
+	v, err := popauth.NewIntrospection(o)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return v
+}
+
+// opaqueGuard accepts what v does, bound by certificate or proof.
+func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
+	l.Helper()
+	g, err := popauth.New(popauth.Options{
+		Verifier: v, Now: l.clock.Now,
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	return g
+}
+
+// TestIntrospectionThieves is every kind of token in every hand.
+func TestIntrospectionThieves(t *testing.T) {
+	l := newLab(t)
+	guard := l.opaqueGuard(popauth.JWTOr(&namedVerifier{}, l.introspection()))
+	key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
+	key.Now, other.Now = l.clock.Now, l.clock.Now
+	both := popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.owner.Thumbprint(), "jkt": key.Thumbprint()}}
+	tokens := map[string]string{
+		"unbound": l.issuer.Opaque(),
+		"x5t":     l.issuer.Opaque(l.owner.Bound()),
+		"jkt":     l.issuer.Opaque(key.Bound(), popauthtest.Claims{"token_type": "DPoP"}),
+		"both":    l.issuer.Opaque(both),
+		"unknown": l.issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{"kid": "k"}}),
+		"empty":   l.issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{}}),
+		"null":    l.issuer.Opaque(popauthtest.Claims{"cnf": nil}),
+		"array":   l.issuer.Opaque(popauthtest.Claims{"cnf": []string{l.owner.Thumbprint()}}),
+	}
+	type caller struct {
+		client *popauthtest.Client
+		proof  *popauthtest.ProofKey
+	}
+	callers := map[string]caller{
+		"owner": {l.owner, nil}, "owner, proof": {l.owner, key},
+		"thief": {l.thief, nil}, "thief, proof": {l.thief, other},
+		"nobody": {nil, nil}, "nobody, proof": {nil, key},
+	}
+	passes := map[string]bool{
+		"x5t/owner": true, "jkt/owner, proof": true, "jkt/nobody, proof": true, "both/owner, proof": true,
+	}
+	for kind, token := range tokens {
+		for who, c := range callers {
+			for range 2 { // asked, and remembered
+				r := c.client.Request("GET", "https://api.example.com/orders", token)
+				if c.proof != nil {
+					r = c.proof.Request("GET", "https://api.example.com/orders", token)
+					r.TLS = c.client.Request("GET", "/", "").TLS
+				}
+				got := send(guard.Confirm, r)
+				if name := kind + "/" + who; passes[name] != got.ran || passes[name] != (got.status == 200) || !got.ran && got.status != 401 {
+					t.Errorf("%s: got status %d, ran %t, want a pass: %t", name, got.status, got.ran, passes[name])
+				}
+			}
+		}
+	}
+	if got := l.issuer.Introspections(); got != len(tokens) {
+		t.Errorf("calls: got %d, want %d", got, len(tokens))
+	}
+	bearer := guard.Authenticate
+	send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens["unbound"])).passed(t)
+	for _, kind := range []string{"x5t", "jkt", "both", "unknown", "empty", "null", "array"} {
+		if got := send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens[kind])); got.ran || got.status != 401 {
+			t.Errorf("%s as a bearer token: got status %d, ran %t", kind, got.status, got.ran)
+		}
+	}
+}
+
+// answering makes the endpoint answer every token with status and body.
+func (l *lab) answering(status int, body string, header ...string) {
+	l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for n := 0; n+1 < len(header); n += 2 {
+			w.Header().Set(header[n], header[n+1])
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}))
+}
+
+// TestIntrospectionAnswers is what each answer comes to. ISS stands for the issuer.
+func TestIntrospectionAnswers(t *testing.T) {
+	l := newLab(t)
+	const aud = `"aud":"` + popauthtest.Audience + `"`
+	for name, tt := range map[string]struct {
+		body   string
+		reason popauth.Reason // "": accepted
+	}{
+		"everything":                     {`{"active":true,"iss":"ISS",` + aud + `,"exp":1800000300,"scope":"a b","username":"x"}`, ""},
+		"only what is needed":            {`{"active":true,` + aud + `}`, ""},
+		"several audiences":              {`{"active":true,"aud":["x","` + popauthtest.Audience + `"]}`, ""},
+		"not active":                     {`{"active":false}`, popauth.ErrTokenInvalid},
+		"not active, with claims":        {`{"active":false,"iss":"ISS",` + aud + `}`, popauth.ErrTokenInvalid},
+		"active missing":                 {`{` + aud + `}`, popauth.ErrUnavailable},
+		"active a string":                {`{"active":"true",` + aud + `}`, popauth.ErrUnavailable},
+		"active a number":                {`{"active":1,` + aud + `}`, popauth.ErrUnavailable},
+		"active null":                    {`{"active":null,` + aud + `}`, popauth.ErrUnavailable},
+		"active an array":                {`{"active":[true],` + aud + `}`, popauth.ErrUnavailable},
+		"active twice":                   {`{"active":false,"active":true,` + aud + `}`, popauth.ErrUnavailable},
+		"active in another case":         {`{"active":true,"Active":false,` + aud + `}`, popauth.ErrUnavailable},
+		"empty":                          {``, popauth.ErrUnavailable},
+		"null":                           {`null`, popauth.ErrUnavailable},
+		"array":                          {`[{"active":true}]`, popauth.ErrUnavailable},
+		"more after it":                  {`{"active":true,` + aud + `}{}`, popauth.ErrUnavailable},
+		"HTML":                           {`<html>`, popauth.ErrUnavailable},
+		"too large":                      {`{"active":true,` + aud + `,"x":"` + strings.Repeat("x", 65<<10) + `"}`, popauth.ErrUnavailable},
+		"a signed answer":                {l.issuer.Token(), popauth.ErrUnavailable},
+		"no audience":                    {`{"active":true}`, popauth.ErrTokenAudience},
+		"empty audience":                 {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
+		"another audience":               {`{"active":true,"aud":"https://other.example.com"}`, popauth.ErrTokenAudience},
+		"another issuer":                 {`{"active":true,"iss":"ISS/",` + aud + `}`, popauth.ErrTokenIssuer},
+		"issuer null":                    {`{"active":true,"iss":null,` + aud + `}`, popauth.ErrTokenMalformed},
+		"expired":                        {`{"active":true,` + aud + `,"exp":1799999969}`, popauth.ErrTokenExpired},
+		"expired within the leeway":      {`{"active":true,` + aud + `,"exp":1799999971}`, ""},
+		"exp a string":                   {`{"active":true,` + aud + `,"exp":"1800000300"}`, popauth.ErrTokenMalformed},
+		"not yet valid":                  {`{"active":true,` + aud + `,"nbf":1800000031}`, popauth.ErrTokenNotYetValid},
+		"issued in the future":           {`{"active":true,` + aud + `,"iat":1800000031}`, popauth.ErrTokenNotYetValid},
+		"Bearer":                         {`{"active":true,` + aud + `,"token_type":"bearer"}`, ""},
+		"typ and use":                    {`{"active":true,` + aud + `,"typ":"Bearer","token_use":"access_token"}`, ""},
+		"DPoP without jkt":               {`{"active":true,` + aud + `,"token_type":"DPoP"}`, popauth.ErrBindingMalformed},
+		"DPoP with another binding":      {`{"active":true,` + aud + `,"token_type":"DPoP","cnf":{"x5t#S256":"a"}}`, popauth.ErrBindingMalformed},
+		"jkt without DPoP":               {`{"active":true,` + aud + `,"token_type":"Bearer","cnf":{"jkt":"a"}}`, popauth.ErrBindingMalformed},
+		"refresh token by token_type":    {`{"active":true,` + aud + `,"token_type":"refresh_token"}`, popauth.ErrTokenType},
+		"refresh token by token_use":     {`{"active":true,` + aud + `,"token_use":"refresh_token"}`, popauth.ErrTokenType},
+		"refresh token by typ":           {`{"active":true,` + aud + `,"typ":"Refresh"}`, popauth.ErrTokenType},
+		"offline token":                  {`{"active":true,` + aud + `,"typ":"Offline"}`, popauth.ErrTokenType},
+		"ID token by typ":                {`{"active":true,` + aud + `,"typ":"ID"}`, popauth.ErrTokenType},
+		"ID token by at_hash":            {`{"active":true,` + aud + `,"at_hash":"x"}`, popauth.ErrTokenType},
+		"token_type null":                {`{"active":true,` + aud + `,"token_type":null}`, popauth.ErrUnavailable},
+		"cnf in another case":            {`{"active":true,` + aud + `,"CNF":{"jkt":"a"}}`, popauth.ErrTokenMalformed},
+		"cnf twice":                      {`{"active":true,` + aud + `,"cnf":{"jkt":"a"},"cnf":{"jkt":"b"}}`, popauth.ErrUnavailable},
+		"cnf a string, as some flatten":  {`{"active":true,` + aud + `,"cnf":"{\"jkt\":\"a\"}"}`, popauth.ErrBindingMalformed},
+		"unsigned answer inside another": {`{"token_introspection":{"active":true}}`, popauth.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.answering(200, strings.ReplaceAll(tt.body, "ISS", l.issuer.URL))
+			v := l.introspection()
+			for range 2 { // asked, and remembered
+				token, err := v.Verify(t.Context(), "opaque")
+				if (token == nil) == (tt.reason == "") || tt.reason != "" && !reasonIs(err, tt.reason) {
+					t.Errorf("got %v, %v, want %q", token, err, tt.reason)
+				}
+				if token != nil && token.Issuer != l.issuer.URL {
+					t.Errorf("issuer: got %q", token.Issuer)
+				}
+			}
+		})
+	}
+}
+
+// reasonIs tells whether an answer would be given for this reason, not for one that it wraps.
+func reasonIs(err error, want popauth.Reason) bool {
+	if e, ok := errors.AsType[*popauth.Error](err); ok {
+		return e.Reason == want
+	}
+	return errors.Is(err, want)
+}
+
+func TestIntrospectionAllowsMissingAudience(t *testing.T) {
+	l := newLab(t)
+	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.AllowMissingAudience = true })
+	for aud, want := range map[any]error{
+		popauthtest.Omit: nil, popauthtest.Audience: nil, "https://other.example.com": popauth.ErrTokenAudience,
+	} {
+		if _, err := v.Verify(t.Context(), l.issuer.Opaque(popauthtest.Claims{"aud": aud})); !errors.Is(err, want) {
+			t.Errorf("%v: got %v, want %v", aud, err, want)
+		}
+	}
+	if _, err := v.Verify(t.Context(), l.issuer.Opaque(popauthtest.Claims{"aud": []string{}})); !errors.Is(err, popauth.ErrTokenAudience) {
+		t.Errorf("for nobody: got %v", err)
+	}
+}
+
+func TestIntrospectionOptions(t *testing.T) {
+	good := popauth.IntrospectionOptions{
+		Issuer: "https://id.example.com", Audience: []string{"a"},
+		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+	}
+	es256 := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: "in a KMS"}
+	for _, tt := range []struct {
+		name   string
+		change func(*popauth.IntrospectionOptions)
+		want   []string
+	}{
+		{"good", func(*popauth.IntrospectionOptions) {}, nil},
+		{"nothing", func(o *popauth.IntrospectionOptions) { *o = popauth.IntrospectionOptions{} }, []string{"Issuer", "Audience", "Authentication"}},
+		{"empty audience", func(o *popauth.IntrospectionOptions) { o.Audience = []string{""} }, []string{"Audience"}},
+		{"issuer without TLS", func(o *popauth.IntrospectionOptions) { o.Issuer = "http://id.example.com" }, []string{"Issuer"}},
+		{"issuer no URL, but endpoint", func(o *popauth.IntrospectionOptions) { o.Issuer, o.Endpoint = "id", "https://id.example.com/i" }, nil},
+		{"endpoint without TLS", func(o *popauth.IntrospectionOptions) { o.Endpoint = "http://id.example.com/i" }, []string{"Endpoint"}},
+		{"endpoint on loopback", func(o *popauth.IntrospectionOptions) { o.Endpoint = "http://127.0.0.1/i" }, []string{"Endpoint"}},
+		{"endpoint on loopback, allowed", func(o *popauth.IntrospectionOptions) {
+			o.Endpoint, o.AllowLoopbackHTTP = "http://127.0.0.1/i", true
+		}, nil},
+		{"endpoint without TLS, loopback allowed", func(o *popauth.IntrospectionOptions) {
+			o.Endpoint, o.AllowLoopbackHTTP = "http://id.example.com/i", true
+		}, []string{"Endpoint"}},
+		{"no secret", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.ClientSecretBasic{ID: "api"}
+		}, []string{"Authentication"}},
+		{"no ID", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.ClientSecretPost{Secret: "s"}
+		}, []string{"Authentication"}},
+		{"no key", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256}
+		}, []string{"Authentication"}},
+		{"key that is no signer", func(o *popauth.IntrospectionOptions) { o.Authentication = es256 }, nil},
+		{"key of another algorithm", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}
+		}, []string{"Authentication"}},
+		{"HMAC", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodHS256, Key: []byte("k")}
+		}, []string{"Authentication"}},
+		{"none", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodNone, Key: jwt.UnsafeAllowNoneSignatureType}
+		}, []string{"Authentication"}},
+		{"certificate without a client", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.TLSClientAuth{ID: "api"}
+		}, []string{"Client"}},
+		{"keys of plain answers", func(o *popauth.IntrospectionOptions) { o.Keys = nowhere{} }, []string{"Signed"}},
+		{"keys of another issuer", func(o *popauth.IntrospectionOptions) {
+			o.Signed = true
+			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: "https://other.example.com"})
+		}, []string{"Keys"}},
+		{"symmetric signatures", func(o *popauth.IntrospectionOptions) { o.Signed, o.Algorithms = true, []string{"HS256"} }, []string{"Algorithms"}},
+		{"limits", func(o *popauth.IntrospectionOptions) {
+			o.Timeout, o.Wait, o.Calls, o.Entries, o.Leeway = -1, -1, -1, 1<<20+1, time.Hour
+		}, []string{"Timeout", "Wait", "Calls", "Entries", "Leeway"}},
+		{"not remembered", func(o *popauth.IntrospectionOptions) { o.Remember = -1 }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := good
+			tt.change(&o)
+			v, err := popauth.NewIntrospection(o)
+			if (v == nil) != (len(tt.want) > 0) || (err == nil) != (len(tt.want) == 0) {
+				t.Fatalf("got %v, %v, want %q", v, err, tt.want)
+			}
+			for _, field := range tt.want {
+				if !strings.Contains(fmt.Sprint(err), "popauth: IntrospectionOptions."+field+": ") {
+					t.Errorf("got %v, want %s named", err, field)
+				}
+			}
+		})
+	}
+}
+
+// The zero Introspection and the nil one refuse everything.
+func TestIntrospectionUnmade(t *testing.T) {
+	for _, v := range []*popauth.Introspection{nil, {}} {
+		g, err := popauth.New(popauth.Options{Verifier: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "opaque")).refused(t, 500, "")
+	}
+}
+
+// What one request does to its Token, in Options.Revoked for one, is no other's business.
+func TestIntrospectedTokensAreTheirOwn(t *testing.T) {
+	l := newLab(t)
+	v, token := l.introspection(), l.issuer.Opaque(popauthtest.Claims{"scope": "read"})
+	first, err := v.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Subject, first.Scopes[0], first.Audience[0] = "x", "x", "x"
+	second, err := v.Verify(t.Context(), token)
+	if err != nil || second.Subject != "client-1" || second.Scopes[0] != "read" || second.Audience[0] != popauthtest.Audience {
+		t.Errorf("got %+v, %v", second, err)
+	}
+}
+
+type namedVerifier struct{ asked []string }
+
+func (v *namedVerifier) Verify(_ context.Context, token string) (*popauth.Token, error) {
+	v.asked = append(v.asked, token)
+	return nil, popauth.ErrTokenInvalid
+}
+
+// A token goes to one Verifier by its form, and to no other if that refuses it.
+func TestJWTOr(t *testing.T) {
+	l := newLab(t)
+	jwtToken := l.issuer.Token()
+	header, rest, _ := strings.Cut(jwtToken, ".")
+	for name, tt := range map[string]struct {
+		token string
+		jwt   bool
+	}{
+		"JWT":                   {jwtToken, true},
+		"JWT with another key":  {jwtToken[:len(jwtToken)-4] + "AAAA", true},
+		"unsigned":              {strings.TrimRight(jwtToken, "-_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), true},
+		"header malformed":      {"eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ." + rest, true},
+		"header cut":            {"ew." + rest, true},
+		"header with a space":   {"IHs." + rest, true},
+		"opaque":                {"opaque", false},
+		"one dot":               {header + ".x", false},
+		"five parts":            {jwtToken + ".x.x", false},
+		"three parts":           {"v2.local.abc", false},
+		"header an array":       {"W10.e30.AAAA", false},
+		"header padded":         {"eyJhbGciOiJFUzI1NiJ9==.e30.AAAA", false},
+		"header a plain string": {"ImEi.e30.AAAA", false},
+		"empty":                 {"", false},
+	} {
+		one, other := &namedVerifier{}, &namedVerifier{}
+		_, _ = popauth.JWTOr(one, other).Verify(t.Context(), tt.token)
+		if len(one.asked) != btoi(tt.jwt) || len(other.asked) != btoi(!tt.jwt) {
+			t.Errorf("%s: got %d JWTs, %d others", name, len(one.asked), len(other.asked))
+		}
+	}
+	for _, f := range []func(){func() { popauth.JWTOr(nil, l.introspection()) }, func() { popauth.JWTOr(l.introspection(), nil) }} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("a nil Verifier: got no panic")
+				}
+			}()
+			f()
+		}()
+	}
+}

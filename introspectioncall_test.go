@@ -1,0 +1,231 @@
+package popauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// active is an answer that everything accepts.
+const active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
+
+// TestClientAuthentication is each method against an endpoint that holds the request to it.
+func TestClientAuthentication(t *testing.T) {
+	l := newLab(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id, secret = "orders:api é", "s%3A:+ cret"
+	seen := map[string]bool{} // the jti of assertions
+	asserted := func(r *http.Request) bool {
+		var c jwt.RegisteredClaims
+		token, err := jwt.ParseWithClaims(r.PostForm.Get("client_assertion"), &c, func(*jwt.Token) (any, error) { return &key.PublicKey, nil },
+			jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(id), jwt.WithSubject(id), jwt.WithAudience(l.issuer.URL),
+			jwt.WithExpirationRequired(), jwt.WithTimeFunc(l.clock.Now))
+		fresh := !seen[c.ID] && c.ID != "" && len(c.Audience) == 1
+		seen[c.ID] = true
+		return err == nil && fresh && token.Header["kid"] == "k1" && r.PostForm.Get("client_id") == id &&
+			r.PostForm.Get("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	}
+	for name, tt := range map[string]struct {
+		as     popauth.ClientAuthentication
+		accept func(*http.Request) bool
+	}{
+		"client_secret_basic": {popauth.ClientSecretBasic{ID: id, Secret: secret}, func(r *http.Request) bool {
+			user, password, _ := r.BasicAuth()
+			user, err := url.QueryUnescape(user) // RFC 6749, section 2.3.1
+			password, err2 := url.QueryUnescape(password)
+			return user == id && password == secret && err == nil && err2 == nil && !r.PostForm.Has("client_id")
+		}},
+		"client_secret_post": {popauth.ClientSecretPost{ID: id, Secret: secret}, func(r *http.Request) bool {
+			return r.PostForm.Get("client_id") == id && r.PostForm.Get("client_secret") == secret && r.Header.Get("Authorization") == ""
+		}},
+		"private_key_jwt": {popauth.PrivateKeyJWT{ID: id, Method: jwt.SigningMethodES256, Key: key, KeyID: "k1"}, asserted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := true
+			l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = r.ParseForm()
+				if r.Method != http.MethodPost || r.URL.RawQuery != "" || r.PostForm.Get("token") != "t" || r.PostForm.Get("token_type_hint") != "access_token" ||
+					r.Header.Get("Accept") != "application/json" || !tt.accept(r) {
+					good = false
+					t.Errorf("%s %s %v %v", r.Method, r.URL, r.Header, r.PostForm)
+				}
+				_, _ = w.Write([]byte(active))
+			}))
+			v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Authentication, o.Remember = tt.as, -1 })
+			for range 2 {
+				if _, err := v.Verify(t.Context(), "t"); err != nil || !good {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
+// An API that authenticates by certificate asks at the alias of the endpoint, whose server knows it by that.
+func TestIntrospectionByCertificate(t *testing.T) {
+	l := newLab(t)
+	api, other := popauthtest.SelfSigned(t, "api"), popauthtest.SelfSigned(t, "other")
+	credential, err := clientauth.Thumbprint(api.Thumbprint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := clientauth.Static{"orders-api": {{Credential: credential}}}
+	auth, err := clientauth.New(clientauth.Options{Clients: clients, Endpoints: clientauth.PathPrefix("/mtls")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.issuer.Handle("/introspect", http.NotFoundHandler())
+	l.issuer.Handle("/mtls/", auth.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := auth.Authenticate(r); err != nil || r.URL.Path != "/introspect" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = w.Write([]byte(active))
+	})))
+	l.issuer.Metadata = popauthtest.Claims{"mtls_endpoint_aliases": popauthtest.Claims{"introspection_endpoint": l.issuer.URL + "/mtls/introspect"}}
+	for _, tt := range []struct {
+		name string
+		id   string
+		by   *popauthtest.Client
+		want error
+	}{
+		{"the API", "orders-api", api, nil},
+		{"another name", "other-api", api, popauth.ErrUnavailable},
+		{"another certificate", "orders-api", other, popauth.ErrUnavailable},
+		{"no certificate", "orders-api", nil, popauth.ErrUnavailable},
+	} {
+		v := l.introspection(func(o *popauth.IntrospectionOptions) {
+			o.Authentication, o.Client = popauth.TLSClientAuth{ID: tt.id}, tt.by.HTTP(l.issuer.Server)
+		})
+		if _, err := v.Verify(t.Context(), "t"); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	// Everybody else asks at the ordinary endpoint.
+	if _, err := l.introspection().Verify(t.Context(), "t"); !errors.Is(err, popauth.ErrUnavailable) {
+		t.Errorf("with a secret: got %v", err)
+	}
+}
+
+// What goes wrong at the endpoint is answered with 503, whoever's fault it is, and never reaches the handler.
+func TestIntrospectionFaults(t *testing.T) {
+	l := newLab(t)
+	elsewhere := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("the redirect was followed")
+		_, _ = w.Write([]byte(active))
+	}))
+	for name, tt := range map[string]struct {
+		status     int
+		body       string
+		header     []string
+		want       int
+		retryAfter string
+		says       string // in the error, for the log
+	}{
+		"credentials refused":   {401, active, nil, 503, "5", "does not accept how this API authenticates"},
+		"not allowed":           {403, active, nil, 503, "5", "does not accept how this API authenticates"},
+		"not found":             {404, active, nil, 503, "1", "status 404"},
+		"server error":          {500, active, nil, 503, "1", "status 500"},
+		"created":               {201, active, nil, 503, "1", "status 201"},
+		"no content":            {204, "", nil, 503, "1", "status 204"},
+		"redirect elsewhere":    {307, "", []string{"Location", elsewhere.URL}, 503, "1", "status 307"},
+		"redirect to itself":    {308, "", []string{"Location", "/jwks"}, 503, "1", "status 308"},
+		"too many requests":     {429, "", []string{"Retry-After", "17"}, 503, "17", "status 429"},
+		"busy until a date":     {503, "", []string{"Retry-After", l.clock.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat)}, 503, "9", "status 503"},
+		"busy for a year":       {503, "", []string{"Retry-After", "31536000"}, 503, "60", "status 503"},
+		"busy for nonsense":     {503, "", []string{"Retry-After", "-5"}, 503, "1", "status 503"},
+		"retry after an error":  {500, "", []string{"Retry-After", "17"}, 503, "1", "status 500"},
+		"type not supported":    {400, `{"error":"unsupported_token_type"}`, nil, 401, "", "unsupported_token_type"},
+		"our request malformed": {400, `{"error":"invalid_request"}`, nil, 503, "1", "status 400"},
+		"bad request, no JSON":  {400, `unsupported_token_type`, nil, 503, "1", "status 400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.answering(tt.status, tt.body, tt.header...)
+			v := l.introspection()
+			got := send(l.opaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
+			if got.ran || got.status != tt.want || got.header.Get("Retry-After") != tt.retryAfter || got.body != "" {
+				t.Errorf("got status %d, Retry-After %q, ran %t, want %d, %q", got.status, got.header.Get("Retry-After"), got.ran, tt.want, tt.retryAfter)
+			}
+			v = l.introspection()
+			if _, err := v.Verify(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want one that says %q", err, tt.says)
+			}
+		})
+	}
+	l.issuer.Handle("/introspect", nil)
+	for name, change := range map[string]func(*popauth.IntrospectionOptions){
+		"unreachable":         func(o *popauth.IntrospectionOptions) { o.Endpoint = "https://127.0.0.1:1/introspect" },
+		"untrusted":           func(o *popauth.IntrospectionOptions) { o.Client = nil },
+		"metadata of another": func(o *popauth.IntrospectionOptions) { o.Issuer += "/" },
+		"endpoint of plain HTTP": func(*popauth.IntrospectionOptions) {
+			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": "http://127.0.0.1/i"}
+		},
+		"no endpoint in metadata": func(*popauth.IntrospectionOptions) {
+			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": popauthtest.Omit}
+		},
+	} {
+		l.issuer.Metadata = nil
+		v := l.introspection(change)
+		got := send(l.opaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.issuer.Opaque()))
+		got.refused(t, 503, "")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// The token is in no error, and an endless one is refused before anything else.
+func TestIntrospectionKeepsTokens(t *testing.T) {
+	l := newLab(t)
+	const token = "secret-token"
+	l.answering(500, token)
+	v := l.introspection()
+	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("got %v", err)
+	}
+	v = l.introspection(func(o *popauth.IntrospectionOptions) { o.Endpoint = "https://127.0.0.1:1/" })
+	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("got %v", err)
+	}
+	for _, token := range []string{"", strings.Repeat("x", 16<<10+1)} {
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, popauth.ErrTokenMalformed) {
+			t.Errorf("%d bytes: got %v", len(token), err)
+		}
+	}
+}
+
+// A panic while asking, in an http.RoundTripper for one, ends no process.
+func TestIntrospectionPanics(t *testing.T) {
+	l := newLab(t)
+	v := l.introspection(func(o *popauth.IntrospectionOptions) {
+		o.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("oops") })}
+	})
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			w := httptest.NewRecorder()
+			l.opaqueGuard(v).Authenticate(http.NotFoundHandler()).ServeHTTP(w, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
+			if w.Code != 503 {
+				t.Errorf("status: got %d, want 503", w.Code)
+			}
+		})
+	}
+	all.Wait()
+}
