@@ -109,7 +109,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 		}
 	}
 	if d.Replay == nil {
-		problem("Replay", "nil outside Options.Confirmers")
+		problem("Replay", "nil outside Options.Confirmers, and not completed")
 	}
 	if d.MaxAge == 0 {
 		d.MaxAge = defaultProofAge
@@ -136,53 +136,125 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	return d, errors.Join(wrong...)
 }
 
+// Complete returns the DPoP with what it leaves out filled in, a replay memory of its own among that, or an error that
+// lists everything that is wrong. New does this for a Guard; it is for others who call Confirm or ProveKey. The memory
+// goes by now; if nil, by time.Now.
+func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
+	if now == nil {
+		now = time.Now
+	}
+	d, err := d.complete(now)
+	if err != nil {
+		return DPoP{}, err
+	}
+	return d, nil
+}
+
 // Confirm makes the checks of RFC 9449, section 4.3, in its order, and those of section 7.1. A Confirmer of your own
-// may call it if Replay is set; without, and with settings that New would refuse, it returns ErrUnconfigured.
+// may call it if Replay is set, or after Complete; without, and with settings that New would refuse, it returns
+// ErrUnconfigured.
 func (d DPoP) Confirm(r *http.Request, p Presentation) error {
-	if d.accepted == nil {
-		var err error
-		if d, err = d.complete(nil); err != nil {
-			return &Error{Reason: ErrUnconfigured, Err: err}
-		}
+	d, err := d.ready()
+	if err != nil {
+		return err
 	}
 	bound, err := digest(p.Binding.Value)
 	if err != nil {
 		return &Error{Reason: ErrBindingMalformed, Err: err}
 	}
-	// Items 1 to 7.
-	proof, err := readProof(r.Header["Dpop"], d.accepted)
+	v, err := d.verify(r, p)
 	if err != nil {
 		return err
 	}
+	// Section 4.2: with a token, ath is required as well.
+	if v.token == nil {
+		return malformedProof(errProofClaim)
+	}
+	// Item 12, first half: the token that is presented, and no other.
+	hash := sha256.Sum256([]byte(p.Token))
+	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
+		return ErrProofToken
+	}
+	// Item 12, second half: the key that this token is bound to.
+	if subtle.ConstantTimeCompare(v.key.Thumbprint[:], bound) != 1 {
+		return ErrProofKey
+	}
+	return d.use(r, v)
+}
+
+// ProveKey verifies the proof of a request that presents no token, as those to a token endpoint do (RFC 9449, section
+// 5), by all checks of section 4.3 but the twelfth, which is about the token. It returns the thumbprint of the key, the
+// jkt of a token that is to be bound to it. It is for authorization servers, see package clientauth, and never for an
+// API: it says nothing about any token. A request without a proof is ErrProofMissing, and whether that is an error is
+// for the caller to say.
+//
+// What the answer to the request is to have is put into h: a DPoP-Nonce. Like Confirm it needs Replay to be set, or
+// Complete. A proof may have an ath (section 4.2), which counts for nothing here.
+func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprint string, err error) {
+	d, err = d.ready()
+	if err != nil {
+		return "", err
+	}
+	v, err := d.verify(r, Presentation{Now: now, header: &h})
+	if err != nil {
+		return "", err
+	}
+	if err := d.use(r, v); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(v.key.Thumbprint[:]), nil
+}
+
+func (d DPoP) ready() (DPoP, error) {
+	if d.accepted != nil {
+		return d, nil
+	}
+	d, err := d.complete(nil)
+	if err != nil {
+		return DPoP{}, &Error{Reason: ErrUnconfigured, Err: err}
+	}
+	return d, nil
+}
+
+// verified is a proof that fits its request.
+type verified struct {
+	proof
+	target string    // htu, in normal form
+	last   time.Time // at which it can be used
+}
+
+// verify makes the checks that need no token.
+func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
+	// Items 1 to 7.
+	proof, err := readProof(r.Header["Dpop"], d.accepted)
+	if err != nil {
+		return verified{}, err
+	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if proof.method != method(r) {
-		return &Error{Reason: ErrProofTarget, Err: errMethod}
+		return verified{}, &Error{Reason: ErrProofTarget, Err: errMethod}
 	}
 	// Item 9.
 	target, err := proof.target(d.URL(r))
 	if err != nil {
-		return err
+		return verified{}, err
 	}
 	// Item 10, and section 11.3.
 	if err := d.checkNonce(r, p, proof); err != nil {
-		return err
+		return verified{}, err
 	}
 	// Item 11. With a nonce too: whoever can make a client sign ahead of time may have had the nonce as well.
 	last := proof.issued.Add(d.MaxAge + d.Leeway)
 	if p.Now.After(last) || proof.issued.After(p.Now.Add(d.Leeway)) {
-		return ErrProofTime
+		return verified{}, ErrProofTime
 	}
-	// Item 12, first half: the token that is presented, and no other.
-	hash := sha256.Sum256([]byte(p.Token))
-	if subtle.ConstantTimeCompare(hash[:], proof.token) != 1 {
-		return ErrProofToken
-	}
-	// Item 12, second half: the key that this token is bound to.
-	if subtle.ConstantTimeCompare(proof.key.Thumbprint[:], bound) != 1 {
-		return ErrProofKey
-	}
-	// Section 11.1. The last of all, so that a request which is refused leaves the proof to its owner.
-	fresh, err := d.Replay.Use(r.Context(), replayID(proof, target), last.Add(time.Second))
+	return verified{proof, target, last}, nil
+}
+
+// use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
+// proof to its owner.
+func (d DPoP) use(r *http.Request, v verified) error {
+	fresh, err := d.Replay.Use(r.Context(), replayID(v.proof, v.target), v.last.Add(time.Second))
 	switch {
 	case err != nil:
 		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}

@@ -19,7 +19,7 @@ type proof struct {
 	method string    // htm
 	uri    string    // htu
 	issued time.Time // iat
-	token  []byte    // ath, decoded
+	token  []byte    // ath, decoded; nil without
 	nonce  string    // "" without
 }
 
@@ -73,7 +73,7 @@ func readProof(lines []string, accepted []algorithm) (proof, error) {
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
-	// Item 3: all required claims.
+	// Item 3: all required claims, but ath, which only a proof for a token needs.
 	p, err := readProofClaims(payload)
 	if err != nil {
 		return proof{}, malformedProof(err)
@@ -145,7 +145,7 @@ func readProofClaims(b []byte) (proof, error) {
 		}
 		return err
 	})
-	if err == nil && (p.id == "" || p.method == "" || p.uri == "" || p.issued.IsZero() || p.token == nil) {
+	if err == nil && (p.id == "" || p.method == "" || p.uri == "" || p.issued.IsZero()) {
 		err = errProofClaim
 	}
 	return p, err

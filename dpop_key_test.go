@@ -1,0 +1,164 @@
+package popauth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+const tokenURL = "https://id.example.com/token"
+
+// tokenRequests verifies the proofs of requests to tokenURL.
+type tokenRequests struct {
+	dpop  popauth.DPoP
+	key   *popauthtest.ProofKey
+	clock *popauthtest.Clock
+	store *usedProofs
+}
+
+func newTokenRequests(t testing.TB, d popauth.DPoP) *tokenRequests {
+	t.Helper()
+	x := &tokenRequests{
+		key:   popauthtest.NewProofKey(t, ""),
+		clock: popauthtest.NewClock(time.Unix(1_800_000_000, 0)),
+		store: &usedProofs{until: map[string]time.Time{}},
+	}
+	x.key.Now = x.clock.Now
+	d.Replay = x.store
+	var err error
+	if x.dpop, err = d.Complete(x.clock.Now); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// prove sends these DPoP headers to tokenURL.
+func (x *tokenRequests) prove(proofs ...string) (jkt string, answer http.Header, err error) {
+	r := httptest.NewRequest("POST", tokenURL, nil)
+	r.Header["Dpop"] = proofs
+	answer = http.Header{}
+	jkt, err = x.dpop.ProveKey(answer, r, x.clock.Now())
+	return jkt, answer, err
+}
+
+func (x *tokenRequests) proof(claims ...popauthtest.Claims) string {
+	return x.key.Proof("POST", tokenURL, "", claims...)
+}
+
+func TestProveKey(t *testing.T) {
+	x := newTokenRequests(t, popauth.DPoP{})
+	now := x.clock.Now().Unix()
+	good := x.proof()
+	signature := x.key.Signature("another text")
+	for name, test := range map[string]struct {
+		proofs []string
+		reason popauth.Reason
+	}{
+		"good":                 {[]string{x.proof()}, ""},
+		"query and fragment":   {[]string{x.proof(fields{"htu": tokenURL + "?a#b"})}, ""},
+		"ath of no token":      {[]string{x.key.Proof("POST", tokenURL, "some token")}, ""},
+		"ath malformed":        {[]string{x.proof(fields{"ath": "x"})}, popauth.ErrProofMalformed},
+		"none":                 {nil, popauth.ErrProofMissing},
+		"empty":                {[]string{""}, popauth.ErrProofMalformed},
+		"two":                  {[]string{x.proof(), x.proof()}, popauth.ErrProofMalformed},
+		"no jti":               {[]string{x.proof(fields{"jti": popauthtest.Omit})}, popauth.ErrProofMalformed},
+		"a JWT of another typ": {[]string{x.key.ProofWith(fields{"typ": "at+jwt"}, "POST", tokenURL, "")}, popauth.ErrProofMalformed},
+		"alg none":             {[]string{x.key.ProofWith(fields{"alg": "none"}, "POST", tokenURL, "")}, popauth.ErrProofAlgorithm},
+		"another key's":        {[]string{x.key.ProofWith(fields{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", tokenURL, "")}, popauth.ErrProofSignature},
+		"another signature":    {[]string{good[:strings.LastIndexByte(good, '.')+1] + signature}, popauth.ErrProofSignature},
+		"another method":       {[]string{x.key.Proof("GET", tokenURL, "")}, popauth.ErrProofTarget},
+		"another path":         {[]string{x.key.Proof("POST", tokenURL+"/x", "")}, popauth.ErrProofTarget},
+		"another server":       {[]string{x.key.Proof("POST", "https://evil.example/token", "")}, popauth.ErrProofTarget},
+		"oldest":               {[]string{x.proof(fields{"iat": now - 70})}, ""},
+		"too old":              {[]string{x.proof(fields{"iat": now - 71})}, popauth.ErrProofTime},
+		"furthest":             {[]string{x.proof(fields{"iat": now + 10})}, ""},
+		"too far ahead":        {[]string{x.proof(fields{"iat": now + 11})}, popauth.ErrProofTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := x.store.len()
+			jkt, _, err := x.prove(test.proofs...)
+			if test.reason == "" {
+				if err != nil || jkt != x.key.Thumbprint() || x.store.len() != before+1 {
+					t.Errorf("got %q, %v, want %q", jkt, err, x.key.Thumbprint())
+				}
+				return
+			}
+			if jkt != "" {
+				t.Error("VULNERABLE: a key was accepted")
+			}
+			if !errors.Is(err, test.reason) {
+				t.Errorf("got %v, want %v", err, test.reason)
+			}
+			if x.store.len() != before {
+				t.Error("a refused proof was used up")
+			}
+		})
+	}
+}
+
+func TestProveKeyReplay(t *testing.T) {
+	x := newTokenRequests(t, popauth.DPoP{})
+	proof := x.proof()
+	if _, _, err := x.prove(proof); err != nil {
+		t.Fatal(err)
+	}
+	if jkt, _, err := x.prove(proof); !errors.Is(err, popauth.ErrProofReplayed) || jkt != "" {
+		t.Errorf("VULNERABLE: got %q, %v for a proof used before", jkt, err)
+	}
+	x.store.err = errors.New("down")
+	if jkt, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrUnavailable) || jkt != "" {
+		t.Errorf("got %q, %v without a store, want ErrUnavailable", jkt, err)
+	}
+}
+
+func TestProveKeyNonce(t *testing.T) {
+	x := newTokenRequests(t, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	_, answer, err := x.prove(x.proof())
+	nonce := answer.Get("DPoP-Nonce")
+	if !errors.Is(err, popauth.ErrNonceRequired) || nonce == "" || answer.Get("Cache-Control") != "no-store" {
+		t.Fatalf("got %v, headers %v, want a nonce asked for", err, answer)
+	}
+	jkt, answer, err := x.prove(x.proof(fields{"nonce": nonce}))
+	if err != nil || jkt != x.key.Thumbprint() || answer.Get("DPoP-Nonce") != "" {
+		t.Errorf("got %q, %v, headers %v with the nonce", jkt, err, answer)
+	}
+	x.clock.Advance(3 * time.Minute)
+	if _, answer, err = x.prove(x.proof(fields{"nonce": nonce})); err != nil || answer.Get("DPoP-Nonce") == "" {
+		t.Errorf("got %v, headers %v, want the next nonce with a success", err, answer)
+	}
+}
+
+// TestCompleteDPoP holds that ProveKey and Confirm never go by settings that New would refuse.
+func TestCompleteDPoP(t *testing.T) {
+	d, err := popauth.DPoP{}.Complete(nil)
+	if err != nil || d.Replay == nil || d.MaxAge != time.Minute || len(d.Algorithms) == 0 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	bad := popauth.DPoP{MaxAge: time.Hour, Algorithms: []string{"HS256"}}
+	refused, err := bad.Complete(nil)
+	for _, field := range []string{"MaxAge", "Algorithms"} {
+		if err == nil || !strings.Contains(err.Error(), "popauth: DPoP."+field+": ") {
+			t.Errorf("got %v, want %s named", err, field)
+		}
+	}
+	key := popauthtest.NewProofKey(t, "")
+	for name, d := range map[string]popauth.DPoP{"zero": {}, "bad": bad, "refused": refused} {
+		r := key.Request("POST", tokenURL, "token")
+		if jkt, err := d.ProveKey(http.Header{}, r, time.Now()); !errors.Is(err, popauth.ErrUnconfigured) || jkt != "" {
+			t.Errorf("%s: ProveKey: got %q, %v, want ErrUnconfigured", name, jkt, err)
+		}
+		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: key.Thumbprint()}, Token: "token", Now: time.Now()}
+		if err := d.Confirm(r, p); !errors.Is(err, popauth.ErrUnconfigured) {
+			t.Errorf("%s: Confirm: got %v, want ErrUnconfigured", name, err)
+		}
+		if err := d.Confirm(r, popauth.Presentation{}); err == nil {
+			t.Errorf("%s: VULNERABLE: Confirm accepts what is bound to nothing", name)
+		}
+	}
+}
