@@ -17,14 +17,23 @@ type Confirmation struct {
 	JKT        string `json:"jkt,omitempty"`      // of the DPoP key
 }
 
+// TokenType is the token_type of a token that is bound like this: DPoP if to a DPoP key (RFC 9449, section 5), else
+// Bearer (RFC 8705, section 3).
+func (c Confirmation) TokenType() string {
+	if c.JKT != "" {
+		return "DPoP"
+	}
+	return "Bearer"
+}
+
 // ConfirmationX509 binds a token to a certificate. Its token_type is Bearer.
 func ConfirmationX509(c *x509.Certificate) Confirmation {
 	return Confirmation{Thumbprint: popauth.Thumbprint(c)}
 }
 
-// ConfirmationJWK binds a token to the public key of a DPoP proof that has been verified, given as the JWK of the proof's
-// header. Its token_type is DPoP. A client that authenticates by certificate may ask for such a token; then the
-// certificate is no part of the binding.
+// ConfirmationJWK binds a token to the public key of a DPoP proof that something else has verified, given as the JWK of
+// the proof's header; Authenticator.Proof verifies one itself. Its token_type is DPoP. A client that authenticates by
+// certificate may ask for such a token; then the certificate is no part of the binding.
 func ConfirmationJWK(key []byte) (Confirmation, error) {
 	k, err := jwk.Read(key)
 	if err != nil {

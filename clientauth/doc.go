@@ -1,6 +1,6 @@
 // Package clientauth is for authorization servers: it authenticates OAuth clients by their certificates and says what
-// their tokens are to be bound to (RFC 8705). It stands in front of a token endpoint of one's own, or of one that a
-// library such as fosite or zitadel/oidc provides.
+// their tokens are to be bound to, a certificate (RFC 8705) or the key of a DPoP proof (RFC 9449). It stands in front
+// of a token endpoint of one's own, or of one that a library such as fosite or zitadel/oidc provides.
 //
 //	auth, err := clientauth.New(clientauth.Options{
 //		Clients:   store,                           // who is registered with which certificates
@@ -11,6 +11,14 @@
 //
 //	client, err := auth.Authenticate(r)             // in the handler of /token
 //	cnf := client.Confirmation()                    // for the token
+//
+// With Options.DPoP, clients may bind tokens to keys of their own, however they authenticate (RFC 9449, section 5):
+//
+//	if key, err := auth.Proof(w.Header(), r); err != nil {
+//		clientauth.WriteError(w, err)               // invalid_dpop_proof, use_dpop_nonce
+//	} else if key != (clientauth.Confirmation{}) {
+//		cnf = key                                   // with cnf.TokenType() as token_type
+//	}
 //
 // # What counts
 //

@@ -25,6 +25,9 @@ const (
 	ErrClientUnknown        Reason = "client unknown, or not registered with a certificate"
 	ErrCertificateMismatch  Reason = "certificate is not one that the client is registered with"
 	ErrCertificateUntrusted Reason = "certificate not trusted"
+	ErrProofMissing         Reason = "DPoP proof missing" // for a server to say of a client that must send one
+	ErrProofInvalid         Reason = "DPoP proof not accepted"
+	ErrProofNonce           Reason = "DPoP proof without a nonce in force"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -53,7 +56,11 @@ var answers = map[Reason]answer{
 	ErrRequestMalformed:     {http.StatusBadRequest, "invalid_request", "The request is malformed"},
 	ErrRequestTooLarge:      {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
 	ErrTwoMethods:           {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
-	ErrUnavailable:          {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},
+	// RFC 9449, sections 5 and 8, in the form of RFC 6749: 400, where an API has 401.
+	ErrProofMissing: {http.StatusBadRequest, "invalid_dpop_proof", "A DPoP proof is needed"},
+	ErrProofInvalid: {http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is not valid for this request"},
+	ErrProofNonce:   {http.StatusBadRequest, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
+	ErrUnavailable:  {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},
 }
 
 // Error is why a request was refused: for logs and for Options.Deny. Its text may name what a sender chose, so it
@@ -94,7 +101,7 @@ func (e *Error) answer() answer {
 	return answers[ErrUnconfigured]
 }
 
-// WriteError answers a request that Authenticate has refused, as RFC 6749, section 5.2, has it. What wraps neither an
+// WriteError answers a request that Authenticate or Proof has refused, as RFC 6749, section 5.2, has it. What wraps neither an
 // *Error nor a Reason is answered like a fault of the server's own.
 func WriteError(w http.ResponseWriter, err error) {
 	e, ok := errors.AsType[*Error](err)

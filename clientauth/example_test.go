@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -115,6 +116,52 @@ func ExampleAuthenticator_Confirmation() {
 	// Output:
 	// a token for web, bound: true
 	// a token for web, bound: false
+}
+
+// A token endpoint whose clients may bind tokens to DPoP keys. This one authenticates by secret, and without mutual TLS
+// there is nothing to be said of Clients and Endpoints.
+func ExampleAuthenticator_Proof() {
+	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{}})
+	if err != nil {
+		panic(err)
+	}
+	token := func(w http.ResponseWriter, r *http.Request) {
+		id, secret, _ := r.BasicAuth()
+		if secret != "correct" {
+			clientauth.WriteError(w, clientauth.ErrOtherMethod)
+			return
+		}
+		cnf, err := auth.Proof(w.Header(), r)
+		if err != nil {
+			clientauth.WriteError(w, err)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "a %s token for %s, bound: %t", cnf.TokenType(), id, cnf.JKT != "")
+	}
+	server := popauthtest.NewServer(program, http.HandlerFunc(token))
+	key := popauthtest.NewProofKey(program, "")
+	proof := key.Proof("POST", server.URL+"/token", "")
+	for _, proof := range []string{"", proof, proof} { // the last one is a replay
+		r, err := http.NewRequest("POST", server.URL+"/token", strings.NewReader("grant_type=client_credentials"))
+		if err != nil {
+			panic(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("web", "correct")
+		if proof != "" {
+			r.Header.Set("DPoP", proof)
+		}
+		response, err := server.Client().Do(r)
+		if err != nil {
+			panic(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		fmt.Printf("%s\n", body)
+	}
+	// Output:
+	// a Bearer token for web, bound: false
+	// a DPoP token for web, bound: true
+	// {"error":"invalid_dpop_proof","error_description":"The DPoP proof is not valid for this request"}
 }
 
 // Clients in a file. That an unknown member is refused matters: a misspelt "expires" would never expire.

@@ -19,19 +19,20 @@ type EndpointURLs struct {
 	UserInfo                   string `json:"userinfo_endpoint,omitempty"` // where bound tokens are shown
 }
 
-// Metadata is what mutual TLS adds to a server's metadata (RFC 8705, sections 2.1.1, 2.2.1, 3.3 and 5). Embed it in
-// the document's struct, after appending the server's other methods.
+// Metadata is what mutual TLS and DPoP add to a server's metadata (RFC 8705, sections 2.1.1, 2.2.1, 3.3 and 5; RFC
+// 9449, section 5.1). Embed it in the document's struct, after appending the server's other methods.
 type Metadata struct {
 	Aliases              EndpointURLs `json:"mtls_endpoint_aliases,omitzero"`
 	TokenMethods         []Method     `json:"token_endpoint_auth_methods_supported,omitempty"`
 	RevocationMethods    []Method     `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionMethods []Method     `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	BoundAccessTokens    bool         `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	DPoPAlgorithms       []string     `json:"dpop_signing_alg_values_supported,omitempty"`
 }
 
 // Metadata returns the metadata that follows from the options. Base is the server's public URL, with the path that it
 // is mounted under; paths are those of its ordinary endpoints as Handler sees them, below that. Without Endpoints it
-// is empty.
+// has nothing of mutual TLS, without DPoP nothing of that.
 func (a *Authenticator) Metadata(base string, paths EndpointURLs) (Metadata, error) {
 	if a.unconfigured() {
 		return Metadata{}, ErrUnconfigured
@@ -40,11 +41,15 @@ func (a *Authenticator) Metadata(base string, paths EndpointURLs) (Metadata, err
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return Metadata{}, errors.New("clientauth: Metadata: base is not an https URL of host and path")
 	}
+	var m Metadata
+	if a.options.DPoP != nil {
+		m.DPoPAlgorithms = slices.Clone(a.options.DPoP.Algorithms)
+	}
 	e := a.options.Endpoints
 	if e.nowhere() {
-		return Metadata{}, nil
+		return m, nil
 	}
-	m := Metadata{BoundAccessTokens: true}
+	m.BoundAccessTokens = true
 	var wrong []error
 	for _, x := range []struct {
 		path    string

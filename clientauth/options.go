@@ -24,7 +24,8 @@ const (
 type Options struct {
 	_ [0]func()
 
-	// Clients says which certificates a client is registered with. It is required.
+	// Clients says which certificates a client is registered with. It is required, but for a server that has no Endpoints
+	// and DPoP alone.
 	Clients Clients
 
 	// Endpoints are where a certificate is demanded, and where alone it counts: PathPrefix, Subdomain or Domain. The zero
@@ -49,6 +50,10 @@ type Options struct {
 	// another method is refused as two methods at once.
 	AlwaysBind bool
 
+	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. &popauth.DPoP{} is ready for a server that
+	// runs in one process and ends TLS itself. If nil, proofs are ignored, as servers do that don't know of them.
+	DPoP *popauth.DPoP
+
 	// Deny answers what Handler refuses. If nil, WriteError.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
@@ -67,6 +72,18 @@ func New(o Options) (*Authenticator, error) {
 	var wrong []error
 	problem := func(field string, err error) {
 		wrong = append(wrong, fmt.Errorf("clientauth: Options.%s: %w", field, err))
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.DPoP != nil {
+		own, err := o.DPoP.Complete(o.Now)
+		if err != nil {
+			problem("DPoP", err)
+		}
+		if o.DPoP = &own; o.Clients == nil && o.Endpoints.nowhere() {
+			o.Clients = Static{}
+		}
 	}
 	if o.Clients == nil {
 		problem("Clients", errors.New("nil"))
@@ -100,9 +117,6 @@ func New(o Options) (*Authenticator, error) {
 	o.Methods = slices.Clone(o.Methods)
 	if o.Deny == nil {
 		o.Deny = func(w http.ResponseWriter, _ *http.Request, e *Error) { WriteError(w, e) }
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
