@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"maps"
+	"slices"
 )
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
@@ -31,3 +32,6 @@ func Descriptions() map[string]bool {
 	}
 	return all
 }
+
+// Reasons are all that there are, and one that there is not.
+func Reasons() []Reason { return append(slices.Collect(maps.Keys(answers)), "x") }

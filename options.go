@@ -51,7 +51,7 @@ type Options struct {
 	Realm string
 
 	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
-	// turn a refusal into a success. If nil, the answer has a status and no body.
+	// turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
 	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.
