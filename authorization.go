@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Policy is a condition on who a request comes from. The functions of this file make one; the zero Policy allows
@@ -13,6 +14,10 @@ import (
 type Policy struct {
 	allow  func(*http.Request, *Principal) error
 	scopes []string // that the policy asks for
+	acr    []string // one of which would do
+	maxAge time.Duration
+	types  []string // of authorization details
+	either []Policy // of AnyOf
 	known  bool     // it names the certificate itself, which nobody need have verified then
 }
 
@@ -22,6 +27,18 @@ func (p Policy) check(r *http.Request, who *Principal) error {
 		return ErrForbidden
 	}
 	return p.allow(r, who)
+}
+
+// asked returns the parameters of a challenge by which a client learns all that the policies ask for, not only what it
+// lacks: a token that was obtained for the rest alone would be refused again.
+func asked(reason Reason, policies []Policy) []Param {
+	switch reason {
+	case ErrScope, ErrAuthorizationDetails:
+		return []Param{{"scope", scopesOf(policies)}}
+	case ErrStepUp: // RFC 9470, section 3
+		return []Param{{"acr_values", acrOf(policies)}, {"max_age", maxAgeOf(policies)}, {"scope", scopesOf(policies)}}
+	}
+	return nil
 }
 
 func scopesOf(policies []Policy) string {
@@ -61,12 +78,15 @@ func AnyScope(scopes ...string) Policy {
 }
 
 func mustScopes(policy string, scopes []string) []string {
-	for _, s := range mustStrings(policy, scopes) {
-		if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
-			panic(fmt.Sprintf("popauth: %s: %q is no scope", policy, s))
-		}
+	if scopes = mustStrings(policy, scopes); !listable(scopes) {
+		panic(fmt.Sprintf("popauth: %s: %q has what is no scope", policy, scopes))
 	}
-	return slices.Clone(scopes)
+	return scopes
+}
+
+// listable tells whether each can stand in a list with spaces between, as RFC 6749, section 3.3, has it of scopes.
+func listable(list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return s == "" || !isVisible(s) })
 }
 
 func mustStrings(policy string, list []string) []string {
@@ -133,7 +153,8 @@ func AnyOf(policies ...Policy) Policy {
 	if len(policies) == 0 || slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
 		panic("popauth: AnyOf: no policy, or the zero Policy")
 	}
-	return Policy{scopes: policies[0].scopes, allow: func(r *http.Request, p *Principal) error {
+	first := policies[0]
+	return Policy{scopes: first.scopes, acr: first.acr, maxAge: first.maxAge, either: policies, allow: func(r *http.Request, p *Principal) error {
 		var all []error
 		for _, policy := range policies {
 			err := policy.check(r, p)
@@ -142,7 +163,9 @@ func AnyOf(policies ...Policy) Policy {
 			}
 			all = append(all, err)
 		}
-		return refused(errors.Join(all...), ErrForbidden)
+		e := refused(all[0], ErrForbidden)
+		e.Err = errors.Join(all...)
+		return e
 	}}
 }
 

@@ -3,6 +3,7 @@ package popauth
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,22 +33,22 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 		mine := e.used == "" || strings.EqualFold(e.used, s.scheme)
 		switch {
 		case mine && a.code != "":
-			first = append(first, s.write(a, e.scope, realm))
+			first = append(first, s.write(a, e.asked, realm))
 		case a.status == http.StatusUnauthorized:
-			rest = append(rest, s.write(answer{}, "", realm))
+			rest = append(rest, s.write(answer{}, nil, realm))
 		}
 	}
 	return append(first, rest...)
 }
 
 // write puts error first, since there are clients that look for it only there.
-func (c challenge) write(a answer, scope, realm string) string {
+func (c challenge) write(a answer, asked []Param, realm string) string {
 	var b strings.Builder
 	b.WriteString(c.scheme)
 	sep := " "
-	for _, p := range append([]Param{
-		{"error", a.code}, {"error_description", a.description}, {"scope", scope}, {"realm", realm},
-	}, c.params...) {
+	for _, p := range slices.Concat(
+		[]Param{{"error", a.code}, {"error_description", a.description}}, asked, []Param{{"realm", realm}}, c.params,
+	) {
 		if p.Value == "" {
 			continue
 		}
@@ -66,6 +67,11 @@ func quote(s string) string {
 		}
 		return r
 	}, s) + `"`
+}
+
+// isVisible tells whether s can stand between quotes as it is.
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 }
 
 // deny writes the refusal. The headers are set before Options.Deny runs, so that it can't forget them.

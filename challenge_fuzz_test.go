@@ -88,8 +88,8 @@ func FuzzChallenge(f *testing.F) {
 		})
 		var policies []popauth.Policy
 		func() {
-			defer func() { _ = recover() }() // a scope that can't be written is no policy
-			policies = append(policies, popauth.Scope(scope))
+			defer func() { _ = recover() }() // a scope that can't be written is no policy, nor is such an acr
+			policies = append(policies, popauth.AnyOf(popauth.ACR(scope), popauth.Client("x")), popauth.Scope(scope))
 		}()
 		for _, token := range []string{"", "x", fuzzToken(fuzzHeader, fuzzPayload(""))} {
 			_, err := g.Check((&popauthtest.Client{}).Request("GET", "/", token), policies...)
@@ -108,11 +108,12 @@ func FuzzChallenge(f *testing.F) {
 					}
 					return c
 				}, value)
-				if scheme == "DPoP" && params["algs"] != plain || params["scope"] != "" && params["scope"] != scope {
+				if scheme == "DPoP" && params["algs"] != plain || params["scope"] != "" && params["scope"] != scope ||
+					params["acr_values"] != "" && params["acr_values"] != scope {
 					t.Fatalf("%q: got %q", line, params)
 				}
 				for name := range params {
-					if !slices.Contains([]string{"error", "error_description", "scope", "algs"}, name) {
+					if !slices.Contains([]string{"error", "error_description", "scope", "acr_values", "algs"}, name) {
 						t.Fatalf("VULNERABLE: %q has %s", line, name)
 					}
 				}

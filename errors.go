@@ -50,7 +50,9 @@ const (
 	ErrProofToken           Reason = "DPoP proof for another token"
 	ErrProofKey             Reason = "token bound to another DPoP key"
 	ErrProofReplayed        Reason = "DPoP proof used before"
+	ErrStepUp               Reason = "user authentication too weak or too old"
 	ErrScope                Reason = "scope missing"
+	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
@@ -107,6 +109,9 @@ var answers = map[Reason]answer{
 	ErrProofKey:             {http.StatusUnauthorized, "invalid_token", notProven},
 	ErrNonceRequired:        {http.StatusUnauthorized, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
 	ErrScope:                {http.StatusForbidden, "insufficient_scope", "The access token lacks a scope"},
+	// RFC 9396 has no code for resource servers. This one is for a request that "requires higher privileges".
+	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
+	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
 	ErrUnavailable:          {status: http.StatusServiceUnavailable},
 }
@@ -124,9 +129,9 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
-	scope      string // what an ErrScope asks for
-	used       string // the scheme the request came under; "" if none or more than one
-	token      *Token // set when the token is genuine, for the log
+	asked      []Param // the parameters of the challenge that say what would do
+	used       string  // the scheme the request came under; "" if none or more than one
+	token      *Token  // set when the token is genuine, for the log
 	challenges []string
 	header     http.Header // what the Confirmers put on the answer
 }

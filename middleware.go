@@ -214,13 +214,12 @@ func (g *Guard) allow(r *http.Request, d *decision, policies []Policy) *Error {
 		return nil
 	}
 	p := d.token.principal(d.certificate)
+	p.clock = clock{g.options.Now(), g.options.Leeway}
 	for _, policy := range policies {
 		if err := policy.check(r, p); err != nil {
 			e := refused(err, ErrForbidden)
 			e.token, e.used = d.token, d.scheme
-			if e.Reason == ErrScope {
-				e.scope = scopesOf(policies)
-			}
+			e.asked = asked(e.Reason, policies)
 			e.challenges = challengesFor(e, g.schemes, g.options.Realm)
 			return e
 		}

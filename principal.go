@@ -24,6 +24,13 @@ type Principal struct {
 	Certificate *Certificate
 
 	payload []byte
+	clock   clock // of the Guard, while its policies look; else zero
+}
+
+// clock is the time of a decision, and how far the issuer's may differ from it.
+type clock struct {
+	now    time.Time
+	leeway time.Duration
 }
 
 func (t *Token) principal(c *Certificate) *Principal {

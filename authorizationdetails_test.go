@@ -1,0 +1,138 @@
+package popauth_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+type payment struct {
+	popauth.AuthorizationDetail
+	Account string `json:"account"`
+	Limit   int    `json:"limit"`
+}
+
+func TestAuthorizationDetails(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	own := popauth.AuthorizationDetails("payment", func(r *http.Request, p payment) error {
+		if p.Account != r.URL.Query().Get("account") || len(p.Actions) != 1 || p.Actions[0] != "initiate" {
+			return errors.New("another account or action")
+		}
+		return nil
+	})
+	down := popauth.AuthorizationDetails("payment", func(_ *http.Request, p payment) error {
+		if p.Account == "down" {
+			return popauth.ErrUnavailable
+		}
+		return errors.New("no")
+	})
+	pay := func(account any) cnf {
+		return cnf{"type": "payment", "actions": []string{"initiate"}, "account": account}
+	}
+	other := cnf{"type": "account_information", "account": 5}
+	const missing = lacksScope + `, error_description="The access token lacks authorization details"`
+	for _, tt := range []struct {
+		name     string
+		details  any
+		policies []popauth.Policy
+		status   int
+		want     string
+	}{
+		{"one", []any{pay("a")}, []popauth.Policy{own}, 200, ""},
+		{"second", []any{pay("b"), other, pay("a")}, []popauth.Policy{own}, 200, ""},
+		{"none allowed", []any{pay("b"), pay("c")}, []popauth.Policy{own}, 403, missing},
+		{"of another type", []any{cnf{"type": "Payment", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"no claim", omit, []popauth.Policy{own}, 403, missing},
+		{"empty array", []any{}, []popauth.Policy{own}, 403, missing},
+		{"null", nil, []popauth.Policy{own}, 403, missing},
+		{"one object", pay("a"), []popauth.Policy{own}, 403, missing},
+		{"string of an array", `[{"type":"payment","actions":["initiate"],"account":"a"}]`, []popauth.Policy{own}, 403, missing},
+		{"beside no object", []any{pay("a"), "x"}, []popauth.Policy{own}, 403, missing},
+		{"beside null", []any{pay("a"), nil}, []popauth.Policy{own}, 403, missing},
+		{"beside one without type", []any{pay("a"), cnf{"account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"beside one of empty type", []any{pay("a"), cnf{"type": ""}}, []popauth.Policy{own}, 403, missing},
+		{"beside one of type 5", []any{pay("a"), cnf{"type": 5}}, []popauth.Policy{own}, 403, missing},
+		{"beside one that doesn't fit", []any{pay("a"), pay(5)}, []popauth.Policy{own}, 403, missing},
+		{"member of other case", []any{cnf{"type": "payment", "actions": []string{"initiate"}, "Account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"type of other case beside", []any{cnf{"type": "payment", "Type": "x", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"with a scope that the route asks for", []any{}, []popauth.Policy{popauth.Scope("orders.read"), own}, 403, missing + `, scope="orders.read"`},
+		{"any of, by scope", []any{}, []popauth.Policy{popauth.AnyOf(own, popauth.Scope("orders.read"))}, 200, ""},
+		{"any of, by details", []any{pay("a")}, []popauth.Policy{popauth.AnyOf(popauth.Scope("x"), own)}, 200, ""},
+		{"another reason", []any{pay("x"), pay("down")}, []popauth.Policy{down}, 503, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := send(g.Authorize(tt.policies...), l.owner.Request("GET", "/?account=a", l.bound(cnf{"authorization_details": tt.details})))
+			if tt.status == 200 {
+				o.passed(t)
+				return
+			}
+			o.refused(t, tt.status, tt.want)
+			if tt.want != "" && o.challenges[0] != tt.want {
+				t.Errorf("got %s, want %s", o.challenges[0], tt.want)
+			}
+		})
+	}
+	for name, f := range map[string]func(){
+		"no type":     func() { popauth.AuthorizationDetails("", func(*http.Request, payment) error { return nil }) },
+		"no function": func() { popauth.AuthorizationDetails[payment]("payment", nil) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+// A route that takes no tokens has no claims to look at.
+func TestPoliciesOfTokensWithoutOne(t *testing.T) {
+	l := newLab(t)
+	r := l.owner.Request("GET", "/", "")
+	names := popauth.CertificateSubject(l.owner.Certificate.Leaf.Subject.String())
+	for name, p := range map[string]popauth.Policy{
+		"acr": popauth.ACR("mfa"), "auth_time": popauth.AuthenticatedWithin(1e9),
+		"details": popauth.AuthorizationDetails("x", func(*http.Request, struct{}) error { return nil }),
+	} {
+		c, err := popauth.CheckCertificate(r, nil, names, p)
+		var e *popauth.Error
+		if c != nil || !errors.As(err, &e) || e.Status() != 403 {
+			t.Errorf("%s: got %v, %v", name, c, err)
+		}
+	}
+}
+
+func ExampleAuthorizationDetails() {
+	issuer := popauthtest.NewIssuer(t)
+	owner := popauthtest.SelfSigned(t, "owner")
+	guard, err := popauth.New(issuer.Options())
+	if err != nil {
+		panic(err)
+	}
+	type payment struct {
+		popauth.AuthorizationDetail
+		Account string `json:"account"`
+	}
+	pay := guard.Authorize(popauth.AuthorizationDetails("payment", func(r *http.Request, p payment) error {
+		if p.Account != r.PathValue("account") {
+			return errors.New("another account")
+		}
+		return nil
+	}))
+	mux := http.NewServeMux()
+	mux.Handle("POST /accounts/{account}/payments", pay(orders))
+	token := issuer.Token(owner.Bound(), popauthtest.Claims{
+		"authorization_details": []payment{{popauth.AuthorizationDetail{Type: "payment"}, "DE89"}},
+	})
+	show(mux, owner.Request("POST", "/accounts/DE89/payments", token))
+	show(mux, owner.Request("POST", "/accounts/FR76/payments", token))
+	// Output:
+	// 200 orders of client-1
+	// 403
+}

@@ -1,0 +1,115 @@
+package popauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// ACR asks for a token whose user has authenticated in one of these ways: its acr (RFC 9470, section 6), compared to
+// the letter. List the preferred one first. Any other token, one without acr too, is refused with 401 and ErrStepUp, and
+// the challenge says what would do. It panics without a value, or with one that can't stand in acr_values.
+func ACR(values ...string) Policy {
+	if values = mustStrings("ACR", values); !listable(values) {
+		panic(fmt.Sprintf("popauth: ACR: %q has what can't stand in a list", values))
+	}
+	return Policy{acr: values, allow: func(_ *http.Request, p *Principal) error {
+		a, err := readAuthentication(p)
+		if err == nil && !slices.Contains(values, a.acr) {
+			err = errors.New("another acr")
+		}
+		return weak(err)
+	}}
+}
+
+// AuthenticatedWithin asks for a token whose user has authenticated no longer than d ago: its auth_time (RFC 9470,
+// section 6), with Options.Leeway for the clocks. Otherwise it is like ACR. It panics if d is not at least a second and
+// whole seconds, which is what a challenge can say.
+func AuthenticatedWithin(d time.Duration) Policy {
+	if d < time.Second || d%time.Second != 0 {
+		panic(fmt.Sprintf("popauth: AuthenticatedWithin: %v is no number of seconds", d))
+	}
+	return Policy{maxAge: d, allow: func(_ *http.Request, p *Principal) error {
+		a, err := readAuthentication(p)
+		age := p.clock.now.Sub(a.time)
+		switch {
+		case err != nil:
+		case a.time.IsZero():
+			err = errors.New("no auth_time")
+		case age > d+p.clock.leeway:
+			err = errors.New("auth_time too long ago")
+		case age < -p.clock.leeway:
+			err = errors.New("auth_time in the future")
+		}
+		return weak(err)
+	}}
+}
+
+func weak(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Reason: ErrStepUp, Err: err}
+}
+
+// authentication is what a token says about how its user has authenticated, and when.
+type authentication struct {
+	acr  string
+	time time.Time // zero if absent
+}
+
+func readAuthentication(p *Principal) (authentication, error) {
+	var a authentication
+	if p.payload == nil {
+		return a, errNoToken
+	}
+	err := strictjson.Members(p.payload, []string{"acr", "auth_time"}, func(name string, v jsontext.Value) (err error) {
+		switch name {
+		case "acr":
+			a.acr, err = strictjson.String(v)
+		case "auth_time":
+			a.time, err = date(v)
+		}
+		return err
+	})
+	return a, err
+}
+
+var errNoToken = errors.New("no token")
+
+// acrOf returns the values of acr that all of the policies would take.
+func acrOf(policies []Policy) string {
+	var common []string
+	for _, p := range policies {
+		switch {
+		case p.acr == nil:
+		case common == nil:
+			common = slices.Clone(p.acr)
+		default:
+			common = slices.DeleteFunc(common, func(v string) bool { return !slices.Contains(p.acr, v) })
+		}
+	}
+	return strings.Join(common, " ")
+}
+
+// maxAgeOf returns the shortest age in seconds that one of the policies asks for.
+func maxAgeOf(policies []Policy) string {
+	var least time.Duration
+	for _, p := range policies {
+		if p.maxAge > 0 && (least == 0 || p.maxAge < least) {
+			least = p.maxAge
+		}
+	}
+	if least == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(least/time.Second), 10)
+}
