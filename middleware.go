@@ -14,26 +14,33 @@ import (
 
 // Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
 // each runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New
-// makes one that does not. It is immutable and safe for concurrent use.
+// makes one that does not. What it decides by never changes, and it is safe for concurrent use. All that it takes down
+// is what Authorize is given before the first request, for the document of Metadata, if there is one.
 type Guard struct {
 	options    Options
 	confirmers map[string]Confirmer
 	schemes    []challenge
+	metadata   *metadata // nil: none
 }
 
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
 	o, err := o.complete()
-	if err != nil {
+	m, problems := newMetadata(o)
+	if err := errors.Join(err, problems); err != nil {
 		return nil, err
 	}
-	g := &Guard{options: o, confirmers: map[string]Confirmer{}, schemes: []challenge{{scheme: bearer}}}
+	var named []Param
+	if m != nil {
+		named = []Param{{"resource_metadata", m.url}} // RFC 9728, section 5.1
+	}
+	g := &Guard{options: o, confirmers: map[string]Confirmer{}, schemes: []challenge{{bearer, named}}, metadata: m}
 	for _, c := range o.Confirmers {
 		g.confirmers[c.Member()] = c
 		if s, ok := c.(SchemeConfirmer); ok {
 			scheme, params := s.Challenge()
-			g.schemes = append(g.schemes, challenge{scheme, params})
+			g.schemes = append(g.schemes, challenge{scheme, slices.Concat(named, params)})
 		}
 	}
 	return g, nil
@@ -57,6 +64,9 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 		if p.allow == nil {
 			panic("popauth: Authorize: zero Policy")
 		}
+	}
+	if g != nil {
+		g.metadata.record(policies)
 	}
 	return func(next http.Handler) http.Handler { return g.stage(next, policies...) }
 }
@@ -137,6 +147,7 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 	if g == nil || g.options.Verifier == nil {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
+	g.metadata.serve()
 	last, now := latest(r.Context()), present(r)
 	// A stage removes the headers of a proxy: where they are, they are new.
 	if source, ok := g.options.Certificate.(managing); !ok || !source.carried(r) {
@@ -174,6 +185,9 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 		e := refused(err, ErrBindingUnconfirmed)
 		e.token = d.token
 		return e
+	}
+	if g.options.Resource.DPoPRequired && !d.token.boundBy(DPoP{}.Member()) {
+		return &Error{Reason: ErrBindingMissing, token: d.token}
 	}
 	return nil
 }

@@ -50,6 +50,10 @@ type Options struct {
 	// Realm is named in challenges. If empty, none is.
 	Realm string
 
+	// Resource is what the API publishes about itself. If it has an ID, challenges name the address of the document
+	// that Guard.Metadata serves.
+	Resource Resource
+
 	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
 	// turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)

@@ -114,7 +114,7 @@ func TestOptionsAreCopied(t *testing.T) {
 
 // Options can grow: nobody can write them without field names or compare them.
 func TestOptionsCanGrow(t *testing.T) {
-	for _, v := range []any{popauth.Options{}, popauth.RemoteKeysOptions{}} {
+	for _, v := range []any{popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}} {
 		ty := reflect.TypeOf(v)
 		if ty.Comparable() {
 			t.Errorf("%v is comparable", ty)

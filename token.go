@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +111,11 @@ func decodeSegment(s string) ([]byte, error) {
 		return nil, &Error{Reason: ErrTokenMalformed, Err: errBase64}
 	}
 	return b, nil
+}
+
+// boundBy tells whether the token is bound in this way.
+func (t *Token) boundBy(member string) bool {
+	return slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == member })
 }
 
 func oneOrMore(v jsontext.Value) ([]string, error) {
