@@ -19,6 +19,8 @@ const (
 	ErrCertificateMalformed Reason = "client certificate header malformed"
 	ErrCertificateTooLarge  Reason = "client certificate header too large"
 	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
+	ErrPeerUntrusted        Reason = "not a connection of the proxy"
+	ErrForwardedRequest     Reason = "proxy's account of the original request missing, malformed or sent twice"
 	ErrCertificateRequired  Reason = "client certificate required, none presented"
 	ErrCertificateUntrusted Reason = "client certificate not acceptable"
 	ErrCertificateRevoked   Reason = "client certificate revoked"
@@ -76,6 +78,8 @@ var answers = map[Reason]answer{
 	ErrCertificateMalformed: {status: http.StatusBadRequest},
 	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
 	ErrProxySecret:          {status: http.StatusBadRequest},
+	ErrPeerUntrusted:        {status: http.StatusForbidden},
+	ErrForwardedRequest:     {status: http.StatusBadRequest},
 	// RFC 9440, section 2.4: 403 where the origin can't accept the certificate.
 	ErrCertificateRequired:  {status: http.StatusForbidden},
 	ErrCertificateUntrusted: {status: http.StatusForbidden},

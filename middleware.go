@@ -84,6 +84,17 @@ func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	return d.token.principal(d.certificate), nil
 }
 
+// Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
+// those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
+// is answered like ErrForbidden.
+func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e := refused(err, ErrForbidden)
+	if e.challenges == nil && g != nil {
+		e.challenges = challengesFor(e, g.schemes, g.options.Realm)
+	}
+	g.deny(w, r, e)
+}
+
 func (g *Guard) stage(next http.Handler, policies ...Policy) http.Handler {
 	if next == nil {
 		panic("popauth: nil handler")

@@ -65,6 +65,28 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	return true, nil
 }
 
+// TrustedPeer returns a function that tells whether a request comes from a peer that all rules of trust accept, for
+// programs that read other headers of their proxy's: nil, or an *Error with ErrPeerUntrusted, or with ErrProxySecret for
+// a request from that peer without the secret. It removes no header.
+//
+// No rule, or one that accepts everybody, is an error.
+func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
+	trust = slices.Clone(trust)
+	if err := errors.Join(problems("TrustedPeer", trust)...); err != nil {
+		return nil, err
+	}
+	return func(r *http.Request) error {
+		trusted, err := accepts(trust, r)
+		switch {
+		case err != nil:
+			return refused(err, ErrProxySecret)
+		case !trusted:
+			return &Error{Reason: ErrPeerUntrusted}
+		}
+		return nil
+	}, nil
+}
+
 // TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone
 // never. The address is the one that ConnContext kept when the connection was accepted, else Request.RemoteAddr, which
 // a handler further out may have set from a header. Loopback is not implied, and whatever else runs at these addresses

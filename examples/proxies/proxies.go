@@ -35,7 +35,8 @@ func Configuration(file string) string {
 // Settings are what a configuration leaves open.
 type Settings struct {
 	API           string          // where the API listens: host:port, for nginx also unix:/path
-	Secret        string          // shared with the API
+	Auth          string          // where the authentication service listens, for a Configuration with one: host:port
+	Secret        string          // shared with the API, or with that service
 	Server        tls.Certificate // of the proxy
 	Clients       []byte          // the authority of the callers, in PEM
 	Configuration string          // instead of the file of the same name as the proxy's; empty: that file
@@ -173,8 +174,8 @@ func start(path string, program program, s Settings) (p *Proxy, err error) {
 	if program.name == "caddy" { // wants the name as well, and compares it with that of the handshake
 		listen = strings.Replace(listen, "127.0.0.1", "localhost", 1)
 	}
-	p.command.Env = append(os.Environ(), "DIR="+p.dir, "LISTEN="+listen, "API="+s.API, "CERTS="+p.dir,
-		"PROXY_SECRET="+s.Secret, "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir)
+	p.command.Env = append(os.Environ(), "DIR="+p.dir, "LISTEN="+listen, "API="+s.API, "AUTH="+s.Auth,
+		"CERTS="+p.dir, "PROXY_SECRET="+s.Secret, "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir)
 	if err = p.command.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
@@ -206,7 +207,7 @@ func (p *Proxy) write(program program, s Settings) error {
 		text = Configuration(program.file)
 	}
 	if program.name == "nginx" { // reads no environment
-		text = strings.NewReplacer("${LISTEN}", p.Address, "${API}", s.API, "${CERTS}", p.dir, "${PROXY_SECRET}", s.Secret).Replace(text)
+		text = strings.NewReplacer("${LISTEN}", p.Address, "${API}", s.API, "${AUTH}", s.Auth, "${CERTS}", p.dir, "${PROXY_SECRET}", s.Secret).Replace(text)
 	}
 	for name, content := range map[string][]byte{
 		"server.crt": cert, "server.key": keyPEM, "server.pem": append(cert[:len(cert):len(cert)], keyPEM...),

@@ -1,0 +1,197 @@
+// Forwardauth starts an API that knows nothing of tokens, an authentication service made of forwardauth and popauth,
+// and in front of them the proxy that is installed, with the configuration of this directory as it stands. It shows
+// what reaches the API.
+//
+//	go run ./examples/forwardauth                 with nginx
+//	go run ./examples/forwardauth -proxy caddy
+package main
+
+import (
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/examples/proxies"
+	"github.com/seed-171ab058/popauth/forwardauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+const audience = "https://orders.example.com"
+
+//go:embed nginx.conf
+var nginxConf string
+
+//go:embed Caddyfile
+var caddyfile string
+
+// setup is what differs between the proxies.
+type setup struct {
+	configuration string
+	headers       forwardauth.Headers
+	certificate   forwarded.Format
+	down          string // the answer if the service doesn't answer
+}
+
+var setups = map[string]setup{
+	"nginx": {nginxConf, forwardauth.Nginx(), forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), "503"},
+	"caddy": {caddyfile, forwardauth.Caddy(), forwarded.Caddy("X-SSL-Client-Cert"), "502"},
+}
+
+// service is the authentication service: one path for each set of policies.
+func service(guard popauth.Options, s setup, secret string) (http.Handler, error) {
+	endpoint, err := forwardauth.New(forwardauth.Options{
+		Guard:       guard,
+		Headers:     s.headers,
+		Certificate: s.certificate,
+		Trust: []popauth.Trust{
+			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+			popauth.TrustSecret("X-Proxy-Secret", secret),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)))
+	return mux, nil
+}
+
+// reading sees the original request.
+func reading(r *http.Request, _ *popauth.Principal) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return errors.New("orders.read is for reading")
+	}
+	return nil
+}
+
+// orders is the API, as it could be written in any language. It is reached by the proxy only.
+type orders struct {
+	mu   sync.Mutex
+	seen []http.Header
+}
+
+func (o *orders) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = append(o.seen, r.Header.Clone())
+	_, _ = io.WriteString(w, "2 orders\n")
+}
+
+func main() {
+	proxy := flag.String("proxy", "nginx", "nginx or caddy")
+	flag.Parse()
+	log.SetFlags(0)
+	if err := run(os.Stdout, *proxy); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(out io.Writer, proxy string) error {
+	if _, ok := setups[proxy]; !ok {
+		return fmt.Errorf("no configuration for a proxy called %q", proxy)
+	}
+	if _, err := proxies.Find(proxy); err != nil {
+		return fmt.Errorf("%w: this example needs nginx with auth_request, or caddy", err)
+	}
+	w := &world{}
+	defer w.close()
+	if err := w.open(proxy); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+proxy+"\tEXPECTED\tGOT")
+	wrong := 0
+	for _, r := range w.rows() {
+		got, err := w.outcome(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		if got != r.want {
+			wrong++
+			got += "  <- WRONG"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", r.name, r.want, got)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d answers are not as expected", wrong)
+	}
+	return nil
+}
+
+// world is what the story needs.
+type world struct {
+	cleanup      []func()
+	setup        setup
+	issuer       *popauthtest.Issuer
+	authority    *popauthtest.CA
+	owner, thief *popauthtest.Client
+	key          *popauthtest.ProofKey // of the owner, for DPoP
+	token, dpop  string                // the owner's
+	nonce        string                // the last that was sent
+	proof        string                // the last that was accepted
+	upstream     *orders
+	auth         *httptest.Server
+	proxy        *proxies.Proxy
+}
+
+// These let a program use popauthtest as a test does.
+
+func (w *world) Helper()                      {}
+func (w *world) Cleanup(f func())             { w.cleanup = append(w.cleanup, f) }
+func (w *world) Fatalf(f string, args ...any) { log.Fatalf(f, args...) }
+
+func (w *world) close() {
+	for _, f := range slices.Backward(w.cleanup) {
+		f()
+	}
+}
+
+func (w *world) open(proxy string) error {
+	w.setup, w.upstream = setups[proxy], &orders{}
+	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
+	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")
+	w.key = popauthtest.NewProofKey(w, "ES256")
+	w.token = w.issuer.Token(claims(w.owner.Bound()))
+	w.dpop = w.issuer.Token(claims(w.key.Bound()))
+
+	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
+	options := w.issuer.Options(audience)
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}}
+	options.Revoked = revoked
+	secret := rand.Text()
+	handler, err := service(options, w.setup, secret)
+	if err != nil {
+		return err
+	}
+	w.auth = httptest.NewUnstartedServer(handler)
+	w.auth.Config.ConnContext = popauth.ConnContext
+	w.auth.Start()
+	w.Cleanup(w.auth.Close)
+	api := httptest.NewServer(w.upstream)
+	w.Cleanup(api.Close)
+	w.proxy, err = proxies.Start(proxy, proxies.Settings{
+		API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
+		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
+	})
+	if err != nil {
+		return err
+	}
+	w.Cleanup(w.proxy.Stop)
+	return nil
+}

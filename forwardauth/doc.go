@@ -1,0 +1,37 @@
+// Package forwardauth is a popauth.Guard as the authentication service of a proxy: the endpoint of nginx's auth_request,
+// Traefik's ForwardAuth and Caddy's forward_auth. An API in any language stands behind it: the proxy asks here about
+// every request, and passes those on that are allowed, with who they come from in headers.
+//
+//	endpoint, err := forwardauth.New(forwardauth.Options{
+//		Guard: popauth.Options{
+//			Issuer: "https://id.example.com", Audience: []string{"https://api.example.com"},
+//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+//		},
+//		Headers:     forwardauth.Nginx(),
+//		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+//		Trust:       []popauth.Trust{popauth.TrustPeers(nginx), popauth.TrustSecret("X-Proxy-Secret", secret)},
+//	})
+//	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
+//
+// A location of the proxy names the path, and so chooses the policies. Everything is checked against the original
+// request, which the proxy reports in headers: the method and the URL of a DPoP proof, and what a popauth.PolicyFunc sees.
+//
+// # The answers
+//
+// A request that may pass is answered with 200 and who it comes from, in the headers
+//
+//	X-Auth-Issuer    iss
+//	X-Auth-Subject   sub
+//	X-Auth-Client    client_id
+//	X-Auth-Scope     scope, with a space between two
+//	X-Auth-Binding   the members of cnf, with a space between two; empty for a bearer token
+//
+// and those of Options.Claims. Each is always there, on one line, empty where the token has no such claim. A character
+// that is not printable ASCII, a percent sign, a comma, and a space within a value are percent-encoded: nothing that
+// an issuer or its users choose can end a value, and decoding gives it back. Whatever is refused gets the status and
+// the challenges that a Guard answers with. Of those nginx passes 401 and 403 on by itself, and takes the others for
+// 500; the configuration in examples/forwardauth hands them to the client.
+//
+// The proxy must replace these headers, and remove them under the spellings that its API takes for the same, such as
+// X_Auth_Subject; and nobody else may reach the API. The configurations in examples/forwardauth do the first.
+package forwardauth

@@ -1,0 +1,179 @@
+package forwardauth
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+)
+
+// Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
+type Options struct {
+	_ [0]func()
+
+	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Headers; where
+	// the API has one name only, set it to popauth.BaseURL. Its Certificate is for what Certificate can't say, such as
+	// popauth.Verified, and must not be what the connection has, which is the proxy's own.
+	Guard popauth.Options
+
+	// Headers are those in which the proxy reports the original request: Nginx, Traefik, Caddy, or others.
+	Headers Headers
+
+	// Certificate is the form in which the proxy reports the caller's certificate. With the zero Format callers have
+	// none, unless Guard.Certificate finds it.
+	Certificate forwarded.Format
+
+	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
+	// 403 and popauth.ErrPeerUntrusted.
+	Trust []popauth.Trust
+
+	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
+	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
+	// none.
+	Claims map[string]string
+}
+
+// Endpoint answers the requests of a proxy that asks whether another request may pass. It is immutable and safe for
+// concurrent use.
+type Endpoint struct {
+	guard   *popauth.Guard
+	trusted func(*http.Request) error
+	headers Headers
+	claims  map[string]string
+}
+
+// New makes an Endpoint. The error lists every problem of the options. It makes no request.
+func New(o Options) (*Endpoint, error) {
+	var wrong []error
+	problem := func(field, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
+	}
+	e := &Endpoint{headers: o.Headers.canonical(), claims: map[string]string{}}
+	wrong = append(wrong, o.Headers.problems()...)
+	for header, claim := range o.Claims {
+		name := http.CanonicalHeaderKey(header)
+		if _, twice := e.claims[name]; twice || !fitName(header) || slices.Contains(identity, name) {
+			problem("Claims", "%q is not a header's name of letters, digits and hyphens, or has another use", header)
+		}
+		if claim == "" {
+			problem("Claims", "%s: no claim", header)
+		}
+		e.claims[name] = claim
+	}
+	var err error
+	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
+		problem("Trust", "%w", err)
+	}
+	switch given := len(o.Certificate.Headers()) > 0; {
+	case given && o.Guard.Certificate != nil:
+		problem("Certificate", "there is a Guard.Certificate as well: set one")
+	case given:
+		o.Guard.Certificate = popauth.Forwarded(o.Certificate, o.Trust...)
+	case o.Guard.Certificate == popauth.TLSCertificate(), o.Guard.Certificate == popauth.CallerCertificate():
+		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
+	case o.Guard.Certificate == nil:
+		o.Guard.Certificate = none{}
+	}
+	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
+	for i, c := range o.Guard.Confirmers {
+		switch d := c.(type) {
+		case popauth.DPoP:
+			if d.URL == nil {
+				d.URL = originalURL
+				o.Guard.Confirmers[i] = d
+			}
+		case *popauth.DPoP:
+			if d != nil && d.URL == nil {
+				own := *d
+				own.URL = originalURL
+				o.Guard.Confirmers[i] = own
+			}
+		}
+	}
+	if e.guard, err = popauth.New(o.Guard); err != nil {
+		problem("Guard", "%w", err)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// none is the source of an API whose proxy reports no certificates: that of the connection is the proxy's own.
+type none struct{}
+
+func (none) Certificate(*http.Request) (*popauth.Certificate, error) { return nil, nil }
+
+// Authenticate answers as popauth.Guard.Authenticate lets requests pass: bearer tokens too.
+func (e *Endpoint) Authenticate() http.Handler { return e.handler(e.guard.Authenticate) }
+
+// Confirm answers as popauth.Guard.Confirm lets requests pass: tokens that are bound.
+func (e *Endpoint) Confirm() http.Handler { return e.handler(e.guard.Confirm) }
+
+// Authorize answers as popauth.Guard.Authorize lets requests pass: those that Authenticate would, and that every policy
+// allows; with popauth.Bound among them, bound tokens only. Policies see the original request. It panics without a
+// policy or with the zero Policy.
+func (e *Endpoint) Authorize(policies ...popauth.Policy) http.Handler {
+	return e.handler(e.guard.Authorize(policies...))
+}
+
+func (e *Endpoint) handler(stage func(http.Handler) http.Handler) http.Handler {
+	decide := stage(http.HandlerFunc(e.pass))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.headers.OneChallenge {
+			w = &joining{ResponseWriter: w}
+		}
+		err := e.trusted(r)
+		if err == nil {
+			var original *http.Request
+			if original, err = e.headers.original(r); err == nil {
+				decide.ServeHTTP(w, original)
+				return
+			}
+		}
+		e.guard.Refuse(w, r, err)
+	})
+}
+
+// pass answers 200, with who the request comes from.
+func (e *Endpoint) pass(w http.ResponseWriter, r *http.Request) {
+	who, _ := popauth.FromContext(r.Context())
+	h, err := e.identity(who)
+	if err != nil {
+		e.guard.Refuse(w, r, err)
+		return
+	}
+	maps.Copy(w.Header(), h)
+	// The answer is to this one request, and a proxy may have been told to remember.
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
+// joining puts all challenges on one line, as RFC 9110, section 11.6.1, allows: nginx hands on a single one.
+type joining struct {
+	http.ResponseWriter
+	wrote bool
+}
+
+func (j *joining) WriteHeader(status int) {
+	if lines := j.Header()["Www-Authenticate"]; !j.wrote && len(lines) > 1 {
+		j.Header().Set("WWW-Authenticate", strings.Join(lines, ", "))
+	}
+	j.wrote = j.wrote || status >= 200
+	j.ResponseWriter.WriteHeader(status)
+}
+
+func (j *joining) Write(b []byte) (int, error) {
+	if !j.wrote {
+		j.WriteHeader(http.StatusOK)
+	}
+	return j.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (j *joining) Unwrap() http.ResponseWriter { return j.ResponseWriter }

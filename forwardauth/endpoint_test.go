@@ -1,0 +1,294 @@
+package forwardauth_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwardauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+const secret = "shared by the proxy and the service"
+
+var proxyPeer = []popauth.Trust{
+	popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret),
+}
+
+// lab is an endpoint behind Traefik's headers, unless configured otherwise.
+type lab struct {
+	testing.TB
+	issuer *popauthtest.Issuer
+	owner  *popauthtest.Client
+	key    *popauthtest.ProofKey
+	o      forwardauth.Options
+	reason error
+}
+
+func newLab(tb testing.TB) *lab {
+	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"), key: popauthtest.NewProofKey(tb, "ES256")}
+	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: forwarded.Traefik(), Trust: proxyPeer}
+	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+		l.reason = e
+		w.WriteHeader(e.Status())
+	}
+	return l
+}
+
+func (l *lab) endpoint() *forwardauth.Endpoint {
+	l.Helper()
+	e, err := forwardauth.New(l.o)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return e
+}
+
+// asked is what Traefik asks about GET https://api.example.com/orders?page=2 of the owner, as its ForwardAuth and
+// passTLSClientCert send it (https://doc.traefik.io/traefik/middlewares/http/forwardauth/).
+func (l *lab) asked(change ...func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "http://auth.internal/auth/orders.read", http.NoBody)
+	r.RemoteAddr = "192.0.2.1:4711"
+	for name, value := range map[string]string{
+		"X-Forwarded-Method": "GET", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com",
+		"X-Forwarded-Uri": "/orders?page=2", "X-Forwarded-For": "198.51.100.7", "X-Forwarded-Port": "443",
+		"X-Proxy-Secret": secret, "X-Forwarded-Tls-Client-Cert": base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0]),
+		"Authorization": "Bearer " + l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read"}),
+	} {
+		r.Header.Set(name, value)
+	}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func (l *lab) answer(h http.Handler, r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	l.reason = nil
+	h.ServeHTTP(w, r)
+	if identified := w.Header().Get("X-Auth-Issuer") != ""; identified != (w.Code == http.StatusOK) {
+		l.Errorf("got %d with %v", w.Code, w.Header())
+	}
+	return w.Result()
+}
+
+func header(name string, values ...string) func(*http.Request) {
+	return func(r *http.Request) {
+		if r.Header[name] = values; values == nil {
+			delete(r.Header, name)
+		}
+	}
+}
+
+func TestForwardAuthRequest(t *testing.T) {
+	l := newLab(t)
+	h := l.endpoint().Authorize(popauth.Bound(), popauth.Scope("orders.read"))
+	long := "/" + strings.Repeat("a", 16<<10)
+	for _, tt := range []struct {
+		name   string
+		change func(*http.Request)
+		want   error
+	}{
+		{"as the proxy sends it", func(*http.Request) {}, nil},
+		{"POST of it", func(r *http.Request) { r.Method = http.MethodPost }, nil},
+		{"another address", func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }, popauth.ErrPeerUntrusted},
+		{"another address, no secret", func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1"; delete(r.Header, "X-Proxy-Secret") }, popauth.ErrPeerUntrusted},
+		{"no secret", header("X-Proxy-Secret"), popauth.ErrProxySecret},
+		{"another secret", header("X-Proxy-Secret", "0123456789abcdef"), popauth.ErrProxySecret},
+		{"no method", header("X-Forwarded-Method"), popauth.ErrForwardedRequest},
+		{"empty method", header("X-Forwarded-Method", ""), popauth.ErrForwardedRequest},
+		{"two methods", header("X-Forwarded-Method", "GET", "GET"), popauth.ErrForwardedRequest},
+		{"two methods on a line", header("X-Forwarded-Method", "GET, GET"), popauth.ErrForwardedRequest},
+		{"long method", header("X-Forwarded-Method", strings.Repeat("G", 65)), popauth.ErrForwardedRequest},
+		{"no URI", header("X-Forwarded-Uri"), popauth.ErrForwardedRequest},
+		{"two URIs", header("X-Forwarded-Uri", "/orders", "/orders"), popauth.ErrForwardedRequest},
+		{"empty URI", header("X-Forwarded-Uri", ""), popauth.ErrForwardedRequest},
+		{"absolute URI", header("X-Forwarded-Uri", "https://api.example.com/orders"), popauth.ErrForwardedRequest},
+		{"asterisk", header("X-Forwarded-Uri", "*"), popauth.ErrForwardedRequest},
+		{"space in the URI", header("X-Forwarded-Uri", "/orders 1"), popauth.ErrForwardedRequest},
+		{"umlaut in the URI", header("X-Forwarded-Uri", "/ü"), popauth.ErrForwardedRequest},
+		{"broken escape", header("X-Forwarded-Uri", "/%zz"), popauth.ErrForwardedRequest},
+		{"long URI", header("X-Forwarded-Uri", long), popauth.ErrForwardedRequest},
+		{"no scheme", header("X-Forwarded-Proto"), popauth.ErrForwardedRequest},
+		{"another scheme", header("X-Forwarded-Proto", "wss"), popauth.ErrForwardedRequest},
+		{"two schemes", header("X-Forwarded-Proto", "https", "http"), popauth.ErrForwardedRequest},
+		{"no host", header("X-Forwarded-Host"), popauth.ErrForwardedRequest},
+		{"two hosts", header("X-Forwarded-Host", "api.example.com", "evil.example"), popauth.ErrForwardedRequest},
+		{"two hosts on a line", header("X-Forwarded-Host", "api.example.com, evil.example"), popauth.ErrForwardedRequest},
+		{"host with a path", header("X-Forwarded-Host", "api.example.com/x"), popauth.ErrForwardedRequest},
+		{"token in the URI too", header("X-Forwarded-Uri", "/orders?access_token=x"), popauth.ErrCredentialsMalformed},
+		{"no certificate", header("X-Forwarded-Tls-Client-Cert"), popauth.ErrCertificateMissing},
+		{"two certificate headers", header("X-Forwarded-Tls-Client-Cert", "AAAA", "AAAA"), popauth.ErrCertificateMalformed},
+		{"no token", header("Authorization"), popauth.ErrCredentialsMissing},
+		{"two tokens", header("Authorization", "Bearer a", "Bearer a"), popauth.ErrCredentialsMalformed},
+	} {
+		got := l.answer(h, l.asked(tt.change))
+		if tt.want == nil && (got.StatusCode != http.StatusOK || got.Header.Get("Cache-Control") != "no-store") ||
+			tt.want != nil && (!errors.Is(l.reason, tt.want) || got.StatusCode == http.StatusOK) {
+			t.Errorf("%s: got %d %v, want %v", tt.name, got.StatusCode, l.reason, tt.want)
+		}
+	}
+}
+
+// A proof is for the method and the URL that the caller used, not for those of the question.
+func TestForwardAuthProof(t *testing.T) {
+	l := newLab(t)
+	h := l.endpoint().Confirm()
+	base, err := popauth.BaseURL("https://public.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []popauth.Confirmer{popauth.DPoP{URL: base}, &popauth.DPoP{URL: base}} {
+		l.o.Guard.Confirmers = []popauth.Confirmer{d}
+		configured := l.endpoint().Confirm()
+		l.o.Guard.Confirmers = []popauth.Confirmer{&popauth.DPoP{}}
+		pointed := l.endpoint().Confirm()
+		token := l.issuer.Token(l.key.Bound())
+		for _, tt := range []struct {
+			name, method, target string
+			h                    http.Handler
+			change               func(*http.Request)
+			want                 error
+		}{
+			{"the request", "GET", "https://api.example.com/orders", h, nil, nil},
+			{"the request, by a pointer", "GET", "https://api.example.com/orders", pointed, nil, nil},
+			{"with its port", "GET", "https://api.example.com:443/orders", h, nil, nil},
+			{"the method of the question", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), popauth.ErrProofTarget},
+			{"the original method", "POST", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), nil},
+			{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrProofTarget},
+			{"the URL of the question", "GET", "http://auth.internal/auth/orders.read", h, nil, popauth.ErrProofTarget},
+			{"another path", "GET", "https://api.example.com/order", h, nil, popauth.ErrProofTarget},
+			{"an encoded slash", "GET", "https://api.example.com/a/b", h, header("X-Forwarded-Uri", "/a%2Fb"), popauth.ErrProofTarget},
+			{"two slashes", "GET", "https://evil.example/orders", h, header("X-Forwarded-Uri", "//evil.example/orders"), popauth.ErrProofTarget},
+			{"another host", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Host", "evil.example"), popauth.ErrProofTarget},
+			{"another scheme", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Proto", "http"), popauth.ErrProofTarget},
+			{"the configured base", "GET", "https://public.example/orders", configured, nil, nil},
+			{"another than the configured", "GET", "https://api.example.com/orders", configured, nil, popauth.ErrProofTarget},
+		} {
+			r := l.asked(header("Authorization", "DPoP "+token), header("Dpop", l.key.Proof(tt.method, tt.target, token)))
+			if tt.change != nil {
+				tt.change(r)
+			}
+			got := l.answer(tt.h, r)
+			if tt.want == nil && got.StatusCode != http.StatusOK || tt.want != nil && !errors.Is(l.reason, tt.want) {
+				t.Errorf("%s: got %d %v, want %v", tt.name, got.StatusCode, l.reason, tt.want)
+			}
+		}
+	}
+}
+
+func TestForwardAuthIdentity(t *testing.T) {
+	l := newLab(t)
+	l.o.Claims = map[string]string{"x-auth-tenant": "tenant"}
+	h := l.endpoint().Authenticate()
+	for _, tt := range []struct {
+		claims popauthtest.Claims
+		want   []string // subject, client, scope, tenant; nil: refused
+	}{
+		{popauthtest.Claims{"sub": "alice", "client_id": "batch", "scope": "a b", "tenant": "acme"}, []string{"alice", "batch", "a b", "acme"}},
+		{popauthtest.Claims{"sub": "", "client_id": "", "scope": ""}, []string{"", "", "", ""}},
+		{popauthtest.Claims{"sub": "a b,c%d\r\nX: y", "client_id": "ü", "scope": "a,b %20", "tenant": "\x00\x7f"},
+			[]string{"a%20b%2Cc%25d%0D%0AX:%20y", "%C3%BC", "a%2Cb %2520", "%00%7F"}},
+		{popauthtest.Claims{"tenant": 7}, nil},
+		{popauthtest.Claims{"tenant": []string{"acme"}}, nil},
+	} {
+		token := l.issuer.Token(tt.claims, l.owner.Bound())
+		got := l.answer(h, l.asked(header("Authorization", "Bearer "+token), header("X-Auth-Subject", "admin")))
+		if tt.want == nil {
+			if got.StatusCode != http.StatusForbidden || !errors.Is(l.reason, popauth.ErrForbidden) || got.Header["X-Auth-Tenant"] != nil {
+				t.Errorf("%v: got %d %v", tt.claims, got.StatusCode, got.Header)
+			}
+			continue
+		}
+		want := append([]string{l.issuer.URL, "x5t#S256"}, tt.want...)
+		var have []string
+		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Binding", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Tenant"} {
+			lines := got.Header[name]
+			if len(lines) != 1 {
+				t.Fatalf("%v: %s: got %q, want one line", tt.claims, name, lines)
+			}
+			have = append(have, lines[0])
+		}
+		if !slices.Equal(have, want) {
+			t.Errorf("%v: got %q, want %q", tt.claims, have, want)
+		}
+		plain, err := url.PathUnescape(have[2])
+		if sub, _ := tt.claims["sub"].(string); err != nil || plain != sub {
+			t.Errorf("got %q, %v, want %q", plain, err, sub)
+		}
+	}
+	// A bearer token has no binding.
+	if got := l.answer(h, l.asked(header("Authorization", "Bearer "+l.issuer.Token()))); got.StatusCode != http.StatusOK || got.Header.Get("X-Auth-Binding") != "" {
+		t.Errorf("a bearer token: got %d %v", got.StatusCode, got.Header)
+	}
+	if got := l.answer(l.endpoint().Confirm(), l.asked(header("Authorization", "Bearer "+l.issuer.Token()))); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a bearer token, Confirm: got %d", got.StatusCode)
+	}
+}
+
+// The connection's own certificate is that of the proxy.
+func TestForwardAuthProxyCertificate(t *testing.T) {
+	l := newLab(t)
+	l.o.Certificate = forwarded.Format{}
+	own := func(r *http.Request) {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{l.owner.Certificate.Leaf}}
+		leaf, err := x509.ParseCertificate(l.owner.Certificate.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.TLS.PeerCertificates[0] = leaf
+	}
+	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusUnauthorized || !errors.Is(l.reason, popauth.ErrCertificateMissing) {
+		t.Errorf("got %d %v", got.StatusCode, l.reason)
+	}
+	l.o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusOK {
+		t.Errorf("Guard.Certificate: got %d %v", got.StatusCode, l.reason)
+	}
+}
+
+// Policies see the original request, without the proxy's report of it.
+func TestForwardAuthPolicy(t *testing.T) {
+	l := newLab(t)
+	var got *http.Request
+	h := l.endpoint().Authorize(popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+		got = r
+		return nil
+	}))
+	l.answer(h, l.asked(header("X-Forwarded-Method", "PUT"), header("X-Forwarded-Host", "API.example.com:8443")))
+	if got == nil || got.Method != "PUT" || got.URL.Path != "/orders" || got.URL.Query().Get("page") != "2" ||
+		got.RequestURI != "/orders?page=2" || got.Host != "api.example.com:8443" || got.Header.Get("X-Forwarded-Uri") != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestForwardAuthChallenges(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		headers forwardauth.Headers
+		want    int
+	}{{forwardauth.Traefik(), 2}, {forwardauth.Caddy(), 2}, {forwardauth.Nginx(), 1}} {
+		l.o.Headers = tt.headers
+		r := l.asked(header("Authorization", "Bearer x"))
+		for from, to := range map[string]string{"Method": "Method", "Uri": "Uri", "Proto": "Proto", "Host": "Host"} {
+			r.Header.Set("X-Original-"+to, r.Header.Get("X-Forwarded-"+from))
+		}
+		lines := l.answer(l.endpoint().Confirm(), r).Header.Values("WWW-Authenticate")
+		all := strings.Join(lines, ", ")
+		if len(lines) != tt.want || !strings.HasPrefix(all, `Bearer error="invalid_token"`) || !strings.Contains(all, `, DPoP algs="`) {
+			t.Errorf("%s: got %q, want %d lines", tt.headers.Method, lines, tt.want)
+		}
+	}
+}

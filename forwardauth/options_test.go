@@ -1,0 +1,135 @@
+package forwardauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwardauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+func TestForwardAuthOptions(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*forwardauth.Options)
+		want   []string // of the error
+	}{
+		{"nothing", func(o *forwardauth.Options) { *o = forwardauth.Options{} },
+			[]string{"Headers.Method", "Headers.URI", "Headers.Scheme", "Headers.Host", "Options.Trust", "Options.Guard"}},
+		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: popauth: TrustedPeer: no rule"}},
+		{"zero Trust", func(o *forwardauth.Options) { o.Trust = []popauth.Trust{{}} }, []string{"Options.Trust"}},
+		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
+		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},
+		{"Authorization", func(o *forwardauth.Options) { o.Headers.Method = "authorization" }, []string{"Headers.Method"}},
+		{"two certificates", func(o *forwardauth.Options) {
+			o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+		}, []string{"Options.Certificate"}},
+		{"the connection's certificate", func(o *forwardauth.Options) {
+			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.TLSCertificate()
+		}, []string{"Guard: Certificate"}},
+		{"the caller's certificate", func(o *forwardauth.Options) {
+			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.CallerCertificate()
+		}, []string{"Guard: Certificate"}},
+		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} }, []string{"Options.Claims"}},
+		{"a claim under no name", func(o *forwardauth.Options) { o.Claims = map[string]string{"X_Tenant": "tenant"} }, []string{"Options.Claims"}},
+		{"an empty claim", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": ""} }, []string{"Options.Claims"}},
+		{"a claim's header twice", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": "a", "x-tenant": "b"} }, []string{"Options.Claims"}},
+		{"the guard's", func(o *forwardauth.Options) { o.Guard.Leeway = -1 }, []string{"Options.Guard: popauth: Options.Leeway"}},
+	} {
+		l := newLab(t)
+		tt.change(&l.o)
+		e, err := forwardauth.New(l.o)
+		if e != nil || err == nil {
+			t.Errorf("%s: got %v, %v", tt.name, e, err)
+			continue
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %q", tt.name, err, want)
+			}
+		}
+	}
+}
+
+// What New has accepted it has copied.
+func TestForwardAuthOptionsCopied(t *testing.T) {
+	l := newLab(t)
+	confirmers := l.o.Guard.Confirmers
+	l.endpoint()
+	if d := confirmers[1].(popauth.DPoP); d.URL != nil {
+		t.Error("New has changed its caller's DPoP")
+	}
+}
+
+func FuzzForwardAuthRequest(f *testing.F) {
+	l := newLab(f)
+	var seen *http.Request
+	h := l.endpoint().Authorize(popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+		seen = r
+		return nil
+	}))
+	f.Add("GET", "/orders?page=2", "https", "api.example.com")
+	f.Add("get", "//a/../b#c", "http", "[::1]:8080")
+	f.Add("", "https://x/", "ws", "a,b")
+	question := l.asked()
+	l.answer(h, question) // the issuer, which is made for f, isn't asked again
+	f.Fuzz(func(t *testing.T, method, target, scheme, host string) {
+		r := question.Clone(t.Context())
+		for name, value := range map[string]string{"Method": method, "Uri": target, "Proto": scheme, "Host": host} {
+			r.Header.Set("X-Forwarded-"+name, value)
+		}
+		seen = nil
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		switch {
+		case (w.Code == http.StatusOK) != (seen != nil):
+			t.Fatalf("got %d, policy asked: %t", w.Code, seen != nil)
+		case seen == nil:
+		case seen.Method != method || seen.RequestURI != target || !strings.HasPrefix(target, "/") || seen.URL.Host != "" ||
+			seen.URL.Scheme != "" || strings.ContainsAny(seen.Host, "/?#@ ,") || scheme != "http" && scheme != "https":
+			t.Errorf("%q %q %q %q: got %+v", method, target, scheme, host, seen)
+		}
+	})
+}
+
+// An Endpoint beside the proxy that asks it.
+func ExampleNew() {
+	tb := &example{}
+	defer tb.close()
+	issuer := popauthtest.NewIssuer(tb)
+	endpoint, err := forwardauth.New(forwardauth.Options{
+		Guard:       issuer.Options(), // in a service: popauth.Options{Issuer: …, Audience: …}
+		Headers:     forwardauth.Nginx(),
+		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		Trust:       proxyPeer,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
+	mux.Handle("/auth/orders.write", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.write")))
+
+	// Not the proxy.
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/orders.read", http.NoBody))
+	fmt.Println(w.Code)
+	// Output: 400
+}
+
+type example struct{ cleanup []func() }
+
+func (e *example) Helper()                      {}
+func (e *example) Cleanup(f func())             { e.cleanup = append(e.cleanup, f) }
+func (e *example) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
+func (e *example) close() {
+	for _, f := range e.cleanup {
+		f()
+	}
+}
