@@ -138,6 +138,7 @@ type Error struct {
 	token      *Token  // set when the token is genuine, for the log
 	challenges []string
 	header     http.Header // what the Confirmers put on the answer
+	observed   *Guard      // whose Options.Observe knows of it
 }
 
 // Error returns the reason and the cause.

@@ -35,3 +35,9 @@ func Descriptions() map[string]bool {
 
 // Reasons are all that there are, and one that there is not.
 func Reasons() []Reason { return append(slices.Collect(maps.Keys(answers)), "x") }
+
+// Known tells whether a Reason is one of the constants.
+func Known(r Reason) bool {
+	_, ok := answers[r]
+	return ok
+}

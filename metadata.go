@@ -56,13 +56,6 @@ type Resource struct {
 
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
-// issuing is a Verifier that knows whose tokens it accepts.
-type issuing interface{ issuers() []string }
-
-var _ issuing = (*jwtVerifier)(nil)
-
-func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
-
 // Metadata returns the handler of the protected resource metadata (RFC 9728, section 3), to be mounted at
 // MetadataPath outside of every Guard. It answers GET and HEAD alike for everybody, and caches may keep the answer for
 // ten minutes. Where scripts of other origins read it, wrap it with the CORS handler that the API has anyway. It

@@ -48,10 +48,10 @@ func New(o Options) (*Guard, error) {
 
 // Authenticate lets a request pass whose token is genuine and meant for this API, and, where the token is bound, in
 // the right hands: possession was proven for every member of its cnf. It panics if next is nil.
-func (g *Guard) Authenticate(next http.Handler) http.Handler { return g.stage(next) }
+func (g *Guard) Authenticate(next http.Handler) http.Handler { return g.stage(StageAuthenticate, next) }
 
 // Confirm lets a request pass that Authenticate would, and whose token is bound. It panics if next is nil.
-func (g *Guard) Confirm(next http.Handler) http.Handler { return g.stage(next, Bound()) }
+func (g *Guard) Confirm(next http.Handler) http.Handler { return g.stage(StageConfirm, next, Bound()) }
 
 // Authorize lets a request pass that Authenticate would, and that every policy allows. It panics without a policy or
 // with the zero Policy.
@@ -68,7 +68,7 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 	if g != nil {
 		g.metadata.record(policies)
 	}
-	return func(next http.Handler) http.Handler { return g.stage(next, policies...) }
+	return func(next http.Handler) http.Handler { return g.stage(StageAuthorize, next, policies...) }
 }
 
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
@@ -76,7 +76,7 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	d, err := g.decide(r)
 	if err == nil {
-		err = g.allow(r, d, policies)
+		err = g.allow(r, d, StageAuthorize, policies)
 	}
 	if err != nil {
 		return nil, err
@@ -92,17 +92,18 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if e.challenges == nil && g != nil {
 		e.challenges = challengesFor(e, g.schemes, g.options.Realm)
 	}
+	g.observeOutside(r, e)
 	g.deny(w, r, e)
 }
 
-func (g *Guard) stage(next http.Handler, policies ...Policy) http.Handler {
+func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.Handler {
 	if next == nil {
 		panic("popauth: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d, err := g.decide(r)
 		if err == nil {
-			err = g.allow(r, d, policies)
+			err = g.allow(r, d, stage, policies)
 		}
 		if err != nil {
 			g.deny(w, r, err)
@@ -126,6 +127,7 @@ type decision struct {
 	presented   presented
 	scheme      string
 	token       *Token
+	remembered  bool // the token was, so that it needed no verification
 	certificate *Certificate
 	header      http.Header // what the Confirmers put on the answer
 }
@@ -169,7 +171,10 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		}
 	}
 	d := &decision{guard: g, outer: last, presented: now}
-	if err := g.authenticate(r, d); err != nil {
+	observed := g.observe(r.Context(), StageAuthenticate)
+	err := g.authenticate(r, d)
+	observed(d, err)
+	if err != nil {
 		if err.used == "" {
 			err.used = d.scheme
 		}
@@ -233,11 +238,19 @@ func (g *Guard) verify(ctx context.Context, token string) (*Token, error) {
 	return t, nil
 }
 
-// allow asks the policies. They look at a Principal of their own, not at one that a handler could have changed.
-func (g *Guard) allow(r *http.Request, d *decision, policies []Policy) *Error {
+// allow asks the policies, if there are any.
+func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Policy) *Error {
 	if len(policies) == 0 {
 		return nil
 	}
+	observed := g.observe(r.Context(), stage)
+	err := g.ask(r, d, policies)
+	observed(d, err)
+	return err
+}
+
+// ask shows the policies a Principal of their own, not one that a handler could have changed.
+func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	p := d.token.principal(d.certificate)
 	p.clock = clock{g.options.Now(), g.options.Leeway}
 	for _, policy := range policies {

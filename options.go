@@ -62,8 +62,18 @@ type Options struct {
 	// If nil, no token is revoked.
 	Revoked func(context.Context, *Token) (bool, error)
 
-	// Logger gets one line for every refusal, at Info for the caller's faults and at Warn for those on this side.
-	// If nil, nothing is logged.
+	// Observe is called with what each stage has decided, before anything is answered: once per request for its
+	// authentication, however many stages share it, once for each Confirm and Authorize that the request comes to
+	// after that, and once for what Refuse is given from outside. So a refused request has one Observation with a
+	// Reason, and those of StageAuthenticate and StageOutside together count requests. The context is the request's.
+	// Calls come from many goroutines at once and are waited for; a panic is not caught. RequireCertificate and
+	// ClientCertificate belong to no Guard and are not observed. If nil, nothing is.
+	Observe func(context.Context, Observation)
+
+	// Logger gets one line for every refusal, "request refused", at Info for the caller's faults and at Warn for those
+	// on this side (status 500 and above). Its attributes are reason and status; error, with the cause, if there is
+	// one; and, once the token is known to be genuine, issuer, client and token_id. What a sender chose is cut at 256
+	// bytes and holds printable ASCII only. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.

@@ -1,0 +1,294 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// observer keeps what it is told.
+type observer struct {
+	mu  sync.Mutex
+	all []popauth.Observation
+	ctx []context.Context
+}
+
+func (o *observer) observe(ctx context.Context, seen popauth.Observation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all, o.ctx = append(o.all, seen), append(o.ctx, ctx)
+}
+
+// take returns what was seen since the last time, without the durations, which are checked.
+func (o *observer) take(tb testing.TB) []string {
+	tb.Helper()
+	var lines []string
+	for _, x := range o.all {
+		if measured := x.Duration > 0; measured == (x.Stage == popauth.StageOutside) || x.Duration > time.Minute {
+			tb.Errorf("%s took %v", x.Stage, x.Duration)
+		}
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s|%s|%s|%s", x.Stage, x.Status, x.Reason, x.Scheme, x.Binding, x.Issuer)))
+	}
+	o.all, o.ctx = nil, nil
+	return lines
+}
+
+func observed(o *popauth.Options) *observer {
+	seen := &observer{}
+	o.Observe = seen.observe
+	return seen
+}
+
+func TestObserve(t *testing.T) {
+	l := newLab(t)
+	var seen *observer
+	down := errors.New("down")
+	g := l.guard(func(o *popauth.Options) {
+		seen = observed(o)
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
+			if t.Subject == "unknown" {
+				return false, down
+			}
+			return t.Subject == "revoked", nil
+		}
+	})
+	read := g.Authorize(popauth.Scope("orders.read"))
+	all := chain(g.Authenticate, g.Confirm, read, g.Confirm, g.Authenticate)
+	key := popauthtest.NewProofKey(t, "ES256")
+	iss := l.issuer.URL
+	bearer, bound := "|Bearer||"+iss, "|Bearer|x5t#S256|"+iss
+	request := func(c *popauthtest.Client, token string) *http.Request { return c.Request("GET", "/orders", token) }
+	foreign := popauthtest.NewIssuer(t)
+	for _, tt := range []struct {
+		name string
+		wrap func(http.Handler) http.Handler
+		r    *http.Request
+		want []string
+	}{
+		{"all stages", all, request(l.owner, l.bound()),
+			[]string{"authenticate 0 " + bound, "confirm 0 " + bound, "authorize 0 " + bound, "confirm 0 " + bound}},
+		{"Authorize alone", read, request(l.owner, l.bound()), []string{"authenticate 0 " + bound, "authorize 0 " + bound}},
+		{"Authenticate alone, bearer", g.Authenticate, request(l.owner, l.unbound()), []string{"authenticate 0 " + bearer}},
+		{"unbound", all, request(l.owner, l.unbound()),
+			[]string{"authenticate 0 " + bearer, "confirm 401 token not bound" + bearer}},
+		{"scope missing", all, request(l.owner, l.bound(popauthtest.Claims{"scope": "other"})),
+			[]string{"authenticate 0 " + bound, "confirm 0 " + bound, "authorize 403 scope missing" + bound}},
+		{"thief", all, request(l.thief, l.bound()), []string{"authenticate 401 token bound to another certificate" + bound}},
+		{"no credentials", all, httptest.NewRequest("GET", "/", nil), []string{"authenticate 401 no credentials|||"}},
+		{"malformed", all, request(l.owner, "?"), []string{"authenticate 400 credentials malformed or sent twice|Bearer||"}},
+		{"another issuer", all, request(l.owner, foreign.Token()), []string{"authenticate 401 token from another issuer|Bearer||"}},
+		{"mangled", all, request(l.owner, l.bound()+"x"), []string{"authenticate 401 token malformed|Bearer||"}},
+		{"member nobody confirms", all, request(l.owner, l.issuer.Token(popauthtest.Claims{"cnf": popauthtest.Claims{"x": "y", "z": "y"}})),
+			[]string{"authenticate 401 cnf member that no confirmer handles|Bearer|other|" + iss}},
+		{"revoked", all, request(l.owner, l.bound(popauthtest.Claims{"sub": "revoked"})), []string{"authenticate 401 token revoked" + bound}},
+		{"unavailable", all, request(l.owner, l.bound(popauthtest.Claims{"sub": "unknown"})),
+			[]string{"authenticate 503 something needed for the decision can't be reached" + bound}},
+		{"DPoP without a proof", all, func() *http.Request {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Authorization", "dpop "+l.issuer.Token(key.Bound()))
+			return r
+		}(), []string{"authenticate 401 DPoP proof missing|DPoP|jkt|" + iss}},
+	} {
+		out := send(tt.wrap, tt.r)
+		got := seen.take(t)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+		}
+		if last := got[len(got)-1]; out.ran != strings.Contains(last, " 0 |") {
+			t.Errorf("%s: ran %t", tt.name, out.ran)
+		}
+	}
+}
+
+// Check is observed like a handler; what it refuses is not counted again when Refuse answers it.
+func TestObserveCheckAndRefuse(t *testing.T) {
+	l := newLab(t)
+	var seen, other *observer
+	g := l.guard(func(o *popauth.Options) { seen = observed(o) })
+	second := l.guard(func(o *popauth.Options) { other = observed(o) })
+	bound := "|Bearer|x5t#S256|" + l.issuer.URL
+	type key struct{}
+	r := l.owner.Request("GET", "/orders", l.bound())
+	r = r.WithContext(context.WithValue(r.Context(), key{}, 1))
+	if _, err := g.Check(r); err != nil || seen.ctx[0].Value(key{}) != 1 {
+		t.Errorf("got %v, %v", err, seen.ctx)
+	}
+	want := func(o *observer, want ...string) {
+		t.Helper()
+		if got := o.take(t); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	want(seen, "authenticate 0 "+bound)
+	_, err := g.Check(r, popauth.Scope("orders.write"))
+	want(seen, "authenticate 0 "+bound, "authorize 403 scope missing"+bound)
+	w := httptest.NewRecorder()
+	g.Refuse(w, r, err)
+	want(seen)
+	if w.Code != http.StatusForbidden || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), lacksScope) {
+		t.Errorf("got %d %v", w.Code, w.Header())
+	}
+	second.Refuse(httptest.NewRecorder(), r, err)
+	want(other, "outside 403 scope missing"+bound)
+
+	w = httptest.NewRecorder()
+	g.Refuse(w, r, errors.New("closed on Sundays"))
+	want(seen, "outside 403 refused by policy|||")
+	if w.Code != http.StatusForbidden || w.Body.Len() > 0 || len(w.Header()["Www-Authenticate"]) > 0 {
+		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	w = httptest.NewRecorder()
+	g.Refuse(w, r, popauth.ErrTokenExpired)
+	want(seen, "outside 401 token expired|||")
+	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), invalidToken) {
+		t.Errorf("got %d %v", w.Code, w.Header())
+	}
+	w = httptest.NewRecorder()
+	(&popauth.Guard{}).Refuse(w, r, popauth.ErrScope)
+	if w.Code != http.StatusForbidden {
+		t.Errorf("the zero Guard: got %d", w.Code)
+	}
+	if err := send((&popauth.Guard{}).Confirm, r); err.status != http.StatusInternalServerError || err.ran {
+		t.Errorf("the zero Guard: got %+v", err)
+	}
+}
+
+// hostileVerifier finds reasons of its own, with a sender's text in them.
+type hostileVerifier struct{ popauth.Verifier }
+
+func (hostileVerifier) Verify(_ context.Context, token string) (*popauth.Token, error) {
+	return nil, popauth.Reason("no: " + token)
+}
+
+// Whatever is sent, the strings of an Observation come from a fixed set.
+func TestObserveFlood(t *testing.T) {
+	l := newLab(t)
+	var seen, own *observer
+	g := l.guard(func(o *popauth.Options) {
+		seen = observed(o)
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	})
+	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+		return popauth.Reason("not " + p.Subject)
+	})))
+	custom, err := popauth.New(popauth.Options{Verifier: hostileVerifier{}, Observe: func(ctx context.Context, o popauth.Observation) { own.observe(ctx, o) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own = &observer{}
+	thief := popauthtest.NewIssuer(t)
+	key := popauthtest.NewProofKey(t, "ES256")
+	values := map[string]map[string]bool{}
+	grown := 0
+	for n := range 120 {
+		for _, r := range hostile(l, thief, key) {
+			send(all, r)
+			send(custom.Confirm, r)
+		}
+		for _, o := range append(seen.all, own.all...) {
+			for field, value := range map[string]string{
+				"stage": string(o.Stage), "reason": string(o.Reason), "status": fmt.Sprint(o.Status),
+				"issuer": o.Issuer, "scheme": o.Scheme, "binding": o.Binding,
+			} {
+				if values[field] == nil {
+					values[field] = map[string]bool{}
+				}
+				if !values[field][value] {
+					values[field][value] = true
+					grown = n
+				}
+			}
+		}
+		seen.all, own.all = nil, nil
+	}
+	for field, allowed := range map[string][]string{
+		"stage": {"authenticate", "confirm", "authorize"}, "issuer": {"", l.issuer.URL}, "scheme": {"", "Bearer", "DPoP"},
+		"binding": {"", "jkt", "x5t#S256", "jkt x5t#S256", "other", "other x5t#S256"}, "status": {"0", "400", "401", "403"},
+	} {
+		for value := range values[field] {
+			if !slices.Contains(allowed, value) {
+				t.Errorf("%s: %q", field, value)
+			}
+		}
+	}
+	for value := range values["reason"] {
+		if value != "" && !popauth.Known(popauth.Reason(value)) {
+			t.Errorf("reason: %q", value)
+		}
+	}
+	if grown > 20 || len(values["reason"]) < 8 {
+		t.Errorf("the last new value came in round %d: %v", grown, values)
+	}
+	t.Logf("%d reasons, %d bindings, the last new one in round %d", len(values["reason"]), len(values["binding"]), grown)
+}
+
+// hostile is one round of requests, of which each has something that no other has had.
+func hostile(l *lab, thief *popauthtest.Issuer, key *popauthtest.ProofKey) []*http.Request {
+	x := rand.Text()
+	var all []*http.Request
+	add := func(scheme, token string, change ...func(*http.Request)) {
+		r := l.owner.Request(x, "/"+x, "")
+		r.Header.Set("Authorization", scheme+" "+token)
+		for _, c := range change {
+			c(r)
+		}
+		all = append(all, r)
+	}
+	proof := func(p string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Dpop", p) } }
+	mine := popauthtest.Claims{"sub": x, "client_id": x, "scope": x, "jti": x, "acr": x}
+	random := popauthtest.Claims{"cnf": popauthtest.Claims{x: x}}
+	add("Bearer", l.bound(mine))
+	add("Bearer", l.unbound(mine))
+	add(x, l.bound())
+	add("Bearer", x)
+	add("bEaReR", x+"."+x+"."+x)
+	add("Bearer", thief.Token(popauthtest.Claims{"iss": "https://" + x + ".example"}, mine))
+	add("Bearer", thief.Token(popauthtest.Claims{"iss": l.issuer.URL}, mine, random))
+	add("Bearer", l.issuer.Token(popauthtest.Claims{"iss": "https://" + x + ".example"}))
+	add("Bearer", l.issuer.Token(popauthtest.Claims{"aud": x}))
+	add("Bearer", l.issuer.TokenWith(popauthtest.Claims{"kid": x}))
+	add("Bearer", l.issuer.TokenWith(popauthtest.Claims{"typ": x}))
+	add("Bearer", l.issuer.Token(mine, random))
+	add("Bearer", l.issuer.Token(mine, popauthtest.Claims{"cnf": popauthtest.Claims{x: x, "x5t#S256": l.owner.Thumbprint()}}))
+	add("DPoP", l.issuer.Token(key.Bound()), proof(x))
+	token := l.issuer.Token(key.Bound(), mine)
+	add("DPoP", token, proof(key.Proof(x, "https://example.com/"+x, token, popauthtest.Claims{"jti": x})))
+	add("DPoP", token, proof(key.ProofWith(popauthtest.Claims{"alg": x}, x, "https://"+x, token)))
+	add("DPoP", l.bound())
+	all = append(all, l.owner.Request(x, "/?access_token="+x, l.bound()))
+	return all
+}
+
+func ExampleOptions_observe() {
+	refusals := map[popauth.Reason]int{} // a counter of a metrics library, which is safe for concurrent use
+	options := popauth.Options{
+		Issuer:   "https://id.example.com",
+		Audience: []string{"https://api.example.com"},
+		Observe: func(_ context.Context, o popauth.Observation) {
+			if o.Reason != "" {
+				refusals[o.Reason]++
+			}
+		},
+	}
+	guard, err := popauth.New(options)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler := guard.Confirm(http.NotFoundHandler())
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders", http.NoBody))
+	fmt.Println(refusals)
+	// Output: map[no credentials:1]
+}
