@@ -1,0 +1,120 @@
+// Package otelpopauth reports what a popauth.Guard decides to OpenTelemetry.
+//
+//	observe, err := otelpopauth.New(otelpopauth.Options{})
+//	guard, err := popauth.New(popauth.Options{…, Observe: observe})
+//	handler := otelhttp.NewHandler(guard.Confirm(orders), "orders") // for the server's own spans and metrics
+//
+// # Metrics
+//
+//	popauth.decisions          counter, {decision}: popauth.stage, error.type, popauth.scheme, popauth.binding,
+//	                           popauth.issuer, popauth.remembered
+//	popauth.decision.duration  histogram, s: popauth.stage, error.type, popauth.remembered
+//
+// error.type is the popauth.Reason of a refusal and missing where there is none; the others are the fields of
+// popauth.Observation, and missing where these are empty. None of them is text of a request, so the number of series
+// has a limit that no sender can raise.
+//
+// # Traces
+//
+// Authentication, which may wait for an issuer or a replay store, is an internal span "popauth authenticate" below the
+// request's current one, with the counter's attributes. A stage after it only compares, and gets none. A refusal, of
+// whichever stage, puts popauth.stage and popauth.reason on the current span, where requests are searched; its status
+// is left to whoever made it. A span's own status is an error for faults on this side, status 500 and above: a caller
+// who is refused is none, as in the conventions for HTTP servers. Without a current span that is recorded, there is
+// nothing.
+package otelpopauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// scope is the instrumentation scope's name.
+const scope = "github.com/seed-171ab058/popauth/otelpopauth"
+
+// Options configure New.
+type Options struct {
+	_ [0]func()
+
+	// MeterProvider is where the metrics go. If nil, the global one; noop.NewMeterProvider() for none.
+	MeterProvider metric.MeterProvider
+
+	// TracerProvider is where the spans go. If nil, the global one; noop.NewTracerProvider() for none.
+	TracerProvider trace.TracerProvider
+}
+
+// buckets are the histogram's bounds in seconds: a remembered token takes microseconds, a fetch of keys seconds.
+var buckets = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// New returns a function for popauth.Options.Observe; several Guards may share one. The error is the MeterProvider's.
+func New(o Options) (func(context.Context, popauth.Observation), error) {
+	if o.MeterProvider == nil {
+		o.MeterProvider = otel.GetMeterProvider()
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = otel.GetTracerProvider()
+	}
+	meter, tracer := o.MeterProvider.Meter(scope), o.TracerProvider.Tracer(scope)
+	decisions, err := meter.Int64Counter("popauth.decisions", metric.WithUnit("{decision}"),
+		metric.WithDescription("Decisions of a stage about a request."))
+	duration, err2 := meter.Float64Histogram("popauth.decision.duration", metric.WithUnit("s"),
+		metric.WithDescription("Duration of the decisions of a stage."), metric.WithExplicitBucketBoundaries(buckets...))
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, seen popauth.Observation) {
+		few, all := attributes(seen)
+		decisions.Add(ctx, 1, metric.WithAttributes(all...))
+		if seen.Stage != popauth.StageOutside {
+			duration.Record(ctx, seen.Duration.Seconds(), metric.WithAttributes(few...))
+		}
+		follow(ctx, tracer, seen, all)
+	}, nil
+}
+
+// attributes returns those of the histogram, and all.
+func attributes(o popauth.Observation) (few, all []attribute.KeyValue) {
+	few = append(make([]attribute.KeyValue, 0, 6), attribute.String("popauth.stage", string(o.Stage)),
+		attribute.Bool("popauth.remembered", o.Remembered))
+	if o.Reason != "" {
+		few = append(few, attribute.String("error.type", string(o.Reason)))
+	}
+	all = few
+	for _, a := range []attribute.KeyValue{
+		attribute.String("popauth.scheme", o.Scheme), attribute.String("popauth.binding", o.Binding), attribute.String("popauth.issuer", o.Issuer),
+	} {
+		if a.Value.AsString() != "" {
+			all = append(all, a)
+		}
+	}
+	return few, all
+}
+
+func follow(ctx context.Context, tracer trace.Tracer, o popauth.Observation, all []attribute.KeyValue) {
+	current := trace.SpanFromContext(ctx)
+	if !current.IsRecording() {
+		return
+	}
+	if o.Reason != "" {
+		current.SetAttributes(attribute.String("popauth.stage", string(o.Stage)), attribute.String("popauth.reason", string(o.Reason)))
+	}
+	if o.Stage != popauth.StageAuthenticate {
+		return
+	}
+	end := time.Now()
+	_, span := tracer.Start(ctx, "popauth authenticate", trace.WithTimestamp(end.Add(-o.Duration)), trace.WithAttributes(all...))
+	if o.Status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, string(o.Reason))
+	}
+	span.End(trace.WithTimestamp(end))
+}
