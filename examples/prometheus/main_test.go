@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// names returns the series without their values.
+func names(t *testing.T, s *service) []string {
+	t.Helper()
+	lines, err := s.scrape()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, line := range lines {
+		all = append(all, line[:strings.LastIndexByte(line, ' ')])
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A flood of requests, of which none is like another, adds no series after the first round.
+func TestSeries(t *testing.T) {
+	s := &service{}
+	defer s.close()
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, s); !slices.Equal(got, []string{"popauth_keys_last_refresh_timestamp_seconds", "popauth_keys_ready"}) {
+		t.Errorf("before: got %q", got)
+	}
+	if err := s.call("Bearer", s.token(), "", s.owner); err != nil {
+		t.Fatal(err)
+	}
+	flood := func(rounds int) []string {
+		for range rounds {
+			if err := s.hostile(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return names(t, s)
+	}
+	first := flood(1)
+	then := flood(15)
+	t.Logf("%d series after the first round, %d after 16 rounds of 10 requests", len(first), len(then))
+	if !slices.Equal(first, then) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(then, "\n"), strings.Join(first, "\n"))
+	}
+}
+
+func TestRun(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`reason="",scheme="Bearer",stage="authorize",status="0"} 10`,
+		`reason="token bound to a certificate, none presented",scheme="Bearer",stage="authenticate",status="401"} 10`,
+		`reason="scope missing",scheme="Bearer",stage="authorize",status="403"} 10`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, &out)
+		}
+	}
+}
+
+// What the dashboard and the alerts ask for exists: series, labels and reasons.
+func TestQueries(t *testing.T) {
+	s := &service{}
+	defer s.close()
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.call("Bearer", s.token(), "", s.owner); err != nil {
+		t.Fatal(err)
+	}
+	page := strings.Join(names(t, s), "\n")
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	text, err := os.ReadFile("dashboard.json")
+	if err != nil || json.Unmarshal(text, &dashboard) != nil {
+		t.Fatalf("dashboard.json: %v", err)
+	}
+	alerts, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var queries []string
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			queries = append(queries, target.Expr)
+		}
+	}
+	for line := range strings.Lines(string(alerts)) {
+		if _, expr, ok := strings.Cut(line, "expr: "); ok {
+			queries = append(queries, strings.TrimSpace(expr))
+		}
+	}
+	if len(queries) < 14 {
+		t.Errorf("got %d queries", len(queries))
+	}
+	known := []string{"", string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed),
+		string(popauth.ErrCertificateMalformed), string(popauth.ErrProxySecret), string(popauth.ErrPeerUntrusted)}
+	for _, q := range queries {
+		for _, name := range regexp.MustCompile(`popauth_[a-z_]+`).FindAllString(q, -1) {
+			if !strings.Contains("\n"+page, "\n"+name) {
+				t.Errorf("no series %s for %s", name, q)
+			}
+		}
+		for _, label := range regexp.MustCompile(`[{,]([a-z]+)!?=~?"`).FindAllStringSubmatch(q, -1) {
+			if !strings.Contains(page, label[1]+`="`) {
+				t.Errorf("no label %s for %s", label[1], q)
+			}
+		}
+		for _, reasons := range regexp.MustCompile(`reason!?=~?"([^"]*)"`).FindAllStringSubmatch(q, -1) {
+			for reason := range strings.SplitSeq(reasons[1], "|") {
+				if !slices.Contains(known, reason) {
+					t.Errorf("no reason %q for %s", reason, q)
+				}
+			}
+		}
+		if strings.Count(q, "(") != strings.Count(q, ")") || strings.Count(q, "{") != strings.Count(q, "}") {
+			t.Errorf("parentheses in %s", q)
+		}
+	}
+}
