@@ -160,10 +160,11 @@ func (s *realm) roots() *x509.CertPool {
 }
 
 func (s *realm) options(c *popauthtest.Client) popclient.MutualTLSOptions {
-	return popclient.MutualTLSOptions{
-		Issuer: s.issuer.URL, ClientID: "job", RootCAs: s.roots(),
-		Certificate: popclient.StaticCertificate(c.Certificate),
+	o := popclient.MutualTLSOptions{Issuer: s.issuer.URL, ClientID: "job", RootCAs: s.roots()}
+	if c != nil {
+		o.Certificate = popclient.StaticCertificate(c.Certificate)
 	}
+	return o
 }
 
 // client is one of the API for the certificate.

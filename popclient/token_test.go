@@ -21,8 +21,9 @@ import (
 
 // stage is a token endpoint and an API in one bubble of synctest, on connections that are no network's.
 type stage struct {
-	client *http.Client
-	logged func() string
+	client      *http.Client
+	certificate switched
+	logged      func() string
 
 	// answer is the token endpoint's to its nth request, counted from 1.
 	answer func(n int) (status int, body string)
@@ -83,9 +84,11 @@ func onStage(t *testing.T, test func(t *testing.T, s *stage)) {
 		go func() { ended <- server.ServeTLS(p, "", "") }()
 		logger, logged := newLog()
 		s.logged = logged
+		job := ca.Client("job")
+		s.certificate.now.Store(&job.Certificate)
 		m, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
 			TokenURL: "https://as.example.com/token", ClientID: "job", RootCAs: ca.Pool(), Logger: logger,
-			Certificate: popclient.StaticCertificate(ca.Client("job").Certificate),
+			Certificate: s.certificate.certificate,
 			Transport:   &http.Transport{DialContext: p.DialContext},
 		})
 		if err != nil {
