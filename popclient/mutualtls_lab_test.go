@@ -33,8 +33,10 @@ type realm struct {
 	answers []func(http.ResponseWriter) bool // to the next token requests, instead of a token
 	tokens  []string
 	revoked map[string]bool
-	served  int // requests that reached the API's handler
-	asked   int // requests to the API
+	others  []*x509.Certificate // of servers that clients trust too
+	route   map[string]string   // paths of the API that redirect
+	served  int                 // requests that reached the API's handler
+	asked   int                 // requests to the API
 }
 
 func newRealm(t testing.TB) *realm {
@@ -78,6 +80,10 @@ func newRealm(t testing.TB) *realm {
 		s.mu.Lock()
 		s.asked++
 		s.mu.Unlock()
+		if to, ok := s.route[r.URL.Path]; ok {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			return
+		}
 		handler.ServeHTTP(w, r)
 	}))
 	return s
@@ -156,6 +162,9 @@ func (s *realm) roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.issuer.Server.Certificate())
 	pool.AddCert(s.api.Certificate())
+	for _, c := range s.others {
+		pool.AddCert(c)
+	}
 	return pool
 }
 

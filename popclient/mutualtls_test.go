@@ -1,6 +1,9 @@
 package popclient_test
 
 import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -49,5 +52,28 @@ func TestMutualTLSWithKey(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+s.tokens[0])
 	if status, _ := do(t, s.ca.Client("job").HTTP(s.api), r); status != 401 {
 		t.Errorf("VULNERABLE: got %d, want 401", status)
+	}
+}
+
+// HTTP/2 is spoken where the transport that was given would, whether it has been used or not.
+func TestMutualTLSProtocols(t *testing.T) {
+	s := newRealm(t)
+	api := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	s.others = append(s.others, api.Certificate())
+	for name, test := range map[string]struct {
+		transport *http.Transport
+		want      string
+	}{
+		"none":    {nil, "HTTP/2.0"},
+		"zero":    {&http.Transport{}, "HTTP/2.0"},
+		"own TLS": {&http.Transport{TLSClientConfig: &tls.Config{}}, "HTTP/1.1"},
+		"off":     {&http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}, "HTTP/1.1"},
+	} {
+		for range 2 {
+			client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Transport = test.transport })
+			if _, got := do(t, client, request(t, "GET", api.URL, nil)); got != test.want {
+				t.Errorf("%s: got %s, want %s", name, got, test.want)
+			}
+		}
 	}
 }

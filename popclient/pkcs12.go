@@ -6,9 +6,9 @@ import (
 	"errors"
 )
 
-// maxIterations bounds what deriving the key of a file's MAC costs: some seconds. All that the MAC protects has been
+// maxIterations bounds what deriving the key of a file's MAC costs: about a second. All that the MAC protects has been
 // written by somebody who knows the password, the other counts of iterations among it.
-const maxIterations = 10_000_000
+const maxIterations = 2_000_000
 
 var (
 	errPKCS12     = errors.New("not PKCS#12 in DER")

@@ -77,7 +77,7 @@ func onStage(t *testing.T, test func(t *testing.T, s *stage)) {
 			api:    func(http.ResponseWriter, string) {},
 		}
 		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{
+		server := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{ca.Server("as.example.com", "api.example.com")}, ClientAuth: tls.RequireAnyClientCert,
 		}}
 		ended := make(chan error)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -21,8 +22,9 @@ func (m *MutualTLS) newTransport(c *tls.Certificate) *http.Transport {
 		base = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
 	}
 	t := base.Clone()
-	if len(t.TLSNextProto) > 0 {
-		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true // it would lead to the pool of base
+	offers := t.TLSClientConfig != nil && slices.Contains(t.TLSClientConfig.NextProtos, "h2")
+	if len(t.TLSNextProto) > 0 || offers && t.TLSNextProto == nil {
+		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true // for a pool of its own: that of base would be shared
 	}
 	if t.IdleConnTimeout == 0 {
 		t.IdleConnTimeout = maxIdle

@@ -1,0 +1,130 @@
+package popclient_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/popclient"
+)
+
+// Metadata decide where certificates and token requests go: only what is the issuer's own, to the letter, counts.
+func TestMetadata(t *testing.T) {
+	s := newRealm(t)
+	here, job := s.issuer.URL+"/mtls/token", s.ca.Client("job")
+	aliases := func(v any) string { return fmt.Sprintf(`"mtls_endpoint_aliases":{"token_endpoint":%q}`, v) }
+	for name, test := range map[string]struct {
+		members string // beside the issuer
+		want    string // of the error; "" is none
+	}{
+		"alias":                {`"token_endpoint":"` + s.issuer.URL + `/nowhere",` + aliases(here), ""},
+		"alias first":          {aliases(here) + `,"token_endpoint":"` + s.issuer.URL + `/nowhere"`, ""},
+		"alias alone":          {aliases(here), ""},
+		"no aliases":           {`"token_endpoint":"` + here + `"`, ""},
+		"other aliases":        {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"revocation_endpoint":"https://x"}`, ""},
+		"nothing":              {`"x":1`, "no token_endpoint"},
+		"alias http":           {`"token_endpoint":"` + here + `",` + aliases("http://127.0.0.1/token"), "not https"},
+		"alias no URL":         {`"token_endpoint":"` + here + `",` + aliases(":"), "no URL"},
+		"alias with password":  {`"token_endpoint":"` + here + `",` + aliases("https://u:p@127.0.0.1/token"), "no URL of host"},
+		"alias number":         {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"token_endpoint":1}`, "wrong JSON type"},
+		"alias null":           {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"token_endpoint":null}`, "wrong JSON type"},
+		"alias twice":          {`"mtls_endpoint_aliases":{"token_endpoint":"` + here + `","token_endpoint":"https://x"}`, "strict JSON"},
+		"aliases twice":        {aliases(here) + "," + aliases("https://evil.example.com"), "strict JSON"},
+		"aliases in upper":     {`"token_endpoint":"` + here + `","MTLS_endpoint_aliases":{}`, "case only"},
+		"aliases no object":    {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":["` + here + `"]`, "strict JSON"},
+		"aliases null":         {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":null`, "strict JSON"},
+		"plain http":           {`"token_endpoint":"http://127.0.0.1/token",` + aliases(here), "not https"},
+		"empty":                {`"token_endpoint":""`, "no URL"},
+		"two issuers":          {`"token_endpoint":"` + here + `","issuer":"https://evil.example.com"`, "strict JSON"},
+		"issuer of other case": {`"token_endpoint":"` + here + `","Issuer":"https://evil.example.com"`, "case only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,%s}`, s.issuer.URL, s.issuer.JWKSURL(), test.members)
+			s.issuer.Handle("/.well-known/openid-configuration", text(document))
+			s.issuer.Handle("/.well-known/oauth-authorization-server", text(document))
+			fails(t, s, s.client(t, job), test.want)
+		})
+	}
+	for name, issuer := range map[string]string{
+		"another": "https://evil.example.com", "slash": s.issuer.URL + "/", "none": "", "upper": strings.ToUpper(s.issuer.URL),
+	} {
+		t.Run("issuer "+name, func(t *testing.T) {
+			document := fmt.Sprintf(`{"issuer":%q,"token_endpoint":%q}`, issuer, here)
+			s.issuer.Handle("/.well-known/openid-configuration", text(document))
+			s.issuer.Handle("/.well-known/oauth-authorization-server", text(document))
+			fails(t, s, s.client(t, job), "of another issuer")
+		})
+	}
+}
+
+func text(s string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s) })
+}
+
+// fails sends a request and holds its error against what it should be.
+func fails(t testing.TB, s *realm, client *http.Client, want string) {
+	t.Helper()
+	resp, err := client.Get(s.api.URL)
+	switch {
+	case err == nil:
+		defer resp.Body.Close()
+		if want != "" || resp.StatusCode != 200 {
+			t.Errorf("got %d, want error %q", resp.StatusCode, want)
+		}
+	case want == "" || !strings.Contains(err.Error(), want):
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// Both places are asked, and no redirect leads to another origin.
+func TestMetadataPlaces(t *testing.T) {
+	s := newRealm(t)
+	job := s.ca.Client("job")
+	none := http.NotFoundHandler()
+	s.issuer.Handle("/.well-known/openid-configuration", none)
+	fails(t, s, s.client(t, job), "")
+	s.issuer.Handle("/.well-known/oauth-authorization-server", none)
+	fails(t, s, s.client(t, job), "status 404")
+	good := fmt.Sprintf(`{"issuer":%q,"token_endpoint":%q}`, s.issuer.URL, s.issuer.URL+"/mtls/token")
+	elsewhere := popauthtest.NewServer(t, text(good))
+	s.issuer.Handle("/.well-known/openid-configuration", http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	fails(t, s, s.client(t, job, func(o *popclient.MutualTLSOptions) { o.RootCAs.AddCert(elsewhere.Certificate()) }), "another origin")
+	s.issuer.Handle("/.well-known/openid-configuration", http.RedirectHandler("/moved", http.StatusFound))
+	s.issuer.Handle("/moved", text(good))
+	fails(t, s, s.client(t, job), "")
+	s.issuer.Handle("/moved", text(good+strings.Repeat(" ", 1<<20)))
+	fails(t, s, s.client(t, job), "more than")
+	fails(t, s, s.client(t, job, func(o *popclient.MutualTLSOptions) { o.Issuer, o.TokenURL = "", s.issuer.URL+"/mtls/token" }), "")
+}
+
+// Metadata are read once in an hour, and again when the token endpoint fails.
+func TestMetadataAreKept(t *testing.T) {
+	s := newRealm(t)
+	n := 0
+	document := text(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q}`, s.issuer.URL, s.issuer.JWKSURL(), s.issuer.URL+"/mtls/token"))
+	s.issuer.Handle("/.well-known/openid-configuration", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		document.ServeHTTP(w, r)
+	}))
+	client := s.client(t, s.ca.Client("job"))
+	get := func(want int) {
+		t.Helper()
+		resp, err := client.Get(s.api.URL)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if n != want {
+			t.Errorf("got %d fetches, want %d: %v", n, want, err)
+		}
+	}
+	s.refuse(500, "")
+	get(1)
+	time.Sleep(time.Second)
+	get(3) // one of them is the API's
+	s.revoke(1)
+	get(3)
+	s.check(t, 2, 2)
+}
