@@ -90,7 +90,9 @@ func (c *calls[K, V]) run(key K, own *call[V], ask func(context.Context) (V, err
 			own.err = unanswered(fmt.Errorf("the call panicked: %v", p))
 		}
 		c.mu.Lock()
-		delete(c.ongoing, key)
+		if c.ongoing[key] == own {
+			delete(c.ongoing, key)
+		}
 		c.mu.Unlock()
 		<-c.slots
 		close(own.done)
@@ -100,6 +102,13 @@ func (c *calls[K, V]) run(key K, own *call[V], ask func(context.Context) (V, err
 		err = refused(err, ErrUnavailable)
 	}
 	own.value, own.err = value, err
+}
+
+// forget lets nobody else join a call that is going on.
+func (c *calls[K, V]) forget(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ongoing, key)
 }
 
 func unanswered(err error) error { return &Error{Reason: ErrUnavailable, Err: err} }

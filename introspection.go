@@ -125,7 +125,11 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		o.Now = time.Now
 	}
 	completeLeeway(&o.Leeway, problem)
-	o.completeLimits(problem)
+	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second})
+	completeCounts(problem, count{"Calls", &o.Calls, 64}, count{"Entries", &o.Entries, 10000})
+	if o.Remember == 0 {
+		o.Remember = 10 * time.Second
+	}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
 	}
@@ -156,37 +160,6 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.calls = newCalls[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
 	i.accepted, i.refused = newResults[verdict](o.Entries), newResults[verdict](refusedEntries)
 	return i, nil
-}
-
-func (o *IntrospectionOptions) completeLimits(problem func(field, format string, args ...any)) {
-	for _, d := range []struct {
-		field string
-		value *time.Duration
-		zero  time.Duration
-	}{
-		{"Timeout", &o.Timeout, 10 * time.Second},
-		{"Wait", &o.Wait, 5 * time.Second},
-		{"Remember", &o.Remember, 10 * time.Second},
-	} {
-		if *d.value < 0 && d.value != &o.Remember {
-			problem(d.field, "negative")
-		}
-		if *d.value == 0 {
-			*d.value = d.zero
-		}
-	}
-	for _, n := range []struct {
-		field string
-		value *int
-		zero  int
-	}{{"Calls", &o.Calls, 64}, {"Entries", &o.Entries, 10000}} {
-		if *n.value < 0 || *n.value > 1<<20 {
-			problem(n.field, "%d is not between 0 and %d", *n.value, 1<<20)
-		}
-		if *n.value == 0 {
-			*n.value = n.zero
-		}
-	}
 }
 
 func (o *IntrospectionOptions) completeAuthentication(problem func(field, format string, args ...any)) ClientAuthentication {

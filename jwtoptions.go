@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -34,22 +33,6 @@ func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 		return nil, err
 	}
 	return v, nil
-}
-
-// fieldProblems returns a function that adds to wrong what is wrong with a field.
-func fieldProblems(options string, wrong *[]error) func(field, format string, args ...any) {
-	return func(field, format string, args ...any) {
-		*wrong = append(*wrong, fmt.Errorf("popauth: "+options+"."+field+": "+format, args...))
-	}
-}
-
-func completeLeeway(leeway *time.Duration, problem func(field, format string, args ...any)) {
-	switch {
-	case *leeway == 0:
-		*leeway = defaultLeeway
-	case *leeway < 0 || *leeway > maxLeeway:
-		problem("Leeway", "%v is not between 0 and %v", *leeway, maxLeeway)
-	}
 }
 
 // checkKeys reports RemoteKeys that are not this issuer's.

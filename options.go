@@ -25,7 +25,7 @@ type Options struct {
 	Keys KeySource
 
 	// Verifier decides whether a token is genuine and meant for this API. If nil, the token is a JWT (RFC 7519,
-	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms and TokenTypes; if set, those must be empty.
+	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms, TokenTypes and Leeway; if set, those must be empty.
 	Verifier Verifier
 
 	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}. A token with a member that none
@@ -44,7 +44,7 @@ type Options struct {
 	// at+jwt, application/at+jwt and JWT.
 	TokenTypes []string
 
-	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min.
+	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A DPoP has its own.
 	Leeway time.Duration
 
 	// Realm is named in challenges. If empty, none is.
@@ -95,6 +95,7 @@ func (o Options) complete() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	leeway := o.Leeway
 	completeLeeway(&o.Leeway, problem)
 	if strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		problem("Realm", "%q has a character other than printable ASCII without quote and backslash", o.Realm)
@@ -130,8 +131,8 @@ func (o Options) complete() (Options, error) {
 			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys,
 			Algorithms: o.Algorithms, TokenTypes: o.TokenTypes, Leeway: o.Leeway, Now: o.Now,
 		}, problem)
-	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil {
-		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms and TokenTypes empty: the Verifier checks in their place")
+	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil || leeway != 0 {
+		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes and Leeway empty: the Verifier checks in their place")
 	}
 	return o, errors.Join(wrong...)
 }

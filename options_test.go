@@ -70,6 +70,9 @@ func TestOptions(t *testing.T) {
 			o.Confirmers = []popauth.Confirmer{schemed{"a", "a b"}}
 		}, []string{"Confirmers"}},
 		{"verifier besides", func(o *popauth.Options) { o.Verifier = verifierFunc(nil) }, []string{"Verifier"}},
+		{"verifier with a leeway of its own", func(o *popauth.Options) {
+			*o = popauth.Options{Verifier: verifierFunc(nil), Leeway: time.Second}
+		}, []string{"Verifier"}},
 		{"verifier alone", func(o *popauth.Options) { *o = popauth.Options{Verifier: verifierFunc(nil)} }, nil},
 		{"everything", func(o *popauth.Options) {
 			*o = popauth.Options{Leeway: -1, Realm: `"`, Algorithms: []string{"none", "x"}, TokenTypes: []string{}, Confirmers: []popauth.Confirmer{nil}}
@@ -114,7 +117,9 @@ func TestOptionsAreCopied(t *testing.T) {
 
 // Options can grow: nobody can write them without field names or compare them.
 func TestOptionsCanGrow(t *testing.T) {
-	for _, v := range []any{popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}} {
+	for _, v := range []any{
+		popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}, popauth.JWTOptions{}, popauth.IntrospectionOptions{}, popauth.IssuersOptions{},
+	} {
 		ty := reflect.TypeOf(v)
 		if ty.Comparable() {
 			t.Errorf("%v is comparable", ty)

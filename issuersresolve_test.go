@@ -1,0 +1,220 @@
+package popauth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// TestIssuersResolve is what each answer of Resolve comes to.
+func TestIssuersResolve(t *testing.T) {
+	l := newLab(t)
+	own := jwtVerifierOf(t, l.issuer)
+	for name, tt := range map[string]struct {
+		v      popauth.Verifier
+		err    error
+		panics bool
+		reason popauth.Reason
+		calls  int64 // for three requests
+	}{
+		"found":                {v: own, calls: 1},
+		"unknown":              {err: popauth.ErrTokenIssuer, reason: popauth.ErrTokenIssuer, calls: 1},
+		"unknown, wrapped":     {err: fmt.Errorf("tenants: %w", popauth.ErrTokenIssuer), reason: popauth.ErrTokenIssuer, calls: 1},
+		"nothing":              {reason: popauth.ErrTokenIssuer, calls: 1},
+		"found, but an error":  {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
+		"error":                {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
+		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 3},
+		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 3},
+		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 3},
+		"Verifier that is nil": {v: (*popauth.Introspection)(nil), reason: popauth.ErrUnavailable, calls: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			v := newIssuers(t, popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+				calls.Add(1)
+				if iss != l.issuer.URL {
+					t.Errorf("asked about %q", iss)
+				}
+				if tt.panics {
+					panic("oops")
+				}
+				return tt.v, tt.err
+			}})
+			for range 3 {
+				if _, err := v.Verify(t.Context(), l.bound()); (err == nil) != (tt.reason == "") || err != nil && !reasonIs(err, tt.reason) {
+					t.Errorf("got %v, want %q", err, tt.reason)
+				}
+			}
+			if calls.Load() != tt.calls {
+				t.Errorf("calls: got %d, want %d", calls.Load(), tt.calls)
+			}
+		})
+	}
+}
+
+// introspectionOf is a Verifier of another issuer's tokens.
+func (l *lab) introspectionOf(issuer string) popauth.Verifier {
+	return l.introspection(func(o *popauth.IntrospectionOptions) { o.Issuer = issuer })
+}
+
+// tenants resolves https://good-… and nothing else.
+type tenants struct {
+	calls, open, most atomic.Int64
+	takes             time.Duration
+}
+
+func (s *tenants) resolve(ctx context.Context, iss string) (popauth.Verifier, error) {
+	s.calls.Add(1)
+	now := s.open.Add(1)
+	defer s.open.Add(-1)
+	for old := s.most.Load(); now > old && !s.most.CompareAndSwap(old, now); old = s.most.Load() {
+	}
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if !strings.HasPrefix(iss, "https://good-") {
+		return nil, popauth.ErrTokenIssuer
+	}
+	return verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		return popauth.NewToken([]byte(`{"iss":"` + iss + `"}`))
+	}), nil
+}
+
+// tokenFrom is a token that claims to be an issuer's.
+func tokenFrom(iss string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"ES256"}`)) + "." + encode([]byte(`{"iss":"`+iss+`"}`)) + ".AAAA"
+}
+
+func TestIssuersRemember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tenants{}
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve, Entries: 2})
+		want := func(iss string, reason error, calls int64) {
+			t.Helper()
+			before := s.calls.Load()
+			if _, err := v.Verify(t.Context(), tokenFrom(iss)); !errors.Is(err, reason) || s.calls.Load()-before != calls {
+				t.Errorf("%s: got %v, %d calls, want %v, %d", iss, err, s.calls.Load()-before, reason, calls)
+			}
+		}
+		want("https://good-1", nil, 1)
+		want("https://good-1", nil, 0)
+		want("https://bad", popauth.ErrTokenIssuer, 1)
+		time.Sleep(10*time.Second - 1)
+		want("https://bad", popauth.ErrTokenIssuer, 0)
+		time.Sleep(time.Nanosecond)
+		want("https://bad", popauth.ErrTokenIssuer, 1)
+		time.Sleep(time.Hour - 10*time.Second - 1)
+		want("https://good-1", nil, 0)
+		time.Sleep(time.Nanosecond)
+		want("https://good-1", nil, 1)
+		v.Remove("https://good-1")
+		want("https://good-1", nil, 1)
+		want("https://good-2", nil, 1)
+		want("https://good-1", nil, 0)
+		want("https://good-3", nil, 1)
+		want("https://good-2", nil, 1) // the one used longest ago made room
+	})
+}
+
+// An issuer that is removed while it is being resolved is resolved again for the next request.
+func TestIssuersRemovedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tenants{takes: time.Second}
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve})
+		const iss = "https://good-1"
+		ask := func() {
+			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
+				t.Error(err)
+			}
+		}
+		go ask()
+		time.Sleep(time.Second / 2)
+		v.Remove(iss)
+		go ask() // joins no call from before
+		synctest.Wait()
+		if got := s.calls.Load(); got != 2 {
+			t.Errorf("calls during the first: got %d, want 2", got)
+		}
+		time.Sleep(600 * time.Millisecond) // the first has ended, and is not kept
+		go ask()
+		synctest.Wait()
+		if got := s.open.Load(); got != 1 {
+			t.Errorf("calls open: got %d, want the second alone", got)
+		}
+		time.Sleep(time.Second)
+		ask()
+		if got := s.calls.Load(); got != 2 {
+			t.Errorf("calls: got %d, want 2", got)
+		}
+	})
+}
+
+// A flood of made-up issuers, and a crowd that waits for one, cost what was allowed.
+func TestIssuersFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tenants{}
+		const calls, wait = 8, 2 * time.Second
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve, Entries: 10, Calls: calls, Wait: wait})
+		want := func(iss string) {
+			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
+				t.Error(err)
+			}
+		}
+		for n := range 10 {
+			want(fmt.Sprint("https://good-", n))
+		}
+		s.calls.Store(0)
+		s.takes = 100 * time.Millisecond
+		began := time.Now()
+		var all sync.WaitGroup
+		var unknown, unavailable atomic.Int64
+		for n := range crowd {
+			all.Go(func() {
+				switch _, err := v.Verify(t.Context(), tokenFrom(fmt.Sprint("https://bad-", n))); {
+				case reasonIs(err, popauth.ErrTokenIssuer):
+					unknown.Add(1)
+				case reasonIs(err, popauth.ErrUnavailable):
+					unavailable.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", crowd, unknown.Load(), unavailable.Load(), s.calls.Load(), s.most.Load(), time.Since(began))
+		if s.most.Load() != calls || unknown.Load()+unavailable.Load() != crowd || time.Since(began) > wait+s.takes {
+			t.Errorf("got %d at once, %d answers, after %v", s.most.Load(), unknown.Load()+unavailable.Load(), time.Since(began))
+		}
+		time.Sleep(time.Second)
+		before := s.calls.Load()
+		for n := range 10 {
+			want(fmt.Sprint("https://good-", n))
+		}
+		if got := s.calls.Load() - before; got != 0 {
+			t.Errorf("calls for good issuers: got %d, want 0", got)
+		}
+
+		gone, leave := context.WithCancel(t.Context())
+		all.Go(func() { _, _ = v.Verify(gone, tokenFrom("https://good-10")) })
+		synctest.Wait()
+		for range crowd {
+			all.Go(func() { want("https://good-10") })
+		}
+		synctest.Wait()
+		leave()
+		all.Wait()
+		if got := s.calls.Load() - before; got != 1 {
+			t.Errorf("calls for a crowd: got %d, want 1", got)
+		}
+	})
+}
