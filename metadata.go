@@ -136,7 +136,6 @@ func (m *metadata) serve() {
 
 func (m *metadata) document() []byte {
 	m.once.Do(func() {
-		m.serve()
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		all := maps.Clone(m.members)

@@ -327,6 +327,7 @@ func TestRequestsDontAddToMetadata(t *testing.T) {
 	g := l.guard(publish(popauth.Resource{ID: shop}))
 	read := g.Authorize(popauth.Scope("orders.read"))
 	send(read, l.owner.Request("GET", "/", "")).refused(t, 401, "Bearer")
+	g.Authorize(popauth.Scope("evil"))
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() { g.Authorize(popauth.Scope(fmt.Sprint("evil", i))) })
