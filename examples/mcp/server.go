@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// routes is the MCP server as you would write it: one endpoint behind the Guard, and outside of it the document by
+// which clients find out where to get a token.
+func routes(mux *http.ServeMux, guard *popauth.Guard) {
+	server := mcp.NewServer(&mcp.Implementation{Name: "orders", Version: "1.0.0"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "list", Description: "List the caller's orders"}, listOrders)
+	mcp.AddTool(server, &mcp.Tool{Name: "cancel", Description: "Cancel an order"}, cancelOrder)
+	// Stateless: a tool gets the context of the very request that calls it. In a session it would be the context of the
+	// request that has opened the session, and with it the caller of that one.
+	endpoint := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
+
+	read := guard.Authorize(popauth.Scope("orders.read"))
+	mux.Handle("/mcp", guard.Confirm(read(withoutToken(endpoint))))
+	mux.Handle(guard.MetadataPath(), guard.Metadata())
+}
+
+// withoutToken keeps the token from the tools, which see a request's headers: it was issued for this server and must
+// not go on to another one.
+func withoutToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Authorization")
+		r.Header.Del("DPoP")
+		next.ServeHTTP(w, r)
+	})
+}
+
+type order struct {
+	Number int `json:"number" jsonschema:"the order's number"`
+}
+
+type answer struct {
+	Text string `json:"text"`
+}
+
+func listOrders(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+	caller, ok := popauth.FromContext(ctx)
+	if !ok {
+		return nil, answer{}, errors.New("not behind a Guard")
+	}
+	return nil, answer{fmt.Sprintf("2 orders for %s", caller.ClientID)}, nil
+}
+
+// cancelOrder needs more than the endpoint does. MCP answers that inside of a 200.
+func cancelOrder(ctx context.Context, _ *mcp.CallToolRequest, o order) (*mcp.CallToolResult, answer, error) {
+	caller, ok := popauth.FromContext(ctx)
+	if !ok || !slices.Contains(caller.Scopes, "orders.cancel") {
+		return nil, answer{}, errors.New("orders.cancel is needed for that")
+	}
+	return nil, answer{fmt.Sprintf("order %d cancelled by %s", o.Number, caller.ClientID)}, nil
+}
