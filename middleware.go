@@ -252,7 +252,7 @@ func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Poli
 // ask shows the policies a Principal of their own, not one that a handler could have changed.
 func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	p := d.token.principal(d.certificate)
-	p.clock = clock{g.options.Now(), g.options.Leeway}
+	p.clock = clock{g.options.Now, g.options.Leeway}
 	for _, policy := range policies {
 		if err := policy.check(r, p); err != nil {
 			e := refused(err, ErrForbidden)

@@ -27,9 +27,9 @@ type Principal struct {
 	clock   clock // of the Guard, while its policies look; else zero
 }
 
-// clock is the time of a decision, and how far the issuer's may differ from it.
+// clock tells the time, and how far the issuer's may differ from it.
 type clock struct {
-	now    time.Time
+	now    func() time.Time
 	leeway time.Duration
 }
 

@@ -39,18 +39,24 @@ func AuthenticatedWithin(d time.Duration) Policy {
 	}
 	return Policy{maxAge: d, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
-		age := p.clock.now.Sub(a.time)
-		switch {
-		case err != nil:
-		case a.time.IsZero():
-			err = errors.New("no auth_time")
-		case age > d+p.clock.leeway:
-			err = errors.New("auth_time too long ago")
-		case age < -p.clock.leeway:
-			err = errors.New("auth_time in the future")
+		if err == nil {
+			err = p.clock.within(d, a.time)
 		}
 		return weak(err)
 	}}
+}
+
+func (c clock) within(d time.Duration, t time.Time) error {
+	if t.IsZero() {
+		return errors.New("no auth_time")
+	}
+	switch age := c.now().Sub(t); {
+	case age > d+c.leeway:
+		return errors.New("auth_time too long ago")
+	case age < -c.leeway:
+		return errors.New("auth_time in the future")
+	}
+	return nil
 }
 
 func weak(err error) error {
