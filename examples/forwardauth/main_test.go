@@ -1,14 +1,32 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth/examples/proxies"
+	"github.com/seed-171ab058/popauth/popauthtest"
 )
+
+func need(t *testing.T, proxy string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs all of 127.0.0.0/8 to be loopback")
+	}
+	if _, err := proxies.Find(proxy); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
 
 // The forward-auth matrix: what each request comes to, for its caller and for the API, with the configurations of
 // this directory.
@@ -16,15 +34,7 @@ func TestForwardAuthMatrix(t *testing.T) {
 	for proxy := range setups {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
-			if runtime.GOOS != "linux" {
-				t.Skip("needs all of 127.0.0.0/8 to be loopback")
-			}
-			if _, err := proxies.Find(proxy); err != nil {
-				if os.Getenv("CI") == "true" {
-					t.Fatal(err)
-				}
-				t.Skip(err)
-			}
+			need(t, proxy)
 			var out bytes.Buffer
 			err := run(&out, proxy)
 			t.Logf("\n%s", &out)
@@ -32,5 +42,55 @@ func TestForwardAuthMatrix(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// nginx chooses the server by the host of an absolute request line, so a proof must be for that one, whatever Host says.
+func TestRequestLine(t *testing.T) {
+	need(t, "nginx")
+	w := &world{}
+	defer w.close()
+	if err := w.open("nginx"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.outcome(w.rows()[1]); err != nil || w.nonce == "" {
+		t.Fatal(got, err)
+	}
+	ask := func(line, host, proofFor string) int {
+		t.Helper()
+		conn, err := tls.Dial("tcp", w.proxy.Address, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		proof := w.key.Proof("GET", proofFor, w.dpop, popauthtest.Claims{"nonce": w.nonce})
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", line, host, w.dpop, proof)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	own := "https://" + w.host()
+	_, port, _ := strings.Cut(w.host(), ":")
+	for _, tt := range []struct {
+		line, host, proofFor string
+		want                 int
+	}{
+		{"/orders/a", w.host(), own + "/orders/a", 200},
+		{own + "/orders/b", w.host(), own + "/orders/b", 200},
+		{"https://other.example/orders/c", w.host(), own + "/orders/c", 401},
+		{"https://other.example/orders/d", w.host(), "https://other.example:" + port + "/orders/d", 200},
+		{own + "/orders/e", "other.example", "https://other.example:" + port + "/orders/e", 401},
+		{"/orders/../orders/f", w.host(), own + "/orders/f", 200},
+		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 404},
+		{"//orders/g", w.host(), own + "//orders/g", 200},
+	} {
+		before := len(w.upstream.seen)
+		got := ask(tt.line, tt.host, tt.proofFor)
+		if got != tt.want || (len(w.upstream.seen) > before) != (tt.want == 200) {
+			t.Errorf("%s, Host %s, proof for %s: got %d, want %d", tt.line, tt.host, tt.proofFor, got, tt.want)
+		}
 	}
 }

@@ -44,7 +44,8 @@ type request struct {
 	token  string              // "none" for none
 	proof  func(string) string // makes the proof for the URL without the path; the token is then the one for DPoP
 	header http.Header         // sent as it is spelled
-	from   string              // connects to the service from this address, around the proxy
+	http2  bool
+	from   string // connects to the service from this address, around the proxy
 	before func()
 	want   string
 }
@@ -117,6 +118,9 @@ func (w *world) rows() []request {
 		{name: "the same, with `_`", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", header: respelled(reported(host, "GET", "/orders/1")), want: "401 invalid_dpop_proof, 2 challenges"},
 		{name: "POST with a proof for it, and the forged report of a GET", as: nobody, proof: fits("POST", "/orders"), method: "POST", header: reported(host, "GET", "/orders"), want: "403"},
 		{name: "the owner, with the forged report of another request", header: reported("evil.example", "DELETE", "/admin"), want: identified},
+		{name: "the owner, by certificate, over HTTP/2", http2: true, want: identified},
+		{name: "the owner, by DPoP, over HTTP/2", http2: true, as: nobody, proof: fits("GET", "/orders/3"), target: "/orders/3", want: byProof},
+		{name: "the owner, forged identity with `_`, over HTTP/2", http2: true, header: forged("_"), want: identified},
 		{name: "no token", token: "none", want: "401, 2 challenges"},
 		{name: "the owner's token, no certificate", as: nobody, want: "401 invalid_token, 2 challenges"},
 		{name: "the owner's token, another certificate", as: w.thief, want: "401 invalid_token, 2 challenges"},
@@ -225,7 +229,7 @@ func (w *world) send(r request) (*http.Response, error) {
 	case r.as.Certificate.Leaf != nil:
 		config.Certificates = []tls.Certificate{r.as.Certificate}
 	}
-	transport := &http.Transport{TLSClientConfig: config} // HTTP/1.1, which leaves names as they are spelled
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: r.http2} // HTTP/1.1 leaves names as they are spelled
 	defer transport.CloseIdleConnections()
 	base, target := "https://"+w.host(), "/orders"
 	if r.from != "" {
