@@ -146,6 +146,7 @@ type world struct {
 	nonce        string                // the last that was sent
 	proof        string                // the last that was accepted
 	upstream     *orders
+	handler      http.Handler // of the authentication service
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -175,16 +176,19 @@ func (w *world) open(proxy string) error {
 	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}}
 	options.Revoked = revoked
 	secret := rand.Text()
-	handler, err := service(options, w.setup, secret)
-	if err != nil {
-		return err
+	if w.handler == nil {
+		var err error
+		if w.handler, err = service(options, w.setup, secret); err != nil {
+			return err
+		}
 	}
-	w.auth = httptest.NewUnstartedServer(handler)
+	w.auth = httptest.NewUnstartedServer(w.handler)
 	w.auth.Config.ConnContext = popauth.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
 	api := httptest.NewServer(w.upstream)
 	w.Cleanup(api.Close)
+	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
 		API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,

@@ -94,3 +94,39 @@ func TestRequestLine(t *testing.T) {
 		}
 	}
 }
+
+// What callers see of each status that a service could answer with: the API is reached by 2xx only.
+func TestStatuses(t *testing.T) {
+	for _, proxy := range []string{"nginx", "caddy"} {
+		need(t, proxy)
+		w := &world{}
+		defer w.close()
+		answer := 0
+		w.handler = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("X-Auth-Issuer", w.issuer.URL)
+			if answer == 0 { // more than nginx has room for
+				rw.Header().Set("X-Auth-Subject", strings.Repeat("a", 10<<10))
+				answer = 200
+			}
+			rw.WriteHeader(answer)
+		})
+		if err := w.open(proxy); err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			answer       int
+			nginx, caddy string
+		}{
+			{200, "200 issuer", "200 issuer"}, {204, "200 issuer", "200 issuer"}, {302, "503", "302"}, {304, "503", "304"},
+			{400, "400", "400"}, {401, "401", "401"}, {403, "403", "403"}, {404, "503", "404"}, {429, "503", "429"},
+			{431, "431", "431"}, {500, "503", "500"}, {502, "503", "502"}, {503, "503", "503"}, {0, "503", "200 issuer"},
+		} {
+			answer = tt.answer
+			want := map[string]string{"nginx": tt.nginx, "caddy": tt.caddy}[proxy]
+			got, err := w.outcome(request{})
+			if got, _, _ = strings.Cut(got, ","); err != nil || got != want {
+				t.Errorf("%s, %d: got %s, %v, want %s", proxy, tt.answer, got, err, want)
+			}
+		}
+	}
+}
