@@ -1,6 +1,7 @@
 package forwardauth_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -271,6 +272,31 @@ func TestForwardAuthPolicy(t *testing.T) {
 	if got == nil || got.Method != "PUT" || got.URL.Path != "/orders" || got.URL.Query().Get("page") != "2" ||
 		got.RequestURI != "/orders?page=2" || got.Host != "api.example.com:8443" || got.Header.Get("X-Forwarded-Uri") != "" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Each question is observed once for each stage, and one that is no question at all once.
+func TestForwardAuthObserved(t *testing.T) {
+	l := newLab(t)
+	var got []string
+	l.o.Guard.Observe = func(_ context.Context, o popauth.Observation) {
+		got = append(got, string(o.Stage)+" "+string(o.Reason))
+	}
+	h := l.endpoint().Authorize(popauth.Scope("orders.read"))
+	for _, tt := range []struct {
+		change func(*http.Request)
+		want   []string
+	}{
+		{func(*http.Request) {}, []string{"authenticate ", "authorize "}},
+		{header("Authorization"), []string{"authenticate no credentials"}},
+		{header("X-Forwarded-Uri"), []string{"outside " + string(popauth.ErrForwardedRequest)}},
+		{header("X-Proxy-Secret"), []string{"outside " + string(popauth.ErrProxySecret)}},
+		{func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }, []string{"outside " + string(popauth.ErrPeerUntrusted)}},
+	} {
+		got = nil
+		if l.answer(h, l.asked(tt.change)); !slices.Equal(got, tt.want) {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"text/tabwriter"
@@ -115,6 +116,9 @@ func run(out io.Writer, proxy string) error {
 	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+proxy+"\tEXPECTED\tGOT")
 	wrong := 0
 	for _, r := range w.rows() {
+		if r.from == "127.0.0.2" && runtime.GOOS != "linux" {
+			continue // has no such address
+		}
 		got, err := w.outcome(r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)

@@ -64,7 +64,7 @@ func TestRequestLine(t *testing.T) {
 		}
 		defer conn.Close()
 		proof := w.key.Proof("GET", proofFor, w.dpop, popauthtest.Claims{"nonce": w.nonce})
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", line, host, w.dpop, proof)
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", line, host, w.dpop, proof)
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
