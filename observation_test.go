@@ -192,7 +192,7 @@ func TestObserveFlood(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "ES256")
 	values := map[string]map[string]bool{}
 	grown := 0
-	for n := range 120 {
+	for n := range 60 {
 		for _, r := range hostile(l, thief, key) {
 			send(all, r)
 			send(custom.Confirm, r)

@@ -110,7 +110,7 @@ func run(ctx context.Context, out io.Writer, serve bool) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	for range 10 {
+	for range 5 {
 		if err := s.call("Bearer", s.token(), "", s.owner); err != nil {
 			return err
 		}
