@@ -147,8 +147,12 @@ func TestCompleteDPoP(t *testing.T) {
 			t.Errorf("got %v, want %s named", err, field)
 		}
 	}
+	tooLong, err := popauth.DPoP{MaxAge: time.Hour}.Complete(nil)
+	if err == nil {
+		t.Error("got no error for an hour")
+	}
 	key := popauthtest.NewProofKey(t, "")
-	for name, d := range map[string]popauth.DPoP{"zero": {}, "bad": bad, "refused": refused} {
+	for name, d := range map[string]popauth.DPoP{"zero": {}, "bad": bad, "refused": refused, "an hour": tooLong} {
 		r := key.Request("POST", tokenURL, "token")
 		if jkt, err := d.ProveKey(http.Header{}, r, time.Now()); !errors.Is(err, popauth.ErrUnconfigured) || jkt != "" {
 			t.Errorf("%s: ProveKey: got %q, %v, want ErrUnconfigured", name, jkt, err)
