@@ -18,6 +18,7 @@ type generation struct {
 	client      *MutualTLS
 	certificate *tls.Certificate
 	transport   *http.Transport
+	tokens      http.RoundTripper // to the token endpoint, with proofs if the client has a Key
 
 	mu     sync.Mutex
 	token  *token
@@ -29,7 +30,13 @@ type generation struct {
 }
 
 func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
-	return &generation{client: m, certificate: c, transport: m.newTransport(c)}
+	g := &generation{client: m, certificate: c, transport: m.newTransport(c)}
+	g.tokens = g.transport
+	if m.options.Key != nil {
+		g.tokens = &Proofs{Key: m.options.Key, Base: g.transport}
+	}
+	g.tokens = answers{g.tokens}
+	return g
 }
 
 // renewCertificate asks for the certificate if it is time to. One request asks, the others go on.

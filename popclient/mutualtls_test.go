@@ -47,9 +47,14 @@ func TestMutualTLSWithKey(t *testing.T) {
 		}
 	}
 	s.check(t, 1, 2)
+	s.revoke(1)
+	if status, body := do(t, client, request(t, "POST", s.api.URL, strings.NewReader("x"))); status != 200 || body != "job x" {
+		t.Errorf("got %d %q, want 200 with a fresh token", status, body)
+	}
+	s.check(t, 2, 3)
 	// The certificate alone is not what these tokens are bound to.
 	r := request(t, "GET", s.api.URL, nil)
-	r.Header.Set("Authorization", "Bearer "+s.tokens[0])
+	r.Header.Set("Authorization", "Bearer "+s.tokens[1])
 	if status, _ := do(t, s.ca.Client("job").HTTP(s.api), r); status != 401 {
 		t.Errorf("VULNERABLE: got %d, want 401", status)
 	}
@@ -75,5 +80,23 @@ func TestMutualTLSProtocols(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", name, got, test.want)
 			}
 		}
+	}
+}
+
+// What the caller's transport presents by itself is not sent beside the certificate: not to the API, and not to
+// strangers.
+func TestMutualTLSOneCertificate(t *testing.T) {
+	s := newRealm(t)
+	other, seen := stranger(t, s)
+	s.route = map[string]string{"/away": other}
+	config := &tls.Config{RootCAs: s.roots(), Certificates: []tls.Certificate{s.ca.Client("own").Certificate}} //nolint:gosec // G402: its least version is raised
+	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
+		o.Transport = &http.Transport{TLSClientConfig: config}
+	})
+	if status, _ := do(t, client, request(t, "GET", s.api.URL+"/away", nil)); status != 200 || len(*seen) != 1 || (*seen)[0].certificates != 0 {
+		t.Errorf("VULNERABLE: got %d, %+v", status, *seen)
+	}
+	if status, body := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 || body != "job " {
+		t.Errorf("got %d %q, want 200", status, body)
 	}
 }

@@ -109,11 +109,7 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	var base http.RoundTripper = g.transport
-	if m.options.Key != nil {
-		base = &Proofs{Key: m.options.Key, Base: base}
-	}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: answers{base}})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.tokens})
 	config := clientcredentials.Config{
 		ClientID: m.options.ClientID, TokenURL: at, Scopes: m.options.Scopes, EndpointParams: m.options.Params,
 		AuthStyle: oauth2.AuthStyleInParams, // RFC 8705, section 2: client_id in the body, and no secret anywhere
