@@ -52,33 +52,46 @@ func (m *MutualTLS) renewCertificate(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
 	c, err := m.readCertificate(bounded)
+	if err != nil {
+		m.kept(err, ctx.Err() != nil)
+		return
+	}
+	if old, another := m.turn(c); another {
+		if old != nil {
+			old.transport.CloseIdleConnections()
+		}
+		m.options.Logger.Info("new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
+	}
+}
+
+// kept notes why the certificate is still the last one. If that is the end of the request, the next one asks.
+func (m *MutualTLS) kept(err error, ended bool) {
+	m.mu.Lock()
+	m.asking = false
+	known := ended || m.failure == err.Error()
+	if !ended {
+		m.asked, m.failure = time.Now(), err.Error()
+	}
+	m.mu.Unlock()
+	if !known { // with nothing held: a log may be sent by this very client
+		m.options.Logger.Warn("client certificate not read, the last one stays in use", slog.String("error", err.Error()))
+	}
+}
+
+// turn begins a generation, if the certificate is another one, and returns the one that has no more use, if any.
+func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asking = false
-	if err != nil && ctx.Err() != nil {
-		return // the next request asks
-	}
-	m.asked = time.Now()
-	if err != nil {
-		if m.failure != err.Error() {
-			m.options.Logger.Warn("client certificate not read, the last one stays in use", slog.String("error", err.Error()))
-		}
-		m.failure = err.Error()
-		return
-	}
-	m.failure = ""
+	m.asking, m.asked, m.failure = false, time.Now(), ""
 	if slices.EqualFunc(c.Certificate, m.current.certificate.Certificate, slices.Equal) {
-		return
+		return nil, false
 	}
-	old := m.current
+	old = m.current
 	m.current = m.newGeneration(c)
-	m.options.Logger.Info("new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
 	if old.usable(time.Now()) != nil {
 		m.previous, old = old, m.previous
 	}
-	if old != nil {
-		old.transport.CloseIdleConnections()
-	}
+	return old, true
 }
 
 // retire forgets the generation before the current one.

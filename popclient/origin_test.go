@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/oauth2"
+
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
@@ -137,5 +139,19 @@ func TestNonceOfSecondAnswer(t *testing.T) {
 	base.check(t, 4)
 	if got := part(t, base.sent[2].Header.Get("DPoP"), 1)["nonce"]; got != "n2" {
 		t.Errorf("got %v, want n2", got)
+	}
+}
+
+// A request that goes on without credentials has no token fetched for it.
+func TestRedirectFetchesNoToken(t *testing.T) {
+	n := 0
+	base := redirects(map[string]string{"https://api.example.com/": "https://evil.example.com/"})
+	client := &http.Client{Transport: &popclient.DPoP{Key: newKey(t, "ES256"), Base: base, Source: source(func() (*oauth2.Token, error) {
+		n++
+		return &oauth2.Token{AccessToken: "token", TokenType: "DPoP"}, nil
+	})}}
+	do(t, client, request(t, "GET", "https://api.example.com/", nil))
+	if n != 1 {
+		t.Errorf("got %d tokens, want 1", n)
 	}
 }

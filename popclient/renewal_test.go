@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -280,4 +281,60 @@ func nextProto(t testing.TB, like *http.Transport) map[string]func(string, *tls.
 	defer first.CloseIdleConnections()
 	do(t, &http.Client{Transport: first}, request(t, "GET", server.URL, nil))
 	return first.TLSNextProto
+}
+
+// A log that is sent by the client itself holds nothing up, and a request that ends while it asks for the certificate
+// leaves that to the next.
+func TestLogThroughClient(t *testing.T) {
+	s := newRealm(t)
+	var certificate switched
+	job := s.ca.Client("job")
+	certificate.now.Store(&job.Certificate)
+	var client *http.Client
+	var again atomic.Bool
+	w := writerFunc(func(p []byte) (int, error) {
+		if again.CompareAndSwap(false, true) {
+			resp, err := client.Get(s.api.URL)
+			if err == nil {
+				resp.Body.Close()
+			}
+		}
+		return len(p), nil
+	})
+	client = s.client(t, nil, func(o *popclient.MutualTLSOptions) {
+		o.Certificate, o.Logger = certificate.certificate, slog.New(slog.NewTextHandler(w, nil))
+	})
+	m, _ := client.Transport.(*popclient.MutualTLS)
+	do(t, client, request(t, "GET", s.api.URL, nil))
+	broken := errors.New("no vault")
+	for _, step := range []func(){
+		func() { certificate.err.Store(&broken) },
+		func() {
+			certificate.err.Store(nil)
+			next := s.ca.Client("job")
+			certificate.now.Store(&next.Certificate)
+		},
+	} {
+		step()
+		again.Store(false)
+		m.AskAgain()
+		if status, _ := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 || !again.Load() {
+			t.Errorf("got %d, logged %v, want 200", status, again.Load())
+		}
+	}
+	again.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := errors.New("ended")
+	certificate.err.Store(&ended)
+	cancel()
+	m.AskAgain()
+	before := certificate.calls.Load()
+	for range 2 {
+		if resp, err := m.RoundTrip(request(t, "GET", s.api.URL, nil).WithContext(ctx)); err == nil {
+			resp.Body.Close()
+		}
+	}
+	if got := certificate.calls.Load() - before; got != 2 {
+		t.Errorf("got %d calls, want 2", got)
+	}
 }

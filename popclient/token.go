@@ -88,7 +88,6 @@ func (g *generation) fly(f *flight) {
 
 func (g *generation) landed(f *flight, t *oauth2.Token, asked time.Time) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.failed, g.flight = f.err, nil
 	if f.err == nil {
 		f.token = newToken(t, asked, g.again)
@@ -96,9 +95,12 @@ func (g *generation) landed(f *flight, t *oauth2.Token, asked time.Time) {
 	} else {
 		g.pause = min(max(2*g.pause, firstPause), maxPause)
 		g.next = time.Now().Add(spread(g.pause))
-		g.client.options.Logger.Warn("no new access token", slog.String("error", f.err.Error()), slog.Bool("have", g.token != nil))
 	}
+	g.mu.Unlock()
 	close(f.done)
+	if f.err != nil { // with nothing held: a log may be sent by this very client
+		g.client.options.Logger.Warn("no new access token", slog.String("error", f.err.Error()))
+	}
 }
 
 // fetch asks the token endpoint by the grant client_credentials (RFC 6749, section 4.4), with the certificate as the
