@@ -89,7 +89,7 @@ func TestMutualTLSOneCertificate(t *testing.T) {
 	s := newRealm(t)
 	other, seen := stranger(t, s)
 	s.route = map[string]string{"/away": other}
-	config := &tls.Config{RootCAs: s.roots(), Certificates: []tls.Certificate{s.ca.Client("own").Certificate}} //nolint:gosec // G402: its least version is raised
+	config := &tls.Config{RootCAs: s.roots(), Certificates: []tls.Certificate{s.ca.Client("own").Certificate}}
 	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
 		o.Transport = &http.Transport{TLSClientConfig: config}
 	})
