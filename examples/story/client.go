@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -73,7 +74,32 @@ func (s *stage) runClient(ctx context.Context) error {
 	if got != "200 2 orders for "+clientID {
 		return fmt.Errorf("the client got %q", got)
 	}
-	return s.steal()
+	if err := s.steal(); err != nil {
+		return err
+	}
+	return s.outlive(ctx)
+}
+
+// outlive gets a token that is good for a second, and waits until it is not.
+func (s *stage) outlive(ctx context.Context) error {
+	answer, err := s.send(s.owner, askToken(ctx, s.issuer.MTLSToken, "brief"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var issued struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&issued); err != nil || issued.Token == "" {
+		return fmt.Errorf("no token for the client brief: %d, %w", answer.StatusCode, err)
+	}
+	s.expired = issued.Token
+	select {
+	case <-time.After(2 * time.Second):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // failure adds what the process said.

@@ -68,7 +68,7 @@ func TestStory(t *testing.T) {
 	for _, want := range []string{
 		"API, the token, no certificate", "API, the token, a certificate of the same authority",
 		"API, the token, nginx's header forged", "API past nginx, the token, nginx's header forged",
-		"token server, a certificate of the same authority", "All 20 as expected.",
+		"token server, a certificate of the same authority", "All 21 as expected.",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, text)

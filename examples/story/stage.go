@@ -41,6 +41,7 @@ type stage struct {
 	log        string // file of the API
 	secret     string // that the API and nginx share
 	token      string // as thieves have it
+	expired    string // a token of the client brief, which has the same certificate
 }
 
 // tokenServer is the line that the token server prints.
@@ -75,14 +76,18 @@ func (s *stage) registerClients() error {
 
 	type credential map[string]string
 	type registration struct {
+		Seconds     int          `json:"access_token_seconds,omitempty"`
 		Credentials []credential `json:"credentials"`
 		Scope       string       `json:"scope"`
 		Resources   []string     `json:"resources"`
 	}
-	register := func(c ...credential) registration { return registration{c, "orders.read", []string{audience}} }
+	register := func(c ...credential) registration { return registration{0, c, "orders.read", []string{audience}} }
+	brief := register(credential{"credential": "subject_dn=CN=" + clientID})
+	brief.Seconds = 1
 	clients, err := json.MarshalIndent(map[string]registration{
 		clientID:  register(credential{"credential": "subject_dn=CN=" + clientID}),
 		"edge":    register(credential{"credential": "thumbprint=" + s.edge.Thumbprint()}),
+		"brief":   brief,
 		"retired": register(credential{"credential": "subject_dn=CN=" + clientID, "expires": "2020-01-01T00:00:00Z"}),
 	}, "", "  ")
 	if err != nil {

@@ -28,7 +28,7 @@ type attempt struct {
 // attempts are the owner's first, so that the table shows what the thieves are after.
 func (s *stage) attempts(ctx context.Context) []attempt {
 	nginx, around, token, mtls := "https://"+s.nginx, "http://"+s.api, s.issuer.Token, s.issuer.MTLSToken
-	get := func(base string, header http.Header) *http.Request { return s.askAPI(ctx, base, header) }
+	get := func(base string, header http.Header) *http.Request { return askAPI(ctx, base, s.token, header) }
 	post := func(endpoint, id string) *http.Request { return askToken(ctx, endpoint, id) }
 	forged := s.forged()
 	guessed := forged.Clone()
@@ -36,6 +36,7 @@ func (s *stage) attempts(ctx context.Context) []attempt {
 	return []attempt{
 		{"owner", "API, its certificate", s.owner, get(nginx, nil), "200"},
 		{"owner", "API, its certificate, and a forged header", s.owner, get(nginx, forged), "200"},
+		{"owner", "API, its certificate, a token that has expired", s.owner, askAPI(ctx, nginx, s.expired, nil), "401 invalid_token"},
 		{"thief", "API, the token, no certificate", nil, get(nginx, nil), "401 invalid_token"},
 		{"thief", "API, the token, a certificate of the same authority", s.colleague, get(nginx, nil), "401 invalid_token"},
 		{"thief", "API, the token, a self-signed certificate in the owner's name", s.namesake, get(nginx, nil), "401 invalid_token"},
@@ -158,7 +159,7 @@ func (s *stage) send(as *popauthtest.Client, r *http.Request) (*http.Response, e
 	return (&http.Transport{TLSClientConfig: config, DisableKeepAlives: true}).RoundTrip(r)
 }
 
-func (s *stage) askAPI(ctx context.Context, base string, header http.Header) *http.Request {
+func askAPI(ctx context.Context, base, token string, header http.Header) *http.Request {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/orders", http.NoBody)
 	if err != nil {
 		panic(err) // the addresses are this program's own
@@ -167,7 +168,7 @@ func (s *stage) askAPI(ctx context.Context, base string, header http.Header) *ht
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
-	r.Header.Set("Authorization", "Bearer "+s.token)
+	r.Header.Set("Authorization", "Bearer "+token)
 	return r
 }
 

@@ -34,6 +34,9 @@ type client struct {
 	// BindToKey is for a client that must send a DPoP proof.
 	BindToKey bool `json:"dpop_bound_access_tokens,omitempty"`
 
+	// TokenSeconds is how long its tokens are good, at most a day. If zero, as long as the server's flag says.
+	TokenSeconds int `json:"access_token_seconds,omitempty"`
+
 	id string
 }
 
@@ -104,6 +107,9 @@ func (c *client) complete(id string) error {
 	if len(c.Resources) == 0 {
 		wrong = append(wrong, errors.New("resources: none"))
 	}
+	if c.TokenSeconds < 0 || c.TokenSeconds > 86400 {
+		wrong = append(wrong, errors.New("access_token_seconds: not between 0 and 86400"))
+	}
 	for _, r := range c.Resources {
 		// RFC 8707, section 2.
 		if u, err := url.Parse(r); err != nil || !u.IsAbs() || u.Fragment != "" {
@@ -123,6 +129,14 @@ func (c *client) knows(text string, now time.Time) bool {
 		}
 	}
 	return found == 1
+}
+
+// lifetime is that of its tokens.
+func (c *client) lifetime(otherwise time.Duration) time.Duration {
+	if c.TokenSeconds > 0 {
+		return time.Duration(c.TokenSeconds) * time.Second
+	}
+	return otherwise
 }
 
 // scopes are those asked for, or all of the client's if none is; false if one is not the client's.

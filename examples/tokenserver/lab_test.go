@@ -49,7 +49,8 @@ func newWorld(t testing.TB, mtls string, change ...func(*serverOptions)) *world 
 	text := fmt.Sprintf(`{
 		"batch": {"credentials": [{"credential": "subject_dn=CN=nobody"}, {"credential": "subject_dn=CN=orders-batch"}],
 			"scope": "read write", "resources": ["https://a.example", "https://b.example"]},
-		"edge": {"credentials": [{"credential": "thumbprint=%s"}], "scope": "read", "resources": ["https://a.example"]},
+		"edge": {"credentials": [{"credential": "thumbprint=%s"}], "scope": "read", "resources": ["https://a.example"],
+			"access_token_seconds": 7},
 		"gone": {"credentials": [{"credential": "subject_dn=CN=orders-batch", "expires": "2020-01-01T00:00:00Z"}],
 			"scope": "read", "resources": ["https://a.example"]},
 		"key": {"credentials": [{"credential": "subject_dn=CN=orders-batch"}], "dpop_bound_access_tokens": true,
@@ -95,12 +96,13 @@ func newWorld(t testing.TB, mtls string, change ...func(*serverOptions)) *world 
 
 // answer is what a token endpoint answered.
 type answer struct {
-	status int
-	header http.Header
-	Token  string `json:"access_token"`
-	Type   string `json:"token_type"`
-	Scope  string `json:"scope"`
-	Error  string `json:"error"`
+	status  int
+	header  http.Header
+	Token   string `json:"access_token"`
+	Type    string `json:"token_type"`
+	Scope   string `json:"scope"`
+	Error   string `json:"error"`
+	Seconds int    `json:"expires_in"`
 }
 
 type change func(*http.Request)

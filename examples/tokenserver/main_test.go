@@ -150,6 +150,8 @@ func TestClientsFile(t *testing.T) {
 		"unknown credential":     `{"a": {"credentials": [{"credential": "cn=a"}], ` + good + `}}`,
 		"no scope":               `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": " ", "resources": ["https://a.example"]}}`,
 		"no resource":            `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a"}}`,
+		"negative seconds":       `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": -1, ` + good + `}}`,
+		"days":                   `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": 86401, ` + good + `}}`,
 		"resource with fragment": `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a", "resources": ["https://a.example#x"]}}`,
 	} {
 		file := filepath.Join(dir, "clients.json")

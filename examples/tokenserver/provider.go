@@ -70,17 +70,17 @@ func (p *provider) ClientCredentialsExchange(ctx context.Context, r *op.ClientRe
 	if !ok {
 		return nil, &oidc.Error{ErrorType: "invalid_target"} // RFC 8707, section 2
 	}
-	now := p.server.now()
+	now, lifetime := p.server.now(), g.client.lifetime(p.server.lifetime)
 	token, err := p.server.signer.sign(claims{
 		Issuer: p.server.issuer, Subject: g.client.id, ClientID: g.client.id, Audience: audience,
-		Scope: strings.Join(scopes, " "), ID: rand.Text(), IssuedAt: now.Unix(), Expires: now.Add(p.server.lifetime).Unix(),
+		Scope: strings.Join(scopes, " "), ID: rand.Text(), IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		Confirmation: g.cnf,
 	})
 	if err != nil {
 		return nil, oidc.ErrServerError()
 	}
 	return op.NewResponse(&oidc.AccessTokenResponse{
-		AccessToken: token, TokenType: g.cnf.TokenType(), ExpiresIn: uint64(p.server.lifetime.Seconds()), Scope: scopes,
+		AccessToken: token, TokenType: g.cnf.TokenType(), ExpiresIn: uint64(lifetime.Seconds()), Scope: scopes,
 	}), nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -25,6 +27,7 @@ func TestToken(t *testing.T) {
 			const cert, jkt, unbound = "x5t#S256", "jkt", "nothing"
 			as := func(id string) url.Values { return request("client_id", id, "resource", "https://a.example") }
 			bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }
+			again := func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }
 			for _, tt := range []struct {
 				name     string
 				client   *popauthtest.Client
@@ -66,6 +69,8 @@ func TestToken(t *testing.T) {
 				{"another scheme", nil, plain, as("web"), []change{bearer}, "invalid_request"},
 				{"assertion", nil, plain, request("client_id", "web", "client_assertion", "x"), nil, "invalid_client"},
 				{"secret twice", nil, plain, request("client_secret", "secret"), []change{basic("web", "secret")}, "invalid_request"},
+				{"secret and assertion", nil, plain, request("client_assertion", "x"), []change{basic("web", "secret")}, "invalid_client"},
+				{"two Authorization lines", nil, plain, as(""), []change{basic("web", "secret"), again}, "invalid_request"},
 				{"two identifiers", nil, plain, as("batch"), []change{basic("web", "secret")}, "invalid_request"},
 				{"parameter twice", nil, plain, request("scope", "read", "scope", "write"), []change{basic("web", "secret")}, "invalid_request"},
 				{"parameter in the URL", nil, plain + "?scope=read", as(""), []change{basic("web", "secret")}, "invalid_request"},
@@ -148,6 +153,11 @@ func TestTokenAtAPI(t *testing.T) {
 	if _, err := w.present("https://a.example", w.batch.Request("GET", "/", byCertificate.Token)); err == nil {
 		t.Error("VULNERABLE: a token for one API opens another")
 	}
+	brief := w.post(w.edge, w.mtls, request("client_id", "edge"))
+	p, err = w.present("https://a.example", w.edge.Request("GET", "/", brief.Token))
+	if err != nil || p.ExpiresAt.Sub(p.IssuedAt) != 7*time.Second || brief.Seconds != 7 || byCertificate.Seconds != 60 {
+		t.Errorf("got %+v, %v, expires_in %d and %d, want 7 s and 60 s", p, err, brief.Seconds, byCertificate.Seconds)
+	}
 	byProof := w.post(w.batch, w.mtls, form, proof(key, w.mtls))
 	if p, err := w.present("https://b.example", key.Request("GET", "/", byProof.Token)); err != nil || p.ClientID != "batch" {
 		t.Errorf("got %+v, %v", p, err)
@@ -199,8 +209,12 @@ func TestRefusedBeforeLibrary(t *testing.T) {
 		w.ServeHTTP(httptest.NewRecorder(), own)
 		return ran.Load() - before
 	}
-	if got := send("/mtls/token", w.batch); got != 1 {
-		t.Fatalf("the library ran %d times for the client, want once", got)
+	form := func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("grant_type=client_credentials")) }
+	put := func(r *http.Request) { r.Method = "PUT" }
+	for _, got := range []int32{send("/mtls/token", w.batch), send("/token", nil, form, basic("web", "secret"))} {
+		if got != 1 {
+			t.Fatalf("the library ran %d times for the client, want once", got)
+		}
 	}
 	nobody := (*popauthtest.Client)(nil)
 	get := func(r *http.Request) { r.Method = "GET" }
@@ -212,6 +226,7 @@ func TestRefusedBeforeLibrary(t *testing.T) {
 		"wrong secret":                   send("/token", nobody, basic("web", "wrong")),
 		"bad proof":                      send("/mtls/token", w.batch, func(r *http.Request) { r.Header.Set("DPoP", "x") }),
 		"GET":                            send("/mtls/token", w.batch, get),
+		"PUT, secret":                    send("/token", nobody, form, basic("web", "secret"), put),
 		"escaped":                        send("/%74oken", w.batch),
 		"slash":                          send("/token/", w.batch),
 		"two slashes":                    send("//token", w.batch),
