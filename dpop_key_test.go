@@ -1,6 +1,8 @@
 package popauth_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -165,4 +167,69 @@ func TestCompleteDPoP(t *testing.T) {
 			t.Errorf("%s: VULNERABLE: Confirm accepts what is bound to nothing", name)
 		}
 	}
+}
+
+// TestProveKeyRFC9449 is the RFC's own proof for a token request, at the time it was made at.
+func TestProveKeyRFC9449(t *testing.T) {
+	x, rfc := newTokenRequests(t, popauth.DPoP{}), readRFC9449(t)
+	proved := 0
+	for _, p := range rfc.Proofs {
+		if p.HTM != "POST" {
+			continue
+		}
+		clear(x.store.until) // two of them have the same jti
+		r := p.request("")
+		jkt, err := x.dpop.ProveKey(http.Header{}, r, time.Unix(p.IAT, 0))
+		if err != nil || jkt != rfc.JKT {
+			t.Errorf("%s: got %q, %v, want %q", p.Source, jkt, err, rfc.JKT)
+		}
+		proved++
+	}
+	if proved == 0 {
+		t.Error("no proof for a token request")
+	}
+}
+
+// FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
+// and in nothing else.
+func FuzzProveKey(f *testing.F) {
+	x := newTokenRequests(fuzzTB{f}, popauth.DPoP{})
+	own := x.key.JWK()["x"].(string)
+	const token = "token"
+	add := func(proof string) {
+		parts := strings.Split(proof, ".")
+		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		f.Add(strings.ReplaceAll(string(header), own, "@X@"), string(payload))
+	}
+	add(x.proof())
+	add(x.key.Proof("POST", tokenURL, token))
+	add(x.proof(fields{"ath": "x"}))
+	add(x.proof(fields{"iat": 1}))
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		proof := x.key.Sign([]byte(strings.ReplaceAll(header, "@X@", own)), []byte(payload))
+		clear(x.store.until)
+		jkt, _, proved := x.prove(proof)
+		if (proved == nil) != (jkt == x.key.Thumbprint()) || (proved == nil) != (x.store.len() == 1) {
+			t.Fatalf("got %q, %v, %d proofs used up", jkt, proved, x.store.len())
+		}
+		clear(x.store.until)
+		r := httptest.NewRequest("POST", tokenURL, nil)
+		r.Header.Set("DPoP", proof)
+		p := popauth.Presentation{
+			Binding: popauth.Binding{Member: "jkt", Value: x.key.Thumbprint()}, Token: token, Now: x.clock.Now(),
+		}
+		confirmed := x.dpop.Confirm(r, p)
+		if confirmed == nil && proved != nil {
+			t.Fatalf("Confirm accepts what ProveKey refuses: %v", proved)
+		}
+		var claims fields
+		if err := json.Unmarshal([]byte(payload), &claims); confirmed == nil && (err != nil || claims["ath"] != ath(token)) {
+			t.Fatalf("VULNERABLE: Confirm accepts a proof for a token request: %s", payload)
+		}
+		if proved == nil && confirmed != nil && !errors.Is(confirmed, popauth.ErrProofMalformed) &&
+			!errors.Is(confirmed, popauth.ErrProofToken) {
+			t.Fatalf("ProveKey accepts what Confirm refuses: %v", confirmed)
+		}
+	})
 }

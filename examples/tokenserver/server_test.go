@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zitadel/oidc/v3/pkg/op"
+
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -237,6 +239,27 @@ func TestRefusedBeforeLibrary(t *testing.T) {
 		if got != 0 {
 			t.Errorf("VULNERABLE: %s: the library ran", name)
 		}
+	}
+}
+
+// TestLibraryAlone holds that the library authenticates nobody by itself, were it ever reached around authenticate.
+func TestLibraryAlone(t *testing.T) {
+	w := newWorld(t, "/mtls")
+	p := &provider{server: w.server}
+	library := op.RegisterServer(p, op.Endpoints{Token: op.NewEndpoint(tokenPath)}, op.WithFallbackLogger(w.logger))
+	r := httptest.NewRequest("POST", tokenPath, strings.NewReader("grant_type=client_credentials"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth("web", "secret")
+	recorder := httptest.NewRecorder()
+	library.ServeHTTP(recorder, r)
+	if recorder.Code < 400 || strings.Contains(recorder.Body.String(), "access_token") {
+		t.Errorf("VULNERABLE: got %d %s", recorder.Code, recorder.Body)
+	}
+	if c, err := p.VerifyClient(t.Context(), nil); err == nil || c != nil {
+		t.Errorf("VULNERABLE: VerifyClient: got %v, %v", c, err)
+	}
+	if got, err := p.ClientCredentialsExchange(t.Context(), nil); err == nil || got != nil {
+		t.Errorf("VULNERABLE: ClientCredentialsExchange: got %v, %v", got, err)
 	}
 }
 
