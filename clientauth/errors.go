@@ -27,7 +27,7 @@ const (
 	ErrCertificateUntrusted Reason = "certificate not trusted"
 	ErrProofMissing         Reason = "DPoP proof missing" // for a server to say of a client that must send one
 	ErrProofInvalid         Reason = "DPoP proof not accepted"
-	ErrProofNonce           Reason = "DPoP proof without a nonce in force"
+	ErrProofNonce           Reason = "DPoP nonce needed"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 

@@ -15,15 +15,24 @@ import (
 	"github.com/seed-171ab058/popauth/examples/proxies"
 )
 
-// story builds the program, and returns a command that runs it with a directory of its own for temporary files.
+// TestMain is the program itself in the processes that these tests start, and that those start.
+func TestMain(m *testing.M) {
+	if os.Getenv("POPAUTH_STORY") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// story is a command that runs the program with a directory of its own for temporary files.
 func story(t *testing.T, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "story")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c, temporary := exec.CommandContext(t.Context(), binary, args...), t.TempDir()
-	c.Env = append(os.Environ(), "TMPDIR="+temporary)
+	c, temporary := exec.CommandContext(t.Context(), self, args...), t.TempDir()
+	c.Env = append(os.Environ(), "POPAUTH_STORY=1", "TMPDIR="+temporary)
 	return c, temporary
 }
 
