@@ -1,6 +1,7 @@
-// Tokenserver is an OAuth token server whose tokens are worth nothing to a thief: each is bound to the certificate that
-// its client came with (RFC 8705), or to the key of a DPoP proof (RFC 9449). Clients, their certificates by subject,
-// alternative name or thumbprint, and what they may ask for stand in a file; clients.json is a sample.
+// Tokenserver is an OAuth token server whose tokens are worth nothing to a thief: they are bound to the certificate that
+// their client came with (RFC 8705), or to the key of a DPoP proof (RFC 9449). Clients, their certificates by subject,
+// alternative name or thumbprint, or their secrets and whether those are enough, stand in a file; clients.json is a
+// sample.
 //
 //	go run -C examples/tokenserver .                 on loopback, with certificates that it makes itself
 //	go run -C examples/tokenserver . -mtls /mtls     a path that demands certificates, not a port
@@ -74,6 +75,9 @@ type addresses struct {
 }
 
 func run(ctx context.Context, s settings, out io.Writer) error {
+	if s.lifetime < time.Second {
+		return errors.New("-lifetime is less than a second")
+	}
 	clients, err := readClients(s.clients)
 	if err != nil {
 		return err

@@ -115,6 +115,7 @@ func TestRunWithFiles(t *testing.T) {
 		"no such certificate":           func(s *settings) { s.cert = "missing" },
 		"authorities that are none":     func(s *settings) { s.clientCA = signing },
 		"signing key that is none":      func(s *settings) { s.signingKey = authorities },
+		"no lifetime":                   func(s *settings) { s.lifetime = 0 },
 		"no such clients":               func(s *settings) { s.clients = "missing" },
 		"clients that are none":         func(s *settings) { s.clients = signing },
 		"issuer without TLS":            func(s *settings) { s.issuer = "http://127.0.0.1" },
