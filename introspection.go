@@ -171,8 +171,8 @@ func (o *IntrospectionOptions) completeAuthentication(problem func(field, format
 	if err != nil {
 		problem("Authentication", "%w", err)
 	}
-	if _, ok := a.(TLSClientAuth); ok && o.Client == nil {
-		problem("Client", "nil: TLSClientAuth needs one that presents the certificate")
+	if _, ok := a.(TLSClientAuth); ok && (o.Client == nil || o.Client.Transport == nil) {
+		problem("Client", "nil, or without Transport: TLSClientAuth needs one that presents the certificate")
 	}
 	return a
 }

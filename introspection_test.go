@@ -250,6 +250,9 @@ func TestIntrospectionOptions(t *testing.T) {
 		{"certificate without a client", func(o *popauth.IntrospectionOptions) {
 			o.Authentication = popauth.TLSClientAuth{ID: "api"}
 		}, []string{"Client"}},
+		{"certificate with a client that has none", func(o *popauth.IntrospectionOptions) {
+			o.Authentication, o.Client = popauth.TLSClientAuth{ID: "api"}, &http.Client{}
+		}, []string{"Client"}},
 		{"keys of plain answers", func(o *popauth.IntrospectionOptions) { o.Keys = nowhere{} }, []string{"Signed"}},
 		{"keys of another issuer", func(o *popauth.IntrospectionOptions) {
 			o.Signed = true
