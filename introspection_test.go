@@ -137,6 +137,7 @@ func TestIntrospectionAnswers(t *testing.T) {
 		"more after it":                  {`{"active":true,` + aud + `}{}`, popauth.ErrUnavailable},
 		"HTML":                           {`<html>`, popauth.ErrUnavailable},
 		"too large":                      {`{"active":true,` + aud + `,"x":"` + strings.Repeat("x", 65<<10) + `"}`, popauth.ErrUnavailable},
+		"too much space after it":        {`{"active":true,` + aud + `}` + strings.Repeat(" ", 65<<10), popauth.ErrUnavailable},
 		"a signed answer":                {l.issuer.Token(), popauth.ErrUnavailable},
 		"no audience":                    {`{"active":true}`, popauth.ErrTokenAudience},
 		"empty audience":                 {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},

@@ -239,7 +239,9 @@ func (*readCloser) Close() error { return nil }
 
 // Neither memory grows beyond its bound, and no token is in it.
 func TestIntrospectionMemoryIsBounded(t *testing.T) {
+	calls := 0
 	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		calls++
 		_ = r.ParseForm()
 		answer := `{"active":false}`
 		if strings.HasPrefix(r.PostForm.Get("token"), "good") {
@@ -265,6 +267,14 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 		long := strings.Repeat("x", 8<<10) // what each would cost if it were kept
 		_, _ = v.Verify(t.Context(), fmt.Sprint("good", n, long))
 		_, _ = v.Verify(t.Context(), fmt.Sprint("bad", n, long))
+	}
+	fill(0)
+	for n := range 1100 {
+		_, _ = v.Verify(t.Context(), fmt.Sprint("bad", n))
+	}
+	asked := calls
+	if _, err := v.Verify(t.Context(), "good0"+strings.Repeat("x", 8<<10)); err != nil || calls != asked {
+		t.Errorf("a good token after 1100 bad ones: got %v, %d calls", err, calls-asked)
 	}
 	for n := range 1100 {
 		fill(n)
