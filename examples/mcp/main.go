@@ -109,7 +109,7 @@ func (w *world) start() error {
 	if err != nil {
 		return err
 	}
-	routes(mux, guard)
+	routes(mux, guard, orders())
 	return nil
 }
 

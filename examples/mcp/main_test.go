@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -113,72 +115,80 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 }
 
-func TestToolsSeeNoToken(t *testing.T) {
-	r := httptest.NewRequest("POST", "/mcp", http.NoBody)
-	r.Header.Set("Authorization", "DPoP secret")
-	r.Header.Set("DPoP", "proof")
-	withoutToken(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if len(r.Header) != 0 {
-			t.Errorf("got %v", r.Header)
-		}
-	})).ServeHTTP(httptest.NewRecorder(), r)
-	if r.Header.Get("Authorization") == "" {
-		t.Error("the request of the outer handlers has changed")
-	}
-}
-
-// Why the server is stateless: in a session, a tool takes every caller for the one who has opened it.
-func TestSessionKeepsItsFirstCaller(t *testing.T) {
+// A tool knows the caller of the very request that calls it, and not the token. In a session it would take every caller
+// for the one who has opened it.
+func TestTools(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
-	guard, err := popauth.New(issuer.Options())
+	options := issuer.Options()
+	options.Resource.ID = "https://orders.example.com/mcp"
+	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := mcp.NewServer(&mcp.Implementation{Name: "orders", Version: "1.0.0"}, nil)
-	mcp.AddTool(server, &mcp.Tool{Name: "list"}, listOrders)
-	for _, stateless := range []bool{true, false} {
-		api := popauthtest.NewServer(t, guard.Confirm(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-			&mcp.StreamableHTTPOptions{Stateless: stateless, JSONResponse: true})))
-		session := ""
-		post := func(name, body string) string {
-			c := popauthtest.SelfSigned(t, name)
-			r, err := http.NewRequestWithContext(t.Context(), "POST", api.URL, strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
+	server := orders()
+	mcp.AddTool(server, &mcp.Tool{Name: "header"}, func(_ context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+		h := r.Extra.Header
+		return nil, answer{fmt.Sprint("token ", h.Get("Authorization") != "", ", proof ", h.Get("DPoP") != "", ", type ", h.Get("Content-Type"))}, nil
+	})
+	sessions := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{JSONResponse: true})
+	mux, inSessions := http.NewServeMux(), http.NewServeMux()
+	routes(mux, guard, server)
+	inSessions.Handle("/mcp", guard.Confirm(sessions))
+	for _, tt := range []struct {
+		name         string
+		handler      http.Handler
+		list, header string
+	}{
+		{"ours", mux, "orders for second", "token false, proof false, type application/json"},
+		{"sessions", inSessions, "orders for first", "token true, proof true, type application/json"},
+	} {
+		c := &caller{t, issuer, popauthtest.NewServer(t, tt.handler), ""}
+		c.post("first", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
+		c.post("first", `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+		for tool, want := range map[string]string{"list": tt.list, "header": tt.header} {
+			got := c.post("second", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"`+tool+`","arguments":{}}}`)
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s: got %s, want %q", tt.name, tool, got, want)
 			}
-			for name, value := range map[string]string{
-				"Authorization": "Bearer " + issuer.Token(c.Bound(), popauthtest.Claims{"client_id": name}), "Content-Type": "application/json",
-				"Accept": "application/json, text/event-stream", "Mcp-Session-Id": session, "Mcp-Protocol-Version": "2025-06-18",
-			} {
-				if value != "" {
-					r.Header.Set(name, value)
-				}
-			}
-			resp, err := c.HTTP(api).Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			session = resp.Header.Get("Mcp-Session-Id")
-			b, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(b)
-		}
-		post("first", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
-		if !stateless {
-			id := session
-			post("first", `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-			session = id
-		}
-		got := post("second", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list","arguments":{}}}`)
-		want := "orders for second"
-		if !stateless {
-			want = "orders for first"
-		}
-		if !strings.Contains(got, want) {
-			t.Errorf("stateless %t: got %s, want %q", stateless, got, want)
 		}
 	}
+}
+
+// caller speaks MCP by hand, each time under a name of its choice, but in one session if the server has sessions.
+type caller struct {
+	testing.TB
+	issuer  *popauthtest.Issuer
+	api     *httptest.Server
+	session string
+}
+
+func (c *caller) post(name, body string) string {
+	c.Helper()
+	client := popauthtest.SelfSigned(c, name)
+	r, err := http.NewRequest("POST", c.api.URL+"/mcp", strings.NewReader(body))
+	if err != nil {
+		c.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Authorization": "Bearer " + c.issuer.Token(client.Bound(), popauthtest.Claims{"client_id": name, "scope": "orders.read"}),
+		"DPoP":          "x", "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Mcp-Session-Id": c.session, "Mcp-Protocol-Version": "2025-06-18",
+	} {
+		if value != "" {
+			r.Header.Set(name, value)
+		}
+	}
+	resp, err := client.HTTP(c.api).Do(r)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if id := resp.Header.Get("Mcp-Session-Id"); id != "" {
+		c.session = id
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return string(b)
 }

@@ -14,10 +14,7 @@ import (
 
 // routes is the MCP server as you would write it: one endpoint behind the Guard, and outside of it the document by
 // which clients find out where to get a token.
-func routes(mux *http.ServeMux, guard *popauth.Guard) {
-	server := mcp.NewServer(&mcp.Implementation{Name: "orders", Version: "1.0.0"}, nil)
-	mcp.AddTool(server, &mcp.Tool{Name: "list", Description: "List the caller's orders"}, listOrders)
-	mcp.AddTool(server, &mcp.Tool{Name: "cancel", Description: "Cancel an order"}, cancelOrder)
+func routes(mux *http.ServeMux, guard *popauth.Guard, server *mcp.Server) {
 	// Stateless: a tool gets the context of the very request that calls it. In a session it would be the context of the
 	// request that has opened the session, and with it the caller of that one.
 	endpoint := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
@@ -26,6 +23,13 @@ func routes(mux *http.ServeMux, guard *popauth.Guard) {
 	read := guard.Authorize(popauth.Scope("orders.read"))
 	mux.Handle("/mcp", guard.Confirm(read(withoutToken(endpoint))))
 	mux.Handle(guard.MetadataPath(), guard.Metadata())
+}
+
+func orders() *mcp.Server {
+	server := mcp.NewServer(&mcp.Implementation{Name: "orders", Version: "1.0.0"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "list", Description: "List the caller's orders"}, listOrders)
+	mcp.AddTool(server, &mcp.Tool{Name: "cancel", Description: "Cancel an order"}, cancelOrder)
+	return server
 }
 
 // withoutToken keeps the token from the tools, which see a request's headers: it was issued for this server and must
