@@ -145,6 +145,7 @@ func TestResourceOptions(t *testing.T) {
 		{"no server", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{} }, []string{"AuthorizationServers"}},
 		{"server without TLS", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"http://id.example.com"} }, []string{"AuthorizationServers"}},
 		{"server with a query", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com?x"} }, []string{"AuthorizationServers"}},
+		{"server with a space", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com/a b"} }, []string{"AuthorizationServers"}},
 		{"issuer no URL", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", nowhere{} }, []string{"AuthorizationServers"}},
 		{"issuer no URL, server given", func(o *popauth.Options) {
 			o.Issuer, o.Keys, o.Resource.AuthorizationServers = "accounts", nowhere{}, []string{"https://id.example.com"}
@@ -194,7 +195,7 @@ func TestResourceOptions(t *testing.T) {
 		"https://api.example.com/a b", "https://api.example.com/\"", `https://api.example.com/\`, "https://api.example.com/ä",
 		"https://api.example.com/{id}", "https://api.example.com/a/../b", "https://api.example.com/%2e%2E/b", "https://api.example.com/./b",
 		"https://api.example.com//", "https://api.example.com//b", "https://api.example.com/b//", "https://api.example.com/b//c",
-		"https://api.example.com/%zz", "https://api.example.com/\r\nX: y", "https://api.example.com, evil", " https://api.example.com",
+		"https://api.example.com/%zz", "https://api.example.com/\r\nX: y", "https://api.example.com, evil", `https://api".example.com`, " https://api.example.com",
 	} {
 		_, err := popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Resource: popauth.Resource{ID: id}})
 		if err == nil || !strings.Contains(err.Error(), "popauth: Options.Resource.ID: ") {
