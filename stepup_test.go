@@ -1,6 +1,7 @@
 package popauth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -92,6 +93,26 @@ func TestStepUpComesLast(t *testing.T) {
 	o := send(stage, l.owner.Request("GET", "/", ""))
 	if len(o.challenges) != 1 || o.challenges[0] != "Bearer" {
 		t.Errorf("got %q", o.challenges)
+	}
+}
+
+// What can't be read as a whole says nothing, in whichever order it stands.
+func TestStepUpReadsAllOrNothing(t *testing.T) {
+	l := newLab(t)
+	for payload, passes := range map[string]bool{
+		`{"auth_time":1800000000,"acr":"mfa"}`: true, `{"auth_time":1800000000,"acr":5}`: false, `{"acr":5,"auth_time":1800000000}`: false,
+		`{"acr":"mfa","auth_time":"x"}`: false,
+	} {
+		g := l.guard(func(o *popauth.Options) {
+			*o = popauth.Options{Now: o.Now, Verifier: verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+				return popauth.NewToken([]byte(payload))
+			})}
+		})
+		for name, p := range map[string]popauth.Policy{"acr": popauth.ACR("mfa"), "auth_time": popauth.AuthenticatedWithin(time.Hour)} {
+			if o := send(g.Authorize(p), l.owner.Request("GET", "/", "x")); o.ran != passes {
+				t.Errorf("%s, %s: got %d, ran %t", payload, name, o.status, o.ran)
+			}
+		}
 	}
 }
 
