@@ -3,6 +3,7 @@ package popauth_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,6 +101,9 @@ func TestObserve(t *testing.T) {
 			r.Header.Set("Authorization", "dpop "+l.issuer.Token(key.Bound()))
 			return r
 		}(), []string{"authenticate 401 DPoP proof missing|DPoP|jkt|" + iss}},
+		{"two bindings, whatever their order", all, request(l.owner, l.issuer.Token(popauthtest.Claims{
+			"cnf": json.RawMessage(`{"x5t#S256":"` + l.owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`),
+		})), []string{"authenticate 401 authentication scheme does not fit the binding|Bearer|jkt x5t#S256|" + iss}},
 	} {
 		out := send(tt.wrap, tt.r)
 		got := seen.take(t)

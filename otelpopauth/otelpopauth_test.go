@@ -131,6 +131,19 @@ func TestMetrics(t *testing.T) {
 	)
 }
 
+// A refusal from outside is counted; nobody has measured it.
+func TestOutside(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	observe, err := otelpopauth.New(otelpopauth.Options{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	observe(t.Context(), popauth.Observation{Stage: popauth.StageOutside, Reason: popauth.ErrPeerUntrusted, Status: http.StatusForbidden})
+	l := &lab{T: t, reader: reader}
+	l.want("metrics", l.series(),
+		"popauth.decisions {decision} error.type=not a connection of the proxy,popauth.remembered=false,popauth.stage=outside 1")
+}
+
 func TestTraces(t *testing.T) {
 	l := newLab(t)
 	for _, tt := range []struct {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/seed-171ab058/popauth"
 )
 
@@ -69,6 +71,32 @@ func TestRun(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, &out)
 		}
+	}
+}
+
+// A refusal from outside is counted; nobody has measured it.
+func TestOutside(t *testing.T) {
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: "https://id.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.observe(t.Context(), popauth.Observation{Stage: popauth.StageOutside, Reason: popauth.ErrPeerUntrusted, Status: 403})
+	all, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range all {
+		got = append(got, family.GetName())
+	}
+	want := []string{"popauth_decisions_total", "popauth_keys_last_refresh_timestamp_seconds", "popauth_keys_ready"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
