@@ -35,7 +35,8 @@ type Observation struct {
 	// Status is that of the answer; zero if the stage let the request pass.
 	Status int
 
-	// Issuer is that of a token which the Verifier has found genuine; "" for all others.
+	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With IssuersOptions.Resolve, or
+	// a Verifier of yours, there are as many as these accept: too many for a label, perhaps.
 	Issuer string
 
 	// Scheme is Bearer or that of a SchemeConfirmer; "" if there were no credentials under one of them.

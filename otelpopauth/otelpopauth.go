@@ -12,7 +12,7 @@
 //
 // error.type is the popauth.Reason of a refusal and missing where there is none; the others are the fields of
 // popauth.Observation, and missing where these are empty. None of them is text of a request, so the number of series
-// has a limit that no sender can raise.
+// has a limit that no sender can raise, as long as the issuers that are accepted have one: see Options.WithoutIssuer.
 //
 // # Traces
 //
@@ -51,6 +51,10 @@ type Options struct {
 
 	// TracerProvider is where the spans go. If nil, the global one; noop.NewTracerProvider() for none.
 	TracerProvider trace.TracerProvider
+
+	// WithoutIssuer leaves popauth.issuer out of the metrics, for an API that accepts more issuers than a metric should
+	// have series, as with popauth.IssuersOptions.Resolve. Spans have it all the same.
+	WithoutIssuer bool
 }
 
 // buckets are the histogram's bounds in seconds: a remembered token takes microseconds, a fetch of keys seconds.
@@ -74,7 +78,13 @@ func New(o Options) (func(context.Context, popauth.Observation), error) {
 	}
 	return func(ctx context.Context, seen popauth.Observation) {
 		few, all := attributes(seen)
-		decisions.Add(ctx, 1, metric.WithAttributes(all...))
+		counted := all
+		if o.WithoutIssuer {
+			seen := seen
+			seen.Issuer = ""
+			_, counted = attributes(seen)
+		}
+		decisions.Add(ctx, 1, metric.WithAttributes(counted...))
 		if seen.Stage != popauth.StageOutside {
 			duration.Record(ctx, seen.Duration.Seconds(), metric.WithAttributes(few...))
 		}

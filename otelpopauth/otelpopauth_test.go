@@ -144,6 +144,31 @@ func TestOutside(t *testing.T) {
 		"popauth.decisions {decision} error.type=not a connection of the proxy,popauth.remembered=false,popauth.stage=outside 1")
 }
 
+func TestWithoutIssuer(t *testing.T) {
+	reader, spans := sdkmetric.NewManualReader(), tracetest.NewInMemoryExporter()
+	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	observe, err := otelpopauth.New(otelpopauth.Options{
+		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), TracerProvider: traces, WithoutIssuer: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, server := traces.Tracer("server").Start(t.Context(), "server")
+	for range 3 {
+		observe(ctx, popauth.Observation{Stage: popauth.StageAuthenticate, Issuer: "https://" + rand.Text(), Scheme: "DPoP", Duration: 1})
+	}
+	server.End()
+	l := &lab{T: t, reader: reader}
+	l.want("metrics", l.series(),
+		"popauth.decisions {decision} popauth.remembered=false,popauth.scheme=DPoP,popauth.stage=authenticate 3",
+		"popauth.decision.duration s popauth.remembered=false,popauth.stage=authenticate 3")
+	for _, s := range spans.GetSpans()[:3] {
+		if value(s.Attributes, "popauth.issuer") == "" {
+			t.Errorf("got %v", s.Attributes)
+		}
+	}
+}
+
 func TestTraces(t *testing.T) {
 	l := newLab(t)
 	for _, tt := range []struct {

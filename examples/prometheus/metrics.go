@@ -54,7 +54,8 @@ func newMetrics(r prometheus.Registerer, keys *popauth.RemoteKeys) (*metrics, er
 	return m, nil
 }
 
-// observe is for popauth.Options.Observe. Each label's value is from a closed set, so no sender can add series.
+// observe is for popauth.Options.Observe. Each label's value is from a closed set, so no sender can add series. With
+// popauth.IssuersOptions.Resolve leave issuer out, if there may be many.
 func (m *metrics) observe(_ context.Context, o popauth.Observation) {
 	m.decisions.WithLabelValues(string(o.Stage), string(o.Reason), strconv.Itoa(o.Status), o.Scheme, o.Binding, o.Issuer).Inc()
 	if o.Stage != popauth.StageOutside {
