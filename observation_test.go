@@ -192,6 +192,20 @@ func TestObserveFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	own = &observer{}
+	each, err := popauth.NewJWTVerifier(popauth.JWTOptions{
+		Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: l.issuer.Options().Keys, Now: l.clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenants, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: each}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	several, err := popauth.New(popauth.Options{Verifier: tenants, Now: l.clock.Now, Observe: seen.observe})
+	if err != nil {
+		t.Fatal(err)
+	}
 	thief := popauthtest.NewIssuer(t)
 	key := popauthtest.NewProofKey(t, "ES256")
 	values := map[string]map[string]bool{}
@@ -200,6 +214,7 @@ func TestObserveFlood(t *testing.T) {
 		for _, r := range hostile(l, thief, key) {
 			send(all, r)
 			send(custom.Confirm, r)
+			send(several.Confirm, r)
 		}
 		for _, o := range append(seen.all, own.all...) {
 			for field, value := range map[string]string{
