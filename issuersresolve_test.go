@@ -161,6 +161,48 @@ func TestIssuersRemovedMeanwhile(t *testing.T) {
 	})
 }
 
+// What Resolve began to say before Remove counts for nobody who comes after.
+func TestIssuersRemovedForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const iss = "https://good-1"
+		s, removed := &tenants{}, false
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+			now := removed
+			time.Sleep(time.Second)
+			if now {
+				return nil, popauth.ErrTokenIssuer
+			}
+			return s.resolve(ctx, iss)
+		}})
+		go func() { _, _ = v.Verify(t.Context(), tokenFrom(iss)) }()
+		time.Sleep(time.Second / 2)
+		removed = true
+		v.Remove(iss)
+		time.Sleep(time.Second) // the call has ended
+		if _, err := v.Verify(t.Context(), tokenFrom(iss)); !reasonIs(err, popauth.ErrTokenIssuer) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Resolve is asked about nothing that can't be an issuer.
+func TestIssuersAskAboutNothing(t *testing.T) {
+	s := &tenants{}
+	v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve})
+	for token, want := range map[string]popauth.Reason{
+		tokenFrom(""): popauth.ErrTokenIssuer,
+		tokenFrom("https://good-" + strings.Repeat("x", 12<<10)): popauth.ErrTokenMalformed,
+		"opaque": popauth.ErrTokenMalformed,
+	} {
+		if _, err := v.Verify(t.Context(), token); !reasonIs(err, want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	if got := s.calls.Load(); got != 0 {
+		t.Errorf("calls: got %d, want 0", got)
+	}
+}
+
 // A flood of made-up issuers, and a crowd that waits for one, cost what was allowed.
 func TestIssuersFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
