@@ -165,9 +165,9 @@ func TestIssuersRemovedMeanwhile(t *testing.T) {
 func TestIssuersRemovedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const iss = "https://good-1"
-		s, removed := &tenants{}, false
+		s, removed := &tenants{}, atomic.Bool{}
 		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
-			now := removed
+			now := removed.Load()
 			time.Sleep(time.Second)
 			if now {
 				return nil, popauth.ErrTokenIssuer
@@ -176,7 +176,7 @@ func TestIssuersRemovedForGood(t *testing.T) {
 		}})
 		go func() { _, _ = v.Verify(t.Context(), tokenFrom(iss)) }()
 		time.Sleep(time.Second / 2)
-		removed = true
+		removed.Store(true)
 		v.Remove(iss)
 		time.Sleep(time.Second) // the call has ended
 		if _, err := v.Verify(t.Context(), tokenFrom(iss)); !reasonIs(err, popauth.ErrTokenIssuer) {
