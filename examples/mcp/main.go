@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -86,11 +87,11 @@ func (w *world) start() error {
 	w.roots.AddCert(w.api.Certificate())
 	w.roots.AddCert(w.issuer.Server.Certificate())
 
-	replay, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
 	if err != nil {
 		return err
 	}
-	w.issuer.Handle("POST /token", &tokenEndpoint{w.issuer, w.endpoint, clients, replay})
+	w.issuer.Handle("POST /token", &tokenEndpoint{w.issuer, w.endpoint, clients, auth})
 	w.issuer.Metadata = popauthtest.Claims{
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic"},
 		"code_challenge_methods_supported":      []string{"S256"}, // the SDK wants it of every server
