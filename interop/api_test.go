@@ -1,0 +1,91 @@
+package interop_test
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// Routes of an API.
+const (
+	confirmed     = "/confirmed"     // for bound tokens alone
+	authenticated = "/authenticated" // for bearer tokens too
+)
+
+// api is an API of the test's on a TLS listener, that asks for certificates and verifies none.
+type api struct {
+	*httptest.Server
+	spy *popauthtest.Spy
+}
+
+// reasonHeader names what a test wants to know and no client is told: why its request was refused.
+const reasonHeader = "Test-Reason"
+
+// api starts one whose certificate is of the test's authority.
+func (p *provider) api(o popauth.Options) *api {
+	p.Helper()
+	if o.Confirmers == nil {
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	}
+	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+		w.Header().Set(reasonHeader, e.Reason.Error())
+		w.WriteHeader(e.Status())
+	}
+	guard, err := popauth.New(o)
+	if err != nil {
+		p.Fatal(err)
+	}
+	a := &api{spy: &popauthtest.Spy{}}
+	read := guard.Authorize(popauth.Scope("orders.read"))(a.spy)
+	mux := http.NewServeMux()
+	mux.Handle(confirmed, guard.Confirm(read))
+	mux.Handle(authenticated, guard.Authenticate(read))
+	a.Server = popauthtest.NewServer(p, mux, func(c *tls.Config) { c.Certificates = []tls.Certificate{p.server} })
+	return a
+}
+
+// outcome is what one request came to.
+type outcome struct {
+	status int
+	ran    bool
+	reason popauth.Reason
+	code   string // the error of the first challenge that has one
+}
+
+// get sends a request, and finds out whether it has reached the handler.
+func (a *api) get(tb testing.TB, client *http.Client, r *http.Request) outcome {
+	tb.Helper()
+	before := a.spy.Ran()
+	resp, err := client.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	resp.Body.Close()
+	o := outcome{status: resp.StatusCode, ran: a.spy.Ran() > before, reason: popauth.Reason(resp.Header.Get(reasonHeader))}
+	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
+		if m := errorCode.FindStringSubmatch(challenge); m != nil {
+			o.code = m[1]
+			break
+		}
+	}
+	return o
+}
+
+var errorCode = regexp.MustCompile(`error="([a-z_]+)"`)
+
+// wanted is the outcome of a request that is refused for this reason, or passes if there is none.
+func wanted(reason popauth.Reason) outcome {
+	switch reason {
+	case "":
+		return outcome{status: http.StatusOK, ran: true}
+	case popauth.ErrProofMissing, popauth.ErrProofMalformed, popauth.ErrProofSignature, popauth.ErrProofTarget,
+		popauth.ErrProofTime, popauth.ErrProofToken, popauth.ErrProofReplayed:
+		return outcome{http.StatusUnauthorized, false, reason, "invalid_dpop_proof"}
+	}
+	return outcome{http.StatusUnauthorized, false, reason, "invalid_token"}
+}

@@ -1,0 +1,262 @@
+package interop_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/url"
+	"strconv"
+	"testing"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/popclient"
+)
+
+// The APIs that the provider knows, by the form of the tokens that it issues for them.
+const (
+	structured = "https://structured.example.com"
+	opaque     = "https://opaque.example.com"
+)
+
+const clientSecret = "between the provider and its clients without certificates"
+
+type object map[string]any
+
+// provider is an oidc-provider, and who is registered there.
+type provider struct {
+	testing.TB
+	*node
+	issuer   string
+	metadata metadata
+
+	ca     *popauthtest.CA
+	server tls.Certificate
+
+	// The clients whose tokens are bound to their certificates, by how they authenticate.
+	byDN, bySAN, selfSigned *popauthtest.Client
+}
+
+type metadata struct {
+	TokenEndpoint string `json:"token_endpoint"`
+	Aliases       struct {
+		TokenEndpoint string `json:"token_endpoint"`
+	} `json:"mtls_endpoint_aliases"`
+}
+
+func newProvider(tb testing.TB) *provider {
+	tb.Helper()
+	p := &provider{TB: tb, ca: popauthtest.NewCA(tb)}
+	p.server = p.ca.Server()
+	p.byDN = p.ca.Client("by-dn", ofOrders)
+	p.bySAN = p.ca.Client("by-san", func(c *x509.Certificate) {
+		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/orders"}}
+	})
+	p.selfSigned = popauthtest.SelfSigned(tb, "self-signed")
+	p.start(newSigningKey(tb, "1"))
+	return p
+}
+
+func ofOrders(c *x509.Certificate) { c.Subject.Organization = []string{"Orders"} }
+
+// namesakeOf is a certificate like that of by-dn, of an authority that the provider doesn't know.
+func namesakeOf(tb testing.TB) *popauthtest.Client {
+	return popauthtest.NewCA(tb).Client("by-dn", ofOrders)
+}
+
+// start starts the provider, again under the name that it had.
+func (p *provider) start(keys ...signingKey) {
+	p.Helper()
+	port := 0
+	if p.node != nil {
+		p.end()
+		u, err := url.Parse(p.issuer)
+		if err == nil {
+			port, err = strconv.Atoi(u.Port())
+		}
+		if err != nil {
+			p.Fatal(err)
+		}
+	}
+	nonces := make([]byte, 32)
+	rand.Read(nonces)
+	certificate, key := pems(p, p.server)
+	p.node = run(p.TB, "server.mjs", object{
+		"tls":     object{"cert": certificate, "key": key},
+		"roots":   string(p.ca.PEM()),
+		"port":    port,
+		"keys":    keys,
+		"secret":  base64.StdEncoding.EncodeToString(nonces),
+		"clients": p.clients(),
+		"resources": object{
+			structured: object{"accessTokenFormat": "jwt", "jwt": object{"sign": object{"alg": "ES256"}}},
+			opaque:     object{"accessTokenFormat": "opaque"},
+		},
+	})
+	var ready struct{ Issuer string }
+	p.read(&ready)
+	p.issuer = ready.Issuer
+
+	client := &http.Client{Transport: p.transport(nil)}
+	resp, err := client.Get(p.issuer + "/.well-known/openid-configuration")
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&p.metadata); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// clients are registrations, as RFC 7591 and RFC 8705 name their members.
+func (p *provider) clients() []object {
+	leaf := p.selfSigned.Certificate.Leaf
+	public, ok := leaf.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		p.Fatalf("self-signed: key %T", leaf.PublicKey)
+	}
+	point, err := public.Bytes() // 4, x, y
+	if err != nil {
+		p.Fatal(err)
+	}
+	byCertificate := func(id, method string, members object) object {
+		o := object{"client_id": id, "token_endpoint_auth_method": method, "tls_client_certificate_bound_access_tokens": true}
+		for name, value := range members {
+			o[name] = value
+		}
+		return o
+	}
+	bySecret := func(id string, members object) object {
+		o := object{"client_id": id, "token_endpoint_auth_method": "client_secret_basic", "client_secret": clientSecret}
+		for name, value := range members {
+			o[name] = value
+		}
+		return o
+	}
+	return []object{
+		byCertificate("by-dn", "tls_client_auth", object{"tls_client_auth_subject_dn": "CN=by-dn,O=Orders"}),
+		byCertificate("by-san", "tls_client_auth", object{"tls_client_auth_san_uri": "spiffe://example.org/orders"}),
+		byCertificate("self-signed", "self_signed_tls_client_auth", object{"jwks": object{"keys": []object{{
+			"kty": "EC", "crv": "P-256",
+			"x":   base64.RawURLEncoding.EncodeToString(point[1:33]),
+			"y":   base64.RawURLEncoding.EncodeToString(point[33:]),
+			"x5c": []string{base64.StdEncoding.EncodeToString(leaf.Raw)},
+		}}}}),
+		bySecret("by-key", object{"dpop_bound_access_tokens": true}),
+		bySecret("unbound", nil),
+		bySecret("api", nil), // introspects
+	}
+}
+
+// bound is a token for a client that authenticates by certificate, and that is bound to it.
+func (p *provider) bound(client *popauthtest.Client, id, resource string) (*oauth2.Token, error) {
+	return p.token(p.transport(client), clientcredentials.Config{
+		ClientID: id, TokenURL: p.metadata.Aliases.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams,
+	}, resource)
+}
+
+// boundTo is a token that is bound to a key by DPoP.
+func (p *provider) boundTo(key *popclient.Key, resource string) (*oauth2.Token, error) {
+	return p.token(&popclient.Proofs{Key: key, Base: p.transport(nil)}, clientcredentials.Config{
+		ClientID: "by-key", ClientSecret: clientSecret, TokenURL: p.metadata.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader,
+	}, resource)
+}
+
+// unbound is a bearer token.
+func (p *provider) unbound(resource string) (*oauth2.Token, error) {
+	return p.token(p.transport(nil), clientcredentials.Config{
+		ClientID: "unbound", ClientSecret: clientSecret, TokenURL: p.metadata.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader,
+	}, resource)
+}
+
+func (p *provider) token(transport http.RoundTripper, config clientcredentials.Config, resource string) (*oauth2.Token, error) {
+	config.Scopes = []string{"orders.read"}
+	config.EndpointParams = url.Values{"resource": {resource}}
+	return config.Token(context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: transport}))
+}
+
+// transport trusts the test's authority, and presents the client's certificate, if there is one.
+func (p *provider) transport(client *popauthtest.Client) *http.Transport {
+	config := &tls.Config{RootCAs: p.ca.Pool()}
+	if client != nil {
+		// Whatever authorities the server names: a thief tries.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client.Certificate, nil }
+	}
+	t := &http.Transport{TLSClientConfig: config}
+	p.Cleanup(t.CloseIdleConnections)
+	return t
+}
+
+// keys are the provider's, found by discovery.
+func (p *provider) keys(change ...func(*popauth.RemoteKeysOptions)) *popauth.RemoteKeys {
+	p.Helper()
+	o := popauth.RemoteKeysOptions{Issuer: p.issuer, Client: &http.Client{Transport: p.transport(nil)}}
+	for _, c := range change {
+		c(&o)
+	}
+	keys, err := popauth.NewRemoteKeys(o)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return keys
+}
+
+// signingKey is a key of the provider's.
+type signingKey struct {
+	KID string `json:"kid"`
+	Alg string `json:"alg"`
+	PEM string `json:"pem"`
+}
+
+func newSigningKey(tb testing.TB, kid string) signingKey {
+	tb.Helper()
+	return signingKey{kid, "ES256", keyPEM(tb, newKey(tb))}
+}
+
+func newKey(tb testing.TB) crypto.Signer {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+func proofKey(tb testing.TB, signer crypto.Signer) *popclient.Key {
+	tb.Helper()
+	key, err := popclient.NewKey(signer, "ES256")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+// pems are a certificate with its chain, and its key.
+func pems(tb testing.TB, c tls.Certificate) (certificate, key string) {
+	tb.Helper()
+	var chain []byte
+	for _, der := range c.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return string(chain), keyPEM(tb, c.PrivateKey)
+}
+
+func keyPEM(tb testing.TB, key any) string {
+	tb.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}

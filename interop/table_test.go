@@ -1,0 +1,216 @@
+package interop_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/popclient"
+)
+
+// kind is a column of the table: a token of the provider's, and where it is used.
+type kind struct {
+	name  string
+	bound string // x5t#S256, jkt or ""
+	token string
+	api   *api
+	path  string
+}
+
+// sender is a row of the table: who has the token and sends it in this way, and why that is refused; "" if it passes.
+type sender struct {
+	name        string
+	scheme      string // "" for the owner's client, which knows
+	certificate func(*scene) *popauthtest.Client
+	proofs      []proof
+
+	ofCertificate, ofKey, ofNone popauth.Reason // tokens bound to a certificate, to a key, to nothing
+}
+
+type proof func(*scene, kind) string
+
+const (
+	noCertificate    = popauth.ErrCertificateMissing
+	otherCertificate = popauth.ErrCertificateMismatch
+	scheme           = popauth.ErrBindingScheme
+)
+
+var senders = []sender{
+	{"its owner", "", owner, nil, "", "", ""},
+	{"a thief", "Bearer", nobody, nil, noCertificate, scheme, ""},
+	{"a thief, as DPoP", "DPoP", nobody, nil, scheme, popauth.ErrProofMissing, scheme},
+	{"another client", "Bearer", otherClient, nil, otherCertificate, scheme, ""},
+	{"another client, as DPoP", "DPoP", otherClient, []proof{otherKey}, scheme, popauth.ErrProofKey, scheme},
+	{"a namesake's certificate", "Bearer", namesake, nil, otherCertificate, scheme, ""},
+	{"the owner's certificate, as DPoP", "DPoP", owner, nil, scheme, popauth.ErrProofMissing, scheme},
+	{"the owner's proof, as Bearer", "Bearer", nobody, []proof{good}, noCertificate, scheme, ""},
+	{"another key", "DPoP", nobody, []proof{otherKey}, scheme, popauth.ErrProofKey, scheme},
+	{"the owner's proof, used", "DPoP", nobody, []proof{used}, scheme, popauth.ErrProofReplayed, scheme},
+	{"the owner's proof, twice", "DPoP", nobody, []proof{good, good}, scheme, popauth.ErrProofMalformed, scheme},
+	{"… for another URL", "DPoP", nobody, []proof{otherURL}, scheme, popauth.ErrProofTarget, scheme},
+	{"… for another method", "DPoP", nobody, []proof{otherMethod}, scheme, popauth.ErrProofTarget, scheme},
+	{"… for another token", "DPoP", nobody, []proof{otherToken}, scheme, popauth.ErrProofToken, scheme},
+	{"… for no token", "DPoP", nobody, []proof{noToken}, scheme, popauth.ErrProofMalformed, scheme},
+	{"… of an hour ago", "DPoP", nobody, []proof{old}, scheme, popauth.ErrProofTime, scheme},
+	{"… with another signature", "DPoP", nobody, []proof{altered}, scheme, popauth.ErrProofSignature, scheme},
+}
+
+func (s sender) want(k kind) outcome {
+	switch {
+	case k.bound == "x5t#S256":
+		return wanted(s.ofCertificate)
+	case k.bound == "jkt":
+		return wanted(s.ofKey)
+	case s.ofNone == "" && k.path == confirmed:
+		return wanted(popauth.ErrBindingMissing)
+	}
+	return wanted(s.ofNone)
+}
+
+func (s sender) send(sc *scene, k kind) outcome {
+	sc.Helper()
+	r, err := http.NewRequest(http.MethodGet, k.api.URL+k.path, nil)
+	if err != nil {
+		sc.Fatal(err)
+	}
+	if s.scheme == "" && k.bound == "jkt" {
+		source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: k.token, TokenType: "DPoP"})
+		base := (*popauthtest.Client)(nil).HTTP(k.api.Server).Transport
+		return k.api.get(sc, &http.Client{Transport: &popclient.DPoP{Key: sc.key, Source: source, Base: base}}, r)
+	}
+	if s.scheme == "" {
+		s.scheme = "Bearer"
+	}
+	r.Header.Set("Authorization", s.scheme+" "+k.token)
+	for _, p := range s.proofs {
+		r.Header.Add("DPoP", p(sc, k))
+	}
+	return k.api.get(sc, s.certificate(sc).HTTP(k.api.Server), r)
+}
+
+// scene is who takes part: the owner, who is the client by-dn with the certificate and by-key with the key, and others.
+type scene struct {
+	testing.TB
+	provider      *provider
+	key, otherKey *popclient.Key
+	late          *popclient.Key // key, whose clock is slow
+	namesake      *popauthtest.Client
+}
+
+func newScene(tb testing.TB) *scene {
+	tb.Helper()
+	s := &scene{TB: tb, provider: newProvider(tb)}
+	key := newKey(tb)
+	s.key, s.late, s.otherKey = proofKey(tb, key), proofKey(tb, key), proofKey(tb, newKey(tb))
+	s.late.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	s.namesake = namesakeOf(tb)
+	return s
+}
+
+func nobody(*scene) *popauthtest.Client        { return nil }
+func owner(s *scene) *popauthtest.Client       { return s.provider.byDN }
+func otherClient(s *scene) *popauthtest.Client { return s.provider.bySAN }
+func namesake(s *scene) *popauthtest.Client    { return s.namesake }
+
+func good(s *scene, k kind) string        { return s.prove(s.key, "GET", k.api.URL+k.path, k.token) }
+func otherKey(s *scene, k kind) string    { return s.prove(s.otherKey, "GET", k.api.URL+k.path, k.token) }
+func otherURL(s *scene, k kind) string    { return s.prove(s.key, "GET", k.api.URL+"/other", k.token) }
+func otherMethod(s *scene, k kind) string { return s.prove(s.key, "POST", k.api.URL+k.path, k.token) }
+func otherToken(s *scene, k kind) string  { return s.prove(s.key, "GET", k.api.URL+k.path, "other") }
+func noToken(s *scene, k kind) string     { return s.prove(s.key, "GET", k.api.URL+k.path, "") }
+func old(s *scene, k kind) string         { return s.prove(s.late, "GET", k.api.URL+k.path, k.token) }
+
+// used is a proof that the thief saw the owner use.
+func used(s *scene, k kind) string {
+	p := good(s, k)
+	seen := sender{scheme: "DPoP", certificate: nobody, proofs: []proof{func(*scene, kind) string { return p }}}
+	if o := seen.send(s, k); o.ran != (k.bound == "jkt") {
+		s.Errorf("%s, the owner: got %+v", k.name, o)
+	}
+	return p
+}
+
+// altered has the first character of the signature changed.
+func altered(s *scene, k kind) string {
+	p := good(s, k)
+	i := strings.LastIndex(p, ".") + 1
+	other := "A"
+	if p[i] == 'A' {
+		other = "B"
+	}
+	return p[:i] + other + p[i+1:]
+}
+
+func (s *scene) prove(key *popclient.Key, method, target, token string) string {
+	s.Helper()
+	p, err := key.Proof(method, target, token, "")
+	if err != nil {
+		s.Fatal(err)
+	}
+	return p
+}
+
+// Each kind of token, with its owner and with thieves.
+func TestTable(t *testing.T) {
+	s := newScene(t)
+	kinds := s.kinds()
+
+	var table strings.Builder
+	row(&table, "wanted, got", func(k kind) string { return k.name }, kinds)
+	for _, sender := range senders {
+		row(&table, sender.name, func(k kind) string {
+			want, got := sender.want(k), sender.send(s, k)
+			if got != want {
+				t.Errorf("%s, %s:\ngot  %+v\nwant %+v", k.name, sender.name, got, want)
+			}
+			return fmt.Sprint(want.status, ", ", got.status)
+		}, kinds)
+	}
+	t.Logf("\n%s", &table)
+}
+
+func row(table *strings.Builder, name string, cell func(kind) string, kinds []kind) {
+	fmt.Fprintf(table, "%-34s", name)
+	for _, k := range kinds {
+		fmt.Fprintf(table, "%-19s", cell(k))
+	}
+	table.WriteString("\n")
+}
+
+// kinds are the columns.
+func (s *scene) kinds() []kind {
+	s.Helper()
+	p := s.provider
+	jwts := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys()})
+	bound, key, none := s.tokens(structured)
+	return []kind{
+		{"JWT x5t#S256", "x5t#S256", bound, jwts, confirmed},
+		{"JWT jkt", "jkt", key, jwts, confirmed},
+		{"JWT unbound", "", none, jwts, confirmed},
+		{"… without Confirm", "", none, jwts, authenticated},
+	}
+}
+
+// tokens are one bound to the certificate, one to the key, and one unbound.
+func (s *scene) tokens(resource string) (ofCertificate, ofKey, ofNone string) {
+	s.Helper()
+	var tokens []string
+	for _, obtain := range []func() (*oauth2.Token, error){
+		func() (*oauth2.Token, error) { return s.provider.bound(s.provider.byDN, "by-dn", resource) },
+		func() (*oauth2.Token, error) { return s.provider.boundTo(s.key, resource) },
+		func() (*oauth2.Token, error) { return s.provider.unbound(resource) },
+	} {
+		token, err := obtain()
+		if err != nil {
+			s.Fatal(err)
+		}
+		tokens = append(tokens, token.AccessToken)
+	}
+	return tokens[0], tokens[1], tokens[2]
+}
