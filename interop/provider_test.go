@@ -30,6 +30,9 @@ const (
 	opaque     = "https://opaque.example.com"
 )
 
+// algorithms are those that an API can have its JWTs signed with: structured, with the algorithm as path.
+var algorithms = []string{"ES256", "ES384", "ES512", "Ed25519", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+
 const clientSecret = "between the provider and its clients without certificates"
 
 type object map[string]any
@@ -55,7 +58,8 @@ type metadata struct {
 	} `json:"mtls_endpoint_aliases"`
 }
 
-func newProvider(tb testing.TB) *provider {
+// newProvider starts one with these keys; if there are none, it has one of its own.
+func newProvider(tb testing.TB, keys ...signingKey) *provider {
 	tb.Helper()
 	p := &provider{TB: tb, ca: popauthtest.NewCA(tb)}
 	p.server = p.ca.Server()
@@ -64,7 +68,10 @@ func newProvider(tb testing.TB) *provider {
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/orders"}}
 	})
 	p.selfSigned = popauthtest.SelfSigned(tb, "self-signed")
-	p.start(newSigningKey(tb, "1"))
+	if len(keys) == 0 {
+		keys = []signingKey{newSigningKey(tb, "1")}
+	}
+	p.start(keys...)
 	return p
 }
 
@@ -89,20 +96,22 @@ func (p *provider) start(keys ...signingKey) {
 			p.Fatal(err)
 		}
 	}
+	resources := object{opaque: object{"accessTokenFormat": "opaque"}}
+	for _, alg := range algorithms {
+		resources[structured+"/"+alg] = object{"accessTokenFormat": "jwt", "jwt": object{"sign": object{"alg": alg}}}
+	}
+	resources[structured] = resources[structured+"/ES256"]
 	nonces := make([]byte, 32)
 	rand.Read(nonces)
 	certificate, key := pems(p, p.server)
 	p.node = run(p.TB, "server.mjs", object{
-		"tls":     object{"cert": certificate, "key": key},
-		"roots":   string(p.ca.PEM()),
-		"port":    port,
-		"keys":    keys,
-		"secret":  base64.StdEncoding.EncodeToString(nonces),
-		"clients": p.clients(),
-		"resources": object{
-			structured: object{"accessTokenFormat": "jwt", "jwt": object{"sign": object{"alg": "ES256"}}},
-			opaque:     object{"accessTokenFormat": "opaque"},
-		},
+		"tls":       object{"cert": certificate, "key": key},
+		"roots":     string(p.ca.PEM()),
+		"port":      port,
+		"keys":      keys,
+		"secret":    base64.StdEncoding.EncodeToString(nonces),
+		"clients":   p.clients(),
+		"resources": resources,
 	})
 	var ready struct{ Issuer string }
 	p.read(&ready)
@@ -215,7 +224,7 @@ func (p *provider) keys(change ...func(*popauth.RemoteKeysOptions)) *popauth.Rem
 // signingKey is a key of the provider's.
 type signingKey struct {
 	KID string `json:"kid"`
-	Alg string `json:"alg"`
+	Alg string `json:"alg,omitempty"` // "" for each that fits
 	PEM string `json:"pem"`
 }
 
