@@ -21,6 +21,8 @@ type kind struct {
 	token string
 	api   *api
 	path  string
+
+	refused popauth.Reason // whoever sends it
 }
 
 // sender is a row of the table: who has the token and sends it in this way, and why that is refused; "" if it passes.
@@ -63,6 +65,8 @@ var senders = []sender{
 
 func (s sender) want(k kind) outcome {
 	switch {
+	case k.refused != "":
+		return wanted(k.refused)
 	case k.bound == "x5t#S256":
 		return wanted(s.ofCertificate)
 	case k.bound == "jkt":
@@ -189,11 +193,13 @@ func (s *scene) kinds() []kind {
 	p := s.provider
 	jwts := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys()})
 	bound, key, none := s.tokens(structured)
+	other, _, _ := s.tokens(structured + "/ES256")
 	return []kind{
-		{"JWT x5t#S256", "x5t#S256", bound, jwts, confirmed},
-		{"JWT jkt", "jkt", key, jwts, confirmed},
-		{"JWT unbound", "", none, jwts, confirmed},
-		{"… without Confirm", "", none, jwts, authenticated},
+		{"JWT, x5t#S256", "x5t#S256", bound, jwts, confirmed, ""},
+		{"for another API", "x5t#S256", other, jwts, confirmed, popauth.ErrTokenAudience},
+		{"JWT, jkt", "jkt", key, jwts, confirmed, ""},
+		{"JWT, unbound", "", none, jwts, confirmed, ""},
+		{"… Authenticate", "", none, jwts, authenticated, ""},
 	}
 }
 
