@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"net/http"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
@@ -35,21 +34,9 @@ func TestAlgorithms(t *testing.T) {
 		t.Run(alg, func(t *testing.T) {
 			resource := structured + "/" + alg
 			a := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{resource}, Keys: all, Algorithms: []string{alg}})
-			token, err := p.bound(p.byDN, "by-dn", resource)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := http.NewRequest(http.MethodGet, a.URL+confirmed, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			token.SetAuthHeader(r)
-			if got, want := a.get(t, p.byDN.HTTP(a.Server), r), wanted(""); got != want {
-				t.Errorf("the owner: got %+v, want %+v", got, want)
-			}
-			if got, want := a.get(t, p.bySAN.HTTP(a.Server), r), wanted(popauth.ErrCertificateMismatch); got != want {
-				t.Errorf("another client: got %+v, want %+v", got, want)
-			}
+			token := p.obtain(resource)
+			a.want(t, p.byDN, token, "the owner", "")
+			a.want(t, p.bySAN, token, "another client", popauth.ErrCertificateMismatch)
 		})
 	}
 }

@@ -83,9 +83,30 @@ func wanted(reason popauth.Reason) outcome {
 	switch reason {
 	case "":
 		return outcome{status: http.StatusOK, ran: true}
+	case popauth.ErrUnavailable:
+		return outcome{http.StatusServiceUnavailable, false, reason, ""}
 	case popauth.ErrProofMissing, popauth.ErrProofMalformed, popauth.ErrProofSignature, popauth.ErrProofTarget,
 		popauth.ErrProofTime, popauth.ErrProofToken, popauth.ErrProofReplayed:
 		return outcome{http.StatusUnauthorized, false, reason, "invalid_dpop_proof"}
 	}
 	return outcome{http.StatusUnauthorized, false, reason, "invalid_token"}
+}
+
+// use sends a token as bearer, from one who has this certificate.
+func (a *api) use(tb testing.TB, client *popauthtest.Client, token string) outcome {
+	tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, a.URL+confirmed, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	return a.get(tb, client.HTTP(a.Server), r)
+}
+
+// want wants the same to be refused for this reason, or to pass if there is none.
+func (a *api) want(tb testing.TB, client *popauthtest.Client, token, what string, reason popauth.Reason) {
+	tb.Helper()
+	if got, want := a.use(tb, client, token), wanted(reason); got != want {
+		tb.Errorf("%s:\ngot  %+v\nwant %+v", what, got, want)
+	}
 }

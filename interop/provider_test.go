@@ -33,8 +33,6 @@ const (
 // algorithms are those that an API can have its JWTs signed with: structured, with the algorithm as path.
 var algorithms = []string{"ES256", "ES384", "ES512", "Ed25519", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 
-const clientSecret = "between the provider and its clients without certificates"
-
 type object map[string]any
 
 // provider is an oidc-provider, and who is registered there.
@@ -49,11 +47,16 @@ type provider struct {
 
 	// The clients whose tokens are bound to their certificates, by how they authenticate.
 	byDN, bySAN, selfSigned *popauthtest.Client
+
+	// The APIs that may ask about tokens, beside the one with a secret.
+	apiByCertificate *popauthtest.Client
+	apiByKey         crypto.Signer
 }
 
 type metadata struct {
-	TokenEndpoint string `json:"token_endpoint"`
-	Aliases       struct {
+	TokenEndpoint      string `json:"token_endpoint"`
+	RevocationEndpoint string `json:"revocation_endpoint"`
+	Aliases            struct {
 		TokenEndpoint string `json:"token_endpoint"`
 	} `json:"mtls_endpoint_aliases"`
 }
@@ -67,6 +70,7 @@ func newProvider(tb testing.TB, keys ...signingKey) *provider {
 	p.bySAN = p.ca.Client("by-san", func(c *x509.Certificate) {
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/orders"}}
 	})
+	p.apiByCertificate, p.apiByKey = p.ca.Client("api-by-certificate"), newKey(tb)
 	p.selfSigned = popauthtest.SelfSigned(tb, "self-signed")
 	if len(keys) == 0 {
 		keys = []signingKey{newSigningKey(tb, "1")}
@@ -96,7 +100,10 @@ func (p *provider) start(keys ...signingKey) {
 			p.Fatal(err)
 		}
 	}
-	resources := object{opaque: object{"accessTokenFormat": "opaque"}}
+	resources := object{
+		opaque:             object{"accessTokenFormat": "opaque"},
+		opaque + "/second": object{"accessTokenFormat": "opaque"},
+	}
 	for _, alg := range algorithms {
 		resources[structured+"/"+alg] = object{"accessTokenFormat": "jwt", "jwt": object{"sign": object{"alg": alg}}}
 	}
@@ -110,7 +117,7 @@ func (p *provider) start(keys ...signingKey) {
 		"port":      port,
 		"keys":      keys,
 		"secret":    base64.StdEncoding.EncodeToString(nonces),
-		"clients":   p.clients(),
+		"clients":   p.registrations(),
 		"resources": resources,
 	})
 	var ready struct{ Issuer string }
@@ -128,51 +135,21 @@ func (p *provider) start(keys ...signingKey) {
 	}
 }
 
-// clients are registrations, as RFC 7591 and RFC 8705 name their members.
-func (p *provider) clients() []object {
-	leaf := p.selfSigned.Certificate.Leaf
-	public, ok := leaf.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		p.Fatalf("self-signed: key %T", leaf.PublicKey)
-	}
-	point, err := public.Bytes() // 4, x, y
-	if err != nil {
-		p.Fatal(err)
-	}
-	byCertificate := func(id, method string, members object) object {
-		o := object{"client_id": id, "token_endpoint_auth_method": method, "tls_client_certificate_bound_access_tokens": true}
-		for name, value := range members {
-			o[name] = value
-		}
-		return o
-	}
-	bySecret := func(id string, members object) object {
-		o := object{"client_id": id, "token_endpoint_auth_method": "client_secret_basic", "client_secret": clientSecret}
-		for name, value := range members {
-			o[name] = value
-		}
-		return o
-	}
-	return []object{
-		byCertificate("by-dn", "tls_client_auth", object{"tls_client_auth_subject_dn": "CN=by-dn,O=Orders"}),
-		byCertificate("by-san", "tls_client_auth", object{"tls_client_auth_san_uri": "spiffe://example.org/orders"}),
-		byCertificate("self-signed", "self_signed_tls_client_auth", object{"jwks": object{"keys": []object{{
-			"kty": "EC", "crv": "P-256",
-			"x":   base64.RawURLEncoding.EncodeToString(point[1:33]),
-			"y":   base64.RawURLEncoding.EncodeToString(point[33:]),
-			"x5c": []string{base64.StdEncoding.EncodeToString(leaf.Raw)},
-		}}}}),
-		bySecret("by-key", object{"dpop_bound_access_tokens": true}),
-		bySecret("unbound", nil),
-		bySecret("api", nil), // introspects
-	}
-}
-
 // bound is a token for a client that authenticates by certificate, and that is bound to it.
 func (p *provider) bound(client *popauthtest.Client, id, resource string) (*oauth2.Token, error) {
 	return p.token(p.transport(client), clientcredentials.Config{
 		ClientID: id, TokenURL: p.metadata.Aliases.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams,
 	}, resource)
+}
+
+// obtain is a token for by-dn.
+func (p *provider) obtain(resource string) string {
+	p.Helper()
+	token, err := p.bound(p.byDN, "by-dn", resource)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return token.AccessToken
 }
 
 // boundTo is a token that is bound to a key by DPoP.

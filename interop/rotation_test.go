@@ -1,7 +1,6 @@
 package interop_test
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -15,31 +14,7 @@ func TestRotation(t *testing.T) {
 	clock := popauthtest.NewClock(time.Now())
 	keys := p.keys(func(o *popauth.RemoteKeysOptions) { o.Now = clock.Now })
 	a := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: keys})
-	client := p.byDN.HTTP(a.Server)
-	obtain := func() string {
-		t.Helper()
-		token, err := p.bound(p.byDN, "by-dn", structured)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token.AccessToken
-	}
-	send := func(token string) outcome {
-		t.Helper()
-		r, err := http.NewRequest(http.MethodGet, a.URL+confirmed, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		return a.get(t, client, r)
-	}
-	use := func(token, what string, want popauth.Reason) {
-		t.Helper()
-		if got, want := send(token), wanted(want); got != want {
-			t.Errorf("%s:\ngot  %+v\nwant %+v", what, got, want)
-		}
-	}
-	first := obtain()
+	first := p.obtain(structured)
 	// refresh lets the keys grow old. Who comes next has them fetched, and doesn't wait for it.
 	refresh := func() {
 		t.Helper()
@@ -48,36 +23,36 @@ func TestRotation(t *testing.T) {
 			if time.Now().After(end) {
 				t.Fatalf("keys are of %v, the clock shows %v: %v", keys.LastRefresh(), now, keys.LastError())
 			}
-			send(first)
+			a.use(t, p.byDN, first)
 		}
 	}
 
-	use(first, "the first key", "")
+	a.want(t, p.byDN, first, "the first key", "")
 
 	p.start(newSigningKey(t, "2"))
 	clock.Advance(time.Minute) // longer than Cooldown
-	second := obtain()
-	use(first, "the first key, while nobody has heard of the second", "")
-	use(second, "a second key, which is looked for", "")
-	use(first, "the first key, withdrawn", popauth.ErrTokenKey)
+	second := p.obtain(structured)
+	a.want(t, p.byDN, first, "the first key, while nobody has heard of the second", "")
+	a.want(t, p.byDN, second, "a second key, which is looked for", "")
+	a.want(t, p.byDN, first, "the first key, withdrawn", popauth.ErrTokenKey)
 
 	// A key that takes over another's name is not looked for: it is known when the keys have been fetched again.
 	p.start(newSigningKey(t, "2"))
-	third := obtain()
-	use(third, "a third key under the name of the second, before the keys are fetched again", popauth.ErrTokenSignature)
-	use(second, "the second key, before", "")
+	third := p.obtain(structured)
+	a.want(t, p.byDN, third, "a third key under the name of the second, before the keys are fetched again", popauth.ErrTokenSignature)
+	a.want(t, p.byDN, second, "the second key, before", "")
 	refresh()
-	use(third, "the third key", "")
-	use(second, "the second key, withdrawn", popauth.ErrTokenSignature)
-	use(first, "the first key, still withdrawn", popauth.ErrTokenKey)
+	a.want(t, p.byDN, third, "the third key", "")
+	a.want(t, p.byDN, second, "the second key, withdrawn", popauth.ErrTokenSignature)
+	a.want(t, p.byDN, first, "the first key, still withdrawn", popauth.ErrTokenKey)
 
 	// While both are there, both count.
 	both := []signingKey{newSigningKey(t, "4"), newSigningKey(t, "5")}
 	p.start(both[0])
-	fourth := obtain()
+	fourth := p.obtain(structured)
 	p.start(both[1], both[0])
-	fifth := obtain()
+	fifth := p.obtain(structured)
 	refresh()
-	use(fourth, "the fourth key, beside the fifth", "")
-	use(fifth, "the fifth key", "")
+	a.want(t, p.byDN, fourth, "the fourth key, beside the fifth", "")
+	a.want(t, p.byDN, fifth, "the fifth key", "")
 }

@@ -37,13 +37,14 @@ const provider = new Provider(issuer, {
     id_token_signed_response_alg: 'ES256',
     introspection_signed_response_alg: 'ES256',
   },
-  clientAuthMethods: ['client_secret_basic', 'tls_client_auth', 'self_signed_tls_client_auth'],
+  clientAuthMethods: ['client_secret_basic', 'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'],
   jwks: { keys: keys.map(({ pem, ...rest }) => ({ ...createPrivateKey(pem).export({ format: 'jwk' }), use: 'sig', ...rest })) },
   scopes: ['orders.read'],
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: () => true },
     jwtIntrospection: { enabled: true },
     dPoP: { enabled: true, nonceSecret: Buffer.from(secret, 'base64'), requireNonce: () => true },
     mTLS: {

@@ -16,11 +16,11 @@ import (
 
 // kind is a column of the table: a token of the provider's, and where it is used.
 type kind struct {
-	name  string
-	bound string // x5t#S256, jkt or ""
-	token string
-	api   *api
-	path  string
+	form, name string // as the column is headed
+	bound      string // x5t#S256, jkt or ""
+	token      string
+	api        *api
+	path       string
 
 	refused popauth.Reason // whoever sends it
 }
@@ -135,7 +135,7 @@ func used(s *scene, k kind) string {
 	p := good(s, k)
 	seen := sender{scheme: "DPoP", certificate: nobody, proofs: []proof{func(*scene, kind) string { return p }}}
 	if o := seen.send(s, k); o.ran != (k.bound == "jkt") {
-		s.Errorf("%s, the owner: got %+v", k.name, o)
+		s.Errorf("%s, %s, the owner: got %+v", k.form, k.name, o)
 	}
 	return p
 }
@@ -166,23 +166,28 @@ func TestTable(t *testing.T) {
 	kinds := s.kinds()
 
 	var table strings.Builder
-	row(&table, "wanted, got", func(k kind) string { return k.name }, kinds)
+	row(&table, "wanted=got", kinds, func(k kind) string { return k.form })
+	row(&table, "", kinds, func(k kind) string { return k.name })
 	for _, sender := range senders {
-		row(&table, sender.name, func(k kind) string {
+		row(&table, sender.name, kinds, func(k kind) string {
 			want, got := sender.want(k), sender.send(s, k)
 			if got != want {
-				t.Errorf("%s, %s:\ngot  %+v\nwant %+v", k.name, sender.name, got, want)
+				t.Errorf("%s, %s, %s:\ngot  %+v\nwant %+v", k.form, k.name, sender.name, got, want)
 			}
-			return fmt.Sprint(want.status, ", ", got.status)
-		}, kinds)
+			sign := "="
+			if got.status != want.status {
+				sign = "≠"
+			}
+			return fmt.Sprint(want.status, sign, got.status)
+		})
 	}
-	t.Logf("\n%s", &table)
+	t.Logf("\n%ssigned: opaque, with signed answers; bearer: unbound, on a route without Confirm", &table)
 }
 
-func row(table *strings.Builder, name string, cell func(kind) string, kinds []kind) {
-	fmt.Fprintf(table, "%-34s", name)
+func row(table *strings.Builder, name string, kinds []kind, cell func(kind) string) {
+	fmt.Fprintf(table, "%-33s", name)
 	for _, k := range kinds {
-		fmt.Fprintf(table, "%-19s", cell(k))
+		fmt.Fprintf(table, " %-9s", cell(k))
 	}
 	table.WriteString("\n")
 }
@@ -192,31 +197,35 @@ func (s *scene) kinds() []kind {
 	s.Helper()
 	p := s.provider
 	jwts := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys()})
-	bound, key, none := s.tokens(structured)
+	plain := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{})})
+	signed := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{Signed: true})})
+	jwt, ofKey, unbound := s.tokens(structured)
+	asked, askedOfKey, askedUnbound := s.tokens(opaque)
 	other, _, _ := s.tokens(structured + "/ES256")
 	return []kind{
-		{"JWT, x5t#S256", "x5t#S256", bound, jwts, confirmed, ""},
-		{"for another API", "x5t#S256", other, jwts, confirmed, popauth.ErrTokenAudience},
-		{"JWT, jkt", "jkt", key, jwts, confirmed, ""},
-		{"JWT, unbound", "", none, jwts, confirmed, ""},
-		{"… Authenticate", "", none, jwts, authenticated, ""},
+		{"JWT", "x5t#S256", "x5t#S256", jwt, jwts, confirmed, ""},
+		{"JWT", "jkt", "jkt", ofKey, jwts, confirmed, ""},
+		{"opaque", "x5t#S256", "x5t#S256", asked, plain, confirmed, ""},
+		{"opaque", "jkt", "jkt", askedOfKey, plain, confirmed, ""},
+		{"signed", "x5t#S256", "x5t#S256", asked, signed, confirmed, ""},
+		{"signed", "jkt", "jkt", askedOfKey, signed, confirmed, ""},
+		{"JWT", "other API", "x5t#S256", other, jwts, confirmed, popauth.ErrTokenAudience},
+		{"JWT", "unbound", "", unbound, jwts, confirmed, ""},
+		{"JWT", "bearer", "", unbound, jwts, authenticated, ""},
+		{"opaque", "bearer", "", askedUnbound, plain, authenticated, ""},
 	}
 }
 
 // tokens are one bound to the certificate, one to the key, and one unbound.
 func (s *scene) tokens(resource string) (ofCertificate, ofKey, ofNone string) {
 	s.Helper()
-	var tokens []string
-	for _, obtain := range []func() (*oauth2.Token, error){
-		func() (*oauth2.Token, error) { return s.provider.bound(s.provider.byDN, "by-dn", resource) },
-		func() (*oauth2.Token, error) { return s.provider.boundTo(s.key, resource) },
-		func() (*oauth2.Token, error) { return s.provider.unbound(resource) },
-	} {
-		token, err := obtain()
-		if err != nil {
-			s.Fatal(err)
-		}
-		tokens = append(tokens, token.AccessToken)
+	bound, err := s.provider.boundTo(s.key, resource)
+	if err != nil {
+		s.Fatal(err)
 	}
-	return tokens[0], tokens[1], tokens[2]
+	unbound, err := s.provider.unbound(resource)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return s.provider.obtain(resource), bound.AccessToken, unbound.AccessToken
 }
