@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/url"
-	"strconv"
 	"testing"
 
 	"golang.org/x/oauth2"
@@ -40,6 +39,7 @@ type provider struct {
 	testing.TB
 	*node
 	issuer   string
+	ports    [2]int // without and with client certificates
 	metadata metadata
 
 	ca     *popauthtest.CA
@@ -86,19 +86,11 @@ func namesakeOf(tb testing.TB) *popauthtest.Client {
 	return popauthtest.NewCA(tb).Client("by-dn", ofOrders)
 }
 
-// start starts the provider, again under the name that it had.
+// start starts the provider, again where it was. It has forgotten the tokens that are not JWTs.
 func (p *provider) start(keys ...signingKey) {
 	p.Helper()
-	port := 0
 	if p.node != nil {
 		p.end()
-		u, err := url.Parse(p.issuer)
-		if err == nil {
-			port, err = strconv.Atoi(u.Port())
-		}
-		if err != nil {
-			p.Fatal(err)
-		}
 	}
 	resources := object{
 		opaque:             object{"accessTokenFormat": "opaque"},
@@ -114,15 +106,18 @@ func (p *provider) start(keys ...signingKey) {
 	p.node = run(p.TB, "server.mjs", object{
 		"tls":       object{"cert": certificate, "key": key},
 		"roots":     string(p.ca.PEM()),
-		"port":      port,
+		"ports":     p.ports,
 		"keys":      keys,
 		"secret":    base64.StdEncoding.EncodeToString(nonces),
 		"clients":   p.registrations(),
 		"resources": resources,
 	})
-	var ready struct{ Issuer string }
+	var ready struct {
+		Issuer string
+		Ports  [2]int
+	}
 	p.read(&ready)
-	p.issuer = ready.Issuer
+	p.issuer, p.ports = ready.Issuer, ready.Ports
 
 	client := &http.Client{Transport: p.transport(nil)}
 	resp, err := client.Get(p.issuer + "/.well-known/openid-configuration")

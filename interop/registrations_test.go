@@ -19,6 +19,11 @@ func (p *provider) registrations() []object {
 	}{
 		{"by-dn", "tls_client_auth", object{"tls_client_auth_subject_dn": "CN=by-dn,O=Orders"}},
 		{"by-san", "tls_client_auth", object{"tls_client_auth_san_uri": "spiffe://example.org/orders"}},
+		{"by-san-and-key", "tls_client_auth", object{
+			"tls_client_auth_san_uri":                    "spiffe://example.org/orders",
+			"dpop_bound_access_tokens":                   true,
+			"tls_client_certificate_bound_access_tokens": false, // one or the other
+		}},
 		{"self-signed", "self_signed_tls_client_auth", object{"jwks": jwks(selfSigned)}},
 		{"by-key", "client_secret_basic", object{"dpop_bound_access_tokens": true}},
 		{"unbound", "client_secret_basic", nil},

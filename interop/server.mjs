@@ -10,13 +10,13 @@ console.info = console.warn; // its notices, beside its warnings
 const lines = createInterface({ input: process.stdin });
 lines.on('close', () => process.exit());
 const [line] = await once(lines, 'line');
-const { tls, roots, port, keys, secret, clients, resources } = JSON.parse(line);
+const { tls, roots, ports, keys, secret, clients, resources } = JSON.parse(line);
 
 // As deployments do, only the second listener asks for certificates (RFC 8705, section 5). It takes any, since those of
 // self_signed_tls_client_auth are of no authority.
 const open = createServer(tls);
 const mutual = createServer({ ...tls, ca: roots, requestCert: true, rejectUnauthorized: false });
-await Promise.all([once(open.listen(port, '127.0.0.1'), 'listening'), once(mutual.listen(0, '127.0.0.1'), 'listening')]);
+await Promise.all([once(open.listen(ports[0], '127.0.0.1'), 'listening'), once(mutual.listen(ports[1], '127.0.0.1'), 'listening')]);
 const issuer = `https://127.0.0.1:${open.address().port}`;
 const alias = `https://127.0.0.1:${mutual.address().port}`;
 
@@ -85,4 +85,4 @@ provider.use(async (ctx, next) => {
 });
 open.on('request', provider.callback());
 mutual.on('request', provider.callback());
-console.log(JSON.stringify({ issuer }));
+console.log(JSON.stringify({ issuer, ports: [open, mutual].map((server) => server.address().port) }));
