@@ -27,8 +27,8 @@ type api struct {
 const reasonHeader = "Test-Reason"
 
 // api starts one whose certificate is of the test's authority.
-func (p *provider) api(o popauth.Options) *api {
-	p.Helper()
+func (s *authorizationServer) api(o popauth.Options) *api {
+	s.Helper()
 	if o.Confirmers == nil {
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	}
@@ -38,14 +38,14 @@ func (p *provider) api(o popauth.Options) *api {
 	}
 	guard, err := popauth.New(o)
 	if err != nil {
-		p.Fatal(err)
+		s.Fatal(err)
 	}
 	a := &api{spy: &popauthtest.Spy{}}
 	read := guard.Authorize(popauth.Scope("orders.read"))(a.spy)
 	mux := http.NewServeMux()
 	mux.Handle(confirmed, guard.Confirm(read))
 	mux.Handle(authenticated, guard.Authenticate(read))
-	a.Server = popauthtest.NewServer(p, mux, func(c *tls.Config) { c.Certificates = []tls.Certificate{p.server} })
+	a.Server = popauthtest.NewServer(s, mux, func(c *tls.Config) { c.Certificates = []tls.Certificate{s.certificate} })
 	return a
 }
 

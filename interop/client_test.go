@@ -74,49 +74,66 @@ func (c *npmClient) check(a *api, r npmRequest, what string, reason popauth.Reas
 	}
 }
 
-// openid-client gets tokens from the provider and uses them. Thieves are openid-clients too.
+// openid-client gets tokens from the provider, and from a server that popauth is part of, and uses them. Thieves are
+// openid-clients too.
 func TestOpenIDClient(t *testing.T) {
-	p := newProvider(t)
-	a := p.api(popauth.Options{
-		Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys(),
+	t.Run("oidc-provider", func(t *testing.T) { testOpenIDClient(t, newProvider(t).authorizationServer) })
+	t.Run("tokenserver", func(t *testing.T) {
+		if err := installed(); err != nil {
+			missing(t, err)
+		}
+		testOpenIDClient(t, newTokenServer(t))
+	})
+}
+
+func testOpenIDClient(t *testing.T, s *authorizationServer) {
+	a := s.api(popauth.Options{
+		Issuer: s.issuer, Audience: []string{structured}, Keys: s.keys(),
 		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{
 			Nonces: popauth.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
 		}},
 	})
-	settings := func(id, secret, alg string) npmSettings {
-		return npmSettings{
-			Issuer: p.issuer, ID: id, Secret: secret, Alg: alg, Roots: string(p.ca.PEM()),
+	client := func(id, secret, alg string, certificate *popauthtest.Client) *npmClient {
+		t.Helper()
+		return newNPMClient(t, npmSettings{
+			Issuer: s.issuer, ID: id, Secret: secret, Alg: alg, Roots: string(s.ca.PEM()),
 			Parameters: map[string]string{"scope": "orders.read", "resource": structured},
-		}
+		}, certificate)
 	}
 
 	t.Run("certificate", func(t *testing.T) {
-		owner := newNPMClient(t, settings("by-dn", "", ""), p.byDN)
-		thief := newNPMClient(t, settings("by-san", "", ""), p.bySAN)
-		nobody := newNPMClient(t, settings("by-dn", "", ""), nil)
-		if owner.Type != "bearer" || nobody.Token != "" || nobody.Error != "invalid_client" {
-			t.Errorf("got %+v, and without certificate %+v", owner.npmAnswer, nobody.npmAnswer)
+		owner, selfSigned := client("by-dn", "", "", s.byDN), client("self-signed", "", "", s.selfSigned)
+		thief, nobody := client("by-san", "", "", s.bySAN), client("by-dn", "", "", nil)
+		for who, got := range map[string]npmAnswer{"by-dn": owner.npmAnswer, "by-san": thief.npmAnswer, "self-signed": selfSigned.npmAnswer} {
+			if got.Token == "" || got.Type != "bearer" {
+				t.Errorf("%s: got %+v, want a token", who, got)
+			}
+		}
+		if nobody.Token != "" || nobody.Error != "invalid_client" {
+			t.Errorf("nobody: got %+v, want invalid_client", nobody.npmAnswer)
 		}
 		owner.check(a, npmRequest{}, "the owner", "")
+		selfSigned.check(a, npmRequest{}, "a self-signed certificate, with its own token", "")
+		selfSigned.check(a, npmRequest{Token: owner.Token}, "a self-signed certificate", popauth.ErrCertificateMismatch)
 		thief.check(a, npmRequest{}, "another client, with its own token", "")
 		thief.check(a, npmRequest{Token: owner.Token}, "another client", popauth.ErrCertificateMismatch)
 		nobody.check(a, npmRequest{Token: owner.Token}, "no certificate", popauth.ErrCertificateMissing)
 		owner.check(a, npmRequest{Token: thief.Token}, "the owner, with the other's token", popauth.ErrCertificateMismatch)
 	})
-	for _, alg := range []string{"ES256", "Ed25519"} {
-		t.Run("DPoP, "+alg, func(t *testing.T) {
-			owner := newNPMClient(t, settings("by-key", clientSecret, alg), nil)
-			thief := newNPMClient(t, settings("by-key", clientSecret, alg), nil)
-			if owner.Type != "dpop" {
-				t.Errorf("got %+v", owner.npmAnswer)
+	t.Run("DPoP", func(t *testing.T) {
+		owner, thief := client("by-key", clientSecret, "ES256", nil), client("by-key", clientSecret, "Ed25519", nil)
+		for _, got := range []npmAnswer{owner.npmAnswer, thief.npmAnswer} {
+			if got.Token == "" || got.Type != "dpop" {
+				t.Errorf("got %+v, want a token", got)
 			}
-			owner.check(a, npmRequest{}, "the owner, who has no nonce yet", "")
-			owner.check(a, npmRequest{}, "the owner", "")
-			owner.check(a, npmRequest{Bearer: true}, "the owner, as Bearer", popauth.ErrBindingScheme)
-			thief.check(a, npmRequest{Token: owner.Token, Bearer: true}, "a thief, as Bearer", popauth.ErrBindingScheme)
-			thief.check(a, npmRequest{Token: owner.Token}, "another key, without a nonce yet", popauth.ErrProofKey)
-			thief.check(a, npmRequest{Token: owner.Token}, "another key", popauth.ErrProofKey)
-			thief.check(a, npmRequest{}, "the other, with its own token", "")
-		})
-	}
+		}
+		owner.check(a, npmRequest{}, "the owner, who has no nonce yet", "")
+		owner.check(a, npmRequest{}, "the owner", "")
+		owner.check(a, npmRequest{Bearer: true}, "the owner, as Bearer", popauth.ErrBindingScheme)
+		thief.check(a, npmRequest{Token: owner.Token, Bearer: true}, "a thief, as Bearer", popauth.ErrBindingScheme)
+		thief.check(a, npmRequest{Token: owner.Token}, "another key, without a nonce yet", popauth.ErrProofKey)
+		thief.check(a, npmRequest{Token: owner.Token}, "another key", popauth.ErrProofKey)
+		thief.check(a, npmRequest{}, "the other, with its own token", "")
+		owner.check(a, npmRequest{Token: thief.Token}, "the owner, with the other's token", popauth.ErrProofKey)
+	})
 }

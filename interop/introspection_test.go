@@ -32,7 +32,7 @@ func (p *provider) introspection(o popauth.IntrospectionOptions) *popauth.Intros
 func TestIntrospection(t *testing.T) {
 	p := newProvider(t)
 	token := p.obtain(opaque)
-	second := p.obtain(opaque+"/second")
+	second := p.obtain(opaque + "/second")
 	certified := &http.Client{Transport: p.transport(p.apiByCertificate)}
 	for _, test := range []struct {
 		name    string
@@ -91,7 +91,7 @@ func TestRevocation(t *testing.T) {
 	a.want(t, p.byDN, token, "a revoked token", popauth.ErrTokenInvalid)
 	a.want(t, p.byDN, other, "one that isn't", "")
 
-	p.end()
+	p.process.end()
 	a.want(t, p.byDN, other, "an opaque token, without the provider", popauth.ErrUnavailable)
 	a.want(t, p.byDN, structured, "a JWT, without the provider", "")
 }

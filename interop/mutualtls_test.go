@@ -81,13 +81,13 @@ func TestForgottenToken(t *testing.T) {
 }
 
 // client is one of popclient's.
-func (p *provider) client(o popclient.MutualTLSOptions) *http.Client {
-	p.Helper()
-	o.Issuer, o.Scopes, o.RootCAs = p.issuer, []string{"orders.read"}, p.ca.Pool()
+func (s *authorizationServer) client(o popclient.MutualTLSOptions) *http.Client {
+	s.Helper()
+	o.Issuer, o.Scopes, o.RootCAs = s.issuer, []string{"orders.read"}, s.ca.Pool()
 	m, err := popclient.NewMutualTLS(o)
 	if err != nil {
-		p.Fatal(err)
+		s.Fatal(err)
 	}
-	p.Cleanup(m.CloseIdleConnections)
+	s.Cleanup(m.CloseIdleConnections)
 	return &http.Client{Transport: m}
 }
