@@ -3,6 +3,7 @@ package interop_test
 import (
 	"crypto/rand"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
@@ -69,8 +70,18 @@ func (c *npmClient) check(a *api, r npmRequest, what string, reason popauth.Reas
 	if got.Status != want.status || a.spy.Ran() > before != want.ran {
 		c.Errorf("%s: got %+v, the handler ran: %t, want %+v", what, got, a.spy.Ran() > before, want)
 	}
-	if reason != "" && !slices.ContainsFunc(got.Challenges, func(ch challenge) bool { return ch.Parameters["error"] == want.code }) {
+	if reason == "" {
+		return
+	}
+	if !slices.ContainsFunc(got.Challenges, func(ch challenge) bool { return ch.Parameters["error"] == want.code }) {
 		c.Errorf("%s: challenges: got %+v, want one with %s", what, got.Challenges, want.code)
+	}
+	// Both schemes are in use: a client has to learn which algorithms its proofs may have (RFC 9449, section 7.1).
+	if !slices.ContainsFunc(got.Challenges, func(ch challenge) bool { return ch.Scheme == "bearer" }) ||
+		!slices.ContainsFunc(got.Challenges, func(ch challenge) bool {
+			return ch.Scheme == "dpop" && slices.Contains(strings.Fields(ch.Parameters["algs"]), "ES256")
+		}) {
+		c.Errorf("%s: challenges: got %+v, want one for each scheme", what, got.Challenges)
 	}
 }
 

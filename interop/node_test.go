@@ -80,9 +80,10 @@ func (n *node) write(input any) {
 	}
 }
 
-// read reads a line of output.
+// read reads a line of output, which has to come within a minute.
 func (n *node) read(output any) {
 	n.Helper()
+	defer n.killAfter(time.Minute).Stop()
 	line, err := n.out.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, output)
@@ -99,9 +100,12 @@ func (n *node) end() {
 		return
 	}
 	n.in.Close()
-	kill := time.AfterFunc(10*time.Second, func() { _ = n.cmd.Process.Kill() })
-	defer kill.Stop()
+	defer n.killAfter(10 * time.Second).Stop()
 	if err := n.cmd.Wait(); err != nil {
 		n.Errorf("%s: %v\n%s", n.cmd.Args[1], err, &n.errors)
 	}
+}
+
+func (n *node) killAfter(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, func() { _ = n.cmd.Process.Kill() })
 }
