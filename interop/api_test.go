@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
@@ -20,7 +21,8 @@ const (
 // api is an API of the test's on a TLS listener, that asks for certificates and verifies none.
 type api struct {
 	*httptest.Server
-	spy *popauthtest.Spy
+	spy        *popauthtest.Spy
+	challenged atomic.Int32 // refusals for want of a nonce
 }
 
 // reasonHeader names what a test wants to know and no client is told: why its request was refused.
@@ -32,7 +34,11 @@ func (s *authorizationServer) api(o popauth.Options) *api {
 	if o.Confirmers == nil {
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	}
+	a := &api{spy: &popauthtest.Spy{}}
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+		if e.Reason == popauth.ErrNonceRequired {
+			a.challenged.Add(1)
+		}
 		w.Header().Set(reasonHeader, e.Reason.Error())
 		w.WriteHeader(e.Status())
 	}
@@ -40,7 +46,6 @@ func (s *authorizationServer) api(o popauth.Options) *api {
 	if err != nil {
 		s.Fatal(err)
 	}
-	a := &api{spy: &popauthtest.Spy{}}
 	read := guard.Authorize(popauth.Scope("orders.read"))(a.spy)
 	mux := http.NewServeMux()
 	mux.Handle(confirmed, guard.Confirm(read))

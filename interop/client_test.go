@@ -146,5 +146,8 @@ func testOpenIDClient(t *testing.T, s *authorizationServer) {
 		thief.check(a, npmRequest{Token: owner.Token}, "another key", popauth.ErrProofKey)
 		thief.check(a, npmRequest{}, "the other, with its own token", "")
 		owner.check(a, npmRequest{Token: thief.Token}, "the owner, with the other's token", popauth.ErrProofKey)
+		if got := a.challenged.Load(); got != 2 {
+			t.Errorf("asked for a nonce: got %d times, want once of each", got)
+		}
 	})
 }
