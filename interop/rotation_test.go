@@ -15,15 +15,15 @@ func TestRotation(t *testing.T) {
 	keys := p.keys(func(o *popauth.RemoteKeysOptions) { o.Now = clock.Now })
 	a := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: keys})
 	first := p.obtain(structured)
-	// refresh lets the keys grow old. Who comes next has them fetched, and doesn't wait for it.
-	refresh := func() {
+	// refresh lets the keys grow old. Who comes next, with a token of a key among them, has them fetched and doesn't wait.
+	refresh := func(token string) {
 		t.Helper()
 		now := clock.Advance(2 * time.Hour)
-		for end := time.Now().Add(10 * time.Second); !keys.LastRefresh().Equal(now); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); !keys.LastRefresh().Equal(now); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("keys are of %v, the clock shows %v: %v", keys.LastRefresh(), now, keys.LastError())
 			}
-			a.use(t, p.byDN, first)
+			a.use(t, p.byDN, token)
 		}
 	}
 
@@ -41,7 +41,7 @@ func TestRotation(t *testing.T) {
 	third := p.obtain(structured)
 	a.want(t, p.byDN, third, "a third key under the name of the second, before the keys are fetched again", popauth.ErrTokenSignature)
 	a.want(t, p.byDN, second, "the second key, before", "")
-	refresh()
+	refresh(second)
 	a.want(t, p.byDN, third, "the third key", "")
 	a.want(t, p.byDN, second, "the second key, withdrawn", popauth.ErrTokenSignature)
 	a.want(t, p.byDN, first, "the first key, still withdrawn", popauth.ErrTokenKey)
@@ -52,7 +52,7 @@ func TestRotation(t *testing.T) {
 	fourth := p.obtain(structured)
 	p.start(both[1], both[0])
 	fifth := p.obtain(structured)
-	refresh()
+	refresh(third)
 	a.want(t, p.byDN, fourth, "the fourth key, beside the fifth", "")
 	a.want(t, p.byDN, fifth, "the fifth key", "")
 }
