@@ -20,12 +20,6 @@ await Promise.all([once(open.listen(ports[0], '127.0.0.1'), 'listening'), once(m
 const issuer = `https://127.0.0.1:${open.address().port}`;
 const alias = `https://127.0.0.1:${mutual.address().port}`;
 
-const alternativeNames = {
-  tls_client_auth_san_dns: 'DNS',
-  tls_client_auth_san_uri: 'URI',
-  tls_client_auth_san_ip: 'IP Address',
-  tls_client_auth_san_email: 'email',
-};
 const certificateOf = (ctx) => ctx.socket.getPeerX509Certificate();
 
 const provider = new Provider(issuer, {
@@ -56,10 +50,14 @@ const provider = new Provider(issuer, {
       certificateAuthorized: (ctx) => ctx.socket.authorized,
       certificateSubjectMatches(ctx, property, expected) {
         const { subject, subjectAltName = '' } = certificateOf(ctx);
-        if (property === 'tls_client_auth_subject_dn') {
-          return subject.split('\n').reverse().join(',') === expected; // RFC 4514 begins with the last
+        switch (property) {
+          case 'tls_client_auth_subject_dn':
+            return subject.split('\n').reverse().join(',') === expected; // RFC 4514 begins with the last
+          case 'tls_client_auth_san_uri':
+            return subjectAltName.split(', ').includes(`URI:${expected}`);
+          default:
+            return false;
         }
-        return subjectAltName.split(', ').includes(`${alternativeNames[property]}:${expected}`);
       },
     },
     resourceIndicators: {
