@@ -28,15 +28,16 @@ var (
 	ErrRange  = errors.New("a date is out of range")
 )
 
-// Members calls each for every member of the one object that data holds, in order. The value is valid until each
-// returns. A name that differs only in case from one of reserved is an error: a reader that folds case would take
-// it for that one.
+// Members calls each for every member of the one object that data holds, in order. The value is a part of data. A name
+// that differs only in case from one of reserved is an error: a reader that folds case would take it for that one.
 func Members(data []byte, reserved []string, each func(name string, value jsontext.Value) error) error {
-	r, _ := readers.Get().(*reader)
-	defer readers.Put(r)
-	r.source.Reset(data)
-	r.d.Reset(&r.source)
-	defer r.source.Reset(nil) // what was read is not kept
+	return MembersAt(data, reserved, func(name string, value jsontext.Value, _ int) error { return each(name, value) })
+}
+
+// MembersAt is Members, and says where in data the value begins.
+func MembersAt(data []byte, reserved []string, each func(name string, value jsontext.Value, at int) error) error {
+	r := open(data)
+	defer r.close()
 	d := &r.d
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return ErrSyntax
@@ -54,7 +55,7 @@ func Members(data []byte, reserved []string, each func(name string, value jsonte
 		if err != nil || !sane(value) {
 			return ErrSyntax
 		}
-		if err := each(name, value); err != nil {
+		if err := each(name, value, int(d.InputOffset())-len(value)); err != nil {
 			return err
 		}
 	}
@@ -67,13 +68,31 @@ func Members(data []byte, reserved []string, each func(name string, value jsonte
 	return nil
 }
 
-// reader is a decoder that is used again: its buffers are most of what reading a token would cost.
+// reader is a decoder that is used again: its state is most of what reading a token would cost. From a bytes.Buffer it
+// reads without a copy.
 type reader struct {
-	source bytes.Reader
+	source bytes.Buffer
 	d      jsontext.Decoder
 }
 
-var readers = sync.Pool{New: func() any { return &reader{} }}
+var readers = sync.Pool{New: func() any {
+	r := &reader{}
+	r.d.Reset(&r.source)
+	return r
+}}
+
+func open(data []byte) *reader {
+	r, _ := readers.Get().(*reader)
+	r.source = *bytes.NewBuffer(data)
+	return r
+}
+
+// close makes the reader forget what was read.
+func (r *reader) close() {
+	r.source = bytes.Buffer{}
+	r.d.Reset(&r.source)
+	readers.Put(r)
+}
 
 // memberName allocates nothing for the names that are asked for.
 func memberName(quoted jsontext.Value, reserved []string) (string, error) {
@@ -104,6 +123,9 @@ func folded(name string, reserved []string) bool {
 // sane holds a value that is known to be well-formed to MaxDepth, and its numbers to what fits a float64 (RFC 8259,
 // section 6): beyond that one reader fails and another finds infinity.
 func sane(v jsontext.Value) bool {
+	if v.Kind() == '"' {
+		return true
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; {
@@ -134,6 +156,9 @@ func sane(v jsontext.Value) bool {
 
 // String returns the value of a JSON string; anything else, null too, is ErrType.
 func String(v jsontext.Value) (string, error) {
+	if plain, ok := unescaped(v); ok {
+		return string(plain), nil
+	}
 	b, err := jsontext.AppendUnquote(nil, v)
 	if err != nil {
 		return "", ErrType
@@ -141,39 +166,74 @@ func String(v jsontext.Value) (string, error) {
 	return string(b), nil
 }
 
+// StringAt is String for a value that begins there in text: without escapes it is a part of text, not a copy.
+func StringAt(text string, at int, v jsontext.Value) (string, error) {
+	if plain, ok := unescaped(v); ok {
+		return text[at+1 : at+1+len(plain)], nil
+	}
+	return String(v)
+}
+
+// unescaped returns what is between the quotes of a JSON string that is known to be well-formed.
+func unescaped(v jsontext.Value) ([]byte, bool) {
+	if v.Kind() != '"' || bytes.IndexByte(v, '\\') >= 0 {
+		return nil, false
+	}
+	return v[1 : len(v)-1], true
+}
+
 // Strings returns the elements of an array that holds strings only.
 func Strings(v jsontext.Value) ([]string, error) {
-	values, err := Elements(v)
+	return StringsAt(string(v), 0, v)
+}
+
+// StringsAt is to Strings what StringAt is to String.
+func StringsAt(text string, at int, v jsontext.Value) ([]string, error) {
+	list := make([]string, 0, min(1+bytes.Count(v, []byte(",")), 16)) // a comma may be inside a string
+	err := elements(v, func(e jsontext.Value, offset int) error {
+		s, err := StringAt(text, at+offset, e)
+		list = append(list, s)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	list := make([]string, len(values))
-	for i, e := range values {
-		if list[i], err = String(e); err != nil {
-			return nil, err
-		}
 	}
 	return list, nil
 }
 
 // Elements returns copies of an array's elements.
 func Elements(v jsontext.Value) ([]jsontext.Value, error) {
-	if v.Kind() != '[' {
-		return nil, ErrType
-	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(v))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, ErrSyntax
-	}
 	var list []jsontext.Value
-	for d.PeekKind() != ']' {
-		e, err := d.ReadValue()
-		if err != nil {
-			return nil, ErrSyntax
-		}
+	err := elements(v, func(e jsontext.Value, _ int) error {
 		list = append(list, e.Clone())
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return list, nil
+}
+
+// elements calls each for every element of an array, and says where in it the element begins.
+func elements(v jsontext.Value, each func(e jsontext.Value, at int) error) error {
+	if v.Kind() != '[' {
+		return ErrType
+	}
+	r := open(v)
+	defer r.close()
+	if _, err := r.d.ReadToken(); err != nil {
+		return ErrSyntax
+	}
+	for r.d.PeekKind() != ']' {
+		e, err := r.d.ReadValue()
+		if err != nil {
+			return ErrSyntax
+		}
+		if err := each(e, int(r.d.InputOffset())-len(e)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lastSecond is the end of the year 9999, the last that RFC 3339 and time.Time's formats can write.
