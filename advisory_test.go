@@ -113,6 +113,7 @@ func stages(g *popauth.Guard) []func(http.Handler) http.Handler {
 // but its own fault can refuse it.
 func (l *lab) forged(t *testing.T, g *popauth.Guard, token string, want popauth.Reason) {
 	t.Helper()
+	alike(t, g, l.owner.Request("GET", "/", token))
 	_, err := g.Check(l.owner.Request("GET", "/", token))
 	var e *popauth.Error
 	if !errors.As(err, &e) {
@@ -153,6 +154,7 @@ func (*lab) reflects(t *testing.T, o outcome, token string) {
 // genuine is the positive control: the same Guard lets an honest token pass.
 func (l *lab) genuine(t *testing.T, g *popauth.Guard, token string) {
 	t.Helper()
+	alike(t, g, l.owner.Request("GET", "/", token))
 	for _, stage := range stages(g) {
 		send(stage, l.owner.Request("GET", "/", token)).passed(t)
 	}

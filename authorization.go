@@ -19,6 +19,7 @@ type Policy struct {
 	types  []string // of authorization details
 	either []Policy // of AnyOf
 	known  bool     // it names the certificate itself, which nobody need have verified then
+	looks  bool     // it neither changes nor keeps the Principal, so that it needs none of its own
 }
 
 // check returns nil if p may pass.
@@ -57,8 +58,13 @@ func scopesOf(policies []Policy) string {
 // scope, or with one that RFC 6749, section 3.3, does not allow.
 func Scope(scopes ...string) Policy {
 	scopes = mustScopes("Scope", scopes)
-	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
-		missing := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(p.Scopes, s) })
+	return Policy{scopes: scopes, looks: true, allow: func(_ *http.Request, p *Principal) error {
+		var missing []string
+		for _, s := range scopes {
+			if !slices.Contains(p.Scopes, s) {
+				missing = append(missing, s)
+			}
+		}
 		if len(missing) > 0 {
 			return &Error{Reason: ErrScope, Err: errors.New(strings.Join(missing, " "))}
 		}
@@ -69,7 +75,7 @@ func Scope(scopes ...string) Policy {
 // AnyScope asks for at least one of these scopes; otherwise it is like Scope. The challenge lists them all.
 func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
-	return Policy{scopes: scopes, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{scopes: scopes, looks: true, allow: func(_ *http.Request, p *Principal) error {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.Scopes, s) }) {
 			return &Error{Reason: ErrScope, Err: errors.New("one of " + strings.Join(scopes, " "))}
 		}
@@ -100,7 +106,7 @@ func mustStrings(policy string, list []string) []string {
 // is refused with 403 and ErrForbidden. It panics without an id, or with an empty one.
 func Client(ids ...string) Policy {
 	ids = mustStrings("Client", ids)
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
+	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
 		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
 	}}
 }
@@ -109,7 +115,7 @@ func Client(ids ...string) Policy {
 // issuer may have the same sub, unless the issuer rules that out (RFC 9700, section 4.15).
 func Subject(subjects ...string) Policy {
 	subjects = mustStrings("Subject", subjects)
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
+	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
 		return forbidUnless(slices.Contains(subjects, p.Subject), "subject")
 	}}
 }
@@ -124,7 +130,7 @@ func forbidUnless(ok bool, what string) error {
 // Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any
 // other is refused with 401 and ErrBindingMissing.
 func Bound() Policy {
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
+	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
 		if len(p.Bindings) == 0 {
 			return ErrBindingMissing
 		}
@@ -136,7 +142,7 @@ func Bound() Policy {
 // refused with 401 and ErrBindingMissing. It panics without a member, or with an empty one.
 func BoundBy(members ...string) Policy {
 	members = mustStrings("BoundBy", members)
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
+	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
 		for _, m := range members {
 			if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Member == m }) {
 				return ErrBindingMissing
@@ -153,8 +159,9 @@ func AnyOf(policies ...Policy) Policy {
 	if len(policies) == 0 || slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
 		panic("popauth: AnyOf: no policy, or the zero Policy")
 	}
+	looks := !slices.ContainsFunc(policies, func(p Policy) bool { return !p.looks })
 	first := policies[0]
-	return Policy{scopes: first.scopes, acr: first.acr, maxAge: first.maxAge, either: policies, allow: func(r *http.Request, p *Principal) error {
+	return Policy{scopes: first.scopes, acr: first.acr, maxAge: first.maxAge, either: policies, looks: looks, allow: func(r *http.Request, p *Principal) error {
 		var all []error
 		for _, policy := range policies {
 			err := policy.check(r, p)

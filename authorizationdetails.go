@@ -58,7 +58,7 @@ var errDetailType = errors.New("an authorization detail doesn't fit its type")
 // principal without a token, whose payload is no object.
 func readAuthorizationDetails[T any](p *Principal, typ string) ([]T, error) {
 	var fit []T
-	err := strictjson.Members(p.payload, []string{"authorization_details"}, func(name string, v jsontext.Value) error {
+	err := strictjson.Members([]byte(p.payload), []string{"authorization_details"}, func(name string, v jsontext.Value) error {
 		if name != "authorization_details" {
 			return nil
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"net/http"
 )
 
@@ -26,6 +25,8 @@ type Certificate struct {
 	// Verified says who has verified the chain. That a token is bound to a certificate can be confirmed without; an
 	// identity that is taken from the certificate needs it.
 	Verified VerifiedBy
+
+	hashed *leafHash // nil if Leaf has not been hashed
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -67,11 +68,18 @@ type CertificateSource interface {
 
 // TLSCertificate is the certificate that the caller presented in the TLS handshake of the request's connection.
 // The server's tls.Config.ClientAuth must at least be tls.RequestClientCert, else there is never one.
-func TLSCertificate() CertificateSource { return tlsSource{} }
+func TLSCertificate() CertificateSource { return tlsSource{newCertificateMemory()} }
 
-type tlsSource struct{}
+// tlsSource hashes a certificate for each request if its memory is nil.
+type tlsSource struct{ memory *certificateMemory }
 
-func (tlsSource) Certificate(r *http.Request) (*Certificate, error) {
+// Certificate implements CertificateSource.
+func (s tlsSource) Certificate(r *http.Request) (*Certificate, error) {
+	c, err := s.shared(r)
+	return c.clone(), err
+}
+
+func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
 	}
@@ -80,33 +88,32 @@ func (tlsSource) Certificate(r *http.Request) (*Certificate, error) {
 	if len(r.TLS.VerifiedChains) > 0 {
 		verified = VerifiedByTLS
 	}
-	return &Certificate{
-		Leaf:          r.TLS.PeerCertificates[0],
-		Intermediates: r.TLS.PeerCertificates[1:],
-		Thumbprint:    Thumbprint(r.TLS.PeerCertificates[0]),
-		Source:        SourceTLS,
-		Verified:      verified,
-	}, nil
+	return s.memory.certificate(r.TLS.PeerCertificates, verified), nil
 }
 
 // CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only
 // without such a handler the TLS connection's certificate. So a proxy's own is never taken for the caller's.
-func CallerCertificate() CertificateSource { return callerSource{} }
+func CallerCertificate() CertificateSource { return callerSource{tlsSource{newCertificateMemory()}} }
 
-type callerSource struct{}
+type callerSource struct{ connection tlsSource }
 
-func (callerSource) Certificate(r *http.Request) (*Certificate, error) {
+// Certificate implements CertificateSource.
+func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
+	c, err := s.shared(r)
+	return c.clone(), err
+}
+
+func (s callerSource) shared(r *http.Request) (*Certificate, error) {
 	if x := extracted(r); x != nil {
 		return x.certificate, nil
 	}
-	return TLSCertificate().Certificate(r)
+	return s.connection.shared(r)
 }
 
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
 func Thumbprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return encodeDigest(sha256.Sum256(c.Raw))
 }
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for

@@ -82,7 +82,7 @@ func found(r *http.Request) (*Certificate, error) {
 	if x := extracted(r); x != nil {
 		return x.certificate, nil
 	}
-	return TLSCertificate().Certificate(r)
+	return tlsSource{}.Certificate(r)
 }
 
 func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error {

@@ -44,6 +44,7 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 // write puts error first, since there are clients that look for it only there.
 func (c challenge) write(a answer, asked []Param, realm string) string {
 	var b strings.Builder
+	b.Grow(160)
 	b.WriteString(c.scheme)
 	sep := " "
 	for _, p := range slices.Concat(
@@ -52,7 +53,10 @@ func (c challenge) write(a answer, asked []Param, realm string) string {
 		if p.Value == "" {
 			continue
 		}
-		b.WriteString(sep + p.Name + "=" + quote(p.Value))
+		b.WriteString(sep)
+		b.WriteString(p.Name)
+		b.WriteString("=")
+		b.WriteString(quote(p.Value))
 		sep = ", "
 	}
 	return b.String()
@@ -78,7 +82,7 @@ func isVisible(s string) bool {
 func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	maps.Copy(w.Header(), e.header)
 	for _, c := range e.challenges {
-		w.Header().Add("WWW-Authenticate", c)
+		w.Header().Add("Www-Authenticate", c) // as net/http spells it, which saves that work
 	}
 	if after := e.RetryAfter(); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))

@@ -43,6 +43,26 @@ type Presentation struct {
 	Now         time.Time
 
 	header *http.Header
+	hash   tokenHash
+}
+
+// tokenHash is the SHA-256 of a token, if it was needed before.
+type tokenHash struct {
+	token string // "" if not
+	sum   [sha256.Size]byte
+}
+
+func hashOf(token string) tokenHash {
+	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
+	return tokenHash{token, sha256.Sum256(append(space, token...))}
+}
+
+// tokenHash is the SHA-256 of Token, which a Confirmer may have set.
+func (p Presentation) tokenHash() [sha256.Size]byte {
+	if p.Token != "" && p.Token == p.hash.token {
+		return p.hash.sum
+	}
+	return hashOf(p.Token).sum
 }
 
 // SetHeader puts a header on the answer to the request, be it a refusal or the handler's response: a nonce, for one.
@@ -69,15 +89,15 @@ func (MutualTLS) Member() string { return "x5t#S256" }
 // Confirm returns ErrBindingMalformed, ErrCertificateMissing or ErrCertificateMismatch unless the caller's
 // certificate has the thumbprint.
 func (MutualTLS) Confirm(_ *http.Request, p Presentation) error {
-	want, err := digest(p.Binding.Value)
+	want, err := digestOf(p.Binding.Value)
 	if err != nil {
 		return &Error{Reason: ErrBindingMalformed, Err: err}
 	}
 	if p.Certificate == nil || p.Certificate.Leaf == nil {
 		return ErrCertificateMissing
 	}
-	got := sha256.Sum256(p.Certificate.Leaf.Raw)
-	if subtle.ConstantTimeCompare(got[:], want) != 1 {
+	got := p.Certificate.digest()
+	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 		return ErrCertificateMismatch
 	}
 	return nil
@@ -87,19 +107,29 @@ var errDigest = errors.New("not 32 bytes in base64url without padding")
 
 // digest decodes a SHA-256 value. Strict alone would let line breaks pass and each value have more than one spelling.
 func digest(s string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != sha256.Size || len(s) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
-		return nil, errDigest
+	sum, err := digestOf(s)
+	if err != nil {
+		return nil, err
 	}
-	return b, nil
+	return sum[:], nil
+}
+
+func digestOf(s string) (sum [sha256.Size]byte, err error) {
+	if len(s) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
+		return sum, errDigest
+	}
+	if n, err := strictBase64.Decode(sum[:], []byte(s)); err != nil || n != sha256.Size {
+		return [sha256.Size]byte{}, errDigest
+	}
+	return sum, nil
 }
 
 // readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
 // they are kept, so that what nobody confirms is refused.
-func readConfirmation(cnf []byte) ([]Binding, error) {
+func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
 	var list []Binding
-	err := strictjson.Members(cnf, nil, func(member string, v jsontext.Value) error {
-		value, err := strictjson.String(v)
+	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
+		value, err := strictjson.StringAt(text, at+inner, v)
 		if err != nil || value == "" {
 			return strictjson.ErrType
 		}
@@ -115,35 +145,43 @@ func readConfirmation(cnf []byte) ([]Binding, error) {
 	return list, nil
 }
 
+// confirmation is a Confirmer of a Guard.
+type confirmation struct {
+	Confirmer
+	scheme string // its own; "" for those whose tokens come under Bearer
+	ours   bool   // it changes nothing that it is shown
+}
+
 // confirm proves every binding of the token, those under a scheme of their own last: such a proof may be good for one
 // use, and a request that is refused anyway shall not burn it.
-func (g *Guard) confirm(r *http.Request, d *decision, token string) error {
-	var first, last []func() error
+func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenHash) error {
 	scheme := bearer
 	for _, b := range d.token.bindings {
-		confirmer := g.confirmers[b.Member]
-		if confirmer == nil {
+		c, ok := g.confirmers[b.Member]
+		if !ok {
 			return ErrBindingUnknown
 		}
-		step := func() error {
-			return confirmer.Confirm(r, Presentation{
-				Binding: b, Token: token, Certificate: d.certificate, Now: g.options.Now(), header: &d.header,
-			})
-		}
-		if s, ok := confirmer.(SchemeConfirmer); ok {
-			scheme, _ = s.Challenge()
-			last = append(last, step)
-		} else {
-			first = append(first, step)
+		if c.scheme != "" {
+			scheme = c.scheme
 		}
 	}
 	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
 	if d.scheme != scheme {
 		return ErrBindingScheme
 	}
-	for _, step := range append(first, last...) {
-		if err := step(); err != nil {
-			return refused(err, ErrBindingUnconfirmed)
+	for _, last := range [...]bool{false, true} {
+		for _, b := range d.token.bindings {
+			c := g.confirmers[b.Member]
+			if (c.scheme != "") != last {
+				continue
+			}
+			p := Presentation{Binding: b, Token: token, Certificate: d.certificate, Now: g.options.Now(), header: &d.header, hash: *hash}
+			if !c.ours {
+				p.Certificate = d.certificate.clone()
+			}
+			if err := c.Confirm(r, p); err != nil {
+				return refused(err, ErrBindingUnconfirmed)
+			}
 		}
 	}
 	return nil

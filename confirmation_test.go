@@ -68,6 +68,7 @@ func TestConfirmationShapes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			token := l.unbound(cnf{"cnf": tt.cnf})
+			alike(t, g, l.owner.Request("GET", "/", token))
 			for _, wrap := range []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))} {
 				send(wrap, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
 				send(wrap, (*popauthtest.Client)(nil).Request("GET", "/", token)).refused(t, 401, invalidToken)
@@ -82,6 +83,7 @@ func TestConfirmationShapes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			token := rawPayload(l, `"cnf":`+tt.payload)
+			alike(t, g, l.owner.Request("GET", "/", token))
 			send(g.Authenticate, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
 		})
 	}

@@ -71,18 +71,37 @@ func tokenElsewhere(r *http.Request) bool {
 // isToken68 tells whether s fits RFC 9110, section 11.2, which RFC 6750 calls b64token.
 func isToken68(s string) bool {
 	body := strings.TrimRight(s, "=")
-	return body != "" && !strings.ContainsFunc(body, func(c rune) bool {
-		return !isAlphanumeric(c) && !strings.ContainsRune("-._~+/", c)
-	})
+	return body != "" && consists(body, inToken68)
 }
 
 // isToken tells whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
-	})
+func isToken(s string) bool { return s != "" && consists(s, inToken) }
+
+// characters has a bit for each byte that is among them.
+type characters uint8
+
+const (
+	inToken68 characters = 1 << iota
+	inToken
+)
+
+// consists is asked about each character of each access token: a table without a branch is several times as fast as a
+// look through a list.
+func consists(s string, of characters) bool {
+	all := of
+	for i := range len(s) {
+		all &= classes[s[i]]
+	}
+	return all != 0
 }
 
-func isAlphanumeric(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
+var classes = func() (all [256]characters) {
+	const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for _, c := range []byte(alphanumeric + "-._~+/") {
+		all[c] |= inToken68
+	}
+	for _, c := range []byte(alphanumeric + "!#$%&'*+-.^_`|~") {
+		all[c] |= inToken
+	}
+	return all
+}()

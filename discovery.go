@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -65,10 +66,14 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fet
 	}
 	set.lifetime = spread(min(k.lifetime(answer.Header, now), k.options.MaxAge/2))
 	if answer.StatusCode == http.StatusNotModified {
-		set.keySet, set.etag = old.keySet, old.etag
+		set.keySet, set.document, set.etag = old.keySet, old.document, old.etag
 		return set, nil
 	}
-	set.etag = answer.Header.Get("ETag")
+	set.etag, set.document = answer.Header.Get("ETag"), sha256.Sum256(body)
+	if old != nil && old.document == set.document {
+		set.keySet = old.keySet // what is remembered of it still holds
+		return set, nil
+	}
 	if set.keySet, err = readKeySet(body); err != nil {
 		return nil, fmt.Errorf("%s: %w", set.location, err)
 	}

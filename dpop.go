@@ -171,7 +171,7 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 		return malformedProof(errProofClaim)
 	}
 	// Item 12, first half: the token that is presented, and no other.
-	hash := sha256.Sum256([]byte(p.Token))
+	hash := p.tokenHash()
 	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
 		return ErrProofToken
 	}

@@ -3,17 +3,19 @@ package popauth
 import (
 	"context"
 	"maps"
+	"net/http"
 	"slices"
 )
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
 func VerifyJWS(keys KeySource, token string) error {
 	v := &jwtVerifier{keys: keys, algorithms: algorithms}
-	header, _, signature, err := split(token)
+	s, err := split(token)
 	if err != nil {
 		return err
 	}
-	h, err := readHeader(header)
+	defer s.close()
+	h, err := readHeader(s.header)
 	if err != nil {
 		return err
 	}
@@ -21,7 +23,8 @@ func VerifyJWS(keys KeySource, token string) error {
 	if err != nil {
 		return err
 	}
-	return v.verifySignature(context.Background(), h, a, token, signature)
+	_, err = v.verifySignature(context.Background(), h, a, token, s.signature)
+	return err
 }
 
 // Descriptions are all the texts that a challenge may have.
@@ -40,4 +43,46 @@ func Reasons() []Reason { return append(slices.Collect(maps.Keys(answers)), "x")
 func Known(r Reason) bool {
 	_, ok := answers[r]
 	return ok
+}
+
+// Forgetful is g without a memory of tokens.
+func Forgetful(g *Guard) *Guard {
+	twin := *g
+	if v, ok := g.options.Verifier.(*jwtVerifier); ok {
+		twin.options.Verifier = &jwtVerifier{
+			issuer: v.issuer, keys: v.keys, algorithms: v.algorithms, types: v.types, validator: v.validator,
+			leeway: v.leeway, now: v.now, known: v.known, entries: -1,
+		}
+	}
+	return &twin
+}
+
+// Remembered tells whether g lets r pass with a token that it has verified before.
+func Remembered(g *Guard, r *http.Request) (bool, error) {
+	d, err := g.decide(r)
+	if err != nil {
+		return false, err
+	}
+	return d.remembered, nil
+}
+
+// RememberedTokens is how many tokens g remembers.
+func RememberedTokens(g *Guard) int {
+	v, ok := g.options.Verifier.(*jwtVerifier)
+	if !ok || v.memory.Load() == nil {
+		return 0
+	}
+	return v.memory.Load().held()
+}
+
+// held counts the places that are taken.
+func (m *tokenMemory) held() (n int) {
+	for i := range m.buckets {
+		for j := range m.buckets[i].places {
+			if m.buckets[i].places[j].Load() != nil {
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -21,7 +21,7 @@ import (
 // No rule, a rule that accepts everybody, and an invalid format are configuration errors: New returns them,
 // ClientCertificate panics with them.
 func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
-	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust)}
+	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust), direct: tlsSource{newCertificateMemory()}}
 	s.wrong = append(s.wrong, format.Validate())
 	s.wrong = append(s.wrong, problems("Forwarded", trust)...)
 	s.managed = slices.Clone(s.headers)
@@ -47,6 +47,7 @@ type forwardedSource struct {
 	trust   []Trust
 	wrong   []error
 	memory  *lru.Cache[string, *remembered]
+	direct  tlsSource // of any other peer
 }
 
 // managing is what a source with headers of its own can do. A source that wraps another passes it on.
@@ -60,7 +61,13 @@ var _ managing = (*forwardedSource)(nil)
 
 func (s *forwardedSource) invalid() error { return errors.Join(s.wrong...) }
 
+// Certificate implements CertificateSource.
 func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
+	c, err := s.shared(r)
+	return c.clone(), err
+}
+
+func (s *forwardedSource) shared(r *http.Request) (*Certificate, error) {
 	if err := s.invalid(); err != nil {
 		return nil, &Error{Reason: ErrUnconfigured, Err: err}
 	}
@@ -69,7 +76,7 @@ func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
 		return nil, err
 	}
 	if !trusted {
-		return TLSCertificate().Certificate(r)
+		return s.direct.shared(r)
 	}
 	return s.read(r.Header)
 }
@@ -142,7 +149,7 @@ func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
 		}
 		c.Intermediates = append(c.Intermediates, i)
 	}
-	c.Thumbprint = Thumbprint(c.Leaf)
+	c.hash()
 	return c, nil
 }
 

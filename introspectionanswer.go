@@ -29,7 +29,8 @@ func (i *Introspection) read(ctx context.Context, body []byte, began time.Time) 
 	if !a.active {
 		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
-	t, err := NewToken(body)
+	t := &Token{}
+	a.foreign, err = t.read(body)
 	if err == nil {
 		err = i.unfit(t, a)
 	}
@@ -50,7 +51,7 @@ func (i *Introspection) unwrap(ctx context.Context, body []byte, began time.Time
 	}
 	const name = "token_introspection"
 	var inner []byte
-	err = strictjson.Members(t.payload, []string{name}, func(member string, v jsontext.Value) error {
+	err = strictjson.Members([]byte(t.payload), []string{name}, func(member string, v jsontext.Value) error {
 		if member == name {
 			inner = v.Clone()
 		}
@@ -67,6 +68,7 @@ type introspected struct {
 	active    bool
 	tokenType string
 	kinds     []string // what servers besides call a token, in ways of their own
+	foreign   bool     // it has a claim that tells it from an access token's
 }
 
 var errActive = errors.New("active is no boolean, or missing")
@@ -108,7 +110,7 @@ func (i *Introspection) unfit(t *Token, a introspected) error {
 			return ErrTokenType
 		}
 	}
-	if t.foreign {
+	if a.foreign {
 		return ErrTokenType
 	}
 	keyed := slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == "jkt" })

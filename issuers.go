@@ -156,40 +156,50 @@ func (i *Issuers) change(iss string, v Verifier) {
 	i.unknown.memory.Remove(key)
 }
 
-// Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer.
+// Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer. The Token is the
+// caller's own.
 func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
+	var hash tokenHash
+	t, _, err := i.shared(ctx, token, &hash)
+	if err != nil {
+		return nil, err
+	}
+	return t.clone(), nil
+}
+
+func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
 	if i == nil || i.calls == nil {
-		return nil, ErrUnconfigured
+		return nil, false, ErrUnconfigured
 	}
 	if len(token) > maxToken {
-		return nil, ErrTokenMalformed
+		return nil, false, ErrTokenMalformed
 	}
 	iss, err := claimedIssuer(token)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	v, err := i.verifier(ctx, iss)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	t, err := v.Verify(ctx, token)
-	if err != nil {
-		return nil, err
+	if t, remembered, err = verifyShared(ctx, v, token, hash); err != nil {
+		return nil, false, err
 	}
 	if t == nil || t.Issuer != iss {
-		return nil, ErrTokenIssuer
+		return nil, false, ErrTokenIssuer
 	}
-	return t, nil
+	return t, remembered, nil
 }
 
 // claimedIssuer reads as little of a token as it needs: what counts is read again by the Verifier.
 func claimedIssuer(token string) (string, error) {
-	_, payload, _, err := split(token)
+	parts, err := split(token)
 	if err != nil {
 		return "", err
 	}
+	defer parts.close()
 	iss := ""
-	err = strictjson.Members(payload, []string{"iss"}, func(name string, v jsontext.Value) (err error) {
+	err = strictjson.Members(parts.payload, []string{"iss"}, func(name string, v jsontext.Value) (err error) {
 		if name == "iss" {
 			iss, err = strictjson.String(v)
 		}

@@ -10,12 +10,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode"
+	"sync/atomic"
+	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 // algorithm is a signature algorithm with the keys that it may be used with.
@@ -99,10 +97,17 @@ type jwtVerifier struct {
 	algorithms []algorithm
 	types      []string
 	validator  *jwt.Validator
+	leeway     time.Duration
+	now        func() time.Time
+	known      snapshots // of keys, if they tell when they change
+	entries    int       // of memory; not positive: nothing is remembered
+	memory     atomic.Pointer[tokenMemory]
 }
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
-	v := &jwtVerifier{issuer: o.Issuer, keys: o.Keys, types: slices.Clone(o.TokenTypes)}
+	v := &jwtVerifier{
+		issuer: o.Issuer, keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+	}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
 	}
@@ -118,6 +123,23 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 	} else {
 		checkKeys(v.keys, o.Issuer, problem)
 	}
+	// No interface: a type that has one of these embedded, and chooses differently, would have their methods.
+	switch k := v.keys.(type) {
+	case *RemoteKeys:
+		v.known = k
+	case staticKeys:
+		v.known = k
+	default:
+		if o.Remember > 0 {
+			problem("Remember", "Keys is neither RemoteKeys nor StaticKeys: nothing tells when a key no longer counts")
+		}
+	}
+	switch {
+	case o.Remember == 0:
+		v.entries = defaultTokens
+	case o.Remember > maxTokens:
+		problem("Remember", "%d is more than %d", o.Remember, maxTokens)
+	}
 	if v.types == nil {
 		v.types = []string{"at+jwt", "application/at+jwt", "JWT"}
 	} else if len(v.types) == 0 {
@@ -131,42 +153,62 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 
 func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
 
-// Verify looks at nothing that costs before the token's form, type and algorithm are right, and fetches no key for
-// another issuer's token.
+// Verify implements Verifier. The Token is the caller's own.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
-	header, payload, signature, err := split(token)
+	var hash tokenHash
+	t, _, err := v.shared(ctx, token, &hash)
 	if err != nil {
 		return nil, err
 	}
-	h, err := readHeader(header)
+	return t.clone(), nil
+}
+
+// verify looks at nothing that costs before the token's form, type and algorithm are right, and fetches no key for
+// another issuer's token. It returns the keys that it found the token's among as well; nil if that is not known.
+func (v *jwtVerifier) verify(ctx context.Context, token string) (*verifiedToken, *keySet, error) {
+	s, err := split(token)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	defer s.close()
+	h, err := readHeader(s.header)
+	if err != nil {
+		return nil, nil, err
 	}
 	if !slices.ContainsFunc(v.types, func(t string) bool { return strings.EqualFold(t, h.typ) }) {
-		return nil, ErrTokenType
+		return nil, nil, ErrTokenType
 	}
 	a, err := v.algorithm(h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	t, err := NewToken(payload)
+	e := &verifiedToken{}
+	foreign, err := e.read(s.payload)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// RFC 9068, section 5: an ID token must not pass for an access token. A type of its own rules that out.
-	if t.foreign && slices.Contains([]string{"", "jwt", "application/jwt"}, strings.ToLower(h.typ)) {
-		return nil, ErrTokenType
+	if foreign && slices.Contains([]string{"", "jwt", "application/jwt"}, strings.ToLower(h.typ)) {
+		return nil, nil, ErrTokenType
 	}
-	if t.Issuer != v.issuer {
-		return nil, ErrTokenIssuer
+	if e.Issuer != v.issuer {
+		return nil, nil, ErrTokenIssuer
 	}
-	if err := v.verifySignature(ctx, h, a, token, signature); err != nil {
-		return nil, err
+	keys, err := v.verifySignature(ctx, h, a, token, s.signature)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := v.validator.Validate(claims{t}); err != nil {
-		return nil, &Error{Reason: claimReason(t, err), Err: err, token: t}
+	if err := v.validate(&e.Token); err != nil {
+		return nil, nil, err
 	}
-	return t, nil
+	return e, keys, nil
+}
+
+func (v *jwtVerifier) validate(t *Token) error {
+	if err := v.validator.Validate(claimsOf(t)); err != nil {
+		return &Error{Reason: claimReason(t, err), Err: err, token: t}
+	}
+	return nil
 }
 
 func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
@@ -177,83 +219,25 @@ func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
 	return v.algorithms[i], nil
 }
 
-func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token string, signature []byte) error {
-	key, err := v.key(ctx, h, a, token)
+func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token string, signature []byte) (*keySet, error) {
+	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := a.method.Verify(token[:strings.LastIndexByte(token, '.')], signature, key); err != nil {
-		return ErrTokenSignature
+		return nil, ErrTokenSignature
 	}
-	return nil
+	return keys, nil
 }
 
-// split decodes the three segments of a compact JWS (RFC 7515, section 7.1). A JWE has five.
-func split(token string) (header, payload, signature []byte, err error) {
-	if strings.Count(token, ".") != 2 {
-		return nil, nil, nil, ErrTokenMalformed
-	}
-	h, rest, _ := strings.Cut(token, ".")
-	p, s, _ := strings.Cut(rest, ".")
-	if header, err = decodeSegment(h); err != nil {
-		return nil, nil, nil, err
-	}
-	if payload, err = decodeSegment(p); err != nil {
-		return nil, nil, nil, err
-	}
-	if signature, err = decodeSegment(s); err != nil {
-		return nil, nil, nil, err
-	}
-	return header, payload, signature, nil
-}
-
-// header is what counts of a JOSE header. jku, jwk, x5u and x5c, which would let a token bring its own key, are not
-// looked at.
-type header struct {
-	alg, typ, kid string
-	named         bool // there is a kid
-}
-
-const maxKeyID = 256
-
-var errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
-
-func readHeader(b []byte) (header, error) {
-	var h header
-	err := strictjson.Members(b, []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}, func(name string, v jsontext.Value) (err error) {
-		switch name {
-		case "alg":
-			h.alg, err = strictjson.String(v)
-		case "typ":
-			h.typ, err = strictjson.String(v)
-		case "kid":
-			h.named = true
-			if h.kid, err = strictjson.String(v); err == nil && (h.kid == "" || len(h.kid) > maxKeyID || strings.ContainsFunc(h.kid, unicode.IsControl)) {
-				err = errHeader
-			}
-		case "cty":
-			var cty string
-			if cty, err = strictjson.String(v); err == nil && strings.HasSuffix(strings.ToLower(cty), "jwt") {
-				err = errHeader
-			}
-		case "crit", "b64", "zip", "enc":
-			// RFC 7515, section 4.1.11: an extension that is not understood makes the token invalid, and none is.
-			err = errHeader
-		}
-		return err
-	})
-	if err != nil {
-		return header{}, &Error{Reason: ErrTokenMalformed, Err: err}
-	}
-	return h, nil
-}
-
-// key lets keyfunc choose among the issuer's keys, and then holds the choice against the algorithm.
-func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, error) {
+// key lets keyfunc choose among the issuer's keys, and then holds the choice against the algorithm. It returns the keys
+// that it was chosen among as well; nil if that is not known.
+func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, *keySet, error) {
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
-	if m, ok := v.keys.(keyMemory); ok && h.named {
-		if key, ok := m.known(h.kid, alg); ok && a.fits(key) {
-			return key, nil
+	keys := v.snapshot()
+	if h.named {
+		if key, ok := keys.known(h.kid, alg); ok && a.fits(key) {
+			return key, keys, nil
 		}
 	}
 	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}}
@@ -262,7 +246,7 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	key, err := v.keys.KeyfuncCtx(ctx)(t)
 	if err != nil {
-		return nil, refused(err, keyReason(ctx))
+		return nil, nil, refused(err, keyReason(ctx))
 	}
 	// Without a kid keyfunc returns every key. Trying them all would let a token pass that names no key, at any cost.
 	if set, ok := key.(jwt.VerificationKeySet); ok {
@@ -273,14 +257,22 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 			}
 		}
 		if len(fit) != 1 {
-			return nil, ErrTokenKey
+			return nil, nil, ErrTokenKey
 		}
 		key = fit[0]
 	}
 	if !a.fits(key) {
-		return nil, ErrTokenKey
+		return nil, nil, ErrTokenKey
 	}
-	return key, nil
+	// Others may have been fetched meanwhile. What keyfunc would choose among them counts then.
+	now := v.snapshot()
+	if same, ok := now.known(h.kid, alg); ok && h.named && a.fits(same) {
+		return same, now, nil
+	}
+	if h.named || now != keys {
+		return key, nil, nil
+	}
+	return key, keys, nil
 }
 
 // keyReason tells a key that is not there from a look-up that the request's end cut short.

@@ -1,26 +1,32 @@
 package popauth
 
 import (
-	"time"
-
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // claims shows a Token to golang-jwt's validator. What was read strictly is not read again, so no getter fails.
-type claims struct{ *Token }
+type claims struct {
+	*Token
+	expiresAt, issuedAt, notBefore jwt.NumericDate
+}
 
-var _ jwt.Claims = claims{}
+var _ jwt.Claims = (*claims)(nil)
 
-func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(c.ExpiresAt), nil }
-func (c claims) GetIssuedAt() (*jwt.NumericDate, error)       { return numericDate(c.IssuedAt), nil }
-func (c claims) GetNotBefore() (*jwt.NumericDate, error)      { return numericDate(c.NotBefore), nil }
-func (c claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
-func (c claims) GetSubject() (string, error)                  { return c.Subject, nil }
-func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
+func claimsOf(t *Token) *claims {
+	return &claims{t, jwt.NumericDate{Time: t.ExpiresAt}, jwt.NumericDate{Time: t.IssuedAt}, jwt.NumericDate{Time: t.NotBefore}}
+}
 
-func numericDate(t time.Time) *jwt.NumericDate {
-	if t.IsZero() {
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return ifSet(&c.expiresAt), nil }
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return ifSet(&c.issuedAt), nil }
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return ifSet(&c.notBefore), nil }
+func (c *claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
+func (c *claims) GetSubject() (string, error)                  { return c.Subject, nil }
+func (c *claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
+
+// ifSet returns nil for a date that the token doesn't have.
+func ifSet(d *jwt.NumericDate) *jwt.NumericDate {
+	if d.IsZero() {
 		return nil
 	}
-	return &jwt.NumericDate{Time: t}
+	return d
 }

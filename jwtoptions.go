@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them.
+// JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
+// Verifier remembers tokens of its own: with many tenants, set Remember to what one of them needs.
 type JWTOptions struct {
 	_ [0]func()
 
@@ -16,6 +17,7 @@ type JWTOptions struct {
 	Algorithms []string
 	TokenTypes []string
 	Leeway     time.Duration
+	Remember   int
 	Now        func() time.Time
 }
 

@@ -36,14 +36,14 @@ func StaticKeys(jwks []byte) (KeySource, error) {
 
 type staticKeys struct {
 	keyChoice
-	set keySet
+	set *keySet
 }
 
-func (s staticKeys) known(kid, alg string) (any, bool) { return s.set.known(kid, alg) }
+func (s staticKeys) snapshot() *keySet { return s.set }
 
 type staticStorage struct {
 	jwkset.Storage // nil: keyfunc only reads
-	set            keySet
+	set            *keySet
 }
 
 func (s staticStorage) KeyRead(ctx context.Context, kid string) (jwkset.JWK, error) {
@@ -72,9 +72,10 @@ func (c keyChoice) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 
 type algorithmKey struct{}
 
-// keyMemory is a KeySource that remembers keyfunc's choices.
-type keyMemory interface {
-	known(kid, alg string) (key any, ok bool)
+// snapshots is a KeySource that tells when its keys change: each change is another keySet. One that no longer counts
+// never counts again.
+type snapshots interface {
+	snapshot() *keySet // the keys that count now; nil if none do
 }
 
 // keyName is what a token says about its key.
@@ -87,13 +88,17 @@ type keySet struct {
 	chosen map[keyName]any // what keyfunc chooses
 }
 
-func (s keySet) known(kid, alg string) (any, bool) {
+// known takes no lock and allocates nothing.
+func (s *keySet) known(kid, alg string) (any, bool) {
+	if s == nil {
+		return nil, false
+	}
 	key, ok := s.chosen[keyName{kid, alg}]
 	return key, ok
 }
 
 // find returns the key of that kid which fits the token's algorithm, else any of that kid.
-func (s keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
+func (s *keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	keys := s.byID[kid]
 	if len(keys) == 0 {
 		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: jwkset.ErrKeyNotFound}
@@ -105,7 +110,7 @@ func (s keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 }
 
 // fitting returns the keys that fit the token's algorithm.
-func (s keySet) fitting(ctx context.Context) []jwkset.JWK {
+func (s *keySet) fitting(ctx context.Context) []jwkset.JWK {
 	fits := fittingTo(ctx)
 	return slices.DeleteFunc(slices.Clone(s.all), func(k jwkset.JWK) bool { return !fits(k) })
 }
@@ -120,7 +125,7 @@ func fittingTo(ctx context.Context) func(jwkset.JWK) bool {
 }
 
 // choose asks keyfunc for every choice that a token could ask it for.
-func (s keySet) choose() map[keyName]any {
+func (s *keySet) choose() map[keyName]any {
 	choice, chosen := newKeyChoice(staticStorage{set: s}), map[keyName]any{}
 	for kid := range s.byID {
 		for _, a := range algorithms {
@@ -140,8 +145,8 @@ const maxKeys = 200
 var errNoKey = errors.New("no usable key in the JWK Set")
 
 // readKeySet reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
-func readKeySet(jwks []byte) (keySet, error) {
-	set := keySet{byID: map[string][]jwkset.JWK{}}
+func readKeySet(jwks []byte) (*keySet, error) {
+	set := &keySet{byID: map[string][]jwkset.JWK{}}
 	err := strictjson.Members(jwks, []string{"keys"}, func(name string, v jsontext.Value) error {
 		if name != "keys" {
 			return nil
@@ -161,10 +166,10 @@ func readKeySet(jwks []byte) (keySet, error) {
 		return nil
 	})
 	if err != nil {
-		return keySet{}, fmt.Errorf("JWK Set: %w", err)
+		return nil, fmt.Errorf("JWK Set: %w", err)
 	}
 	if len(set.all) == 0 {
-		return keySet{}, errNoKey
+		return nil, errNoKey
 	}
 	set.chosen = set.choose()
 	return set, nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
@@ -18,7 +19,8 @@ import (
 // is what Authorize is given before the first request, for the document of Metadata, if there is one.
 type Guard struct {
 	options    Options
-	confirmers map[string]Confirmer
+	source     CertificateSource
+	confirmers map[string]confirmation
 	schemes    []challenge
 	metadata   *metadata // nil: none
 }
@@ -35,13 +37,22 @@ func New(o Options) (*Guard, error) {
 	if m != nil {
 		named = []Param{{"resource_metadata", m.url}} // RFC 9728, section 5.1
 	}
-	g := &Guard{options: o, confirmers: map[string]Confirmer{}, schemes: []challenge{{bearer, named}}, metadata: m}
+	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m}
+	if g.source == nil {
+		g.source = CallerCertificate()
+	}
 	for _, c := range o.Confirmers {
-		g.confirmers[c.Member()] = c
+		own := confirmation{Confirmer: c}
+		switch c.(type) {
+		case MutualTLS, DPoP:
+			own.ours = true
+		}
 		if s, ok := c.(SchemeConfirmer); ok {
 			scheme, params := s.Challenge()
+			own.scheme = scheme
 			g.schemes = append(g.schemes, challenge{scheme, slices.Concat(named, params)})
 		}
+		g.confirmers[c.Member()] = own
 	}
 	return g, nil
 }
@@ -126,10 +137,10 @@ type decision struct {
 	outer       *decision // of the Guard outside this one
 	presented   presented
 	scheme      string
-	token       *Token
-	remembered  bool // the token was, so that it needed no verification
-	certificate *Certificate
-	header      http.Header // what the Confirmers put on the answer
+	token       *Token       // shared with other requests, as is certificate
+	remembered  bool         // the token was, so that it needed no verification
+	certificate *Certificate // nil if there is none
+	header      http.Header  // what the Confirmers put on the answer
 }
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, with
@@ -194,10 +205,11 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 	if d.certificate, err = g.certificate(r); err != nil {
 		return refused(err, ErrCertificateMalformed)
 	}
-	if d.token, err = g.verify(r.Context(), c.token); err != nil {
+	var hash tokenHash
+	if d.token, d.remembered, err = g.verify(r.Context(), c.token, &hash); err != nil {
 		return refused(err, ErrTokenInvalid)
 	}
-	if err = g.confirm(r, d, c.token); err != nil {
+	if err = g.confirm(r, d, c.token, &hash); err != nil {
 		e := refused(err, ErrBindingUnconfirmed)
 		e.token = d.token
 		return e
@@ -211,32 +223,42 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 // certificate asks the Guard's own source; without one, what an outer handler found counts, so that a proxy's own TLS
 // certificate can't be taken for the caller's.
 func (g *Guard) certificate(r *http.Request) (*Certificate, error) {
-	if g.options.Certificate != nil {
-		return g.options.Certificate.Certificate(r)
+	if s, ok := g.source.(sharing); ok {
+		return s.shared(r)
 	}
-	return CallerCertificate().Certificate(r)
+	return g.source.Certificate(r)
 }
 
-func (g *Guard) verify(ctx context.Context, token string) (*Token, error) {
-	t, err := g.options.Verifier.Verify(ctx, token)
-	if err != nil {
-		return nil, err
+func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
+	if t, remembered, err = verifyShared(ctx, g.options.Verifier, token, hash); err != nil {
+		return nil, false, err
 	}
-	if t == nil || t.payload == nil {
-		return nil, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
+	if t == nil || t.payload == "" {
+		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
 	}
+	if err := g.revoked(ctx, t); err != nil {
+		return nil, false, err
+	}
+	return t, remembered, nil
+}
+
+// revoked shows the function a Token of its own, not one that other requests share.
+func (g *Guard) revoked(ctx context.Context, t *Token) error {
 	if g.options.Revoked == nil {
-		return t, nil
+		return nil
 	}
-	revoked, err := g.options.Revoked(ctx, t)
+	revoked, err := g.options.Revoked(ctx, t.clone())
 	switch {
 	case err != nil:
-		return nil, &Error{Reason: ErrUnavailable, Err: err, token: t}
+		return &Error{Reason: ErrUnavailable, Err: err, token: t}
 	case revoked:
-		return nil, &Error{Reason: ErrTokenRevoked, token: t}
+		return &Error{Reason: ErrTokenRevoked, token: t}
 	}
-	return t, nil
+	return nil
 }
+
+// views are Principals that policies look at, and that nobody keeps.
+var views = sync.Pool{New: func() any { return new(Principal) }}
 
 // allow asks the policies, if there are any.
 func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Policy) *Error {
@@ -249,11 +271,23 @@ func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Poli
 	return err
 }
 
-// ask shows the policies a Principal of their own, not one that a handler could have changed.
+// ask shows policies that others have written a Principal of their own, not one that they or a handler could change for
+// another request.
 func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
-	p := d.token.principal(d.certificate)
-	p.clock = clock{g.options.Now, g.options.Leeway}
+	view, _ := views.Get().(*Principal)
+	defer views.Put(view)
+	*view = d.token.view(d.certificate)
+	view.clock = clock{g.options.Now, g.options.Leeway}
+	var own *Principal
 	for _, policy := range policies {
+		p := view
+		if !policy.looks {
+			if own == nil {
+				own = d.token.principal(d.certificate)
+				own.clock = view.clock
+			}
+			p = own
+		}
 		if err := policy.check(r, p); err != nil {
 			e := refused(err, ErrForbidden)
 			e.token, e.used = d.token, d.scheme
@@ -274,6 +308,9 @@ func (g *Guard) log(r *http.Request, e *Error) {
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
+	}
+	if !g.options.Logger.Enabled(r.Context(), level) {
+		return
 	}
 	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
 	if e.Err != nil {

@@ -78,6 +78,7 @@ func TestAnswers(t *testing.T) {
 			for _, h := range tt.header {
 				r.Header.Add("Authorization", h)
 			}
+			alike(t, g, r)
 			o := send(chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))), r)
 			if o.ran || o.status != tt.status || !slices.Equal(o.challenges, tt.challenges) || o.body != "" {
 				t.Errorf("got %d, ran %t, body %q, %q\nwant %d %q", o.status, o.ran, o.body, o.challenges, tt.status, tt.challenges)

@@ -92,7 +92,7 @@ func (g *Guard) members(t *Token) string {
 	var all []string
 	for _, b := range t.bindings {
 		member := b.Member
-		if g.confirmers[member] == nil {
+		if g.confirmers[member].Confirmer == nil {
 			member = "other"
 		}
 		if !slices.Contains(all, member) {

@@ -70,6 +70,13 @@ type Options struct {
 	// ClientCertificate belong to no Guard and are not observed. If nil, nothing is.
 	Observe func(context.Context, Observation)
 
+	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each
+	// there is what it says and its SHA-256, in about 700 bytes; larger ones count for more. The time, the binding, the
+	// policies and Revoked are asked about on every request, and tokens are forgotten when the issuer's keys change.
+	// With Keys other than RemoteKeys and StaticKeys, and with a Verifier of your own, none is remembered. If zero,
+	// 10000; if negative, none.
+	Remember int
+
 	// Logger gets one line for every refusal, "request refused", at Info for the caller's faults and at Warn for those
 	// on this side (status 500 and above). Its attributes are reason and status; error, with the cause, if there is
 	// one; and, once the token is known to be genuine, issuer, client and token_id. What a sender chose is cut at 256
@@ -128,11 +135,11 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{
-			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys,
-			Algorithms: o.Algorithms, TokenTypes: o.TokenTypes, Leeway: o.Leeway, Now: o.Now,
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
+			Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)
-	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil || leeway != 0 {
-		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes and Leeway empty: the Verifier checks in their place")
+	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil || leeway != 0 || o.Remember > 0 {
+		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes, Leeway and Remember empty: the Verifier decides in their place")
 	}
 	return o, errors.Join(wrong...)
 }

@@ -23,7 +23,7 @@ type Principal struct {
 	// Certificate is the caller's; nil if it has none. It need not be what the token is bound to: see Bindings.
 	Certificate *Certificate
 
-	payload []byte
+	payload string
 	clock   clock // of the Guard, while its policies look; else zero
 }
 
@@ -33,13 +33,19 @@ type clock struct {
 	leeway time.Duration
 }
 
+// principal returns a Principal that its owner may change.
 func (t *Token) principal(c *Certificate) *Principal {
-	return &Principal{
+	p := t.view(c.clone())
+	p.Audience, p.Scopes, p.Bindings = slices.Clone(p.Audience), slices.Clone(p.Scopes), slices.Clone(p.Bindings)
+	return &p
+}
+
+// view returns a Principal that shares what it consists of with t and c.
+func (t *Token) view(c *Certificate) Principal {
+	return Principal{
 		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, TokenID: t.TokenID,
-		Audience: slices.Clone(t.Audience), Scopes: slices.Clone(t.Scopes),
-		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
-		Bindings: slices.Clone(t.bindings), Certificate: c,
-		payload: t.payload,
+		Audience: t.Audience, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+		Bindings: t.bindings, Certificate: c, payload: t.payload,
 	}
 }
 
@@ -85,10 +91,10 @@ func latest(ctx context.Context) *decision {
 // has no claims, as one that was made by hand.
 func Claims[T any](p *Principal) (T, error) {
 	var claims T
-	if p == nil || p.payload == nil {
+	if p == nil || p.payload == "" {
 		return claims, errors.New("popauth: Claims: a principal without a token")
 	}
-	if err := json.Unmarshal(p.payload, &claims); err != nil {
+	if err := json.Unmarshal([]byte(p.payload), &claims); err != nil {
 		var zero T
 		return zero, fmt.Errorf("popauth: Claims: %w", err)
 	}

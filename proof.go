@@ -65,16 +65,17 @@ func readProof(lines []string, accepted []algorithm) (proof, error) {
 		return proof{}, malformedProof(errProofSize)
 	}
 	// Item 2: one well-formed JWT.
-	header, payload, signature, err := split(s)
+	parts, err := split(s)
 	if err != nil {
 		return proof{}, malformedProof(errProofForm)
 	}
-	h, err := readProofHeader(header)
+	defer parts.close()
+	h, err := readProofHeader(parts.header)
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
-	p, err := readProofClaims(payload)
+	p, err := readProofClaims(parts.payload)
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
@@ -96,7 +97,7 @@ func readProof(lines []string, accepted []algorithm) (proof, error) {
 		return proof{}, ErrProofAlgorithm
 	}
 	// Item 6.
-	if err := accepted[i].method.Verify(s[:strings.LastIndexByte(s, '.')], signature, p.key.Public); err != nil {
+	if err := accepted[i].method.Verify(s[:strings.LastIndexByte(s, '.')], parts.signature, p.key.Public); err != nil {
 		return proof{}, ErrProofSignature
 	}
 	return p, nil

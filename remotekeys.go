@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -81,7 +82,8 @@ type RemoteKeys struct {
 
 // fetched is one state of the issuer's keys.
 type fetched struct {
-	keySet
+	*keySet  // the same as long as the document is
+	document [sha256.Size]byte
 	at       time.Time // when the issuer last said that these are its keys
 	lifetime time.Duration
 	etag     string
@@ -145,19 +147,18 @@ func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		alg, _ := t.Header["alg"].(string)
-		if key, ok := k.known(kid, alg); ok {
+		if key, ok := k.snapshot().known(kid, alg); ok {
 			return key, nil
 		}
 		return k.choice.KeyfuncCtx(ctx)(t)
 	}
 }
 
-// known takes no lock and allocates nothing.
-func (k *RemoteKeys) known(kid, alg string) (any, bool) {
+func (k *RemoteKeys) snapshot() *keySet {
 	if set := k.serving(); set != nil {
-		return set.known(kid, alg)
+		return set.keySet
 	}
-	return nil, false
+	return nil
 }
 
 // Preload fetches the keys now, whatever their age: for those who want to fail at start-up, or know of a key that must

@@ -21,7 +21,7 @@ func ACR(values ...string) Policy {
 	if values = mustStrings("ACR", values); !listable(values) {
 		panic(fmt.Sprintf("popauth: ACR: %q has what can't stand in a list", values))
 	}
-	return Policy{acr: values, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{acr: values, looks: true, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
 		if err == nil && !slices.Contains(values, a.acr) {
 			err = errors.New("another acr")
@@ -37,7 +37,7 @@ func AuthenticatedWithin(d time.Duration) Policy {
 	if d < time.Second || d%time.Second != 0 {
 		panic(fmt.Sprintf("popauth: AuthenticatedWithin: %v is no number of seconds", d))
 	}
-	return Policy{maxAge: d, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{maxAge: d, looks: true, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
 		if err == nil {
 			err = p.clock.within(d, a.time)
@@ -75,7 +75,7 @@ type authentication struct {
 // readAuthentication fails for a principal without a token, whose payload is no object.
 func readAuthentication(p *Principal) (authentication, error) {
 	var a authentication
-	err := strictjson.Members(p.payload, []string{"acr", "auth_time"}, func(name string, v jsontext.Value) (err error) {
+	err := strictjson.Members([]byte(p.payload), []string{"acr", "auth_time"}, func(name string, v jsontext.Value) (err error) {
 		switch name {
 		case "acr":
 			a.acr, err = strictjson.String(v)

@@ -30,33 +30,41 @@ type Token struct {
 	IssuedAt, NotBefore, ExpiresAt     time.Time // in whole seconds; zero if absent
 
 	bindings []Binding
-	payload  []byte // the claims; nil in a Token that nobody has read
-	foreign  bool   // it has a claim that tells it from an access token
+	payload  string // the claims, of which the strings above are parts; empty in a Token that nobody has read
 }
 
 // registered are the claims that popauth reads (RFC 7519, RFC 7800, RFC 9068).
 var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "cnf"}
 
 // NewToken reads the claims of a token whose Verifier found it genuine: one JSON object, as in a JWT's payload or an
-// introspection response. The bytes are kept. Pass on what the issuer wrote, not a struct marshalled again: a cnf that
-// gets lost on the way would make a bound token look unbound. The error wraps ErrTokenMalformed or
-// ErrBindingMalformed.
+// introspection response. They are kept. Pass on what the issuer wrote, not a struct marshalled again: a cnf that gets
+// lost on the way would make a bound token look unbound. The error wraps ErrTokenMalformed or ErrBindingMalformed.
 func NewToken(claims []byte) (*Token, error) {
-	t := &Token{payload: claims}
+	t := &Token{}
+	if _, err := t.read(claims); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// read fills in an empty Token. The claims are foreign if there is one that tells them from an access token's.
+func (t *Token) read(claims []byte) (foreign bool, err error) {
+	t.payload = string(claims)
+	text := t.payload
 	var scope, scp []string
 	scoped := false
-	err := strictjson.Members(claims, registered, func(name string, v jsontext.Value) (err error) {
+	err = strictjson.MembersAt(claims, registered, func(name string, v jsontext.Value, at int) (err error) {
 		switch name {
 		case "iss":
-			t.Issuer, err = strictjson.String(v)
+			t.Issuer, err = strictjson.StringAt(text, at, v)
 		case "sub":
-			t.Subject, err = strictjson.String(v)
+			t.Subject, err = strictjson.StringAt(text, at, v)
 		case "jti":
-			t.TokenID, err = strictjson.String(v)
+			t.TokenID, err = strictjson.StringAt(text, at, v)
 		case "client_id":
-			t.ClientID, err = strictjson.String(v)
+			t.ClientID, err = strictjson.StringAt(text, at, v)
 		case "aud":
-			t.Audience, err = oneOrMore(v)
+			t.Audience, err = oneOrMore(text, at, v)
 		case "exp":
 			t.ExpiresAt, err = date(v)
 		case "nbf":
@@ -64,50 +72,60 @@ func NewToken(claims []byte) (*Token, error) {
 		case "iat":
 			t.IssuedAt, err = date(v)
 		case "scope":
-			scope, err = scopes(v)
+			scope, err = scopes(text, at, v)
 			scoped = true
 		case "scp":
-			scp, err = scopes(v)
+			scp, err = scopes(text, at, v)
 		case "cnf":
-			t.bindings, err = readConfirmation(v)
+			t.bindings, err = readConfirmation(text, at, v)
 		case "at_hash", "c_hash", "s_hash", "events", "token_introspection":
-			t.foreign = true // of an ID token, a logout token or other event, an introspection response
+			foreign = true // of an ID token, a logout token or other event, an introspection response
 		case "typ":
-			t.foreign = t.foreign || string(v) == `"ID"` // so some issuers mark theirs
+			foreign = foreign || string(v) == `"ID"` // so some issuers mark theirs
 		}
 		return err
 	})
 	if err != nil {
-		return nil, refused(err, ErrTokenMalformed)
+		return false, refused(err, ErrTokenMalformed)
 	}
 	t.Scopes = scope
 	if !scoped {
 		t.Scopes = scp
 	}
-	return t, nil
+	return foreign, nil
+}
+
+// clone returns a Token that its owner may change.
+func (t *Token) clone() *Token {
+	own := *t
+	own.Audience, own.Scopes = slices.Clone(t.Audience), slices.Clone(t.Scopes)
+	return &own
 }
 
 // TrustJWT reads the claims of a JWT that somebody else has verified for this API: signature, issuer, audience and
 // time. It verifies none of that. It is for a Verifier behind an existing JWT middleware.
 func TrustJWT(token string) (*Token, error) {
-	header, claims, _, err := split(token)
+	s, err := split(token)
 	if err != nil {
 		return nil, err
 	}
+	defer s.close()
 	// With b64 or a nested token, what was verified is not what is read here.
-	if _, err := readHeader(header); err != nil {
+	if _, err := readHeader(s.header); err != nil {
 		return nil, err
 	}
-	return NewToken(claims)
+	return NewToken(s.payload)
 }
 
 var errBase64 = errors.New("not base64url without padding")
 
-// decodeSegment decodes base64url without padding. Strict alone would skip line breaks, so that a token had more than
-// one spelling.
-func decodeSegment(s string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || strings.ContainsAny(s, "\r\n") {
+// strictBase64 alone would skip line breaks, so that a token had more than one spelling.
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// appendSegment decodes base64url without padding.
+func appendSegment(b []byte, segment string) ([]byte, error) {
+	b, err := strictBase64.AppendDecode(b, []byte(segment))
+	if err != nil || strings.ContainsAny(segment, "\r\n") {
 		return nil, &Error{Reason: ErrTokenMalformed, Err: errBase64}
 	}
 	return b, nil
@@ -118,21 +136,21 @@ func (t *Token) boundBy(member string) bool {
 	return slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == member })
 }
 
-func oneOrMore(v jsontext.Value) ([]string, error) {
+func oneOrMore(text string, at int, v jsontext.Value) ([]string, error) {
 	if v.Kind() == '[' {
-		return strictjson.Strings(v)
+		return strictjson.StringsAt(text, at, v)
 	}
-	s, err := strictjson.String(v)
+	s, err := strictjson.StringAt(text, at, v)
 	return []string{s}, err
 }
 
 // scopes reads a scope claim: a list with one space between (RFC 8693, section 4.2), or an array, as some issuers
 // write it.
-func scopes(v jsontext.Value) ([]string, error) {
+func scopes(text string, at int, v jsontext.Value) ([]string, error) {
 	if v.Kind() == '[' {
-		return strictjson.Strings(v)
+		return strictjson.StringsAt(text, at, v)
 	}
-	s, err := strictjson.String(v)
+	s, err := strictjson.StringAt(text, at, v)
 	return strings.FieldsFunc(s, func(c rune) bool { return c == ' ' }), err
 }
 

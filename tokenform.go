@@ -21,10 +21,14 @@ func JWTOr(jwt, opaque Verifier) Verifier {
 type jwtOr struct{ jwt, opaque Verifier }
 
 func (v jwtOr) Verify(ctx context.Context, token string) (*Token, error) {
+	return v.choose(token).Verify(ctx, token)
+}
+
+func (v jwtOr) choose(token string) Verifier {
 	if hasJWTForm(token) {
-		return v.jwt.Verify(ctx, token)
+		return v.jwt
 	}
-	return v.opaque.Verify(ctx, token)
+	return v.opaque
 }
 
 func (v jwtOr) issuers() []string {
@@ -43,6 +47,6 @@ func hasJWTForm(token string) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(token, ".")
-	header, err := decodeSegment(first)
+	header, err := appendSegment(nil, first)
 	return err == nil && jsontext.Value(header).Kind() == '{'
 }

@@ -111,6 +111,7 @@ func TestRFCVectors(t *testing.T) {
 				if token == "" {
 					continue
 				}
+				alike(t, g, l.owner.Request("GET", "/", token))
 				if o := send(g.Confirm, l.owner.Request("GET", "/", token)); o.ran || o.status != 401 && o.status != 400 {
 					t.Errorf("VULNERABLE: got %d, ran %t", o.status, o.ran)
 				}

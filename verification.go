@@ -169,7 +169,7 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 		return nil, err
 	}
 	own := *c
-	own.Thumbprint, own.Verified = Thumbprint(c.Leaf), VerifiedLocally
+	own.Thumbprint, own.Verified = encodeDigest(c.digest()), VerifiedLocally
 	if s.v.Check != nil {
 		shown := own
 		if err := s.v.Check(r, &shown); err != nil {

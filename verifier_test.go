@@ -74,6 +74,7 @@ func TestTokenClaims(t *testing.T) {
 func check(t *testing.T, l *lab, token string, want popauth.Reason, change ...func(*popauth.Options)) {
 	t.Helper()
 	g := l.guard(change...)
+	alike(t, g, l.owner.Request("GET", "/", token))
 	_, err := g.Check(l.owner.Request("GET", "/", token))
 	o := send(g.Confirm, l.owner.Request("GET", "/", token))
 	if want == "" {

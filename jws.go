@@ -1,0 +1,93 @@
+package popauth
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// segments are the three parts of a compact JWS, decoded.
+type segments struct {
+	header, payload, signature []byte
+	space                      *[]byte // that they are in
+}
+
+// spaces are used again: nobody keeps what is in them.
+var spaces = sync.Pool{New: func() any { return new([]byte) }}
+
+func (s segments) close() {
+	clear(*s.space)
+	spaces.Put(s.space)
+}
+
+// split decodes the three segments of a compact JWS (RFC 7515, section 7.1). A JWE has five.
+func split(token string) (segments, error) {
+	if strings.Count(token, ".") != 2 {
+		return segments{}, ErrTokenMalformed
+	}
+	h, rest, _ := strings.Cut(token, ".")
+	p, s, _ := strings.Cut(rest, ".")
+	space, _ := spaces.Get().(*[]byte)
+	all := slices.Grow((*space)[:0], len(token))
+	var ends [3]int
+	for i, segment := range [...]string{h, p, s} {
+		var err error
+		if all, err = appendSegment(all, segment); err != nil {
+			spaces.Put(space)
+			return segments{}, err
+		}
+		ends[i] = len(all)
+	}
+	*space = all
+	return segments{all[:ends[0]], all[ends[0]:ends[1]], all[ends[1]:], space}, nil
+}
+
+// header is what counts of a JOSE header. jku, jwk, x5u and x5c, which would let a token bring its own key, are not
+// looked at.
+type header struct {
+	alg, typ, kid string
+	named         bool // there is a kid
+}
+
+const maxKeyID = 256
+
+var errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
+
+var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}
+
+func readHeader(b []byte) (header, error) {
+	var h header
+	text := string(b)
+	err := strictjson.MembersAt(b, joseMembers, func(name string, v jsontext.Value, at int) (err error) {
+		switch name {
+		case "alg":
+			h.alg, err = strictjson.StringAt(text, at, v)
+		case "typ":
+			h.typ, err = strictjson.StringAt(text, at, v)
+		case "kid":
+			h.named = true
+			if h.kid, err = strictjson.StringAt(text, at, v); err == nil && (h.kid == "" || len(h.kid) > maxKeyID || strings.ContainsFunc(h.kid, unicode.IsControl)) {
+				err = errHeader
+			}
+		case "cty":
+			var cty string
+			if cty, err = strictjson.String(v); err == nil && strings.HasSuffix(strings.ToLower(cty), "jwt") {
+				err = errHeader
+			}
+		case "crit", "b64", "zip", "enc":
+			// RFC 7515, section 4.1.11: an extension that is not understood makes the token invalid, and none is.
+			err = errHeader
+		}
+		return err
+	})
+	if err != nil {
+		return header{}, &Error{Reason: ErrTokenMalformed, Err: err}
+	}
+	return h, nil
+}

@@ -1,0 +1,165 @@
+package popauth_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// Many at once, of several issuers, for several audiences, with several certificates, while keys rotate: whoever
+// passes is who they say, and nobody passes whom no Guard would let pass alone.
+func TestMixedIdentities(t *testing.T) {
+	type api struct {
+		issuer   *popauthtest.Issuer
+		audience string
+		guard    *popauth.Guard
+		keys     *popauth.RemoteKeys
+	}
+	ca := popauthtest.NewCA(t)
+	var clients []*popauthtest.Client
+	var connections []*http.Request
+	for i := range 4 {
+		clients = append(clients, ca.Client(fmt.Sprint("client-", i)))
+		connections = append(connections, clients[i].Request("GET", "/", ""))
+	}
+	var apis []api
+	for range 2 {
+		issuer := popauthtest.NewIssuer(t, "EdDSA")
+		for _, audience := range []string{"https://a.example.com", "https://b.example.com"} {
+			o := issuer.Options(audience)
+			o.Remember = 16 // fewer than there are tokens
+			g, err := popauth.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, _ := o.Keys.(*popauth.RemoteKeys)
+			apis = append(apis, api{issuer, audience, g, keys})
+		}
+	}
+	type identity struct {
+		api, client int
+		token       string
+		withdrawn   bool
+	}
+	var mu sync.RWMutex // of ids, for what the test says of them
+	var ids []identity
+	mint := func() {
+		for a := range apis {
+			for c, client := range clients {
+				for range 3 {
+					token := apis[a].issuer.Token(client.Bound(), cnf{"aud": apis[a].audience, "sub": fmt.Sprint(a, "/", c)})
+					ids = append(ids, identity{a, c, token, false})
+				}
+			}
+		}
+	}
+	mint()
+	ask := func(n int) {
+		mu.RLock()
+		defer mu.RUnlock()
+		id := ids[n%len(ids)]
+		a, c := (n/7)%len(apis), (n/3)%len(clients)
+		if n%2 == 0 {
+			a, c = id.api, id.client
+		}
+		r := connections[c].Clone(t.Context())
+		r.Header.Set("Authorization", "Bearer "+id.token)
+		p, err := apis[a].guard.Check(r, popauth.Bound())
+		switch pass := a == id.api && c == id.client && !id.withdrawn; {
+		case pass && err != nil:
+			t.Errorf("got %v, want a pass", err)
+		case pass && p.Subject != fmt.Sprint(a, "/", c):
+			t.Errorf("subject: got %s, want %d/%d", p.Subject, a, c)
+		case !pass && err == nil:
+			t.Errorf("VULNERABLE: a token of API %d and client %d, withdrawn %t, passes at API %d with client %d", id.api, id.client, id.withdrawn, a, c)
+		}
+	}
+	for range 3 {
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for n := range 150 {
+					ask(n*13 + g)
+				}
+			})
+		}
+		wg.Go(func() {
+			mu.Lock()
+			defer mu.Unlock()
+			apis[0].issuer.Rotate() // which serves the first two APIs
+			for _, a := range apis[:2] {
+				if err := a.keys.Preload(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+			for i := range ids {
+				ids[i].withdrawn = ids[i].withdrawn || ids[i].api < 2
+			}
+			mint()
+		})
+		wg.Wait()
+	}
+}
+
+// meddler changes whatever it is shown.
+type meddler struct{ popauth.MutualTLS }
+
+func (meddler) Confirm(r *http.Request, p popauth.Presentation) error {
+	err := popauth.MutualTLS{}.Confirm(r, p)
+	meddleWith(p.Certificate)
+	return err
+}
+
+func meddleWith(c *popauth.Certificate) {
+	if c != nil {
+		c.Leaf, c.Thumbprint, c.Verified = nil, "x", popauth.VerifiedLocally
+	}
+}
+
+// What users' code changes in what it is shown is changed for nobody else, remembered or not.
+func TestMeddlingIsForgotten(t *testing.T) {
+	l := newLab(t)
+	meddle := func(p *popauth.Principal) {
+		p.Scopes[0], p.Audience[0], p.Bindings[0].Value, p.Subject = "admin", "x", "x", "admin"
+		meddleWith(p.Certificate)
+	}
+	for _, source := range []popauth.CertificateSource{nil, popauth.TLSCertificate(), popauth.CallerCertificate()} {
+		g := l.guard(func(o *popauth.Options) {
+			o.Certificate = source
+			o.Confirmers = []popauth.Confirmer{meddler{}}
+			o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
+				t.Subject, t.Scopes[0], t.Audience[0], t.ExpiresAt = "admin", "admin", "x", time.Time{}
+				return false, nil
+			}
+		})
+		h := g.Authorize(popauth.Scope("orders.read"), popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+			meddle(p)
+			return nil
+		}), popauth.Scope("orders.read"))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			p, _ := popauth.FromContext(r.Context())
+			if p.Subject != "client-1" || p.Scopes[0] != "orders.read" || p.Certificate.Thumbprint != l.owner.Thumbprint() ||
+				p.Bindings[0].Value != l.owner.Thumbprint() || p.Certificate.Verified != popauth.NotVerified {
+				t.Errorf("got %+v %+v", p, p.Certificate)
+			}
+			meddle(p)
+		}))
+		r := l.owner.Request("GET", "/", l.bound())
+		for range 3 {
+			send(func(http.Handler) http.Handler { return h }, r)
+			if _, err := g.Check(r, popauth.Scope("orders.read")); err != nil {
+				t.Errorf("got %v, want a pass", err)
+			}
+			if source != nil {
+				c, _ := source.Certificate(r)
+				meddleWith(c)
+			}
+		}
+		remembers(t, g, r, true)
+	}
+}

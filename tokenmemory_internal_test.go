@@ -1,0 +1,160 @@
+package popauth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// entryOf is a verified token with a payload of that many bytes or a few more.
+func entryOf(id string, size int) *verifiedToken {
+	payload := `{"jti":"` + id + `","more":"` + strings.Repeat("x", size) + `"}`
+	return &verifiedToken{
+		Token{Audience: []string{"a"}, Scopes: []string{"a", "b"}, bindings: []Binding{{"jkt", "k"}}, payload: payload},
+		sha256.Sum256([]byte(id)),
+	}
+}
+
+// takes what the memory holds by looking, not by its own account.
+func (m *tokenMemory) takes() (entries int, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.buckets {
+		for j := range m.buckets[i].places {
+			if e := m.buckets[i].places[j].Load(); e != nil {
+				entries++
+				bytes += e.size()
+			}
+		}
+	}
+	if entries != m.most-m.entries || bytes != int64(m.most)*tokenSize-m.bytes {
+		panic(fmt.Sprintf("held %d entries of %d bytes, free %d and %d of %d", entries, bytes, m.entries, m.bytes, m.most))
+	}
+	return entries, bytes
+}
+
+// Never more than the bound, in entries and in bytes, at any moment, and not much less of what is asked for.
+func TestTokenMemoryBound(t *testing.T) {
+	for _, tt := range []struct{ most, size int }{{300, 100}, {50, 5000}, {1, 10}, {3, 600}, {9, 100}} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			m := newTokenMemory(&keySet{}, tt.most)
+			var wg sync.WaitGroup
+			for g := range 2 {
+				wg.Go(func() {
+					for i := range 10 * tt.most {
+						e := entryOf(fmt.Sprint(g, i), tt.size*(1+i%2))
+						m.put(e)
+						m.put(e)
+						m.find(entryOf(fmt.Sprint(g, i/2), 1).key)
+						if i%50 == 0 || tt.most < 10 {
+							if n, bytes := m.takes(); n > tt.most || bytes > int64(tt.most)*tokenSize {
+								t.Errorf("got %d entries of %d bytes, want %d at most", n, bytes, tt.most)
+							}
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if n, bytes := m.takes(); n < tt.most*9/10 && bytes < int64(tt.most)*tokenSize*9/10 && tt.most > 10 {
+				t.Errorf("got %d entries of %d bytes, want the room to be used", n, bytes)
+			}
+		})
+	}
+	m := newTokenMemory(&keySet{}, 2)
+	small, large := entryOf("small", 1), entryOf("large", 3*tokenSize)
+	m.put(small)
+	m.put(large)
+	if m.find(large.key) != nil || m.find(small.key) == nil {
+		t.Error("an entry larger than all the room there is was put in, or has put out another")
+	}
+}
+
+// Tokens that are asked for stay; those that came once and not again make room.
+func TestTokenMemoryKeepsWhatIsUsed(t *testing.T) {
+	const most, used = 1000, 500
+	m := newTokenMemory(&keySet{}, most)
+	missed := 0
+	for round := range 20 {
+		for i := range used {
+			e := entryOf(fmt.Sprint("used ", i), 100)
+			if m.find(e.key) == nil {
+				if m.put(e); round > 0 {
+					missed++
+				}
+			}
+			m.put(entryOf(fmt.Sprint("once ", round, i), 100))
+		}
+	}
+	if missed > used {
+		t.Errorf("missed %d of %d looks", missed, 19*used)
+	}
+}
+
+// changing are keys that change when they are asked for the third time: while a token is being verified.
+type changing struct {
+	staticKeys
+	next  *keySet
+	asked int
+	after int
+}
+
+func (c *changing) snapshot() *keySet {
+	if c.asked++; c.asked > c.after {
+		return c.next
+	}
+	return c.set
+}
+
+// A token that was verified with the old keys is not put among those of the new ones, whenever they change.
+func TestKeysChangeDuringVerification(t *testing.T) {
+	const header = `{"alg":"EdDSA","kid":"1","typ":"at+jwt"}`
+	key, public := testKeyEd25519()
+	set := func(kid string) *keySet {
+		s, err := readKeySet([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"` + kid + `","x":"` + public + `"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	payload := fmt.Sprintf(`{"iss":"i","aud":"a","exp":%d}`, time.Now().Add(time.Hour).Unix())
+	input := strictBase64.EncodeToString([]byte(header)) + "." + strictBase64.EncodeToString([]byte(payload))
+	signature, err := jwt.SigningMethodEdDSA.Sign(input, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := input + "." + strictBase64.EncodeToString(signature)
+	old, without := set("1"), set("2")
+	for after := range 5 {
+		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{newKeyChoice(staticStorage{set: old}), old}}.complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, _ := o.Verifier.(*jwtVerifier)
+		keys := &changing{staticKeys: staticKeys{newKeyChoice(staticStorage{set: old}), old}, next: without, after: after}
+		v.known = keys
+		_, _ = v.Verify(context.Background(), token) // either is right while the keys change
+		keys.asked = after
+		v.keys = staticKeys{newKeyChoice(staticStorage{set: without}), without}
+		for range 2 {
+			if _, err := v.Verify(context.Background(), token); !errors.Is(err, ErrTokenKey) {
+				t.Errorf("keys changed at look %d: got %v, want %v", after, err, ErrTokenKey)
+			}
+		}
+		if m := v.memory.Load(); m != nil && m.keys == without && m.held() > 0 {
+			t.Errorf("keys changed at look %d: remembered among the new ones", after)
+		}
+	}
+}
+
+func testKeyEd25519() (private ed25519.PrivateKey, x string) {
+	private = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	return private, strictBase64.EncodeToString(private[ed25519.SeedSize:])
+}
