@@ -157,9 +157,30 @@ func TestMeddlingIsForgotten(t *testing.T) {
 			}
 			if source != nil {
 				c, _ := source.Certificate(r)
-				meddleWith(c)
+				c.Thumbprint = "x"
 			}
 		}
 		remembers(t, g, r, true)
+	}
+}
+
+// swapped shows DPoP another token than the one that the request came with.
+type swapped struct{ popauth.DPoP }
+
+func (s swapped) Confirm(r *http.Request, p popauth.Presentation) error {
+	p.Token = "another"
+	return s.DPoP.Confirm(r, p)
+}
+
+// The hash of a token that is remembered is that of no other.
+func TestHashIsOfTheTokenShown(t *testing.T) {
+	l, key := newLab(t), popauthtest.NewProofKey(t, "")
+	key.Now = l.clock.Now
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{swapped{popauth.DPoP{Replay: &usedProofs{until: map[string]time.Time{}}}}}
+	})
+	token := l.issuer.Token(key.Bound())
+	for range 3 {
+		remembers(t, g, key.Request("GET", dpopURL, token), popauth.ErrProofToken)
 	}
 }
