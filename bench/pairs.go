@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// Contender is one operation that is measured beside others.
+type Contender struct {
+	Name string
+	Run  func()
+
+	// Prepare makes what the next n runs use up; it is not measured. If nil, they use up nothing.
+	Prepare func(n int)
+}
+
+// Ratio is the distribution of how many times as long one operation takes as another in the same cycle.
+type Ratio struct {
+	Median, Low, High float64 // Low and High are the quartiles
+}
+
+// Sample is what was measured of one contender.
+type Sample struct {
+	Name        string
+	Ratio       Ratio   // to the first contender
+	Nanoseconds float64 // of one run in the fastest tenth of the cycles
+	Allocations float64 // of one run
+	Bytes       float64
+
+	each []float64
+}
+
+const (
+	batch      = 500 * time.Microsecond
+	collection = 32 // cycles between two collections of garbage
+)
+
+// Pairs measures the contenders in batches of half a millisecond, each once in every cycle, in random order. The garbage
+// collector runs between cycles only, so this is the time of the request alone.
+func Pairs(contenders []Contender, cycles int) []Sample {
+	samples := make([]Sample, len(contenders))
+	counts := make([]int, len(contenders))
+	for i, c := range contenders {
+		counts[i] = c.calibrate()
+		samples[i] = Sample{Name: c.Name, each: make([]float64, 0, cycles)}
+		samples[i].Allocations, samples[i].Bytes = c.allocations()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for cycle := range cycles {
+		if cycle%collection == 0 {
+			runtime.GC()
+		}
+		for _, i := range rand.Perm(len(contenders)) { //nolint:gosec // protects nothing
+			samples[i].each = append(samples[i].each, contenders[i].batch(counts[i]))
+		}
+	}
+	for i := range samples {
+		samples[i].Ratio = ratio(samples[i].each, samples[0].each)
+		sorted := slices.Sorted(slices.Values(samples[i].each))
+		samples[i].Nanoseconds = sorted[len(sorted)/10]
+	}
+	return samples
+}
+
+// Over is how many times as long s takes as another contender of the same measurement.
+func (s Sample) Over(other Sample) Ratio { return ratio(s.each, other.each) }
+
+// batch returns the time of one run of n, in nanoseconds.
+func (c Contender) batch(n int) float64 {
+	if c.Prepare != nil {
+		c.Prepare(n)
+	}
+	start := spent()
+	for range n {
+		c.Run()
+	}
+	return float64(spent()-start) / float64(n)
+}
+
+// calibrate returns how many runs fit into a batch.
+func (c Contender) calibrate() int {
+	n := 1
+	for {
+		c.batch(n) // what is first seen is seen here
+		if took := c.batch(n) * float64(n); took >= float64(batch)/4 || n >= 1<<16 {
+			return max(1, int(float64(n)*float64(batch)/max(took, 1)))
+		}
+		n *= 4
+	}
+}
+
+// allocations are those of one run, on average.
+func (c Contender) allocations() (count, size float64) {
+	const n = 256 // each token of a rotation
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if c.Prepare != nil {
+		c.Prepare(n + 1)
+	}
+	c.Run()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		c.Run()
+	}
+	runtime.ReadMemStats(&after)
+	return float64((after.Mallocs - before.Mallocs) / n), float64((after.TotalAlloc - before.TotalAlloc) / n)
+}
+
+// ratio pairs what was measured in the same cycle.
+func ratio(a, b []float64) Ratio {
+	quotients := make([]float64, len(a))
+	for i := range a {
+		quotients[i] = a[i] / b[i]
+	}
+	return distribution(quotients)
+}
+
+func distribution(values []float64) Ratio {
+	slices.Sort(values)
+	at := func(q float64) float64 { return values[int(q*float64(len(values)-1)+0.5)] }
+	return Ratio{Median: at(0.5), Low: at(0.25), High: at(0.75)}
+}
