@@ -60,7 +60,7 @@ func Pairs(contenders []Contender, cycles int) []Sample {
 		}
 	}
 	for i := range samples {
-		samples[i].Ratio = ratio(samples[i].each, samples[0].each)
+		samples[i].Ratio = Paired(samples[i].each, samples[0].each)
 		sorted := slices.Sorted(slices.Values(samples[i].each))
 		samples[i].Nanoseconds = sorted[len(sorted)/10]
 	}
@@ -68,7 +68,7 @@ func Pairs(contenders []Contender, cycles int) []Sample {
 }
 
 // Over is how many times as long s takes as another contender of the same measurement.
-func (s Sample) Over(other Sample) Ratio { return ratio(s.each, other.each) }
+func (s Sample) Over(other Sample) Ratio { return Paired(s.each, other.each) }
 
 // batch returns the time of one run of n, in nanoseconds.
 func (c Contender) batch(n int) float64 {
@@ -111,16 +111,17 @@ func (c Contender) allocations() (count, size float64) {
 	return float64((after.Mallocs - before.Mallocs) / n), float64((after.TotalAlloc - before.TotalAlloc) / n)
 }
 
-// ratio pairs what was measured in the same cycle.
-func ratio(a, b []float64) Ratio {
+// Paired is how many times as much the first are as the second, each pair measured in the same cycle.
+func Paired(a, b []float64) Ratio {
 	quotients := make([]float64, len(a))
 	for i := range a {
 		quotients[i] = a[i] / b[i]
 	}
-	return distribution(quotients)
+	return Distribution(quotients)
 }
 
-func distribution(values []float64) Ratio {
+// Distribution sorts the values and returns their median and quartiles.
+func Distribution(values []float64) Ratio {
 	slices.Sort(values)
 	at := func(q float64) float64 { return values[int(q*float64(len(values)-1)+0.5)] }
 	return Ratio{Median: at(0.5), Low: at(0.25), High: at(0.75)}

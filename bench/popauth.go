@@ -25,12 +25,13 @@ func remembering(o *popauth.Options, m memory) {
 	}
 }
 
-func (a API) popauth(ctx context.Context, m memory, confirmers ...popauth.Confirmer) (*popauth.Guard, error) {
-	client, err := a.Client()
-	if err != nil {
+func (a API) popauth(ctx context.Context, m memory, k popauth.RemoteKeysOptions, confirmers ...popauth.Confirmer) (*popauth.Guard, error) {
+	var err error
+	k.Issuer = a.Issuer
+	if k.Client, err = a.Client(); err != nil {
 		return nil, err
 	}
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: a.Issuer, Client: client})
+	keys, err := popauth.NewRemoteKeys(k)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (a API) popauth(ctx context.Context, m memory, confirmers ...popauth.Confir
 
 func popauthToken(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		guard, err := a.popauth(ctx, m)
+		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +57,7 @@ func popauthToken(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		guard, err := a.popauth(ctx, m)
+		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +68,7 @@ func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthDPoP(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		guard, err := a.popauth(ctx, m, popauth.DPoP{MaxAge: time.Minute})
+		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{}, popauth.DPoP{MaxAge: time.Minute})
 		if err != nil {
 			return nil, err
 		}

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// rotation is how many tokens take turns, so that neither the caches of the processor nor what a library remembers of
+// Rotation is how many tokens take turns, so that neither the caches of the processor nor what a library remembers of
 // the last one make a token that is called new cheaper than one is.
-const rotation = 256
+const Rotation = 256
 
 const rawName = "signature alone"
 
@@ -70,17 +70,17 @@ func (f *Fixture) contenders(ctx context.Context, algorithm string, sides []Side
 
 // TokenRace measures authentication by the token alone.
 func (f *Fixture) TokenRace(ctx context.Context, algorithm string, cycles int) ([]Sample, error) {
-	return f.race(ctx, algorithm, TokenSides(), f.Tokens(algorithm, rotation), cycles)
+	return f.race(ctx, algorithm, TokenSides(), f.Tokens(algorithm, Rotation), cycles)
 }
 
 // ChainRace measures token, certificate, cnf and scope.
 func (f *Fixture) ChainRace(ctx context.Context, algorithm string, cycles int) ([]Sample, error) {
-	return f.race(ctx, algorithm, ChainSides(), f.Tokens(algorithm, rotation, f.owner.Bound()), cycles)
+	return f.race(ctx, algorithm, ChainSides(), f.Tokens(algorithm, Rotation, f.owner.Bound()), cycles)
 }
 
 // GarbageRace measures how a token's form with nothing in it is refused.
 func (f *Fixture) GarbageRace(ctx context.Context, algorithm string, cycles int) ([]Sample, error) {
-	tokens := f.Tokens(algorithm, rotation)
+	tokens := f.Tokens(algorithm, Rotation)
 	raw, err := f.raw(algorithm, tokens)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (f *Fixture) GarbageRace(ctx context.Context, algorithm string, cycles int)
 // be left out is the proof's signature: proof is that alone, as a part of both.
 func (f *Fixture) DPoPRace(ctx context.Context, algorithm, proofs string, cycles int) ([]Sample, error) {
 	key := popauthtest.NewProofKey(&Program{}, proofs)
-	tokens := f.Tokens(algorithm, rotation, key.Bound())
+	tokens := f.Tokens(algorithm, Rotation, key.Bound())
 	first, err := f.raw(algorithm, tokens)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func (f *Fixture) SpeedupRace(ctx context.Context, algorithm string, cycles int)
 	if runtime.NumCPU() < 2 {
 		return nil, nil
 	}
-	tokens := f.Tokens(algorithm, rotation, f.owner.Bound())
+	tokens := f.Tokens(algorithm, Rotation, f.owner.Bound())
 	_, key, err := f.API(algorithm).Key()
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (f *Fixture) SpeedupRace(ctx context.Context, algorithm string, cycles int)
 		return nil, err
 	}
 	call := func(f func()) { f() }
-	pairs := []pair{{rawName, [2]func(){rotate(verify, call), rotate(verify[rotation/2:], call)}, 0}}
+	pairs := []pair{{rawName, [2]func(){rotate(verify, call), rotate(verify[Rotation/2:], call)}, 0}}
 	requests := f.Requests(tokens)
 	for _, s := range ChainSides() {
 		h, err := s.protect(ctx, f.API(algorithm))
@@ -82,10 +82,10 @@ func speedups(pairs []pair, cycles int) []Speedup {
 	}
 	all := make([]Speedup, len(pairs))
 	for i, p := range pairs {
-		all[i] = Speedup{Name: p.name, OfRaw: ratio(each[i], each[0])}
+		all[i] = Speedup{Name: p.name, OfRaw: Paired(each[i], each[0])}
 	}
 	for i := range pairs {
-		all[i].Ratio = distribution(each[i])
+		all[i].Ratio = Distribution(each[i])
 	}
 	return all
 }

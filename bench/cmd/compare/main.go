@@ -1,0 +1,77 @@
+// Compare measures popauth beside other libraries. It prints what it has found and writes the document, the chart and
+// the figures. A wrong answer and too many allocations are errors; a time is none.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-171ab058/popauth/bench/load"
+	"github.com/seed-171ab058/popauth/bench/report"
+)
+
+func main() {
+	load.Child()
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		log.Fatal(err)
+	}
+}
+
+func run(args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	short := flags.Bool("short", false, "take seconds, and write no files unless -out is given")
+	cycles := flags.Int("cycles", 0, "`number` of cycles of what is measured in pairs; 1000, or 50 with -short")
+	folder := flags.String("out", "", "`folder` of the document and the chart; ../docs, or none with -short")
+	results := flags.String("results", "results.json", "`file` of the figures")
+	from := flags.String("from", "", "`file` of figures to write the document from, instead of measuring")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	o := report.Options{Cycles: *cycles, Short: *short, Log: progress}
+	if o.Cycles == 0 {
+		o.Cycles = map[bool]int{false: 1000, true: 50}[*short]
+	}
+	if *folder == "" && !*short {
+		*folder = "../docs"
+	}
+	var r *report.Results
+	var err error
+	if *from != "" {
+		r, err = report.Read(*from)
+	} else {
+		r, err = report.Measure(context.Background(), o)
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.Document(out), r.Excess()); err != nil || *folder == "" {
+		return err
+	}
+	if *from == "" {
+		if err := r.Write(*results); err != nil {
+			return err
+		}
+	}
+	return write(r, *folder)
+}
+
+// write makes the files of the documentation.
+func write(r *report.Results, folder string) error {
+	for name, make1 := range map[string]func(io.Writer) error{"performance.md": r.Document, "performance.svg": r.Chart} {
+		var b bytes.Buffer
+		if err := make1(&b); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), b.Bytes(), 0o644); err != nil { //nolint:gosec // everybody may read it
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-171ab058/popauth/bench"
+)
+
+// ceiling is the number of allocations that one request must not exceed. It does not depend on the machine.
+type ceiling struct {
+	what   string
+	have   float64
+	atMost float64
+}
+
+func (r *Results) ceilings() []ceiling {
+	var all []ceiling
+	add := func(what string, samples map[string][]bench.Sample, key, side string, atMost float64) {
+		all = append(all, ceiling{what + ", " + key + ", " + side, find(samples[key], side).Allocations, atMost})
+	}
+	add("chain", r.Chain, "RS256", popauth, 61)
+	add("chain", r.Chain, "ES256", popauth, 73)
+	add("chain", r.Chain, "EdDSA", popauth, 50)
+	add("DPoP", r.DPoP, "ES256 + ES256", popauth, 145)
+	add("DPoP", r.DPoP, "RS256 + ES256", popauth, 133)
+	add("DPoP", r.DPoP, "EdDSA + EdDSA", popauth, 85)
+	for _, s := range r.Garbage {
+		if s.Name == popauth {
+			all = append(all, ceiling{"garbage", s.Allocations, 15})
+		}
+	}
+	return all
+}
+
+// Excess is an error if popauth allocates more than it must.
+func (r *Results) Excess() error {
+	var wrong []error
+	for _, c := range r.ceilings() {
+		if c.have == 0 || c.have > c.atMost {
+			wrong = append(wrong, fmt.Errorf("allocations: %s: got %.0f, want %.0f at most", c.what, c.have, c.atMost))
+		}
+	}
+	return errors.Join(wrong...)
+}
