@@ -2,7 +2,10 @@ module github.com/seed-171ab058/popauth/bench
 
 go 1.26.0
 
-replace github.com/seed-171ab058/popauth => ../
+replace (
+	github.com/seed-171ab058/popauth => ../
+	github.com/seed-171ab058/popauth/redisreplay => ../redisreplay
+)
 
 require (
 	github.com/MicahParks/keyfunc/v3 v3.9.0
@@ -14,7 +17,9 @@ require (
 	github.com/labstack/echo-jwt/v4 v4.4.0
 	github.com/labstack/echo/v4 v4.13.4
 	github.com/lestrrat-go/jwx/v2 v2.1.3
+	github.com/redis/go-redis/v9 v9.23.0
 	github.com/seed-171ab058/popauth v0.0.0
+	github.com/seed-171ab058/popauth/redisreplay v0.0.0
 	github.com/zitadel/oidc/v3 v3.45.0
 	golang.org/x/sys v0.48.0
 )
@@ -22,6 +27,7 @@ require (
 require (
 	github.com/MicahParks/jwkset v0.11.3 // indirect
 	github.com/bmatcuk/doublestar/v4 v4.9.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
 	github.com/go-chi/chi/v5 v5.5.0 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.8 // indirect
@@ -60,6 +66,7 @@ require (
 	go.opentelemetry.io/otel v1.38.0 // indirect
 	go.opentelemetry.io/otel/metric v1.38.0 // indirect
 	go.opentelemetry.io/otel/trace v1.38.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect

@@ -121,9 +121,12 @@ func (p page) ProofTimes() string {
 	return columns(p.Pairs, func(pair string) string { return spread(p.Proof[pair]) })
 }
 
-func (p page) RefusalRows() []row {
+func (p page) RefusalRows() []row { return plain(p.Garbage[1:]) }
+func (p page) HeaderRows() []row  { return plain(p.Headers[1:]) }
+
+func plain(samples []bench.Sample) []row {
 	var all []row
-	for _, s := range p.Garbage[1:] {
+	for _, s := range samples {
 		all = append(all, row{Name: s.Name, Times: spread(s.Ratio), Allocations: fmt.Sprint(s.Allocations)})
 	}
 	return all

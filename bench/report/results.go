@@ -40,6 +40,7 @@ type Results struct {
 	DPoP    map[string][]bench.Sample         // by the algorithms of token and proof
 	Proof   map[string]bench.Ratio            // repeated token, to the proof's signature alone
 	Garbage []bench.Sample
+	Headers []bench.Sample // certificates from a proxy's headers
 	Speedup []bench.Speedup
 	Flood   bench.Flood
 	Servers []load.Server
@@ -75,6 +76,7 @@ func Measure(ctx context.Context, o Options) (*Results, error) {
 		{"token, certificate, scope", func() error { return r.requests(ctx, f, o.Cycles) }},
 		{"DPoP", func() error { return r.proofs(ctx, f, o.Cycles) }},
 		{"garbage", func() (err error) { r.Garbage, err = f.GarbageRace(ctx, "RS256", o.Cycles); return err }},
+		{"certificates of a proxy", func() (err error) { r.Headers, err = f.CertificateRace("RS256", o.Cycles); return err }},
 		{"two goroutines", func() (err error) { r.Speedup, err = f.SpeedupRace(ctx, "ES256", o.Cycles); return err }},
 		{"a flood of unknown keys", func() (err error) { r.Flood, err = o.flood(ctx); return err }},
 		{"servers", func() (err error) { r.Servers, err = load.Measure(ctx, f, o.servers()); return err }},

@@ -1,0 +1,171 @@
+// Package simulation plays through what many instances of an API do to what they share. Its model of RemoteKeys is held
+// to the real ones by its tests.
+package simulation
+
+import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Fleet is a number of instances of one API.
+type Fleet struct {
+	Instances int
+	Start     time.Duration // they start within this time
+	Requests  float64       // a second, to each instance
+	Refresh   time.Duration // RemoteKeysOptions.Refresh
+	Cooldown  time.Duration // RemoteKeysOptions.Cooldown
+	MaxAge    time.Duration // RemoteKeysOptions.MaxAge
+	Spread    bool          // false: as if popauth did not take up to a fifth off
+	Seed      uint64
+}
+
+// Defaults are RemoteKeys as they come.
+func Defaults() Fleet {
+	return Fleet{
+		Instances: 10_000, Start: 10 * time.Second, Requests: 100, Refresh: time.Hour, Cooldown: 10 * time.Second,
+		MaxAge: 24 * time.Hour, Spread: true, Seed: 1,
+	}
+}
+
+func (f Fleet) random() *rand.Rand {
+	return rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // the same each time
+}
+
+// lifetime is how long keys are used before they are fetched anew: keyfetch.go, spread.
+func (f Fleet) lifetime(r *rand.Rand) time.Duration {
+	d := min(f.Refresh, f.MaxAge/2)
+	if !f.Spread {
+		return d
+	}
+	return d - rand0(r, d/5+1)
+}
+
+func rand0(r *rand.Rand, n time.Duration) time.Duration { return time.Duration(r.Int64N(int64(n))) }
+
+// pause is the time until the next request of an instance.
+func (f Fleet) pause(r *rand.Rand) time.Duration {
+	return time.Duration(r.ExpFloat64() / f.Requests * float64(time.Second))
+}
+
+// Fetches are the times at which the issuer is asked for its keys, in order, until span has passed. Each instance
+// fetches with its first request after its keys' lifetime; the first of all asks for the metadata as well.
+func (f Fleet) Fetches(span time.Duration) []time.Duration {
+	r := f.random()
+	due := make(times, f.Instances)
+	for i := range due {
+		due[i] = rand0(r, f.Start+1) + f.pause(r)
+	}
+	heap.Init(&due)
+	var all []time.Duration
+	for due[0] < span {
+		all = append(all, due[0])
+		due[0] += f.lifetime(r) + f.pause(r)
+		heap.Fix(&due, 0)
+	}
+	return all
+}
+
+// times is a heap.
+type times []time.Duration
+
+func (t times) Len() int           { return len(t) }
+func (t times) Less(i, j int) bool { return t[i] < t[j] }
+func (t times) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
+func (t *times) Push(any)          {}
+func (t *times) Pop() any          { return nil }
+
+// Busiest is the largest number of events in one second that begins between from and until.
+func Busiest(events []time.Duration, from, until time.Duration) int {
+	count := map[time.Duration]int{}
+	most := 0
+	for _, e := range events {
+		if e >= from && e < until {
+			second := e.Truncate(time.Second)
+			count[second]++
+			most = max(most, count[second])
+		}
+	}
+	return most
+}
+
+// Rate is the mean number of events a second between from and until.
+func Rate(events []time.Duration, from, until time.Duration) float64 {
+	n := 0
+	for _, e := range events {
+		if e >= from && e < until {
+			n++
+		}
+	}
+	return float64(n) / (until - from).Seconds()
+}
+
+// Rotation is what a new key did, with which the issuer signed at once.
+type Rotation struct {
+	Fetches []time.Duration // after the change, in order
+	Refused int             // good tokens that met an instance which had fetched less than Cooldown ago
+	Waited  int             // requests that waited for a fetch
+	Total   int             // requests in the first minute
+}
+
+// Rotate changes the key. Clients renew their tokens evenly within lifetime, and each token is used evenly, so that
+// more and more requests name the new key; the first of them at an instance causes its fetch, which takes latency.
+func (f Fleet) Rotate(lifetime, latency time.Duration) Rotation {
+	r := f.random()
+	var all Rotation
+	for range f.Instances {
+		last := -rand0(r, f.lifetime(r)) // its last fetch
+		at, refused := f.fetchAfter(last, f.arrivals(r, lifetime))
+		all.Refused += refused
+		all.Fetches = append(all.Fetches, at)
+		// The share of the new key's tokens among those that come while it waits.
+		all.Waited += 1 + int(f.Requests*latency.Seconds()*min(1, at.Seconds()/lifetime.Seconds())+r.Float64())
+	}
+	slices.Sort(all.Fetches)
+	all.Total = int(float64(f.Instances) * f.Requests * 60)
+	return all
+}
+
+// arrivals are the times of an instance's requests with the new key, which become more and more.
+func (f Fleet) arrivals(r *rand.Rand, lifetime time.Duration) func() time.Duration {
+	work := 0.0
+	return func() time.Duration {
+		work += r.ExpFloat64() // the time of the nth is where this many are to be expected
+		whole := f.Requests * lifetime.Seconds() / 2
+		if work < whole {
+			return time.Duration(math.Sqrt(2*lifetime.Seconds()*work/f.Requests) * float64(time.Second))
+		}
+		return lifetime + time.Duration((work-whole)/f.Requests*float64(time.Second))
+	}
+}
+
+// fetchAfter is when RemoteKeys fetch for a key that they don't have: with the first request for it that comes when
+// Cooldown has passed since the last fetch. Those before are refused.
+func (f Fleet) fetchAfter(last time.Duration, arrival func() time.Duration) (at time.Duration, refused int) {
+	for {
+		at = arrival()
+		if at-last >= f.Cooldown {
+			return at, refused
+		}
+		refused++
+	}
+}
+
+// Misses is how many requests in each second after the verified tokens were forgotten come with one that has to be
+// verified again: requests are spread evenly over the tokens in use.
+func Misses(requests, tokens, seconds int, seed uint64) []int {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same each time
+	seen := make([]bool, tokens)
+	all := make([]int, seconds)
+	for s := range all {
+		for range requests {
+			if t := r.IntN(tokens); !seen[t] {
+				seen[t] = true
+				all[s]++
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,97 @@
+package simulation
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/redisreplay"
+)
+
+// life is how long the id of a new proof is kept by DPoP as it comes: MaxAge, Leeway and a second.
+const life = 71 * time.Second
+
+// ReplayUse is what the ids of proofs need in a ReplayMemory.
+type ReplayUse struct {
+	PerSecond int
+	Most      int     // ids at a time
+	Bytes     float64 // for each of these
+}
+
+// Replay uses a ReplayMemory for five minutes of its clock, with so many proofs a second.
+func Replay(perSecond int) (ReplayUse, error) {
+	before := heapInUse()
+	now := time.Unix(1_800_000_000, 0)
+	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: func() time.Time { return now }})
+	if err != nil {
+		return ReplayUse{}, err
+	}
+	use := ReplayUse{PerSecond: perSecond}
+	for n := range 300 * perSecond {
+		now = now.Add(time.Second / time.Duration(perSecond))
+		if _, err := m.Use(context.Background(), strconv.Itoa(n), now.Add(life)); err != nil {
+			return ReplayUse{}, err
+		}
+		use.Most = max(use.Most, m.Len())
+	}
+	use.Bytes = (heapInUse() - before) / float64(use.Most)
+	runtime.KeepAlive(m)
+	return use, nil
+}
+
+func heapInUse() float64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return float64(stats.HeapInuse)
+}
+
+// Commands are those that a redisreplay.Store sends for one proof, by name.
+func Commands() ([]string, error) {
+	client := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true})
+	defer client.Close()
+	sent := &commands{}
+	client.AddHook(sent)
+	store, err := redisreplay.New(client, redisreplay.Options{})
+	if err != nil {
+		return nil, err
+	}
+	_, err = store.Use(context.Background(), "id", time.Now().Add(life))
+	return sent.names, err
+}
+
+// commands answers in Redis' place.
+type commands struct{ names []string }
+
+func (c *commands) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *commands) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, command redis.Cmder) error {
+		c.names = append(c.names, command.Name())
+		return nil
+	}
+}
+
+func (c *commands) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(_ context.Context, all []redis.Cmder) error {
+		for _, command := range all {
+			c.names = append(c.names, command.Name())
+		}
+		return nil
+	}
+}
+
+var _ redis.Hook = (*commands)(nil)
+
+// At is the time of the event below which the part q of all are.
+func At(events []time.Duration, q float64) time.Duration {
+	if len(events) == 0 {
+		return 0
+	}
+	return events[int(q*float64(len(events)-1))]
+}
