@@ -17,16 +17,16 @@ type ceiling struct {
 func (r *Results) ceilings() []ceiling {
 	var all []ceiling
 	add := func(what string, samples map[string][]bench.Sample, key, side string, atMost float64) {
-		all = append(all, ceiling{what + ", " + key + ", " + side, find(samples[key], side).Allocations, atMost})
+		all = append(all, ceiling{what + ", " + key + ", " + side, Find(samples[key], side).Allocations, atMost})
 	}
-	add("chain", r.Chain, "RS256", popauth, 61)
-	add("chain", r.Chain, "ES256", popauth, 73)
-	add("chain", r.Chain, "EdDSA", popauth, 50)
-	add("DPoP", r.DPoP, "ES256 + ES256", popauth, 145)
-	add("DPoP", r.DPoP, "RS256 + ES256", popauth, 133)
-	add("DPoP", r.DPoP, "EdDSA + EdDSA", popauth, 85)
+	add("chain", r.Chain, "RS256", Popauth, 61)
+	add("chain", r.Chain, "ES256", Popauth, 73)
+	add("chain", r.Chain, "EdDSA", Popauth, 50)
+	add("DPoP", r.DPoP, "ES256 + ES256", Popauth, 145)
+	add("DPoP", r.DPoP, "RS256 + ES256", Popauth, 133)
+	add("DPoP", r.DPoP, "EdDSA + EdDSA", Popauth, 85)
 	for _, s := range r.Garbage {
-		if s.Name == popauth {
+		if s.Name == Popauth {
 			all = append(all, ceiling{"garbage", s.Allocations, 15})
 		}
 	}

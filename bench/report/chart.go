@@ -118,9 +118,9 @@ func newPanel(title string, column, top, rows int, longest float64, figures []fi
 		}
 		b.ValueX = max(b.HighX, float64(x)+b.Width) + valueMargin
 		switch f.name {
-		case popauth:
+		case Popauth:
 			b.Class = "own"
-		case repeated:
+		case Repeated:
 			b.Class = "again"
 		}
 		p.Bars = append(p.Bars, b)
@@ -139,7 +139,7 @@ func short(x float64) string {
 
 // tokenFigures are popauth's two and then the others, the fastest first.
 func (r *Results) tokenFigures() map[string][]figure {
-	order := []string{repeated, popauth}
+	order := []string{Repeated, Popauth}
 	var peers []bench.Sample
 	for _, s := range r.Token[bench.Algorithms[0]] {
 		if isPeer(s.Name) {
@@ -153,7 +153,7 @@ func (r *Results) tokenFigures() map[string][]figure {
 	all := map[string][]figure{}
 	for _, a := range bench.Algorithms {
 		for _, name := range order {
-			all[a] = append(all[a], figure{name, find(r.Token[a], name).Ratio})
+			all[a] = append(all[a], figure{name, Find(r.Token[a], name).Ratio})
 		}
 	}
 	return all
@@ -167,7 +167,7 @@ func (r *Results) serverFigures() map[string][]figure {
 			all[s.Algorithm] = append(all[s.Algorithm], figure{s.Name, s.OfNone})
 		}
 	}
-	rank := func(f figure) int { return max(0, slices.Index([]string{repeated, popauth, signature}, f.name)+1) }
+	rank := func(f figure) int { return max(0, slices.Index([]string{Repeated, Popauth, signature}, f.name)+1) }
 	for _, figures := range all {
 		slices.SortStableFunc(figures, func(a, b figure) int {
 			x, y := rank(a), rank(b)

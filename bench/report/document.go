@@ -37,7 +37,7 @@ func (r *Results) Document(w io.Writer) error {
 	}
 	functions := template.FuncMap{
 		"spread": spread,
-		"noise":  func(a string) string { return spread(find(r.Token[a], signature+", again").Ratio) },
+		"noise":  func(a string) string { return spread(Find(r.Token[a], signature+", again").Ratio) },
 	}
 	t, err := template.New("performance.md").Funcs(functions).Parse(document)
 	if err != nil {
@@ -73,9 +73,9 @@ func (r *Results) rows(samples map[string][]bench.Sample, sides []bench.Side) []
 		names = append(names, row{Name: s.Name, Version: r.Versions[s.Name], ByHand: s.ByHand})
 	}
 	for i, n := range names {
-		names[i].Times = columns(bench.Algorithms, func(a string) string { return spread(find(samples[a], n.Name).Ratio) })
+		names[i].Times = columns(bench.Algorithms, func(a string) string { return spread(Find(samples[a], n.Name).Ratio) })
 		names[i].Allocations = strings.Trim(fmt.Sprint(each(samples, n.Name, allocations)), "[]")
-		names[i].Bytes = fmt.Sprint(find(samples["RS256"], n.Name).Bytes)
+		names[i].Bytes = fmt.Sprint(Find(samples["RS256"], n.Name).Bytes)
 		names[i].Allocations = strings.ReplaceAll(names[i].Allocations, " ", " / ")
 	}
 	return names
@@ -102,8 +102,8 @@ func (p page) DPoPRows() []row {
 		}
 		all = append(all, row{
 			Name:        s.Name,
-			Times:       columns(p.Pairs, func(pair string) string { return spread(find(p.DPoP[pair], s.Name).Ratio) }),
-			Allocations: joined(p.Pairs, func(pair string) float64 { return find(p.DPoP[pair], s.Name).Allocations }),
+			Times:       columns(p.Pairs, func(pair string) string { return spread(Find(p.DPoP[pair], s.Name).Ratio) }),
+			Allocations: joined(p.Pairs, func(pair string) float64 { return Find(p.DPoP[pair], s.Name).Allocations }),
 		})
 	}
 	return all
@@ -146,7 +146,7 @@ func (p page) Kept() []load.Server {
 }
 
 // NewConnection is the one whose clients don't.
-func (p page) NewConnection() load.Server { return p.server(load.NewConnection, "") }
+func (p page) NewConnection() load.Server { return p.Server(load.NewConnection, "") }
 
 // Better says in which of the figures others are better than popauth.
 func (p page) Better() string {
@@ -159,7 +159,7 @@ func (p page) Better() string {
 			faster = append(faster, s.Name)
 		}
 		if slices.ContainsFunc(bench.Algorithms, func(a string) bool {
-			return find(p.Token[a], s.Name).Allocations < find(p.Token[a], popauth).Allocations
+			return Find(p.Token[a], s.Name).Allocations < Find(p.Token[a], Popauth).Allocations
 		}) {
 			fewer = append(fewer, s.Name)
 		}

@@ -61,7 +61,7 @@ const (
 // Goals are those that popauth is held to, with what was measured.
 func (r *Results) Goals() []Goal {
 	chain := func(name string, figure func(bench.Sample) float64) []float64 { return each(r.Chain, name, figure) }
-	first := chain(popauth, allocations)
+	first := chain(Popauth, allocations)
 	own := each(r.Chain, signature, allocations)
 	var more []float64
 	for i := range own {
@@ -70,7 +70,7 @@ func (r *Results) Goals() []Goal {
 	return []Goal{
 		{
 			Name: "token, certificate, cnf, scope ÷ signature: RS256 / ES256 / EdDSA",
-			Must: []float64{1.30, 1.15, 1.20}, Stretch: []float64{1.12, 1.06, 1.08}, Have: chain(popauth, median),
+			Must: []float64{1.30, 1.15, 1.20}, Stretch: []float64{1.12, 1.06, 1.08}, Have: chain(Popauth, median),
 			Peer: r.best(median), Time: true, format: ratio,
 		},
 		{
@@ -79,18 +79,18 @@ func (r *Results) Goals() []Goal {
 		},
 		{
 			Name: "the same with a repeated token ÷ signature", Must: []float64{0.12, 0.055, 0.07},
-			Stretch: []float64{0.05, 0.025, 0.03}, Have: chain(repeated, median), Time: true, format: small,
+			Stretch: []float64{0.05, 0.025, 0.03}, Have: chain(Repeated, median), Time: true, format: small,
 		},
 		{
-			Name: "allocations of that", Must: []float64{5, 5, 5}, Stretch: []float64{3, 3, 3}, Have: chain(repeated, allocations), format: number,
+			Name: "allocations of that", Must: []float64{5, 5, 5}, Stretch: []float64{3, 3, 3}, Have: chain(Repeated, allocations), format: number,
 		},
 		{
-			Name: "bytes of that", Must: []float64{800, 800, 800}, Stretch: []float64{450, 450, 450}, Have: chain(repeated, size), format: number,
+			Name: "bytes of that", Must: []float64{800, 800, 800}, Stretch: []float64{450, 450, 450}, Have: chain(Repeated, size), format: number,
 		},
 		{
 			Name: "DPoP with replay protection ÷ both signatures, ES256", Must: []float64{1.20}, Stretch: []float64{1.10},
-			Have: []float64{find(r.DPoP["ES256 + ES256"], popauth).Ratio.Median},
-			Peer: []float64{find(r.DPoP["ES256 + ES256"], auth0Proofs).Ratio.Median}, Time: true, format: ratio,
+			Have: []float64{Find(r.DPoP["ES256 + ES256"], Popauth).Ratio.Median},
+			Peer: []float64{Find(r.DPoP["ES256 + ES256"], auth0Proofs).Ratio.Median}, Time: true, format: ratio,
 		},
 		{
 			Name: "DPoP with a repeated token ÷ the proof's signature, ES256", Must: []float64{1.20}, Stretch: []float64{1.10},
@@ -98,16 +98,16 @@ func (r *Results) Goals() []Goal {
 		},
 		{
 			Name: "speed-up by a second goroutine ÷ the signature's: new / repeated token", Must: []float64{0.95, 0.95},
-			Stretch: []float64{0.98, 0.98}, Have: r.speedups(popauth, repeated), Peer: r.speedups(byHand), AtLeast: true, Time: true, format: ratio,
+			Stretch: []float64{0.98, 0.98}, Have: r.speedups(Popauth, Repeated), Peer: r.speedups(byHand), AtLeast: true, Time: true, format: ratio,
 		},
 		{
 			Name: "TLS server, client certificates, repeated tokens: requests/s ÷ no middleware, RS256 / ES256",
-			Must: []float64{0.75, 0.75}, Stretch: []float64{0.85, 0.85}, Have: r.servers(repeated),
+			Must: []float64{0.75, 0.75}, Stretch: []float64{0.85, 0.85}, Have: r.servers(Repeated),
 			Peer: r.servers(byHand), AtLeast: true, Time: true, format: ratio,
 		},
 		{
 			Name: "refusing garbage ÷ signature, RS256", Must: []float64{0.03}, Stretch: []float64{0.01},
-			Have: []float64{find(r.Garbage, popauth).Ratio.Median}, Peer: []float64{r.bestRefusal()}, Time: true, format: small,
+			Have: []float64{Find(r.Garbage, Popauth).Ratio.Median}, Peer: []float64{r.bestRefusal()}, Time: true, format: small,
 		},
 		{
 			Name: "flood of unknown keys: fetches in an interval / good requests held up", Must: []float64{1, 0}, Stretch: []float64{1, 0},
@@ -115,11 +115,6 @@ func (r *Results) Goals() []Goal {
 		},
 	}
 }
-
-const (
-	signature   = "signature alone"
-	auth0Proofs = "auth0, no memory of used proofs"
-)
 
 func median(s bench.Sample) float64      { return s.Ratio.Median }
 func allocations(s bench.Sample) float64 { return s.Allocations }
@@ -129,7 +124,7 @@ func size(s bench.Sample) float64        { return s.Bytes }
 func each(samples map[string][]bench.Sample, name string, figure func(bench.Sample) float64) []float64 {
 	var all []float64
 	for _, a := range bench.Algorithms {
-		all = append(all, figure(find(samples[a], name)))
+		all = append(all, figure(Find(samples[a], name)))
 	}
 	return all
 }
@@ -150,7 +145,7 @@ func (r *Results) best(figure func(bench.Sample) float64) []float64 {
 }
 
 func isPeer(name string) bool {
-	return !strings.HasPrefix(name, popauth) && !strings.HasPrefix(name, signature)
+	return !strings.HasPrefix(name, Popauth) && !strings.HasPrefix(name, signature)
 }
 
 func (r *Results) bestRefusal() float64 {
@@ -178,12 +173,13 @@ func (r *Results) speedups(names ...string) []float64 {
 func (r *Results) servers(name string) []float64 {
 	var all []float64
 	for _, a := range []string{"RS256", "ES256"} {
-		all = append(all, r.server(name, a).OfNone.Median)
+		all = append(all, r.Server(name, a).OfNone.Median)
 	}
 	return all
 }
 
-func (r *Results) server(name, algorithm string) load.Server {
+// Server is that of the side and the algorithm; the zero Server if there is none.
+func (r *Results) Server(name, algorithm string) load.Server {
 	for _, s := range r.Servers {
 		if s.Name == name && s.Algorithm == algorithm {
 			return s

@@ -113,7 +113,7 @@ func (r *Results) requests(ctx context.Context, f *bench.Fixture, cycles int) (e
 			return err
 		}
 		r.Over[algorithm] = map[string]bench.Ratio{}
-		own := find(r.Token[algorithm], popauth)
+		own := Find(r.Token[algorithm], Popauth)
 		for _, s := range r.Token[algorithm] {
 			r.Over[algorithm][s.Name] = own.Over(s)
 		}
@@ -129,19 +129,24 @@ func (r *Results) proofs(ctx context.Context, f *bench.Fixture, cycles int) erro
 		}
 		name := pair[0] + " + " + pair[1]
 		r.DPoP[name] = samples
-		r.Proof[name] = find(samples, repeated).Over(samples[1])
+		r.Proof[name] = Find(samples, Repeated).Over(samples[1])
 	}
 	return nil
 }
 
-// Names of sides that results are picked by.
+// Names of what results are picked by.
 const (
-	popauth  = "popauth"
-	repeated = "popauth, repeated token"
-	byHand   = "golang-jwt + keyfunc"
+	Popauth      = "popauth"
+	Repeated     = "popauth, repeated token"
+	NoMiddleware = "no middleware"
+
+	byHand      = "golang-jwt + keyfunc"
+	signature   = "signature alone"
+	auth0Proofs = "auth0, no memory of used proofs"
 )
 
-func find(samples []bench.Sample, name string) bench.Sample {
+// Find is the sample of that name; the zero Sample if there is none.
+func Find(samples []bench.Sample, name string) bench.Sample {
 	for _, s := range samples {
 		if s.Name == name {
 			return s

@@ -40,10 +40,11 @@ func (f Fleet) lifetime(r *rand.Rand) time.Duration {
 	if !f.Spread {
 		return d
 	}
-	return d - rand0(r, d/5+1)
+	return d - within(r, d/5+1)
 }
 
-func rand0(r *rand.Rand, n time.Duration) time.Duration { return time.Duration(r.Int64N(int64(n))) }
+// within draws a time below n.
+func within(r *rand.Rand, n time.Duration) time.Duration { return time.Duration(r.Int64N(int64(n))) }
 
 // pause is the time until the next request of an instance.
 func (f Fleet) pause(r *rand.Rand) time.Duration {
@@ -56,7 +57,7 @@ func (f Fleet) Fetches(span time.Duration) []time.Duration {
 	r := f.random()
 	due := make(times, f.Instances)
 	for i := range due {
-		due[i] = rand0(r, f.Start+1) + f.pause(r)
+		due[i] = within(r, f.Start+1) + f.pause(r)
 	}
 	heap.Init(&due)
 	var all []time.Duration
@@ -107,7 +108,6 @@ type Rotation struct {
 	Fetches []time.Duration // after the change, in order
 	Refused int             // good tokens that met an instance which had fetched less than Cooldown ago
 	Waited  int             // requests that waited for a fetch
-	Total   int             // requests in the first minute
 }
 
 // Rotate changes the key. Clients renew their tokens evenly within lifetime, and each token is used evenly, so that
@@ -116,7 +116,7 @@ func (f Fleet) Rotate(lifetime, latency time.Duration) Rotation {
 	r := f.random()
 	var all Rotation
 	for range f.Instances {
-		last := -rand0(r, f.lifetime(r)) // its last fetch
+		last := -within(r, f.lifetime(r)) // its last fetch
 		at, refused := f.fetchAfter(last, f.arrivals(r, lifetime))
 		all.Refused += refused
 		all.Fetches = append(all.Fetches, at)
@@ -124,7 +124,6 @@ func (f Fleet) Rotate(lifetime, latency time.Duration) Rotation {
 		all.Waited += 1 + int(f.Requests*latency.Seconds()*min(1, at.Seconds()/lifetime.Seconds())+r.Float64())
 	}
 	slices.Sort(all.Fetches)
-	all.Total = int(float64(f.Instances) * f.Requests * 60)
 	return all
 }
 

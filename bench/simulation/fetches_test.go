@@ -77,7 +77,7 @@ func TestFetchesAreThoseOfRemoteKeys(t *testing.T) {
 		for range f.Instances {
 			all.Go(func() {
 				r := rand.New(rand.NewPCG(rand.Uint64(), 0))
-				time.Sleep(rand0(r, f.Start+1) + f.pause(r))
+				time.Sleep(within(r, f.Start+1) + f.pause(r))
 				for keys := m.remoteKeys(t, f); time.Since(m.began) < span; time.Sleep(f.pause(r)) {
 					if err := ask(keys, kid); err != nil {
 						t.Error(err)
@@ -92,23 +92,23 @@ func TestFetchesAreThoseOfRemoteKeys(t *testing.T) {
 		}
 		// The first instances that fetch again do so after four fifths of an hour, and all have within an hour.
 		for name, fetches := range map[string][]time.Duration{"RemoteKeys": m.asked, "the model": model} {
-			if n := count(fetches, 0, time.Minute); n != f.Instances {
+			if n := number(fetches, 0, time.Minute); n != f.Instances {
 				t.Errorf("%s: %d fetches in the first minute, want %d", name, n, f.Instances)
 			}
-			if n := count(fetches, time.Minute, 48*time.Minute); n != 0 {
+			if n := number(fetches, time.Minute, 48*time.Minute); n != 0 {
 				t.Errorf("%s: %d fetches before four fifths of an hour, want none", name, n)
 			}
-			if n := count(fetches, 48*time.Minute, 62*time.Minute); n != f.Instances {
+			if n := number(fetches, 48*time.Minute, 62*time.Minute); n != f.Instances {
 				t.Errorf("%s: %d fetches in the first hour's last fifth, want %d", name, n, f.Instances)
 			}
-			if n := count(fetches, 48*time.Minute, 54*time.Minute); n < f.Instances*30/100 || n > f.Instances*70/100 {
+			if n := number(fetches, 48*time.Minute, 54*time.Minute); n < f.Instances*30/100 || n > f.Instances*70/100 {
 				t.Errorf("%s: %d fetches in the first half of that, want about half of %d", name, n, f.Instances)
 			}
 		}
 	})
 }
 
-func count(events []time.Duration, from, until time.Duration) int {
+func number(events []time.Duration, from, until time.Duration) int {
 	n := 0
 	for _, e := range events {
 		if e >= from && e < until {
@@ -133,8 +133,8 @@ func TestRotationIsThatOfRemoteKeys(t *testing.T) {
 		for arrival := f.arrivals(r, lifetime); len(arrivals) < 500; {
 			arrivals = append(arrivals, arrival())
 		}
-		next1 := 0
-		at, refused := f.fetchAfter(last, func() time.Duration { next1++; return arrivals[next1-1] })
+		taken := 0
+		at, refused := f.fetchAfter(last, func() time.Duration { taken++; return arrivals[taken-1] })
 		synctest.Test(t, func(t *testing.T) {
 			m := &memory{keys: string(old.JWKS()), began: time.Now().Add(-last)}
 			keys := m.remoteKeys(t, f)

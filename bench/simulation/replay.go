@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"strconv"
 	"time"
@@ -18,8 +19,8 @@ const life = 71 * time.Second
 // ReplayUse is what the ids of proofs need in a ReplayMemory.
 type ReplayUse struct {
 	PerSecond int
-	Most      int     // ids at a time
-	Bytes     float64 // for each of these
+	Most      int // ids at a time
+	Bytes     int // for each of these, to the next ten
 }
 
 // Replay uses a ReplayMemory for five minutes of its clock, with so many proofs a second.
@@ -38,7 +39,7 @@ func Replay(perSecond int) (ReplayUse, error) {
 		}
 		use.Most = max(use.Most, m.Len())
 	}
-	use.Bytes = (heapInUse() - before) / float64(use.Most)
+	use.Bytes = 10 * int(math.Ceil((heapInUse()-before)/float64(use.Most)/10))
 	runtime.KeepAlive(m)
 	return use, nil
 }
