@@ -96,12 +96,14 @@ func (c Contender) calibrate() int {
 
 // allocations are those of one run, on average.
 func (c Contender) allocations() (count, size float64) {
-	const n = 256 // each token of a rotation
+	const n = Rotation
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if c.Prepare != nil {
-		c.Prepare(n + 1)
+		c.Prepare(2 * n)
 	}
-	c.Run()
+	for range n { // every token, so that what can be remembered is
+		c.Run()
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range n {

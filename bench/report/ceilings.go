@@ -16,15 +16,15 @@ type ceiling struct {
 
 func (r *Results) ceilings() []ceiling {
 	var all []ceiling
-	add := func(what string, samples map[string][]bench.Sample, key, side string, atMost float64) {
-		all = append(all, ceiling{what + ", " + key + ", " + side, Find(samples[key], side).Allocations, atMost})
+	add := func(what string, samples map[string][]bench.Sample, key string, atMost float64) {
+		all = append(all, ceiling{what + ", " + key, Find(samples[key], Popauth).Allocations, atMost})
 	}
-	add("chain", r.Chain, "RS256", Popauth, 61)
-	add("chain", r.Chain, "ES256", Popauth, 73)
-	add("chain", r.Chain, "EdDSA", Popauth, 50)
-	add("DPoP", r.DPoP, "ES256 + ES256", Popauth, 145)
-	add("DPoP", r.DPoP, "RS256 + ES256", Popauth, 133)
-	add("DPoP", r.DPoP, "EdDSA + EdDSA", Popauth, 85)
+	add("chain", r.Chain, "RS256", 61)
+	add("chain", r.Chain, "ES256", 73)
+	add("chain", r.Chain, "EdDSA", 50)
+	add("DPoP", r.DPoP, "ES256 + ES256", 145)
+	add("DPoP", r.DPoP, "RS256 + ES256", 133)
+	add("DPoP", r.DPoP, "EdDSA + EdDSA", 85)
 	for _, s := range r.Garbage {
 		if s.Name == Popauth {
 			all = append(all, ceiling{"garbage", s.Allocations, 15})

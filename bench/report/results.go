@@ -2,7 +2,6 @@
 package report
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -81,7 +80,9 @@ func Measure(ctx context.Context, o Options) (*Results, error) {
 		{"a flood of unknown keys", func() (err error) { r.Flood, err = o.flood(ctx); return err }},
 		{"servers", func() (err error) { r.Servers, err = load.Measure(ctx, f, o.servers()); return err }},
 	} {
-		fmt.Fprintf(o.Log, "%s: %s\n", time.Now().Format(time.TimeOnly), step.what)
+		if _, err := fmt.Fprintln(o.Log, time.Now().Format(time.TimeOnly), step.what); err != nil {
+			return nil, err
+		}
 		if err := step.run(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
@@ -165,13 +166,12 @@ func versions() map[string]string {
 
 func machine() Machine {
 	m := Machine{CPU: runtime.GOARCH, Processors: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
-	f, err := os.Open("/proc/cpuinfo")
+	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return m
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), ":")
+	for line := range strings.Lines(string(info)) {
+		name, value, _ := strings.Cut(line, ":")
 		switch strings.TrimSpace(name) {
 		case "model name":
 			m.CPU = strings.TrimSpace(value)

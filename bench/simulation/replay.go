@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"math"
 	"runtime"
 	"strconv"
@@ -55,7 +56,6 @@ func heapInUse() float64 {
 // Commands are those that a redisreplay.Store sends for one proof, by name.
 func Commands() ([]string, error) {
 	client := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true})
-	defer client.Close()
 	sent := &commands{}
 	client.AddHook(sent)
 	store, err := redisreplay.New(client, redisreplay.Options{})
@@ -63,7 +63,7 @@ func Commands() ([]string, error) {
 		return nil, err
 	}
 	_, err = store.Use(context.Background(), "id", time.Now().Add(life))
-	return sent.names, err
+	return sent.names, errors.Join(err, client.Close())
 }
 
 // commands answers in Redis' place.

@@ -1,5 +1,5 @@
-// Compare measures popauth beside other libraries. It prints what it has found and writes the document, the chart and
-// the figures. A wrong answer and too many allocations are errors; a time is none.
+// Compare measures popauth beside other libraries. It prints what it has found and writes docs/performance.md, its chart,
+// docs/scale.md and the figures. A wrong answer and too many allocations are errors; a time is none.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/bench/load"
 	"github.com/seed-171ab058/popauth/bench/report"
+	"github.com/seed-171ab058/popauth/bench/simulation"
 )
 
 func main() {
@@ -28,7 +29,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	short := flags.Bool("short", false, "take seconds, and write no files unless -out is given")
 	cycles := flags.Int("cycles", 0, "`number` of cycles of what is measured in pairs; 1000, or 50 with -short")
-	folder := flags.String("out", "", "`folder` of the document and the chart; ../docs, or none with -short")
+	folder := flags.String("out", "", "`folder` of the documents and the chart; ../docs, or none with -short")
 	results := flags.String("results", "results.json", "`file` of the figures")
 	from := flags.String("from", "", "`file` of figures to write the document from, instead of measuring")
 	if err := flags.Parse(args); err != nil {
@@ -64,9 +65,15 @@ func run(args []string, out, progress io.Writer) error {
 
 // write makes the files of the documentation.
 func write(r *report.Results, folder string) error {
-	for name, make1 := range map[string]func(io.Writer) error{"performance.md": r.Document, "performance.svg": r.Chart} {
+	scale, err := simulation.Play(simulation.Defaults(), r)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]func(io.Writer) error{
+		"performance.md": r.Document, "performance.svg": r.Chart, "scale.md": scale.Document,
+	} {
 		var b bytes.Buffer
-		if err := make1(&b); err != nil {
+		if err := content(&b); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if err := os.WriteFile(filepath.Join(folder, name), b.Bytes(), 0o644); err != nil { //nolint:gosec // everybody may read it
