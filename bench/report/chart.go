@@ -18,9 +18,9 @@ var drawing string
 const (
 	chartWidth  = 980
 	margin      = 24
-	names       = 184 // where the names of the rows end
-	panelLeft   = 196
-	panelWidth  = 252
+	names       = 190 // where the names of the rows end
+	panelLeft   = 200
+	panelWidth  = 250
 	valueWidth  = 44 // right of the longest bar
 	rowHeight   = 24
 	barHeight   = 14

@@ -37,7 +37,13 @@ func (r *Results) Document(w io.Writer) error {
 	}
 	functions := template.FuncMap{
 		"spread": spread,
-		"noise":  func(a string) string { return spread(Find(r.Token[a], signature+", again").Ratio) },
+		"short": func(d time.Duration) string {
+			if d < time.Second {
+				return fmt.Sprintf("%d ms", d.Milliseconds())
+			}
+			return fmt.Sprintf("%g s", d.Seconds())
+		},
+		"noise": func(a string) string { return spread(Find(r.Token[a], signature+", again").Ratio) },
 	}
 	t, err := template.New("performance.md").Funcs(functions).Parse(document)
 	if err != nil {

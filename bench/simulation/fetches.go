@@ -78,29 +78,28 @@ func (t times) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 func (t *times) Push(any)          {}
 func (t *times) Pop() any          { return nil }
 
-// Busiest is the largest number of events in one second that begins between from and until.
+// Busiest is the largest number of events, which are in order, in one second that begins between from and until.
 func Busiest(events []time.Duration, from, until time.Duration) int {
-	count := map[time.Duration]int{}
-	most := 0
-	for _, e := range events {
-		if e >= from && e < until {
-			second := e.Truncate(time.Second)
-			count[second]++
-			most = max(most, count[second])
+	most, count, last := 0, 0, time.Duration(-1)
+	for _, e := range between(events, from, until) {
+		if second := e.Truncate(time.Second); second != last {
+			count, last = 0, second
 		}
+		count++
+		most = max(most, count)
 	}
 	return most
 }
 
-// Rate is the mean number of events a second between from and until.
+// Rate is the mean number of events, which are in order, a second between from and until.
 func Rate(events []time.Duration, from, until time.Duration) float64 {
-	n := 0
-	for _, e := range events {
-		if e >= from && e < until {
-			n++
-		}
-	}
-	return float64(n) / (until - from).Seconds()
+	return float64(len(between(events, from, until))) / (until - from).Seconds()
+}
+
+func between(events []time.Duration, from, until time.Duration) []time.Duration {
+	first, _ := slices.BinarySearch(events, from)
+	end, _ := slices.BinarySearch(events, until)
+	return events[first:end]
 }
 
 // Rotation is what a new key did, with which the issuer signed at once.

@@ -20,7 +20,7 @@ const life = 71 * time.Second
 // ReplayUse is what the ids of proofs need in a ReplayMemory.
 type ReplayUse struct {
 	PerSecond int
-	Most      int // ids at a time
+	Most      int // ids at a time, to the next hundred: its secret decides how they meet
 	Bytes     int // for each of these, to the next ten
 }
 
@@ -42,6 +42,7 @@ func Replay(perSecond int) (ReplayUse, error) {
 	}
 	use.Bytes = 10 * int(math.Ceil((heapInUse()-before)/float64(use.Most)/10))
 	runtime.KeepAlive(m)
+	use.Most = (use.Most + 99) / 100 * 100
 	return use, nil
 }
 
