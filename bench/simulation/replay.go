@@ -20,7 +20,7 @@ const life = 71 * time.Second
 // ReplayUse is what the ids of proofs need in a ReplayMemory.
 type ReplayUse struct {
 	PerSecond int
-	Most      int // ids at a time, to the next hundred: its secret decides how they meet
+	Most      int // ids at a time, to the next hundred; chance decides the rest
 	Bytes     int // for each of these, to the next ten
 }
 
