@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"time"
 )
 
@@ -60,9 +59,12 @@ type pair struct {
 }
 
 func speedups(pairs []pair, cycles int) []Speedup {
+	lanes := [2]lane{newLane(0), newLane(1)}
+	defer close(lanes[0].work)
+	defer close(lanes[1].work)
 	for i := range pairs {
-		pairs[i].n = 4 * Contender{Run: pairs[i].run[0]}.calibrate()
-		pairs[i].alone(1)
+		pairs[i].n = 8 * Contender{Run: pairs[i].run[0]}.calibrate()
+		pairs[i].together(lanes)
 	}
 	each := make([][]float64, len(pairs))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -72,10 +74,10 @@ func speedups(pairs []pair, cycles int) []Speedup {
 		}
 		for _, i := range rand.Perm(len(pairs)) { //nolint:gosec // protects nothing
 			var one, two float64
-			if rand.IntN(2) == 0 { //nolint:gosec // as above
-				one, two = pairs[i].alone(0), pairs[i].together()
+			if which := rand.IntN(4); which < 2 { //nolint:gosec // as above
+				one, two = pairs[i].alone(lanes, which), pairs[i].together(lanes)
 			} else {
-				two, one = pairs[i].together(), pairs[i].alone(0)
+				two, one = pairs[i].together(lanes), pairs[i].alone(lanes, which-2)
 			}
 			each[i] = append(each[i], 2*one/two)
 		}
@@ -90,20 +92,49 @@ func speedups(pairs []pair, cycles int) []Speedup {
 	return all
 }
 
-// alone is the time of a batch in one goroutine, together that of two batches in two.
-func (p pair) alone(which int) float64 {
+// lane is a thread on a processor of its own. Left alone, a kernel with other work may keep two threads of one process on
+// the same processor.
+type lane struct {
+	work chan func()
+	done chan struct{}
+}
+
+func newLane(n int) lane {
+	l, stay := lane{make(chan func()), make(chan struct{}, 1)}, pin(n)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		stay()
+		for f := range l.work {
+			f()
+			l.done <- struct{}{}
+		}
+	}()
+	return l
+}
+
+// alone is the time of a batch on one lane, together that of two batches on two.
+func (p pair) alone(lanes [2]lane, which int) float64 {
 	start := time.Now()
-	for range p.n {
-		p.run[which]()
+	lanes[which].work <- p.batch(which)
+	<-lanes[which].done
+	return float64(time.Since(start))
+}
+
+func (p pair) together(lanes [2]lane) float64 {
+	start := time.Now()
+	for i, l := range lanes {
+		l.work <- p.batch(i)
+	}
+	for _, l := range lanes {
+		<-l.done
 	}
 	return float64(time.Since(start))
 }
 
-func (p pair) together() float64 {
-	var both sync.WaitGroup
-	start := time.Now()
-	both.Go(func() { p.alone(1) })
-	p.alone(0)
-	both.Wait()
-	return float64(time.Since(start))
+func (p pair) batch(which int) func() {
+	return func() {
+		for range p.n {
+			p.run[which]()
+		}
+	}
 }

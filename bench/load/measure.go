@@ -26,7 +26,8 @@ type Server struct {
 	PerSecond       bench.Ratio // requests
 	OfNone          bench.Ratio // requests per second, to those of the server without middleware in the same cycle
 	CPU             float64     // of the server, microseconds per request; zero where it can't be told
-	Added           float64     // CPU more than without middleware, to what the signature alone adds
+	More            float64     // of that, more than without middleware in the same cycle
+	Added           float64     // that, to what the signature alone adds
 }
 
 const connections = 16
@@ -160,24 +161,25 @@ func (s *servers) usage(i int) (cpu, ran int64, err error) {
 
 func (s *servers) results() []Server {
 	all := make([]Server, len(s.settings))
-	cpu := make([]float64, len(all))
-	for i := range all {
-		cpu[i] = bench.Distribution(slices.Clone(s.cpu[i])).Median
-	}
 	signatures := map[string]float64{}
 	for i, settings := range s.settings {
+		more := make([]float64, len(s.cpu[i]))
+		for cycle := range more {
+			more[cycle] = s.cpu[i][cycle] - s.cpu[0][cycle]
+		}
+		all[i] = Server{
+			Name: settings.Side, Algorithm: settings.API.Algorithm,
+			OfNone:    bench.Paired(s.perSecond[i], s.perSecond[0]),
+			PerSecond: bench.Distribution(slices.Clone(s.perSecond[i])),
+			CPU:       bench.Distribution(slices.Clone(s.cpu[i])).Median, More: bench.Distribution(more).Median,
+		}
 		if settings.Kind == signature {
-			signatures[settings.API.Algorithm] = cpu[i] - cpu[0]
+			signatures[settings.API.Algorithm] = all[i].More
 		}
 	}
 	for i, settings := range s.settings {
-		all[i] = Server{
-			Name: settings.Side, Algorithm: settings.API.Algorithm, CPU: cpu[i],
-			OfNone:    bench.Paired(s.perSecond[i], s.perSecond[0]),
-			PerSecond: bench.Distribution(slices.Clone(s.perSecond[i])),
-		}
 		if of := signatures[settings.API.Algorithm]; of > 0 {
-			all[i].Added = (cpu[i] - cpu[0]) / of
+			all[i].Added = all[i].More / of
 		}
 	}
 	return all

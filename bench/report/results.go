@@ -137,9 +137,8 @@ func (r *Results) proofs(ctx context.Context, f *bench.Fixture, cycles int) erro
 
 // Names of what results are picked by.
 const (
-	Popauth      = "popauth"
-	Repeated     = "popauth, repeated token"
-	NoMiddleware = "no middleware"
+	Popauth  = "popauth"
+	Repeated = "popauth, repeated token"
 
 	byHand      = "golang-jwt + keyfunc"
 	signature   = "signature alone"

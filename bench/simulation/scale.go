@@ -163,13 +163,7 @@ func (s *Scale) costs() {
 }
 
 // cpu is what a server needs more with popauth than without, in microseconds a request.
-func (s *Scale) cpu(side, algorithm string) float64 {
-	with := s.Measured.Server(side, algorithm).CPU
-	if with == 0 {
-		return 0
-	}
-	return with - s.Measured.Server(report.NoMiddleware, "").CPU
-}
+func (s *Scale) cpu(side, algorithm string) float64 { return s.Measured.Server(side, algorithm).More }
 
 func (s *Scale) traffic() {
 	for _, row := range []struct {
