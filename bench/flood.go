@@ -29,7 +29,7 @@ func FloodOf(ctx context.Context, interval, span time.Duration) (Flood, error) {
 	t := &Program{}
 	defer t.Close()
 	f := NewFixture(t)
-	guard, err := f.API("RS256").popauth(ctx, nothing, popauth.RemoteKeysOptions{Cooldown: interval})
+	guard, err := f.API("RS256").popauth(ctx, few, popauth.RemoteKeysOptions{Cooldown: interval})
 	if err != nil {
 		return Flood{}, err
 	}

@@ -3,25 +3,28 @@ package bench
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/seed-171ab058/popauth"
 )
 
-// memory is what a Guard may remember of verified tokens.
+// memory is what a Guard remembers of verified tokens.
 type memory int
 
 const (
-	nothing    memory = iota // each token is verified each time
-	everything               // its default
+	// few are so many that each token of a rotation is forgotten before its next turn: every one is verified, and costs
+	// what being remembered costs too.
+	few memory = iota
+
+	// usual is what a Guard remembers by itself.
+	usual
 )
 
-// remembering sets how many verified tokens a Guard remembers: its default, or, negative, none. Every token that is
-// called new in a result was verified under nothing; every repeated one under everything.
+// remembering sets how many verified tokens a Guard remembers. Every token that is called new in a result was verified
+// under few, every repeated one remembered under usual.
 func remembering(o *popauth.Options, m memory) {
-	if f := reflect.ValueOf(o).Elem().FieldByName("Remember"); f.IsValid() && m == nothing {
-		f.SetInt(-1)
+	if m == few {
+		o.Remember = Rotation / 32
 	}
 }
 

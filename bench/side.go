@@ -61,8 +61,8 @@ func (s Side) Version() string {
 // TokenSides authenticate by the token alone, which is not bound to anything.
 func TokenSides() []Side {
 	return []Side{
-		{Name: "popauth", Protect: popauthToken(nothing)},
-		{Name: "popauth, repeated token", Protect: popauthToken(everything)},
+		{Name: "popauth", Protect: popauthToken(few)},
+		{Name: "popauth, repeated token", Protect: popauthToken(usual)},
 		{
 			Name: "golang-jwt + keyfunc", Module: "github.com/golang-jwt/jwt/v5", Protect: golangJWT,
 			ByHand: "the middleware; alg, iss, aud, exp as parser options",
@@ -88,8 +88,8 @@ func TokenSides() []Side {
 // ChainSides authenticate, hold the token to the client's certificate (RFC 8705) and ask for a scope.
 func ChainSides() []Side {
 	return []Side{
-		{Name: "popauth", Protect: popauthChain(nothing)},
-		{Name: "popauth, repeated token", Protect: popauthChain(everything)},
+		{Name: "popauth", Protect: popauthChain(few)},
+		{Name: "popauth, repeated token", Protect: popauthChain(usual)},
 		{
 			Name: "golang-jwt + keyfunc", Module: "github.com/golang-jwt/jwt/v5", Protect: golangJWTChain,
 			ByHand: "the middleware; alg, iss, aud, exp as parser options; certificate, cnf, scope",
@@ -100,8 +100,8 @@ func ChainSides() []Side {
 // DPoPSides authenticate and hold the token to the key of a proof (RFC 9449).
 func DPoPSides() []Side {
 	return []Side{
-		{Name: "popauth", Protect: popauthDPoP(nothing)},
-		{Name: "popauth, repeated token", Protect: popauthDPoP(everything)},
+		{Name: "popauth", Protect: popauthDPoP(few)},
+		{Name: "popauth, repeated token", Protect: popauthDPoP(usual)},
 		{
 			Name: "auth0, no memory of used proofs", Module: "github.com/auth0/go-jwt-middleware/v3", Protect: auth0DPoP,
 			ByHand: "a type for scope and client_id",
