@@ -26,8 +26,9 @@ func TestHoldFindsWrongAnswers(t *testing.T) {
 	} {
 		side := Side{Name: name, Protect: func(context.Context, API) (func(http.Handler) http.Handler, error) { return middleware, nil }}
 		_, err := hold([]Side{side}, f.API("ES256"), questions)
-		if err == nil || !strings.Contains(err.Error(), name+", ES256") {
-			t.Errorf("%s: got %v, want an error", name, err)
+		question := map[bool]string{true: "good", false: "garbage"}[name == "shut"]
+		if err == nil || !strings.Contains(err.Error(), name+", ES256, "+question+":") {
+			t.Errorf("%s: got %v, want an error about %s", name, err, question)
 		}
 	}
 }
