@@ -41,7 +41,7 @@ func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 func checkKeys(keys KeySource, issuer string, problem func(field, format string, args ...any)) {
 	if k, ok := keys.(*RemoteKeys); ok {
 		switch {
-		case k == nil || k.client == nil:
+		case !k.made():
 			problem("Keys", "not made by NewRemoteKeys")
 		case k.issuer != nil && k.options.Issuer != issuer:
 			problem("Keys", "of another issuer")

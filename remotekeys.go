@@ -62,8 +62,8 @@ type RemoteKeysOptions struct {
 // RemoteKeys are the keys of one issuer, fetched from it when they are first needed and kept fresh since. Requests
 // that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. While the
 // issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An error
-// about a key that the issuer does not have wraps ErrTokenKey. Make it with NewRemoteKeys; it is safe for concurrent
-// use.
+// about a key that the issuer does not have wraps ErrTokenKey. Make it with NewRemoteKeys, without which it has no keys;
+// it is safe for concurrent use.
 type RemoteKeys struct {
 	options RemoteKeysOptions
 	client  *http.Client
@@ -144,6 +144,9 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 // than ctx and RemoteKeysOptions.Wait. It needs one if there are no keys, and if the token names one that is not
 // among them and that the issuer has not been asked for a short while ago.
 func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
+	if !k.made() {
+		return func(*jwt.Token) (any, error) { return nil, ErrUnconfigured }
+	}
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		alg, _ := t.Header["alg"].(string)
@@ -164,6 +167,9 @@ func (k *RemoteKeys) snapshot() *keySet {
 // Preload fetches the keys now, whatever their age: for those who want to fail at start-up, or know of a key that must
 // no longer count. It waits as long as ctx and Timeout. An error changes nothing about the keys that there are.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
+	if !k.made() {
+		return ErrUnconfigured
+	}
 	k.mu.Lock()
 	f := k.start()
 	k.mu.Unlock()
@@ -173,6 +179,9 @@ func (k *RemoteKeys) Preload(ctx context.Context) error {
 // Ready tells whether there are keys to verify tokens with. If not, it begins to fetch them and does not wait: a probe
 // that lets no request through until there are keys would otherwise wait for ever.
 func (k *RemoteKeys) Ready() bool {
+	if !k.made() {
+		return false
+	}
 	if k.serving() != nil {
 		return true
 	}
@@ -182,8 +191,13 @@ func (k *RemoteKeys) Ready() bool {
 	return false
 }
 
+func (k *RemoteKeys) made() bool { return k != nil && k.client != nil }
+
 // LastRefresh is when the issuer last gave its keys; zero if it never has.
 func (k *RemoteKeys) LastRefresh() time.Time {
+	if !k.made() {
+		return time.Time{}
+	}
 	if f := k.current.Load(); f != nil {
 		return f.at
 	}
@@ -192,6 +206,9 @@ func (k *RemoteKeys) LastRefresh() time.Time {
 
 // LastError is why the last fetch failed; nil if it didn't. Old keys may serve in spite of it.
 func (k *RemoteKeys) LastError() error {
+	if !k.made() {
+		return ErrUnconfigured
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.failed

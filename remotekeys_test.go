@@ -300,3 +300,18 @@ func TestRemoteKeysErrors(t *testing.T) {
 		wantCalls(t, issuer, "for unfit kids", 0)
 	})
 }
+
+// RemoteKeys that nobody has made have no keys, and whoever asks them is told so.
+func TestRemoteKeysNotMade(t *testing.T) {
+	for _, k := range []*popauth.RemoteKeys{nil, {}} {
+		if k.Ready() || !k.LastRefresh().IsZero() {
+			t.Error("got keys")
+		}
+		_, err := k.KeyfuncCtx(t.Context())(&jwt.Token{Header: map[string]any{}})
+		for _, err := range []error{err, k.Preload(t.Context()), k.LastError()} {
+			if !errors.Is(err, popauth.ErrUnconfigured) {
+				t.Errorf("got %v, want %v", err, popauth.ErrUnconfigured)
+			}
+		}
+	}
+}
