@@ -50,6 +50,8 @@ func TestProof(t *testing.T) {
 		target    = popauth.ErrProofTarget
 		token     = popauth.ErrProofToken
 	)
+	a.accept(t, a.request())
+	remembers(t, a.guard, a.request(), true)
 	for name, test := range map[string]struct {
 		proof  string
 		reason popauth.Reason
@@ -181,12 +183,16 @@ func TestProof(t *testing.T) {
 		"more: exp, nbf, iss, aud that don't": {claims(fields{"exp": 1, "nbf": now + 1e6, "iss": "x", "aud": "y"}), ok},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if test.reason == ok {
-				a.accept(t, a.with(test.proof))
-			} else {
-				w := a.refuseProof(t, a.with(test.proof), test.reason)
-				if w.Body.Len() != 0 {
-					t.Errorf("body: %q", w.Body)
+			for _, g := range []*popauth.Guard{popauth.Forgetful(a.guard), a.guard} { // the second one has seen the token
+				a.store.until = map[string]time.Time{}
+				a.handler = g.Authenticate(a.spy)
+				if test.reason == ok {
+					a.accept(t, a.with(test.proof))
+				} else {
+					w := a.refuseProof(t, a.with(test.proof), test.reason)
+					if w.Body.Len() != 0 {
+						t.Errorf("body: %q", w.Body)
+					}
 				}
 			}
 		})
