@@ -103,7 +103,7 @@ func DPoPSides() []Side {
 		{Name: "popauth", Protect: popauthDPoP(few)},
 		{Name: "popauth, repeated token", Protect: popauthDPoP(usual)},
 		{
-			Name: "auth0, no memory of used proofs", Module: "github.com/auth0/go-jwt-middleware/v3", Protect: auth0DPoP,
+			Name: "auth0, with DPoP", Module: "github.com/auth0/go-jwt-middleware/v3", Protect: auth0DPoP,
 			ByHand: "a type for scope and client_id",
 		},
 	}

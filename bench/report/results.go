@@ -142,7 +142,7 @@ const (
 
 	byHand      = "golang-jwt + keyfunc"
 	signature   = "signature alone"
-	auth0Proofs = "auth0, no memory of used proofs"
+	auth0Proofs = "auth0, with DPoP"
 )
 
 // Find is the sample of that name; the zero Sample if there is none.
