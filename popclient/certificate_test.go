@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -117,7 +116,7 @@ func TestCertificateRefused(t *testing.T) {
 		"other's key":       {popclient.CertificateFiles(certFile, otherKey), "does not match"},
 		"no key":            {popclient.CertificateFiles(certFile, certFile), "private key"},
 		"large":             {popclient.CertificateFiles(large, keyFile), "more than 1048576 bytes"},
-		"no PEM":            {popclient.CertificateFile(keyFile, signer), "no certificate"},
+		"no PEM":            {popclient.CertificateFile(keyFile, signer), keyFile + ": no certificate"},
 		"other's signer":    {popclient.CertificateFile(certFile, other.Certificate.PrivateKey.(crypto.Signer)), "not the certificate's"},
 		"no signer":         {popclient.CertificateFile(certFile, nil), "can't sign"},
 		"static, none":      {popclient.StaticCertificate(tls.Certificate{}), "no certificate"},
@@ -146,14 +145,14 @@ func TestCertificateRefused(t *testing.T) {
 func TestPKCS12Iterations(t *testing.T) {
 	owner := popauthtest.NewCA(t).Client("job")
 	for name, encoder := range map[string]*pkcs12.Encoder{"HMAC": pkcs12.Modern2023, "PBMAC1": pkcs12.Modern2026} {
-		b, err := encoder.WithIterations(0x010203).Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, nil, "pass")
+		b, err := encoder.WithIterations(0x8000).Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, nil, "pass")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := popclient.CheckMAC(b); err != nil {
 			t.Errorf("%s: got %v", name, err)
 		}
-		count, _ := asn1.Marshal(0x010203)
+		count, _ := asn1.Marshal(0x8000)
 		at := strings.LastIndex(string(b), string(count)) // the MAC comes last
 		if at < 0 {
 			t.Fatal("no count")
@@ -168,73 +167,48 @@ func TestPKCS12Iterations(t *testing.T) {
 			}
 		}
 	}
-	for _, b := range [][]byte{nil, {0x30, 0}, []byte("hello")} {
+}
+
+// What can't be read up to the count is refused, for a reader of other taste might find one.
+func TestPKCS12Broken(t *testing.T) {
+	owner := popauthtest.NewCA(t).Client("job")
+	good, err := pkcs12.Modern2026.WithIterations(1).Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, nil, "pass")
+	if err != nil || popclient.CheckMAC(good) != nil {
+		t.Fatal(err)
+	}
+	pbkdf2 := "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c"
+	at := strings.LastIndex(string(good), pbkdf2)
+	if at < 2 || good[at-2] != 0x30 || good[at+len(pbkdf2)] != 0x30 {
+		t.Fatal("no key derivation")
+	}
+	const set = 0x31 // for a SEQUENCE
+	for name, b := range map[string][]byte{
+		"nothing":    nil,
+		"empty":      {0x30, 0},
+		"text":       []byte("hello"),
+		"trailing":   append(slices.Clone(good), 0),
+		"derivation": slices.Replace(slices.Clone(good), at-2, at-1, set),
+		"its salt":   slices.Replace(slices.Clone(good), at+len(pbkdf2), at+len(pbkdf2)+1, set),
+	} {
 		if popclient.CheckMAC(b) == nil {
-			t.Errorf("%x: got no error", b)
+			t.Errorf("%s: got no error", name)
 		}
+	}
+}
+
+// Of two certificates for the key the first counts: the other may be the one that it has replaced.
+func TestPKCS12TwoOfOneKey(t *testing.T) {
+	ca, key := popauthtest.NewCA(t), generate(t, "ES256")
+	now, before := ca.ClientFor(key, "job").Certificate.Leaf, ca.ClientFor(key, "job").Certificate.Leaf
+	b, err := pkcs12.Modern2023.WithIterations(1).Encode(key, now, []*x509.Certificate{before}, "pass")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := popclient.CertificatePKCS12(write(t, filepath.Join(t.TempDir(), "x.p12"), b), "pass")(t.Context())
+	if err != nil || !c.Leaf.Equal(now) || string(c.Certificate[0]) != string(now.Raw) || len(c.Certificate) != 2 {
+		t.Errorf("got %v, %v, want the first one", c, err)
 	}
 }
 
 // maxIterations is how many are done.
 const maxIterations = 2_000_000
-
-// A file that is written again in place, at once and of the same size, is another one all the same; one that has not
-// been touched for a while is not read again.
-func TestFilesAreLookedAt(t *testing.T) {
-	ca := popauthtest.NewCA(t)
-	key := generate(t, "EdDSA")
-	a, b := ca.ClientFor(key, "job"), ca.ClientFor(key, "job")
-	file := pemFile(t, a)
-	old, _ := os.ReadFile(file)
-	content, _ := os.ReadFile(pemFile(t, b))
-	for len(old) != len(content) { // signatures differ in size
-		if len(old) < len(content) {
-			old = append(old, '\n')
-		} else {
-			content = append(content, '\n')
-		}
-	}
-	write(t, file, old)
-	source := popclient.CertificateFile(file, key)
-	read := func() *tls.Certificate {
-		t.Helper()
-		c, err := source(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	read()
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, content)
-	if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
-		t.Fatal(err)
-	}
-	if got := read(); string(got.Certificate[0]) != string(b.Certificate.Certificate[0]) {
-		t.Error("got the old certificate, want the one that was written in the same moment")
-	}
-	past := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(file, past, past); err != nil {
-		t.Fatal(err)
-	}
-	if first, second := read(), read(); first != second {
-		t.Error("it was read again")
-	}
-	settled := read()
-	write(t, file, old)
-	if got := read(); got == settled || string(got.Certificate[0]) != string(a.Certificate.Certificate[0]) {
-		t.Error("got the old certificate, want the new one")
-	}
-}
-
-func pemFile(t testing.TB, c *popauthtest.Client) string {
-	t.Helper()
-	file, _, err := c.WritePEM(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
-}

@@ -3,6 +3,7 @@ package popclient_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -109,7 +110,10 @@ func TestMetadataAreKept(t *testing.T) {
 		n++
 		document.ServeHTTP(w, r)
 	}))
-	client := s.client(t, s.ca.Client("job"))
+	var certificate switched
+	first := s.ca.Client("job")
+	certificate.now.Store(&first.Certificate)
+	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) { o.Certificate = certificate.certificate })
 	get := func(want int) {
 		t.Helper()
 		resp, err := client.Get(s.api.URL)
@@ -126,5 +130,32 @@ func TestMetadataAreKept(t *testing.T) {
 	get(3) // one of them is the API's
 	s.revoke(1)
 	get(3)
-	s.check(t, 2, 2)
+	m, _ := client.Transport.(*popclient.MutualTLS)
+	for i, age := range []time.Duration{59 * time.Minute, time.Minute} {
+		m.MetadataAge(age)
+		m.AskAgain()
+		next := s.ca.Client("job")
+		certificate.now.Store(&next.Certificate) // one without a token
+		get(3 + i)
+	}
+	s.check(t, 4, 4)
+}
+
+// Metadata of an issuer elsewhere can't send a token request to where only this host gets.
+func TestMetadataInside(t *testing.T) {
+	const name = "https://id.example.com"
+	issuer, err := url.Parse(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{
+		"as.example.com": true, "127.0.0.1": false, "localhost": false, "10.0.0.1": false, "169.254.169.254": false, "[::ffff:10.0.0.1]": false,
+	} {
+		for _, form := range []string{`"token_endpoint":%q`, `"mtls_endpoint_aliases":{"token_endpoint":%q}`} {
+			body := fmt.Sprintf(`{"issuer":%q,`+form+`}`, name, "https://"+host+"/token")
+			if got, err := popclient.ReadEndpoint([]byte(body), name, issuer); (err == nil) != want || (got != "") != want {
+				t.Errorf("VULNERABLE: %s: got %q, %v", body, got, err)
+			}
+		}
+	}
 }

@@ -18,5 +18,15 @@ func (m *MutualTLS) AskAgain() {
 	m.asked = time.Time{}
 }
 
+// MetadataAge has the issuer's metadata be so much older.
+func (m *MutualTLS) MetadataAge(d time.Duration) {
+	m.endpoint.mu.Lock()
+	defer m.endpoint.mu.Unlock()
+	m.endpoint.at = m.endpoint.at.Add(-d)
+}
+
+// ReadEndpoint reads a metadata document.
+var ReadEndpoint = readEndpoint
+
 // CheckMAC is what is looked at before a file's password.
 var CheckMAC = checkMAC

@@ -19,6 +19,7 @@ type generation struct {
 	certificate *tls.Certificate
 	transport   *http.Transport
 	tokens      http.RoundTripper // to the token endpoint, with proofs if the client has a Key
+	credentials *Credentials
 
 	mu     sync.Mutex
 	token  *token
@@ -36,6 +37,7 @@ func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.transport}
 	}
 	g.tokens = answers{g.tokens}
+	g.credentials = &Credentials{generation: g}
 	return g
 }
 
@@ -144,7 +146,7 @@ func (g *generation) acquire(ctx context.Context) (*token, error) {
 		g.mu.Unlock()
 		return t, nil
 	}
-	if g.flight == nil && g.failed != nil && now.Before(g.next) {
+	if g.failed != nil && now.Before(g.next) {
 		err := g.failed
 		g.mu.Unlock()
 		if t != nil {

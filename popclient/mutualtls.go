@@ -73,7 +73,7 @@ func (m *MutualTLS) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trusted {
 		return m.send(r, &exchange{base: m.stranger, nonces: &m.nonces})
 	}
-	c, err := m.credentials(r.Context())
+	c, err := m.grant(r.Context())
 	if err != nil {
 		closeBody(r.Body)
 		return nil, err
@@ -87,7 +87,7 @@ func (m *MutualTLS) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil // but the next request gets a fresh token
 	}
 	discard(resp)
-	if c, err = m.credentials(r.Context()); err != nil {
+	if c, err = m.grant(r.Context()); err != nil {
 		closeBody(body)
 		return nil, err
 	}
@@ -112,8 +112,8 @@ func (m *MutualTLS) admit(r *http.Request) (origin string, trusted bool, err err
 	return origin, trusted, err
 }
 
-// exchange is one with credentials.
-func (m *MutualTLS) exchange(origin string, c credentials) *exchange {
+// exchange is one with token and certificate.
+func (m *MutualTLS) exchange(origin string, c grant) *exchange {
 	return &exchange{
 		key: m.options.Key, nonces: &m.nonces, again: refused, base: c.generation.transport,
 		origin: origin, trusted: true, token: c.token.access, bearer: m.options.Key == nil,
@@ -154,15 +154,15 @@ func (m *MutualTLS) CloseIdleConnections() {
 	}
 }
 
-// credentials are what belongs together.
-type credentials struct {
+// grant is a token and the certificate that it was granted to.
+type grant struct {
 	generation *generation
 	token      *token
 }
 
-// credentials returns those of the certificate as it is now. Until that has its first token, those of the one before
-// serve, if its token is still good.
-func (m *MutualTLS) credentials(ctx context.Context) (credentials, error) {
+// grant returns that of the certificate as it is now. Until that has its first token, the one before serves, if its
+// token is still good.
+func (m *MutualTLS) grant(ctx context.Context) (grant, error) {
 	m.renewCertificate(ctx)
 	m.mu.Lock()
 	current, previous := m.current, m.previous
@@ -172,13 +172,13 @@ func (m *MutualTLS) credentials(ctx context.Context) (credentials, error) {
 		if previous != nil {
 			m.retire(previous)
 		}
-		return credentials{current, t}, nil
+		return grant{current, t}, nil
 	}
 	if previous != nil {
 		if t := previous.usable(time.Now()); t != nil {
-			return credentials{previous, t}, nil
+			return grant{previous, t}, nil
 		}
 		m.retire(previous)
 	}
-	return credentials{}, err
+	return grant{}, err
 }

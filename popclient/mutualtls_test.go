@@ -89,14 +89,20 @@ func TestMutualTLSOneCertificate(t *testing.T) {
 	s := newRealm(t)
 	other, seen := stranger(t, s)
 	s.route = map[string]string{"/away": other}
-	config := &tls.Config{RootCAs: s.roots(), Certificates: []tls.Certificate{s.ca.Client("own").Certificate}}
-	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
-		o.Transport = &http.Transport{TLSClientConfig: config}
-	})
-	if status, _ := do(t, client, request(t, "GET", s.api.URL+"/away", nil)); status != 200 || len(*seen) != 1 || (*seen)[0].certificates != 0 {
-		t.Errorf("VULNERABLE: got %d, %+v", status, *seen)
-	}
-	if status, body := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 || body != "job " {
-		t.Errorf("got %d %q, want 200", status, body)
+	own := s.ca.Client("own").Certificate
+	for name, config := range map[string]*tls.Config{
+		"list":     {Certificates: []tls.Certificate{own}},
+		"function": {GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil }},
+	} {
+		*seen, config.RootCAs = nil, s.roots()
+		client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
+			o.Transport = &http.Transport{TLSClientConfig: config}
+		})
+		if status, _ := do(t, client, request(t, "GET", s.api.URL+"/away", nil)); status != 200 || len(*seen) != 1 || (*seen)[0].certificates != 0 {
+			t.Errorf("VULNERABLE: %s: got %d, %+v", name, status, *seen)
+		}
+		if status, body := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 || body != "job " {
+			t.Errorf("%s: got %d %q, want 200", name, status, body)
+		}
 	}
 }

@@ -4,14 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -138,10 +140,15 @@ type switched struct {
 	calls  atomic.Int32
 	err    atomic.Pointer[error]
 	panics atomic.Bool
+	hangs  atomic.Bool
 }
 
-func (s *switched) certificate(context.Context) (*tls.Certificate, error) {
+func (s *switched) certificate(ctx context.Context) (*tls.Certificate, error) {
 	s.calls.Add(1)
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if s.panics.Load() {
 		panic("no vault")
 	}
@@ -191,6 +198,82 @@ func TestNewCertificateNotYetKnown(t *testing.T) {
 	}
 }
 
+// Once the new certificate has had a token, the old one is out of use for good, its token and its connections.
+func TestOldCertificateIsGone(t *testing.T) {
+	s := newRealm(t)
+	var certificate switched
+	var open atomic.Int32
+	first, second := s.ca.Client("job"), s.ca.Client("job")
+	certificate.now.Store(&first.Certificate)
+	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
+		o.Certificate, o.Transport = certificate.certificate, &http.Transport{DialContext: counting(&open)}
+	})
+	m, _ := client.Transport.(*popclient.MutualTLS)
+	get := func() error {
+		m.AskAgain()
+		resp, err := client.Get(s.api.URL)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		return err
+	}
+	for _, c := range []*popauthtest.Client{first, second} {
+		certificate.now.Store(&c.Certificate)
+		if err := get(); err != nil {
+			t.Fatal(err)
+		}
+		becomes(t, &open, 2) // to the issuer and to the API
+	}
+	s.revoke(2)
+	s.refuse(500, "")
+	if err := get(); err == nil || !strings.Contains(err.Error(), "status 500") {
+		t.Errorf("got %v, want the token endpoint's error, not the old certificate's token", err)
+	}
+	// Nor is one waited for that never had a token.
+	third := s.ca.Client("job")
+	certificate.now.Store(&third.Certificate)
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, &open, 2)
+	client.CloseIdleConnections()
+	becomes(t, &open, 0)
+}
+
+// counting dials, and counts what is open.
+func counting(open *atomic.Int32) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return &counted{Conn: c, open: open}, nil
+	}
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// becomes waits for a number of connections.
+func becomes(t testing.TB, open *atomic.Int32, want int32) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); open.Load() != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("got %d open connections, want %d", open.Load(), want)
+		}
+	}
+}
+
 // The function is asked once in ten seconds, by one request, and neither its error, its panic nor its nonsense reaches
 // a request.
 func TestCertificateFunction(t *testing.T) {
@@ -230,59 +313,28 @@ func TestCertificateFunction(t *testing.T) {
 			t.Errorf("got %d calls, want 3", got)
 		}
 	})
-}
-
-// With a new certificate there are new connections, and no TLS session of the old one goes on: what a server sees on
-// one is what was presented when it began.
-func TestGenerationsShareNothing(t *testing.T) {
-	for name, protocol := range map[string]string{"HTTP/1.1": "http/1.1", "HTTP/2": "h2"} {
-		t.Run(name, func(t *testing.T) {
-			s := newRealm(t)
-			var mu sync.Mutex
-			var seen []string
-			api := popauthtest.NewServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				mu.Lock()
-				defer mu.Unlock()
-				seen = append(seen, r.Proto+" "+(&popauthtest.Client{Certificate: tls.Certificate{Certificate: [][]byte{r.TLS.PeerCertificates[0].Raw}}}).Thumbprint())
-			}), func(c *tls.Config) { c.NextProtos = []string{protocol} })
-			var certificate switched
-			old, next := s.ca.Client("job"), s.ca.Client("job")
-			certificate.now.Store(&old.Certificate)
-			used := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
-				RootCAs: s.roots(), ClientSessionCache: tls.NewLRUClientSessionCache(0),
-			}}
-			used.TLSClientConfig.RootCAs.AddCert(api.Certificate())
-			// Used before, it has its protocols set up, and would lend them to its clones.
-			if protocol == "h2" {
-				used.TLSNextProto = nextProto(t, used)
-			}
-			client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
-				o.Certificate, o.Transport, o.RootCAs = certificate.certificate, used, nil
-			})
-			m, _ := client.Transport.(*popclient.MutualTLS)
-			// By a name of its own: sessions are kept by name, and the issuer's would take the place of the API's.
-			by := strings.Replace(api.URL, "127.0.0.1", "localhost", 1)
-			for i, c := range []*popauthtest.Client{old, old, next, next, old} {
-				certificate.now.Store(&c.Certificate)
-				m.AskAgain()
-				do(t, client, request(t, "GET", by, nil))
-				if got := seen[i]; !strings.HasSuffix(got, " "+c.Thumbprint()) || !strings.HasPrefix(got, map[string]string{"h2": "HTTP/2", "http/1.1": "HTTP/1"}[protocol]) {
-					t.Errorf("VULNERABLE: %d: got %s, want %s", i, got, c.Thumbprint())
-				}
+	// One that hangs holds up one request, and that not for ever.
+	onStage(t, func(t *testing.T, s *stage) {
+		s.want(t, "t1", 1)
+		time.Sleep(10 * time.Second)
+		s.certificate.hangs.Store(true)
+		start := time.Now()
+		var one sync.WaitGroup
+		one.Go(func() {
+			if status, err := s.get(t); err != nil || status != 200 || time.Since(start) != 10*time.Second {
+				t.Errorf("got %d, %v after %v, want 200 after 10 s", status, err, time.Since(start))
 			}
 		})
-	}
-}
-
-// nextProto is what a transport has after its first request.
-func nextProto(t testing.TB, like *http.Transport) map[string]func(string, *tls.Conn) http.RoundTripper {
-	t.Helper()
-	first := like.Clone()
-	server := httptest.NewServer(http.NotFoundHandler())
-	defer server.Close()
-	defer first.CloseIdleConnections()
-	do(t, &http.Client{Transport: first}, request(t, "GET", server.URL, nil))
-	return first.TLSNextProto
+		synctest.Wait()
+		s.want(t, "t1", 1)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the other request took %v", took)
+		}
+		one.Wait()
+		if got := s.certificate.calls.Load(); got != 2 {
+			t.Errorf("got %d calls, want 2", got)
+		}
+	})
 }
 
 // A log that is sent by the client itself holds nothing up, and a request that ends while it asks for the certificate

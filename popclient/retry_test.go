@@ -1,8 +1,10 @@
 package popclient_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -132,8 +134,51 @@ func TestRefusedWithBody(t *testing.T) {
 	})
 }
 
+// The refusal is read and closed before the request is sent again, on the same connection, which is closed in the end.
+func TestRefusalIsClosed(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.api = func(w http.ResponseWriter, token string) {
+			refuses(invalid, "t1")(w, token)
+			_, _ = io.WriteString(w, "what the API says")
+		}
+		var reused []bool
+		get := func() {
+			t.Helper()
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				GotConn: func(c httptrace.GotConnInfo) { reused = append(reused, c.Reused) },
+			})
+			if status, body := do(t, s.client, request(t, "GET", "https://api.example.com/", nil).WithContext(ctx)); status != 200 || body != "what the API says" {
+				t.Errorf("got %d %q, want 200", status, body)
+			}
+		}
+		get()
+		time.Sleep(89 * time.Second)
+		get()
+		time.Sleep(91 * time.Second)
+		get()
+		if got := fmt.Sprint(reused); got != "[false true true false]" {
+			t.Errorf("got %s, want one connection for the first three requests", got)
+		}
+	})
+}
+
 // A refused token is not used any more, even if there is no other.
 func TestRefusedAndNoOther(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.api = refuses(invalid, "t1")
+		s.answer = func(n int) (int, string) {
+			if n > 1 {
+				return 503, ""
+			}
+			return 200, granted("t1", 300)
+		}
+		body := &closed{Reader: strings.NewReader("order")}
+		r := request(t, "POST", "https://api.example.com/", strings.NewReader("order"))
+		r.GetBody = func() (io.ReadCloser, error) { return body, nil }
+		if resp, err := s.client.Do(r); err == nil || !body.closed || body.read != 0 {
+			t.Errorf("got %v, %v, second body closed: %v, want it closed and not sent", resp, err, body.closed)
+		}
+	})
 	onStage(t, func(t *testing.T, s *stage) {
 		s.want(t, "t1", 1)
 		s.api = refuses(invalid, "t1")

@@ -20,6 +20,7 @@ type token struct {
 	fetched time.Time
 	ahead   time.Time // from when it is renewed
 	expires time.Time // from when it isn't used any more
+	end     time.Time // from when it isn't valid any more
 	again   bool      // it was fetched because the one before was refused
 }
 
@@ -36,16 +37,17 @@ const (
 	maxPause   = 30 * time.Second
 )
 
-// newToken sets the times of a token that was asked for at now.
-func newToken(t *oauth2.Token, now time.Time, again bool) *token {
+// newToken sets the times of a token that has just come. Its life is counted from when it was asked for: it may have
+// begun at any time since.
+func newToken(t *oauth2.Token, asked time.Time, again bool) *token {
 	lifetime := unknownLifetime
 	if !t.Expiry.IsZero() {
-		lifetime = t.Expiry.Sub(now)
+		lifetime = time.Until(t.Expiry)
 	}
-	expires := now.Add(lifetime - min(maxMargin, lifetime/10))
+	expires := asked.Add(lifetime - min(maxMargin, lifetime/10))
 	return &token{
-		access: t.AccessToken, fetched: now, again: again,
-		ahead: expires.Add(-spread(min(maxAhead, lifetime/5))), expires: expires,
+		access: t.AccessToken, fetched: asked, again: again,
+		ahead: expires.Add(-spread(min(maxAhead, lifetime/5))), expires: expires, end: asked.Add(lifetime),
 	}
 }
 

@@ -218,6 +218,16 @@ func TestTokenIsRenewedAhead(t *testing.T) {
 	})
 }
 
+// A token's life counts from when it was asked for: the answer may have been under way for long.
+func TestTokenOfSlowServer(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.answer = func(n int) (int, string) { time.Sleep(9 * time.Second); return 200, granted(fmt.Sprint("t", n), 20) }
+		s.want(t, "t1", 1)
+		time.Sleep(9100 * time.Millisecond) // 20 - 2 = 18
+		s.want(t, "t2", 2)
+	})
+}
+
 // Without expires_in, or with null, it is five minutes.
 func TestTokenWithoutLifetime(t *testing.T) {
 	for _, member := range []string{"", `,"expires_in":null`} {

@@ -24,7 +24,7 @@ func (m *MutualTLS) newTransport(c *tls.Certificate) *http.Transport {
 	t := base.Clone()
 	offers := t.TLSClientConfig != nil && slices.Contains(t.TLSClientConfig.NextProtos, "h2")
 	if len(t.TLSNextProto) > 0 || offers && t.TLSNextProto == nil {
-		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true // for a pool of its own: that of base would be shared
+		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true // Clone shares the pool of whoever has set up HTTP/2, as golang.org/x/net/http2 does
 	}
 	if t.IdleConnTimeout == 0 {
 		t.IdleConnTimeout = maxIdle

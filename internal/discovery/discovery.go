@@ -23,7 +23,7 @@ func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("no URL")
-	case u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
+	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
 		return nil, errors.New("no URL of host and path")
 	case u.Scheme == "https":
 		return u, nil
@@ -59,12 +59,12 @@ func ParseMember(s string, issuer *url.URL, loopbackHTTP bool) (*url.URL, error)
 // IsLoopback tells whether a host is localhost or a loopback address.
 func IsLoopback(host string) bool {
 	a, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && a.IsLoopback()
 }
 
 func isInternal(host string) bool {
 	a, err := netip.ParseAddr(host)
-	return IsLoopback(host) || err == nil && (a.Unmap().IsPrivate() || !a.Unmap().IsGlobalUnicast())
+	return IsLoopback(host) || err == nil && (a.IsPrivate() || !a.IsGlobalUnicast())
 }
 
 // Locations are where an issuer's metadata may be, in the order in which to ask: OpenID Connect Discovery 1.0, section
