@@ -79,8 +79,8 @@ func onCurve(name string, curve elliptic.Curve, hash crypto.Hash) algorithm {
 }
 
 func isEd25519(key crypto.PublicKey) bool {
-	k, ok := key.(ed25519.PublicKey)
-	return ok && len(k) == ed25519.PublicKeySize
+	_, ok := key.(ed25519.PublicKey) // its size is read from the JWK
+	return ok
 }
 
 func isRSA(key crypto.PublicKey) bool {

@@ -97,7 +97,11 @@ func TestMutualTLSNotMade(t *testing.T) {
 // What the caller does with the options afterwards is nothing to the client.
 func TestMutualTLSOptionsAreCopied(t *testing.T) {
 	s := newRealm(t)
-	o := s.options(s.ca.Client("job"))
+	var certificate switched
+	first := s.ca.Client("job")
+	certificate.now.Store(&first.Certificate)
+	o := s.options(nil)
+	o.Certificate = certificate.certificate
 	o.Scopes, o.Resources = []string{"a"}, []string{"urn:a"}
 	o.Params, o.Origins = url.Values{"audience": {"a"}}, []string{s.api.URL}
 	o.Transport = &http.Transport{}
@@ -108,6 +112,10 @@ func TestMutualTLSOptionsAreCopied(t *testing.T) {
 	o.Scopes[0], o.Resources[0], o.Origins[0], o.Params["audience"][0] = "b", "urn:b", "https://b", "b"
 	o.Params["x"] = []string{"y"}
 	o.Transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy") }
+	unknown, _ := stranger(t, s)
+	next := s.ca.Client("job")
+	certificate.now.Store(&next.Certificate)
+	m.AskAgain()
 	client := &http.Client{Transport: m}
 	defer client.CloseIdleConnections()
 	if status, _ := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 {
@@ -115,5 +123,15 @@ func TestMutualTLSOptionsAreCopied(t *testing.T) {
 	}
 	if got := s.forms[0].Encode(); got != "audience=a&client_id=job&grant_type=client_credentials&resource=urn%3Aa&scope=a" {
 		t.Errorf("got %s", got)
+	}
+	other := s.others
+	s.others = nil
+	o = s.options(s.ca.Client("job"))
+	if m, err = popclient.NewMutualTLS(o); err != nil {
+		t.Fatal(err)
+	}
+	o.RootCAs.AddCert(other[0])
+	if resp, err := (&http.Client{Transport: m}).Get(unknown); err == nil {
+		t.Errorf("VULNERABLE: got %v of a server that was not trusted", resp)
 	}
 }

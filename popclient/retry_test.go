@@ -134,6 +134,18 @@ func TestRefusedWithBody(t *testing.T) {
 	})
 }
 
+// A nonce is nothing to who sends no proofs.
+func TestNonceForBearer(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.api = func(w http.ResponseWriter, _ string) {
+			w.Header().Set("DPoP-Nonce", "n")
+			w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		s.want(t, "t1", 1)
+	})
+}
+
 // The refusal is read and closed before the request is sent again, on the same connection, which is closed in the end.
 func TestRefusalIsClosed(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
