@@ -37,6 +37,7 @@ func (o opaque) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 
 // Every form that a certificate comes in gets a token and an answer, its intermediates included.
 func TestCertificateForms(t *testing.T) {
+	t.Parallel()
 	s := newRealm(t)
 	unit := s.ca.Intermediate("unit")
 	owner := unit.Client("job")
@@ -143,6 +144,7 @@ func TestCertificateRefused(t *testing.T) {
 // A count of iterations that would keep the processor busy for hours is refused before the first one. Up to the bound,
 // files are read.
 func TestPKCS12Iterations(t *testing.T) {
+	t.Parallel()
 	owner := popauthtest.NewCA(t).Client("job")
 	for name, encoder := range map[string]*pkcs12.Encoder{"HMAC": pkcs12.Modern2023, "PBMAC1": pkcs12.Modern2026} {
 		b, err := encoder.WithIterations(0x8000).Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, nil, "pass")

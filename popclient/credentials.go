@@ -67,7 +67,7 @@ func (c *Credentials) Certificate() *tls.Certificate {
 // MutualTLSOptions have them; NextProtos is nil.
 func (c *Credentials) TLSConfig() *tls.Config {
 	if c == nil || c.generation == nil {
-		return &tls.Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12} // no version at all
+		return &tls.Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12} //nolint:gosec // G402: it is no version at all
 	}
 	config := c.generation.client.newTransport(c.generation.certificate).TLSClientConfig
 	config.NextProtos = nil

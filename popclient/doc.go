@@ -17,6 +17,9 @@
 //	}
 //	client := &http.Client{Transport: transport}
 //
+// For connections that are not an http.Client's, such as those of gRPC, [MutualTLS.Credentials] has the certificate and
+// a token source that belongs to it.
+//
 // # With a key
 //
 // [DPoP] signs a proof for each request, with tokens of any source, and [Proofs] has tokens bound to the key.

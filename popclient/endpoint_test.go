@@ -82,6 +82,7 @@ func fails(t testing.TB, s *realm, client *http.Client, want string) {
 
 // Both places are asked, and no redirect leads to another origin.
 func TestMetadataPlaces(t *testing.T) {
+	t.Parallel()
 	s := newRealm(t)
 	job := s.ca.Client("job")
 	none := http.NotFoundHandler()
@@ -103,6 +104,7 @@ func TestMetadataPlaces(t *testing.T) {
 
 // Metadata are read once in an hour, and again when the token endpoint fails.
 func TestMetadataAreKept(t *testing.T) {
+	t.Parallel()
 	s := newRealm(t)
 	n := 0
 	document := text(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q}`, s.issuer.URL, s.issuer.JWKSURL(), s.issuer.URL+"/mtls/token"))

@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ func (h hidden) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 	return h.Signer.Sign(r, digest, opts)
 }
 
+// rsaKey is one for all tests: they are dear.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func generate(t testing.TB, alg string) crypto.Signer {
 	t.Helper()
 	var signer crypto.Signer
@@ -44,7 +48,7 @@ func generate(t testing.TB, alg string) crypto.Signer {
 	case "ES384":
 		signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	case "RS256", "PS256":
-		signer, err = rsa.GenerateKey(rand.Reader, 2048)
+		signer, err = rsaKey()
 	default:
 		_, signer, err = ed25519.GenerateKey(rand.Reader)
 	}

@@ -34,6 +34,7 @@ func stranger(t testing.TB, s *realm) (string, *[]seen) {
 
 // A redirect to another origin takes neither token nor certificate along, and what leads back doesn't get them again.
 func TestMutualTLSRedirects(t *testing.T) {
+	t.Parallel()
 	for name, key := range map[string]*popclient.Key{"certificate": nil, "key": newKey(t, "ES256")} {
 		s := newRealm(t)
 		other, seen := stranger(t, s)

@@ -50,6 +50,7 @@ func move(t testing.TB, from, to string) {
 // The pair is replaced, one file after the other, while requests run: none fails, and each token comes with the
 // certificate that it is bound to, as the Guard sees to.
 func TestRenewalUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := newRealm(t)
 	first := newPair(t, s.ca.Client("job"))
 	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
