@@ -3,13 +3,17 @@ package popclient_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-
-	"net/url"
+	"time"
 
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
@@ -80,6 +84,89 @@ func presented(r *http.Request) string {
 	return (&popauthtest.Client{Certificate: tls.Certificate{Certificate: [][]byte{r.TLS.PeerCertificates[0].Raw}}}).Thumbprint()
 }
 
+// Once the new certificate has had a token, the old one is out of use for good, its token and its connections.
+func TestOldCertificateIsGone(t *testing.T) {
+	s, path := newRealm(t), "/"
+	other, _ := stranger(t, s)
+	s.route = map[string]string{"/away": other}
+	var certificate switched
+	var open atomic.Int32
+	first, second := s.ca.Client("job"), s.ca.Client("job")
+	certificate.now.Store(&first.Certificate)
+	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
+		o.Certificate, o.Transport = certificate.certificate, &http.Transport{DialContext: counting(&open)}
+	})
+	m, _ := client.Transport.(*popclient.MutualTLS)
+	get := func() error {
+		m.AskAgain()
+		resp, err := client.Get(s.api.URL + path)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		return err
+	}
+	for _, c := range []*popauthtest.Client{first, second} {
+		certificate.now.Store(&c.Certificate)
+		if err := get(); err != nil {
+			t.Fatal(err)
+		}
+		becomes(t, &open, 2) // to the issuer and to the API
+	}
+	s.revoke(2)
+	s.refuse(500, "")
+	if err := get(); err == nil || !strings.Contains(err.Error(), "status 500") {
+		t.Errorf("got %v, want the token endpoint's error, not the old certificate's token", err)
+	}
+	// Nor is one waited for that never had a token.
+	third := s.ca.Client("job")
+	certificate.now.Store(&third.Certificate)
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, &open, 2)
+	path = "/away"
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, &open, 3)
+	client.CloseIdleConnections()
+	becomes(t, &open, 0)
+}
+
+// counting dials, and counts what is open.
+func counting(open *atomic.Int32) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return &counted{Conn: c, open: open}, nil
+	}
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// becomes waits for a number of connections.
+func becomes(t testing.TB, open *atomic.Int32, want int32) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); open.Load() != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("got %d open connections, want %d", open.Load(), want)
+		}
+	}
+}
+
 // A certificate is another one if its intermediates are.
 func TestNewIntermediate(t *testing.T) {
 	s := newRealm(t)
@@ -108,8 +195,9 @@ func TestNewIntermediate(t *testing.T) {
 // The certificate is presented to a server whose list of authorities doesn't have its own.
 func TestServerOfOtherAuthorities(t *testing.T) {
 	s := newRealm(t)
+	another := popauthtest.NewCA(t, func(c *x509.Certificate) { c.Subject.CommonName = "another" })
 	api := popauthtest.NewServer(t, http.NotFoundHandler(), func(c *tls.Config) {
-		c.ClientAuth, c.ClientCAs = tls.RequireAnyClientCert, popauthtest.NewCA(t).Pool()
+		c.ClientAuth, c.ClientCAs = tls.RequireAnyClientCert, another.Pool()
 	})
 	s.others = append(s.others, api.Certificate())
 	if status, _ := do(t, s.client(t, s.ca.Client("job")), request(t, "GET", api.URL, nil)); status != 404 {
@@ -125,7 +213,7 @@ func TestFetchEndsBadly(t *testing.T) {
 		"did not end":        func(*http.Request) (*url.URL, error) { runtime.Goexit(); return nil, nil },
 	} {
 		client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Transport = &http.Transport{Proxy: proxy} })
-		ctx, cancel := context.WithTimeout(t.Context(), 5e9)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		if resp, err := client.Do(request(t, "GET", s.api.URL, nil).WithContext(ctx)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, %v, want %s", resp, err, want)
 		}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -130,6 +128,13 @@ func TestHalfWrittenPair(t *testing.T) {
 	get()
 	get()
 	s.check(t, 2, 6)
+	if err := os.Remove(first.key); err != nil {
+		t.Fatal(err)
+	}
+	get()
+	if got := strings.Count(logged(), "client certificate not read"); got != 3 {
+		t.Errorf("got %d warnings, want another for the reason that had gone: %s", got, logged())
+	}
 	if !strings.Contains(logged(), "new client certificate") || strings.Contains(logged(), "PRIVATE") {
 		t.Errorf("got log %s", logged())
 	}
@@ -196,82 +201,6 @@ func TestNewCertificateNotYetKnown(t *testing.T) {
 	s.revoke(2)
 	if resp, err := client.Get(s.api.URL); err == nil || !strings.Contains(err.Error(), "invalid_client") {
 		t.Errorf("got %v, %v, want the token endpoint's error", resp, err)
-	}
-}
-
-// Once the new certificate has had a token, the old one is out of use for good, its token and its connections.
-func TestOldCertificateIsGone(t *testing.T) {
-	s := newRealm(t)
-	var certificate switched
-	var open atomic.Int32
-	first, second := s.ca.Client("job"), s.ca.Client("job")
-	certificate.now.Store(&first.Certificate)
-	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
-		o.Certificate, o.Transport = certificate.certificate, &http.Transport{DialContext: counting(&open)}
-	})
-	m, _ := client.Transport.(*popclient.MutualTLS)
-	get := func() error {
-		m.AskAgain()
-		resp, err := client.Get(s.api.URL)
-		if err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-		return err
-	}
-	for _, c := range []*popauthtest.Client{first, second} {
-		certificate.now.Store(&c.Certificate)
-		if err := get(); err != nil {
-			t.Fatal(err)
-		}
-		becomes(t, &open, 2) // to the issuer and to the API
-	}
-	s.revoke(2)
-	s.refuse(500, "")
-	if err := get(); err == nil || !strings.Contains(err.Error(), "status 500") {
-		t.Errorf("got %v, want the token endpoint's error, not the old certificate's token", err)
-	}
-	// Nor is one waited for that never had a token.
-	third := s.ca.Client("job")
-	certificate.now.Store(&third.Certificate)
-	if err := get(); err != nil {
-		t.Fatal(err)
-	}
-	becomes(t, &open, 2)
-	client.CloseIdleConnections()
-	becomes(t, &open, 0)
-}
-
-// counting dials, and counts what is open.
-func counting(open *atomic.Int32) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		open.Add(1)
-		return &counted{Conn: c, open: open}, nil
-	}
-}
-
-type counted struct {
-	net.Conn
-	open *atomic.Int32
-	once sync.Once
-}
-
-func (c *counted) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
-	return c.Conn.Close()
-}
-
-// becomes waits for a number of connections.
-func becomes(t testing.TB, open *atomic.Int32, want int32) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); open.Load() != want; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("got %d open connections, want %d", open.Load(), want)
-		}
 	}
 }
 
@@ -348,6 +277,9 @@ func TestLogThroughClient(t *testing.T) {
 	var client *http.Client
 	var again atomic.Bool
 	w := writerFunc(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "ended") {
+			t.Errorf("got %s, which is the request's end, not the certificate's", p)
+		}
 		if again.CompareAndSwap(false, true) {
 			resp, err := client.Get(s.api.URL)
 			if err == nil {
