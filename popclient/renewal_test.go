@@ -170,10 +170,12 @@ func TestNewCertificateNotYetKnown(t *testing.T) {
 	s := newRealm(t)
 	logger, logged := newLog()
 	var certificate switched
+	var open atomic.Int32
 	old, next := s.ca.Client("job"), s.ca.Client("another")
 	certificate.now.Store(&old.Certificate)
 	client := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
 		o.Certificate, o.Logger = certificate.certificate, logger
+		o.Transport = &http.Transport{DialContext: counting(&open)}
 	})
 	m, _ := client.Transport.(*popclient.MutualTLS)
 	get := func() {
@@ -188,8 +190,11 @@ func TestNewCertificateNotYetKnown(t *testing.T) {
 	get()
 	get()
 	s.check(t, 1, 3)
-	if !strings.Contains(logged(), "invalid_client") {
-		t.Errorf("got log %s", logged())
+	// It is logged when those who wait have been told.
+	for end := time.Now().Add(5 * time.Second); !strings.Contains(logged(), "invalid_client"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("got log %s", logged())
+		}
 	}
 	third := s.ca.Client("job")
 	certificate.now.Store(&third.Certificate)
@@ -202,6 +207,7 @@ func TestNewCertificateNotYetKnown(t *testing.T) {
 	if resp, err := client.Get(s.api.URL); err == nil || !strings.Contains(err.Error(), "invalid_client") {
 		t.Errorf("got %v, %v, want the token endpoint's error", resp, err)
 	}
+	becomes(t, &open, 1) // to the token endpoint, by the certificate that has no token
 }
 
 // The function is asked once in ten seconds, by one request, and neither its error, its panic nor its nonsense reaches
