@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ func New(o Options) (*Endpoint, error) {
 		problem("Certificate", "there is a Guard.Certificate as well: set one")
 	case given:
 		o.Guard.Certificate = popauth.Forwarded(o.Certificate, o.Trust...)
-	case o.Guard.Certificate == popauth.TLSCertificate(), o.Guard.Certificate == popauth.CallerCertificate():
+	case ofConnection(o.Guard.Certificate):
 		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
 	case o.Guard.Certificate == nil:
 		o.Guard.Certificate = none{}
@@ -102,6 +103,12 @@ func New(o Options) (*Endpoint, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// ofConnection goes by the type: each source remembers on its own, so that no two are equal.
+func ofConnection(s popauth.CertificateSource) bool {
+	t := reflect.TypeOf(s)
+	return t == reflect.TypeOf(popauth.TLSCertificate()) || t == reflect.TypeOf(popauth.CallerCertificate())
 }
 
 // none is the source of an API whose proxy reports no certificates: that of the connection is the proxy's own.
