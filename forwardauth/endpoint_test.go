@@ -120,6 +120,7 @@ func TestForwardAuthRequest(t *testing.T) {
 		{"asterisk", header("X-Forwarded-Uri", "*"), popauth.ErrForwardedRequest},
 		{"space in the URI", header("X-Forwarded-Uri", "/orders 1"), popauth.ErrForwardedRequest},
 		{"umlaut in the URI", header("X-Forwarded-Uri", "/ü"), popauth.ErrForwardedRequest},
+		{"fragment in the URI", header("X-Forwarded-Uri", "/orders#x"), popauth.ErrForwardedRequest},
 		{"broken escape", header("X-Forwarded-Uri", "/%zz"), popauth.ErrForwardedRequest},
 		{"long URI", header("X-Forwarded-Uri", long), popauth.ErrForwardedRequest},
 		{"no scheme", header("X-Forwarded-Proto"), popauth.ErrForwardedRequest},

@@ -86,11 +86,12 @@ func (h Headers) original(r *http.Request) (*http.Request, error) {
 		}
 		values[i] = lines[0]
 	}
+	// RFC 9112, section 3.2: there is no fragment. A proxy and an API that cut one off would see another path than policies.
 	method, target, scheme := values[0], values[1], values[2]
 	if !isMethod(method) {
 		return nil, unreported(h.Method, "no method")
 	}
-	if len(target) > maxURI || target[0] != '/' || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if len(target) > maxURI || target[0] != '/' || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }) {
 		return nil, unreported(h.URI, "no path and query")
 	}
 	u, err := url.ParseRequestURI(target)
