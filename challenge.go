@@ -121,5 +121,13 @@ func (d *denial) Write(b []byte) (int, error) {
 	return d.ResponseWriter.Write(b)
 }
 
+// FlushError is for http.ResponseController, which would else reach the writer below, and have that say 200.
+func (d *denial) FlushError() error {
+	if !d.wrote {
+		d.WriteHeader(d.status)
+	}
+	return http.NewResponseController(d.ResponseWriter).Flush()
+}
+
 // Unwrap is for http.ResponseController.
 func (d *denial) Unwrap() http.ResponseWriter { return d.ResponseWriter }

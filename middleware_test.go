@@ -408,6 +408,12 @@ func TestDeny(t *testing.T) {
 			}
 			w.WriteHeader(e.Status())
 		}, 401, ""},
+		{"flushes first", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) {
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+			_, _ = w.Write([]byte("no"))
+		}, 401, "no"},
 		{"flushes", func(w http.ResponseWriter, _ *http.Request, _ *popauth.Error) {
 			w.WriteHeader(401)
 			if err := http.NewResponseController(w).Flush(); err != nil {
