@@ -49,6 +49,9 @@ func (i *Introspection) unwrap(ctx context.Context, body []byte, began time.Time
 	if t.IssuedAt.Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
 		return nil, errors.New("signed answer without iat, or of an earlier call")
 	}
+	if len(t.bindings) > 0 {
+		return nil, errors.New("signed answer with a cnf outside of it, which would get lost") // RFC 9701, section 5
+	}
 	const name = "token_introspection"
 	var inner []byte
 	err = strictjson.Members([]byte(t.payload), []string{name}, func(member string, v jsontext.Value) error {

@@ -31,6 +31,7 @@ func TestSignedIntrospection(t *testing.T) {
 		"for the API":              {nil, claims{"aud": popauthtest.Audience}, nil, ""},
 		"typ in full":              {claims{"typ": "application/token-introspection+jwt"}, nil, nil, ""},
 		"bound":                    {nil, claims{"token_introspection": claims{"active": true, "aud": popauthtest.Audience, "cnf": claims{"jkt": "x"}}}, nil, ""},
+		"bound outside":            {nil, claims{"cnf": claims{"jkt": "x"}}, nil, popauth.ErrUnavailable},
 		"not active":               {nil, claims{"token_introspection": claims{"active": false}}, nil, popauth.ErrTokenInvalid},
 		"token for another":        {nil, claims{"token_introspection": claims{"active": true, "aud": "x"}}, nil, popauth.ErrTokenAudience},
 		"answer for another":       {nil, claims{"aud": "other-api"}, nil, popauth.ErrUnavailable},
