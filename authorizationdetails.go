@@ -3,6 +3,7 @@ package popauth
 import (
 	"errors"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,10 +31,10 @@ type AuthorizationDetail struct {
 // ErrAuthorizationDetails, which is answered with insufficient_scope, since RFC 9396 has no code of its own for it; an
 // error that wraps another Reason is answered as that. So is a token whose authorization_details are no array of
 // objects with a type, or have an element of this type that doesn't fit a T, whatever else they hold. It panics if typ
-// is empty or allow nil.
+// is empty or not UTF-8, or allow nil.
 func AuthorizationDetails[T any](typ string, allow func(*http.Request, T) error) Policy {
-	if typ == "" || allow == nil {
-		panic("popauth: AuthorizationDetails: empty type or nil function")
+	if typ == "" || !utf8.ValidString(typ) || allow == nil {
+		panic("popauth: AuthorizationDetails: no type or nil function")
 	}
 	return Policy{types: []string{typ}, allow: func(r *http.Request, p *Principal) error {
 		details, err := readAuthorizationDetails[T](p, typ)

@@ -78,6 +78,7 @@ func TestAuthorizationDetails(t *testing.T) {
 	}
 	for name, f := range map[string]func(){
 		"no type":     func() { popauth.AuthorizationDetails("", func(*http.Request, payment) error { return nil }) },
+		"not UTF-8":   func() { popauth.AuthorizationDetails("\xff", func(*http.Request, payment) error { return nil }) },
 		"no function": func() { popauth.AuthorizationDetails[payment]("payment", nil) },
 	} {
 		func() {

@@ -187,7 +187,10 @@ func newMetadata(o Options) (*metadata, error) {
 	}
 	for name, value := range r.Members {
 		b, err := json.Marshal(value)
-		if err != nil || name == "" {
+		if err == nil && (name == "" || !utf8.ValidString(name)) {
+			err = errors.New("no name")
+		}
+		if err != nil {
 			problem("Members", "%q can't be written as JSON: %w", name, err)
 		}
 		m.members[name] = jsontext.Value(b)

@@ -164,6 +164,7 @@ func TestResourceOptions(t *testing.T) {
 			o.Resource.Members = map[string]any{"dpop_bound_access_tokens_required": true}
 		}, []string{"Members"}},
 		{"member that can't be written", func(o *popauth.Options) { o.Resource.Members = map[string]any{"x": func() {}} }, []string{"Members"}},
+		{"member that is not UTF-8", func(o *popauth.Options) { o.Resource.Members = map[string]any{"\xff": 1} }, []string{"Members"}},
 		{"member without name", func(o *popauth.Options) { o.Resource.Members = map[string]any{"": 1} }, []string{"Members"}},
 		{"everything at once", func(o *popauth.Options) {
 			o.Resource = popauth.Resource{ID: "x", DPoPRequired: true, Scopes: []string{`"`}, JWKS: "x", Members: map[string]any{"resource": 1}}
