@@ -83,7 +83,8 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 }
 
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
-// an *Error, the Principal nil, unless the request may pass.
+// an *Error, the Principal nil, unless the request may pass. Behind a stage of this Guard the request is authenticated
+// already; otherwise each Check does it anew, leaves nothing for a later one or a stage, and uses up a DPoP proof.
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	d, err := g.decide(r)
 	if err == nil {

@@ -11,8 +11,8 @@ import (
 // Stage is a part of a Guard's decision about a request.
 type Stage string
 
-// The stages. A request is authenticated once, by the first handler or Check that it meets, whichever that is; each
-// Confirm and each Authorize behind it decides on its own.
+// The stages. A request is authenticated once, by the first stage that it meets, and by each Check that is behind none;
+// each Confirm and each Authorize behind it decides on its own.
 const (
 	StageAuthenticate Stage = "authenticate" // credentials, certificate, token, and possession of what it is bound to
 	StageConfirm      Stage = "confirm"      // Confirm: the token is bound
