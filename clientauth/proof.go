@@ -27,12 +27,12 @@ func (a *Authenticator) Proof(h http.Header, r *http.Request) (Confirmation, err
 	switch {
 	case err == nil:
 		return Confirmation{JKT: thumbprint}, nil
+	case errors.Is(err, popauth.ErrUnavailable):
+		return Confirmation{}, &Error{Reason: ErrUnavailable, Err: err}
 	case errors.Is(err, popauth.ErrProofMissing):
 		return Confirmation{}, nil
 	case errors.Is(err, popauth.ErrNonceRequired):
 		return Confirmation{}, &Error{Reason: ErrProofNonce, Err: err}
-	case errors.Is(err, popauth.ErrUnavailable):
-		return Confirmation{}, &Error{Reason: ErrUnavailable, Err: err}
 	}
 	return Confirmation{}, &Error{Reason: ErrProofInvalid, Err: err}
 }

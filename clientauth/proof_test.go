@@ -134,19 +134,22 @@ func TestProofNonce(t *testing.T) {
 	prove(a, request("another")).refused(t, clientauth.ErrProofNonce, http.StatusBadRequest, "use_dpop_nonce")
 }
 
-type brokenStore struct{}
+type brokenStore struct{ error }
 
-func (brokenStore) Use(context.Context, string, time.Time) (bool, error) {
-	return false, errors.New("down")
-}
+func (s brokenStore) Use(context.Context, string, time.Time) (bool, error) { return false, s.error }
 
 func TestProofUnavailable(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
 	r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 	r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", ""))
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{}}})
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{errors.New("down")}}})
 	got := prove(a, r)
 	got.refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
+	// Whatever a store says, its failure is no request without a proof, whose token would come out unbound.
+	for _, reason := range []popauth.Reason{popauth.ErrProofMissing, popauth.ErrNonceRequired} {
+		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{reason}}})
+		prove(broken, r).refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
+	}
 	if got.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
