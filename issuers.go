@@ -255,7 +255,8 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 	before := i.changes
 	i.mu.RUnlock()
 	v, err := i.options.Resolve(ctx, iss)
-	if errors.Is(err, ErrTokenIssuer) {
+	// By the first Reason: an outage that wraps this one is no word on the issuer.
+	if err != nil && refused(err, ErrUnavailable).Reason == ErrTokenIssuer {
 		v, err = nil, nil
 	}
 	if err == nil && v != nil {

@@ -32,6 +32,7 @@ func TestIssuersResolve(t *testing.T) {
 		"nothing":              {reason: popauth.ErrTokenIssuer, calls: 1},
 		"found, but an error":  {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
 		"error":                {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
+		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer}, reason: popauth.ErrUnavailable, calls: 3},
 		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 3},
 		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 3},
 		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 3},
