@@ -85,6 +85,7 @@ func TestRequestLine(t *testing.T) {
 		{own + "/orders/e", "other.example", "https://other.example:" + port + "/orders/e", 401},
 		{"/orders/../orders/f", w.host(), own + "/orders/f", 200},
 		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 404},
+		{"/orders/h#i", w.host(), own + "/orders/h", 400},
 		{"//orders/g", w.host(), own + "//orders/g", 200},
 	} {
 		before := len(w.upstream.seen)
