@@ -15,6 +15,10 @@ const (
 
 	// tokenSize is what a typical entry needs, in bytes; one that needs more counts for more.
 	tokenSize = 700
+
+	// maxLooks is how many places a token may cost others to wait for. One that finds no room by then is not put in: the
+	// next begins where it gave up.
+	maxLooks = 1024
 )
 
 // tokenMemory remembers tokens that were verified with the keys of one keySet, and is dropped with it: no token
@@ -93,7 +97,10 @@ func (m *tokenMemory) put(e *verifiedToken) {
 			free = i % tokenWays
 		}
 	}
-	for m.entries == 0 || m.bytes < size {
+	for looks := 0; m.entries == 0 || m.bytes < size; looks++ {
+		if looks == maxLooks {
+			return
+		}
 		m.hand = (m.hand + 1) % (len(m.buckets) * tokenWays)
 		m.buckets[m.hand/tokenWays].release(m.hand%tokenWays, m)
 	}

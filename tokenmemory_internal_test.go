@@ -158,3 +158,44 @@ func testKeyEd25519() (private ed25519.PrivateKey, x string) {
 	private = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	return private, strictBase64.EncodeToString(private[ed25519.SeedSize:])
 }
+
+// However many tokens are asked for, one that is put in keeps the lock for a few looks only: all who come with a new
+// token wait for it.
+func TestTokenMemoryLockIsShort(t *testing.T) {
+	const most = 100_000
+	for _, taken := range []int{tokenWays / 2, 1} { // places of each bucket; with one, others have too many bytes
+		m, resident := newTokenMemory(&keySet{}, most), entryOf("resident", 100)
+		fill := func() {
+			for i := range m.buckets {
+				for j := range taken {
+					m.buckets[i].places[j].Store(resident)
+				}
+				m.buckets[i].used.Store(1<<tokenWays - 1)
+			}
+			if m.entries = 0; taken == 1 {
+				m.entries, m.bytes = most, 0
+			}
+		}
+		fill()
+		m.put(entryOf("new", 100))
+		looked := 0
+		for i := range m.buckets {
+			if m.buckets[i].used.Load() != 1<<tokenWays-1 {
+				looked++
+			}
+		}
+		if looked > 1000 {
+			t.Errorf("%d taken of each bucket: got %d buckets looked at, want a few", taken, looked)
+		}
+		kept := 0
+		for i := range most {
+			e := entryOf(fmt.Sprint("new ", i), 100)
+			if m.put(e); m.find(e.key) != nil {
+				kept++
+			}
+		}
+		if kept < most/2 {
+			t.Errorf("%d taken of each bucket: got %d of %d in, want most of them", taken, kept, most)
+		}
+	}
+}
