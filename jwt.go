@@ -10,6 +10,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -102,6 +103,7 @@ type jwtVerifier struct {
 	known      snapshots // of keys, if they tell when they change
 	entries    int       // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
+	making     sync.Mutex // of memory
 }
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {

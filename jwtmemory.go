@@ -49,18 +49,24 @@ func (v *jwtVerifier) remembering() *tokenMemory {
 	if v.known == nil || v.entries <= 0 {
 		return nil
 	}
-	keys, m := v.known.snapshot(), v.memory.Load()
+	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
+	keys := v.known.snapshot()
 	switch {
 	case keys == nil:
 		return nil
 	case m != nil && m.keys == keys:
 		return m
 	}
-	fresh := newTokenMemory(keys, v.entries)
-	if v.memory.CompareAndSwap(m, fresh) {
-		return fresh
+	if !v.making.TryLock() {
+		return nil // another request makes one: it is large
 	}
-	return nil // another request has made one
+	defer v.making.Unlock()
+	if v.memory.Load() != m {
+		return nil
+	}
+	fresh := newTokenMemory(keys, v.entries)
+	v.memory.Store(fresh)
+	return fresh
 }
 
 // still lets golang-jwt decide whenever its decision could be another than the first time, when the token was in

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -196,6 +198,70 @@ func TestTokenMemoryLockIsShort(t *testing.T) {
 		}
 		if kept < most/2 {
 			t.Errorf("%d taken of each bucket: got %d of %d in, want most of them", taken, kept, most)
+		}
+	}
+}
+
+// gathering are keys whose snapshot waits for all who ask, as many requests do at once when the keys change.
+type gathering struct {
+	staticKeys
+	all sync.WaitGroup
+}
+
+func (k *gathering) snapshot() *keySet {
+	k.all.Done()
+	k.all.Wait()
+	return k.set
+}
+
+// overtaken are keys that change while one request asks for them, and another has made a memory for the new ones by then.
+type overtaken struct {
+	staticKeys
+	meanwhile func()
+}
+
+func (k *overtaken) snapshot() *keySet {
+	old := k.set
+	if f := k.meanwhile; f != nil {
+		k.meanwhile = nil
+		f()
+	}
+	return old
+}
+
+// New keys cost one new memory, not one for each request that sees them first, and no request that still has the old
+// ones drops it.
+func TestOneTokenMemoryForNewKeys(t *testing.T) {
+	const requests, entries = 32, 1 << 18
+	keys := &gathering{staticKeys: staticKeys{set: &keySet{}}}
+	keys.all.Add(requests)
+	v := &jwtVerifier{known: keys, entries: entries}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var wg sync.WaitGroup
+	for range requests {
+		wg.Go(func() { v.remembering() })
+	}
+	wg.Wait()
+	runtime.ReadMemStats(&after)
+	one := uint64(entries) * 2 / tokenWays * uint64(unsafe.Sizeof(tokenBucket{}))
+	if got := after.TotalAlloc - before.TotalAlloc; got < one || got > 2*one {
+		t.Errorf("got %d bytes for %d requests, want the %d of one memory", got, requests, one)
+	}
+
+	for _, had := range []bool{false, true} { // a memory for the old ones
+		late, fresh := &overtaken{staticKeys: staticKeys{set: &keySet{}}}, &keySet{}
+		v := &jwtVerifier{known: late, entries: 1}
+		if had {
+			v.remembering()
+		}
+		late.meanwhile = func() {
+			late.set = fresh
+			v.remembering()
+		}
+		v.remembering()
+		if v.memory.Load().keys != fresh {
+			t.Errorf("had one %t: a memory for keys that no longer count", had)
 		}
 	}
 }
