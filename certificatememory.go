@@ -98,6 +98,7 @@ func (c *Certificate) clone() *Certificate {
 		return nil
 	}
 	own := *c
+	own.Intermediates = slices.Clone(c.Intermediates)
 	return &own
 }
 

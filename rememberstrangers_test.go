@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -182,5 +183,49 @@ func TestHashIsOfTheTokenShown(t *testing.T) {
 	token := l.issuer.Token(key.Bound())
 	for range 3 {
 		remembers(t, g, key.Request("GET", dpopURL, token), popauth.ErrProofToken)
+	}
+}
+
+// Nor is what they change in the list of further certificates, which a search for a root goes through later.
+func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
+	l := newLab(t)
+	ca := popauthtest.NewCA(t)
+	meddle := func(c *popauth.Certificate) {
+		for i := range c.Intermediates {
+			c.Intermediates[i] = nil
+		}
+	}
+	shown, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{
+		Roots: l.ca.Pool(),
+		Check: func(_ *http.Request, c *popauth.Certificate) error { meddle(c); return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]popauth.CertificateSource{"caller": popauth.CallerCertificate(), "tls": popauth.TLSCertificate(), "verified": shown} {
+		g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		for _, further := range []int{1, 30} { // remembered, and too large for that
+			r := l.owner.Request("GET", "/", l.bound())
+			for range further {
+				r.TLS.PeerCertificates = append(r.TLS.PeerCertificates, ca.Certificate)
+			}
+			h := g.Authenticate(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				for range 2 {
+					p, _ := popauth.FromContext(r.Context())
+					if got := p.Certificate.Intermediates; len(got) != further || slices.Contains(got, nil) {
+						t.Errorf("%s, %d further certificates: got %v", name, further, got)
+					}
+					meddle(p.Certificate)
+				}
+			}))
+			for range 2 {
+				if o := send(func(http.Handler) http.Handler { return h }, r); o.status != http.StatusOK {
+					t.Errorf("%s, %d further certificates: got %+v", name, further, o)
+				}
+			}
+			if slices.Contains(r.TLS.PeerCertificates, nil) {
+				t.Errorf("%s, %d further certificates: those of the connection were changed", name, further)
+			}
+		}
 	}
 }

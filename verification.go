@@ -171,8 +171,7 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 	own := *c
 	own.Thumbprint, own.Verified = encodeDigest(c.digest()), VerifiedLocally
 	if s.v.Check != nil {
-		shown := own
-		if err := s.v.Check(r, &shown); err != nil {
+		if err := s.v.Check(r, own.clone()); err != nil {
 			return nil, refused(err, ErrForbidden)
 		}
 	}
