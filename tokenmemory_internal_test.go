@@ -164,7 +164,7 @@ func testKeyEd25519() (private ed25519.PrivateKey, x string) {
 // However many tokens are asked for, one that is put in keeps the lock for a few looks only: all who come with a new
 // token wait for it.
 func TestTokenMemoryLockIsShort(t *testing.T) {
-	const most = 100_000
+	const most = 20_000
 	for _, taken := range []int{tokenWays / 2, 1} { // places of each bucket; with one, others have too many bytes
 		m, resident := newTokenMemory(&keySet{}, most), entryOf("resident", 100)
 		fill := func() {
