@@ -41,6 +41,33 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 	return append(first, rest...)
 }
 
+// occasion is all that a challenge depends on which doesn't say what is asked for.
+type occasion struct {
+	answer answer
+	used   string
+}
+
+// prepare writes the challenges once that are the same with every refusal.
+func (g *Guard) prepare() {
+	g.prepared = map[occasion][]string{}
+	for reason := range answers {
+		for _, s := range slices.Concat(g.schemes, []challenge{{}}) { // and without a scheme
+			e := &Error{Reason: reason, used: s.scheme}
+			g.prepared[occasion{e.answer(), e.used}] = challengesFor(e, g.schemes, g.options.Realm)
+		}
+	}
+}
+
+// challenges returns those for e. They may be shared with other requests.
+func (g *Guard) challenges(e *Error) []string {
+	if len(e.asked) == 0 {
+		if c, ok := g.prepared[occasion{e.answer(), e.used}]; ok {
+			return c
+		}
+	}
+	return challengesFor(e, g.schemes, g.options.Realm)
+}
+
 // write puts error first, since there are clients that look for it only there.
 func (c challenge) write(a answer, asked []Param, realm string) string {
 	var b strings.Builder
@@ -80,12 +107,13 @@ func isVisible(s string) bool {
 
 // deny writes the refusal. The headers are set before Options.Deny runs, so that it can't forget them.
 func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
-	maps.Copy(w.Header(), e.header)
-	for _, c := range e.challenges {
-		w.Header().Add("Www-Authenticate", c) // as net/http spells it, which saves that work
+	h := w.Header()
+	maps.Copy(h, e.header)
+	if len(e.challenges) > 0 {
+		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
 	}
 	if after := e.RetryAfter(); after > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(int(after/time.Second)))
 	}
 	g.log(r, e)
 	if g == nil || g.options.Deny == nil {

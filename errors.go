@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -133,10 +134,10 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
-	asked      []Param // the parameters of the challenge that say what would do
-	used       string  // the scheme the request came under; "" if none or more than one
-	token      *Token  // set when the token is genuine, for the log
-	challenges []string
+	asked      []Param     // the parameters of the challenge that say what would do
+	used       string      // the scheme the request came under; "" if none or more than one
+	token      *Token      // set when the token is genuine, for the log
+	challenges []string    // shared: not to be changed
 	header     http.Header // what the Confirmers put on the answer
 	observed   *Guard      // whose Options.Observe knows of it
 }
@@ -161,7 +162,7 @@ func (e *Error) Unwrap() []error {
 func (e *Error) Status() int { return e.answer().status }
 
 // Challenges are the values of the WWW-Authenticate lines that belong to the answer, the scheme that was used first.
-func (e *Error) Challenges() []string { return e.challenges }
+func (e *Error) Challenges() []string { return slices.Clone(e.challenges) }
 
 // RetryAfter is how long a client should wait before it tries again; zero unless Status is 503. A cause with a
 // method RetryAfter() time.Duration says how long, rounded up to whole seconds.

@@ -22,6 +22,7 @@ type Guard struct {
 	source     CertificateSource
 	confirmers map[string]confirmation
 	schemes    []challenge
+	prepared   map[occasion][]string
 	metadata   *metadata // nil: none
 }
 
@@ -54,6 +55,7 @@ func New(o Options) (*Guard, error) {
 		}
 		g.confirmers[c.Member()] = own
 	}
+	g.prepare()
 	return g, nil
 }
 
@@ -102,7 +104,7 @@ func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := refused(err, ErrForbidden)
 	if e.challenges == nil && g != nil {
-		e.challenges = challengesFor(e, g.schemes, g.options.Realm)
+		e.challenges = g.challenges(e)
 	}
 	g.observeOutside(r, e)
 	g.deny(w, r, e)
@@ -190,7 +192,7 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		if err.used == "" {
 			err.used = d.scheme
 		}
-		err.challenges, err.header = challengesFor(err, g.schemes, g.options.Realm), d.header
+		err.challenges, err.header = g.challenges(err), d.header
 		return nil, err
 	}
 	return d, nil
@@ -293,7 +295,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 			e := refused(err, ErrForbidden)
 			e.token, e.used = d.token, d.scheme
 			e.asked = asked(e.Reason, policies)
-			e.challenges = challengesFor(e, g.schemes, g.options.Realm)
+			e.challenges = g.challenges(e)
 			return e
 		}
 	}
