@@ -53,6 +53,9 @@ type DPoP struct {
 
 	// accepted is what Algorithms stands for; nil in a DPoP that complete has not seen.
 	accepted []algorithm
+
+	// signers are the proof headers that have passed accepted; nil in a DPoP for a single use.
+	signers *headerMemory[signer]
 }
 
 var _ SchemeConfirmer = DPoP{}
@@ -126,7 +129,10 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	} else if len(d.Algorithms) == 0 {
 		problem("Algorithms", "empty, but not nil")
 	}
-	d.accepted = algorithmsNamed(d.Algorithms, problem)
+	d.accepted, d.signers = algorithmsNamed(d.Algorithms, problem), nil
+	if now != nil {
+		d.signers = newHeaderMemory[signer](clientHeaders)
+	}
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)
 	}
@@ -176,7 +182,7 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 		return ErrProofToken
 	}
 	// Item 12, second half: the key that this token is bound to.
-	if subtle.ConstantTimeCompare(v.key.Thumbprint[:], bound) != 1 {
+	if subtle.ConstantTimeCompare(v.signer.key.Thumbprint[:], bound) != 1 {
 		return ErrProofKey
 	}
 	return d.use(r, v)
@@ -202,7 +208,7 @@ func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprin
 	if err := d.use(r, v); err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(v.key.Thumbprint[:]), nil
+	return base64.RawURLEncoding.EncodeToString(v.signer.key.Thumbprint[:]), nil
 }
 
 func (d DPoP) ready() (DPoP, error) {
@@ -226,7 +232,7 @@ type verified struct {
 // verify makes the checks that need no token.
 func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	// Items 1 to 7.
-	proof, err := readProof(r.Header["Dpop"], d.accepted)
+	proof, err := d.readProof(r.Header["Dpop"])
 	if err != nil {
 		return verified{}, err
 	}
@@ -261,14 +267,17 @@ func (d DPoP) use(r *http.Request, v verified) error {
 	case !fresh:
 		return ErrProofReplayed
 	}
+	if v.header != "" {
+		d.signers.put(v.header, v.signer)
+	}
 	return nil
 }
 
 // replayID names a proof. The key is part of it, since two clients may choose the same jti, and one must not be able
 // to use up another's; so is the URI, in whose context a jti is unique (section 11.1).
 func replayID(p proof, target string) string {
-	b := make([]byte, 0, len(p.key.Thumbprint)+2+len(p.id)+len(target))
-	b = append(b, p.key.Thumbprint[:]...)
+	b := make([]byte, 0, len(p.signer.key.Thumbprint)+2+len(p.id)+len(target))
+	b = append(b, p.signer.key.Thumbprint[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(p.id))) //nolint:gosec // G115: readProof bounds the id
 	b = append(append(b, p.id...), target...)
 	sum := sha256.Sum256(b)

@@ -5,25 +5,30 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
 func VerifyJWS(keys KeySource, token string) error {
 	v := &jwtVerifier{keys: keys, algorithms: algorithms}
-	s, err := split(token)
+	j, err := part(token)
+	if err != nil {
+		return err
+	}
+	h, _, err := v.header(j)
+	if err != nil {
+		return err
+	}
+	s, err := j.decode()
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	h, err := readHeader(s.header)
-	if err != nil {
-		return err
-	}
 	a, err := v.algorithm(h)
 	if err != nil {
 		return err
 	}
-	_, err = v.verifySignature(context.Background(), h, a, token, s.signature)
+	_, err = v.verifySignature(context.Background(), h, a, token, j.signed, s.signature)
 	return err
 }
 
@@ -85,4 +90,14 @@ func (m *tokenMemory) held() (n int) {
 		}
 	}
 	return n
+}
+
+// KnownHeaders tells whether g has kept what the headers of r's token and of its proof say.
+func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
+	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	text, _, _ = strings.Cut(text, ".")
+	v, _ := g.options.Verifier.(*jwtVerifier)
+	d, _ := g.confirmers["jkt"].Confirmer.(DPoP)
+	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
+	return v.headers.find(text) != nil, d.signers.find(segment) != nil
 }

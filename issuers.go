@@ -193,7 +193,11 @@ func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t 
 
 // claimedIssuer reads as little of a token as it needs: what counts is read again by the Verifier.
 func claimedIssuer(token string) (string, error) {
-	parts, err := split(token)
+	j, err := part(token)
+	if err != nil {
+		return "", err
+	}
+	parts, err := j.decode()
 	if err != nil {
 		return "", err
 	}

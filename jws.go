@@ -12,7 +12,23 @@ import (
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
-// segments are the three parts of a compact JWS, decoded.
+// jws is a compact JWS in its three segments.
+type jws struct {
+	header, payload, signature string
+	signed                     string // what the signature is for
+}
+
+// part parts a compact JWS (RFC 7515, section 7.1). A JWE has five segments.
+func part(token string) (jws, error) {
+	h, rest, ok := strings.Cut(token, ".")
+	p, s, both := strings.Cut(rest, ".")
+	if !ok || !both || strings.Contains(s, ".") {
+		return jws{}, ErrTokenMalformed
+	}
+	return jws{h, p, s, token[:len(h)+1+len(p)]}, nil
+}
+
+// segments are those of a compact JWS, decoded.
 type segments struct {
 	header, payload, signature []byte
 	space                      *[]byte // that they are in
@@ -26,17 +42,12 @@ func (s segments) close() {
 	spaces.Put(s.space)
 }
 
-// split decodes the three segments of a compact JWS (RFC 7515, section 7.1). A JWE has five.
-func split(token string) (segments, error) {
-	if strings.Count(token, ".") != 2 {
-		return segments{}, ErrTokenMalformed
-	}
-	h, rest, _ := strings.Cut(token, ".")
-	p, s, _ := strings.Cut(rest, ".")
+// decode decodes the segments that there are.
+func (j jws) decode() (segments, error) {
 	space, _ := spaces.Get().(*[]byte)
-	all := slices.Grow((*space)[:0], len(token))
+	all := slices.Grow((*space)[:0], len(j.header)+len(j.payload)+len(j.signature))
 	var ends [3]int
-	for i, segment := range [...]string{h, p, s} {
+	for i, segment := range [...]string{j.header, j.payload, j.signature} {
 		var err error
 		if all, err = appendSegment(all, segment); err != nil {
 			spaces.Put(space)
@@ -61,10 +72,15 @@ var errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or
 
 var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}
 
-func readHeader(b []byte) (header, error) {
+func (j jws) readHeader() (header, error) {
+	s, err := jws{header: j.header}.decode()
+	if err != nil {
+		return header{}, err
+	}
+	defer s.close()
 	var h header
-	text := string(b)
-	err := strictjson.MembersAt(b, joseMembers, func(name string, v jsontext.Value, at int) (err error) {
+	text := string(s.header)
+	err = strictjson.MembersAt(s.header, joseMembers, func(name string, v jsontext.Value, at int) (err error) {
 		switch name {
 		case "alg":
 			h.alg, err = strictjson.StringAt(text, at, v)

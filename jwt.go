@@ -104,11 +104,13 @@ type jwtVerifier struct {
 	entries    int       // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
+	headers    *headerMemory[header]
 }
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{
 		issuer: o.Issuer, keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+		headers: newHeaderMemory[header](issuerHeaders),
 	}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
@@ -165,18 +167,23 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 	return t.clone(), nil
 }
 
+// header returns what the token's header says, and whether that was known.
+func (v *jwtVerifier) header(j jws) (h header, known bool, err error) {
+	if k := v.headers.find(j.header); k != nil {
+		return *k, true, nil
+	}
+	h, err = j.readHeader()
+	return h, false, err
+}
+
 // verify looks at nothing that costs before the token's form, type and algorithm are right, and fetches no key for
 // another issuer's token. It returns the keys that it found the token's among as well; nil if that is not known.
-func (v *jwtVerifier) verify(ctx context.Context, token string) (*verifiedToken, *keySet, error) {
-	s, err := split(token)
+func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header) (*verifiedToken, *keySet, error) {
+	s, err := jws{payload: j.payload, signature: j.signature}.decode()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer s.close()
-	h, err := readHeader(s.header)
-	if err != nil {
-		return nil, nil, err
-	}
 	if !slices.ContainsFunc(v.types, func(t string) bool { return strings.EqualFold(t, h.typ) }) {
 		return nil, nil, ErrTokenType
 	}
@@ -196,7 +203,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string) (*verifiedToken,
 	if e.Issuer != v.issuer {
 		return nil, nil, ErrTokenIssuer
 	}
-	keys, err := v.verifySignature(ctx, h, a, token, s.signature)
+	keys, err := v.verifySignature(ctx, h, a, token, j.signed, s.signature)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -221,12 +228,12 @@ func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
 	return v.algorithms[i], nil
 }
 
-func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token string, signature []byte) (*keySet, error) {
+func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token, signed string, signature []byte) (*keySet, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.method.Verify(token[:strings.LastIndexByte(token, '.')], signature, key); err != nil {
+	if err := a.method.Verify(signed, signature, key); err != nil {
 		return nil, ErrTokenSignature
 	}
 	return keys, nil

@@ -20,6 +20,15 @@ func verifyShared(ctx context.Context, v Verifier, token string, hash *tokenHash
 // shared returns what the token says, perhaps to many requests at a time. A token that is remembered needs no second
 // look but at the time.
 func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
+	// What has no JWS's form is not worth a hash.
+	j, err := part(token)
+	if err != nil {
+		return nil, false, err
+	}
+	h, known, err := v.header(j)
+	if err != nil {
+		return nil, false, err
+	}
 	m := v.remembering()
 	if m != nil {
 		*hash = hashOf(token)
@@ -27,9 +36,12 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 			return v.still(e)
 		}
 	}
-	e, keys, err := v.verify(ctx, token)
+	e, keys, err := v.verify(ctx, token, j, h)
 	if err != nil {
 		return nil, false, err
+	}
+	if !known {
+		v.headers.put(j.header, h)
 	}
 	if m == nil { // perhaps only because there were no keys yet
 		if m = v.remembering(); m != nil {

@@ -3,7 +3,6 @@ package popauth
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,13 +13,20 @@ import (
 
 // proof is a DPoP proof whose signature is right (RFC 9449, section 4.2). What it says beyond this is not looked at.
 type proof struct {
-	key    jwk.Key
 	id     string    // jti
 	method string    // htm
 	uri    string    // htu
 	issued time.Time // iat
 	token  []byte    // ath, decoded; nil without
 	nonce  string    // "" without
+	header string    // to be put into the memory, since it is not known; "" if it is
+	signer signer
+}
+
+// signer is who signs proofs with one header.
+type signer struct {
+	algorithm algorithm
+	key       jwk.Key
 }
 
 // proofHeader is what counts of a proof's header.
@@ -50,8 +56,8 @@ var (
 func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, Err: err} }
 
 // readProof makes the checks 1 to 7 of RFC 9449, section 4.3, on the values of the DPoP header, each before one that
-// costs more.
-func readProof(lines []string, accepted []algorithm) (proof, error) {
+// costs more. A header that is known has passed those that are about it alone.
+func (d DPoP) readProof(lines []string) (proof, error) {
 	// Item 1: one header. Proxies and frameworks differ in which of two they pass on.
 	switch len(lines) {
 	case 0:
@@ -65,42 +71,64 @@ func readProof(lines []string, accepted []algorithm) (proof, error) {
 		return proof{}, malformedProof(errProofSize)
 	}
 	// Item 2: one well-formed JWT.
-	parts, err := split(s)
+	j, err := part(s)
+	if err != nil {
+		return proof{}, malformedProof(errProofForm)
+	}
+	known, encoded := d.signers.find(j.header), j
+	if known != nil {
+		encoded.header = ""
+	}
+	parts, err := encoded.decode()
 	if err != nil {
 		return proof{}, malformedProof(errProofForm)
 	}
 	defer parts.close()
-	h, err := readProofHeader(parts.header)
-	if err != nil {
-		return proof{}, malformedProof(err)
+	var h proofHeader
+	if known == nil {
+		if h, err = readProofHeader(parts.header); err != nil {
+			return proof{}, malformedProof(err)
+		}
 	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
 	p, err := readProofClaims(parts.payload)
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
+	if known != nil {
+		p.signer = *known
+	} else if p.signer, err = h.signer(d.accepted); err != nil {
+		return proof{}, err
+	} else {
+		p.header = j.header
+	}
+	// Item 6.
+	if err := p.signer.algorithm.method.Verify(j.signed, parts.signature, p.signer.key.Public); err != nil {
+		return proof{}, ErrProofSignature
+	}
+	return p, nil
+}
+
+func (h proofHeader) signer(accepted []algorithm) (signer, error) {
 	// Item 4.
 	if h.typ != "dpop+jwt" {
-		return proof{}, malformedProof(errProofType)
+		return signer{}, malformedProof(errProofType)
 	}
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
 	i := slices.IndexFunc(accepted, func(a algorithm) bool { return a.name == h.alg })
 	if i < 0 {
-		return proof{}, ErrProofAlgorithm
+		return signer{}, ErrProofAlgorithm
 	}
 	// Item 7, before the key is used: a key that was sent with its private part is nobody's.
-	if p.key, err = jwk.Read(h.key); err != nil {
-		return proof{}, malformedProof(err)
+	key, err := jwk.Read(h.key)
+	if err != nil {
+		return signer{}, malformedProof(err)
 	}
 	// RFC 8725, section 3.1: the algorithm belongs to the key's kind, curve and size.
-	if !accepted[i].fits(p.key.Public) {
-		return proof{}, ErrProofAlgorithm
+	if !accepted[i].fits(key.Public) {
+		return signer{}, ErrProofAlgorithm
 	}
-	// Item 6.
-	if err := accepted[i].method.Verify(s[:strings.LastIndexByte(s, '.')], parts.signature, p.key.Public); err != nil {
-		return proof{}, ErrProofSignature
-	}
-	return p, nil
+	return signer{accepted[i], key}, nil
 }
 
 func readProofHeader(b []byte) (proofHeader, error) {

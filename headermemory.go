@@ -1,0 +1,67 @@
+package popauth
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+)
+
+const (
+	headerWays    = 4  // places that one header may be in
+	issuerHeaders = 16 // more than an issuer has keys in use
+	clientHeaders = 2048
+	maxKeptHeader = 1 << 10 // room for an RSA key of 4096 bits
+)
+
+// headerMemory keeps what the headers of JWSs say: to the letter they are the same in all tokens of one key of an
+// issuer, and in all proofs of one client. What is found is compared as a whole, so it says what reading it again would.
+// Only what was verified is put in. It is bounded, and a look takes no lock. A nil memory is empty.
+type headerMemory[H any] struct {
+	seed   maphash.Seed // protects nothing: what is found is compared
+	places []atomic.Pointer[knownHeader[H]]
+}
+
+type knownHeader[H any] struct {
+	segment string
+	says    H
+}
+
+// newHeaderMemory has so many places, a multiple of headerWays.
+func newHeaderMemory[H any](places int) *headerMemory[H] {
+	return &headerMemory[H]{seed: maphash.MakeSeed(), places: make([]atomic.Pointer[knownHeader[H]], places)}
+}
+
+// find returns what is known of a header's segment; nil if nothing is. It is shared.
+func (m *headerMemory[H]) find(segment string) *H {
+	if m == nil || len(segment) > maxKeptHeader {
+		return nil
+	}
+	set, _ := m.set(segment)
+	for i := range set {
+		if k := set[i].Load(); k != nil && k.segment == segment {
+			return &k.says
+		}
+	}
+	return nil
+}
+
+// put keeps what a header says, and forgets another if there is no place.
+func (m *headerMemory[H]) put(segment string, says H) {
+	if m == nil || len(segment) > maxKeptHeader {
+		return
+	}
+	set, hash := m.set(segment)
+	i := hash >> 62 // any: one that is put out is read again
+	for free := range set {
+		if set[free].Load() == nil {
+			i = uint64(free)
+			break
+		}
+	}
+	set[i].Store(&knownHeader[H]{strings.Clone(segment), says})
+}
+
+func (m *headerMemory[H]) set(segment string) (places []atomic.Pointer[knownHeader[H]], hash uint64) {
+	hash = maphash.String(m.seed, segment)
+	return m.places[hash%uint64(len(m.places)/headerWays)*headerWays:][:headerWays], hash
+}

@@ -1,0 +1,62 @@
+package popauth
+
+import (
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// Whatever else is in a memory, what is found is what was put in for that very header.
+func TestHeaderMemory(t *testing.T) {
+	m := newHeaderMemory[string](2 * headerWays)
+	var all []string
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		all = append(all, strings.Repeat("e", 99)+string(c), string(c)+strings.Repeat("e", 99))
+	}
+	for i, segment := range all {
+		if m.find(segment) != nil {
+			t.Fatalf("%s: found before it was put in", segment)
+		}
+		m.put(segment, "says "+segment)
+		if got := m.find(segment); got == nil || *got != "says "+segment {
+			t.Fatalf("%s: got %v", segment, got)
+		}
+		found := 0
+		for _, other := range all {
+			if got := m.find(other); got != nil {
+				found++
+				if *got != "says "+other {
+					t.Fatalf("%s: got %s", other, *got)
+				}
+			}
+		}
+		if most := min(i+1, len(m.places)); found > most || i == len(all)-1 && found != most {
+			t.Errorf("%d put in: %d are found, of %d", i+1, found, most)
+		}
+	}
+	for i := range m.places {
+		if k := m.places[i].Load(); k != nil {
+			for _, segment := range all {
+				if unsafe.StringData(segment) == unsafe.StringData(k.segment) { //nolint:gosec // G103: nothing is read there
+					t.Fatal("a part of a request is kept, and with it all of the request")
+				}
+			}
+		}
+	}
+	large := strings.Repeat("e", maxKeptHeader+1)
+	m.put(large, "")
+	for i := range m.places {
+		if k := m.places[i].Load(); m.find(large) != nil || k != nil && k.segment == large {
+			t.Error("a header of any size is kept")
+		}
+	}
+	m.put(large[1:], "")
+	if m.find(large[1:]) == nil {
+		t.Error("the largest header is not kept")
+	}
+	m = nil
+	m.put("e", "")
+	if m.find("e") != nil {
+		t.Error("found in no memory")
+	}
+}
