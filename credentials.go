@@ -86,9 +86,13 @@ const (
 )
 
 // consists is asked about each character of each access token: a table without a branch is several times as fast as a
-// look through a list.
+// look through a list, and eight at a time are faster again.
 func consists(s string, of characters) bool {
 	all := of
+	for ; len(s) >= 8; s = s[8:] {
+		all &= classes[s[0]] & classes[s[1]] & classes[s[2]] & classes[s[3]] &
+			classes[s[4]] & classes[s[5]] & classes[s[6]] & classes[s[7]]
+	}
 	for i := range len(s) {
 		all &= classes[s[i]]
 	}
