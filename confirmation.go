@@ -150,6 +150,7 @@ type confirmation struct {
 	Confirmer
 	scheme string // its own; "" for those whose tokens come under Bearer
 	ours   bool   // it changes nothing that it is shown
+	always bool   // it confirms the same at any time
 }
 
 // confirm proves every binding of the token, those under a scheme of their own last: such a proof may be good for one
@@ -175,7 +176,10 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 			if (c.scheme != "") != last {
 				continue
 			}
-			p := Presentation{Binding: b, Token: token, Certificate: d.certificate, Now: g.options.Now(), header: &d.header, hash: *hash}
+			p := Presentation{Binding: b, Token: token, Certificate: d.certificate, header: &d.header, hash: *hash}
+			if !c.always {
+				p.Now = g.options.Now()
+			}
 			if !c.ours {
 				p.Certificate = d.certificate.clone()
 			}

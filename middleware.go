@@ -45,7 +45,9 @@ func New(o Options) (*Guard, error) {
 	for _, c := range o.Confirmers {
 		own := confirmation{Confirmer: c}
 		switch c.(type) {
-		case MutualTLS, DPoP:
+		case MutualTLS:
+			own.ours, own.always = true, true
+		case DPoP:
 			own.ours = true
 		}
 		if s, ok := c.(SchemeConfirmer); ok {
