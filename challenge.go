@@ -112,15 +112,16 @@ func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	if len(e.challenges) > 0 {
 		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
 	}
-	if after := e.RetryAfter(); after > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(after/time.Second)))
+	status := e.Status()
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(int(e.RetryAfter()/time.Second)))
 	}
 	g.log(r, e)
 	if g == nil || g.options.Deny == nil {
-		w.WriteHeader(e.Status())
+		w.WriteHeader(status)
 		return
 	}
-	d := &denial{ResponseWriter: w, status: e.Status()}
+	d := &denial{ResponseWriter: w, status: status}
 	g.options.Deny(d, r, e)
 	if !d.wrote {
 		d.WriteHeader(d.status)

@@ -45,7 +45,8 @@ func (s segments) close() {
 // decode decodes the segments that there are.
 func (j jws) decode() (segments, error) {
 	space, _ := spaces.Get().(*[]byte)
-	all := slices.Grow((*space)[:0], len(j.header)+len(j.payload)+len(j.signature))
+	*space = slices.Grow((*space)[:0], len(j.header)+len(j.payload)+len(j.signature))
+	all := *space
 	var ends [3]int
 	for i, segment := range [...]string{j.header, j.payload, j.signature} {
 		var err error

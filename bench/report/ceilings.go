@@ -21,15 +21,15 @@ func (r *Results) ceilings() []ceiling {
 		all = append(all, ceiling{what, Find(samples[key], Popauth).Allocations, first},
 			ceiling{what + ", repeated token", Find(samples[key], Repeated).Allocations, again})
 	}
-	add("chain", r.Chain, "RS256", 28, 3)
-	add("chain", r.Chain, "ES256", 40, 3)
-	add("chain", r.Chain, "EdDSA", 17, 3)
-	add("DPoP", r.DPoP, "ES256 + ES256", 100, 67)
-	add("DPoP", r.DPoP, "RS256 + ES256", 88, 67)
-	add("DPoP", r.DPoP, "EdDSA + EdDSA", 41, 31)
+	add("chain", r.Chain, "RS256", 24, 3)
+	add("chain", r.Chain, "ES256", 36, 3)
+	add("chain", r.Chain, "EdDSA", 13, 3)
+	add("DPoP", r.DPoP, "ES256 + ES256", 73, 41)
+	add("DPoP", r.DPoP, "RS256 + ES256", 61, 41)
+	add("DPoP", r.DPoP, "EdDSA + EdDSA", 27, 18)
 	for _, s := range r.Garbage {
 		if s.Name == Popauth {
-			all = append(all, ceiling{"garbage", s.Allocations, 8})
+			all = append(all, ceiling{"garbage", s.Allocations, 5})
 		}
 	}
 	return all
