@@ -1,0 +1,38 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+// Wherever it stands, and however long the token is, what is no character of a token is found.
+func TestTokenCharacterAnywhere(t *testing.T) {
+	asked := ""
+	g, err := popauth.New(popauth.Options{Verifier: verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) {
+		asked = token
+		return nil, popauth.ErrTokenInvalid
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1; size <= 33; size++ {
+		good := strings.Repeat("a", size)
+		for at := -1; at < size; at++ {
+			token, want := good, popauth.ErrTokenInvalid
+			if at >= 0 {
+				token, want = good[:at]+`"`+good[at+1:], popauth.ErrCredentialsMalformed
+			}
+			r := httptest.NewRequest("GET", "/orders", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			asked = ""
+			if _, err := g.Check(r); !errors.Is(err, want) || (asked == token) != (at < 0) {
+				t.Errorf("%q: got %v, want %v; the Verifier was asked about %q", token, err, want, asked)
+			}
+		}
+	}
+}
