@@ -74,6 +74,10 @@ var errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or
 var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}
 
 func (j jws) readHeader() (header, error) {
+	// An object begins with a brace, perhaps behind JSON's white space: most garbage does not.
+	if j.header == "" || !strings.Contains("eICD", j.header[:1]) {
+		return header{}, ErrTokenMalformed
+	}
 	s, err := jws{header: j.header}.decode()
 	if err != nil {
 		return header{}, err

@@ -178,6 +178,11 @@ func TestTokenForm(t *testing.T) {
 		return header + "." + payload + "." + l.issuer.Signature(header+"."+payload, "ES256")
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
+	plain, err := base64.RawURLEncoding.DecodeString(part[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := string(plain)
 	for _, tt := range []struct {
 		name, token string
 		want        popauth.Reason
@@ -197,6 +202,12 @@ func TestTokenForm(t *testing.T) {
 		{"padding", good + "==", popauth.ErrTokenMalformed},
 		{"header in standard base64", resigned("+"+part[0][1:], part[1]), popauth.ErrTokenMalformed},
 		{"header is no JSON", resigned(b64([]byte("x")), part[1]), popauth.ErrTokenMalformed},
+		{"header behind each white space of JSON", resigned(b64([]byte(" \t\r\n"+header)), part[1]), ""},
+		{"header behind a tab", resigned(b64([]byte("\t"+header)), part[1]), ""},
+		{"header behind a line feed", resigned(b64([]byte("\n"+header)), part[1]), ""},
+		{"header behind a carriage return", resigned(b64([]byte("\r"+header)), part[1]), ""},
+		{"header behind a form feed", resigned(b64([]byte("\f"+header)), part[1]), popauth.ErrTokenMalformed},
+		{"header empty", resigned("", part[1]), popauth.ErrTokenMalformed},
 		{"header null", resigned(b64([]byte("null")), part[1]), popauth.ErrTokenMalformed},
 		{"payload null", resigned(part[0], b64([]byte("null"))), popauth.ErrTokenMalformed},
 		{"payload array", resigned(part[0], b64([]byte("[]"))), popauth.ErrTokenMalformed},

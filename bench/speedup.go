@@ -63,15 +63,14 @@ func speedups(pairs []pair, cycles int) []Speedup {
 	defer close(lanes[0].work)
 	defer close(lanes[1].work)
 	for i := range pairs {
-		pairs[i].n = 8 * Contender{Run: pairs[i].run[0]}.calibrate()
+		pairs[i].n = Rotation
+		pairs[i].together(lanes) // what is remembered is so from here on
+		pairs[i].n = 16 * Contender{Run: pairs[i].run[0]}.calibrate()
 		pairs[i].together(lanes)
 	}
 	each := make([][]float64, len(pairs))
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	for cycle := range cycles {
-		if cycle%collection == 0 {
-			runtime.GC()
-		}
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // as often as beside the heap of a real program, which is larger
+	for range cycles {
 		for _, i := range rand.Perm(len(pairs)) { //nolint:gosec // protects nothing
 			var one, two float64
 			if which := rand.IntN(4); which < 2 { //nolint:gosec // as above
