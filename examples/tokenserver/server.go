@@ -34,8 +34,8 @@ type serverOptions struct {
 	logger      *slog.Logger
 	now         func() time.Time // nil: time.Now
 
-	// library takes the place of zitadel/oidc, for tests that look at what reaches it.
-	library http.Handler
+	// issuing takes the place of zitadel/oidc, for tests that look at what reaches it.
+	issuing http.Handler
 }
 
 // server is the token server. Its handlers authenticate clients; the library has the rest.
@@ -82,7 +82,7 @@ func newServer(o serverOptions) (*server, error) {
 		Issuer: o.issuer, Token: o.issuer + tokenPath, Keys: o.issuer + keysPath,
 		GrantTypes: []string{string(oidc.GrantTypeClientCredentials)}, ResponseTypes: []string{}, Metadata: added,
 	}}
-	library := o.library
+	library := o.issuing
 	if library == nil {
 		library = op.RegisterServer(&provider{server: s},
 			op.Endpoints{Token: op.NewEndpoint(tokenPath), JwksURI: op.NewEndpoint(keysPath)},

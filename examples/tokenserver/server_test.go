@@ -198,7 +198,7 @@ func TestProofs(t *testing.T) {
 func TestRefusedBeforeLibrary(t *testing.T) {
 	var ran atomic.Int32
 	spy := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran.Add(1) })
-	w := newWorld(t, "/mtls", func(o *serverOptions) { o.library = spy })
+	w := newWorld(t, "/mtls", func(o *serverOptions) { o.issuing = spy })
 	send := func(target string, as *popauthtest.Client, changes ...change) int32 {
 		before := ran.Load()
 		r := as.Request("POST", target, "")
