@@ -280,7 +280,10 @@ func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Poli
 // another request.
 func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	view, _ := views.Get().(*Principal)
-	defer views.Put(view)
+	defer func() {
+		*view = Principal{} // a pool would keep its token and certificate alive
+		views.Put(view)
+	}()
 	*view = d.token.view(d.certificate)
 	view.clock = clock{g.options.Now, g.options.Leeway}
 	var own *Principal

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -95,40 +94,23 @@ type fetched struct {
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	k := &RemoteKeys{absent: map[string]absence{}}
 	var wrong []error
-	problem := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: RemoteKeysOptions"+format, args...))
-	}
+	problem := fieldProblems("RemoteKeysOptions", &wrong)
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
-		problem(": either Issuer or URL must be set")
+		problem("Issuer", "either Issuer or URL must be set")
 	case o.URL != "":
 		if k.url, err = discovery.ParseURL(o.URL, o.AllowLoopbackHTTP); err != nil {
-			problem(".URL: %w", err)
+			problem("URL", "%w", err)
 		}
 	default:
 		if k.issuer, err = discovery.ParseIssuer(o.Issuer, o.AllowLoopbackHTTP); err != nil {
-			problem(".Issuer: %w", err)
+			problem("Issuer", "%w", err)
 		}
 	}
-	for _, d := range []struct {
-		field string
-		value *time.Duration
-		zero  time.Duration
-	}{
-		{"Timeout", &o.Timeout, 10 * time.Second},
-		{"Wait", &o.Wait, 5 * time.Second},
-		{"Refresh", &o.Refresh, time.Hour},
-		{"MaxAge", &o.MaxAge, 24 * time.Hour},
-		{"Cooldown", &o.Cooldown, 10 * time.Second},
-	} {
-		if *d.value < 0 {
-			problem(".%s: negative", d.field)
-		}
-		if *d.value == 0 {
-			*d.value = d.zero
-		}
-	}
+	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
+		duration{"Refresh", &o.Refresh, time.Hour}, duration{"MaxAge", &o.MaxAge, 24 * time.Hour},
+		duration{"Cooldown", &o.Cooldown, 10 * time.Second})
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
