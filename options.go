@@ -119,6 +119,8 @@ func (o Options) complete() (Options, error) {
 			problem("Confirmers", "entry %d is nil", i)
 		case c.Member() == "":
 			problem("Confirmers", "entry %d names no cnf member", i)
+		case slices.ContainsFunc(descriptions, func(d description) bool { return d.member == c.Member() }):
+			problem("Confirmers", "entry %d: %q describes a key and is none: leave it out, tokens that have it beside their key pass", i, c.Member())
 		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool { return d != nil && d.Member() == c.Member() }):
 			problem("Confirmers", "two for the cnf member %q", c.Member())
 		}
