@@ -15,6 +15,7 @@ import (
 func TestDescribedKey(t *testing.T) {
 	l := newLab(t)
 	key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
+	key.Now, other.Now = l.clock.Now, l.clock.Now
 	jkt := key.Thumbprint()
 	under := func(scheme string) func(string) *http.Request {
 		return func(token string) *http.Request {
