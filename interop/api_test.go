@@ -28,9 +28,12 @@ type api struct {
 // reasonHeader names what a test wants to know and no client is told: why its request was refused.
 const reasonHeader = "Test-Reason"
 
-// api starts one whose certificate is of the test's authority.
-func (s *authorizationServer) api(o popauth.Options) *api {
+// api starts one whose certificate is of the test's authority. Without a policy it asks for the scope orders.read.
+func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy) *api {
 	s.Helper()
+	if policies == nil {
+		policies = []popauth.Policy{popauth.Scope("orders.read")}
+	}
 	if o.Confirmers == nil {
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	}
@@ -46,7 +49,7 @@ func (s *authorizationServer) api(o popauth.Options) *api {
 	if err != nil {
 		s.Fatal(err)
 	}
-	read := guard.Authorize(popauth.Scope("orders.read"))(a.spy)
+	read := guard.Authorize(policies...)(a.spy)
 	mux := http.NewServeMux()
 	mux.Handle(confirmed, guard.Confirm(read))
 	mux.Handle(authenticated, guard.Authenticate(read))
