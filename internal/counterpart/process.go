@@ -24,7 +24,7 @@ type Process struct {
 	ended chan struct{} // closed once the program and what it has started are gone
 }
 
-// Start starts a program. What it writes is in the test's log if the test fails.
+// Start starts a program. If the test fails, its log has the last of what the program wrote.
 //
 // The program gets a process group of its own, so that nothing that it has started outlives the test. On Linux it gets
 // SIGTERM even when the test is killed.
@@ -43,7 +43,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	tb.Cleanup(func() {
 		p.Stop()
 		if tb.Failed() {
-			tb.Logf("%s wrote:\n%s", p.name, p.log.String())
+			tb.Logf("%s wrote at last:\n%s", p.name, p.log.tail())
 		}
 	})
 	return p
@@ -118,8 +118,10 @@ func (l *log) Write(b []byte) (int, error) {
 	return l.buf.Write(b)
 }
 
-func (l *log) String() string {
+// tail is the last 8 KiB.
+func (l *log) tail() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.buf.String()
+	b := l.buf.Bytes()
+	return bytes.Clone(b[max(0, len(b)-8<<10):])
 }
