@@ -32,7 +32,7 @@ var keycloakClients = []keycloakClient{
 	{id: "plain"},
 	{id: "es512", attributes: map[string]string{tokenAlgorithm: "ES512"}},
 	{id: "hs512", attributes: map[string]string{tokenAlgorithm: "HS512"}},
-	{id: "short", attributes: map[string]string{"access.token.lifespan": "1"}},
+	{id: "short", bound: "x5t#S256", attributes: map[string]string{"access.token.lifespan": "1"}},
 
 	{id: "bound", bound: "x5t#S256"},
 	{id: "es256", bound: "x5t#S256", attributes: map[string]string{tokenAlgorithm: "ES256"}},

@@ -27,6 +27,8 @@ func TestKeycloak(t *testing.T) {
 	k := newKeycloak(t)
 	t.Run("Table", func(t *testing.T) { testKeycloakTable(t, k) })
 	t.Run("OtherJWTs", func(t *testing.T) { testKeycloakOtherJWTs(t, k) })
+	t.Run("Expired", func(t *testing.T) { testKeycloakExpired(t, k) })
+	t.Run("Stolen", func(t *testing.T) { testKeycloakStolen(t, k) })
 }
 
 // TestKeycloakSnapshot makes what TestKeycloak starts from, so that CI shows how long that takes.
@@ -57,7 +59,9 @@ func newKeycloak(tb testing.TB) *keycloak {
 // know when it is built.
 func keycloakDistribution(tb testing.TB) string {
 	tb.Helper()
-	counterpart.Need(tb, "java")
+	if os.Getenv("JAVA_HOME") == "" {
+		counterpart.Need(tb, "java")
+	}
 	root := "keycloak-" + keycloakVersion // of the archive
 	dir := counterpart.Cache(tb, "keycloak", []string{keycloakArtifact, keycloakChecksum}, func(dir string) {
 		counterpart.Need(tb, "mvn", "unzip")

@@ -17,25 +17,6 @@ import (
 	"testing"
 )
 
-// Need skips the test if one of these programs isn't installed. Under CI=true the test fails.
-func Need(tb testing.TB, programs ...string) {
-	tb.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			Missing(tb, err)
-		}
-	}
-}
-
-// Missing skips the test for this reason. Under CI=true, where all has to be installed, the test fails.
-func Missing(tb testing.TB, reason error) {
-	tb.Helper()
-	if os.Getenv("CI") == "true" {
-		tb.Fatal(reason)
-	}
-	tb.Skip(reason)
-}
-
 // Cache returns the directory that is kept under this name for these inputs: versions, checksums, configuration. If
 // there is none, fill makes it. Nobody may write to it afterwards.
 //

@@ -36,8 +36,9 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	cmd.SysProcAttr.Setpgid = true
 	must(tb, cmd.Start())
 	go func() {
-		// It returns when all that have the output open are gone, the children too. Its error is the signal's.
+		// Wait returns when nobody has the output open any more. Its error says which signal ended the program.
 		_ = cmd.Wait()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the program has started and forgotten
 		close(p.ended)
 	}()
 	tb.Cleanup(func() {
