@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -80,24 +79,17 @@ func keycloakDistribution(tb testing.TB) string {
 func keycloakSnapshot(tb testing.TB) string {
 	tb.Helper()
 	distribution, realms := keycloakDistribution(tb), keycloakRealms(tb)
-	inputs := []string{distribution, realms[shop], realms[otherShop]}
+	inputs := []string{keycloakArtifact, keycloakChecksum, realms[shop], realms[otherShop]}
 	return counterpart.Cache(tb, "keycloak-data", inputs, func(dir string) {
 		home := filepath.Join(tb.TempDir(), "keycloak")
 		counterpart.Clone(tb, home, distribution)
-		imported := filepath.Join(home, "data", "import")
-		if err := os.MkdirAll(imported, 0o700); err != nil {
-			tb.Fatal(err)
-		}
+		files := tb.TempDir()
 		for realm, file := range realms {
-			if err := os.WriteFile(filepath.Join(imported, realm+"-realm.json"), []byte(file), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(files, realm+"-realm.json"), []byte(file), 0o600); err != nil {
 				tb.Fatal(err)
 			}
 		}
-		k := &keycloak{scene: newScene(newAuthorizationServer(tb))}
-		k.start(home, "--import-realm").Stop()
-		if err := os.RemoveAll(imported); err != nil {
-			tb.Fatal(err)
-		}
+		counterpart.Run(tb, keycloakCommand(tb, home, "import", "--optimized", "--dir="+files))
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join(home, "data"))); err != nil {
 			tb.Fatal(err)
 		}
@@ -105,7 +97,7 @@ func keycloakSnapshot(tb testing.TB) string {
 }
 
 // start starts Keycloak, and waits until it answers with the metadata of the realm.
-func (k *keycloak) start(home string, options ...string) *counterpart.Process {
+func (k *keycloak) start(home string) {
 	k.Helper()
 	files := map[string]string{"ca.crt": string(k.ca.PEM())}
 	files["server.crt"], files["server.key"] = pems(k, k.certificate)
@@ -117,13 +109,13 @@ func (k *keycloak) start(home string, options ...string) *counterpart.Process {
 	port := counterpart.Port(k) // which --hostname has to name
 	k.base = fmt.Sprintf("https://localhost:%d", port)
 	k.issuer = k.base + "/realms/" + shop
-	process := counterpart.Start(k, keycloakCommand(k, home, slices.Concat([]string{
-		"start", "--optimized", "--cache=local", "--hostname=" + k.base, "--http-host=127.0.0.1", fmt.Sprint("--https-port=", port),
+	process := counterpart.Start(k, keycloakCommand(k, home,
+		"start", "--optimized", "--cache=local", "--hostname="+k.base, "--http-host=127.0.0.1", fmt.Sprint("--https-port=", port),
 		"--log-level=warn,org.keycloak.events:error,org.keycloak.authentication.authenticators.client:error",
-		"--https-certificate-file=" + filepath.Join(home, "server.crt"),
-		"--https-certificate-key-file=" + filepath.Join(home, "server.key"),
-		"--https-trust-store-file=" + filepath.Join(home, "ca.crt"),
-	}, options)...))
+		"--https-certificate-file="+filepath.Join(home, "server.crt"),
+		"--https-certificate-key-file="+filepath.Join(home, "server.key"),
+		"--https-trust-store-file="+filepath.Join(home, "ca.crt"),
+	))
 	client := &http.Client{Transport: k.transport(nil), Timeout: 10 * time.Second}
 	process.Await(func() error {
 		resp, err := client.Get(k.issuer + "/.well-known/openid-configuration")
@@ -136,7 +128,6 @@ func (k *keycloak) start(home string, options ...string) *counterpart.Process {
 		}
 		return json.NewDecoder(resp.Body).Decode(&k.metadata)
 	}, 3*time.Minute)
-	return process
 }
 
 // keycloakCommand is a command of the copy in home. Without the optimizing compiler it starts in a third of the time.

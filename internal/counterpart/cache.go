@@ -117,14 +117,6 @@ func Maven(tb testing.TB, dir, artifact, checksum string) (file string) {
 	return files[0]
 }
 
-// Run runs a program to its end, which has to be a good one.
-func Run(tb testing.TB, cmd *exec.Cmd) {
-	tb.Helper()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("%s: %v\n%s", filepath.Base(cmd.Path), err, out)
-	}
-}
-
 func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {

@@ -110,32 +110,57 @@ func TestClone(t *testing.T) {
 func TestProcess(t *testing.T) {
 	for _, test := range []struct{ name, script string }{
 		{name: "forwards the signal", script: `trap 'kill $child; wait' TERM; sleep 600 & child=$!; echo $child >child; wait`},
-		{name: "forgets its child", script: `sleep 600 >/dev/null 2>&1 & echo $! >child; wait`},
+		{name: "forgets its child", script: `sleep 600 & echo $! >child; wait`},
+		{name: "forgets its child, which writes nowhere", script: `sleep 600 >/dev/null 2>&1 & echo $! >child; wait`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			file := filepath.Join(dir, "child")
-			cmd := exec.Command("sh", "-c", test.script)
-			cmd.Dir = dir
-			p := counterpart.Start(t, cmd)
-			p.Await(func() error {
-				text, err := os.ReadFile(file)
-				if err == nil && !strings.HasSuffix(string(text), "\n") {
-					err = errors.New("half written")
-				}
-				return err
-			}, 10*time.Second)
-			child, err := strconv.Atoi(strings.TrimSpace(read(t, file)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, child := parent(t, t.TempDir(), test.script)
 			p.Stop()
-			for deadline := time.Now().Add(10 * time.Second); syscall.Kill(child, 0) == nil; time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("the child %d: got it alive, want it gone", child)
-				}
-			}
+			gone(t, child)
 		})
+	}
+}
+
+// It ends too when the test itself is killed, which this test does to itself in a process of its own.
+func TestProcessOfKilledTest(t *testing.T) {
+	dir := os.Getenv("COUNTERPART_TEST_DIR")
+	if dir != "" {
+		parent(t, dir, `trap '' TERM; sleep 600 & echo $! >child; wait`)
+		must(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	}
+	dir = t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProcessOfKilledTest$")
+	cmd.Env = append(os.Environ(), "COUNTERPART_TEST_DIR="+dir)
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("got %v, want it killed\n%s", err, out)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(read(t, filepath.Join(dir, "child"))))
+	must(t, err)
+	gone(t, child)
+}
+
+// parent starts a script that has a child, whose number it writes to the file child.
+func parent(t *testing.T, dir, script string) (p *counterpart.Process, child int) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	p = counterpart.Start(t, cmd)
+	p.Await(func() error {
+		text, err := os.ReadFile(filepath.Join(dir, "child"))
+		if err == nil {
+			child, err = strconv.Atoi(strings.TrimSuffix(string(text), "\n"))
+		}
+		return err
+	}, 10*time.Second)
+	return p, child
+}
+
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the child %d: got it alive, want it gone", pid)
+		}
 	}
 }
 
@@ -169,6 +194,13 @@ func run(f func()) {
 		f()
 	}()
 	<-done
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func write(tb testing.TB, name, text string) {

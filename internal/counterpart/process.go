@@ -20,26 +20,38 @@ type Process struct {
 	tb    testing.TB
 	name  string
 	cmd   *exec.Cmd
+	kill  func() // what is left of the process group
 	log   log
 	ended chan struct{} // closed once the program and what it has started are gone
 }
 
 // Start starts a program. If the test fails, its log has the last of what the program wrote.
 //
-// The program gets a process group of its own, so that nothing that it has started outlives the test. On Linux it gets
-// SIGTERM even when the test is killed.
+// Nothing that the program starts outlives the test, even one that is killed: a watchdog leads their process group,
+// and sends SIGKILL to all of it when its input, which the test holds open, comes to an end. No such thing is left to
+// the program, since a script may forward no signal, and Keycloak, for one, hangs if it gets SIGTERM while it starts.
 func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	tb.Helper()
+	watchdog := exec.Command("sh", "-c", "read -r line; kill -s KILL 0")
+	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := watchdog.StdinPipe()
+	must(tb, err)
+	must(tb, watchdog.Start())
 	p := &Process{tb: tb, name: filepath.Base(cmd.Path), cmd: cmd, ended: make(chan struct{})}
+	p.kill = func() { in.Close() }
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = endWithParent()
-	cmd.SysProcAttr.Setpgid = true
-	must(tb, cmd.Start())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: watchdog.Process.Pid}
+	cmd.WaitDelay = time.Second // for others that still have the output open
+	if err := cmd.Start(); err != nil {
+		p.kill()
+		_ = watchdog.Wait()
+		tb.Fatal(err)
+	}
 	go func() {
-		// Wait returns when nobody has the output open any more. Its error says which signal ended the program.
-		_ = cmd.Wait()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the program has started and forgotten
-		close(p.ended)
+		defer close(p.ended)
+		_ = cmd.Wait() // its error says which signal ended it
+		p.kill()
+		_ = watchdog.Wait()
 	}()
 	tb.Cleanup(func() {
 		p.Stop()
@@ -50,14 +62,24 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Stop sends SIGTERM to the program, and SIGKILL to all of its group if it hasn't ended 20 seconds later.
+// Run runs a program to its end, which has to be a good one.
+func Run(tb testing.TB, cmd *exec.Cmd) {
+	tb.Helper()
+	p := Start(tb, cmd)
+	<-p.ended
+	if !cmd.ProcessState.Success() {
+		tb.Fatalf("%s: %v", p.name, cmd.ProcessState)
+	}
+}
+
+// Stop sends SIGTERM to the program, and SIGKILL to its whole group if it hasn't ended 20 seconds later.
 func (p *Process) Stop() {
 	p.tb.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 	select {
 	case <-p.ended:
 	case <-time.After(20 * time.Second):
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		p.kill()
 		<-p.ended
 		p.tb.Errorf("%s had to be killed", p.name)
 	}
