@@ -74,7 +74,7 @@ func testKeycloakOtherJWTs(t *testing.T, k *keycloak) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Authorization", "Bearer "+token)
-			got := a.get(t, k.byDN.HTTP(a.Server), r)
+			got := a.get(t, a.caller(k.byDN), r)
 			if got.ran || got.status != http.StatusUnauthorized || form == "JWT" && slices.Contains(elsewhere, got.reason) {
 				t.Errorf("%s, %s: got %+v, want it refused for what it is", form, test.name, got)
 			}

@@ -139,7 +139,7 @@ func (s sender) send(sc *scene, k kind) outcome {
 	}
 	if s.scheme == "" && k.bound == "jkt" {
 		source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: k.token, TokenType: "DPoP"})
-		base := (*popauthtest.Client)(nil).HTTP(k.api.Server).Transport
+		base := k.api.caller(nobody(sc)).Transport
 		return k.api.get(sc, &http.Client{Transport: &popclient.DPoP{Key: sc.key, Source: source, Base: base}}, r)
 	}
 	if s.scheme == "" {
@@ -149,7 +149,7 @@ func (s sender) send(sc *scene, k kind) outcome {
 	for _, p := range s.proofs {
 		r.Header.Add("DPoP", p(sc, k))
 	}
-	return k.api.get(sc, s.certificate(sc).HTTP(k.api.Server), r)
+	return k.api.get(sc, k.api.caller(s.certificate(sc)), r)
 }
 
 // scene is who takes part: the owner, who is the client by-dn with the certificate and by-key with the key, and others.
