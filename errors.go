@@ -57,6 +57,7 @@ const (
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
+	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -118,6 +119,7 @@ var answers = map[Reason]answer{
 	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
 	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
+	ErrIssuerUnsaid:         {status: http.StatusInternalServerError},
 	ErrUnavailable:          {status: http.StatusServiceUnavailable},
 }
 

@@ -156,7 +156,8 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 	return v
 }
 
-func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
+// Issuers returns the one issuer.
+func (v *jwtVerifier) Issuers() []string { return []string{v.issuer} }
 
 // Verify implements Verifier. The Token is the caller's own.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
