@@ -58,6 +58,7 @@ const (
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
 	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
+	ErrUndecided            Reason = "no stage has let this request pass"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -120,6 +121,7 @@ var answers = map[Reason]answer{
 	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
 	ErrIssuerUnsaid:         {status: http.StatusInternalServerError},
+	ErrUndecided:            {status: http.StatusInternalServerError},
 	ErrUnavailable:          {status: http.StatusServiceUnavailable},
 }
 

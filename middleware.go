@@ -98,7 +98,8 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
 // an *Error, the Principal nil, unless the request may pass. Behind a stage of this Guard the request is authenticated
-// already; otherwise each Check does it anew, leaves nothing for a later one or a stage, and uses up a DPoP proof.
+// already, and stays so for as long as it lasts: Recheck asks whether it still holds. Otherwise each Check does it anew,
+// leaves nothing for a later one or a stage, and uses up a DPoP proof.
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	d, err := g.decide(r)
 	if err == nil {
@@ -187,16 +188,11 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	last, now := latest(r.Context()), present(r)
-	// A stage removes the headers of a proxy: where they are, they are new.
-	if source, ok := g.options.Certificate.(managing); !ok || !source.carried(r) {
-		for d := last; d != nil; d = d.outer {
-			if d.guard == g && d.presented == now {
-				return d, nil
-			}
-		}
+	now := present(r)
+	if d := g.decided(r, now); d != nil {
+		return d, nil
 	}
-	d := &decision{guard: g, outer: last, presented: now}
+	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
 	err := g.authenticate(r, d)
 	observed(d, err)
@@ -208,6 +204,20 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
+func (g *Guard) decided(r *http.Request, now presented) *decision {
+	// A stage removes the headers of a proxy: where they are, they are new.
+	if source, ok := g.options.Certificate.(managing); ok && source.carried(r) {
+		return nil
+	}
+	for d := latest(r.Context()); d != nil; d = d.outer {
+		if d.guard == g && d.presented == now {
+			return d
+		}
+	}
+	return nil
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
@@ -283,13 +293,20 @@ func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Poli
 	if len(policies) == 0 {
 		return nil
 	}
-	if g.several && unsaid(policies) { // only Check comes here with such: Authorize panics
-		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token}
-	}
 	observed := g.observe(r.Context(), stage)
-	err := g.ask(r, d, policies)
+	err := g.hold(r, d, policies)
 	observed(d, err)
 	return err
+}
+
+func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
+	if len(policies) == 0 {
+		return nil
+	}
+	if g.several && unsaid(policies) { // of Check and Recheck: Authorize panics
+		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token}
+	}
+	return g.ask(r, d, policies)
 }
 
 // ask shows all policies one view of the token, which none of them changes.
