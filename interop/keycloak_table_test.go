@@ -94,6 +94,12 @@ func (t keycloakToken) obtain(k *keycloak) (token, refreshed string) {
 func (k *keycloak) kinds(jwts, asking *api) []kind {
 	k.Helper()
 	var all []kind
+	add := func(t keycloakToken, name, token string) {
+		k := kind{form: "JWT", name: name, bound: t.bound, token: token, api: jwts, path: authenticated, refused: t.refusedJWT}
+		all = append(all, k)
+		k.form, k.api, k.refused = "introspection", asking, t.refusedIntrospected
+		all = append(all, k)
+	}
 	for _, t := range keycloakTokens {
 		if t.name == "" {
 			t.name = t.client
@@ -108,13 +114,9 @@ func (k *keycloak) kinds(jwts, asking *api) []kind {
 			t.member = "access_token"
 		}
 		token, refreshed := t.obtain(k)
-		for name, token := range map[string]string{t.name: token, t.name + ", refreshed": refreshed} {
-			if token == "" {
-				continue
-			}
-			all = append(all,
-				kind{form: "JWT", name: name, bound: t.bound, token: token, api: jwts, path: authenticated, refused: t.refusedJWT},
-				kind{form: "introspection", name: name, bound: t.bound, token: token, api: asking, path: authenticated, refused: t.refusedIntrospected})
+		add(t, t.name, token)
+		if refreshed != "" {
+			add(t, t.name+", refreshed", refreshed)
 		}
 	}
 	return all
