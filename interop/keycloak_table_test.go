@@ -52,7 +52,7 @@ var keycloakTokens = []keycloakToken{
 	// A fault of Keycloak's: with both switches on, the token has the type DPoP and is bound to the certificate alone.
 	// So the certificate passes without a proof by JWT, and with a proof nothing passes either way: three cells that
 	// are not what the switches say, and that only Keycloak can mend.
-	{client: "both", prove: true, bound: "x5t#S256", refusedIntrospected: popauth.ErrBindingMalformed},
+	{name: "both, Keycloak's fault", client: "both", prove: true, bound: "x5t#S256", refusedIntrospected: popauth.ErrBindingMalformed},
 
 	{
 		name: "web, ID token", client: "web", grant: asUser, member: "id_token",

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +21,12 @@ const (
 	keycloakArtifact = "org.keycloak:keycloak-quarkus-dist:" + keycloakVersion + ":zip"
 	keycloakChecksum = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f" // SHA-256
 )
+
+// keycloakInputs are what the distribution is made of.
+var keycloakInputs = append([]string{keycloakArtifact, keycloakChecksum}, keycloakBuild...)
+
+// keycloakBuild names the database and how to ask for client certificates: both have to be known at build time.
+var keycloakBuild = []string{"build", "--db=dev-file", "--https-client-auth=request"}
 
 // TestKeycloak starts Keycloak once for all that is asked of it.
 func TestKeycloak(t *testing.T) {
@@ -54,22 +61,21 @@ func newKeycloak(tb testing.TB) *keycloak {
 	return k
 }
 
-// keycloakDistribution is Keycloak for a database in a file and for client certificates, both of which it wants to
-// know when it is built.
+// keycloakDistribution is Keycloak as Maven has it, and built.
 func keycloakDistribution(tb testing.TB) string {
 	tb.Helper()
 	if os.Getenv("JAVA_HOME") == "" {
 		counterpart.Need(tb, "java")
 	}
 	root := "keycloak-" + keycloakVersion // of the archive
-	dir := counterpart.Cache(tb, "keycloak", []string{keycloakArtifact, keycloakChecksum}, func(dir string) {
+	dir := counterpart.Cache(tb, "keycloak", keycloakInputs, func(dir string) {
 		counterpart.Need(tb, "mvn", "unzip")
 		archive := counterpart.Maven(tb, dir, keycloakArtifact, keycloakChecksum)
 		counterpart.Run(tb, exec.Command("unzip", "-q", archive, "-d", dir))
 		if err := os.Remove(archive); err != nil {
 			tb.Fatal(err)
 		}
-		counterpart.Run(tb, keycloakCommand(tb, filepath.Join(dir, root), "build", "--db=dev-file", "--https-client-auth=request"))
+		counterpart.Run(tb, keycloakCommand(tb, filepath.Join(dir, root), keycloakBuild...))
 	})
 	return filepath.Join(dir, root)
 }
@@ -79,7 +85,7 @@ func keycloakDistribution(tb testing.TB) string {
 func keycloakSnapshot(tb testing.TB) string {
 	tb.Helper()
 	distribution, realms := keycloakDistribution(tb), keycloakRealms(tb)
-	inputs := []string{keycloakArtifact, keycloakChecksum, realms[shop], realms[otherShop]}
+	inputs := append(slices.Clone(keycloakInputs), realms[shop], realms[otherShop])
 	return counterpart.Cache(tb, "keycloak-data", inputs, func(dir string) {
 		home := filepath.Join(tb.TempDir(), "keycloak")
 		counterpart.Clone(tb, home, distribution)

@@ -48,6 +48,8 @@ func Cache(tb testing.TB, name string, inputs []string, fill func(dir string)) s
 func cacheDir(tb testing.TB) string {
 	tb.Helper()
 	if dir := os.Getenv("POPAUTH_CACHE"); dir != "" {
+		dir, err := filepath.Abs(dir)
+		must(tb, err)
 		return dir
 	}
 	dir, err := os.UserCacheDir()

@@ -72,13 +72,13 @@ func Run(tb testing.TB, cmd *exec.Cmd) {
 	}
 }
 
-// Stop sends SIGTERM to the program, and SIGKILL to its whole group if it hasn't ended 20 seconds later.
+// Stop sends SIGTERM to the program, and SIGKILL to its whole group if it hasn't ended a minute later.
 func (p *Process) Stop() {
 	p.tb.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 	select {
 	case <-p.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill()
 		<-p.ended
 		p.tb.Errorf("%s had to be killed", p.name)
