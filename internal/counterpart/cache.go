@@ -58,11 +58,8 @@ func cacheDir(tb testing.TB) string {
 }
 
 func key(inputs []string) string {
-	h := sha256.New()
-	for _, s := range inputs {
-		fmt.Fprintf(h, "%d:%s", len(s), s)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	h := sha256.Sum256(fmt.Appendf(nil, "%q", inputs))
+	return hex.EncodeToString(h[:8])
 }
 
 // lock waits for the lock of this name, and returns what gives it back. A process that is killed gives it back too.
@@ -74,7 +71,7 @@ func lock(tb testing.TB, name string) (unlock func()) {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	}
 	must(tb, err)
-	return func() { f.Close() }
+	return func() { _ = f.Close() }
 }
 
 // Clone makes at to a copy of a directory of the cache, for a program to run from. Its files are hard links where the
@@ -89,7 +86,7 @@ func Clone(tb testing.TB, to, from string) {
 		if d.IsDir() {
 			return os.MkdirAll(target, 0o750)
 		}
-		return os.Link(name, target)
+		return os.Link(name, target) //nolint:gosec // G122: nobody else writes to the cache
 	})
 	if err != nil {
 		must(tb, os.RemoveAll(to))
@@ -109,7 +106,7 @@ func Maven(tb testing.TB, dir, artifact, checksum string) (file string) {
 	}
 	content, err := os.Open(files[0])
 	must(tb, err)
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	h := sha256.New()
 	_, err = io.Copy(h, content)
 	must(tb, err)

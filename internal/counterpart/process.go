@@ -38,7 +38,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	must(tb, err)
 	must(tb, watchdog.Start())
 	p := &Process{tb: tb, name: filepath.Base(cmd.Path), cmd: cmd, ended: make(chan struct{})}
-	p.kill = func() { in.Close() }
+	p.kill = func() { _ = in.Close() }
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: watchdog.Process.Pid}
 	cmd.WaitDelay = time.Second // for others that still have the output open
@@ -121,7 +121,7 @@ func Port(tb testing.TB) int {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(tb, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		tb.Fatalf("got the address %v, want one of TCP", l.Addr())
