@@ -31,15 +31,25 @@ var keycloakBuild = []string{"build", "--db=dev-file", "--https-client-auth=requ
 // TestKeycloak starts Keycloak once for all that is asked of it.
 func TestKeycloak(t *testing.T) {
 	k := newKeycloak(t)
-	t.Run("Table", func(t *testing.T) { testKeycloakTable(t, k) })
-	t.Run("OtherJWTs", func(t *testing.T) { testKeycloakOtherJWTs(t, k) })
-	t.Run("Expired", func(t *testing.T) { testKeycloakExpired(t, k) })
-	t.Run("Stolen", func(t *testing.T) { testKeycloakStolen(t, k) })
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *keycloak)
+	}{
+		{"Table", testKeycloakTable},
+		{"OtherJWTs", testKeycloakOtherJWTs},
+		{"Expired", testKeycloakExpired},
+		{"Stolen", testKeycloakStolen},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k.TB = t // whose failures are the subtest's
+			test.run(t, k)
+		})
+	}
 }
 
 // TestKeycloakSnapshot makes what TestKeycloak starts from, so that CI shows how long that takes.
 func TestKeycloakSnapshot(t *testing.T) {
-	keycloakSnapshot(t)
+	t.Log(keycloakSnapshot(t))
 }
 
 // keycloak is a Keycloak that a test has started from the snapshot.
