@@ -38,6 +38,10 @@ func New(o Options) (*Guard, error) {
 	if m != nil {
 		named = []Param{{"resource_metadata", m.url}} // RFC 9728, section 5.1
 	}
+	for _, iss := range openIssuers(o.Verifier) {
+		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
+			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have")
+	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m}
 	if g.source == nil {
 		g.source = CallerCertificate()

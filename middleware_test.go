@@ -573,7 +573,7 @@ func TestLog(t *testing.T) {
 	l := newLab(t)
 	var buffer bytes.Buffer
 	raw := &rawHandler{w: &buffer}
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(raw) })
+	g := l.guard(func(o *popauth.Options) { o.Logger, o.TokenTypes = slog.New(raw), []string{"at+jwt"} })
 	hostile := "x\nlevel=ERROR msg=forged\r\x1b[2J\u202e" + strings.Repeat("y", 1000)
 	token := l.bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
 	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
