@@ -108,3 +108,100 @@ func TestTokenKindsHarmless(t *testing.T) {
 		}
 	}
 }
+
+// kindGuard is what a Guard with these options says of a token under the typ JWT, with these claims and no others than
+// iss, aud, iat, exp and jti.
+func kindGuard(t *testing.T, i *popauthtest.Issuer, required []string, idTokens bool, claims popauthtest.Claims) bool {
+	t.Helper()
+	keys, err := popauth.StaticKeys(i.JWKS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := popauth.Options{
+		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: keys, Remember: -1, RequiredClaims: required, AllowIDTokens: idTokens,
+	}
+	none := popauthtest.Claims{"sub": popauthtest.Omit, "client_id": popauthtest.Omit}
+	reason, ran := sentTo(t, o, i.TokenWith(popauthtest.Claims{"typ": "JWT"}, none, claims))
+	if !ran && reason != popauth.ErrTokenType {
+		t.Errorf("%v: got reason %q, want %q", claims, reason, popauth.ErrTokenType)
+	}
+	return ran
+}
+
+// Somebody has to be named: a subject or a client.
+func TestTokenKindsNamed(t *testing.T) {
+	i := popauthtest.NewIssuer(t, "ES256")
+	for _, name := range []string{"sub", "client_id", "azp", "cid", "appid"} {
+		if !kindGuard(t, i, nil, false, popauthtest.Claims{name: "batch", "scope": "orders.read"}) {
+			t.Errorf("%s alone: refused", name)
+		}
+		if kindGuard(t, i, nil, false, popauthtest.Claims{name: "", "scope": "orders.read"}) {
+			t.Errorf("empty %s alone: passed", name)
+		}
+	}
+	for _, claims := range []popauthtest.Claims{
+		{"scope": "orders.read"}, {"azp": []string{"batch"}, "scope": "orders.read"}, {"azp": nil}, {"username": "alice"},
+		{"client_id": "web", "code": "c"}, {"azp": "web", "state": "s", "scope": "openid"},
+	} {
+		if kindGuard(t, i, nil, false, claims) {
+			t.Errorf("%v: passed", claims)
+		}
+	}
+}
+
+// A required claim is there by its name to the letter, at the top, and not null; what it says doesn't count.
+func TestTokenKindsRequired(t *testing.T) {
+	i := popauthtest.NewIssuer(t, "ES256")
+	for _, tt := range []struct {
+		required []string
+		claims   popauthtest.Claims
+		want     bool
+	}{
+		{required: []string{"scope"}, claims: popauthtest.Claims{"scope": "orders.read"}, want: true},
+		{required: []string{"scope", "scope"}, claims: popauthtest.Claims{"scope": ""}, want: true},
+		{required: []string{"azp"}, claims: popauthtest.Claims{"azp": nil}},
+		{required: []string{"scope"}, claims: popauthtest.Claims{"scp": "orders.read"}},
+		{required: []string{"azp"}, claims: popauthtest.Claims{"Azp": "web"}},
+		{required: []string{"scope", "azp"}, claims: popauthtest.Claims{"scope": "orders.read"}},
+		{required: []string{"scope", "azp"}, claims: popauthtest.Claims{"scope": "orders.read", "azp": "web"}, want: true},
+		{required: []string{"kubernetes.io"}, claims: popauthtest.Claims{"kubernetes.io": map[string]any{}}, want: true},
+		{required: []string{"kubernetes.io"}, claims: popauthtest.Claims{"kubernetes": map[string]any{"io": true}}},
+		{required: []string{"https://example.com/roles"}, claims: popauthtest.Claims{"https://example.com/roles": []string{}}, want: true},
+		{required: []string{"admin"}, claims: popauthtest.Claims{"admin": false}, want: true},
+		{required: []string{"roles"}, claims: popauthtest.Claims{"realm_access": map[string]any{"roles": []string{"r"}}}},
+	} {
+		tt.claims["sub"] = "alice"
+		if got := kindGuard(t, i, tt.required, false, tt.claims); got != tt.want {
+			t.Errorf("%q of %v: passed %t, want %t", tt.required, tt.claims, got, tt.want)
+		}
+	}
+}
+
+// AllowIDTokens lets ID tokens pass, however they are marked, and nothing that says another kind as well.
+func TestTokenKindsAllowed(t *testing.T) {
+	i := popauthtest.NewIssuer(t, "ES256")
+	for _, tt := range []struct {
+		claims popauthtest.Claims
+		want   bool
+	}{
+		{claims: popauthtest.Claims{"at_hash": "x", "c_hash": "y", "s_hash": "z", "nonce": "n"}, want: true},
+		{claims: popauthtest.Claims{"typ": "ID", "nonce": "n"}, want: true},
+		{claims: popauthtest.Claims{"token_use": "id"}, want: true},
+		{claims: popauthtest.Claims{"tokenName": "id_token"}, want: true},
+		{claims: popauthtest.Claims{"type": "id_token"}, want: true},
+		{claims: popauthtest.Claims{"at_hash": "x", "events": map[string]any{}}},
+		{claims: popauthtest.Claims{"at_hash": "x", "typ": "Refresh"}},
+		{claims: popauthtest.Claims{"at_hash": "x", "error": "login_required"}},
+		{claims: popauthtest.Claims{"token_use": "id", "tokenName": "refresh_token"}},
+		{claims: popauthtest.Claims{"token_use": "refresh", "typ": "ID"}},
+		{claims: popauthtest.Claims{"token_use": "id", "typ": "Refresh"}},
+	} {
+		tt.claims["sub"] = "alice"
+		if got := kindGuard(t, i, nil, true, tt.claims); got != tt.want {
+			t.Errorf("%v: passed %t, want %t", tt.claims, got, tt.want)
+		}
+		if kindGuard(t, i, nil, false, tt.claims) {
+			t.Errorf("%v: passed without AllowIDTokens", tt.claims)
+		}
+	}
+}
