@@ -180,8 +180,9 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 		return nil
 	case e.idMember != "":
 		return wrongKind("claim %q, which an ID token has; where the access tokens have it as well, see Options.AllowIDTokens", e.idMember)
-	case e.nonce && t.Scopes == nil && !e.access: // client_id and roles stand in ID tokens too
-		return wrongKind("claim nonce and no scope, as an ID token has; see Options.AllowIDTokens")
+	case e.nonce && !e.access && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "openid" }):
+		// client_id and roles stand in ID tokens too, and in UAA's the scope openid.
+		return wrongKind("claim nonce and no scope but openid, as an ID token has; see Options.AllowIDTokens")
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func TestTokenKindsHarmless(t *testing.T) {
 		{"state": "CA"}, {"code": "E12"}, {"state": "CA", "code": "E12"}, // an address, a personnel number; Janssen's code
 		{"type": "employee"}, {"type": "normal-user"}, {"type": "app"}, {"type": 1}, {"type": []string{"refresh"}}, // Casdoor, Cloudflare Access
 		{"use": "sig"}, {"purpose": "access_token"}, {"purpose": "payments"}, {"kind": "refresh"}, // Curity
-		{"nonce": "n"}, {"auth_time": 1}, {"acr": "1"}, {"amr": []string{"pwd"}}, {"azp": "web"}, {"sid": "s"}, {"session_state": "s"}, // Keycloak
+		{"nonce": "n"}, {"nonce": "n", "scope": "openid", "typ": "Bearer"}, {"nonce": "n", "scope": popauthtest.Omit, "scp": "read"}, {"auth_time": 1}, {"acr": "1"}, {"amr": []string{"pwd"}}, {"azp": "web"}, {"sid": "s"}, {"session_state": "s"}, // Keycloak
 		{"expires_in": 3600}, {"grant_type": "authorization_code"}, {"realm": "/"}, {"authGrantId": "a"}, // PingAM
 		{"login_hint": "O.CiQ"}, {"roles": []string{"r"}}, {"wids": []string{"w"}}, {"idtyp": "app"}, // Entra
 		{"permissions": []string{"p"}}, {"gty": "client-credentials"}, {"org_id": "o"}, // Auth0
@@ -141,7 +141,8 @@ func TestTokenKindsNamed(t *testing.T) {
 	}
 	for _, claims := range []popauthtest.Claims{
 		{"scope": "orders.read"}, {"azp": []string{"batch"}, "scope": "orders.read"}, {"azp": nil}, {"username": "alice"},
-		{"client_id": "web", "code": "c"}, {"azp": "web", "state": "s", "scope": "openid"},
+		{"sub": "alice", "client_id": "web", "nonce": "n"}, {"sub": "alice", "client_id": "web", "nonce": "n", "scope": "openid"},
+		{"sub": "alice", "roles": []string{"r"}, "nonce": "n", "scope": ""}, {"client_id": "web", "code": "c"}, {"azp": "web", "state": "s", "scope": "openid"},
 	} {
 		if kindGuard(t, i, nil, false, claims) {
 			t.Errorf("%v: passed", claims)
@@ -164,6 +165,7 @@ func TestTokenKindsRequired(t *testing.T) {
 		{required: []string{"azp"}, claims: popauthtest.Claims{"Azp": "web"}},
 		{required: []string{"scope", "azp"}, claims: popauthtest.Claims{"scope": "orders.read"}},
 		{required: []string{"scope", "azp"}, claims: popauthtest.Claims{"scope": "orders.read", "azp": "web"}, want: true},
+		{required: []string{"scope", "azp", "scope"}, claims: popauthtest.Claims{"scope": "orders.read", "azp": "web"}, want: true},
 		{required: []string{"kubernetes.io"}, claims: popauthtest.Claims{"kubernetes.io": map[string]any{}}, want: true},
 		{required: []string{"kubernetes.io"}, claims: popauthtest.Claims{"kubernetes": map[string]any{"io": true}}},
 		{required: []string{"https://example.com/roles"}, claims: popauthtest.Claims{"https://example.com/roles": []string{}}, want: true},
