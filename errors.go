@@ -57,6 +57,8 @@ const (
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
+	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
+	ErrUndecided            Reason = "no stage has let this request pass"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -118,6 +120,8 @@ var answers = map[Reason]answer{
 	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
 	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
+	ErrIssuerUnsaid:         {status: http.StatusInternalServerError},
+	ErrUndecided:            {status: http.StatusInternalServerError},
 	ErrUnavailable:          {status: http.StatusServiceUnavailable},
 }
 

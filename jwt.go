@@ -156,7 +156,8 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 	return v
 }
 
-func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
+// Issuers returns the one issuer.
+func (v *jwtVerifier) Issuers() []string { return []string{v.issuer} }
 
 // Verify implements Verifier. The Token is the caller's own.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
@@ -245,11 +246,11 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	keys := v.snapshot()
 	if h.named {
-		if key, ok := keys.known(h.kid, alg); ok && a.fits(key) {
+		if key, ok := keys.known(h.kid, alg, v.issuer); ok && a.fits(key) {
 			return key, keys, nil
 		}
 	}
-	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}}
+	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.issuer}}
 	if h.named {
 		t.Header["kid"] = h.kid
 	}
@@ -275,7 +276,7 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	// Others may have been fetched meanwhile. What keyfunc would choose among them counts then.
 	now := v.snapshot()
-	if same, ok := now.known(h.kid, alg); ok && h.named && a.fits(same) {
+	if same, ok := now.known(h.kid, alg, v.issuer); ok && h.named && a.fits(same) {
 		return same, now, nil
 	}
 	if h.named || now != keys {

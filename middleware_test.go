@@ -161,7 +161,7 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")), g.Authenticate)
+	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.AnyIssuer(), popauth.Scope("orders.read")), g.Authenticate)
 	counts := func(want int64) {
 		t.Helper()
 		if v.calls.Load() != want || confirmed.Load() != want {
@@ -175,7 +175,7 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 
 	send(func(h http.Handler) http.Handler {
 		return g.Authenticate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := g.Check(r, popauth.Bound(), popauth.Scope("orders.read")); err != nil {
+			if _, err := g.Check(r, popauth.AnyIssuer(), popauth.Bound(), popauth.Scope("orders.read")); err != nil {
 				t.Error(err)
 			}
 			h.ServeHTTP(w, r)

@@ -17,6 +17,9 @@ import (
 // it should wrap a Reason, ErrUnavailable if the decision can't be made; one that does not is answered like
 // ErrTokenInvalid. A Verifier may look at what other handlers have put into the context, as long as it makes sure
 // that this belongs to the very token it is asked about.
+//
+// A Verifier may have a method Issuers() []string, the iss of all tokens that it ever accepts, the same at every call; the
+// Guard refuses any other. Without it, and with more than one, policies on names have to say whose: see Issuer.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }
