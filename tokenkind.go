@@ -49,6 +49,8 @@ var claimRoles = map[string]claimRole{
 	"at_hash": {of: idToken}, "c_hash": {of: idToken}, "s_hash": {of: idToken}, "nonce_supported": {of: idToken},
 	"urn:openid:params:jwt:claim:auth_req_id": {of: idToken}, "urn:openid:params:jwt:claim:rt_hash": {of: idToken},
 
+	"granted_scopes": {of: "a refresh token"}, // Cloud Foundry UAA's, in place of scope
+
 	"events":              {of: "a security event or logout token"}, // RFC 8417, section 2.2
 	"token_introspection": {of: "an introspection response"},        // RFC 9701, section 5
 
@@ -68,9 +70,9 @@ var claimRoles = map[string]claimRole{
 	"metadata_policy": {of: statement}, "trust_marks": {of: statement}, "trust_mark_type": {of: statement},
 
 	// VC Data Model 1.1, section 6.3.1, and 2.0; SD-JWT VC, section 3.2.2; RFC 9901, section 4; Token Status List; OpenID4VCI
-	"vc": {of: credential}, "vp": {of: credential}, "vct": {of: credential}, "credentialSubject": {of: credential}, "@context": {of: credential},
-	"_sd": {of: credential}, "_sd_alg": {of: credential}, "sd_hash": {of: credential},
-	"status_list": {of: credential}, "attested_keys": {of: credential},
+	"vc": {of: verifiable}, "vp": {of: verifiable}, "vct": {of: verifiable}, "credentialSubject": {of: verifiable}, "@context": {of: verifiable},
+	"_sd": {of: verifiable}, "_sd_alg": {of: verifiable}, "sd_hash": {of: verifiable},
+	"status_list": {of: verifiable}, "attested_keys": {of: verifiable},
 
 	"tctx": {of: transactionToken}, "rctx": {of: transactionToken}, // draft-ietf-oauth-transaction-tokens, section 7
 
@@ -82,7 +84,7 @@ const (
 	authorizationResponse = "an authorization response"
 	requestObject         = "a request object"
 	statement             = "a statement about a client or another party"
-	credential            = "a credential"
+	verifiable            = "a verifiable credential"
 	transactionToken      = "a transaction token"
 )
 
