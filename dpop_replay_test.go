@@ -114,7 +114,7 @@ func (retryAfter) RetryAfter() time.Duration { return 7 * time.Second }
 // onceStore is the smallest store that is atomic.
 type onceStore struct{ used sync.Map }
 
-func (s *onceStore) Use(_ context.Context, id string, _ time.Time) (bool, error) {
+func (s *onceStore) Use(_ context.Context, _, id string, _ time.Time) (bool, error) {
 	_, used := s.used.LoadOrStore(id, true)
 	return !used, nil
 }

@@ -136,7 +136,7 @@ func TestProofNonce(t *testing.T) {
 
 type brokenStore struct{ error }
 
-func (s brokenStore) Use(context.Context, string, time.Time) (bool, error) { return false, s.error }
+func (s brokenStore) Use(context.Context, string, string, time.Time) (bool, error) { return false, s.error }
 
 func TestProofUnavailable(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
