@@ -16,7 +16,7 @@ import (
 
 // An id and the count of a key need no more of Redis' memory than the documentation says.
 func TestMemory(t *testing.T) {
-	const n, perID, perKey = 50_000, 200, 250
+	const n, perID, perKey = 20_000, 200, 250
 	for _, keys := range []int{1, n / 100, n} {
 		client := newServer(t).client()
 		s := newStore(t, client, redisreplay.Options{Timeout: patient.Timeout})

@@ -18,6 +18,14 @@ import (
 func TestConforms(t *testing.T) {
 	s := newServer(t)
 	conforms(t, func() redis.UniversalClient { return s.client() })
+	// With a bound per key, by ten seconds of real time, and without.
+	for perKey, grace := range map[int]time.Duration{100: 11 * time.Second, -1: 0} {
+		o := patient
+		o.PerKey = perKey
+		popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
+			return newStore(t, s.client(), o)
+		}, popauthtest.ReplayStoreOptions{Shared: true, PerKey: max(perKey, 0), PerKeyGrace: grace})
+	}
 }
 
 // conforms runs the test of all such stores on stores with clients of their own.
