@@ -20,7 +20,8 @@ type Options struct {
 	_ [0]func()
 
 	// Prefix starts every key, so that the ids don't meet what else is in the database. Stores that shall know of each
-	// other's ids need the same. If empty, "popauth:replay:".
+	// other's ids need the same. If empty, "popauth:replay:". With a hash tag of its own, such as "{api}:", all ids are on
+	// one node of a cluster; the empty one, {}, is refused.
 	Prefix string
 
 	// PerKey is the number of ids of one DPoP key that are kept at a time at most, so that one caller can't fill what all
