@@ -44,7 +44,7 @@ const (
 	defaultReplayEntries = 1 << 20
 	maxReplayEntries     = 1 << 30
 	defaultReplayShare   = 8   // of Entries, for one key
-	replayShards         = 128 // a power of two, at most 256
+	replayShards         = 128 // a power of two
 
 	// Each id that comes in takes at most this many out whose time is over. More than one, so that the expired don't
 	// stay; few, so that no request pays for all those before it.

@@ -83,8 +83,10 @@ func TestPerKey(t *testing.T) {
 	}
 	use(t, low, "shared", "a", until, nil)
 	use(t, low, "shared", "b", until, popauth.ErrProofLimit)
-	if fresh, err := unbounded.Use(t.Context(), "shared", "a", until); fresh || err != nil {
-		t.Errorf("used with a bound: got %v, %v, want false", fresh, err)
+	for _, s := range []*redisreplay.Store{unbounded, low} { // low is at its bound
+		if fresh, err := s.Use(t.Context(), "shared", "a", until); fresh || err != nil {
+			t.Errorf("used with a bound: got %v, %v, want false", fresh, err)
+		}
 	}
 }
 
