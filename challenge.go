@@ -113,8 +113,8 @@ func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
 	}
 	status := e.Status()
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(int(e.RetryAfter()/time.Second)))
+	if wait := e.RetryAfter(); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
 	}
 	g.log(r, e)
 	if g == nil || g.options.Deny == nil {

@@ -19,7 +19,7 @@
 //     certificate needs tls.VerifyClientCertIfGiven and ClientCAs.
 //   - Behind something that ends TLS, r.TLS is that one's connection. Its certificate is not the caller's.
 //   - Behind a proxy DPoP.URL must be set. Several processes need a DPoP.Replay that they share, or a proof is good
-//     once in each.
+//     once in each. A Guard that takes another's place in one process needs the Replay of that one.
 //   - Only Confirm, BoundBy or Bound demand that a token is bound. Authenticate accepts bearer tokens too, but never
 //     a bound one without proof.
 //   - An Error is for logs. What reaches a client stands in one table, and nothing in it comes from a request.

@@ -1,10 +1,8 @@
 package popauth
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,10 +25,24 @@ import (
 type DPoP struct {
 	_ [0]func()
 
-	// Replay remembers used proofs. If nil, each Guard has a memory of its own, which is right for an API that runs in
-	// one process. Two Guards that the same request passes through must not share one: the second would take the
-	// proof for used.
+	// Replay remembers used proofs. If nil, each Guard has a memory of its own, a ReplayMemory as it comes, which is right
+	// for an API that runs in one process with one Guard. That memory ends with its Guard: a Guard made anew, as when a
+	// configuration is read again, knows no proof that was used before, and would accept it once more. Where that happens,
+	// make one ReplayMemory for the process and give it to each of them. An example of ReplayMemory shows it.
+	//
+	// The instances of one API share a store (package redisreplay). Two Guards that the same request passes through must
+	// not, nor a traffic mirror and the service that it mirrors: the second would take the proof for used. A proxy that
+	// sends a request again after the API has taken it gets 401 for the second.
 	Replay ReplayStore
+
+	// Remember is how long after its iat a used proof is remembered; a second is added for what iat is rounded by. It
+	// must be as long as anybody who shares Replay accepts a proof, or that one would accept it again. If zero, 11 min, the
+	// longest that any DPoP can accept one; where Replay is nil too, nobody shares it, and MaxAge and Leeway are enough.
+	// At least MaxAge and Leeway together, at most 11 min.
+	//
+	// Less takes less memory: the store has proofs per second × Remember ids at a time. Lower it only if all who
+	// share the store agree, now and through every change of MaxAge and Leeway.
+	Remember time.Duration
 
 	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
 	MaxAge time.Duration
@@ -67,6 +79,7 @@ const (
 	maxProofAge        = 10 * time.Minute
 	defaultProofLeeway = 10 * time.Second
 	maxProofLeeway     = time.Minute
+	maxProofRemember   = maxProofAge + maxProofLeeway
 )
 
 // proofAlgorithms come first in the order that a client had best prefer.
@@ -105,7 +118,8 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 		wrong = append(wrong, fmt.Errorf("popauth: DPoP."+field+": "+format, args...))
 	}
 	var err error
-	if d.Replay == nil && now != nil {
+	alone := d.Replay == nil
+	if alone && now != nil {
 		// The one place where a store is chosen for those who have not chosen.
 		if d.Replay, err = NewReplayMemory(ReplayMemoryOptions{Now: now}); err != nil {
 			problem("Replay", "%w", err)
@@ -123,6 +137,14 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 		d.Leeway = defaultProofLeeway
 	} else if d.Leeway < 0 || d.Leeway > maxProofLeeway {
 		problem("Leeway", "%v is not between 0 and %v", d.Leeway, maxProofLeeway)
+	}
+	switch least := d.MaxAge + d.Leeway; {
+	case d.Remember == 0 && alone:
+		d.Remember = least
+	case d.Remember == 0:
+		d.Remember = maxProofRemember
+	case d.Remember < least || d.Remember > maxProofRemember:
+		problem("Remember", "%v is not between %v, MaxAge and Leeway, and %v", d.Remember, least, maxProofRemember)
 	}
 	if d.Algorithms = slices.Clone(d.Algorithms); d.Algorithms == nil {
 		d.Algorithms = slices.Clone(proofAlgorithms)
@@ -144,7 +166,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 
 // Complete returns the DPoP with what it leaves out filled in, a replay memory of its own among that, or an error that
 // lists everything that is wrong. New does this for a Guard; it is for others who call Confirm or ProveKey. The memory
-// goes by now; if nil, by time.Now.
+// goes by now; if nil, by time.Now. It is for this DPoP alone, which keeps ids as long as itself needs them.
 func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
 	if now == nil {
 		now = time.Now
@@ -194,6 +216,10 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 // API: it says nothing about any token. A request without a proof is ErrProofMissing, and whether that is an error is
 // for the caller to say.
 //
+// Whoever has a key can make proofs, and anybody can make keys: unlike an API's, these proofs need no token, so the
+// store's bound per key bounds nobody. Authenticate the client first, limit the rate of those that can't be, and don't
+// share the store with an API.
+//
 // What the answer to the request is to have is put into h: a DPoP-Nonce. Like Confirm it needs Replay to be set, or
 // Complete. A proof may have an ath (section 4.2), which counts for nothing here.
 func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprint string, err error) {
@@ -225,8 +251,7 @@ func (d DPoP) ready() (DPoP, error) {
 // verified is a proof that fits its request.
 type verified struct {
 	proof
-	target string    // htu, in normal form
-	last   time.Time // at which it can be used
+	target string // htu, in normal form
 }
 
 // verify makes the checks that need no token.
@@ -254,34 +279,7 @@ func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	if p.Now.After(last) || proof.issued.After(p.Now.Add(d.Leeway)) {
 		return verified{}, ErrProofTime
 	}
-	return verified{proof, target, last}, nil
-}
-
-// use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
-// proof to its owner.
-func (d DPoP) use(r *http.Request, v verified) error {
-	fresh, err := d.Replay.Use(r.Context(), replayID(v.proof, v.target), v.last.Add(time.Second))
-	switch {
-	case err != nil:
-		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}
-	case !fresh:
-		return ErrProofReplayed
-	}
-	if v.header != "" {
-		d.signers.put(v.header, v.signer)
-	}
-	return nil
-}
-
-// replayID names a proof. The key is part of it, since two clients may choose the same jti, and one must not be able
-// to use up another's; so is the URI, in whose context a jti is unique (section 11.1).
-func replayID(p proof, target string) string {
-	b := make([]byte, 0, len(p.signer.key.Thumbprint)+2+len(p.id)+len(target))
-	b = append(b, p.signer.key.Thumbprint[:]...)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(p.id))) //nolint:gosec // G115: readProof bounds the id
-	b = append(append(b, p.id...), target...)
-	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return verified{proof, target}, nil
 }
 
 var errNonceSource = errors.New("the NonceSource returned what can't be sent as a nonce")

@@ -6,6 +6,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -52,6 +54,41 @@ func ExampleDPoP() {
 	// 200 bound by jkt []
 	// 401  [DPoP error="invalid_dpop_proof", error_description="The DPoP proof was used before", algs="ES256 ES384 EdDSA Ed25519 PS256 RS256" Bearer]
 	// 401  [Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven" DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"]
+}
+
+// A program that reads its configuration again makes a new Guard, and keeps one memory of used proofs for all of them. A
+// Guard without Replay would begin with an empty one, and accept once more what the Guard before it has accepted.
+func ExampleReplayMemory_reload() {
+	issuer := popauthtest.NewIssuer(dpopExampleTB{})
+	memory, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var current atomic.Pointer[http.Handler]
+	reload := func(maxAge time.Duration) {
+		options := issuer.Options()
+		options.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: memory, MaxAge: maxAge}}
+		guard, err := popauth.New(options)
+		if err != nil {
+			log.Print(err) // the Guard before it stays
+			return
+		}
+		orders := guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "orders") }))
+		current.Store(&orders)
+	}
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*current.Load()).ServeHTTP(w, r) })
+
+	key := popauthtest.NewProofKey(dpopExampleTB{}, "ES256")
+	request := key.Request("GET", "/orders", issuer.Token(key.Bound()))
+	for _, maxAge := range []time.Duration{30 * time.Second, 5 * time.Minute} {
+		reload(maxAge)
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, request)
+		fmt.Println(maxAge, w.Code)
+	}
+	// Output:
+	// 30s 200
+	// 5m0s 401
 }
 
 // Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.

@@ -34,16 +34,26 @@ func TestReplay(t *testing.T) {
 	a.accept(t, a.request(fields{"jti": "twohttps://api.example.com/"}))
 }
 
-// What is kept doesn't show what a client chose, and is kept past the last moment at which the proof could pass.
+// What is kept doesn't show what a client chose, and is kept past the last moment at which the proof could pass with
+// anybody who may share the store, or as long as those have agreed on.
 func TestReplayEntry(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{MaxAge: 40 * time.Second, Leeway: 5 * time.Second})
+	for remember, want := range map[time.Duration]time.Duration{
+		0: 11*time.Minute + time.Second, 45 * time.Second: 46 * time.Second, time.Minute: 61 * time.Second, 11 * time.Minute: 661 * time.Second,
+	} {
+		a := newDPoPAPI(t, popauth.DPoP{MaxAge: 40 * time.Second, Leeway: 5 * time.Second, Remember: remember})
+		testReplayEntry(t, a, want)
+	}
+}
+
+func testReplayEntry(t *testing.T, a *dpopAPI, life time.Duration) {
+	t.Helper()
 	for _, offset := range []time.Duration{-45 * time.Second, 0, 5 * time.Second} {
 		clear(a.store.until)
 		issued := a.clock.Now().Add(offset)
 		a.accept(t, a.request(fields{"iat": float64(issued.Unix()) + 0.9}))
 		for id, until := range a.store.until {
-			if len(id) != 43 || !until.Equal(issued.Add(46*time.Second)) {
-				t.Errorf("got %q until %v, want 43 characters until %v", id, until, issued.Add(46*time.Second))
+			if len(id) != 43 || !until.Equal(issued.Add(life)) {
+				t.Errorf("got %q until %v, want 43 characters until %v", id, until, issued.Add(life))
 			}
 		}
 		if a.store.len() != 1 {
@@ -114,7 +124,7 @@ func (retryAfter) RetryAfter() time.Duration { return 7 * time.Second }
 // onceStore is the smallest store that is atomic.
 type onceStore struct{ used sync.Map }
 
-func (s *onceStore) Use(_ context.Context, id string, _ time.Time) (bool, error) {
+func (s *onceStore) Use(_ context.Context, _, id string, _ time.Time) (bool, error) {
 	_, used := s.used.LoadOrStore(id, true)
 	return !used, nil
 }

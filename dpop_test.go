@@ -41,10 +41,11 @@ type dpopAPI struct {
 type usedProofs struct {
 	sync.Mutex
 	until map[string]time.Time
+	keys  map[string]int // how many ids of each
 	err   error
 }
 
-func (s *usedProofs) Use(_ context.Context, id string, until time.Time) (bool, error) {
+func (s *usedProofs) Use(_ context.Context, key, id string, until time.Time) (bool, error) {
 	s.Lock()
 	defer s.Unlock()
 	if s.err != nil {
@@ -54,6 +55,10 @@ func (s *usedProofs) Use(_ context.Context, id string, until time.Time) (bool, e
 		return false, nil
 	}
 	s.until[id] = until
+	if s.keys == nil {
+		s.keys = map[string]int{}
+	}
+	s.keys[key]++
 	return true, nil
 }
 

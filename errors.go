@@ -53,6 +53,7 @@ const (
 	ErrProofToken           Reason = "DPoP proof for another token"
 	ErrProofKey             Reason = "token bound to another DPoP key"
 	ErrProofReplayed        Reason = "DPoP proof used before"
+	ErrProofLimit           Reason = "too many DPoP proofs of one key"
 	ErrStepUp               Reason = "user authentication too weak or too old"
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
@@ -113,6 +114,7 @@ var answers = map[Reason]answer{
 	ErrProofTime:            {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is too old or from the future"},
 	ErrProofToken:           {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
 	ErrProofReplayed:        {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof was used before"},
+	ErrProofLimit:           {status: http.StatusTooManyRequests},
 	ErrProofKey:             {http.StatusUnauthorized, "invalid_token", notProven},
 	ErrNonceRequired:        {http.StatusUnauthorized, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
 	ErrScope:                {http.StatusForbidden, "insufficient_scope", "The access token lacks a scope"},
@@ -168,10 +170,10 @@ func (e *Error) Status() int { return e.answer().status }
 // Challenges are the values of the WWW-Authenticate lines that belong to the answer, the scheme that was used first.
 func (e *Error) Challenges() []string { return slices.Clone(e.challenges) }
 
-// RetryAfter is how long a client should wait before it tries again; zero unless Status is 503. A cause with a
+// RetryAfter is how long a client should wait before it tries again; zero unless Status is 429 or 503. A cause with a
 // method RetryAfter() time.Duration says how long, rounded up to whole seconds.
 func (e *Error) RetryAfter() time.Duration {
-	if e.Status() != http.StatusServiceUnavailable {
+	if s := e.Status(); s != http.StatusTooManyRequests && s != http.StatusServiceUnavailable {
 		return 0
 	}
 	wait := 5 * time.Second

@@ -2,231 +2,79 @@ package popauth
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
-	"sync"
-	"sync/atomic"
+	"net/http"
 	"time"
 )
 
 // ReplayStore remembers which proofs have been used, so that none is accepted twice (RFC 9449, section 11.1). Its
 // methods are called concurrently. popauthtest.TestReplayStore tells whether an implementation does what is said here.
-type ReplayStore interface {
-	// Use marks an id as used. It returns true exactly once for an id until its time has passed: of any number of
-	// calls at once, in any number of processes that share the store, one. It returns false for an id that is used,
-	// and for one whose time is over already, since that can't be remembered.
-	//
-	// The id is used up to and including until, which a later call for the same id doesn't change. It is opaque and
-	// may be any string; what comes from a request should be hashed first.
-	//
-	// An error means that the store can't tell, because it is full or out of reach or ctx has ended: fresh is false
-	// then, and the request is answered with 503.
-	Use(ctx context.Context, id string, until time.Time) (fresh bool, err error)
-}
-
-// ReplayMemoryOptions configure a ReplayMemory.
-type ReplayMemoryOptions struct {
-	_ [0]func()
-
-	// Entries is the number of ids that are remembered at most, at most 100 bytes each. If zero, 1048576, which is
-	// enough for 10,000 proofs per second that are good for 100 s; at most 1<<30.
-	Entries int
-
-	// Now is the clock. If nil, time.Now.
-	Now func() time.Time
-}
-
-const (
-	defaultReplayEntries = 1 << 20
-	maxReplayEntries     = 1 << 30
-	replayShards         = 128 // a power of two, at most 256
-
-	// Each id that comes in takes at most this many out whose time is over. More than one, so that the expired don't
-	// stay; few, so that no request pays for all those before it.
-	replaySweep = 2
-)
-
-// ReplayMemory is a ReplayStore in the memory of one process. It has room for a fixed number of ids and refuses when
-// that is used up: to forget one before its time would let its proof be used again. Make it with NewReplayMemory; the
-// zero ReplayMemory refuses everything.
 //
-// Restarting the process forgets all ids, and two processes don't know of each other's.
-type ReplayMemory struct {
-	now     func() time.Time
-	entries int64
-	secret  [16]byte
-	held    atomic.Int64
-	shards  [replayShards]replayShard
+// The instances of one API share a store. What must not share one are two Guards that the same request passes through,
+// such as a gateway's and the API's behind it, and a traffic mirror with the service that it mirrors: whoever comes
+// second finds the proof used, and refuses its owner.
+//
+// A store with a bound should have a bound per key as well. Otherwise one caller with one valid token can fill it, and
+// everybody else is refused.
+type ReplayStore interface {
+	// Use marks an id of a key as used. It returns true exactly once for them until the id's time has passed: of any
+	// number of calls at once, in any number of processes that share the store, one. It returns false for an id that is
+	// used, and for one whose time is over already, since that can't be remembered.
+	//
+	// The key says whose proof it is: it is the same for all proofs of one DPoP key, and different for all others. Two
+	// keys may have the same id, and neither uses up the other's. DPoP hands over hashes, 43 characters each; the store
+	// may be given any strings, and what comes from a request should be hashed first.
+	//
+	// The id is used up to and including until. A later call for the same id doesn't change that, whatever its until:
+	// those who share the store agree on how long an id is kept before, see DPoP.Remember.
+	//
+	// An error means that the store doesn't accept the id; fresh is false then. One that wraps ErrProofLimit says that
+	// this key has as many ids as one may have, and the request is answered with 429. Any other says that the store
+	// can't tell, because it is full or out of reach or ctx has ended, and the request is answered with 503.
+	Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error)
 }
 
-var _ ReplayStore = (*ReplayMemory)(nil)
-
-// replayKey stands for an id. Half a SHA-256 is enough: what a collision could do is refuse a proof, never accept
-// one, and without the secret nobody can look for any, nor for ids that all fall into one shard.
-type replayKey [sha256.Size / 2]byte
-
-// replayShard is a part of the ids, on cache lines of its own. Neither map nor queue has a pointer per id, so the
-// garbage collector has nothing to look at, and both grow piece by piece, so no request waits for a large copy.
-type replayShard struct {
-	mu        sync.Mutex
-	until     map[replayKey]int64
-	queue     replayQueue
-	forgotten int64        // the latest time of the ids that were taken out
-	oldest    atomic.Int64 // the time of the first in the queue
-	_         [48]byte
+// use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
+// proof to its owner.
+func (d DPoP) use(r *http.Request, v verified) error {
+	key, id := replayNames(v.proof, v.target)
+	// A fraction of iat is cut off when it is read, hence the second.
+	fresh, err := d.Replay.Use(r.Context(), key, id, v.issued.Add(d.Remember+time.Second))
+	switch {
+	case errors.Is(err, ErrProofLimit):
+		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
+	case err != nil:
+		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}
+	case !fresh:
+		return ErrProofReplayed
+	}
+	if v.header != "" {
+		d.signers.put(v.header, v.signer)
+	}
+	return nil
 }
 
-// NewReplayMemory returns an empty store. The error says what is wrong with the options.
-func NewReplayMemory(o ReplayMemoryOptions) (*ReplayMemory, error) {
-	if o.Entries < 0 || o.Entries > maxReplayEntries {
-		return nil, fmt.Errorf("popauth: ReplayMemoryOptions.Entries: %d is not between 0 and %d", o.Entries, maxReplayEntries)
-	}
-	m := &ReplayMemory{now: o.Now, entries: int64(o.Entries)}
-	if m.now == nil {
-		m.now = time.Now
-	}
-	if m.entries == 0 {
-		m.entries = defaultReplayEntries
-	}
-	rand.Read(m.secret[:]) // never fails
-	for i := range m.shards {
-		s := &m.shards[i]
-		s.until = map[replayKey]int64{}
-		s.forgotten = math.MinInt64
-		s.oldest.Store(math.MaxInt64)
-	}
-	return m, nil
-}
-
-// Len is the number of ids that are held, among them some whose time is over. It is never more than
-// ReplayMemoryOptions.Entries.
-func (m *ReplayMemory) Len() int { return int(m.held.Load()) }
-
-var (
-	errReplayUnmade = errors.New("replay memory was not made by NewReplayMemory")
-	errReplayFull   = errors.New("replay memory is full")
-	errReplayBack   = errors.New("clock was set back to a time whose ids are forgotten")
-)
-
-// Use marks an id as used. Its errors wrap ErrUnavailable: the store is full, ctx has ended, or the clock was set back
-// so far that the store can't tell any more; that ends when the clock is again where it was, or with the first id
-// whose time is later than all that were forgotten.
-func (m *ReplayMemory) Use(ctx context.Context, id string, until time.Time) (fresh bool, err error) {
-	if m == nil || m.now == nil {
-		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
-	}
-	if err := ctx.Err(); err != nil {
-		return false, &Error{Reason: ErrUnavailable, Err: err}
-	}
-	now, end := nanoseconds(m.now()), nanoseconds(until)
-	if end < now {
-		return false, nil
-	}
-	key := m.key(id)
-	shard := &m.shards[int(key[0])%replayShards]
-	fresh, err = m.use(shard, key, now, end)
-	for errors.Is(err, errReplayFull) && m.reclaim(now) {
-		fresh, err = m.use(shard, key, now, end) // another call may have taken that place
-	}
-	if err != nil {
-		return false, &Error{Reason: ErrUnavailable, Err: err}
-	}
-	return fresh, nil
-}
-
-// use marks the key as used in its shard.
-func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64) (fresh bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range replaySweep {
-		if !s.expire(now) {
-			break
-		}
-		m.held.Add(-1)
-	}
-	switch old, ok := s.until[key]; {
-	case ok && now <= old:
-		return false, nil
-	case end <= s.forgotten:
-		return false, errReplayBack
-	case !m.reserve():
-		return false, errReplayFull
-	}
-	s.until[key] = end
-	s.queue.push(replayEntry{key, end})
-	s.oldest.Store(s.queue.first().until)
-	return true, nil
-}
-
-// expire takes one id out whose time is over, if there is any.
-func (s *replayShard) expire(now int64) bool {
-	if s.queue.size == 0 || now <= s.queue.first().until {
-		return false
-	}
-	e := s.queue.pop()
-	// An id that was used again after its time is in the queue twice, and only its later time counts.
-	if s.until[e.key] == e.until {
-		delete(s.until, e.key)
-		s.forgotten = max(s.forgotten, e.until)
-	}
-	if s.queue.size == 0 {
-		s.oldest.Store(math.MaxInt64)
-	} else {
-		s.oldest.Store(s.queue.first().until)
-	}
-	return true
-}
-
-// reserve takes one of the free places. Counting up first and back when there is none would let another caller see
-// none where there is one.
-func (m *ReplayMemory) reserve() bool {
-	for {
-		held := m.held.Load()
-		if held >= m.entries {
-			return false
-		}
-		if m.held.CompareAndSwap(held, held+1) {
-			return true
-		}
-	}
-}
-
-// reclaim takes an expired id out of any shard. Only a full store looks for one.
-func (m *ReplayMemory) reclaim(now int64) bool {
-	for i := range m.shards {
-		s := &m.shards[i]
-		if now <= s.oldest.Load() {
-			continue
-		}
-		s.mu.Lock()
-		ok := s.expire(now)
-		s.mu.Unlock()
-		if ok {
-			m.held.Add(-1)
-			return true
-		}
-	}
-	return false
-}
-
-func (m *ReplayMemory) key(id string) replayKey {
-	buf := make([]byte, 0, 128) // on the stack, unless the id is longer than any hash
-	buf = append(buf, m.secret[:]...)
-	buf = append(buf, id...)
-	sum := sha256.Sum256(buf)
-	return replayKey(sum[:len(replayKey{})])
-}
-
-// nanoseconds is t on a scale that ends in 1677 and 2262; what lies beyond is at its ends.
-func nanoseconds(t time.Time) int64 {
-	switch s := t.Unix(); {
-	case s < math.MinInt64/int64(time.Second):
-		return math.MinInt64
-	case s >= math.MaxInt64/int64(time.Second):
-		return math.MaxInt64
-	}
-	return t.UnixNano()
+// replayNames returns the names of a proof and of its key. They depend on nothing that may differ between those who
+// share a store.
+//
+// The key is part of the id, since two clients may choose the same jti, and one must not be able to use up another's;
+// so is the URI, in whose context a jti is unique (section 11.1).
+func replayNames(p proof, target string) (key, id string) {
+	const prefix, size = "popauth DPoP key", 43
+	owner := sha256.Sum256(append([]byte(prefix), p.signer.key.Thumbprint[:]...))
+	b := make([]byte, 0, 256) // on the stack, unless jti and URI are longer than most
+	b = append(b, p.signer.key.Thumbprint[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(p.id))) //nolint:gosec // G115: readProof bounds the id
+	b = append(append(b, p.id...), target...)
+	sum := sha256.Sum256(b)
+	// One string for both is one allocation.
+	var names [2 * size]byte
+	base64.RawURLEncoding.Encode(names[:size], owner[:])
+	base64.RawURLEncoding.Encode(names[size:], sum[:])
+	both := string(names[:])
+	return both[:size], both[size:]
 }

@@ -29,16 +29,26 @@ func replayMemory(tb testing.TB, entries int) (*popauth.ReplayMemory, *popauthte
 	return m, clock
 }
 
-// replayUse reports what the store said, with the rule that an error is never fresh.
+// replayUse uses an id of a key of its own, which no bound per key is in the way of.
 func replayUse(tb testing.TB, store popauth.ReplayStore, id string, until time.Time) (bool, error) {
 	tb.Helper()
-	fresh, err := store.Use(context.Background(), id, until)
+	fresh, err := replayUseOf(tb, store, id, id, until)
+	if errors.Is(err, popauth.ErrProofLimit) {
+		tb.Errorf("Use: got error %v for the only id of its key", err)
+	}
+	return fresh, err
+}
+
+// replayUseOf reports what the store said, with the rule that an error is never fresh.
+func replayUseOf(tb testing.TB, store popauth.ReplayStore, key, id string, until time.Time) (bool, error) {
+	tb.Helper()
+	fresh, err := store.Use(context.Background(), key, id, until)
 	if err != nil {
 		if fresh {
 			tb.Errorf("Use: got fresh with error %v", err)
 		}
-		if !errors.Is(err, popauth.ErrUnavailable) {
-			tb.Errorf("Use: got error %v, want one that wraps ErrUnavailable", err)
+		if errors.Is(err, popauth.ErrUnavailable) == errors.Is(err, popauth.ErrProofLimit) {
+			tb.Errorf("Use: got error %v, want one that wraps either ErrUnavailable or ErrProofLimit", err)
 		}
 	}
 	return fresh, err
@@ -115,9 +125,12 @@ func TestReplayMemoryConformsByTimeNow(t *testing.T) {
 }
 
 func TestReplayMemoryOptions(t *testing.T) {
-	for _, entries := range []int{-1, 1<<30 + 1, math.MinInt} {
-		if m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: entries}); m != nil || err == nil {
-			t.Errorf("Entries %d: got %v, %v, want an error", entries, m, err)
+	for _, o := range []popauth.ReplayMemoryOptions{
+		{Entries: -1}, {Entries: 1<<30 + 1}, {Entries: math.MinInt},
+		{PerKey: -1}, {PerKey: math.MinInt}, {Entries: 100, PerKey: 101}, {PerKey: 1<<20 + 1},
+	} {
+		if m, err := popauth.NewReplayMemory(o); m != nil || err == nil {
+			t.Errorf("Entries %d, PerKey %d: got %v, %v, want an error", o.Entries, o.PerKey, m, err)
 		}
 	}
 	wantRefused(t, new(popauth.ReplayMemory), "a", time.Now().Add(time.Hour))
@@ -318,7 +331,7 @@ func TestReplayMemoryContext(t *testing.T) {
 	until := replayStart.Add(time.Minute)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	fresh, err := m.Use(ctx, "a", until)
+	fresh, err := m.Use(ctx, "key", "a", until)
 	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrUnavailable) {
 		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
 	}

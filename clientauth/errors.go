@@ -28,6 +28,7 @@ const (
 	ErrProofMissing         Reason = "DPoP proof missing" // for a server to say of a client that must send one
 	ErrProofInvalid         Reason = "DPoP proof not accepted"
 	ErrProofNonce           Reason = "DPoP nonce needed"
+	ErrProofLimit           Reason = "too many DPoP proofs of one key"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -60,6 +61,7 @@ var answers = map[Reason]answer{
 	ErrProofMissing: {http.StatusBadRequest, "invalid_dpop_proof", "A DPoP proof is needed"},
 	ErrProofInvalid: {http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is not valid for this request"},
 	ErrProofNonce:   {http.StatusBadRequest, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
+	ErrProofLimit:   {http.StatusTooManyRequests, "temporarily_unavailable", "Too many DPoP proofs of one key"},
 	ErrUnavailable:  {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},
 }
 
@@ -119,7 +121,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	if a.status == http.StatusUnauthorized && e.challenge != "" {
 		h.Set("WWW-Authenticate", e.challenge)
 	}
-	if a.status == http.StatusServiceUnavailable {
+	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "5")
 	}
 	w.WriteHeader(a.status)

@@ -52,6 +52,7 @@ type Options struct {
 
 	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. &popauth.DPoP{} is ready for a server that
 	// runs in one process and ends TLS itself. If nil, proofs are ignored, as servers do that don't know of them.
+	// Processes that share DPoP.Replay should not share it with an API: see popauth.DPoP.ProveKey.
 	DPoP *popauth.DPoP
 
 	// Deny answers what Handler refuses. If nil, WriteError.

@@ -29,6 +29,8 @@ func (a *Authenticator) Proof(h http.Header, r *http.Request) (Confirmation, err
 		return Confirmation{JKT: thumbprint}, nil
 	case errors.Is(err, popauth.ErrUnavailable):
 		return Confirmation{}, &Error{Reason: ErrUnavailable, Err: err}
+	case errors.Is(err, popauth.ErrProofLimit):
+		return Confirmation{}, &Error{Reason: ErrProofLimit, Err: err}
 	case errors.Is(err, popauth.ErrProofMissing):
 		return Confirmation{}, nil
 	case errors.Is(err, popauth.ErrNonceRequired):

@@ -136,7 +136,9 @@ func TestProofNonce(t *testing.T) {
 
 type brokenStore struct{ error }
 
-func (s brokenStore) Use(context.Context, string, time.Time) (bool, error) { return false, s.error }
+func (s brokenStore) Use(context.Context, string, string, time.Time) (bool, error) {
+	return false, s.error
+}
 
 func TestProofUnavailable(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
@@ -150,7 +152,10 @@ func TestProofUnavailable(t *testing.T) {
 		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{reason}}})
 		prove(broken, r).refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
-	if got.Header().Get("Retry-After") == "" {
+	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{popauth.ErrProofLimit}}})
+	toomany := prove(limited, r)
+	toomany.refused(t, clientauth.ErrProofLimit, http.StatusTooManyRequests, "temporarily_unavailable")
+	if got.Header().Get("Retry-After") == "" || toomany.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	for name, a := range map[string]*clientauth.Authenticator{"zero": {}, "nil": nil} {

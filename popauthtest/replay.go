@@ -30,6 +30,13 @@ type ReplayStoreOptions struct {
 	// full. For a store with a bound it should be higher than that. If zero, 500.
 	Fill int
 
+	// PerKey is the store's bound per key, at least 100: the test holds the store to exactly so many ids of one key. If
+	// zero, it doesn't look for one.
+	PerKey int
+
+	// PerKeyGrace is how long after its time an id may still count towards PerKey. If zero, Grace.
+	PerKeyGrace time.Duration
+
 	// Shared says that the stores know of each other's ids, like those that stand for one database: what must happen
 	// once, then happens once in all of them together.
 	Shared bool
@@ -38,11 +45,12 @@ type ReplayStoreOptions struct {
 // TestReplayStore fails the test if a popauth.ReplayStore doesn't do what its documentation says: if of many calls at
 // once not exactly one is told that an id is fresh; if ids that differ in anything are taken for one another; if an id
 // is forgotten before its time, by a store that is full, or never; if an id is fresh whose time is over, or though ctx
-// has ended or there is an error. What the failures have in common is that a proof could be used twice, or a good one
-// not once.
+// has ended or there is an error; if a later call changes the time of an id; if one key uses up the ids of another. What
+// the failures have in common is that a proof could be used twice, or a good one not once. With PerKey the test also
+// fails if one key gets more than that, at once or one after the other, or less, or is in another's way.
 //
-// newStore returns an empty store at every call, or, if Shared is set, another view of the same one; ids are different in
-// every run. A test that passes says nothing about outages and restarts of what a store depends on, and can't show that
+// newStore returns an empty store at every call, or, if Shared is set, another view of the same one; keys are different
+// in every run. A test that passes says nothing about outages and restarts of what a store depends on, and can't show that
 // no two calls ever meet in a gap of nanoseconds.
 func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOptions) {
 	tb.Helper()
@@ -58,11 +66,18 @@ func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOp
 	if o.Fill == 0 {
 		o.Fill = 500
 	}
+	if o.PerKeyGrace == 0 {
+		o.PerKeyGrace = o.Grace
+	}
 	r := &replayTest{ReplayStoreOptions: o, newStore: newStore, run: rand.Text()}
-	for _, test := range []func(){
-		r.testOnce, r.testIDs, r.testAtOnce, r.testManyAtOnce, r.testOver, r.testContext, r.testTime,
-	} {
-		r.found = 0
+	tests := []func(){
+		r.testOnce, r.testIDs, r.testKeys, r.testAtOnce, r.testManyAtOnce, r.testOver, r.testContext, r.testTime,
+	}
+	if o.PerKey > 0 {
+		tests = append(tests, r.testPerKey)
+	}
+	for i, test := range tests {
+		r.found, r.key = 0, fmt.Sprint("key ", i)
 		test()
 	}
 	if r.problems != nil {
@@ -74,7 +89,8 @@ func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOp
 type replayTest struct {
 	ReplayStoreOptions
 	newStore func() popauth.ReplayStore
-	run      string // in every id, since a database may know those of the run before
+	run      string // in every key, since a database may know those of the run before
+	key      string // of the check that is running, which has no more than 100 ids
 
 	mu       sync.Mutex
 	problems []error
@@ -99,9 +115,14 @@ func (r *replayTest) stores() [2]popauth.ReplayStore {
 	return [2]popauth.ReplayStore{one, one}
 }
 
-// use asks the store, and holds it to the rule about errors.
+// use asks the store for an id of the check's key.
 func (r *replayTest) use(store popauth.ReplayStore, id string, until time.Time) (bool, error) {
-	fresh, err := store.Use(context.Background(), r.run+id, until)
+	return r.useOf(store, r.key, id, until)
+}
+
+// useOf asks the store, and holds it to the rule about errors.
+func (r *replayTest) useOf(store popauth.ReplayStore, key, id string, until time.Time) (bool, error) {
+	fresh, err := store.Use(context.Background(), r.run+key, id, until)
 	if fresh && err != nil {
 		r.problem("Use: got fresh with the error %v, want false with every error", err)
 	}
@@ -238,7 +259,7 @@ func (r *replayTest) testContext() {
 	defer cancel()
 	for _, ctx := range []context.Context{canceled, late} {
 		// That of an id that was never used, since only for that could true have been the answer.
-		if fresh, err := store.Use(ctx, r.run+ctx.Err().Error(), r.soon()); fresh || err == nil {
+		if fresh, err := store.Use(ctx, r.run+r.key, ctx.Err().Error(), r.soon()); fresh || err == nil {
 			r.problem("context that has ended (%v): got %v, %v, want false and an error", ctx.Err(), fresh, err)
 		}
 	}
@@ -253,6 +274,8 @@ func (r *replayTest) testTime() {
 	r.want(stores[0], "an id for two seconds", "time", until, true)
 	r.want(stores[0], "an id for two seconds", "shorter", until, true)
 	r.want(stores[0], "an id that is used, with an earlier time", "shorter", r.Now().Add(life/8), false)
+	r.want(stores[0], "an id for two seconds", "later", until, true)
+	r.want(stores[1], "an id that is used, with a later time", "later", r.soon(), false)
 	const again = 10
 	for i := range again {
 		r.want(stores[0], "an id for two seconds", fmt.Sprint("again ", i), until, true)
@@ -268,6 +291,7 @@ func (r *replayTest) testTime() {
 			break
 		}
 	}
+	r.once(stores, "an id whose time was over, asked for with a later time before", "later", until)
 	if n := r.fill(full, "full again", until); held > 0 && n == 0 {
 		r.problem("a store that had %d ids: got none accepted after their time, want room for new ones", held)
 	}
@@ -279,8 +303,12 @@ func (r *replayTest) fill(store popauth.ReplayStore, name string, until time.Tim
 	var held []string
 	for i := range r.Fill {
 		id := fmt.Sprint(name, " ", i)
-		if fresh, err := r.use(store, id, until); fresh {
+		// Each is of a key of its own, since it is the bound on all that is looked for.
+		if fresh, err := r.useOf(store, id, id, until); fresh {
 			held = append(held, id)
+		} else if errors.Is(err, popauth.ErrProofLimit) {
+			r.problem("a store with %d ids, a key with none: got %v, want true or another error", len(held), err)
+			break
 		} else if err == nil {
 			r.problem("a store with %d ids, a new one: got false, want true or an error", len(held))
 			break
@@ -288,7 +316,7 @@ func (r *replayTest) fill(store popauth.ReplayStore, name string, until time.Tim
 	}
 	forgotten := 0
 	for _, id := range held {
-		if fresh, _ := r.use(store, id, until); fresh && !r.Now().After(until) {
+		if fresh, _ := r.useOf(store, id, id, until); fresh && !r.Now().After(until) {
 			forgotten++
 		}
 	}

@@ -3,6 +3,7 @@ package popauthtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,34 +20,42 @@ import (
 type faultyStore struct {
 	now   func() time.Time
 	bound int   // if not zero
+	most  int   // per key, if not zero
 	over  error // for an id whose time is over
 
 	mu    sync.Mutex
 	until map[string]time.Time
 	order []string
+	owned map[string][]time.Time // the times that count, by key
 
 	// faults
 	key       func(string) string                                            // what an id is remembered as
+	name      func(key, id string) string                                    // what they are remembered as together
+	whose     func(key string) string                                        // whose bound it is
+	limit     error                                                          // beyond it
+	bounded   func(known bool) bool                                          // who is refused beyond it
+	keeps     bool                                                           // what is over counts
 	end       func(time.Time) time.Time                                      // until when
 	live      func(now, until time.Time) bool                                // whether that is over
 	unlocked  func(known bool) bool                                          // check, then set
 	ignoreCtx bool                                                           // works for a caller that has gone
 	past      bool                                                           // takes ids whose time is over
 	overwrite bool                                                           // another time for an id that is used
+	lengthen  bool                                                           // a later time for an id that is used
 	evict     bool                                                           // when it is full
 	stuck     bool                                                           // once it is full
 	answer    func(ctx context.Context, fresh bool, err error) (bool, error) // the last word
 }
 
-func (s *faultyStore) Use(ctx context.Context, id string, until time.Time) (bool, error) {
-	fresh, err := s.use(ctx, id, until)
+func (s *faultyStore) Use(ctx context.Context, key, id string, until time.Time) (bool, error) {
+	fresh, err := s.use(ctx, key, id, until)
 	if s.answer != nil {
 		return s.answer(ctx, fresh, err)
 	}
 	return fresh, err
 }
 
-func (s *faultyStore) use(ctx context.Context, id string, until time.Time) (bool, error) {
+func (s *faultyStore) use(ctx context.Context, key, id string, until time.Time) (bool, error) {
 	if err := ctx.Err(); err != nil && !s.ignoreCtx {
 		return false, err
 	}
@@ -55,6 +64,14 @@ func (s *faultyStore) use(ctx context.Context, id string, until time.Time) (bool
 	if s.key != nil {
 		id = s.key(id)
 	}
+	whose := key
+	if s.whose != nil {
+		whose = s.whose(key)
+	}
+	if s.name == nil {
+		s.name = func(key, id string) string { return fmt.Sprintf("%q %q", key, id) }
+	}
+	id = s.name(key, id)
 	if s.end != nil {
 		until = s.end(until)
 	}
@@ -68,8 +85,14 @@ func (s *faultyStore) use(ctx context.Context, id string, until time.Time) (bool
 		return false, s.over
 	}
 	old, known := s.until[id]
+	if !s.keeps {
+		s.owned[whose] = slices.DeleteFunc(s.owned[whose], func(t time.Time) bool { return !live(t) })
+	}
+	if s.most > 0 && len(s.owned[whose]) >= s.most && s.bounded(known && live(old)) {
+		return false, s.limit
+	}
 	if known && live(old) {
-		if s.overwrite {
+		if s.overwrite || s.lengthen && until.After(old) {
 			s.until[id] = until
 		}
 		return false, nil
@@ -84,6 +107,7 @@ func (s *faultyStore) use(ctx context.Context, id string, until time.Time) (bool
 	}
 	s.until[id] = until
 	s.order = append(s.order, id)
+	s.owned[whose] = append(s.owned[whose], until)
 	return true, nil
 }
 
@@ -114,7 +138,10 @@ func testFaulty(t *testing.T, fault func(*faultyStore), o popauthtest.ReplayStor
 	o.Now, o.Advance, o.Grace = clock.Now, func(d time.Duration) { clock.Advance(d) }, time.Millisecond
 	return failure(t, func(tb popauthtest.TB) {
 		popauthtest.TestReplayStore(tb, func() popauth.ReplayStore {
-			s := &faultyStore{now: clock.Now, until: map[string]time.Time{}}
+			s := &faultyStore{
+				now: clock.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{},
+				limit: popauth.ErrProofLimit, bounded: func(known bool) bool { return !known },
+			}
 			fault(s)
 			return s
 		}, o)
@@ -124,7 +151,7 @@ func testFaulty(t *testing.T, fault func(*faultyStore), o popauthtest.ReplayStor
 func TestReplayStorePasses(t *testing.T) {
 	for name, fault := range map[string]func(*faultyStore){
 		"without faults":                 func(*faultyStore) {},
-		"with a bound":                   func(s *faultyStore) { s.bound = 100 },
+		"with a bound":                   func(s *faultyStore) { s.bound = 300 },
 		"rounding up":                    func(s *faultyStore) { s.end = func(u time.Time) time.Time { return u.Add(time.Millisecond - 1) } },
 		"refusing by error what is over": func(s *faultyStore) { s.over = errors.New("over") },
 	} {
@@ -136,9 +163,9 @@ func TestReplayStorePasses(t *testing.T) {
 
 func TestReplayStoreOfRealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one := &faultyStore{now: time.Now, until: map[string]time.Time{}}
+		one := &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}}
 		popauthtest.TestReplayStore(t, func() popauth.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
-		one = &faultyStore{now: time.Now, until: map[string]time.Time{}, live: func(now, until time.Time) bool {
+		one = &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}, live: func(now, until time.Time) bool {
 			return !now.After(until.Add(-time.Second))
 		}}
 		message := failure(t, func(tb popauthtest.TB) {
@@ -216,6 +243,7 @@ func TestReplayStoreFindsWrongTimes(t *testing.T) {
 		}, "before its time is over"},
 		{"takes what is over", func(s *faultyStore) { s.past = true }, "an id whose time was over at"},
 		{"takes another time", func(s *faultyStore) { s.overwrite = true }, "an id (shorter)"},
+		{"takes a later time", func(s *faultyStore) { s.lengthen = true }, "asked for with a later time before"},
 	}.test(t)
 }
 
@@ -245,6 +273,61 @@ func TestReplayStoreFindsForgetting(t *testing.T) {
 			return id
 		}), "beside similar ids"},
 	}.test(t)
+}
+
+func TestReplayStoreFindsKeysThatMeet(t *testing.T) {
+	name := func(f func(key, id string) string) func(*faultyStore) { return func(s *faultyStore) { s.name = f } }
+	between := func(s string) func(*faultyStore) { return name(func(key, id string) string { return key + s + id }) }
+	const want = "first use of the id"
+	faults{
+		{"leaves out the key", name(func(_, id string) string { return id }), want},
+		{"leaves out the id", name(func(key, _ string) string { return key }), "first use of"},
+		{"joins them", between(""), want},
+		{"joins them by a colon", between(":"), want},
+		{"joins them by a brace", between("}"), want},
+		{"joins them by NUL", between("\x00"), want},
+		{"ignores case", name(func(key, id string) string { return strings.ToLower(key) + "\n" + id }), want},
+		{"trims space", name(func(key, id string) string { return strings.TrimSpace(key) + "\n" + id }), want},
+	}.test(t)
+}
+
+func TestReplayStorePerKey(t *testing.T) {
+	const perKey = 100
+	for _, c := range []struct {
+		name  string
+		fault func(*faultyStore)
+		want  string
+	}{
+		{"as it should be", func(*faultyStore) {}, ""},
+		{"no bound", func(s *faultyStore) { s.most = 0 }, "1000 ids of one key at once: got 1000 accepted, want 100"},
+		{"one more", func(s *faultyStore) { s.most++ }, "got 101 accepted"},
+		{"one less", func(s *faultyStore) { s.most-- }, "got 99 accepted"},
+		{"one for all", func(s *faultyStore) { s.whose = func(string) string { return "" } }, "an id of another key, while one has too many"},
+		{"another error", func(s *faultyStore) { s.limit = errors.New("full") }, "want an error that wraps ErrProofLimit"},
+		{"no error", func(s *faultyStore) { s.limit = nil }, "want an error that wraps ErrProofLimit"},
+		{"hides replays", func(s *faultyStore) { s.bounded = func(bool) bool { return true } }, "a used id of a key with too many"},
+		{"never again", func(s *faultyStore) { s.keeps = true }, "the second time: got false"},
+		{"check, then set", func(s *faultyStore) { s.unlocked = func(bool) bool { return true } }, "ids of one key at once"},
+		{"limit when full", func(s *faultyStore) {
+			s.bound = 200
+			s.answer = func(_ context.Context, fresh bool, err error) (bool, error) {
+				if err != nil && err.Error() == "full" {
+					err = popauth.ErrProofLimit
+				}
+				return fresh, err
+			}
+		}, "ids, a key with none: got too many"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			message := testFaulty(t, func(s *faultyStore) {
+				s.most = perKey
+				c.fault(s)
+			}, popauthtest.ReplayStoreOptions{PerKey: perKey})
+			if !strings.Contains(message, c.want) || (c.want == "") != (message == "") {
+				t.Errorf("got failure %q, want one with %q", message, c.want)
+			}
+		})
+	}
 }
 
 func TestReplayStoreFindsStoresThatDoNotShare(t *testing.T) {

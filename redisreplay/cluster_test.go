@@ -52,6 +52,10 @@ func TestCluster(t *testing.T) {
 	}
 	conforms(t, client)
 
+	bounded := patient
+	bounded.PerKey, bounded.Prefix = 50, "{all}:"
+	flood(t, newStore(t, client(), bounded), newStore(t, client(), bounded), time.Now().Add(time.Hour), 50)
+
 	s := newStore(t, client(), patient)
 	for _, id := range ids("id", 300) {
 		want(t, s, id, true)

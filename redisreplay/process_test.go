@@ -49,7 +49,7 @@ func peer(socket string) error {
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		fresh, err := s.Use(context.Background(), lines.Text(), time.Now().Add(10*time.Minute))
+		fresh, err := s.Use(context.Background(), "key", lines.Text(), time.Now().Add(10*time.Minute))
 		fmt.Println(fresh, err)
 	}
 	return lines.Err()

@@ -169,14 +169,23 @@ func newStore(t testing.TB, client redis.UniversalClient, o redisreplay.Options)
 	return s
 }
 
-// ask reports what the store said, with the rules about its errors.
+// ask reports what the store said of an id of a key of its own, with the rules about its errors.
 func ask(t testing.TB, s *redisreplay.Store, id string) (bool, error) {
 	t.Helper()
-	fresh, err := s.Use(context.Background(), id, time.Now().Add(10*time.Minute))
+	fresh, err := s.Use(context.Background(), id, id, time.Now().Add(10*time.Minute))
 	if err != nil && (fresh || !errors.Is(err, popauth.ErrUnavailable)) {
 		t.Errorf("Use: got %v, %v, want no error or false and one that wraps ErrUnavailable", fresh, err)
 	}
 	return fresh, err
+}
+
+// use wants an id of a key to be fresh, or refused for this reason.
+func use(t testing.TB, s *redisreplay.Store, key, id string, until time.Time, reason error) {
+	t.Helper()
+	fresh, err := s.Use(context.Background(), key, id, until)
+	if fresh != (reason == nil) || !errors.Is(err, reason) {
+		t.Errorf("Use(%q, %q): got %v, %v, want %v", key, id, fresh, err, reason)
+	}
 }
 
 func want(t testing.TB, s *redisreplay.Store, id string, want bool) {

@@ -3,9 +3,11 @@ package redisreplay
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,8 +20,19 @@ type Options struct {
 	_ [0]func()
 
 	// Prefix starts every key, so that the ids don't meet what else is in the database. Stores that shall know of each
-	// other's ids need the same. If empty, "popauth:replay:".
+	// other's ids need the same. If empty, "popauth:replay:". With a hash tag of its own, such as "{api}:", all ids are on
+	// one node of a cluster; the empty one, {}, is refused.
 	Prefix string
+
+	// PerKey is the number of ids of one DPoP key that are kept at a time at most, so that one caller can't fill what all
+	// share: whoever has as many is refused with popauth.ErrProofLimit, and nobody else. If zero, 1048576, up to 210 MB,
+	// which is enough for a key with 1,500 proofs a second that are kept for 691 s. Redis should have room for several
+	// keys that are at their bound. Ids are counted by the ten seconds: one may count for so long after it has gone.
+	//
+	// With a bound, Use is a script (EVALSHA), which a proxy for Redis may not let through. If negative, there is no bound,
+	// and Use is a SET alone. Stores that share ids should have the same bound; with different ones, the ids are
+	// shared all the same.
+	PerKey int
 
 	// Timeout is how long a call waits at most, all of the client's retries and redirections included. If zero,
 	// 500 ms.
@@ -39,6 +52,12 @@ const (
 	defaultTimeout = 500 * time.Millisecond
 	defaultSkew    = 30 * time.Second
 
+	defaultPerKey = 1 << 20
+
+	// A key's ids are counted by when they end, in so many seconds: the count has 70 numbers at most where ids are kept for
+	// 691 s, and Redis keeps so few in a compact form.
+	bucketSeconds = 10
+
 	// No proof is good for that long, and a sum with more could overflow.
 	maxLife = 100 * 365 * 24 * time.Hour
 )
@@ -48,7 +67,11 @@ const (
 type Store struct {
 	client redis.UniversalClient
 	o      Options
+	script *redis.Script // nil without a bound per key
 }
+
+//go:embed use.lua
+var useScript string
 
 var _ popauth.ReplayStore = (*Store)(nil)
 
@@ -73,6 +96,9 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	if !bounded {
 		problem("the client's ContextTimeoutEnabled must be set")
 	}
+	if _, after, ok := strings.Cut(o.Prefix, "{"); ok && strings.HasPrefix(after, "}") {
+		problem("Options.Prefix: %q has {}, which keeps an id and the count of its key apart in a cluster", o.Prefix)
+	}
 	if o.Timeout < 0 {
 		problem("Options.Timeout: %v is negative", o.Timeout)
 	}
@@ -94,32 +120,66 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{client: client, o: o}, nil
+	if o.PerKey == 0 {
+		o.PerKey = defaultPerKey
+	}
+	s := &Store{client: client, o: o}
+	if o.PerKey > 0 {
+		s.script = redis.NewScript(useScript)
+	}
+	return s, nil
 }
 
-var errUnmade = errors.New("redisreplay: Store was not made by New")
+var (
+	errUnmade = errors.New("redisreplay: Store was not made by New")
+	errLimit  = errors.New("redisreplay: as many ids of this key as PerKey allows")
+	errAnswer = errors.New("not an answer of the script")
+)
 
-// Use marks an id as used, with one command. Every error wraps popauth.ErrUnavailable: Redis can't be reached, did not
+// Use marks an id as used, with one command, or one more where the server doesn't have the script yet. Its errors wrap
+// popauth.ErrProofLimit where the key has PerKey ids, and else popauth.ErrUnavailable: Redis can't be reached, did not
 // answer in time, refused, or ctx has ended. The id may be used then or not, so its proof should not be sent again.
-func (s *Store) Use(ctx context.Context, id string, until time.Time) (fresh bool, err error) {
+func (s *Store) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
 	if s == nil || s.client == nil {
 		return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: errUnmade}
 	}
 	if err := ctx.Err(); err != nil {
 		return false, unavailable(err)
 	}
-	left := until.Sub(s.o.Now())
+	now := s.o.Now()
+	left := until.Sub(now)
 	if left < 0 {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
+	owner := s.owner(key)
+	if s.script != nil {
+		return s.useBounded(ctx, owner, owner+half(id), now, left)
+	}
 	// Redis has small numbers in stock: of all values they need the least memory.
-	fresh, err = s.client.SetNX(ctx, s.key(id), 1, s.life(left)).Result()
+	fresh, err = s.client.SetNX(ctx, owner+half(id), 1, s.life(left)).Result()
 	if err != nil {
 		return false, unavailable(err)
 	}
 	return fresh, nil
+}
+
+func (s *Store) useBounded(ctx context.Context, owner, id string, now time.Time, left time.Duration) (fresh bool, err error) {
+	life := s.life(left)
+	answer, err := s.script.Run(ctx, s.client, []string{id, owner},
+		life.Milliseconds(), now.Add(life).Unix()/bucketSeconds, now.Unix()/bucketSeconds, s.o.PerKey,
+		(bucketSeconds*time.Second + s.o.Skew).Milliseconds(),
+	).Int()
+	switch {
+	case err != nil:
+		return false, unavailable(err)
+	case answer == -1:
+		return false, &popauth.Error{Reason: popauth.ErrProofLimit, Err: errLimit}
+	case answer == 0 || answer == 1:
+		return answer == 1, nil
+	}
+	return false, unavailable(errAnswer)
 }
 
 // life is how long the server keeps an id whose time is over after left. It is counted by the server from when it gets
@@ -131,10 +191,15 @@ func (s *Store) life(left time.Duration) time.Duration {
 	return life.Truncate(time.Millisecond) + 2*time.Millisecond
 }
 
-// key is of one length, whatever the id: an id can't be too long, nor choose a cluster's slot by braces.
-func (s *Store) key(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return s.o.Prefix + base64.RawURLEncoding.EncodeToString(sum[:])
+// owner is the name of the count of a key's ids, and begins the names of all of them. The part in braces decides on the
+// slot of a cluster: a script can't reach from one into another.
+func (s *Store) owner(key string) string { return s.o.Prefix + "{" + half(key) + "}" }
+
+// half is of one length, whatever the name: none can be too long, nor choose a cluster's slot by braces. Half a SHA-256 is
+// enough: two names that have the same are found with 2^64 tries, and get nothing but a proof of their maker's refused.
+func half(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }
 
 func unavailable(err error) error {

@@ -18,6 +18,14 @@ import (
 func TestConforms(t *testing.T) {
 	s := newServer(t)
 	conforms(t, func() redis.UniversalClient { return s.client() })
+	// With a bound per key, by ten seconds of real time, and without.
+	for perKey, grace := range map[int]time.Duration{100: 11 * time.Second, -1: 0} {
+		o := patient
+		o.PerKey = perKey
+		popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
+			return newStore(t, s.client(), o)
+		}, popauthtest.ReplayStoreOptions{Shared: true, PerKey: max(perKey, 0), PerKeyGrace: grace})
+	}
 }
 
 // conforms runs the test of all such stores on stores with clients of their own.
@@ -42,6 +50,7 @@ func TestOptions(t *testing.T) {
 			redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
 		{"ring", closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true})), redisreplay.Options{}, []string{"a Ring forgets"}},
 		{"negative", bounded, redisreplay.Options{Timeout: -1, Skew: -1}, []string{"Options.Timeout: -1ns", "Options.Skew: -1ns"}},
+		{"empty hash tag", bounded, redisreplay.Options{Prefix: "a{}b"}, []string{"Options.Prefix"}},
 	} {
 		s, err := redisreplay.New(c.client, c.o)
 		if s != nil || err == nil {
@@ -80,11 +89,11 @@ func TestLife(t *testing.T) {
 			Prefix: c.name + ":", Skew: c.skew, Timeout: patient.Timeout, Now: func() time.Time { return now },
 		})
 		before := time.Now()
-		if fresh, err := s.Use(ctx, "secret", now.Add(c.left)); !fresh || err != nil {
+		if fresh, err := s.Use(ctx, "secret", "secret", now.Add(c.left)); !fresh || err != nil {
 			t.Errorf("%s: got %v, %v, want fresh", c.name, fresh, err)
 		}
-		keys, err := client.Keys(ctx, c.name+":*").Result()
-		if err != nil || len(keys) != 1 || len(keys[0]) != len(c.name)+1+43 || strings.Contains(keys[0], "secret") {
+		keys, err := client.Keys(ctx, c.name+":*}?*").Result()
+		if err != nil || len(keys) != 1 || len(keys[0]) != len(c.name)+1+46 || strings.Contains(keys[0], "secret") {
 			t.Fatalf("%s: got keys %q, %v, want one with the prefix and a hash", c.name, keys, err)
 		}
 		got, err := client.PTTL(ctx, keys[0]).Result()
@@ -97,15 +106,15 @@ func TestLife(t *testing.T) {
 		}
 	}
 	s := newStore(t, client, redisreplay.Options{Prefix: "over:", Timeout: patient.Timeout})
-	if fresh, err := s.Use(ctx, "over", time.Now().Add(-1)); fresh || err != nil {
+	if fresh, err := s.Use(ctx, "key", "over", time.Now().Add(-1)); fresh || err != nil {
 		t.Errorf("time over: got %v, %v, want false", fresh, err)
 	}
 	if keys := client.Keys(ctx, "over:*").Val(); len(keys) != 0 {
 		t.Errorf("time over: got keys %q, want none", keys)
 	}
 	want(t, newStore(t, client, patient), "default prefix", true)
-	if keys := client.Keys(ctx, "popauth:replay:*").Val(); len(keys) != 1 {
-		t.Errorf("default prefix: got keys %q, want one", keys)
+	if keys := client.Keys(ctx, "popauth:replay:*").Val(); len(keys) != 2 {
+		t.Errorf("default prefix: got keys %q, want an id and a count", keys)
 	}
 }
 
@@ -125,19 +134,19 @@ func (s *sent) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// A call is one command, whose time is rounded up to what Redis counts in, and one more for what Redis cuts off.
+// Without a bound per key, a call is one SET, whose time is rounded up to what Redis counts in, and one more for what Redis cuts off.
 func TestCommand(t *testing.T) {
 	var log sent
 	client := closed(t, redis.NewClient(&redis.Options{ContextTimeoutEnabled: true}))
 	client.AddHook(&log)
 	now := time.Now()
-	s := newStore(t, client, redisreplay.Options{Skew: time.Second, Now: func() time.Time { return now }})
+	s := newStore(t, client, redisreplay.Options{PerKey: -1, Skew: time.Second, Now: func() time.Time { return now }})
 	for _, c := range []struct {
 		left time.Duration
 		want int64
 	}{{0, 1001}, {1, 1002}, {time.Millisecond, 1002}, {time.Millisecond + 1, 1003}, {time.Hour - 1, 3601001}} {
 		log.commands = nil
-		if _, err := s.Use(context.Background(), "id", now.Add(c.left)); err != nil {
+		if _, err := s.Use(context.Background(), "key", "id", now.Add(c.left)); err != nil {
 			t.Error(err)
 		}
 		if len(log.commands) != 1 {
@@ -154,7 +163,7 @@ func TestContext(t *testing.T) {
 	s := newStore(t, newServer(t).client(), patient)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	fresh, err := s.Use(ctx, "a", time.Now().Add(time.Minute))
+	fresh, err := s.Use(ctx, "key", "a", time.Now().Add(time.Minute))
 	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrUnavailable) {
 		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
 	}
@@ -164,7 +173,7 @@ func TestContext(t *testing.T) {
 	var log sent
 	client := closed(t, redis.NewClient(&redis.Options{ContextTimeoutEnabled: true}))
 	client.AddHook(&log)
-	_, err = newStore(t, client, patient).Use(ctx, "a", time.Now().Add(time.Minute))
+	_, err = newStore(t, client, patient).Use(ctx, "key", "a", time.Now().Add(time.Minute))
 	if !errors.Is(err, context.Canceled) || len(log.commands) != 0 {
 		t.Errorf("Use: got error %v and commands %v, want Canceled and none", err, log.commands)
 	}
@@ -222,7 +231,8 @@ func TestAccount(t *testing.T) {
 	server := newServer(t)
 	ctx := context.Background()
 	if err := server.client().Do(ctx, "ACL", "SETUSER", "api", "on", ">secret", "resetkeys", "~popauth:replay:*",
-		"-@all", "+set", "+hello", "+client").Err(); err != nil {
+		"-@all", "+evalsha", "+eval", "+exists", "+set", "+pexpire", "+hmget", "+hkeys", "+hget", "+hset", "+hmset", "+hdel", "+hincrby",
+		"+hello", "+client").Err(); err != nil {
 		t.Fatal(err)
 	}
 	o := server.options()
@@ -231,6 +241,14 @@ func TestAccount(t *testing.T) {
 	s := newStore(t, client, patient)
 	want(t, s, "a", true)
 	want(t, s, "a", false)
+	// Enough for a key that is tidied up and at its bound as well.
+	now := time.Now()
+	s = newStore(t, client, redisreplay.Options{PerKey: 1, Skew: 1, Timeout: patient.Timeout, Now: func() time.Time { return now }})
+	for range 2 {
+		now = now.Add(time.Hour)
+		use(t, s, "key", now.String(), now, nil)
+		use(t, s, "key", "more", now, popauth.ErrProofLimit)
+	}
 	if err := client.FlushDB(ctx).Err(); err == nil {
 		t.Error("FLUSHDB: got no error")
 	}

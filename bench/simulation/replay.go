@@ -14,8 +14,15 @@ import (
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
-// life is how long the id of a new proof is kept by DPoP as it comes: MaxAge, Leeway and a second.
-const life = 71 * time.Second
+// alone is how long the id of a new proof is kept by a Guard's own memory: MaxAge, Leeway and a second. shared is how
+// long a store keeps it that was set: the longest DPoP.Remember, and a second.
+const (
+	alone  = 71 * time.Second
+	shared = 661 * time.Second
+)
+
+// keys is how many clients send these proofs.
+const keys = 10_000
 
 // ReplayUse is what the ids of proofs need in a ReplayMemory.
 type ReplayUse struct {
@@ -35,7 +42,7 @@ func Replay(perSecond int) (ReplayUse, error) {
 	use := ReplayUse{PerSecond: perSecond}
 	for n := range 300 * perSecond {
 		now = now.Add(time.Second / time.Duration(perSecond))
-		if _, err := m.Use(context.Background(), strconv.Itoa(n), now.Add(life)); err != nil {
+		if _, err := m.Use(context.Background(), strconv.Itoa(n%keys), strconv.Itoa(n), now.Add(alone)); err != nil {
 			return ReplayUse{}, err
 		}
 		use.Most = max(use.Most, m.Len())
@@ -63,7 +70,7 @@ func Commands() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Use(context.Background(), "id", time.Now().Add(life))
+	_, err = store.Use(context.Background(), "key", "id", time.Now().Add(shared))
 	return sent.names, errors.Join(err, client.Close())
 }
 
@@ -75,6 +82,9 @@ func (c *commands) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (c *commands) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, command redis.Cmder) error {
 		c.names = append(c.names, command.Name())
+		if script, ok := command.(*redis.Cmd); ok {
+			script.SetVal(int64(1))
+		}
 		return nil
 	}
 }

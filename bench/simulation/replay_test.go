@@ -8,8 +8,8 @@ import (
 
 func TestCommands(t *testing.T) {
 	got, err := Commands()
-	if err != nil || !slices.Equal(got, []string{"set"}) {
-		t.Errorf("commands for one proof: got %q, %v, want one set", got, err)
+	if err != nil || !slices.Equal(got, []string{"evalsha"}) {
+		t.Errorf("commands for one proof: got %q, %v, want one evalsha", got, err)
 	}
 }
 
@@ -20,7 +20,7 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := perSecond * int(life/time.Second); use.Most < want || use.Most > want*11/10 {
+	if want := perSecond * int(alone/time.Second); use.Most < want || use.Most > want*11/10 {
 		t.Errorf("ids at a time: got %d, want %d to a tenth more", use.Most, want)
 	}
 }

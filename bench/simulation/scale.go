@@ -20,7 +20,8 @@ type Scale struct {
 	Measured *report.Results
 	Costs    []Cost
 
-	Life     time.Duration
+	Alone    time.Duration // how long an id is kept in a Guard's own memory
+	Shared   time.Duration // and in a store that was set
 	Replay   ReplayUse
 	Commands []string
 	Redis    []RedisUse
@@ -44,7 +45,10 @@ type Cost struct {
 }
 
 // RedisUse is what a Redis has to hold.
-type RedisUse struct{ PerSecond, IDs, Memory int }
+type RedisUse struct {
+	PerSecond, IDs int
+	Memory, Least  int // MB; Least with Remember as low as DPoP as it comes allows
+}
 
 // Traffic is what the issuer sees.
 type Traffic struct {
@@ -83,7 +87,7 @@ const (
 // Play simulates everything.
 func Play(f Fleet, measured *report.Results) (*Scale, error) {
 	s := &Scale{
-		Fleet: f, Measured: measured, Life: life, Lifetime: time.Hour, Latency: 100 * time.Millisecond,
+		Fleet: f, Measured: measured, Alone: alone, Shared: shared, Lifetime: time.Hour, Latency: 100 * time.Millisecond,
 		Seconds: []int{1, 2, 5, 10, 30},
 	}
 	s.costs()
@@ -95,8 +99,8 @@ func Play(f Fleet, measured *report.Results) (*Scale, error) {
 		return nil, err
 	}
 	for _, n := range []int{1000, 10_000, 100_000} {
-		ids := n * int((life+skew)/time.Second)
-		s.Redis = append(s.Redis, RedisUse{n, ids, ids * redisBytes / 1_000_000})
+		ids, least := n*int((shared+skew)/time.Second), n*int((alone+skew)/time.Second)
+		s.Redis = append(s.Redis, RedisUse{n, ids, ids * redisBytes / 1_000_000, least * redisBytes / 1_000_000})
 	}
 	s.traffic()
 	s.rotations()

@@ -139,7 +139,7 @@ func TestQueries(t *testing.T) {
 	if len(queries) < 14 {
 		t.Errorf("got %d queries", len(queries))
 	}
-	known := []string{"", string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed),
+	known := []string{"", string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed), string(popauth.ErrProofLimit),
 		string(popauth.ErrCertificateMalformed), string(popauth.ErrProxySecret), string(popauth.ErrPeerUntrusted)}
 	for _, q := range queries {
 		for _, name := range regexp.MustCompile(`popauth_[a-z_]+`).FindAllString(q, -1) {

@@ -1,0 +1,207 @@
+package popauth_test
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// sharing are Guards with other settings that share a store.
+type sharing struct {
+	*dpopAPI
+	guards []*popauth.Guard
+}
+
+func newSharing(t *testing.T, store func(now func() time.Time) popauth.ReplayStore, all ...popauth.DPoP) *sharing {
+	t.Helper()
+	a := newDPoPAPI(t, popauth.DPoP{})
+	shared := store(a.clock.Now)
+	s := &sharing{dpopAPI: a}
+	for _, d := range all {
+		d.Replay = shared
+		o := a.issuer.Options()
+		o.Now, o.Confirmers = a.clock.Now, []popauth.Confirmer{d}
+		g, err := popauth.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.guards = append(s.guards, g)
+	}
+	// A token that outlives everything here.
+	now := a.clock.Now()
+	a.token = a.issuer.Token(a.key.Bound(), fields{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
+	return s
+}
+
+func (s *sharing) ask(guard int, r *http.Request) int {
+	s.handler = s.guards[guard].Confirm(s.spy)
+	return s.serve(r).Code
+}
+
+func inMemory(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
+	return func(now func() time.Time) popauth.ReplayStore {
+		m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+}
+
+// A rollout changes MaxAge and Leeway. What an old instance has accepted the new one refuses, and the other way round,
+// until neither would take it.
+func TestRememberedForAllThatShare(t *testing.T) {
+	short := popauth.DPoP{MaxAge: time.Second, Leeway: time.Millisecond}
+	long := popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute}
+	for _, offset := range []time.Duration{0, -time.Second, time.Minute, -10 * time.Minute} {
+		for first := range 2 {
+			s := newSharing(t, inMemory(t), short, long)
+			r := s.request(fields{"iat": s.clock.Now().Add(offset).Unix()})
+			if got := s.ask(first, r); got != 200 {
+				continue // the short one has no use for it
+			}
+			for range 800 {
+				if a, b := s.ask(0, r), s.ask(1, r); a != 401 || b != 401 {
+					t.Fatalf("VULNERABLE: used at %d, iat %v, %v later: got %d and %d, want 401", first, offset, s.clock.Now().Sub(time.Unix(1_800_000_000, 0)), a, b)
+				}
+				s.clock.Advance(time.Second)
+			}
+			if got := s.spy.Ran(); got != 1 {
+				t.Errorf("the handler ran %d times, want once", got)
+			}
+		}
+	}
+}
+
+// Whoever calls ProveKey or Confirm without a Guard shares by the same rule.
+func TestRememberedWithoutGuard(t *testing.T) {
+	x := newTokenRequests(t, popauth.DPoP{})
+	for _, tt := range []struct {
+		d    popauth.DPoP
+		want time.Duration
+	}{
+		{popauth.DPoP{Replay: x.store}, 661 * time.Second},
+		{popauth.DPoP{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
+	} {
+		complete, err := tt.d.Complete(x.clock.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, d := range map[string]popauth.DPoP{"as it is": tt.d, "completed": complete} {
+			clear(x.store.until)
+			x.dpop = d
+			if _, _, err := x.prove(x.proof()); err != nil {
+				t.Fatal(err)
+			}
+			for _, until := range x.store.until {
+				if got := until.Sub(x.clock.Now()); got != tt.want {
+					t.Errorf("%s, %v: got %v, want %v", name, tt.d.Remember, got, tt.want)
+				}
+			}
+		}
+	}
+	// A memory of its own: as long as this one takes a proof.
+	alone, err := popauth.DPoP{MaxAge: 20 * time.Second, Leeway: 5 * time.Second}.Complete(x.clock.Now)
+	if err != nil || alone.Remember != 25*time.Second {
+		t.Errorf("got Remember %v, %v, want 25s", alone.Remember, err)
+	}
+	// Completed again it is the same, and longer settings don't fit it any more.
+	if again, err := alone.Complete(x.clock.Now); err != nil || again.Remember != alone.Remember {
+		t.Errorf("got %v, %v, want %v", again.Remember, err, alone.Remember)
+	}
+	alone.MaxAge = time.Minute
+	if _, err := alone.Complete(x.clock.Now); err == nil {
+		t.Error("another MaxAge: no error")
+	}
+}
+
+func TestRememberProofOptions(t *testing.T) {
+	issuer := popauthtest.NewIssuer(t)
+	for _, tt := range []struct {
+		d  popauth.DPoP
+		ok bool
+	}{
+		{popauth.DPoP{Remember: -1}, false},
+		{popauth.DPoP{Remember: 70*time.Second - 1}, false},
+		{popauth.DPoP{Remember: 70 * time.Second}, true},
+		{popauth.DPoP{Remember: 11 * time.Minute}, true},
+		{popauth.DPoP{Remember: 11*time.Minute + 1}, false},
+		{popauth.DPoP{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
+		{popauth.DPoP{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
+	} {
+		for _, store := range []popauth.ReplayStore{nil, &onceStore{}} {
+			o := issuer.Options()
+			tt.d.Replay = store
+			o.Confirmers = []popauth.Confirmer{tt.d}
+			if _, err := popauth.New(o); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "DPoP.Remember") {
+				t.Errorf("%+v: got %v, want an error: %t", tt.d, err, !tt.ok)
+			}
+		}
+	}
+}
+
+// names is a store that writes down what it is asked for.
+type names map[string]bool
+
+func (n names) Use(_ context.Context, key, id string, _ time.Time) (bool, error) {
+	n[key+" "+id] = true
+	return true, nil
+}
+
+// One proof has one name with all who share a store, whatever they are set to.
+func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
+	seen := names{}
+	base, err := popauth.BaseURL("https://api.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return seen },
+		popauth.DPoP{}, popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute}, popauth.DPoP{Remember: 2 * time.Minute},
+		popauth.DPoP{Algorithms: []string{"RS256", "ES256"}}, popauth.DPoP{URL: base})
+	r := s.request()
+	for i := range s.guards {
+		if got := s.ask(i, r); got != 200 {
+			t.Errorf("number %d: got %d, want 200", i, got)
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("got %v, want one name", seen)
+	}
+	before := maps.Clone(seen)
+	s.ask(0, s.request())
+	if len(seen) != len(before)+1 {
+		t.Errorf("another proof: got %v", seen)
+	}
+}
+
+// A Guard that takes another's place keeps what was used, if it is given the memory.
+func TestReloadKeepsProofs(t *testing.T) {
+	s := newSharing(t, inMemory(t), popauth.DPoP{}, popauth.DPoP{MaxAge: 5 * time.Minute})
+	r := s.request()
+	for i, want := range []int{200, 401, 401} {
+		if got := s.ask(min(i, 1), r); got != want {
+			t.Errorf("request %d: got %d, want %d", i, got, want)
+		}
+	}
+	// With memories of their own they don't, as the documentation says.
+	for i := range 2 {
+		o := s.issuer.Options()
+		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{popauth.DPoP{}}
+		g, err := popauth.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.guards[i] = g
+		for _, want := range []int{200, 401} {
+			if got := s.ask(i, r); got != want {
+				t.Errorf("memory of its own, Guard %d: got %d, want %d", i, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package popauth
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ReplayMemoryOptions configure a ReplayMemory.
+type ReplayMemoryOptions struct {
+	_ [0]func()
+
+	// Entries is the number of ids that are remembered at most. An id takes at most 100 bytes, and a key that has any 50
+	// more. If zero, 1048576; at most 1<<30.
+	//
+	// It takes one for each proof, for as long as DPoP.Remember: 1,000 proofs a second need 71,000 in a Guard's own
+	// memory, where they are kept for 71 s, and 661,000 in one that is shared, where they are kept for 661 s unless
+	// Remember says less. A full memory answers 503.
+	Entries int
+
+	// PerKey is the number of ids of one DPoP key that are remembered at most, so that one caller can't fill what all
+	// share: whoever has as many is refused with ErrProofLimit, and nobody else. If zero, an eighth of Entries; at most
+	// Entries, which means no bound of its own.
+	//
+	// An eighth of 1048576 is 131072, enough for a key with 1,800 proofs a second that are kept for 71 s, or 198 that
+	// are kept for 661 s. A busy client with one key, 1,000 proofs a second, needs 661,000 in a shared memory: set PerKey
+	// and Entries, or DPoP.Remember, to fit. Callers with several keys have as many bounds: how many keys
+	// somebody can have tokens for is up to the authorization server.
+	PerKey int
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultReplayEntries = 1 << 20
+	maxReplayEntries     = 1 << 30
+	defaultReplayShare   = 8   // of Entries, for one key
+	replayShards         = 128 // a power of two
+
+	// Each id that comes in takes at most this many out whose time is over. More than one, so that the expired don't
+	// stay; few, so that no request pays for all those before it.
+	replaySweep = 2
+
+	// A key that has reached its bound takes out so many expired ids before it lets go of the lock.
+	replayBatch = 256
+)
+
+// ReplayMemory is a ReplayStore in the memory of one process. It has room for a fixed number of ids, in all and of each
+// key, and refuses when that is used up: to forget one before its time would let its proof be used again. Make it with
+// NewReplayMemory; the zero ReplayMemory refuses everything.
+//
+// Restarting the process forgets all ids, and two processes don't know of each other's. A Guard that takes another's
+// place in one process, when the configuration is read again, needs the memory of that one: see DPoP.Replay.
+//
+// Ids expire by the wall clock. When that is set back, every proof is answered with 503 until the clock is where it was
+// or the process is restarted: an operator's event, which logs "clock was set back".
+type ReplayMemory struct {
+	now     func() time.Time
+	entries int64
+	perKey  uint32
+	secret  [12]byte // with which a name of 43 characters is one block of SHA-256
+	held    atomic.Int64
+	shards  [replayShards]replayShard
+}
+
+var _ ReplayStore = (*ReplayMemory)(nil)
+
+// replayKey stands for an id and whose it is. Both are halves of a keyed hash: without the secret nobody can look for two
+// that are the same, nor for keys that all fall into one shard. What chance does is rare and harmless: two keys share
+// a bound once in 2^25 memories with a million keys, and an id is taken for another one of its own key, and refused,
+// once in 2^47 proofs of a key with 131072 ids. Never is one accepted twice.
+type replayKey struct{ owner, id uint64 }
+
+// replayShard is a part of the keys with all their ids, on cache lines of its own. Neither maps nor queue have a pointer
+// per id, so the garbage collector has nothing to look at, and all grow piece by piece, so no request waits for a
+// large copy.
+type replayShard struct {
+	mu        sync.Mutex
+	until     map[replayKey]int64
+	owned     map[uint64]uint32 // how many in the queue are an owner's
+	queue     replayQueue
+	forgotten int64        // the latest time of the ids that were taken out
+	oldest    atomic.Int64 // the time of the first in the queue
+	_         [40]byte
+}
+
+// NewReplayMemory returns an empty store. The error says what is wrong with the options.
+func NewReplayMemory(o ReplayMemoryOptions) (*ReplayMemory, error) {
+	if o.Entries < 0 || o.Entries > maxReplayEntries {
+		return nil, fmt.Errorf("popauth: ReplayMemoryOptions.Entries: %d is not between 0 and %d", o.Entries, maxReplayEntries)
+	}
+	m := &ReplayMemory{now: o.Now, entries: int64(cmp.Or(o.Entries, defaultReplayEntries))}
+	if o.PerKey < 0 || int64(o.PerKey) > m.entries {
+		return nil, fmt.Errorf("popauth: ReplayMemoryOptions.PerKey: %d is not between 0 and Entries, %d", o.PerKey, m.entries)
+	}
+	m.perKey = uint32(cmp.Or(int64(o.PerKey), max(1, m.entries/defaultReplayShare))) //nolint:gosec // G115: at most entries
+	if m.now == nil {
+		m.now = time.Now
+	}
+	rand.Read(m.secret[:]) // never fails
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.until, s.owned = map[replayKey]int64{}, map[uint64]uint32{}
+		s.forgotten = math.MinInt64
+		s.oldest.Store(math.MaxInt64)
+	}
+	return m, nil
+}
+
+// Len is the number of ids that are held, among them some whose time is over. It is never more than
+// ReplayMemoryOptions.Entries.
+func (m *ReplayMemory) Len() int { return int(m.held.Load()) }
+
+var (
+	errReplayUnmade = errors.New("replay memory was not made by NewReplayMemory")
+	errReplayFull   = errors.New("replay memory is full")
+	errReplayLimit  = errors.New("replay memory has as many ids of this key as PerKey allows")
+	errReplayBack   = errors.New("clock was set back to a time whose ids are forgotten")
+)
+
+// Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, and else ErrUnavailable:
+// the store is full, ctx has ended, or the clock was set back so far that the store can't tell any more. That ends when
+// the clock is again where it was, with the first id whose time is later than all that were forgotten, or with a restart,
+// which forgets the rest too.
+func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
+	if m == nil || m.now == nil {
+		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
+	}
+	if err := ctx.Err(); err != nil {
+		return false, &Error{Reason: ErrUnavailable, Err: err}
+	}
+	now, end := nanoseconds(m.now()), nanoseconds(until)
+	if end < now {
+		return false, nil
+	}
+	k := replayKey{m.hash(key), m.hash(id)}
+	shard := &m.shards[k.owner%replayShards]
+	for {
+		fresh, err = m.use(shard, k, now, end)
+		switch {
+		case err == nil:
+			return fresh, nil
+		// Another call may take the place that is found, hence the loop.
+		case errors.Is(err, errReplayLimit) && m.sweep(shard, now, replayBatch), errors.Is(err, errReplayFull) && m.reclaim(now):
+		case errors.Is(err, errReplayLimit):
+			return false, &Error{Reason: ErrProofLimit, Err: err}
+		default:
+			return false, &Error{Reason: ErrUnavailable, Err: err}
+		}
+	}
+}
+
+// use marks the key as used in its shard.
+func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64) (fresh bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range replaySweep {
+		if !s.expire(now) {
+			break
+		}
+		m.held.Add(-1)
+	}
+	owned := s.owned[key.owner]
+	switch old, ok := s.until[key]; {
+	case ok && now <= old:
+		return false, nil
+	case end <= s.forgotten:
+		return false, errReplayBack
+	case owned >= m.perKey:
+		return false, errReplayLimit
+	case !m.reserve():
+		return false, errReplayFull
+	}
+	s.until[key], s.owned[key.owner] = end, owned+1
+	s.queue.push(replayEntry{key, end})
+	s.oldest.Store(s.queue.first().until)
+	return true, nil
+}
+
+// expire takes one id out whose time is over, if there is any.
+func (s *replayShard) expire(now int64) bool {
+	if s.queue.size == 0 || now <= s.queue.first().until {
+		return false
+	}
+	e := s.queue.pop()
+	// An id that was used again after its time is in the queue twice, and only its later time counts.
+	if s.until[e.key] == e.until {
+		delete(s.until, e.key)
+		s.forgotten = max(s.forgotten, e.until)
+	}
+	if n := s.owned[e.key.owner]; n > 1 {
+		s.owned[e.key.owner] = n - 1
+	} else {
+		delete(s.owned, e.key.owner)
+	}
+	if s.queue.size == 0 {
+		s.oldest.Store(math.MaxInt64)
+	} else {
+		s.oldest.Store(s.queue.first().until)
+	}
+	return true
+}
+
+// reserve takes one of the free places. Counting up first and back when there is none would let another caller see
+// none where there is one.
+func (m *ReplayMemory) reserve() bool {
+	for {
+		held := m.held.Load()
+		if held >= m.entries {
+			return false
+		}
+		if m.held.CompareAndSwap(held, held+1) {
+			return true
+		}
+	}
+}
+
+// sweep takes expired ids out of the shard, and tells whether there were any. Only a key with as many ids as it may have
+// looks for its own there, behind those of others that expired before.
+func (m *ReplayMemory) sweep(s *replayShard, now int64, most int) (found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range most {
+		if !s.expire(now) {
+			break
+		}
+		m.held.Add(-1)
+		found = true
+	}
+	return found
+}
+
+// reclaim takes an expired id out of any shard. Only a full store looks for one.
+func (m *ReplayMemory) reclaim(now int64) bool {
+	for i := range m.shards {
+		s := &m.shards[i]
+		if now <= s.oldest.Load() {
+			continue
+		}
+		if m.sweep(s, now, 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// hash is keyed with the secret.
+func (m *ReplayMemory) hash(name string) uint64 {
+	buf := make([]byte, 0, 128) // on the stack, unless the name is longer than any hash
+	buf = append(buf, m.secret[:]...)
+	buf = append(buf, name...)
+	sum := sha256.Sum256(buf)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// nanoseconds is t on a scale that ends in 1677 and 2262; what lies beyond is at its ends.
+func nanoseconds(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s < math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	case s >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
