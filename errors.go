@@ -57,6 +57,7 @@ const (
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
+	ErrSessionOwner         Reason = "session of another caller"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -118,7 +119,9 @@ var answers = map[Reason]answer{
 	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
 	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
-	ErrUnavailable:          {status: http.StatusServiceUnavailable},
+	// To anybody else a session doesn't exist, and 404 tells clients of some protocols to open one of their own.
+	ErrSessionOwner: {status: http.StatusNotFound},
+	ErrUnavailable:  {status: http.StatusServiceUnavailable},
 }
 
 const (
