@@ -196,7 +196,8 @@ func TestAdvisoryForeignToken(t *testing.T) {
 	}
 	l.genuine(t, loose, l.issuer.TokenWith(cnf{"typ": "own+jwt"}, l.owner.Bound(), cnf{"scope": "orders.read", "events": cnf{}}))
 	// What says that it is an access token may have those claims.
-	l.genuine(t, g, l.bound(cnf{"at_hash": "x", "events": cnf{}, "typ": "ID"}))
+	l.genuine(t, g, l.bound(cnf{"at_hash": "x", "events": cnf{}}))
+	l.forged(t, g, l.bound(cnf{"typ": "ID"}), popauth.ErrTokenType) // it says both
 	l.genuine(t, g, l.issuer.TokenWith(cnf{"typ": "JWT"}, l.owner.Bound(), cnf{"scope": "orders.read", "typ": "Bearer", "nonce": "n"}))
 }
 

@@ -1,25 +1,29 @@
 package popauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Policy is a condition on who a request comes from. The functions of this file make one; the zero Policy allows
-// nothing.
+// Policy is a condition on who a request comes from. The functions of this package make one; the zero Policy allows
+// nothing. Each policy sees what the token says, whatever stands beside it: none can change what the next one sees.
 type Policy struct {
-	allow  func(*http.Request, *Principal) error
-	scopes []string // that the policy asks for
-	acr    []string // one of which would do
+	allow  func(*http.Request, *Principal) error // reads the Principal, which is shared, and keeps nothing of it
+	scopes []string                              // that the policy asks for
+	acr    []string                              // one of which would do
 	maxAge time.Duration
 	types  []string // of authorization details
 	either []Policy // of AnyOf
 	known  bool     // it names the certificate itself, which nobody need have verified then
-	looks  bool     // it neither changes nor keeps the Principal, so that it needs none of its own
+	names  bool     // it compares a name that means something at one issuer only
+	issuer bool     // it says whose names those of the policies beside it are
 }
 
 // check returns nil if p may pass.
@@ -35,14 +39,19 @@ func (p Policy) check(r *http.Request, who *Principal) error {
 func asked(reason Reason, policies []Policy) []Param {
 	switch reason {
 	case ErrScope, ErrAuthorizationDetails:
-		return []Param{{"scope", scopesOf(policies)}}
+		return []Param{{"scope", strings.Join(scopesOf(policies), " ")}}
 	case ErrStepUp: // RFC 9470, section 3
-		return []Param{{"acr_values", acrOf(policies)}, {"max_age", maxAgeOf(policies)}, {"scope", scopesOf(policies)}}
+		maxAge := ""
+		if d := maxAgeOf(policies); d > 0 {
+			maxAge = strconv.FormatInt(int64(d/time.Second), 10)
+		}
+		return []Param{{"acr_values", strings.Join(acrOf(policies), " ")}, {"max_age", maxAge}, {"scope", strings.Join(scopesOf(policies), " ")}}
 	}
 	return nil
 }
 
-func scopesOf(policies []Policy) string {
+// scopesOf returns the scopes that all of the policies ask for together.
+func scopesOf(policies []Policy) []string {
 	var all []string
 	for _, p := range policies {
 		for _, s := range p.scopes {
@@ -51,14 +60,17 @@ func scopesOf(policies []Policy) string {
 			}
 		}
 	}
-	return strings.Join(all, " ")
+	return all
 }
 
 // Scope asks for every one of these scopes. A token without is refused with 403 and ErrScope. It panics without a
 // scope, or with one that RFC 6749, section 3.3, does not allow.
+//
+// A scope means what its issuer says it means. Where a Guard can have several issuers, Scope needs an Issuer policy or
+// AnyIssuer beside it; so do AnyScope, Client, Subject, ACR, AuthorizationDetails and ClaimsPolicy.
 func Scope(scopes ...string) Policy {
 	scopes = mustScopes("Scope", scopes)
-	return Policy{scopes: scopes, looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{scopes: scopes, names: true, allow: func(_ *http.Request, p *Principal) error {
 		var missing []string
 		for _, s := range scopes {
 			if !slices.Contains(p.Scopes, s) {
@@ -75,7 +87,7 @@ func Scope(scopes ...string) Policy {
 // AnyScope asks for at least one of these scopes; otherwise it is like Scope. The challenge lists them all.
 func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
-	return Policy{scopes: scopes, looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{scopes: scopes, names: true, allow: func(_ *http.Request, p *Principal) error {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.Scopes, s) }) {
 			return &Error{Reason: ErrScope, Err: errors.New("one of " + strings.Join(scopes, " "))}
 		}
@@ -103,10 +115,11 @@ func mustStrings(policy string, list []string) []string {
 }
 
 // Client asks for a token that was issued to one of these clients: its client_id (RFC 9068, section 2.2). Any other
-// is refused with 403 and ErrForbidden. It panics without an id, or with an empty one.
+// is refused with 403 and ErrForbidden. Another issuer may have a client of the same id: see Scope. It panics without an
+// id, or with an empty one.
 func Client(ids ...string) Policy {
 	ids = mustStrings("Client", ids)
-	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
 		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
 	}}
 }
@@ -115,7 +128,7 @@ func Client(ids ...string) Policy {
 // issuer may have the same sub, unless the issuer rules that out (RFC 9700, section 4.15).
 func Subject(subjects ...string) Policy {
 	subjects = mustStrings("Subject", subjects)
-	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
 		return forbidUnless(slices.Contains(subjects, p.Subject), "subject")
 	}}
 }
@@ -130,7 +143,7 @@ func forbidUnless(ok bool, what string) error {
 // Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any
 // other is refused with 401 and ErrBindingMissing.
 func Bound() Policy {
-	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
 		if len(p.Bindings) == 0 {
 			return ErrBindingMissing
 		}
@@ -142,7 +155,7 @@ func Bound() Policy {
 // refused with 401 and ErrBindingMissing. It panics without a member, or with an empty one.
 func BoundBy(members ...string) Policy {
 	members = mustStrings("BoundBy", members)
-	return Policy{looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{allow: func(_ *http.Request, p *Principal) error {
 		for _, m := range members {
 			if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Member == m }) {
 				return ErrBindingMissing
@@ -152,59 +165,43 @@ func BoundBy(members ...string) Policy {
 	}}
 }
 
-// AnyOf asks for at least one of these policies. If none allows the request, the refusal is that of the first. It
-// panics without a policy, or with the zero Policy.
-func AnyOf(policies ...Policy) Policy {
-	policies = slices.Clone(policies)
-	if len(policies) == 0 || slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
-		panic("popauth: AnyOf: no policy, or the zero Policy")
-	}
-	looks := !slices.ContainsFunc(policies, func(p Policy) bool { return !p.looks })
-	first := policies[0]
-	return Policy{scopes: first.scopes, acr: first.acr, maxAge: first.maxAge, either: policies, looks: looks, allow: func(r *http.Request, p *Principal) error {
-		var all []error
-		for _, policy := range policies {
-			err := policy.check(r, p)
-			if err == nil {
-				return nil
-			}
-			all = append(all, err)
-		}
-		e := refused(all[0], ErrForbidden)
-		e.Err = errors.Join(all...)
-		return e
-	}}
-}
-
 // ClaimsPolicy asks allow about the token's claims, decoded as Claims does. If it returns an error, or the claims
-// don't fit a T, the request is refused with 403 and ErrForbidden; an error that wraps another Reason is answered as
-// that. It panics if allow is nil.
+// don't fit a T, the request is refused with 403 and ErrForbidden. An error that wraps another Reason is answered as
+// that, and one of a context or of a network with 503: whoever can't tell has not said no. It panics if allow is nil.
+//
+// A claim that is absent or null leaves its field at the zero value. Where that is a value too, as with "level at most
+// 3", make the field a pointer and refuse nil. Numbers that identify, such as of accounts, belong into a string or an
+// int64: an any or a float64 takes two of them for one.
 func ClaimsPolicy[T any](allow func(T) error) Policy {
 	if allow == nil {
 		panic("popauth: ClaimsPolicy: nil function")
 	}
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
+	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
 		claims, err := Claims[T](p)
 		if err == nil {
 			err = allow(claims)
 		}
-		if err != nil {
-			return refused(err, ErrForbidden)
-		}
-		return nil
+		return forbidden(err, ErrForbidden)
 	}}
 }
 
 // PolicyFunc asks allow about the request and who it comes from, for conditions that need both, such as a tenant in
-// the path. An error is handled like that of ClaimsPolicy. It panics if allow is nil.
+// the path. The Principal is the function's own. An error is handled like that of ClaimsPolicy. It panics if allow is
+// nil. What it compares counts for every issuer of the Guard, unless it looks at Principal.Issuer as well.
 func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
 		panic("popauth: PolicyFunc: nil function")
 	}
-	return Policy{allow: func(r *http.Request, p *Principal) error {
-		if err := allow(r, p); err != nil {
-			return refused(err, ErrForbidden)
-		}
+	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.clone()), ErrForbidden) }}
+}
+
+// forbidden makes a refusal of what a function of the program returned.
+func forbidden(err error, reason Reason) error {
+	if err == nil {
 		return nil
-	}}
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		reason = ErrUnavailable
+	}
+	return refused(err, reason)
 }

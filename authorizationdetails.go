@@ -36,20 +36,23 @@ func AuthorizationDetails[T any](typ string, allow func(*http.Request, T) error)
 	if typ == "" || !utf8.ValidString(typ) || allow == nil {
 		panic("popauth: AuthorizationDetails: no type or nil function")
 	}
-	return Policy{types: []string{typ}, allow: func(r *http.Request, p *Principal) error {
+	return Policy{types: []string{typ}, names: true, allow: func(r *http.Request, p *Principal) error {
 		details, err := readAuthorizationDetails[T](p, typ)
 		if err != nil {
 			return &Error{Reason: ErrAuthorizationDetails, Err: err}
 		}
-		all := []error{errors.New("none allowed")}
+		var all []error
 		for _, d := range details {
 			err := allow(r, d)
 			if err == nil {
 				return nil
 			}
-			all = append(all, err)
+			all = append(all, forbidden(err, ErrAuthorizationDetails))
 		}
-		return refused(errors.Join(all...), ErrAuthorizationDetails)
+		if len(all) == 0 {
+			return &Error{Reason: ErrAuthorizationDetails, Err: errors.New("none of that type")}
+		}
+		return foremost(all)
 	}}
 }
 

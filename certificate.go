@@ -141,15 +141,16 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			if managed {
 				r = headers.stripped(r)
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, &extraction{r.TLS, c})))
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, &extraction{r.TLS, c, source})))
 		})
 	}
 }
 
-// extraction is what a ClientCertificate handler found, and the connection it belongs to.
+// extraction is what a ClientCertificate handler found, by which source, and the connection it belongs to.
 type extraction struct {
 	connection  *tls.ConnectionState
 	certificate *Certificate
+	source      CertificateSource
 }
 
 type extractionKey struct{}

@@ -5,7 +5,9 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -131,7 +133,7 @@ func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
 	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
 		value, err := strictjson.StringAt(text, at+inner, v)
 		if err != nil || value == "" {
-			return strictjson.ErrType
+			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
 		}
 		list = append(list, Binding{member, value})
 		return nil
@@ -142,7 +144,41 @@ func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
 	if err != nil {
 		return nil, &Error{Reason: ErrBindingMalformed, Err: err}
 	}
-	return list, nil
+	return withoutDescriptions(list), nil
+}
+
+// description is a member of cnf that is no way to prove possession: it describes the key that another member names.
+type description struct{ member, of, value string }
+
+// descriptions are the ones in use. What isn't here, or has another value, is a member like any other, which needs a
+// Confirmer.
+var descriptions = []description{
+	// Keycloak since 26.7 says what kind of thumbprint its jkt is. Its other value, Client-Attestation, stands for a key
+	// that no DPoP proof shows.
+	{member: "kc-jkt-type", of: "jkt", value: "DPoP"},
+}
+
+// withoutDescriptions leaves out the members that describe a key beside them. One without its key stays, and is refused:
+// a token must not be bound by what nobody has to prove.
+func withoutDescriptions(list []Binding) []Binding {
+	if len(list) == 1 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(b Binding) bool {
+		return slices.ContainsFunc(descriptions, func(d description) bool {
+			return b == Binding{d.member, d.value} && slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
+		})
+	})
+}
+
+// unconfirmed is the refusal of a member that no Confirmer handles.
+func unconfirmed(b Binding) error {
+	for _, d := range descriptions {
+		if b.Member == d.member {
+			return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%q is known beside %q only, with the value %q; it came with %.64q", d.member, d.of, d.value, b.Value)}
+		}
+	}
+	return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%.64q; Options.Confirmers has none for it", b.Member)}
 }
 
 // confirmation is a Confirmer of a Guard.
@@ -160,7 +196,7 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 	for _, b := range d.token.bindings {
 		c, ok := g.confirmers[b.Member]
 		if !ok {
-			return ErrBindingUnknown
+			return unconfirmed(b)
 		}
 		if c.scheme != "" {
 			scheme = c.scheme

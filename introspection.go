@@ -264,7 +264,8 @@ func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	}
 }
 
-func (i *Introspection) issuers() []string {
+// Issuers returns the one issuer.
+func (i *Introspection) Issuers() []string {
 	if i == nil {
 		return nil
 	}

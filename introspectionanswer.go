@@ -30,9 +30,9 @@ func (i *Introspection) read(ctx context.Context, body []byte, began time.Time) 
 		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
 	t := &Token{}
-	a.foreign, err = t.read(body)
+	e, err := t.read(body, nil)
 	if err == nil {
-		err = i.unfit(t, a)
+		err = i.unfit(t, a, e)
 	}
 	if err != nil {
 		return verdict{refusal: err}, nil
@@ -70,8 +70,6 @@ func (i *Introspection) unwrap(ctx context.Context, body []byte, began time.Time
 type introspected struct {
 	active    bool
 	tokenType string
-	kinds     []string // what servers besides call a token, in ways of their own
-	foreign   bool     // it has a claim that tells it from an access token's
 }
 
 var errActive = errors.New("active is no boolean, or missing")
@@ -79,17 +77,13 @@ var errActive = errors.New("active is no boolean, or missing")
 func readAnswer(body []byte) (introspected, error) {
 	var a introspected
 	decided := false
-	err := strictjson.Members(body, []string{"active", "token_type", "token_use", "typ"}, func(name string, v jsontext.Value) (err error) {
+	err := strictjson.Members(body, []string{"active", "token_type"}, func(name string, v jsontext.Value) (err error) {
 		switch name {
 		case "active":
 			decided = v.Kind() == 't' || v.Kind() == 'f'
 			a.active = v.Kind() == 't'
 		case "token_type":
 			a.tokenType, err = strictjson.String(v)
-		case "token_use", "typ":
-			var kind string
-			kind, err = strictjson.String(v)
-			a.kinds = append(a.kinds, kind)
 		}
 		return err
 	})
@@ -102,19 +96,14 @@ func readAnswer(body []byte) (introspected, error) {
 	return a, nil
 }
 
-// accessKinds are what servers call an access token in token_use and typ. Most answer for refresh tokens and ID tokens
-// as well, as active as any.
-var accessKinds = []string{"bearer", "dpop", "at+jwt", "application/at+jwt", "jwt", "access", "access_token"}
-
 // unfit returns why this API can't accept an active token; nil if it can.
-func (i *Introspection) unfit(t *Token, a introspected) error {
-	for _, kind := range a.kinds {
-		if !slices.Contains(accessKinds, strings.ToLower(kind)) {
-			return ErrTokenType
-		}
+func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
+	// Most servers answer for refresh tokens and ID tokens as well, as active as any.
+	if err := (tokenKinds{}).refuseSaid(e); err != nil {
+		return err
 	}
-	if a.foreign {
-		return ErrTokenType
+	if err := (tokenKinds{}).refuse(e, t); err != nil {
+		return err
 	}
 	keyed := slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == "jkt" })
 	switch strings.ToLower(a.tokenType) { // RFC 6749, section 5.1: in any case

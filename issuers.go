@@ -69,7 +69,7 @@ type Issuers struct {
 var _ Verifier = (*Issuers)(nil)
 
 // issuing is a Verifier that knows whose tokens it accepts.
-type issuing interface{ issuers() []string }
+type issuing interface{ Issuers() []string }
 
 var _, _, _, _ issuing = (*Issuers)(nil), (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
 
@@ -111,7 +111,7 @@ func fitting(iss string, v Verifier) error {
 		return errors.New("an empty iss")
 	case v == nil:
 		return fmt.Errorf("%q: nil", iss)
-	case ok && !slices.Contains(known.issuers(), iss):
+	case ok && !slices.Contains(known.Issuers(), iss):
 		return fmt.Errorf("%q: a Verifier of other issuers", iss)
 	}
 	return nil
@@ -282,8 +282,8 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 	return v, nil
 }
 
-// issuers are those that were configured or added: nobody can list what Resolve would find.
-func (i *Issuers) issuers() []string {
+// Issuers are those that were configured or added: nobody can list what Resolve would find.
+func (i *Issuers) Issuers() []string {
 	if i == nil {
 		return nil
 	}

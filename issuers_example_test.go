@@ -2,6 +2,9 @@ package popauth_test
 
 import (
 	"context"
+	"maps"
+	"net/http"
+	"slices"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -10,7 +13,7 @@ import (
 func ExampleNewIssuers() {
 	acme, globex := popauthtest.NewIssuer(t), popauthtest.NewIssuer(t)
 	owner := popauthtest.SelfSigned(t, "owner")
-	tenant := func(issuer *popauthtest.Issuer) popauth.Verifier {
+	verifier := func(issuer *popauthtest.Issuer) popauth.Verifier {
 		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{
 			Issuer:   issuer.URL,
 			Audience: []string{popauthtest.Audience},
@@ -22,7 +25,7 @@ func ExampleNewIssuers() {
 		return v
 	}
 	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
-		Verifiers: map[string]popauth.Verifier{acme.URL: tenant(acme)},
+		Verifiers: map[string]popauth.Verifier{acme.URL: verifier(acme)},
 	})
 	if err != nil {
 		panic(err)
@@ -31,20 +34,28 @@ func ExampleNewIssuers() {
 	if err != nil {
 		panic(err)
 	}
-	ask := func(token string) { show(guard.Confirm(orders), owner.Request("GET", "/orders", token)) }
-	ask(acme.Token(owner.Bound()))
-	ask(globex.Token(owner.Bound()))
+	// Both issuers have a client-1. Each tenant's routes are open to what its own issuer says, and to nothing else.
+	tenants := map[string]string{"acme": acme.URL, "globex": globex.URL}
+	tenant := popauth.IssuerFunc(func(r *http.Request) (string, error) { return tenants[r.PathValue("tenant")], nil })
+	mux := http.NewServeMux()
+	mux.Handle("GET /{tenant}/orders", guard.Confirm(guard.Authorize(tenant, popauth.Client("client-1"))(orders)))
 
-	if err := issuers.Add(globex.URL, tenant(globex)); err != nil { // a new customer
+	ask := func(path, token string) { show(mux, owner.Request("GET", path, token)) }
+	ask("/acme/orders", acme.Token(owner.Bound()))
+	ask("/globex/orders", globex.Token(owner.Bound()))
+
+	if err := issuers.Add(globex.URL, verifier(globex)); err != nil { // a new customer
 		panic(err)
 	}
-	ask(globex.Token(owner.Bound()))
+	ask("/globex/orders", globex.Token(owner.Bound()))
+	ask("/acme/orders", globex.Token(owner.Bound()))
 	issuers.Remove(globex.URL)
-	ask(globex.Token(owner.Bound()))
+	ask("/globex/orders", globex.Token(owner.Bound()))
 	// Output:
 	// 200 orders of client-1
 	// 401
 	// 200 orders of client-1
+	// 403
 	// 401
 }
 
@@ -52,11 +63,11 @@ func ExampleNewIssuers() {
 func ExampleIssuersOptions_resolve() {
 	acme := popauthtest.NewIssuer(t)
 	owner := popauthtest.SelfSigned(t, "owner")
-	database := map[string]bool{acme.URL: true}
+	database := map[string]string{"acme": acme.URL} // the issuer of each tenant
 
 	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
 		Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
-			if !database[iss] {
+			if !slices.Contains(slices.Collect(maps.Values(database)), iss) {
 				return nil, popauth.ErrTokenIssuer
 			}
 			return popauth.NewJWTVerifier(popauth.JWTOptions{
@@ -73,9 +84,15 @@ func ExampleIssuersOptions_resolve() {
 	if err != nil {
 		panic(err)
 	}
-	show(guard.Confirm(orders), owner.Request("GET", "/orders", acme.Token(owner.Bound())))
-	show(guard.Confirm(orders), owner.Request("GET", "/orders", popauthtest.NewIssuer(t).Token(owner.Bound())))
+	tenant := popauth.IssuerFunc(func(r *http.Request) (string, error) { return database[r.PathValue("tenant")], nil })
+	mux := http.NewServeMux()
+	mux.Handle("GET /{tenant}/orders", guard.Confirm(guard.Authorize(tenant)(orders)))
+
+	show(mux, owner.Request("GET", "/acme/orders", acme.Token(owner.Bound())))
+	show(mux, owner.Request("GET", "/globex/orders", acme.Token(owner.Bound())))
+	show(mux, owner.Request("GET", "/acme/orders", popauthtest.NewIssuer(t).Token(owner.Bound())))
 	// Output:
 	// 200 orders of client-1
+	// 403
 	// 401
 }

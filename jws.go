@@ -101,7 +101,13 @@ func (j jws) readHeader() (header, error) {
 			if cty, err = strictjson.String(v); err == nil && strings.HasSuffix(strings.ToLower(cty), "jwt") {
 				err = errHeader
 			}
-		case "crit", "b64", "zip", "enc":
+		case "zip":
+			// None of a JWS's (RFC 7516, section 4.1.3). ForgeRock's tokens have one that says that nothing is compressed.
+			var zip string
+			if zip, err = strictjson.String(v); err == nil && zip != "NONE" {
+				err = errHeader
+			}
+		case "crit", "b64", "enc":
 			// RFC 7515, section 4.1.11: an extension that is not understood makes the token invalid, and none is.
 			err = errHeader
 		}

@@ -9,7 +9,6 @@ import (
 	_ "crypto/sha512" // for the 384 and 512 bit algorithms
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,6 +96,7 @@ type jwtVerifier struct {
 	keys       KeySource
 	algorithms []algorithm
 	types      []string
+	kinds      tokenKinds
 	validator  *jwt.Validator
 	leeway     time.Duration
 	now        func() time.Time
@@ -145,17 +145,19 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 		problem("Remember", "%d is more than %d", o.Remember, maxTokens)
 	}
 	if v.types == nil {
-		v.types = []string{"at+jwt", "application/at+jwt", "JWT"}
+		v.types = slices.Clone(defaultTypes)
 	} else if len(v.types) == 0 {
 		problem("TokenTypes", "empty, but not nil")
 	}
+	v.kinds = completeKinds(o.RequiredClaims, o.AllowIDTokens, problem)
 	v.algorithms = completeAlgorithms(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(slices.Clone(o.Audience)...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
 }
 
-func (v *jwtVerifier) issuers() []string { return []string{v.issuer} }
+// Issuers returns the one issuer.
+func (v *jwtVerifier) Issuers() []string { return []string{v.issuer} }
 
 // Verify implements Verifier. The Token is the caller's own.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
@@ -184,21 +186,20 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 		return nil, nil, err
 	}
 	defer s.close()
-	if !slices.ContainsFunc(v.types, func(t string) bool { return strings.EqualFold(t, h.typ) }) {
-		return nil, nil, ErrTokenType
+	if !among(v.types, h.typ) {
+		return nil, nil, wrongKind("header typ is %.64q, and Options.TokenTypes has %q", h.typ, v.types)
 	}
 	a, err := v.algorithm(h)
 	if err != nil {
 		return nil, nil, err
 	}
 	e := &verifiedToken{}
-	foreign, err := e.read(s.payload)
+	said, err := e.read(s.payload, v.kinds.required)
 	if err != nil {
 		return nil, nil, err
 	}
-	// RFC 9068, section 5: an ID token must not pass for an access token. A type of its own rules that out.
-	if foreign && slices.Contains([]string{"", "jwt", "application/jwt"}, strings.ToLower(h.typ)) {
-		return nil, nil, ErrTokenType
+	if err := v.kinds.check(said, &e.Token, h.typ); err != nil {
+		return nil, nil, err
 	}
 	if e.Issuer != v.issuer {
 		return nil, nil, ErrTokenIssuer
@@ -245,11 +246,11 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	keys := v.snapshot()
 	if h.named {
-		if key, ok := keys.known(h.kid, alg); ok && a.fits(key) {
+		if key, ok := keys.known(h.kid, alg, v.issuer); ok && a.fits(key) {
 			return key, keys, nil
 		}
 	}
-	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}}
+	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.issuer}}
 	if h.named {
 		t.Header["kid"] = h.kid
 	}
@@ -275,7 +276,7 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	// Others may have been fetched meanwhile. What keyfunc would choose among them counts then.
 	now := v.snapshot()
-	if same, ok := now.known(h.kid, alg); ok && h.named && a.fits(same) {
+	if same, ok := now.known(h.kid, alg, v.issuer); ok && h.named && a.fits(same) {
 		return same, now, nil
 	}
 	if h.named || now != keys {

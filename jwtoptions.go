@@ -12,14 +12,16 @@ import (
 type JWTOptions struct {
 	_ [0]func()
 
-	Issuer     string
-	Audience   []string
-	Keys       KeySource
-	Algorithms []string
-	TokenTypes []string
-	Leeway     time.Duration
-	Remember   int
-	Now        func() time.Time
+	Issuer         string
+	Audience       []string
+	Keys           KeySource
+	Algorithms     []string
+	TokenTypes     []string
+	RequiredClaims []string
+	AllowIDTokens  bool
+	Leeway         time.Duration
+	Remember       int
+	Now            func() time.Time
 }
 
 // NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/MicahParks/keyfunc/v3"
@@ -25,7 +26,8 @@ type KeySource interface {
 
 // StaticKeys returns the public keys of a JWK Set (RFC 7517, section 5) that never changes. Keys that can't verify a
 // token are left out: private, symmetric, for encryption, too small, of an unknown kind; and of more than 200, those
-// after the first 200. It is an error if none is left.
+// after the first 200. It is an error if none is left. A key with a member issuer, as Microsoft Entra's have, counts for
+// the tokens of that issuer alone, in which {tenantid} stands for any one segment of a path.
 func StaticKeys(jwks []byte) (KeySource, error) {
 	set, err := readKeySet(jwks)
 	if err != nil {
@@ -54,8 +56,8 @@ func (s staticStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
 	return s.set.fitting(ctx), nil
 }
 
-// keyChoice is keyfunc over a storage of ours. It tells the storage the token's algorithm, since an issuer may have
-// several keys under one kid, and keyfunc compares none for a token without.
+// keyChoice is keyfunc over a storage of ours. It tells the storage the token's algorithm and issuer, since an issuer
+// may have several keys under one kid, issuers may share a set, and keyfunc compares neither for a token without kid.
 type keyChoice struct{ choose keyfunc.Keyfunc }
 
 func newKeyChoice(s jwkset.Storage) keyChoice {
@@ -66,11 +68,45 @@ func newKeyChoice(s jwkset.Storage) keyChoice {
 // KeyfuncCtx returns keyfunc's choice for a token.
 func (c keyChoice) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
-		return c.choose.KeyfuncCtx(context.WithValue(ctx, algorithmKey{}, t.Header["alg"]))(t)
+		alg, _ := t.Header["alg"].(string)
+		return c.choose.KeyfuncCtx(context.WithValue(ctx, wantedKey{}, wanted{alg, issuerOf(t)}))(t)
 	}
 }
 
-type algorithmKey struct{}
+// wanted is what a key must fit.
+type wanted struct{ alg, issuer string }
+
+type wantedKey struct{}
+
+// issuerOf returns the iss that a token is held against; "" if there is none.
+func issuerOf(t *jwt.Token) string {
+	if t.Claims == nil {
+		return ""
+	}
+	iss, _ := t.Claims.GetIssuer()
+	return iss
+}
+
+// issuerKey is a key of a set, and the issuer that it says it is of; "" if it says none.
+type issuerKey struct {
+	jwkset.JWK
+	issuer string
+}
+
+// of tells whether the key counts for that issuer's tokens.
+func (k issuerKey) of(issuer string) bool { return isIssuer(k.issuer, issuer) }
+
+const tenantPlaceholder = "{tenantid}"
+
+func isIssuer(said, issuer string) bool {
+	if said == "" || said == issuer {
+		return true
+	}
+	before, after, ok := strings.Cut(said, tenantPlaceholder)
+	tenant, starts := strings.CutPrefix(issuer, before)
+	tenant, ends := strings.CutSuffix(tenant, after)
+	return ok && starts && ends && tenant != "" && !strings.Contains(tenant, "/")
+}
 
 // snapshots is a KeySource that tells when its keys change: each change is another keySet. One that no longer counts
 // never counts again.
@@ -83,56 +119,76 @@ type keyName struct{ kid, alg string }
 
 // keySet is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
 type keySet struct {
-	byID   map[string][]jwkset.JWK
-	all    []jwkset.JWK
-	chosen map[keyName]any // what keyfunc chooses
+	byID   map[string][]issuerKey
+	all    []issuerKey
+	chosen map[keyName]chosenKey // what keyfunc chooses
+}
+
+type chosenKey struct {
+	key    any
+	issuer string // as in issuerKey
 }
 
 // known takes no lock and allocates nothing.
-func (s *keySet) known(kid, alg string) (any, bool) {
+func (s *keySet) known(kid, alg, issuer string) (any, bool) {
 	if s == nil {
 		return nil, false
 	}
-	key, ok := s.chosen[keyName{kid, alg}]
-	return key, ok
+	c, ok := s.chosen[keyName{kid, alg}]
+	if !ok || !isIssuer(c.issuer, issuer) {
+		return nil, false
+	}
+	return c.key, true
 }
 
-// find returns the key of that kid which fits the token's algorithm, else any of that kid.
+// find returns the issuer's key of that kid which fits the token's algorithm, else any of that kid.
 func (s *keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
-	keys := s.byID[kid]
-	if len(keys) == 0 {
+	w, _ := ctx.Value(wantedKey{}).(wanted)
+	keys := slices.DeleteFunc(slices.Clone(s.byID[kid]), func(k issuerKey) bool { return !k.of(w.issuer) })
+	switch {
+	case len(s.byID[kid]) == 0:
 		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: jwkset.ErrKeyNotFound}
+	case len(keys) == 0:
+		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the key says that it is of issuer %.128q", s.byID[kid][0].issuer)}
 	}
-	if i := slices.IndexFunc(keys, fittingTo(ctx)); i >= 0 {
-		return keys[i], nil
+	if i := slices.IndexFunc(keys, w.fits); i >= 0 {
+		return keys[i].JWK, nil
 	}
-	return keys[0], nil
+	return keys[0].JWK, nil
 }
 
-// fitting returns the keys that fit the token's algorithm.
+// fitting returns the issuer's keys that fit the token's algorithm.
 func (s *keySet) fitting(ctx context.Context) []jwkset.JWK {
-	fits := fittingTo(ctx)
-	return slices.DeleteFunc(slices.Clone(s.all), func(k jwkset.JWK) bool { return !fits(k) })
-}
-
-func fittingTo(ctx context.Context) func(jwkset.JWK) bool {
-	alg, _ := ctx.Value(algorithmKey{}).(string)
-	a, ok := findAlgorithm(alg)
-	return func(k jwkset.JWK) bool {
-		own := k.Marshal().ALG.String()
-		return ok && a.fits(k.Key()) && (own == "" || own == alg)
+	w, _ := ctx.Value(wantedKey{}).(wanted)
+	var fit []jwkset.JWK
+	for _, k := range s.all {
+		if k.of(w.issuer) && w.fits(k) {
+			fit = append(fit, k.JWK)
+		}
 	}
+	return fit
 }
 
-// choose asks keyfunc for every choice that a token could ask it for.
-func (s *keySet) choose() map[keyName]any {
-	choice, chosen := newKeyChoice(staticStorage{set: s}), map[keyName]any{}
-	for kid := range s.byID {
+func (w wanted) fits(k issuerKey) bool {
+	a, ok := findAlgorithm(w.alg)
+	own := k.Marshal().ALG.String()
+	return ok && a.fits(k.Key()) && (own == "" || own == w.alg)
+}
+
+// choose asks keyfunc for every choice that a token could ask it for. Where keys of several issuers have one kid, the
+// choice is left to the token.
+func (s *keySet) choose() map[keyName]chosenKey {
+	choice, chosen := newKeyChoice(staticStorage{set: s}), map[keyName]chosenKey{}
+	for kid, keys := range s.byID {
+		issuer := keys[0].issuer
+		if slices.ContainsFunc(keys, func(k issuerKey) bool { return k.issuer != issuer }) {
+			continue
+		}
 		for _, a := range algorithms {
 			alg := a.method.Alg()
-			t := &jwt.Token{Header: map[string]any{"kid": kid, "alg": alg}}
+			t := &jwt.Token{Header: map[string]any{"kid": kid, "alg": alg}, Claims: jwt.RegisteredClaims{Issuer: issuer}}
 			if key, err := choice.KeyfuncCtx(context.Background())(t); err == nil && a.fits(key) {
-				chosen[keyName{kid, alg}] = key
+				chosen[keyName{kid, alg}] = chosenKey{key, issuer}
 			}
 		}
 	}
@@ -146,7 +202,7 @@ var errNoKey = errors.New("no usable key in the JWK Set")
 
 // readKeySet reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
 func readKeySet(jwks []byte) (*keySet, error) {
-	set := &keySet{byID: map[string][]jwkset.JWK{}}
+	set := &keySet{byID: map[string][]issuerKey{}}
 	err := strictjson.Members(jwks, []string{"keys"}, func(name string, v jsontext.Value) error {
 		if name != "keys" {
 			return nil
@@ -177,16 +233,20 @@ func readKeySet(jwks []byte) (*keySet, error) {
 
 // readKey leaves parsing to jwkset and takes away before what must not make a good key unusable: the certificates
 // that may stand beside it, which nothing here relies on.
-func readKey(raw jsontext.Value) (jwkset.JWK, bool) {
+func readKey(raw jsontext.Value) (issuerKey, bool) {
 	var m jwkset.JWKMarshal
+	issuer, err := readKeyIssuer(raw)
+	if err != nil {
+		return issuerKey{}, false // nobody knows whose it is
+	}
 	if err := json.Unmarshal(raw, &m); err != nil || len(m.KID) > maxKeyID {
-		return jwkset.JWK{}, false
+		return issuerKey{}, false
 	}
 	if m.D != "" || m.K != "" || m.P != "" || m.Q != "" || m.DP != "" || m.DQ != "" || m.QI != "" || len(m.OTH) > 0 {
-		return jwkset.JWK{}, false // a key that everybody can read is nobody's
+		return issuerKey{}, false // a key that everybody can read is nobody's
 	}
 	if m.USE != "" && m.USE != jwkset.UseSig || len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify) {
-		return jwkset.JWK{}, false
+		return issuerKey{}, false
 	}
 	m.X5C, m.X5T, m.X5TS256, m.X5U = nil, "", "", ""
 	if m.ALG == "Ed25519" { // RFC 9864: jwkset and keyfunc know it as EdDSA
@@ -194,12 +254,25 @@ func readKey(raw jsontext.Value) (jwkset.JWK, bool) {
 	}
 	k, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipKeyOps: true})
 	if err != nil {
-		return jwkset.JWK{}, false
+		return issuerKey{}, false
 	}
 	fits := slices.ContainsFunc(algorithms, func(a algorithm) bool {
 		return a.fits(k.Key()) && (m.ALG == "" || m.ALG.String() == a.name)
 	})
-	return k, fits && isSound(k.Key())
+	return issuerKey{k, issuer}, fits && isSound(k.Key())
+}
+
+// readKeyIssuer reads the member by which Microsoft Entra says whose a key is, for sets that several issuers share.
+func readKeyIssuer(raw jsontext.Value) (issuer string, err error) {
+	err = strictjson.Members(raw, []string{"issuer"}, func(name string, v jsontext.Value) (err error) {
+		if name == "issuer" && v.Kind() != 'n' {
+			if issuer, err = strictjson.String(v); issuer == "" {
+				err = errNoKey
+			}
+		}
+		return err
+	})
+	return issuer, err
 }
 
 // isSound leaves out RSA keys that crypto/rsa would refuse only when a token is verified: too late for another key of

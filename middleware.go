@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -24,6 +25,8 @@ type Guard struct {
 	schemes    []challenge
 	prepared   map[occasion][]string
 	metadata   *metadata // nil: none
+	several    bool      // issuers can be behind the Verifier
+	only       []string  // the issuers that somebody else's Verifier says are all; nil: not said
 }
 
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
@@ -38,7 +41,11 @@ func New(o Options) (*Guard, error) {
 	if m != nil {
 		named = []Param{{"resource_metadata", m.url}} // RFC 9728, section 5.1
 	}
-	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m}
+	for _, iss := range openIssuers(o.Verifier) {
+		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
+			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have")
+	}
+	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier), only: saidIssuers(o.Verifier)}
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
@@ -69,7 +76,7 @@ func (g *Guard) Authenticate(next http.Handler) http.Handler { return g.stage(St
 func (g *Guard) Confirm(next http.Handler) http.Handler { return g.stage(StageConfirm, next, Bound()) }
 
 // Authorize lets a request pass that Authenticate would, and that every policy allows. It panics without a policy or
-// with the zero Policy.
+// with the zero Policy, and with one on names of an issuer if the Guard can have several: see Issuer.
 func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 	if len(policies) == 0 {
 		panic("popauth: Authorize: no policy")
@@ -81,6 +88,9 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 		}
 	}
 	if g != nil {
+		if g.several && unsaid(policies) {
+			panic("popauth: Authorize: " + errIssuerUnsaid.Error())
+		}
 		g.metadata.record(policies)
 	}
 	return func(next http.Handler) http.Handler { return g.stage(StageAuthorize, next, policies...) }
@@ -88,7 +98,8 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
 // an *Error, the Principal nil, unless the request may pass. Behind a stage of this Guard the request is authenticated
-// already; otherwise each Check does it anew, leaves nothing for a later one or a stage, and uses up a DPoP proof.
+// already, and stays so for as long as it lasts: Recheck asks whether it still holds. Otherwise each Check does it anew,
+// leaves nothing for a later one or a stage, and uses up a DPoP proof.
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	d, err := g.decide(r)
 	if err == nil {
@@ -177,16 +188,11 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	last, now := latest(r.Context()), present(r)
-	// A stage removes the headers of a proxy: where they are, they are new.
-	if source, ok := g.options.Certificate.(managing); !ok || !source.carried(r) {
-		for d := last; d != nil; d = d.outer {
-			if d.guard == g && d.presented == now {
-				return d, nil
-			}
-		}
+	now := present(r)
+	if d := g.decided(r, now); d != nil {
+		return d, nil
 	}
-	d := &decision{guard: g, outer: last, presented: now}
+	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
 	err := g.authenticate(r, d)
 	observed(d, err)
@@ -198,6 +204,20 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
+func (g *Guard) decided(r *http.Request, now presented) *decision {
+	// A stage removes the headers of a proxy: where they are, they are new.
+	if source, ok := g.options.Certificate.(managing); ok && source.carried(r) {
+		return nil
+	}
+	for d := latest(r.Context()); d != nil; d = d.outer {
+		if d.guard == g && d.presented == now {
+			return d
+		}
+	}
+	return nil
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
@@ -241,6 +261,9 @@ func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *T
 	if t == nil || t.payload == "" {
 		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
 	}
+	if g.only != nil && !slices.Contains(g.only, t.Issuer) {
+		return nil, false, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.Issuer, g.only)}
+	}
 	if err := g.revoked(ctx, t); err != nil {
 		return nil, false, err
 	}
@@ -271,13 +294,22 @@ func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Poli
 		return nil
 	}
 	observed := g.observe(r.Context(), stage)
-	err := g.ask(r, d, policies)
+	err := g.hold(r, d, policies)
 	observed(d, err)
 	return err
 }
 
-// ask shows policies that others have written a Principal of their own, not one that they or a handler could change for
-// another request.
+func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
+	if len(policies) == 0 {
+		return nil
+	}
+	if g.several && unsaid(policies) { // of Check and Recheck: Authorize panics
+		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token}
+	}
+	return g.ask(r, d, policies)
+}
+
+// ask shows all policies one view of the token, which none of them changes.
 func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	view, _ := views.Get().(*Principal)
 	defer func() {
@@ -286,17 +318,8 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	}()
 	*view = d.token.view(d.certificate)
 	view.clock = clock{g.options.Now, g.options.Leeway}
-	var own *Principal
 	for _, policy := range policies {
-		p := view
-		if !policy.looks {
-			if own == nil {
-				own = d.token.principal(d.certificate)
-				own.clock = view.clock
-			}
-			p = own
-		}
-		if err := policy.check(r, p); err != nil {
+		if err := policy.check(r, view); err != nil {
 			e := refused(err, ErrForbidden)
 			e.token, e.used = d.token, d.scheme
 			e.asked = asked(e.Reason, policies)

@@ -161,7 +161,7 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")), g.Authenticate)
+	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.AnyIssuer(), popauth.Scope("orders.read")), g.Authenticate)
 	counts := func(want int64) {
 		t.Helper()
 		if v.calls.Load() != want || confirmed.Load() != want {
@@ -175,7 +175,7 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 
 	send(func(h http.Handler) http.Handler {
 		return g.Authenticate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := g.Check(r, popauth.Bound(), popauth.Scope("orders.read")); err != nil {
+			if _, err := g.Check(r, popauth.AnyIssuer(), popauth.Bound(), popauth.Scope("orders.read")); err != nil {
 				t.Error(err)
 			}
 			h.ServeHTTP(w, r)
@@ -573,7 +573,7 @@ func TestLog(t *testing.T) {
 	l := newLab(t)
 	var buffer bytes.Buffer
 	raw := &rawHandler{w: &buffer}
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(raw) })
+	g := l.guard(func(o *popauth.Options) { o.Logger, o.TokenTypes = slog.New(raw), []string{"at+jwt"} })
 	hostile := "x\nlevel=ERROR msg=forged\r\x1b[2J\u202e" + strings.Repeat("y", 1000)
 	token := l.bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
 	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)

@@ -17,6 +17,7 @@ const (
 	StageAuthenticate Stage = "authenticate" // credentials, certificate, token, and possession of what it is bound to
 	StageConfirm      Stage = "confirm"      // Confirm: the token is bound
 	StageAuthorize    Stage = "authorize"    // Authorize, and Check with policies
+	StageRecheck      Stage = "recheck"      // Recheck, while a request lasts
 	StageOutside      Stage = "outside"      // Refuse, for a refusal that is not this Guard's own
 )
 

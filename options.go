@@ -25,7 +25,7 @@ type Options struct {
 	Keys KeySource
 
 	// Verifier decides whether a token is genuine and meant for this API. If nil, the token is a JWT (RFC 7519,
-	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms, TokenTypes and Leeway; if set, those must be empty.
+	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms, TokenTypes, RequiredClaims and Leeway; if set, those must be empty.
 	Verifier Verifier
 
 	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}. A token with a member that none
@@ -40,9 +40,20 @@ type Options struct {
 	// EdDSA (which is Ed25519 too, RFC 9864). If nil, all of these. There is no way to accept none or HMAC.
 	Algorithms []string
 
-	// TokenTypes lists the values of typ accepted, in any case; "" stands for a token without one. If nil,
-	// at+jwt, application/at+jwt and JWT.
+	// TokenTypes lists the values of the header's typ that are accepted, in any case; "" stands for a token without one.
+	// If nil, at+jwt, application/at+jwt and JWT. Where the issuer writes at+jwt (RFC 9068), list that alone: under JWT,
+	// or none, it may sign ID tokens, refresh tokens and more with the same key for the same audience, and only their
+	// claims tell them from access tokens. New logs a warning then, unless RequiredClaims is set.
 	TokenTypes []string
+
+	// RequiredClaims are claims that every access token of the issuer has and its ID tokens don't, such as scope, scp or
+	// client_id. A token without one of them, or with null, is refused with ErrTokenType. If nil, none is required.
+	RequiredClaims []string
+
+	// AllowIDTokens accepts what only the claims of an ID token tell from an access token's, for an issuer whose access
+	// tokens are ID tokens, as those of dex are. Danger: whoever gets a user's ID token, each client that logs users in,
+	// can use this API as that user. All other kinds are still refused.
+	AllowIDTokens bool
 
 	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A DPoP has its own.
 	Leeway time.Duration
@@ -64,9 +75,9 @@ type Options struct {
 
 	// Observe is called with what each stage has decided, before anything is answered: once per request for its
 	// authentication, however many stages share it (a Check that is behind none shares it with nobody), once for each
-	// Confirm and Authorize that the request comes to after that, and once for what Refuse is given from outside. So a
-	// refused request has one Observation with a Reason, and those of StageAuthenticate and StageOutside together count
-	// requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
+	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse is given
+	// from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
+	// StageOutside together count requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
 	// caught. RequireCertificate and ClientCertificate belong to no Guard and are not observed. If nil, nothing is.
 	Observe func(context.Context, Observation)
 
@@ -119,6 +130,8 @@ func (o Options) complete() (Options, error) {
 			problem("Confirmers", "entry %d is nil", i)
 		case c.Member() == "":
 			problem("Confirmers", "entry %d names no cnf member", i)
+		case slices.ContainsFunc(descriptions, func(d description) bool { return d.member == c.Member() }):
+			problem("Confirmers", "entry %d: %q describes a key and is none: leave it out, tokens that have it beside their key pass", i, c.Member())
 		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool { return d != nil && d.Member() == c.Member() }):
 			problem("Confirmers", "two for the cnf member %q", c.Member())
 		}
@@ -136,10 +149,11 @@ func (o Options) complete() (Options, error) {
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{
 			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
-			Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
+			RequiredClaims: o.RequiredClaims, AllowIDTokens: o.AllowIDTokens, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)
-	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil || leeway != 0 || o.Remember > 0 {
-		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes, Leeway and Remember empty: the Verifier decides in their place")
+	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil ||
+		o.RequiredClaims != nil || o.AllowIDTokens || leeway != 0 || o.Remember > 0 {
+		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, Leeway and Remember empty: the Verifier decides in their place")
 	}
 	return o, errors.Join(wrong...)
 }

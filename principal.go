@@ -35,9 +35,8 @@ type clock struct {
 
 // principal returns a Principal that its owner may change.
 func (t *Token) principal(c *Certificate) *Principal {
-	p := t.view(c.clone())
-	p.Audience, p.Scopes, p.Bindings = slices.Clone(p.Audience), slices.Clone(p.Scopes), slices.Clone(p.Bindings)
-	return &p
+	p := t.view(c)
+	return p.clone()
 }
 
 // view returns a Principal that shares what it consists of with t and c.
@@ -47,6 +46,14 @@ func (t *Token) view(c *Certificate) Principal {
 		Audience: t.Audience, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
 		Bindings: t.bindings, Certificate: c, payload: t.payload,
 	}
+}
+
+// clone returns a Principal that its owner may change.
+func (p *Principal) clone() *Principal {
+	own := *p
+	own.Certificate = p.Certificate.clone()
+	own.Audience, own.Scopes, own.Bindings = slices.Clone(p.Audience), slices.Clone(p.Scopes), slices.Clone(p.Bindings)
+	return &own
 }
 
 // FromContext returns who the request of ctx comes from; false if no Guard has let it pass. Each call returns a copy

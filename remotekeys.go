@@ -132,7 +132,7 @@ func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		alg, _ := t.Header["alg"].(string)
-		if key, ok := k.snapshot().known(kid, alg); ok {
+		if key, ok := k.snapshot().known(kid, alg, issuerOf(t)); ok {
 			return key, nil
 		}
 		return k.choice.KeyfuncCtx(ctx)(t)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,7 +19,7 @@ func ACR(values ...string) Policy {
 	if values = mustStrings("ACR", values); !listable(values) {
 		panic(fmt.Sprintf("popauth: ACR: %q has what can't stand in a list", values))
 	}
-	return Policy{acr: values, looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{acr: values, names: true, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
 		if err == nil && !slices.Contains(values, a.acr) {
 			err = errors.New("another acr")
@@ -37,7 +35,7 @@ func AuthenticatedWithin(d time.Duration) Policy {
 	if d < time.Second || d%time.Second != 0 {
 		panic(fmt.Sprintf("popauth: AuthenticatedWithin: %v is no number of seconds", d))
 	}
-	return Policy{maxAge: d, looks: true, allow: func(_ *http.Request, p *Principal) error {
+	return Policy{maxAge: d, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
 		if err == nil {
 			err = p.clock.within(d, a.time)
@@ -88,7 +86,7 @@ func readAuthentication(p *Principal) (authentication, error) {
 }
 
 // acrOf returns the values of acr that all of the policies would take.
-func acrOf(policies []Policy) string {
+func acrOf(policies []Policy) []string {
 	var common []string
 	for _, p := range policies {
 		switch {
@@ -99,19 +97,16 @@ func acrOf(policies []Policy) string {
 			common = slices.DeleteFunc(common, func(v string) bool { return !slices.Contains(p.acr, v) })
 		}
 	}
-	return strings.Join(common, " ")
+	return common
 }
 
-// maxAgeOf returns the shortest age in seconds that one of the policies asks for.
-func maxAgeOf(policies []Policy) string {
+// maxAgeOf returns the shortest age that one of the policies asks for; zero if none does.
+func maxAgeOf(policies []Policy) time.Duration {
 	var least time.Duration
 	for _, p := range policies {
 		if p.maxAge > 0 && (least == 0 || p.maxAge < least) {
 			least = p.maxAge
 		}
 	}
-	if least == 0 {
-		return ""
-	}
-	return strconv.FormatInt(int64(least/time.Second), 10)
+	return least
 }

@@ -109,7 +109,7 @@ func TestStepUpReadsAllOrNothing(t *testing.T) {
 			})}
 		})
 		for name, p := range map[string]popauth.Policy{"acr": popauth.ACR("mfa"), "auth_time": popauth.AuthenticatedWithin(time.Hour)} {
-			if o := send(g.Authorize(p), l.owner.Request("GET", "/", "x")); o.ran != passes {
+			if o := send(g.Authorize(popauth.AnyIssuer(), p), l.owner.Request("GET", "/", "x")); o.ran != passes {
 				t.Errorf("%s, %s: got %d, ran %t", payload, name, o.status, o.ran)
 			}
 		}

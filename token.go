@@ -17,6 +17,9 @@ import (
 // it should wrap a Reason, ErrUnavailable if the decision can't be made; one that does not is answered like
 // ErrTokenInvalid. A Verifier may look at what other handlers have put into the context, as long as it makes sure
 // that this belongs to the very token it is asked about.
+//
+// A Verifier may have a method Issuers() []string, the iss of all tokens that it ever accepts, the same at every call; the
+// Guard refuses any other. Without it, and with more than one, policies on names have to say whose: see Issuer.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }
@@ -41,19 +44,21 @@ var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "clie
 // lost on the way would make a bound token look unbound. The error wraps ErrTokenMalformed or ErrBindingMalformed.
 func NewToken(claims []byte) (*Token, error) {
 	t := &Token{}
-	if _, err := t.read(claims); err != nil {
+	if _, err := t.read(claims, nil); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// read fills in an empty Token. The claims are foreign if there is one that tells them from an access token's.
-func (t *Token) read(claims []byte) (foreign bool, err error) {
+// read fills in an empty Token, and returns what its claims say about the kind of token that it is.
+func (t *Token) read(claims []byte, required []string) (evidence, error) {
+	var e evidence
 	t.payload = string(claims)
 	text := t.payload
 	var scope, scp []string
 	scoped := false
-	err = strictjson.MembersAt(claims, registered, func(name string, v jsontext.Value, at int) (err error) {
+	err := strictjson.MembersAt(claims, registered, func(name string, v jsontext.Value, at int) (err error) {
+		e.claim(name, text, at, v, required)
 		switch name {
 		case "iss":
 			t.Issuer, err = strictjson.StringAt(text, at, v)
@@ -78,21 +83,17 @@ func (t *Token) read(claims []byte) (foreign bool, err error) {
 			scp, err = scopes(text, at, v)
 		case "cnf":
 			t.bindings, err = readConfirmation(text, at, v)
-		case "at_hash", "c_hash", "s_hash", "events", "token_introspection":
-			foreign = true // of an ID token, a logout token or other event, an introspection response
-		case "typ":
-			foreign = foreign || string(v) == `"ID"` // so some issuers mark theirs
 		}
 		return err
 	})
 	if err != nil {
-		return false, refused(err, ErrTokenMalformed)
+		return evidence{}, refused(err, ErrTokenMalformed)
 	}
 	t.Scopes = scope
 	if !scoped {
 		t.Scopes = scp
 	}
-	return foreign, nil
+	return e, nil
 }
 
 // clone returns a Token that its owner may change.
@@ -103,22 +104,35 @@ func (t *Token) clone() *Token {
 }
 
 // TrustJWT reads the claims of a JWT that somebody else has verified for this API: signature, issuer, audience and
-// time. It verifies none of that. It is for a Verifier behind an existing JWT middleware.
+// time. It verifies none of that. It is for a Verifier behind an existing JWT middleware. The error wraps ErrTokenType
+// for what is a token of another kind, such as an ID token, by the rules that hold for Options.TokenTypes at its default.
 func TrustJWT(token string) (*Token, error) {
 	j, err := part(token)
 	if err != nil {
 		return nil, err
 	}
 	// With b64 or a nested token, what was verified is not what is read here.
-	if _, err := j.readHeader(); err != nil {
+	h, err := j.readHeader()
+	if err != nil {
 		return nil, err
+	}
+	if !among(defaultTypes, h.typ) && h.typ != "" {
+		return nil, wrongKind("header typ is %.64q", h.typ)
 	}
 	s, err := j.decode()
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	return NewToken(s.payload)
+	t := &Token{}
+	e, err := t.read(s.payload, nil)
+	if err == nil {
+		err = tokenKinds{}.check(e, t, h.typ)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 var errBase64 = errors.New("not base64url without padding")

@@ -31,11 +31,12 @@ func (v jwtOr) choose(token string) Verifier {
 	return v.opaque
 }
 
-func (v jwtOr) issuers() []string {
+// Issuers returns those of both that are known.
+func (v jwtOr) Issuers() []string {
 	var all []string
 	for _, v := range []Verifier{v.jwt, v.opaque} {
 		if i, ok := v.(issuing); ok {
-			all = append(all, i.issuers()...)
+			all = append(all, i.Issuers()...)
 		}
 	}
 	slices.Sort(all)

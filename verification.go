@@ -158,6 +158,10 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 	if c == nil || err != nil {
 		return nil, err
 	}
+	return s.verify(r, c)
+}
+
+func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
 	if c.Leaf == nil || len(c.Leaf.Raw) == 0 || slices.Contains(c.Intermediates, nil) {
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
 	}

@@ -129,6 +129,7 @@ func TestTokenHeader(t *testing.T) {
 		{"crit empty", cnf{"crit": []string{}}, nil, popauth.ErrTokenMalformed},
 		{"b64", cnf{"b64": false}, nil, popauth.ErrTokenMalformed},
 		{"zip", cnf{"zip": "DEF"}, nil, popauth.ErrTokenMalformed},
+		{"zip of no string", cnf{"zip": nil}, nil, popauth.ErrTokenMalformed},
 		{"enc", cnf{"enc": "A128GCM"}, nil, popauth.ErrTokenMalformed},
 		{"nested", cnf{"cty": "JWT"}, nil, popauth.ErrTokenMalformed},
 		{"other content type", cnf{"cty": "json"}, nil, ""},
@@ -264,8 +265,13 @@ func TestTrustJWT(t *testing.T) {
 	if err != nil || token.Issuer != l.issuer.URL || token.Scopes[0] != "orders.read" {
 		t.Errorf("got %+v, %v", token, err)
 	}
-	if token, err := popauth.TrustJWT("e30.e30.AA"); token == nil || err != nil {
-		t.Errorf("got %v, %v", token, err)
+	for _, other := range []string{
+		"e30.e30.AA", // neither sub nor a client's name
+		l.issuer.TokenWith(cnf{"typ": "JWT"}, cnf{"at_hash": "x"}), l.issuer.TokenWith(cnf{"typ": "logout+jwt"}), l.bound(cnf{"token_use": "refresh"}),
+	} {
+		if token, err := popauth.TrustJWT(other); token != nil || !errors.Is(err, popauth.ErrTokenType) {
+			t.Errorf("%q: got %v, %v", other, token, err)
+		}
 	}
 	for _, bad := range []string{"", "a", "a.b", "a.!.c", "a.bnVsbA.c", "e30.e\n30.AA", "e30.e31.AA", "e30.e30.A\nA", "e30.e30.AB"} {
 		if token, err := popauth.TrustJWT(bad); token != nil || !errors.Is(err, popauth.ErrTokenMalformed) {

@@ -55,7 +55,7 @@ func (c *call) watch() {
 					return
 				case <-tick.C:
 				}
-				if err := c.endpoint.recheck(c.request); err != nil {
+				if _, err := c.endpoint.guard.Recheck(c.request, c.endpoint.policies...); err != nil {
 					c.cancel(err)
 					return
 				}

@@ -31,7 +31,7 @@ type endpoint struct {
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caller, ok := popauth.FromContext(r.Context())
 	if !ok { // no stage: New always puts one in front
-		e.guard.Refuse(w, r, popauth.ErrUnconfigured)
+		e.guard.Refuse(w, r, popauth.ErrUndecided)
 		return
 	}
 	c := &call{request: r, endpoint: e, expires: caller.ExpiresAt, info: &auth.TokenInfo{UserID: owner(caller), Scopes: caller.Scopes}}

@@ -19,7 +19,11 @@ func withEvents(o *mcpsession.Options) { o.HTTP.EventStore = mcp.NewMemoryEventS
 // Nobody but its owner opens, reads, resumes or ends a session.
 func TestOwner(t *testing.T) {
 	other := popauthtest.NewIssuer(t)
-	l := newLab(t, setup{options: withEvents, guard: func(o *popauth.Options) {
+	anyIssuer := func(o *mcpsession.Options) {
+		withEvents(o)
+		o.Policies = append(o.Policies, popauth.AnyIssuer())
+	}
+	l := newLab(t, setup{options: anyIssuer, guard: func(o *popauth.Options) {
 		verifiers := map[string]popauth.Verifier{}
 		for _, one := range []popauth.Options{*o, other.Options()} {
 			v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: one.Issuer, Audience: one.Audience, Keys: one.Keys})

@@ -77,7 +77,7 @@ func TestValues(t *testing.T) {
 	opener.scope, caller.key = "read cancel", popauthtest.NewProofKey(t, "")
 	session := l.connect(opener) // two requests
 	got, answer := l.send(caller, request{method: "POST", session: session, body: strings.Replace(callTool, "whoami", "values", 1)})
-	if want := "3 true [read] false headers 00 application/json"; got != 200 || !strings.Contains(answer, want) {
+	if want := "3 true [read] false headers 0 0 application/json"; got != 200 || !strings.Contains(answer, want) {
 		t.Errorf("got %d %s, want %q", got, answer, want)
 	}
 }

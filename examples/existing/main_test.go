@@ -56,14 +56,14 @@ func TestService(t *testing.T) {
 
 // The context of a verified request opens nothing for another token.
 func TestAnotherTokenInTheContext(t *testing.T) {
-	ctx := context.WithValue(t.Context(), tokenKey{}, &jwt.Token{Raw: "e30.e30.AA", Valid: true})
-	if _, err := (verified{}).Verify(ctx, "e30.e30.AA"); err != nil {
+	ctx := context.WithValue(t.Context(), tokenKey{}, &jwt.Token{Raw: "e30.eyJzdWIiOiJhIn0.AA", Valid: true})
+	if _, err := (verified{}).Verify(ctx, "e30.eyJzdWIiOiJhIn0.AA"); err != nil {
 		t.Error(err)
 	}
-	if got, err := (verified{}).Verify(ctx, "e30.e30.BA"); err == nil {
+	if got, err := (verified{}).Verify(ctx, "e30.eyJzdWIiOiJhIn0.BA"); err == nil {
 		t.Errorf("got %v, want an error", got)
 	}
-	if got, err := (verified{}).Verify(t.Context(), "e30.e30.AA"); err == nil {
+	if got, err := (verified{}).Verify(t.Context(), "e30.eyJzdWIiOiJhIn0.AA"); err == nil {
 		t.Errorf("got %v, want an error", got)
 	}
 }

@@ -1,0 +1,200 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// twoIssuers are two issuers, each of which names a client, a user and a scope like the other's.
+type twoIssuers struct {
+	*lab
+	acme, globex *popauthtest.Issuer
+}
+
+func newTwoIssuers(t *testing.T) twoIssuers {
+	l := newLab(t)
+	globex := popauthtest.NewIssuer(t)
+	globex.Now = l.clock.Now
+	return twoIssuers{l, l.issuer, globex}
+}
+
+func (l twoIssuers) verifier(i *popauthtest.Issuer) popauth.Verifier {
+	l.Helper()
+	o := i.Options()
+	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
+	if err != nil {
+		l.Fatal(err)
+	}
+	return v
+}
+
+func (l twoIssuers) issuers(o popauth.IssuersOptions) popauth.Verifier {
+	l.Helper()
+	v, err := popauth.NewIssuers(o)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return v
+}
+
+func (l twoIssuers) both() popauth.Verifier {
+	return l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: l.verifier(l.acme), l.globex.URL: l.verifier(l.globex)}})
+}
+
+// A name means nothing without the issuer that has given it: a Guard that can have several asks whose it is.
+func TestNamesNeedAnIssuer(t *testing.T) {
+	l := newTwoIssuers(t)
+	acme := l.verifier(l.acme)
+	resolve := func(context.Context, string) (popauth.Verifier, error) { return acme, nil }
+	verifiers := []struct {
+		name     string
+		verifier popauth.Verifier
+		several  bool
+	}{
+		{"JWTs", acme, false},
+		{"JWTOr of one", popauth.JWTOr(acme, acme), false},
+		{"somebody else's that names one", issuingVerifier{acme, []string{l.acme.URL}}, false},
+		{"JWTOr of two", popauth.JWTOr(acme, l.verifier(l.globex)), true},
+		{"JWTOr with Issuers", popauth.JWTOr(acme, l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})), true},
+		{"Issuers, one for now", l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}}), true},
+		{"Issuers, two", l.both(), true},
+		{"Issuers, resolved", l.issuers(popauth.IssuersOptions{Resolve: resolve}), true},
+		{"somebody else's", verifierFunc(acme.Verify), true},
+		{"somebody else's that names two", issuingVerifier{acme, []string{l.acme.URL, l.globex.URL}}, true},
+		{"somebody else's that names none", issuingVerifier{acme, nil}, true},
+	}
+	said := popauth.Issuer(l.acme.URL)
+	names := map[string]popauth.Policy{
+		"Client": popauth.Client("client-1"), "Subject": popauth.Subject("user-1"), "Scope": popauth.Scope("orders.read"),
+		"AnyScope": popauth.AnyScope("orders.read"), "ACR": popauth.ACR("1"),
+		"AuthorizationDetails": popauth.AuthorizationDetails("x", func(*http.Request, popauth.AuthorizationDetail) error { return nil }),
+		"ClaimsPolicy":         popauth.ClaimsPolicy(func(struct{}) error { return nil }),
+		"in an AnyOf":          popauth.AnyOf(popauth.Bound(), popauth.Client("client-1")),
+		"in an AnyOf beside":   popauth.AnyOf(said, popauth.Client("client-1")),
+		"in an AllOf":          popauth.AllOf(popauth.Bound(), popauth.Client("client-1")),
+		"in half an AnyOf":     popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")), popauth.AllOf(popauth.Bound(), popauth.Subject("user-1"))),
+	}
+	others := map[string]popauth.Policy{
+		"Bound": popauth.Bound(), "BoundBy": popauth.BoundBy("x5t#S256"), "AuthenticatedWithin": popauth.AuthenticatedWithin(60e9), "Issuer": said,
+		"PolicyFunc": popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return nil }), "AnyIssuer": popauth.AnyIssuer(),
+		"AllOf that says": popauth.AllOf(said, popauth.Client("client-1")),
+		"AnyOf that says": popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")), popauth.AllOf(popauth.Issuer(l.globex.URL), popauth.Scope("x"))),
+	}
+	for _, v := range verifiers {
+		t.Run(v.name, func(t *testing.T) {
+			g, err := popauth.New(popauth.Options{Verifier: v.verifier})
+			if err != nil {
+				t.Fatal(err)
+			}
+			try := func(name string, want bool, policies ...popauth.Policy) {
+				t.Helper()
+				if got := panics(func() { g.Authorize(policies...) }); got != want {
+					t.Errorf("Authorize with %s: panics %t, want %t", name, got, want)
+				}
+				p, err := g.Check(l.owner.Request("GET", "/", l.bound()), policies...)
+				if got := errors.Is(err, popauth.ErrIssuerUnsaid); got != want || got && p != nil {
+					t.Errorf("Check with %s: got %v, %v, want unsaid %t", name, p, err, want)
+				}
+			}
+			for name, policy := range names {
+				try(name, v.several, policy)
+				try(name+" and Issuer", false, said, policy)
+				try(name+" and IssuerFunc", false, policy, popauth.IssuerFunc(func(*http.Request) (string, error) { return l.acme.URL, nil }))
+				try(name+" and AnyIssuer", false, popauth.AnyIssuer(), policy)
+			}
+			for name, policy := range others {
+				try(name, false, policy)
+			}
+		})
+	}
+}
+
+// issuingVerifier is somebody else's Verifier that says whose tokens it accepts.
+type issuingVerifier struct {
+	popauth.Verifier
+	all []string
+}
+
+func (v issuingVerifier) Issuers() []string { return v.all }
+
+// Where a Verifier says whose tokens it accepts, policies on names rely on it.
+func TestVerifierOfOtherIssuers(t *testing.T) {
+	l := newTwoIssuers(t)
+	g, err := popauth.New(popauth.Options{Verifier: issuingVerifier{l.both(), []string{l.acme.URL}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrap := g.Authorize(popauth.Client("client-1"))
+	send(wrap, l.owner.Request("GET", "/", l.acme.Token(l.owner.Bound()))).passed(t)
+	send(wrap, l.owner.Request("GET", "/", l.globex.Token(l.owner.Bound()))).refused(t, 401, invalidToken)
+}
+
+// Each tenant's issuer names client-1; a route is open to that of one.
+func TestNamesOfAnotherIssuer(t *testing.T) {
+	l := newTwoIssuers(t)
+	g, err := popauth.New(popauth.Options{Verifier: l.both()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant := popauth.IssuerFunc(func(r *http.Request) (string, error) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/acme/"):
+			return l.acme.URL, nil
+		case strings.HasPrefix(r.URL.Path, "/down/"):
+			return "", popauth.ErrUnavailable
+		}
+		return "", nil
+	})
+	both := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.acme.URL), popauth.Scope("a")), popauth.AllOf(popauth.Issuer(l.globex.URL), popauth.Scope("g")))
+	for _, tt := range []struct {
+		name     string
+		issuer   *popauthtest.Issuer
+		path     string
+		policies []popauth.Policy
+		scope    string
+		status   int
+	}{
+		{name: "Issuer, its own", issuer: l.acme, policies: []popauth.Policy{popauth.Issuer(l.acme.URL), popauth.Client("client-1")}, status: 200},
+		{name: "Issuer, another's", issuer: l.globex, policies: []popauth.Policy{popauth.Issuer(l.acme.URL), popauth.Client("client-1")}, status: 403},
+		{name: "Issuer behind the name", issuer: l.globex, policies: []popauth.Policy{popauth.Client("client-1"), popauth.Issuer(l.acme.URL)}, status: 403},
+		{name: "one of two", issuer: l.globex, policies: []popauth.Policy{popauth.Issuer(l.acme.URL, l.globex.URL), popauth.Client("client-1")}, status: 200},
+		{name: "any", issuer: l.globex, policies: []popauth.Policy{popauth.AnyIssuer(), popauth.Client("client-1")}, status: 200},
+		{name: "any, another client", issuer: l.globex, policies: []popauth.Policy{popauth.AnyIssuer(), popauth.Client("client-2")}, status: 403},
+		{name: "the route's", issuer: l.acme, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")}, status: 200},
+		{name: "not the route's", issuer: l.globex, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")}, status: 403},
+		{name: "a route of nobody", issuer: l.acme, path: "/other/orders", policies: []popauth.Policy{tenant}, status: 403},
+		{name: "a route that can't tell", issuer: l.acme, path: "/down/orders", policies: []popauth.Policy{tenant}, status: 503},
+		{name: "each its own scope", issuer: l.globex, policies: []popauth.Policy{both}, scope: "g", status: 200},
+		{name: "the other's scope", issuer: l.globex, policies: []popauth.Policy{both}, scope: "a", status: 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.path == "" {
+				tt.path = "/"
+			}
+			o := send(g.Authorize(tt.policies...), l.owner.Request("GET", tt.path, tt.issuer.Token(l.owner.Bound(), cnf{"scope": tt.scope})))
+			if o.status != tt.status || o.ran != (tt.status == 200) {
+				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
+			}
+		})
+	}
+	for name, f := range map[string]func(){
+		"Issuer of none": func() { popauth.Issuer() }, "Issuer of an empty one": func() { popauth.Issuer("") }, "IssuerFunc of nil": func() { popauth.IssuerFunc(nil) },
+		"AllOf of none": func() { popauth.AllOf() }, "AllOf of the zero Policy": func() { popauth.AllOf(popauth.Policy{}) },
+	} {
+		if !panics(f) {
+			t.Errorf("%s: no panic", name)
+		}
+	}
+}
+
+func panics(f func()) (did bool) {
+	defer func() { did = recover() != nil }()
+	f()
+	return false
+}

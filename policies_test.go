@@ -1,0 +1,158 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+)
+
+var (
+	errNo   = errors.New("no")
+	errDown = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+)
+
+func policyFunc(err error) popauth.Policy {
+	return popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return err })
+}
+
+// Each policy sees what the token says, whatever a policy before it has done to its own Principal.
+func TestAPolicyChangesNothingForTheNext(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	promote := func(err error) popauth.Policy {
+		return popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+			p.Scopes = append(p.Scopes, "admin")
+			p.Scopes[0] = "admin"
+			p.Subject, p.ClientID, p.Issuer = "root", "root", "root"
+			p.Bindings[0].Value = "x"
+			p.Certificate.Thumbprint = "x"
+			return err
+		})
+	}
+	sees := popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+		if slices.Contains(p.Scopes, "admin") || p.Subject == "root" || p.Bindings[0].Value == "x" || p.Certificate.Thumbprint == "x" {
+			t.Error("a policy sees what another has changed")
+		}
+		return nil
+	})
+	for name, policies := range map[string][]popauth.Policy{
+		"Scope behind":                    {promote(nil), popauth.Scope("admin")},
+		"AnyOf behind":                    {promote(nil), popauth.AnyOf(popauth.Scope("admin"), policyFunc(errNo))},
+		"in one AnyOf, though it said no": {popauth.AnyOf(promote(errNo), popauth.Scope("admin"))},
+		"in one AllOf":                    {popauth.AllOf(promote(nil), popauth.Scope("admin"))},
+		"Client and Subject":              {promote(nil), popauth.AnyOf(popauth.Client("root"), popauth.Subject("root"))},
+		"Issuer":                          {promote(nil), popauth.Issuer("root")},
+		"AnyOf in AnyOf":                  {popauth.AnyOf(popauth.AnyOf(promote(errNo), policyFunc(errNo)), popauth.AllOf(sees, popauth.Scope("admin")))},
+	} {
+		if o := send(g.Authorize(policies...), l.owner.Request("GET", "/", l.bound())); o.ran || o.status != 403 {
+			t.Errorf("%s: got %d, ran %t, want 403", name, o.status, o.ran)
+		}
+	}
+	send(g.Authorize(promote(nil), sees, popauth.AnyOf(sees, sees)), l.owner.Request("GET", "/", l.bound())).passed(t)
+	var kept *popauth.Principal
+	keep := popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error { kept = p; return nil })
+	g.Authorize(keep)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		kept.Subject = "root"
+		if p, _ := popauth.FromContext(r.Context()); p.Subject == "root" {
+			t.Error("the handler sees what a policy has kept")
+		}
+	})).ServeHTTP(httptest.NewRecorder(), l.owner.Request("GET", "/", l.bound()))
+}
+
+// Whoever can't tell has not said no.
+func TestCantTellIsNotNo(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	details := func(errs ...error) (popauth.Policy, cnf) {
+		var all []cnf
+		for range errs {
+			all = append(all, cnf{"type": "x"})
+		}
+		n := 0
+		return popauth.AuthorizationDetails("x", func(*http.Request, popauth.AuthorizationDetail) error { n++; return errs[n-1] }), cnf{"authorization_details": all}
+	}
+	first, one := details(errDown, errNo)
+	last, two := details(errNo, fmt.Errorf("%w: of a lookup", popauth.ErrForbidden), errDown)
+	yes, three := details(errDown, nil)
+	claims := func(err error) popauth.Policy { return popauth.ClaimsPolicy(func(struct{}) error { return err }) }
+	for _, tt := range []struct {
+		name   string
+		policy popauth.Policy
+		claims cnf
+		status int
+	}{
+		{name: "no", policy: policyFunc(errNo), status: 403},
+		{name: "network", policy: policyFunc(fmt.Errorf("find tenant: %w", errDown)), status: 503},
+		{name: "out of time", policy: policyFunc(context.DeadlineExceeded), status: 503},
+		{name: "ended", policy: policyFunc(context.Canceled), status: 503},
+		{name: "its own word", policy: policyFunc(errors.Join(popauth.ErrScope, context.Canceled)), status: 403},
+		{name: "claims, network", policy: claims(errDown), status: 503},
+		{name: "AnyOf, no then down", policy: popauth.AnyOf(popauth.Scope("admin"), policyFunc(errDown)), status: 503},
+		{name: "AnyOf, down then no", policy: popauth.AnyOf(policyFunc(errDown), popauth.Scope("admin")), status: 503},
+		{name: "AnyOf, down then yes", policy: popauth.AnyOf(policyFunc(errDown), popauth.Scope("orders.read")), status: 200},
+		{name: "AnyOf, both no", policy: popauth.AnyOf(popauth.Scope("admin"), policyFunc(errNo)), status: 403},
+		{name: "AllOf, down", policy: popauth.AllOf(popauth.Scope("orders.read"), policyFunc(errDown)), status: 503},
+		{name: "AllOf, no before down", policy: popauth.AllOf(popauth.Scope("admin"), policyFunc(errDown)), status: 403},
+		{name: "AllOf, all yes", policy: popauth.AllOf(popauth.Scope("orders.read"), policyFunc(nil)), status: 200},
+		{name: "details, down then no", policy: first, claims: one, status: 503},
+		{name: "details, no then down", policy: last, claims: two, status: 503},
+		{name: "details, down then yes", policy: yes, claims: three, status: 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := send(g.Authorize(tt.policy), l.owner.Request("GET", "/", l.bound(tt.claims)))
+			if o.status != tt.status || o.ran != (tt.status == 200) {
+				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
+			}
+		})
+	}
+}
+
+// What AllOf asks for is what its policies ask for together.
+func TestAllOfChallenge(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	all := popauth.AllOf(popauth.Scope("a", "b"), popauth.Scope("b", "c"), popauth.ACR("x", "y"), popauth.ACR("y", "z"),
+		popauth.AuthenticatedWithin(60e9), popauth.AuthenticatedWithin(30e9))
+	o := send(g.Authorize(all), l.owner.Request("GET", "/", l.bound()))
+	o.refused(t, 403, `Bearer error="insufficient_scope", error_description="The access token lacks a scope", scope="a b c"`)
+	o = send(g.Authorize(all), l.owner.Request("GET", "/", l.bound(cnf{"scope": "a b c"})))
+	o.refused(t, 401, `Bearer error="insufficient_user_authentication"`)
+	for _, want := range []string{`acr_values="y"`, `max_age="30"`, `scope="a b c"`} {
+		if !slices.ContainsFunc(o.challenges, func(c string) bool { return strings.Contains(c, want) }) {
+			t.Errorf("got %q, want %s in it", o.challenges, want)
+		}
+	}
+}
+
+// Certificates that are named themselves need nobody's word, one of several neither.
+func TestThumbprintsInCombination(t *testing.T) {
+	l := newLab(t)
+	own, other := popauth.CertificateThumbprint(l.thief.Thumbprint()), popauth.CertificateThumbprint(l.owner.Thumbprint())
+	for _, tt := range []struct {
+		name   string
+		policy popauth.Policy
+		status int
+	}{
+		{"one of two", popauth.AnyOf(other, own), 200},
+		{"neither", popauth.AnyOf(other, other), 403},
+		{"or a name", popauth.AnyOf(own, popauth.CertificateDNS("a.example")), 403},
+		{"or anybody", popauth.AnyOf(own, policyFunc(nil)), 403},
+		{"and more", popauth.AllOf(own, policyFunc(nil)), 200},
+		{"and no", popauth.AllOf(own, policyFunc(errNo)), 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := send(popauth.RequireCertificate(nil, tt.policy), l.thief.Request("GET", "/", ""))
+			if o.status != tt.status || o.ran != (tt.status == 200) {
+				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
+			}
+		})
+	}
+}

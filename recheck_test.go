@@ -1,0 +1,300 @@
+package popauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// held lets a request through a stage and returns it as the handler gets it, which goes on for as long as it likes.
+func held(t *testing.T, wrap func(http.Handler) http.Handler, r *http.Request) *http.Request {
+	t.Helper()
+	var inside *http.Request
+	w := httptest.NewRecorder()
+	wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = r })).ServeHTTP(w, r)
+	if inside == nil {
+		t.Fatalf("the handler did not run: %d", w.Code)
+	}
+	return inside
+}
+
+// changing is a Verifier whose word about a token changes.
+type changing struct {
+	popauth.Verifier
+	now func(*popauth.Token, error) (*popauth.Token, error)
+}
+
+func (v *changing) Verify(ctx context.Context, token string) (*popauth.Token, error) {
+	t, err := v.Verifier.Verify(ctx, token)
+	if v.now != nil {
+		return v.now(t, err)
+	}
+	return t, err
+}
+
+// A decision is held against what is so now.
+func TestRecheck(t *testing.T) {
+	scope, admin := popauth.Scope("orders.read"), popauth.Scope("admin")
+	for _, tt := range []struct {
+		name     string
+		happens  func(*recheckLab)
+		policies []popauth.Policy
+		want     popauth.Reason // "" if it still holds
+	}{
+		{name: "nothing", happens: func(*recheckLab) {}, policies: []popauth.Policy{scope}},
+		{name: "nothing, without policies", happens: func(*recheckLab) {}},
+		{name: "a policy says no", happens: func(*recheckLab) {}, policies: []popauth.Policy{admin}, want: popauth.ErrScope},
+		{name: "minutes", happens: func(l *recheckLab) { l.clock.Advance(4 * time.Minute) }, policies: []popauth.Policy{scope}},
+		{name: "the token expires", happens: func(l *recheckLab) { l.clock.Advance(24 * time.Hour) }, want: popauth.ErrTokenExpired},
+		{name: "the token is revoked", happens: func(l *recheckLab) { l.revoked = true }, want: popauth.ErrTokenRevoked},
+		{name: "nobody can tell", happens: func(l *recheckLab) { l.down = errors.New("down") }, want: popauth.ErrUnavailable},
+		{name: "the Verifier says no", happens: nowSays(nil, popauth.ErrTokenInvalid), want: popauth.ErrTokenInvalid},
+		{name: "another subject", happens: nowSays(popauthtest.Claims{"sub": "mallory"}, nil), want: popauth.ErrTokenInvalid},
+		{name: "another client", happens: nowSays(popauthtest.Claims{"client_id": "other"}, nil), want: popauth.ErrTokenInvalid},
+		{name: "another issuer", happens: nowSays(popauthtest.Claims{"iss": "https://other.example"}, nil), want: popauth.ErrTokenIssuer},
+		{name: "no binding any more", happens: nowSays(popauthtest.Claims{"cnf": popauthtest.Omit}, nil), want: popauth.ErrTokenInvalid},
+		{name: "another binding", happens: nowSays(popauthtest.Claims{"cnf": cnf{"x5t#S256": strings.Repeat("A", 43)}}, nil), want: popauth.ErrTokenInvalid},
+		{name: "fewer scopes", happens: nowSays(popauthtest.Claims{"scope": "other"}, nil), policies: []popauth.Policy{scope}, want: popauth.ErrScope},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newRecheckLab(t)
+			r := held(t, l.guard.Confirm, l.owner.Request("GET", "/", l.bound()))
+			before := len(l.seen)
+			tt.happens(l)
+			for range 2 {
+				p, err := l.guard.Recheck(r, tt.policies...)
+				if tt.want == "" {
+					if err != nil || p == nil || p.Subject == "" || p.Certificate == nil {
+						t.Errorf("got %v, %v, want it to hold", p, err)
+					}
+					continue
+				}
+				var e *popauth.Error
+				if p != nil || !errors.As(err, &e) || e.Reason != tt.want {
+					t.Errorf("got %v, %v, want %v", p, err, tt.want)
+				}
+				if !strings.Contains(l.log.String(), "reason=\""+string(tt.want)) {
+					t.Errorf("got %q, want a line with %q", l.log.String(), tt.want)
+				}
+			}
+			after := l.seen[before:]
+			if len(after) != 2 || after[1].Stage != popauth.StageRecheck || after[1].Reason != tt.want || after[1].Binding != "x5t#S256" {
+				t.Errorf("observed: got %+v, want two of StageRecheck", after)
+			}
+		})
+	}
+}
+
+type recheckLab struct {
+	*lab
+	guard    *popauth.Guard
+	verifier *changing
+	revoked  bool
+	down     error
+	log      *bytes.Buffer
+	seen     []popauth.Observation
+}
+
+func newRecheckLab(t *testing.T) *recheckLab {
+	l := &recheckLab{lab: newLab(t), log: &bytes.Buffer{}}
+	o := l.issuer.Options()
+	jwts, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.verifier = &changing{Verifier: jwts}
+	l.guard, err = popauth.New(popauth.Options{
+		Verifier: issuingVerifier{l.verifier, []string{o.Issuer}}, Now: l.clock.Now, Logger: slog.New(slog.NewTextHandler(l.log, nil)),
+		Revoked: func(context.Context, *popauth.Token) (bool, error) { return l.revoked, l.down },
+		Observe: func(_ context.Context, o popauth.Observation) { l.seen = append(l.seen, o) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// nowSays makes the Verifier say something else of every token; an error, or other claims.
+func nowSays(claims popauthtest.Claims, err error) func(*recheckLab) {
+	return func(l *recheckLab) {
+		l.verifier.now = func(*popauth.Token, error) (*popauth.Token, error) {
+			if err != nil {
+				return nil, err
+			}
+			return popauth.TrustJWT(l.bound(claims))
+		}
+	}
+}
+
+// What no stage has let pass is not held: another Guard's, another request's, nobody's.
+func TestRecheckOfWhatWasNotDecided(t *testing.T) {
+	l := newLab(t)
+	g, other := l.guard(), l.guard()
+	good := l.owner.Request("GET", "/", l.bound())
+	inside := held(t, g.Authenticate, good)
+	derived := func(change func(*http.Request)) *http.Request {
+		r := inside.Clone(inside.Context())
+		change(r)
+		return r
+	}
+	for name, r := range map[string]*http.Request{
+		"outside":           good,
+		"another token":     derived(func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) }),
+		"no token":          derived(func(r *http.Request) { r.Header.Del("Authorization") }),
+		"another caller":    derived(func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS }),
+		"another's context": l.thief.Request("GET", "/", l.bound()).WithContext(inside.Context()),
+	} {
+		if p, err := g.Recheck(r); p != nil || !errors.Is(err, popauth.ErrUndecided) {
+			t.Errorf("%s: got %v, %v, want ErrUndecided", name, p, err)
+		}
+	}
+	if p, err := other.Recheck(inside); p != nil || !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("another Guard: got %v, %v, want ErrUndecided", p, err)
+	}
+	if p, err := (&popauth.Guard{}).Recheck(inside); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
+		t.Errorf("zero Guard: got %v, %v, want ErrUnconfigured", p, err)
+	}
+	forged := good.WithContext(popauth.NewContext(context.Background(), &popauth.Principal{Subject: "root"}))
+	if p, err := g.Recheck(forged); p != nil || !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("NewContext: got %v, %v, want ErrUndecided", p, err)
+	}
+}
+
+// A proof is good for one use. To hold the decision again takes none, and the token's hash need not be sent again.
+func TestRecheckTakesNoProof(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{})
+	r := held(t, a.guard.Confirm, a.request())
+	used := a.store.len()
+	a.clock.Advance(20 * time.Minute) // the proof is long over, the token is not
+	for range 3 {
+		if _, err := a.guard.Recheck(r); err != nil {
+			t.Error(err)
+		}
+	}
+	if a.store.len() != used {
+		t.Errorf("got %d proofs used, want %d", a.store.len(), used)
+	}
+	a.clock.Advance(time.Hour)
+	if _, err := a.guard.Recheck(r); !errors.Is(err, popauth.ErrTokenExpired) {
+		t.Errorf("got %v, want ErrTokenExpired", err)
+	}
+}
+
+// The issuer's word about an opaque token is asked for again.
+func TestRecheckOpaque(t *testing.T) {
+	l := newLab(t)
+	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Now = l.clock.Now })
+	g := l.opaqueGuard(v)
+	token := l.issuer.Opaque(l.owner.Bound())
+	r := held(t, g.Confirm, l.owner.Request("GET", "/", token))
+	if _, err := g.Recheck(r); err != nil {
+		t.Fatal(err)
+	}
+	l.issuer.Revoke(token)
+	l.clock.Advance(11 * time.Second)
+	if _, err := g.Recheck(r); !errors.Is(err, popauth.ErrTokenInvalid) {
+		t.Errorf("got %v, want ErrTokenInvalid", err)
+	}
+}
+
+// For certificates as for tokens: what the source would say now counts.
+func TestRecheckCertificate(t *testing.T) {
+	l := newLab(t)
+	now := time.Now()
+	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.NotAfter = now.Add(time.Hour) })
+	clock := popauthtest.NewClock(now)
+	var revoked, refused bool
+	v := popauth.Verification{
+		Roots: l.ca.Pool(), Now: clock.Now, Remember: -1,
+		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return revoked, nil },
+		Check: func(*http.Request, *popauth.Certificate) error {
+			if refused {
+				return popauth.ErrForbidden
+			}
+			return nil
+		},
+	}
+	reset := func() { revoked, refused, clock = false, false, popauthtest.NewClock(now) }
+	v.Now = func() time.Time { return clock.Now() }
+	source := verified(t, v)
+	twice, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guardOf := func(s popauth.CertificateSource) *popauth.Guard {
+		return l.guard(func(o *popauth.Options) { o.Certificate, o.Now = s, func() time.Time { return clock.Now() } })
+	}
+	own, inner := guardOf(source), guardOf(nil)
+	routes := map[string]struct {
+		wrap    func(http.Handler) http.Handler
+		recheck func(*http.Request) error
+	}{
+		"RequireCertificate":         {popauth.RequireCertificate(source), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
+		"RequireCertificate of two":  {popauth.RequireCertificate(twice), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
+		"ClientCertificate":          {popauth.ClientCertificate(source), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
+		"a Guard's own source":       {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
+		"a Guard behind a handler's": {chain(popauth.ClientCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+	}
+	for name, route := range routes {
+		for _, tt := range []struct {
+			name    string
+			happens func()
+			want    popauth.Reason
+		}{
+			{"nothing", func() {}, ""},
+			{"revoked", func() { revoked = true }, popauth.ErrCertificateRevoked},
+			{"refused by Check", func() { refused = true }, popauth.ErrForbidden},
+			{"expired", func() { clock.Advance(2 * time.Hour) }, popauth.ErrCertificateUntrusted},
+		} {
+			reset()
+			token := l.issuer.Token(owner.Bound(), cnf{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
+			r := held(t, route.wrap, owner.Request("GET", "/", token))
+			tt.happens()
+			if err := route.recheck(r); tt.want == "" && err != nil || tt.want != "" && !errors.Is(err, tt.want) {
+				t.Errorf("%s, %s: got %v, want %v", name, tt.name, err, tt.want)
+			}
+		}
+	}
+	if c, err := popauth.RecheckCertificate(owner.Request("GET", "/", "")); c != nil || !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("behind nothing: got %v, %v, want ErrUndecided", c, err)
+	}
+	nobody := held(t, popauth.ClientCertificate(source), (*popauthtest.Client)(nil).Request("GET", "/", ""))
+	if c, err := popauth.RecheckCertificate(nobody); c != nil || !errors.Is(err, popauth.ErrCertificateRequired) {
+		t.Errorf("nobody's: got %v, %v, want ErrCertificateRequired", c, err)
+	}
+}
+
+// A binding needs the key alone. An identity that the TLS stack has verified ends with the certificate's period.
+func TestRecheckExpiredByTLS(t *testing.T) {
+	l := newLab(t)
+	clock := popauthtest.NewClock(time.Now())
+	owner := l.ca.Client("owner", func(c *x509.Certificate) {
+		c.NotAfter = clock.Now().Add(time.Hour)
+		c.DNSNames = []string{"owner.example"}
+	})
+	g := l.guard(func(o *popauth.Options) { o.Now = clock.Now })
+	request := owner.Request("GET", "/", l.issuer.Token(owner.Bound(), cnf{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
+	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
+	name := popauth.CertificateDNS("owner.example")
+	r := held(t, g.Authorize(name), request)
+	if p, err := g.Recheck(r, name); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
+		t.Errorf("got %v, %v", p, err)
+	}
+	clock.Advance(2 * time.Hour)
+	if _, err := g.Recheck(r); err != nil {
+		t.Errorf("the binding: got %v, want it to hold", err)
+	}
+	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("the name: got %v, want ErrForbidden", err)
+	}
+}

@@ -1,0 +1,261 @@
+package popauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+// The same issuer signs, with the same key, ID tokens, refresh tokens, authorization responses and more, and many name
+// an API in aud. What kind a token is of is said in several places. Here is the one list of kinds for all of them, in
+// JWTs and in introspection answers.
+
+// accessKinds are what issuers call an access token, in lower case.
+var accessKinds = []string{
+	"at+jwt", "application/at+jwt", // RFC 9068, section 2.1
+	"jwt", "application/jwt", // RFC 7519, section 5.1: any JWT
+	"urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt", // RFC 8693, section 3
+	"bearer", "dpop", // Keycloak's typ and most issuers' token_type, after RFC 6749, section 7.1
+	"access", "access_token", "access-token", "accesstoken", "at", // Cognito, ForgeRock, Casdoor
+}
+
+// idKinds are what issuers call an ID token.
+var idKinds = []string{"id", "id_token", "id-token", "idtoken", "urn:ietf:params:oauth:token-type:id_token"}
+
+// otherKinds are what issuers call the other tokens that they sign. They count where a claim hints at a kind.
+var otherKinds = []string{
+	"refresh", "refresh_token", "refresh-token", "refreshtoken", "rt", "offline", "urn:ietf:params:oauth:token-type:refresh_token",
+	"logout", "logout_token", "code", "authorization_code", "initialaccess", "registration", "reset", "verification", "invitation",
+}
+
+// claimRole is what a claim tells about the kind of token that it stands in.
+type claimRole struct {
+	says  bool   // what kind it is, and nothing else: it must be one of accessKinds
+	hints bool   // what kind it is, or something else: it counts if it is another kind
+	of    string // by being there: tokens of this kind alone have it
+}
+
+// claimRoles are the claims that tell.
+var claimRoles = map[string]claimRole{
+	"typ": {says: true}, "token_use": {says: true}, "tokenName": {says: true}, "tokenType": {says: true}, "token_type": {says: true},
+	"type": {hints: true}, "use": {hints: true}, "purpose": {hints: true},
+
+	// OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11; FAPI 1.0, part 2, section 5.1; CIBA, section 10.3.1; Apple's own
+	"at_hash": {of: idToken}, "c_hash": {of: idToken}, "s_hash": {of: idToken}, "nonce_supported": {of: idToken},
+	"urn:openid:params:jwt:claim:auth_req_id": {of: idToken}, "urn:openid:params:jwt:claim:rt_hash": {of: idToken},
+
+	"events":              {of: "a security event or logout token"}, // RFC 8417, section 2.2
+	"token_introspection": {of: "an introspection response"},        // RFC 9701, section 5
+
+	// JARM, section 2.1. An error, or what the token endpoint answers.
+	"error": {of: authorizationResponse}, "access_token": {of: authorizationResponse},
+	"id_token": {of: authorizationResponse}, "refresh_token": {of: authorizationResponse},
+
+	// RFC 9101, section 4, with the parameters of OpenID4VP and of CIBA's signed requests
+	"response_type": {of: requestObject}, "response_mode": {of: requestObject}, "redirect_uri": {of: requestObject},
+	"code_challenge": {of: requestObject}, "request_uri": {of: requestObject}, "response_uri": {of: requestObject},
+	"dcql_query": {of: requestObject}, "presentation_definition": {of: requestObject},
+	"client_notification_token": {of: requestObject}, "binding_message": {of: requestObject}, "id_token_hint": {of: requestObject},
+
+	// RFC 7591, section 2.3; OpenID Federation, section 3
+	"software_id": {of: statement}, "software_statement": {of: statement}, "redirect_uris": {of: statement},
+	"token_endpoint_auth_method": {of: statement}, "jwks": {of: statement}, "authority_hints": {of: statement},
+	"metadata_policy": {of: statement}, "trust_marks": {of: statement},
+
+	// VC Data Model 1.1, section 6.3.1, and 2.0; SD-JWT VC, section 3.2.2; RFC 9901, section 4; Token Status List; OpenID4VCI
+	"vc": {of: credential}, "vp": {of: credential}, "vct": {of: credential}, "credentialSubject": {of: credential}, "@context": {of: credential},
+	"_sd": {of: credential}, "_sd_alg": {of: credential}, "sd_hash": {of: credential},
+	"status_list": {of: credential}, "attested_keys": {of: credential},
+
+	"htm": {of: "a DPoP proof"}, "htu": {of: "a DPoP proof"}, // RFC 9449, section 4.2
+}
+
+const (
+	idToken               = "an ID token"
+	authorizationResponse = "an authorization response"
+	requestObject         = "a request object"
+	statement             = "a statement about a client or another party"
+	credential            = "a credential"
+)
+
+// evidence is what a token's claims say about the kind of token that it is. The first of each counts.
+type evidence struct {
+	place, kind string // the claim that says another kind, and which; "" if none does
+	access      bool   // a claim says that it is an access token
+	member      string // a claim that only another kind has
+	idMember    string // a claim that only an ID token has
+
+	nonce    bool // OpenID Connect's nonce
+	response bool // code or state, as in an authorization response
+	client   bool // a client's name
+	required int  // how many of the required claims there are
+}
+
+// claim takes one claim of a token into account.
+func (e *evidence) claim(name, text string, at int, v jsontext.Value, required []string) {
+	null := v.Kind() == 'n'
+	if len(required) > 0 && !null && slices.Contains(required, name) {
+		e.required++
+	}
+	switch name {
+	case "client_id", "azp", "cid", "appid":
+		e.client = e.client || v.Kind() == '"' && len(v) > len(`""`)
+	case "nonce":
+		e.nonce = !null
+	case "code", "state":
+		e.response = e.response || !null
+	default:
+		if role, ok := claimRoles[name]; ok && !null {
+			e.role(name, role, text, at, v)
+		}
+	}
+}
+
+func (e *evidence) role(name string, role claimRole, text string, at int, v jsontext.Value) {
+	switch {
+	case role.says:
+		kind, err := strictjson.StringAt(text, at, v)
+		if err != nil || !among(accessKinds, kind) {
+			e.says(name, kind)
+			return
+		}
+		e.access = true
+	case role.hints:
+		if kind, err := strictjson.StringAt(text, at, v); err == nil && (among(otherKinds, kind) || among(idKinds, kind)) {
+			e.says(name, kind)
+		}
+	case role.of == idToken:
+		e.idMember = name
+	default:
+		e.member = name
+	}
+}
+
+func (e *evidence) says(place, kind string) {
+	// An ID token may be allowed; what says something else as well may not.
+	if e.place == "" || among(idKinds, e.kind) {
+		e.place, e.kind = place, kind
+	}
+}
+
+// tokenKinds is which kinds of token pass.
+type tokenKinds struct {
+	idTokens bool     // Options.AllowIDTokens
+	required []string // Options.RequiredClaims
+}
+
+// check returns why a JWT is no access token; nil if it may be one. RFC 9068, section 5: an ID token must not pass for
+// one. A type of its own rules out what only the claims tell, but not what the token says of itself.
+func (k tokenKinds) check(e evidence, t *Token, typ string) error {
+	if err := k.refuseSaid(e); err != nil {
+		return err
+	}
+	if isAmbiguous(typ) {
+		if err := k.refuse(e, t); err != nil {
+			return err
+		}
+		if t.Subject == "" && !e.client {
+			return wrongKind("neither sub nor a client's name")
+		}
+	}
+	return k.refuseLack(e, t)
+}
+
+// refuse returns why a token is no access token though its typ, if it has one, doesn't say so; nil if it may be one.
+func (k tokenKinds) refuse(e evidence, t *Token) error {
+	switch {
+	case e.member != "":
+		return wrongKind("claim %q, which %s has", e.member, claimRoles[e.member].of)
+	case e.response && t.Subject == "":
+		return wrongKind("code or state without sub, as an authorization response has")
+	case k.idTokens:
+		return nil
+	case e.idMember != "":
+		return wrongKind("claim %q, which an ID token has; where the access tokens have it as well, see Options.AllowIDTokens", e.idMember)
+	case e.nonce && t.Scopes == nil && !e.access: // client_id and roles stand in ID tokens too
+		return wrongKind("claim nonce and no scope, as an ID token has; see Options.AllowIDTokens")
+	}
+	return nil
+}
+
+// refuseSaid returns why a token is of another kind by its own word, whatever its typ; nil if it is not.
+func (k tokenKinds) refuseSaid(e evidence) error {
+	if e.place == "" || k.idTokens && among(idKinds, e.kind) {
+		return nil
+	}
+	return wrongKind("claim %q says %.64q", e.place, e.kind)
+}
+
+// refuseLack returns which of the required claims a token has not.
+func (k tokenKinds) refuseLack(e evidence, t *Token) error {
+	if e.required == len(k.required) {
+		return nil
+	}
+	for _, name := range k.required {
+		if !t.has(name) {
+			return wrongKind("no claim %q, which Options.RequiredClaims asks for", name)
+		}
+	}
+	return wrongKind("a claim of Options.RequiredClaims twice")
+}
+
+// has reads the claims once more.
+func (t *Token) has(name string) bool {
+	found := false
+	err := strictjson.Members([]byte(t.payload), nil, func(member string, v jsontext.Value) error {
+		found = found || member == name && v.Kind() != 'n'
+		return nil
+	})
+	return err == nil && found
+}
+
+func wrongKind(format string, args ...any) error {
+	return &Error{Reason: ErrTokenType, Err: fmt.Errorf(format, args...)}
+}
+
+// defaultTypes are Options.TokenTypes if that is nil.
+var defaultTypes = []string{"at+jwt", "application/at+jwt", "JWT"}
+
+// ambiguousTypes are the header's typ of tokens of any kind, in lower case (RFC 7519, section 5.1).
+var ambiguousTypes = []string{"", "jwt", "application/jwt"}
+
+func isAmbiguous(typ string) bool { return among(ambiguousTypes, typ) }
+
+// among compares in any case. Of one length, since a Kelvin sign folds to a k and is three bytes.
+func among(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(have string) bool { return len(have) == len(s) && strings.EqualFold(have, s) })
+}
+
+// completeKinds reports what is wrong with the settings.
+func completeKinds(required []string, idTokens bool, problem func(field, format string, args ...any)) tokenKinds {
+	required = slices.Clone(required)
+	slices.Sort(required)
+	required = slices.Compact(required)
+	if slices.Contains(required, "") {
+		problem("RequiredClaims", "has an empty entry")
+	}
+	return tokenKinds{idTokens: idTokens, required: required}
+}
+
+// openIssuers returns the issuers of whose JWTs only the claims tell the kind, by default or by a setting.
+func openIssuers(v Verifier) []string {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		if slices.ContainsFunc(v.types, isAmbiguous) && len(v.kinds.required) == 0 {
+			return []string{v.issuer}
+		}
+	case jwtOr:
+		return slices.Concat(openIssuers(v.jwt), openIssuers(v.opaque))
+	case *Issuers:
+		var open []string
+		for _, iss := range v.Issuers() {
+			open = append(open, openIssuers(v.static[iss])...)
+		}
+		return open
+	}
+	return nil
+}
