@@ -3,11 +3,14 @@ package mcpsession
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // call is one HTTP request. The SDK hands it on with each message that the request carries, in TokenInfo.Extra.
@@ -55,13 +58,17 @@ func (c *call) watch() {
 					return
 				case <-tick.C:
 				}
-				if _, err := c.endpoint.guard.Recheck(c.request, c.endpoint.policies...); err != nil {
+				if _, err := c.recheck(); err != nil {
 					c.cancel(err)
 					return
 				}
 			}
 		}()
 	})
+}
+
+func (c *call) recheck(more ...popauth.Policy) (*popauth.Principal, error) {
+	return c.endpoint.guard.Recheck(c.request, slices.Concat(c.endpoint.policies, more)...)
 }
 
 // receive is middleware of the server. It gives handlers the values of the request that carries their message.
@@ -71,7 +78,7 @@ func receive(next mcp.MethodHandler) mcp.MethodHandler {
 			if method == "subscriptions/listen" { // a POST whose answer is an event stream
 				c.watch()
 			}
-			ctx = &values{ctx, context.WithoutCancel(c.request.Context()), c.info}
+			ctx = &values{ctx, c}
 		}
 		return next(ctx, method, r)
 	}
@@ -90,18 +97,33 @@ func callOf(r mcp.Request) *call {
 // values is the SDK's context of a message, with the values of the request that carries it.
 type values struct {
 	context.Context
-	request context.Context
-	info    *auth.TokenInfo
+	call *call
 }
 
-// Value answers for the SDK first, which keeps the session's TokenInfo in its context: that one is replaced too.
+type messageKey struct{}
+
+// Value answers with what the SDK has put into its context, but for the TokenInfo, which is that of the session there.
 func (v *values) Value(key any) any {
+	if key == (messageKey{}) {
+		return v.call
+	}
 	switch value := v.Context.Value(key).(type) {
 	case nil:
-		return v.request.Value(key)
+		return context.WithoutCancel(v.call.request.Context()).Value(key)
 	case *auth.TokenInfo:
-		return v.info
+		return v.call.info
 	default:
 		return value
 	}
+}
+
+// Recheck is popauth.Guard.Recheck for a tool that runs for long: it reports whether the decision about the request that
+// called the tool still holds, with Options.Policies and those given. The context is the tool's. The error is a
+// *popauth.Error, with popauth.ErrUndecided outside of a tool, a prompt or a resource of this package's endpoint.
+func Recheck(ctx context.Context, policies ...popauth.Policy) (*popauth.Principal, error) {
+	c, ok := ctx.Value(messageKey{}).(*call)
+	if !ok {
+		return nil, &popauth.Error{Reason: popauth.ErrUndecided}
+	}
+	return c.recheck(policies...)
 }

@@ -26,9 +26,10 @@ type lab struct {
 	api    *httptest.Server
 	seen   seen
 
-	mu      sync.Mutex
-	revoked map[string]bool // by jti
-	refused []popauth.Reason
+	mu        sync.Mutex
+	revoked   map[string]bool // by jti
+	forbidden string          // the jti that a policy refuses
+	refused   []popauth.Reason
 }
 
 // seen is the spy: what has reached a tool, a prompt or a resource.
@@ -83,7 +84,7 @@ func newLab(t *testing.T, s setup) *lab {
 		t.Fatal(err)
 	}
 	options := mcpsession.Options{
-		Guard: guard, Policies: []popauth.Policy{popauth.Bound(), popauth.Scope("read")},
+		Guard: guard, Policies: []popauth.Policy{popauth.Bound(), popauth.Scope("read"), popauth.PolicyFunc(l.allow)},
 		Server: func(*http.Request) *mcp.Server { return l.server }, Interval: 10 * time.Millisecond,
 	}
 	if s.options != nil {
@@ -98,6 +99,21 @@ func newLab(t *testing.T, s setup) *lab {
 	}
 	l.api = popauthtest.NewServer(t, endpoint)
 	return l
+}
+
+func (l *lab) allow(_ *http.Request, p *popauth.Principal) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.TokenID != "" && p.TokenID == l.forbidden {
+		return popauth.ErrForbidden
+	}
+	return nil
+}
+
+func (l *lab) set(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
 }
 
 type who struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -44,8 +45,8 @@ func (e *events) id(t *testing.T) string {
 	return string(message.ID)
 }
 
-// expiring is a clock's time and a token that is good for a minute from it.
-func expiring(l *lab, clock *popauthtest.Clock) identity {
+// expiring is alice with a token that is good for a minute.
+func expiring(clock *popauthtest.Clock) identity {
 	i := alice
 	i.id, i.claims = "1", popauthtest.Claims{"exp": clock.Now().Add(time.Minute).Unix()}
 	return i
@@ -55,20 +56,17 @@ func expiring(l *lab, clock *popauthtest.Clock) identity {
 func TestStreamEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		then func(*lab, *popauthtest.Clock, *bool)
+		then func(*lab, *popauthtest.Clock)
 	}{
-		{"expired", func(_ *lab, c *popauthtest.Clock, _ *bool) { c.Advance(2 * time.Minute) }},
-		{"revoked", func(l *lab, _ *popauthtest.Clock, _ *bool) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.revoked["1"] = true
-		}},
+		{"expired", func(_ *lab, c *popauthtest.Clock) { c.Advance(2 * time.Minute) }},
+		{"revoked", func(l *lab, _ *popauthtest.Clock) { l.set(func() { l.revoked["1"] = true }) }},
+		{"a policy says no", func(l *lab, _ *popauthtest.Clock) { l.set(func() { l.forbidden = "1" }) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			clock, off := popauthtest.NewClock(time.Now()), false
+			clock := popauthtest.NewClock(time.Now())
 			l := newLab(t, setup{guard: func(o *popauth.Options) { o.Now = clock.Now }})
 			session := l.connect(alice)
-			stream := l.open(expiring(l, clock), request{method: "GET", session: session})
+			stream := l.open(expiring(clock), request{method: "GET", session: session})
 			later := l.open(alice, request{method: "GET", session: l.connect(alice)})
 			if stream.StatusCode != 200 || later.StatusCode != 200 {
 				t.Fatalf("got %d, %d", stream.StatusCode, later.StatusCode)
@@ -76,7 +74,7 @@ func TestStreamEnds(t *testing.T) {
 			if err := l.ends(later, 100*time.Millisecond); err == nil {
 				t.Error("a good stream has ended")
 			}
-			tt.then(l, clock, &off)
+			tt.then(l, clock)
 			if err := l.ends(stream, 10*time.Second); err != nil {
 				t.Errorf("got %v, want its end", err)
 			}
@@ -85,6 +83,30 @@ func TestStreamEnds(t *testing.T) {
 				t.Errorf("afterwards: got %d %s, want 200", got, body)
 			}
 		})
+	}
+}
+
+// A tool that runs for long can ask whether its caller's token still holds.
+func TestRecheck(t *testing.T) {
+	l := newLab(t, setup{})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "long"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+		before, err := mcpsession.Recheck(ctx)
+		if err != nil {
+			return nil, who{}, err
+		}
+		_, narrow := mcpsession.Recheck(ctx, popauth.Scope("other"))
+		l.set(func() { l.revoked["long"] = true })
+		_, after := mcpsession.Recheck(ctx)
+		return nil, who{fmt.Sprint(before.TokenID, "; ", errors.Is(narrow, popauth.ErrScope), errors.Is(after, popauth.ErrTokenRevoked))}, nil
+	})
+	opener, as := alice, alice
+	opener.id, as.id = "opener", "long"
+	session := l.connect(opener)
+	if got, body := l.send(as, request{method: "POST", session: session, body: strings.Replace(callTool, "whoami", "long", 1)}); got != 200 || !strings.Contains(body, "long; true true") {
+		t.Errorf("got %d %s", got, body)
+	}
+	if _, err := mcpsession.Recheck(t.Context()); !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("outside: got %v, want %v", err, popauth.ErrUndecided)
 	}
 }
 
@@ -105,9 +127,7 @@ func TestCallGoesOn(t *testing.T) {
 		answer <- body
 	}()
 	<-started
-	l.mu.Lock()
-	l.revoked["slow"] = true
-	l.mu.Unlock()
+	l.set(func() { l.revoked["slow"] = true })
 	time.Sleep(100 * time.Millisecond)
 	close(release)
 	if got := <-answer; !strings.Contains(got, "alice/agent") {
@@ -127,9 +147,7 @@ func TestSubscriptionEnds(t *testing.T) {
 	if got := newEvents(stream.Body).next(t); stream.StatusCode != 200 || !strings.Contains(got, "acknowledged") {
 		t.Fatalf("got %d %s", stream.StatusCode, got)
 	}
-	l.mu.Lock()
-	l.revoked["listen"] = true
-	l.mu.Unlock()
+	l.set(func() { l.revoked["listen"] = true })
 	if err := l.ends(stream, 10*time.Second); err != nil {
 		t.Errorf("got %v, want its end", err)
 	}
