@@ -16,9 +16,11 @@
 //     popauth.ErrSessionOwner). The owner may go on with a new token, another key or the other scheme.
 //   - In tools, prompts and resources popauth.FromContext says who the request comes from that carries the call: the
 //     scopes are those of its token, not of the token that opened the session.
-//   - An event stream ends when the decision that opened it no longer holds, as when its token expires or is revoked.
+//   - An event stream ends when the decision that opened it no longer holds, as when its token expires or is revoked. A
+//     call that was let in is answered; a tool that runs for long can ask Recheck.
 //
-// Tools see neither the token nor its proof. Nothing changes in them, and the server may be served in other ways too.
+// Tools see neither the token nor its proof. Nothing else changes in them, and the server may be served in other ways
+// too. What other protocols need is in docs/streams.md of popauth.
 //
 // # Answers to the server's own requests
 //
