@@ -68,7 +68,7 @@ const defaultInterval = 30 * time.Second
 
 // New returns the handler of an MCP endpoint, which is safe for concurrent use. It is a stage of the Guard: a request
 // that the Guard refuses, or has not let pass, is answered by it. A token with neither subject nor client is refused
-// with 403, since the sessions of all such callers would be one another's. It panics with the zero Policy.
+// with 403, since the sessions of all such callers would be one another's. It panics with policies with which Guard.Authorize does.
 func New(o Options) (http.Handler, error) {
 	var wrong []error
 	problem := func(field, what string) { wrong = append(wrong, fmt.Errorf("mcpsession: Options.%s: %s", field, what)) }

@@ -86,6 +86,23 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
+// The Guard's clock and leeway decide when a token expires, not the SDK's middleware.
+func TestClock(t *testing.T) {
+	clock := popauthtest.NewClock(time.Now().Add(-time.Hour))
+	l := newLab(t, setup{guard: func(o *popauth.Options) { o.Now = clock.Now }})
+	as := expiring(clock)
+	as.claims["iat"], as.claims["nbf"] = clock.Now().Unix(), popauthtest.Omit
+	session := l.connect(as)
+	clock.Advance(70 * time.Second) // within the leeway
+	if got, body := l.send(as, request{method: "POST", session: session, body: callTool}); got != 200 {
+		t.Errorf("within the leeway: got %d %s, want 200", got, body)
+	}
+	clock.Advance(time.Minute)
+	if got, _ := l.send(as, request{method: "POST", session: session, body: callTool}); got != 401 || l.seen.count() != 1 {
+		t.Errorf("expired: got %d, want 401", got)
+	}
+}
+
 // A tool that runs for long can ask whether its caller's token still holds.
 func TestRecheck(t *testing.T) {
 	l := newLab(t, setup{})
