@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
@@ -38,7 +39,13 @@ type IntrospectionOptions struct {
 	Authentication ClientAuthentication
 
 	// Signed asks for signed answers (RFC 9701) and accepts no other. Each must be the issuer's, made for this API,
-	// which it may call by its client ID or a name in Audience, and made now. If false, answers are plain JSON.
+	// which it may call by its client ID or a name in Audience, and made no more than Leeway before the call. If false,
+	// answers are plain JSON.
+	//
+	// An answer does not name the token that was asked about. It is refused if this process has had it about another
+	// token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not the token's own. Whoever
+	// can answer in the server's place can still give the fresh answer about one opaque token for another; a smaller
+	// Leeway narrows that, and a binding ends it for everybody but the holder of that other token's key.
 	Signed bool
 
 	// Keys are those of signed answers. If nil, RemoteKeys found through the issuer's metadata.
@@ -86,8 +93,9 @@ const (
 
 // Introspection is a Verifier that asks the authorization server about each token (RFC 7662), for tokens that are
 // opaque to an API. Requests with the same token share one call, which goes on when one of them ends, and its answer
-// for a while; of a token no more than a hash is kept. A cnf in the answer binds the token as it does in a JWT. Make it
-// with NewIntrospection; it is safe for concurrent use.
+// for a while; of a token no more than a hash is kept. A cnf in the answer binds the token as it does in a JWT; a JWT
+// with a cnf of its own is refused unless the answer has the same. Make it with NewIntrospection; it is safe for
+// concurrent use.
 //
 // A token that is not active is refused with ErrTokenInvalid. ErrUnavailable are an endpoint that can't be reached,
 // one that does not accept how this API authenticates, and an answer that is none.
@@ -100,7 +108,8 @@ type Introspection struct {
 	discovery *calls[struct{}, *url.URL]
 	calls     *calls[[sha256.Size]byte, verdict]
 	accepted  *results[verdict]
-	refused   *results[verdict] // apart, so that a flood of made-up tokens pushes out no good one
+	refused   *results[verdict]                                // apart, so that a flood of made-up tokens pushes out no good one
+	given     *lru.Cache[[sha256.Size]byte, [sha256.Size]byte] // the token that each signed answer was given about
 
 	mu      sync.Mutex
 	found   *url.URL // the endpoint
@@ -158,6 +167,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	i.discovery = newCalls[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = newCalls[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
+	i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](o.Entries) // fails for a size that is not positive only
 	i.accepted, i.refused = newResults[verdict](o.Entries), newResults[verdict](refusedEntries)
 	return i, nil
 }

@@ -1,9 +1,13 @@
 package popauth
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,11 +18,12 @@ import (
 
 const signedAnswerType = "token-introspection+jwt"
 
-// read makes a verdict of an answer (RFC 7662, section 2.2). An error means that it is none.
-func (i *Introspection) read(ctx context.Context, body []byte, began time.Time) (verdict, error) {
+// read makes a verdict of an answer about a token (RFC 7662, section 2.2). An error means that it is none.
+func (i *Introspection) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
+	signed := ""
 	if i.signed != nil {
 		var err error
-		if body, err = i.unwrap(ctx, body, began); err != nil {
+		if body, signed, err = i.unwrap(ctx, strings.TrimSpace(string(body)), began); err != nil {
 			return verdict{}, err
 		}
 	}
@@ -37,23 +42,88 @@ func (i *Introspection) read(ctx context.Context, body []byte, began time.Time) 
 	if err != nil {
 		return verdict{refusal: err}, nil
 	}
+	if err := i.answers(token, t, signed); err != nil {
+		return verdict{}, err
+	}
 	return verdict{token: t}, nil
 }
 
-// unwrap takes the answer out of a signed one (RFC 9701, section 5). A plain one is a downgrade.
-func (i *Introspection) unwrap(ctx context.Context, body []byte, began time.Time) ([]byte, error) {
-	t, err := i.signed.Verify(ctx, strings.TrimSpace(string(body)))
+// answers returns why an answer can't be about this token; nil if nothing speaks against it. An answer doesn't name the
+// token that was asked about (RFC 9701, section 5), so whoever stands between could give that of another.
+func (i *Introspection) answers(token string, t *Token, signed string) error {
+	if i.signed != nil {
+		// Each answer is about one token. Without its signature, of which an ECDSA key has two for one text.
+		question := sha256.Sum256([]byte(token))
+		if before, seen, _ := i.given.PeekOrAdd(sha256.Sum256([]byte(signed)), question); seen && before != question {
+			return errors.New("signed answer about another token, given before")
+		}
+	}
+	if !hasJWTForm(token) {
+		return nil
+	}
+	own, err := readUnverified(token)
+	if err != nil {
+		return fmt.Errorf("active, but the token can't be read: %w", err)
+	}
+	if len(own.bindings) > 0 && !slices.Equal(sortedBindings(own.bindings), sortedBindings(t.bindings)) {
+		return errors.New("the token has a cnf, and the answer has not that one: popauth.JWTOr verifies JWTs themselves")
+	}
+	if i.signed == nil {
+		return nil
+	}
+	for _, c := range []struct{ name, asked, answered string }{
+		{"iss", own.Issuer, t.Issuer}, {"sub", own.Subject, t.Subject}, {"client_id", own.ClientID, t.ClientID}, {"jti", own.TokenID, t.TokenID},
+		{"exp", unix(own.ExpiresAt), unix(t.ExpiresAt)}, {"iat", unix(own.IssuedAt), unix(t.IssuedAt)},
+	} {
+		if c.asked != "" && c.answered != "" && c.asked != c.answered {
+			return fmt.Errorf("signed answer about another token: %s is %.64q, and the token's own is %.64q", c.name, c.answered, c.asked)
+		}
+	}
+	return nil
+}
+
+// readUnverified reads what a JWT says, which nobody has verified.
+func readUnverified(token string) (*Token, error) {
+	j, err := part(token)
 	if err != nil {
 		return nil, err
 	}
+	s, err := jws{payload: j.payload}.decode()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	return NewToken(s.payload)
+}
+
+func sortedBindings(list []Binding) []Binding {
+	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
+	})
+}
+
+// unix is a date for comparison; "" if absent.
+func unix(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.Unix(), 10)
+}
+
+// unwrap takes the answer out of a signed one (RFC 9701, section 5), and returns what was signed as well. A plain answer
+// is a downgrade.
+func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Time) (inner []byte, signed string, err error) {
+	t, err := i.signed.Verify(ctx, answer)
+	if err != nil {
+		return nil, "", err
+	}
 	if t.IssuedAt.Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
-		return nil, errors.New("signed answer without iat, or of an earlier call")
+		return nil, "", errors.New("signed answer without iat, or of an earlier call")
 	}
 	if len(t.bindings) > 0 {
-		return nil, errors.New("signed answer with a cnf outside of it, which would get lost") // RFC 9701, section 5
+		return nil, "", errors.New("signed answer with a cnf outside of it, which would get lost") // RFC 9701, section 5
 	}
 	const name = "token_introspection"
-	var inner []byte
 	err = strictjson.Members([]byte(t.payload), []string{name}, func(member string, v jsontext.Value) error {
 		if member == name {
 			inner = v.Clone()
@@ -61,9 +131,10 @@ func (i *Introspection) unwrap(ctx context.Context, body []byte, began time.Time
 		return nil
 	})
 	if err != nil || inner == nil {
-		return nil, errors.New("signed answer without " + name)
+		return nil, "", errors.New("signed answer without " + name)
 	}
-	return inner, nil
+	j, err := part(answer)
+	return inner, j.signed, err
 }
 
 // introspected is what an answer says beside the token's claims.

@@ -55,7 +55,7 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
-		v, err := i.read(ctx, body, began)
+		v, err := i.read(ctx, token, body, began)
 		if err != nil {
 			return verdict{}, unanswered(fmt.Errorf("%s: %w", endpoint, err))
 		}

@@ -101,6 +101,7 @@ func (w *world) options(logs io.Writer) popauth.Options {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
 	o := w.issuer.Options(w.api)
+	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; under JWT or none an ID token may come too
 	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
 	return o
