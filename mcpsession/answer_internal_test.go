@@ -16,8 +16,8 @@ func TestAnswer(t *testing.T) {
 		status  int
 		body    string
 	}{
-		{"a stranger", func(w http.ResponseWriter) { http.Error(w, mismatch, 403) }, true, 200, ""}, // nothing has been written
-		{"another 403", func(w http.ResponseWriter) { http.Error(w, "x", 403) }, false, 403, "x\n"},
+		{"a stranger", func(w http.ResponseWriter) { http.Error(w, mismatch, http.StatusForbidden) }, true, 200, ""}, // nothing has been written
+		{"another 403", func(w http.ResponseWriter) { http.Error(w, "x", http.StatusForbidden) }, false, 403, "x\n"},
 		{"403 without a body", func(w http.ResponseWriter) { w.WriteHeader(403) }, false, 403, ""},
 		{"403 in two parts", func(w http.ResponseWriter) {
 			w.WriteHeader(403)

@@ -29,8 +29,8 @@ type callKey struct{}
 
 const extraKey = "github.com/seed-171ab058/popauth/mcpsession"
 
-// begin returns the context of the inner request. It is canceled with the request's, but has none of its values: the SDK
-// keeps it for the whole session, in which they would be taken for those of every later request.
+// begin returns the context of the inner request. It is canceled with the request's, but has none of its values: the
+// SDK keeps it for the whole session, where they would be taken for those of every later request.
 func (c *call) begin() (ctx context.Context, end func()) {
 	outer := c.request.Context()
 	base := context.WithValue(context.Background(), callKey{}, c)

@@ -52,8 +52,8 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// foreign refuses whoever is not a session's owner. It is a Policy so that the Guard observes the refusal as its own, and
-// logs whose token it was.
+// foreign refuses whoever is not a session's owner. It is a Policy so that the Guard observes the refusal as its own,
+// and logs whose token it was.
 var foreign = popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrSessionOwner })
 
 // tokenInfo is the SDK's verifier. The Guard has verified the token, by its own clock: the SDK doesn't see yet when it

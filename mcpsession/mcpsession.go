@@ -1,5 +1,5 @@
-// Package mcpsession serves a Model Context Protocol server, of the Go SDK github.com/modelcontextprotocol/go-sdk, behind
-// a popauth.Guard, and binds each MCP session to the caller who opened it.
+// Package mcpsession serves a Model Context Protocol server behind a popauth.Guard, and binds each MCP session to the
+// caller who opened it. The server is one of the Go SDK, github.com/modelcontextprotocol/go-sdk.
 //
 //	endpoint, err := mcpsession.New(mcpsession.Options{
 //		Guard:    guard,
@@ -68,7 +68,7 @@ const defaultInterval = 30 * time.Second
 
 // New returns the handler of an MCP endpoint, which is safe for concurrent use. It is a stage of the Guard: a request
 // that the Guard refuses, or has not let pass, is answered by it. A token with neither subject nor client is refused
-// with 403, since the sessions of all such callers would be one another's. It panics with policies with which Guard.Authorize does.
+// with 403, since all such callers would share their sessions. It panics where Guard.Authorize does with the Policies.
 func New(o Options) (http.Handler, error) {
 	var wrong []error
 	problem := func(field, what string) { wrong = append(wrong, fmt.Errorf("mcpsession: Options.%s: %s", field, what)) }
