@@ -58,7 +58,7 @@ func (c *call) watch() {
 					return
 				case <-tick.C:
 				}
-				if _, err := c.recheck(); err != nil {
+				if _, err := c.recheck(c.request); err != nil {
 					c.cancel(err)
 					return
 				}
@@ -67,8 +67,8 @@ func (c *call) watch() {
 	})
 }
 
-func (c *call) recheck(more ...popauth.Policy) (*popauth.Principal, error) {
-	return c.endpoint.guard.Recheck(c.request, slices.Concat(c.endpoint.policies, more)...)
+func (c *call) recheck(r *http.Request, more ...popauth.Policy) (*popauth.Principal, error) {
+	return c.endpoint.guard.Recheck(r, slices.Concat(c.endpoint.policies, more)...)
 }
 
 // receive is middleware of the server. It gives handlers the values of the request that carries their message.
@@ -125,5 +125,5 @@ func Recheck(ctx context.Context, policies ...popauth.Policy) (*popauth.Principa
 	if !ok {
 		return nil, &popauth.Error{Reason: popauth.ErrUndecided}
 	}
-	return c.recheck(policies...)
+	return c.recheck(c.request.WithContext(ctx), policies...) // the tool may outlive the request
 }

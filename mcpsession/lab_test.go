@@ -176,6 +176,27 @@ const (
 // open sends a request, and returns the answer with its body still open.
 func (l *lab) open(as identity, q request) *http.Response {
 	l.Helper()
+	r, client := l.request(as, q)
+	resp, err := client.HTTP(l.api).Do(r)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// try sends a request that need not get an answer.
+func (l *lab) try(as identity, q request) error {
+	r, client := l.request(as, q)
+	resp, err := client.HTTP(l.api).Do(r)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err
+}
+
+func (l *lab) request(as identity, q request) (*http.Request, *popauthtest.Client) {
+	l.Helper()
 	if q.ctx == nil {
 		q.ctx = l.Context()
 	}
@@ -213,12 +234,7 @@ func (l *lab) open(as identity, q request) *http.Response {
 	if q.host != "" {
 		r.Host = q.host
 	}
-	resp, err := client.HTTP(l.api).Do(r)
-	if err != nil {
-		l.Fatal(err)
-	}
-	l.Cleanup(func() { resp.Body.Close() })
-	return resp
+	return r, client
 }
 
 // send returns the status and the body.

@@ -20,7 +20,8 @@
 //     call that was let in is answered; a tool that runs for long can ask Recheck.
 //
 // Tools see neither the token nor its proof. Nothing else changes in them, and the server may be served in other ways
-// too. What other protocols need is in docs/streams.md of popauth.
+// too. The SDK's older transport, mcp.NewSSEHandler, binds no session, and is not for a Guard. What other protocols need
+// is in docs/streams.md of popauth.
 //
 // # Answers to the server's own requests
 //

@@ -152,6 +152,41 @@ func TestCallGoesOn(t *testing.T) {
 	}
 }
 
+// A tool goes on when its caller has gone away, and can still ask.
+func TestRecheckAfterRequest(t *testing.T) {
+	l := newLab(t, setup{guard: func(o *popauth.Options) {
+		revoked := o.Revoked
+		o.Revoked = func(ctx context.Context, token *popauth.Token) (bool, error) {
+			if ctx.Err() != nil {
+				return false, ctx.Err() // as what asks over the network would say
+			}
+			return revoked(ctx, token)
+		}
+	}})
+	started, gone, asked := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	mcp.AddTool(l.server, &mcp.Tool{Name: "late"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+		close(started)
+		<-gone
+		_, err := mcpsession.Recheck(ctx)
+		asked <- err
+		return nil, who{}, nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	session := l.connect(alice)
+	go func() {
+		<-started
+		cancel()
+		time.Sleep(100 * time.Millisecond)
+		close(gone)
+	}()
+	if err := l.try(alice, request{ctx: ctx, method: "POST", session: session, body: strings.Replace(callTool, "whoami", "late", 1)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the caller has gone", err)
+	}
+	if err := <-asked; err != nil {
+		t.Errorf("got %v, want none", err)
+	}
+}
+
 // A subscription is a POST, and its stream has no end of its own.
 func TestSubscriptionEnds(t *testing.T) {
 	l := newLab(t, setup{options: func(o *mcpsession.Options) { o.HTTP.Stateless = true }})
