@@ -183,12 +183,10 @@ func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
 		if !keyed {
 			return &Error{Reason: ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
 		}
-	case "bearer", "access_token":
+	default: // of accessKinds, as refuseSaid has seen
 		if keyed {
 			return &Error{Reason: ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
 		}
-	default:
-		return ErrTokenType
 	}
 	switch {
 	case t.Issuer == "":

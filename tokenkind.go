@@ -42,11 +42,14 @@ type claimRole struct {
 // claimRoles are the claims that tell.
 var claimRoles = map[string]claimRole{
 	"typ": {says: true}, "token_use": {says: true}, "tokenName": {says: true}, "tokenType": {says: true}, "token_type": {says: true},
-	"type": {hints: true}, "use": {hints: true}, "purpose": {hints: true},
+	"tok_type": {says: true}, // Oracle's AT and IT
+	"type":     {hints: true}, "use": {hints: true}, "purpose": {hints: true},
 
 	// OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11; FAPI 1.0, part 2, section 5.1; CIBA, section 10.3.1; Apple's own
 	"at_hash": {of: idToken}, "c_hash": {of: idToken}, "s_hash": {of: idToken}, "nonce_supported": {of: idToken},
 	"urn:openid:params:jwt:claim:auth_req_id": {of: idToken}, "urn:openid:params:jwt:claim:rt_hash": {of: idToken},
+
+	"granted_scopes": {of: "a refresh token"}, // Cloud Foundry UAA's, in place of scope
 
 	"events":              {of: "a security event or logout token"}, // RFC 8417, section 2.2
 	"token_introspection": {of: "an introspection response"},        // RFC 9701, section 5
@@ -64,12 +67,14 @@ var claimRoles = map[string]claimRole{
 	// RFC 7591, section 2.3; OpenID Federation, section 3
 	"software_id": {of: statement}, "software_statement": {of: statement}, "redirect_uris": {of: statement},
 	"token_endpoint_auth_method": {of: statement}, "jwks": {of: statement}, "authority_hints": {of: statement},
-	"metadata_policy": {of: statement}, "trust_marks": {of: statement},
+	"metadata_policy": {of: statement}, "trust_marks": {of: statement}, "trust_mark_type": {of: statement},
 
 	// VC Data Model 1.1, section 6.3.1, and 2.0; SD-JWT VC, section 3.2.2; RFC 9901, section 4; Token Status List; OpenID4VCI
-	"vc": {of: credential}, "vp": {of: credential}, "vct": {of: credential}, "credentialSubject": {of: credential}, "@context": {of: credential},
-	"_sd": {of: credential}, "_sd_alg": {of: credential}, "sd_hash": {of: credential},
-	"status_list": {of: credential}, "attested_keys": {of: credential},
+	"vc": {of: verifiable}, "vp": {of: verifiable}, "vct": {of: verifiable}, "credentialSubject": {of: verifiable}, "@context": {of: verifiable},
+	"_sd": {of: verifiable}, "_sd_alg": {of: verifiable}, "sd_hash": {of: verifiable},
+	"status_list": {of: verifiable}, "attested_keys": {of: verifiable},
+
+	"tctx": {of: transactionToken}, "rctx": {of: transactionToken}, // draft-ietf-oauth-transaction-tokens, section 7
 
 	"htm": {of: "a DPoP proof"}, "htu": {of: "a DPoP proof"}, // RFC 9449, section 4.2
 }
@@ -79,7 +84,8 @@ const (
 	authorizationResponse = "an authorization response"
 	requestObject         = "a request object"
 	statement             = "a statement about a client or another party"
-	credential            = "a credential"
+	verifiable            = "a verifiable credential"
+	transactionToken      = "a transaction token"
 )
 
 // evidence is what a token's claims say about the kind of token that it is. The first of each counts.
@@ -176,8 +182,9 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 		return nil
 	case e.idMember != "":
 		return wrongKind("claim %q, which an ID token has; where the access tokens have it as well, see Options.AllowIDTokens", e.idMember)
-	case e.nonce && t.Scopes == nil && !e.access: // client_id and roles stand in ID tokens too
-		return wrongKind("claim nonce and no scope, as an ID token has; see Options.AllowIDTokens")
+	case e.nonce && !e.access && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "openid" }):
+		// client_id and roles stand in ID tokens too, and in UAA's the scope openid.
+		return wrongKind("claim nonce and no scope but openid, as an ID token has; see Options.AllowIDTokens")
 	}
 	return nil
 }
