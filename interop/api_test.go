@@ -23,18 +23,22 @@ type api struct {
 	*httptest.Server
 	spy        *popauthtest.Spy
 	challenged atomic.Int32 // refusals for want of a nonce
+	callers    map[*popauthtest.Client]*http.Client
 }
 
 // reasonHeader names what a test wants to know and no client is told: why its request was refused.
 const reasonHeader = "Test-Reason"
 
-// api starts one whose certificate is of the test's authority.
-func (s *authorizationServer) api(o popauth.Options) *api {
+// api starts one whose certificate is of the test's authority. Without a policy it asks for the scope orders.read.
+func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy) *api {
 	s.Helper()
+	if policies == nil {
+		policies = []popauth.Policy{popauth.Scope("orders.read")}
+	}
 	if o.Confirmers == nil {
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	}
-	a := &api{spy: &popauthtest.Spy{}}
+	a := &api{spy: &popauthtest.Spy{}, callers: map[*popauthtest.Client]*http.Client{}}
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		if e.Reason == popauth.ErrNonceRequired {
 			a.challenged.Add(1)
@@ -46,12 +50,20 @@ func (s *authorizationServer) api(o popauth.Options) *api {
 	if err != nil {
 		s.Fatal(err)
 	}
-	read := guard.Authorize(popauth.Scope("orders.read"))(a.spy)
+	read := guard.Authorize(policies...)(a.spy)
 	mux := http.NewServeMux()
 	mux.Handle(confirmed, guard.Confirm(read))
 	mux.Handle(authenticated, guard.Authenticate(read))
 	a.Server = popauthtest.NewServer(s, mux, func(c *tls.Config) { c.Certificates = []tls.Certificate{s.certificate} })
 	return a
+}
+
+// caller is one who has this certificate. Its connections last, since a handshake takes longer than a request.
+func (a *api) caller(client *popauthtest.Client) *http.Client {
+	if a.callers[client] == nil {
+		a.callers[client] = client.HTTP(a.Server)
+	}
+	return a.callers[client]
 }
 
 // outcome is what one request came to.
@@ -105,7 +117,7 @@ func (a *api) use(tb testing.TB, client *popauthtest.Client, token string) outco
 		tb.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	return a.get(tb, client.HTTP(a.Server), r)
+	return a.get(tb, a.caller(client), r)
 }
 
 // want wants the same to be refused for this reason, or to pass if there is none.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -91,7 +92,7 @@ func TestOpenIDClient(t *testing.T) {
 	t.Run("oidc-provider", func(t *testing.T) { testOpenIDClient(t, newProvider(t).authorizationServer) })
 	t.Run("tokenserver", func(t *testing.T) {
 		if err := installed(); err != nil {
-			missing(t, err)
+			counterpart.Missing(t, err)
 		}
 		testOpenIDClient(t, newTokenServer(t))
 	})

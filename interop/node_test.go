@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/counterpart"
 )
 
 // node is a script of this directory in a process of its own.
@@ -38,20 +40,11 @@ var installed = sync.OnceValue(func() error {
 	return nil
 })
 
-// missing skips the test, or fails it where all is to be installed.
-func missing(tb testing.TB, err error) {
-	tb.Helper()
-	if os.Getenv("CI") == "true" {
-		tb.Fatal(err)
-	}
-	tb.Skip(err)
-}
-
 // run starts a script, which ends with the test, and gives it a line of input.
 func run(tb testing.TB, script string, input any) *node {
 	tb.Helper()
 	if err := installed(); err != nil {
-		missing(tb, err)
+		counterpart.Missing(tb, err)
 	}
 	n := &node{TB: tb, cmd: exec.Command("node", script)}
 	n.cmd.Stderr = &n.errors

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-// kind is a column of the table: a token of the provider's, and where it is used.
+// kind is a column of the table: a token of the authorization server's, and where it is used.
 type kind struct {
 	form, name string // as the column is headed
 	bound      string // x5t#S256, jkt or ""
@@ -44,23 +44,77 @@ const (
 )
 
 var senders = []sender{
-	{"its owner", "", owner, nil, "", "", ""},
-	{"a thief", "Bearer", nobody, nil, noCertificate, scheme, ""},
-	{"a thief, as DPoP", "DPoP", nobody, nil, scheme, popauth.ErrProofMissing, scheme},
-	{"another client", "Bearer", otherClient, nil, otherCertificate, scheme, ""},
-	{"another client, as DPoP", "DPoP", otherClient, []proof{otherKey}, scheme, popauth.ErrProofKey, scheme},
-	{"a namesake's certificate", "Bearer", namesake, nil, otherCertificate, scheme, ""},
-	{"the owner's certificate, as DPoP", "DPoP", owner, nil, scheme, popauth.ErrProofMissing, scheme},
-	{"the owner's proof, as Bearer", "Bearer", nobody, []proof{good}, noCertificate, scheme, ""},
-	{"another key", "DPoP", nobody, []proof{otherKey}, scheme, popauth.ErrProofKey, scheme},
-	{"the owner's proof, used", "DPoP", nobody, []proof{used}, scheme, popauth.ErrProofReplayed, scheme},
-	{"the owner's proof, twice", "DPoP", nobody, []proof{good, good}, scheme, popauth.ErrProofMalformed, scheme},
-	{"… for another URL", "DPoP", nobody, []proof{otherURL}, scheme, popauth.ErrProofTarget, scheme},
-	{"… for another method", "DPoP", nobody, []proof{otherMethod}, scheme, popauth.ErrProofTarget, scheme},
-	{"… for another token", "DPoP", nobody, []proof{otherToken}, scheme, popauth.ErrProofToken, scheme},
-	{"… for no token", "DPoP", nobody, []proof{noToken}, scheme, popauth.ErrProofMalformed, scheme},
-	{"… of an hour ago", "DPoP", nobody, []proof{old}, scheme, popauth.ErrProofTime, scheme},
-	{"… with another signature", "DPoP", nobody, []proof{altered}, scheme, popauth.ErrProofSignature, scheme},
+	{
+		name: "its owner", certificate: owner,
+	},
+	{
+		name: "a thief", scheme: "Bearer", certificate: nobody,
+		ofCertificate: noCertificate, ofKey: scheme,
+	},
+	{
+		name: "a thief, as DPoP", scheme: "DPoP", certificate: nobody,
+		ofCertificate: scheme, ofKey: popauth.ErrProofMissing, ofNone: scheme,
+	},
+	{
+		name: "another client", scheme: "Bearer", certificate: otherClient,
+		ofCertificate: otherCertificate, ofKey: scheme,
+	},
+	{
+		name: "another client, as DPoP", scheme: "DPoP", certificate: otherClient, proofs: []proof{otherKey},
+		ofCertificate: scheme, ofKey: popauth.ErrProofKey, ofNone: scheme,
+	},
+	{
+		name: "a namesake's certificate", scheme: "Bearer", certificate: namesake,
+		ofCertificate: otherCertificate, ofKey: scheme,
+	},
+	{
+		name: "the owner's certificate, as DPoP", scheme: "DPoP", certificate: owner,
+		ofCertificate: scheme, ofKey: popauth.ErrProofMissing, ofNone: scheme,
+	},
+	{
+		name: "the owner's certificate and proof", scheme: "DPoP", certificate: owner, proofs: []proof{good},
+		ofCertificate: scheme, ofNone: scheme,
+	},
+	{
+		name: "the owner's proof, as Bearer", scheme: "Bearer", certificate: nobody, proofs: []proof{good},
+		ofCertificate: noCertificate, ofKey: scheme,
+	},
+	{
+		name: "another key", scheme: "DPoP", certificate: nobody, proofs: []proof{otherKey},
+		ofCertificate: scheme, ofKey: popauth.ErrProofKey, ofNone: scheme,
+	},
+	{
+		name: "the owner's proof, used", scheme: "DPoP", certificate: nobody, proofs: []proof{used},
+		ofCertificate: scheme, ofKey: popauth.ErrProofReplayed, ofNone: scheme,
+	},
+	{
+		name: "the owner's proof, twice", scheme: "DPoP", certificate: nobody, proofs: []proof{good, good},
+		ofCertificate: scheme, ofKey: popauth.ErrProofMalformed, ofNone: scheme,
+	},
+	{
+		name: "… for another URL", scheme: "DPoP", certificate: nobody, proofs: []proof{otherURL},
+		ofCertificate: scheme, ofKey: popauth.ErrProofTarget, ofNone: scheme,
+	},
+	{
+		name: "… for another method", scheme: "DPoP", certificate: nobody, proofs: []proof{otherMethod},
+		ofCertificate: scheme, ofKey: popauth.ErrProofTarget, ofNone: scheme,
+	},
+	{
+		name: "… for another token", scheme: "DPoP", certificate: nobody, proofs: []proof{otherToken},
+		ofCertificate: scheme, ofKey: popauth.ErrProofToken, ofNone: scheme,
+	},
+	{
+		name: "… for no token", scheme: "DPoP", certificate: nobody, proofs: []proof{noToken},
+		ofCertificate: scheme, ofKey: popauth.ErrProofMalformed, ofNone: scheme,
+	},
+	{
+		name: "… of an hour ago", scheme: "DPoP", certificate: nobody, proofs: []proof{old},
+		ofCertificate: scheme, ofKey: popauth.ErrProofTime, ofNone: scheme,
+	},
+	{
+		name: "… with another signature", scheme: "DPoP", certificate: nobody, proofs: []proof{altered},
+		ofCertificate: scheme, ofKey: popauth.ErrProofSignature, ofNone: scheme,
+	},
 }
 
 func (s sender) want(k kind) outcome {
@@ -85,7 +139,7 @@ func (s sender) send(sc *scene, k kind) outcome {
 	}
 	if s.scheme == "" && k.bound == "jkt" {
 		source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: k.token, TokenType: "DPoP"})
-		base := (*popauthtest.Client)(nil).HTTP(k.api.Server).Transport
+		base := k.api.caller(nobody(sc)).Transport
 		return k.api.get(sc, &http.Client{Transport: &popclient.DPoP{Key: sc.key, Source: source, Base: base}}, r)
 	}
 	if s.scheme == "" {
@@ -95,31 +149,30 @@ func (s sender) send(sc *scene, k kind) outcome {
 	for _, p := range s.proofs {
 		r.Header.Add("DPoP", p(sc, k))
 	}
-	return k.api.get(sc, s.certificate(sc).HTTP(k.api.Server), r)
+	return k.api.get(sc, k.api.caller(s.certificate(sc)), r)
 }
 
 // scene is who takes part: the owner, who is the client by-dn with the certificate and by-key with the key, and others.
 type scene struct {
-	testing.TB
-	provider      *provider
+	*authorizationServer
 	key, otherKey *popclient.Key
 	late          *popclient.Key // key, whose clock is slow
 	namesake      *popauthtest.Client
 }
 
-func newScene(tb testing.TB) *scene {
-	tb.Helper()
-	s := &scene{TB: tb, provider: newProvider(tb)}
-	key := newKey(tb)
-	s.key, s.late, s.otherKey = proofKey(tb, key), proofKey(tb, key), proofKey(tb, newKey(tb))
+func newScene(a *authorizationServer) *scene {
+	a.Helper()
+	s := &scene{authorizationServer: a}
+	key := newKey(a)
+	s.key, s.late, s.otherKey = proofKey(a, key), proofKey(a, key), proofKey(a, newKey(a))
 	s.late.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-	s.namesake = namesakeOf(tb)
+	s.namesake = namesakeOf(a)
 	return s
 }
 
 func nobody(*scene) *popauthtest.Client        { return nil }
-func owner(s *scene) *popauthtest.Client       { return s.provider.byDN }
-func otherClient(s *scene) *popauthtest.Client { return s.provider.bySAN }
+func owner(s *scene) *popauthtest.Client       { return s.byDN }
+func otherClient(s *scene) *popauthtest.Client { return s.bySAN }
 func namesake(s *scene) *popauthtest.Client    { return s.namesake }
 
 func good(s *scene, k kind) string        { return s.prove(s.key, "GET", k.api.URL+k.path, k.token) }
@@ -134,7 +187,7 @@ func old(s *scene, k kind) string         { return s.prove(s.late, "GET", k.api.
 func used(s *scene, k kind) string {
 	p := good(s, k)
 	seen := sender{scheme: "DPoP", certificate: nobody, proofs: []proof{func(*scene, kind) string { return p }}}
-	if o := seen.send(s, k); o.ran != (k.bound == "jkt") {
+	if o := seen.send(s, k); o.ran != (k.bound == "jkt" && k.refused == "") {
 		s.Errorf("%s, %s, the owner: got %+v", k.form, k.name, o)
 	}
 	return p
@@ -162,8 +215,9 @@ func (s *scene) prove(key *popclient.Key, method, target, token string) string {
 
 // Each kind of token, with its owner and with thieves.
 func TestTable(t *testing.T) {
-	s := newScene(t)
-	kinds := s.kinds()
+	p := newProvider(t)
+	s := newScene(p.authorizationServer)
+	kinds := s.kinds(p)
 
 	var table strings.Builder
 	row(&table, "wanted=got", kinds, func(k kind) string { return k.form })
@@ -193,9 +247,8 @@ func row(table *strings.Builder, name string, kinds []kind, cell func(kind) stri
 }
 
 // kinds are the columns.
-func (s *scene) kinds() []kind {
+func (s *scene) kinds(p *provider) []kind {
 	s.Helper()
-	p := s.provider
 	jwts := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys()})
 	plain := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{})})
 	signed := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{Signed: true})})
@@ -219,13 +272,13 @@ func (s *scene) kinds() []kind {
 // tokens are one bound to the certificate, one to the key, and one unbound.
 func (s *scene) tokens(resource string) (ofCertificate, ofKey, ofNone string) {
 	s.Helper()
-	bound, err := s.provider.boundTo(s.key, resource)
+	bound, err := s.boundTo(s.key, resource)
 	if err != nil {
 		s.Fatal(err)
 	}
-	unbound, err := s.provider.unbound(resource)
+	unbound, err := s.unbound(resource)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return s.provider.obtain(resource), bound.AccessToken, unbound.AccessToken
+	return s.obtain(resource), bound.AccessToken, unbound.AccessToken
 }
