@@ -22,5 +22,7 @@
 //     once in each. A Guard that takes another's place in one process needs the Replay of that one.
 //   - Only Confirm, BoundBy or Bound demand that a token is bound. Authenticate accepts bearer tokens too, but never
 //     a bound one without proof.
+//   - A stage decides about one request, when it comes. What stays open, or goes on over several requests, asks again:
+//     Guard.Recheck, the module mcpsession for sessions of the Model Context Protocol, and docs/streams.md.
 //   - An Error is for logs. What reaches a client stands in one table, and nothing in it comes from a request.
 package popauth

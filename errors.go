@@ -58,6 +58,7 @@ const (
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
+	ErrSessionOwner         Reason = "session of another caller"
 	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
 	ErrUndecided            Reason = "no stage has let this request pass"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
@@ -122,9 +123,11 @@ var answers = map[Reason]answer{
 	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
 	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
 	ErrForbidden:            {status: http.StatusForbidden},
-	ErrIssuerUnsaid:         {status: http.StatusInternalServerError},
-	ErrUndecided:            {status: http.StatusInternalServerError},
-	ErrUnavailable:          {status: http.StatusServiceUnavailable},
+	// For anybody else the session doesn't exist.
+	ErrSessionOwner: {status: http.StatusNotFound},
+	ErrIssuerUnsaid: {status: http.StatusInternalServerError},
+	ErrUndecided:    {status: http.StatusInternalServerError},
+	ErrUnavailable:  {status: http.StatusServiceUnavailable},
 }
 
 const (

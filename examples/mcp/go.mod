@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	github.com/seed-171ab058/popauth v0.0.0
+	github.com/seed-171ab058/popauth/mcpsession v0.0.0
 	golang.org/x/oauth2 v0.37.0
 )
 
@@ -26,3 +27,5 @@ require (
 )
 
 replace github.com/seed-171ab058/popauth => ../..
+
+replace github.com/seed-171ab058/popauth/mcpsession => ../../mcpsession

@@ -2,7 +2,8 @@
 // starts an authorization server and the MCP server on loopback, both with real TLS. Two agents, clients of the official
 // Go SDK, know nothing but the server's address and their own credentials: the refusal of their first request names the
 // protected resource metadata (RFC 9728), which names the authorization server, which issues tokens bound to a DPoP key
-// (RFC 9449) or to the agent's certificate (RFC 8705). Then thieves try what they have caught.
+// (RFC 9449) or to the agent's certificate (RFC 8705). Then thieves try what they have caught, and one
+// agent tries the other's session, with a good token of its own.
 //
 //	go run -C examples/mcp .
 package main
@@ -18,6 +19,8 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
@@ -72,6 +75,7 @@ type world struct {
 	api      *httptest.Server
 	endpoint string // the MCP server's address, which is its resource identifier too
 	roots    *x509.CertPool
+	session  *mcp.ClientSession // the first agent's
 }
 
 var clients = map[string]registration{
@@ -110,8 +114,7 @@ func (w *world) start() error {
 	if err != nil {
 		return err
 	}
-	routes(mux, guard, orders())
-	return nil
+	return routes(mux, guard, orders())
 }
 
 // stage lets a program use popauthtest as a test does.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"got       2 orders for reporting-agent", "got       401 invalid_dpop_proof", "got       401 invalid_token"} {
+	for _, want := range []string{"got       2 orders for reporting-agent", "got       401 invalid_dpop_proof", "got       401 invalid_token", "got       404"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q", want)
 		}
@@ -115,80 +116,111 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 }
 
-// A tool knows the caller of the very request that calls it, and not the token. In a session it would take every caller
-// for the one who has opened it.
-func TestTools(t *testing.T) {
-	issuer := popauthtest.NewIssuer(t)
-	options := issuer.Options()
+// lab is the MCP server, with a tool beside its own that counts its calls and tells what it sees.
+type lab struct {
+	testing.TB
+	issuer *popauthtest.Issuer
+	api    *httptest.Server
+	ran    atomic.Int64
+}
+
+func newLab(t *testing.T) *lab {
+	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
+	options := l.issuer.Options()
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	options.Resource.ID = "https://orders.example.com/mcp"
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := orders()
-	mcp.AddTool(server, &mcp.Tool{Name: "header"}, func(_ context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+	mcp.AddTool(server, &mcp.Tool{Name: "spy"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+		l.ran.Add(1)
+		p, _ := popauth.FromContext(ctx)
 		h := r.Extra.Header
-		return nil, answer{fmt.Sprint("token ", h.Get("Authorization") != "", ", proof ", h.Get("DPoP") != "", ", type ", h.Get("Content-Type"))}, nil
+		return nil, answer{fmt.Sprint(p.ClientID, " with ", p.Scopes, ", token ", h.Get("Authorization") != "", ", proof ", h.Get("DPoP") != "")}, nil
 	})
-	sessions := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{JSONResponse: true})
-	mux, inSessions := http.NewServeMux(), http.NewServeMux()
-	routes(mux, guard, server)
-	inSessions.Handle("/mcp", guard.Confirm(sessions))
-	for _, tt := range []struct {
-		name         string
-		handler      http.Handler
-		list, header string
-	}{
-		{"ours", mux, "orders for second", "token false, proof false, type application/json"},
-		{"sessions", inSessions, "orders for first", "token true, proof true, type application/json"},
-	} {
-		c := &caller{t, issuer, popauthtest.NewServer(t, tt.handler), ""}
-		c.post("first", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
-		c.post("first", `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-		for tool, want := range map[string]string{"list": tt.list, "header": tt.header} {
-			got := c.post("second", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"`+tool+`","arguments":{}}}`)
-			if !strings.Contains(got, want) {
-				t.Errorf("%s: %s: got %s, want %q", tt.name, tool, got, want)
-			}
-		}
+	mux := http.NewServeMux()
+	if err := routes(mux, guard, server); err != nil {
+		t.Fatal(err)
 	}
+	l.api = popauthtest.NewServer(t, mux)
+	return l
 }
 
-// caller speaks MCP by hand, each time under a name of its choice, but in one session if the server has sessions.
-type caller struct {
-	testing.TB
-	issuer  *popauthtest.Issuer
-	api     *httptest.Server
-	session string
-}
-
-func (c *caller) post(name, body string) string {
-	c.Helper()
-	client := popauthtest.SelfSigned(c, name)
-	r, err := http.NewRequest("POST", c.api.URL+"/mcp", strings.NewReader(body))
+// send speaks MCP by hand, with a token of that client and those scopes, bound by DPoP or to a certificate.
+func (l *lab) send(client, scope string, dpop bool, method, session, body string) (*http.Response, string) {
+	l.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	l.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, method, l.api.URL+"/mcp", strings.NewReader(body))
 	if err != nil {
-		c.Fatal(err)
+		l.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"Authorization": "Bearer " + c.issuer.Token(client.Bound(), popauthtest.Claims{"client_id": name, "scope": "orders.read"}),
-		"DPoP":          "x", "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"Mcp-Session-Id": c.session, "Mcp-Protocol-Version": "2025-06-18",
-	} {
-		if value != "" {
-			r.Header.Set(name, value)
-		}
+	claims := popauthtest.Claims{"sub": client, "client_id": client, "scope": scope}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-06-18"}}
+	owner := popauthtest.SelfSigned(l, client)
+	if dpop {
+		key := popauthtest.NewProofKey(l, "")
+		token := l.issuer.Token(key.Bound(), claims)
+		r.Header.Set("Authorization", "DPoP "+token)
+		r.Header.Set("DPoP", key.Proof(method, r.URL.String(), token))
+	} else {
+		r.Header.Set("Authorization", "Bearer "+l.issuer.Token(owner.Bound(), claims))
 	}
-	resp, err := client.HTTP(c.api).Do(r)
+	if session != "" {
+		r.Header.Set("Mcp-Session-Id", session)
+	}
+	resp, err := owner.HTTP(l.api).Do(r)
 	if err != nil {
-		c.Fatal(err)
+		l.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if id := resp.Header.Get("Mcp-Session-Id"); id != "" {
-		c.session = id
+	if method == http.MethodGet && resp.StatusCode == http.StatusOK {
+		return resp, "" // a stream without an end
 	}
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.Fatal(err)
+		l.Fatal(err)
 	}
-	return string(b)
+	return resp, string(b)
+}
+
+// Two callers and one session, which is the one's who opened it.
+func TestSession(t *testing.T) {
+	const spy = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"spy","arguments":{}}}`
+	for _, dpop := range []bool{false, true} {
+		l := newLab(t)
+		resp, _ := l.send("alice", "orders.read orders.cancel", dpop, "POST", "", `{"jsonrpc":"2.0","id":1,"method":"initialize",
+			"params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`)
+		session := resp.Header.Get("Mcp-Session-Id")
+		if resp.StatusCode != 200 || session == "" {
+			t.Fatalf("got %d and the session %q", resp.StatusCode, session)
+		}
+		l.send("alice", "orders.read", dpop, "POST", session, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+		for _, method := range []string{"POST", "GET", "DELETE"} {
+			if resp, _ := l.send("bob", "orders.read orders.cancel", dpop, method, session, spy); resp.StatusCode != 404 || l.ran.Load() != 0 {
+				t.Errorf("dpop %t: bob's %s: got %d, want 404; the tool ran %d times", dpop, method, resp.StatusCode, l.ran.Load())
+			}
+		}
+		for scope, want := range map[string]string{
+			"orders.read":               "alice with [orders.read], token false, proof false",
+			"orders.read orders.cancel": "alice with [orders.read orders.cancel], token false, proof false",
+		} {
+			if resp, got := l.send("alice", scope, dpop, "POST", session, spy); resp.StatusCode != 200 || !strings.Contains(got, want) {
+				t.Errorf("dpop %t: got %d %s, want %q", dpop, resp.StatusCode, got, want)
+			}
+		}
+		if _, got := l.send("alice", "orders.read", dpop, "POST", session, strings.NewReplacer("spy", "cancel", "{}", `{"number":7}`).Replace(spy)); !strings.Contains(got, "orders.cancel is needed") {
+			t.Errorf("dpop %t: cancel: got %s", dpop, got)
+		}
+		for _, want := range []struct {
+			method string
+			status int
+		}{{"GET", 200}, {"DELETE", 204}} {
+			if resp, _ := l.send("alice", "orders.read", dpop, want.method, session, ""); resp.StatusCode != want.status {
+				t.Errorf("dpop %t: alice's %s: got %d, want %d", dpop, want.method, resp.StatusCode, want.status)
+			}
+		}
+	}
 }

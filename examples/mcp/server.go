@@ -10,19 +10,25 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/mcpsession"
 )
 
 // routes is the MCP server as you would write it: one endpoint behind the Guard, and outside of it the document by
 // which clients find out where to get a token.
-func routes(mux *http.ServeMux, guard *popauth.Guard, server *mcp.Server) {
-	// Stateless: a tool gets the context of the very request that calls it. In a session it would be the context of the
-	// request that has opened the session, and with it the caller of that one.
-	endpoint := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
-
-	read := guard.Authorize(popauth.Scope("orders.read"))
-	mux.Handle("/mcp", guard.Confirm(read(withoutToken(endpoint))))
+func routes(mux *http.ServeMux, guard *popauth.Guard, server *mcp.Server) error {
+	// With sessions, the SDK's default. Each belongs to the caller who opened it, and a tool's context has the caller of
+	// the request that calls it.
+	endpoint, err := mcpsession.New(mcpsession.Options{
+		Guard:    guard,
+		Policies: []popauth.Policy{popauth.Scope("orders.read")},
+		Server:   func(*http.Request) *mcp.Server { return server },
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/mcp", guard.Confirm(endpoint))
 	mux.Handle(guard.MetadataPath(), guard.Metadata())
+	return nil
 }
 
 func orders() *mcp.Server {
@@ -30,17 +36,6 @@ func orders() *mcp.Server {
 	mcp.AddTool(server, &mcp.Tool{Name: "list", Description: "List the caller's orders"}, listOrders)
 	mcp.AddTool(server, &mcp.Tool{Name: "cancel", Description: "Cancel an order"}, cancelOrder)
 	return server
-}
-
-// withoutToken keeps the token from the tools, which see a request's headers: it was issued for this server and must
-// not go on to another one.
-func withoutToken(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.Header.Del("Authorization")
-		r.Header.Del("DPoP")
-		next.ServeHTTP(w, r)
-	})
 }
 
 type order struct {

@@ -87,6 +87,7 @@ func (w *world) withDPoP(ctx context.Context) []step {
 			if session, err = connectDPoP(ctx, w.endpoint, id, clients[id].secret, key, caught); err != nil {
 				return "", err
 			}
+			w.session = session
 			w.Cleanup(func() { _ = session.Close() })
 			scheme, _, _ := strings.Cut(caught.last().Get("Authorization"), " ")
 			return "connected, scheme " + scheme, nil
@@ -131,6 +132,14 @@ func (w *world) withCertificate(ctx context.Context) []step {
 		}},
 		{who, "calls cancel", "order 7 cancelled by service-agent", func() (string, error) {
 			return useTool(ctx, session, "cancel", map[string]any{"number": 7})
+		}},
+		{who, "calls list in the session of reporting-agent", "404", func() (string, error) {
+			if w.session == nil {
+				return "not connected", nil
+			}
+			own := stolen()
+			own.Set("Mcp-Session-Id", w.session.ID())
+			return w.try(ctx, &http.Client{Transport: caught}, own)
 		}},
 		{"a thief", "sends its token without a certificate", "401 invalid_token", func() (string, error) {
 			return w.try(ctx, (*popauthtest.Client)(nil).HTTP(w.api), stolen())
