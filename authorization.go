@@ -186,7 +186,7 @@ func ClaimsPolicy[T any](allow func(T) error) Policy {
 }
 
 // PolicyFunc asks allow about the request and who it comes from, for conditions that need both, such as a tenant in
-// the path. The Principal is the function's own. An error is handled like that of ClaimsPolicy. It panics if allow is
+// the path. The Principal is the function's own; the request is everybody's, and must be left as it is. An error is handled like that of ClaimsPolicy. It panics if allow is
 // nil. What it compares counts for every issuer of the Guard, unless it looks at Principal.Issuer as well.
 func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
@@ -200,8 +200,24 @@ func forbidden(err error, reason Reason) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if isOutage(err) {
 		reason = ErrUnavailable
 	}
 	return refused(err, reason)
+}
+
+// isOutage tells an error of the network, or of a context that has ended. A system call's error is a net.Error too, and
+// mostly none.
+func isOutage(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }

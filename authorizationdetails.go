@@ -52,7 +52,8 @@ func AuthorizationDetails[T any](typ string, allow func(*http.Request, T) error)
 		if len(all) == 0 {
 			return &Error{Reason: ErrAuthorizationDetails, Err: errors.New("none of that type")}
 		}
-		return foremost(all)
+		e, _ := foremost(all)
+		return e
 	}}
 }
 

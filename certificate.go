@@ -141,7 +141,11 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			if managed {
 				r = headers.stripped(r)
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, &extraction{r.TLS, c, source})))
+			x := &extraction{connection: r.TLS, certificate: c, source: source, outer: extracted(r)}
+			if !isOurs(source) {
+				x.certificate = c.clone() // it may give the same to another request
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, x)))
 		})
 	}
 }
@@ -151,6 +155,24 @@ type extraction struct {
 	connection  *tls.ConnectionState
 	certificate *Certificate
 	source      CertificateSource
+	outer       *extraction // what the source could find in its turn; nil if nothing
+}
+
+// isOurs tells whether a source gives each request what nobody else changes.
+func isOurs(source CertificateSource) bool {
+	switch source.(type) {
+	case tlsSource, callerSource, *forwardedSource, *verifiedSource:
+		return true
+	}
+	return false
+}
+
+// isInside tells whether x was made behind outer, on the same request; everything is behind nothing.
+func (x *extraction) isInside(outer *extraction) bool {
+	for x != outer && x != nil {
+		x = x.outer
+	}
+	return x == outer
 }
 
 type extractionKey struct{}
@@ -163,11 +185,12 @@ func extracted(r *http.Request) *extraction {
 	return nil
 }
 
-// CertificateFromContext returns the certificate that a ClientCertificate handler found; false if there is none.
+// CertificateFromContext returns the certificate that a ClientCertificate handler found; false if there is none. Each call
+// returns a copy of its own.
 func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
 	x, ok := ctx.Value(extractionKey{}).(*extraction)
 	if !ok || x.certificate == nil {
 		return nil, false
 	}
-	return x.certificate, true
+	return x.certificate.clone(), true
 }

@@ -63,7 +63,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 	if err != nil {
 		return nil, certificateRefused(err)
 	}
-	return c, nil
+	return c.clone(), nil
 }
 
 // inherit makes what a request has inherited from an outer handler or its connection available to CertificateFromContext.

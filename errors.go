@@ -143,6 +143,7 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
+	branch     *Policy     // of an AnyOf, that this is the refusal of
 	asked      []Param     // the parameters of the challenge that say what would do
 	used       string      // the scheme the request came under; "" if none or more than one
 	token      *Token      // set when the token is genuine, for the log

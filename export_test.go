@@ -55,7 +55,7 @@ func Forgetful(g *Guard) *Guard {
 	twin := *g
 	if v, ok := g.options.Verifier.(*jwtVerifier); ok {
 		twin.options.Verifier = &jwtVerifier{
-			issuer: v.issuer, keys: v.keys, algorithms: v.algorithms, types: v.types, validator: v.validator,
+			issuer: v.issuer, keyIssuer: v.keyIssuer, keys: v.keys, kinds: v.kinds, algorithms: v.algorithms, types: v.types, validator: v.validator,
 			leeway: v.leeway, now: v.now, known: v.known, entries: -1,
 		}
 	}

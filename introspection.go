@@ -199,7 +199,7 @@ func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(fie
 	if o.Authentication != nil {
 		names = append(slices.Clone(names), o.Authentication.clientID())
 	}
-	v := &jwtVerifier{issuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
+	v := &jwtVerifier{issuer: o.Issuer, keyIssuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
 	if v.keys == nil {
 		v.keys = found
 	} else {

@@ -1,14 +1,17 @@
 package popauth
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 )
 
 // Issuer asks for a token of one of these issuers: its iss, compared to the letter. Any other is refused with 403 and
 // ErrForbidden. A sub, a client_id and a scope are unique within one issuer only (RFC 7519, section 4.1.2), so a Guard
-// that can have several issuers takes no policy on such names without an Issuer, IssuerFunc or AnyIssuer beside it:
+// that can have several issuers takes no policy on such names without an Issuer, IssuerFunc or AnyIssuer beside it, in the
+// same call:
 //
 //	guard.Authorize(popauth.Issuer("https://id.acme.example"), popauth.Client("payroll"))
 //
@@ -16,13 +19,16 @@ import (
 func Issuer(issuers ...string) Policy {
 	issuers = mustStrings("Issuer", issuers)
 	return Policy{issuer: true, allow: func(_ *http.Request, p *Principal) error {
-		return forbidUnless(slices.Contains(issuers, p.Issuer), "issuer")
+		return ofIssuer(slices.Contains(issuers, p.Issuer))
 	}}
 }
 
 // IssuerFunc asks for a token of the one issuer that the request is for, such as that of the tenant in its path. If the
 // function returns an error, or "", the request is refused with 403 and ErrForbidden; an error is otherwise handled like
 // that of ClaimsPolicy. Otherwise it is like Issuer. It panics if the function is nil.
+//
+// Take the tenant from what the router has matched, such as http.Request.PathValue, and look it up: a prefix of the path is
+// another tenant's as soon as the router reads the path otherwise.
 func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 	if issuer == nil {
 		panic("popauth: IssuerFunc: nil function")
@@ -32,7 +38,7 @@ func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 		if err != nil {
 			return forbidden(err, ErrForbidden)
 		}
-		return forbidUnless(iss != "" && iss == p.Issuer, "issuer")
+		return ofIssuer(iss != "" && iss == p.Issuer)
 	}}
 }
 
@@ -40,6 +46,15 @@ func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 // scope of every issuer that the Guard accepts, one that was added today too.
 func AnyIssuer() Policy {
 	return Policy{issuer: true, allow: func(*http.Request, *Principal) error { return nil }}
+}
+
+var errIssuer = errors.New("another issuer")
+
+func ofIssuer(ok bool) error {
+	if ok {
+		return nil
+	}
+	return &Error{Reason: ErrForbidden, Err: errIssuer}
 }
 
 // unsaid tells whether the policies compare names and none says whose.
@@ -51,28 +66,44 @@ func unsaid(policies []Policy) bool {
 var errIssuerUnsaid = errors.New("a policy on names of an issuer, and the Guard's Verifier can have several: " +
 	"put popauth.Issuer, IssuerFunc or AnyIssuer beside it")
 
-// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Of somebody else's Verifier nobody
-// knows that, unless it says so.
+// issuing is a Verifier that says whose tokens it accepts; of none it says nothing.
+type issuing interface{ Issuers() []string }
+
+// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Issuers don't say: Add and Resolve
+// bring others.
 func isOfOneIssuer(v Verifier) bool {
-	switch v := v.(type) {
-	case *Issuers: // Add and Resolve bring others
-		return false
-	case jwtOr:
-		return isOfOneIssuer(v.jwt) && isOfOneIssuer(v.opaque) && len(v.Issuers()) == 1
-	case issuing:
-		return len(v.Issuers()) == 1
-	}
-	return false
+	i, ok := v.(issuing)
+	return ok && len(i.Issuers()) == 1
 }
 
-// saidIssuers returns the issuers that somebody else's Verifier says are all of its own; nil if it says none, and for
-// Verifiers of this package, which see to that themselves.
-func saidIssuers(v Verifier) []string {
-	switch v := v.(type) {
-	case *jwtVerifier, *Introspection, *Issuers, jwtOr:
-		return nil
-	case issuing:
-		return v.Issuers()
+// limited is somebody else's Verifier, held to the issuers that it says are all.
+type limited struct {
+	Verifier
+	issuers []string
+}
+
+// limit returns v, or v held to what it says.
+func limit(v Verifier) Verifier {
+	switch v.(type) {
+	case *jwtVerifier, *Introspection, jwtOr, limited: // these see to it themselves
+		return v
 	}
-	return nil
+	if i, ok := v.(issuing); ok {
+		if all := slices.Clone(i.Issuers()); len(all) > 0 {
+			return limited{v, all}
+		}
+	}
+	return v
+}
+
+// Issuers returns what the Verifier has said when it was given.
+func (l limited) Issuers() []string { return l.issuers }
+
+// Verify refuses a token of any other issuer.
+func (l limited) Verify(ctx context.Context, token string) (*Token, error) {
+	t, err := l.Verifier.Verify(ctx, token)
+	if err == nil && t != nil && !slices.Contains(l.issuers, t.Issuer) {
+		return nil, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.Issuer, l.issuers)}
+	}
+	return t, err
 }

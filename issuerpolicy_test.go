@@ -198,3 +198,84 @@ func panics(f func()) (did bool) {
 	f()
 	return false
 }
+
+// What a Verifier says of its issuers holds wherever it stands, and whatever becomes of what it has said.
+func TestWhatAVerifierSaysHolds(t *testing.T) {
+	l := newTwoIssuers(t)
+	acme := l.verifier(l.acme)
+	said := []string{l.acme.URL}
+	for name, v := range map[string]popauth.Verifier{
+		"alone":           issuingVerifier{l.both(), said},
+		"in JWTOr":        popauth.JWTOr(issuingVerifier{l.both(), said}, acme),
+		"in JWTOr, twice": popauth.JWTOr(popauth.JWTOr(issuingVerifier{l.both(), said}, acme), acme),
+	} {
+		g, err := popauth.New(popauth.Options{Verifier: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrap := g.Authorize(popauth.Client("client-1"))
+		said[0] = l.globex.URL // New and JWTOr have copied it
+		send(wrap, l.owner.Request("GET", "/", l.globex.Token(l.owner.Bound()))).refused(t, 401, invalidToken)
+		o := send(wrap, l.owner.Request("GET", "/", l.acme.Token(l.owner.Bound())))
+		if !o.ran {
+			t.Errorf("%s: the owner got %d", name, o.status)
+		}
+		said[0] = l.acme.URL
+	}
+	// One that passes on what Issuers know says nothing: others may come.
+	tenants, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, says := any(tenants).(interface{ Issuers() []string }); says {
+		t.Error("Issuers say which issuers are all, and Add brings others")
+	}
+	unsaid := []popauth.Verifier{tenants, popauth.JWTOr(tenants, acme), popauth.JWTOr(acme, verifierFunc(acme.Verify)), issuingVerifier{acme, []string{}}}
+	for i, v := range unsaid {
+		g, err := popauth.New(popauth.Options{Verifier: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !panics(func() { g.Authorize(popauth.Client("client-1")) }) {
+			t.Errorf("%d: no panic", i)
+		}
+		send(g.Confirm, l.owner.Request("GET", "/", l.acme.Token(l.owner.Bound()))).passed(t)
+	}
+}
+
+// Nobody's issuer is no issuer's.
+func TestNoIssuerIsNone(t *testing.T) {
+	l := newLab(t)
+	nobody := verifierFunc(func(context.Context, string) (*popauth.Token, error) { return popauth.NewToken([]byte(`{"sub":"a"}`)) })
+	g, err := popauth.New(popauth.Options{Verifier: nobody})
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := popauth.IssuerFunc(func(*http.Request) (string, error) { return "", nil })
+	send(g.Authorize(empty), l.owner.Request("GET", "/", "x")).refused(t, 403, "")
+	send(g.Authorize(popauth.AnyIssuer()), l.owner.Request("GET", "/", "x")).passed(t)
+}
+
+// The challenge is about the branch of the token's own issuer.
+func TestChallengeOfTheOwnIssuersBranch(t *testing.T) {
+	l := newTwoIssuers(t)
+	g, err := popauth.New(popauth.Options{Verifier: l.both()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	either := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.acme.URL), popauth.ACR("a")), popauth.AllOf(popauth.Issuer(l.globex.URL), popauth.Scope("g")))
+	for _, tt := range []struct {
+		issuer    *popauthtest.Issuer
+		status    int
+		challenge string
+	}{
+		{l.acme, 401, `acr_values="a"`},
+		{l.globex, 403, `error="insufficient_scope", error_description="The access token lacks a scope", scope="both g"`},
+	} {
+		o := send(g.Authorize(popauth.Scope("both"), either), l.owner.Request("GET", "/", tt.issuer.Token(l.owner.Bound(), cnf{"scope": "both"})))
+		o.refused(t, tt.status, "Bearer")
+		if !strings.Contains(strings.Join(o.challenges, "\n"), tt.challenge) {
+			t.Errorf("got %q, want %s in it", o.challenges, tt.challenge)
+		}
+	}
+}

@@ -68,10 +68,7 @@ type Issuers struct {
 
 var _ Verifier = (*Issuers)(nil)
 
-// issuing is a Verifier that knows whose tokens it accepts.
-type issuing interface{ Issuers() []string }
-
-var _, _, _, _ issuing = (*Issuers)(nil), (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
+var _, _, _ issuing = (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
 
 const unknownIssuers = 1024
 
@@ -104,14 +101,21 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	}, nil
 }
 
-// fitting returns what is wrong with a Verifier for that issuer's tokens.
+// fitting returns what is wrong with a Verifier for that issuer's tokens. Of somebody else's that says nothing, nothing is
+// known.
 func fitting(iss string, v Verifier) error {
-	switch known, ok := v.(issuing); {
+	all := knownIssuers(v)
+	known := len(all) > 0
+	switch v.(type) {
+	case *jwtVerifier, *Introspection, *Issuers, jwtOr:
+		known = true
+	}
+	switch {
 	case iss == "":
 		return errors.New("an empty iss")
 	case v == nil:
 		return fmt.Errorf("%q: nil", iss)
-	case ok && !slices.Contains(known.Issuers(), iss):
+	case known && !slices.Contains(all, iss):
 		return fmt.Errorf("%q: a Verifier of other issuers", iss)
 	}
 	return nil
@@ -282,8 +286,9 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 	return v, nil
 }
 
-// Issuers are those that were configured or added: nobody can list what Resolve would find.
-func (i *Issuers) Issuers() []string {
+// issuers are those that were configured or added: nobody can list what Resolve would find. They are no Issuers() of a
+// Verifier, which never change.
+func (i *Issuers) issuers() []string {
 	if i == nil {
 		return nil
 	}

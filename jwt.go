@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -93,6 +94,7 @@ func algorithmsNamed(names []string, problem func(field, format string, args ...
 // signing methods and the claims validation of golang-jwt and keyfunc's choice of key work on what was read.
 type jwtVerifier struct {
 	issuer     string
+	keyIssuer  string // as keys name it
 	keys       KeySource
 	algorithms []algorithm
 	types      []string
@@ -109,7 +111,7 @@ type jwtVerifier struct {
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{
-		issuer: o.Issuer, keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
 		headers: newHeaderMemory[header](issuerHeaders),
 	}
 	if o.Issuer == "" {
@@ -246,11 +248,11 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	keys := v.snapshot()
 	if h.named {
-		if key, ok := keys.known(h.kid, alg, v.issuer); ok && a.fits(key) {
+		if key, ok := keys.known(h.kid, alg, v.keyIssuer); ok && a.fits(key) {
 			return key, keys, nil
 		}
 	}
-	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.issuer}}
+	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer}}
 	if h.named {
 		t.Header["kid"] = h.kid
 	}
@@ -276,7 +278,7 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	// Others may have been fetched meanwhile. What keyfunc would choose among them counts then.
 	now := v.snapshot()
-	if same, ok := now.known(h.kid, alg, v.issuer); ok && h.named && a.fits(same) {
+	if same, ok := now.known(h.kid, alg, v.keyIssuer); ok && h.named && a.fits(same) {
 		return same, now, nil
 	}
 	if h.named || now != keys {

@@ -15,6 +15,7 @@ type JWTOptions struct {
 	Issuer         string
 	Audience       []string
 	Keys           KeySource
+	KeyIssuer      string
 	Algorithms     []string
 	TokenTypes     []string
 	RequiredClaims []string

@@ -53,11 +53,12 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 	const template = "https://login.example.com/{tenantid}/v2.0"
 	issuer := popauthtest.NewIssuer(t, "ES256")
 	for _, tt := range []struct {
-		name    string
-		says    any
-		iss     string
-		unnamed bool // the token names no key
-		good    bool
+		name      string
+		says      any
+		iss       string
+		unnamed   bool // the token names no key
+		keyIssuer string
+		good      bool
 	}{
 		{name: "no issuer", says: popauthtest.Omit, iss: tenant, good: true},
 		{name: "null", says: nil, iss: tenant, good: true},
@@ -74,6 +75,13 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 		{name: "no tenant", says: template, iss: "https://login.example.com//v2.0"},
 		{name: "overlapping", says: "https://login.example.com/a{tenantid}a", iss: "https://login.example.com/a"},
 		{name: "the template's own text", says: "{tenantid}", iss: tenant},
+		{name: "a prefix without placeholder", says: "https://login.example.com/9188040d", iss: tenant},
+		{name: "a shorter end", says: "https://login.example.com/{tenantid}/v2", iss: tenant},
+		{name: "twice the same", says: "https://{tenantid}.login.example.com/{tenantid}/v2.0", iss: "https://a1.login.example.com/a1/v2.0", good: true},
+		{name: "twice another", says: "https://{tenantid}.login.example.com/{tenantid}/v2.0", iss: "https://a1.login.example.com/a2/v2.0"},
+		{name: "named by the option", says: other, iss: tenant, keyIssuer: other, good: true},
+		{name: "named by the option, any tenant's", says: template, iss: "https://sts.example.com/72f988bf/", keyIssuer: other, good: true},
+		{name: "not the one that the option names", says: tenant, iss: tenant, keyIssuer: other},
 		{name: "empty", says: "", iss: tenant},
 		{name: "a number", says: 1, iss: tenant},
 		{name: "an array", says: []string{tenant}, iss: tenant},
@@ -91,7 +99,7 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, keys := range map[string]popauth.KeySource{"StaticKeys": static, "RemoteKeys": remote} {
-				g, err := popauth.New(popauth.Options{Issuer: tt.iss, Audience: []string{popauthtest.Audience}, Keys: keys})
+				g, err := popauth.New(popauth.Options{Issuer: tt.iss, Audience: []string{popauthtest.Audience}, Keys: keys, KeyIssuer: tt.keyIssuer})
 				if err != nil {
 					t.Fatal(err)
 				}

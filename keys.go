@@ -27,7 +27,7 @@ type KeySource interface {
 // StaticKeys returns the public keys of a JWK Set (RFC 7517, section 5) that never changes. Keys that can't verify a
 // token are left out: private, symmetric, for encryption, too small, of an unknown kind; and of more than 200, those
 // after the first 200. It is an error if none is left. A key with a member issuer, as Microsoft Entra's have, counts for
-// the tokens of that issuer alone, in which {tenantid} stands for any one segment of a path.
+// the tokens of that issuer alone, in which {tenantid} stands for any text of one segment; see Options.KeyIssuer.
 func StaticKeys(jwks []byte) (KeySource, error) {
 	set, err := readKeySet(jwks)
 	if err != nil {
@@ -98,14 +98,33 @@ func (k issuerKey) of(issuer string) bool { return isIssuer(k.issuer, issuer) }
 
 const tenantPlaceholder = "{tenantid}"
 
+// isIssuer tells whether what a key says of its issuer is this one. The placeholder stands for one text wherever it
+// is, of one segment at most.
 func isIssuer(said, issuer string) bool {
-	if said == "" || said == issuer {
-		return true
+	n := strings.Count(said, tenantPlaceholder)
+	if n == 0 || said == issuer {
+		return said == "" || said == issuer
 	}
-	before, after, ok := strings.Cut(said, tenantPlaceholder)
-	tenant, starts := strings.CutPrefix(issuer, before)
-	tenant, ends := strings.CutSuffix(tenant, after)
-	return ok && starts && ends && tenant != "" && !strings.Contains(tenant, "/")
+	length := (len(issuer) - len(said) + n*len(tenantPlaceholder)) / n
+	start := strings.Index(said, tenantPlaceholder)
+	if length <= 0 || start+length > len(issuer) {
+		return false
+	}
+	tenant := issuer[start : start+length]
+	if strings.ContainsAny(tenant, "/?#") {
+		return false
+	}
+	for {
+		before, after, more := strings.Cut(said, tenantPlaceholder)
+		rest, ok := strings.CutPrefix(issuer, before)
+		if !more || !ok {
+			return ok && rest == ""
+		}
+		if issuer, ok = strings.CutPrefix(rest, tenant); !ok {
+			return false
+		}
+		said = after
+	}
 }
 
 // snapshots is a KeySource that tells when its keys change: each change is another keySet. One that no longer counts
@@ -149,7 +168,7 @@ func (s *keySet) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	case len(s.byID[kid]) == 0:
 		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: jwkset.ErrKeyNotFound}
 	case len(keys) == 0:
-		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the key says that it is of issuer %.128q", s.byID[kid][0].issuer)}
+		return jwkset.JWK{}, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the key says that it is of issuer %.128q: see Options.KeyIssuer", s.byID[kid][0].issuer)}
 	}
 	if i := slices.IndexFunc(keys, w.fits); i >= 0 {
 		return keys[i].JWK, nil

@@ -224,8 +224,8 @@ func newMetadata(o Options) (*metadata, error) {
 
 func (m *metadata) addServers(o Options, problem func(field, format string, args ...any)) {
 	servers := slices.Clone(o.Resource.AuthorizationServers)
-	if v, ok := o.Verifier.(issuing); ok && servers == nil {
-		servers = v.Issuers()
+	if servers == nil {
+		servers = knownIssuers(o.Verifier)
 	}
 	if len(servers) == 0 {
 		problem("AuthorizationServers", "none, and the Verifier can't tell whose tokens it accepts")

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -26,7 +25,6 @@ type Guard struct {
 	prepared   map[occasion][]string
 	metadata   *metadata // nil: none
 	several    bool      // issuers can be behind the Verifier
-	only       []string  // the issuers that somebody else's Verifier says are all; nil: not said
 }
 
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
@@ -45,7 +43,7 @@ func New(o Options) (*Guard, error) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have")
 	}
-	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier), only: saidIssuers(o.Verifier)}
+	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
@@ -213,11 +211,37 @@ func (g *Guard) decided(r *http.Request, now presented) *decision {
 		return nil
 	}
 	for d := latest(r.Context()); d != nil; d = d.outer {
-		if d.guard == g && d.presented == now {
+		if d.guard != g {
+			continue
+		}
+		if d.presented == now {
 			return d
+		}
+		if inner := d.behind(now, g.source); inner != nil {
+			return inner
 		}
 	}
 	return nil
+}
+
+// behind returns the decision as it is behind a handler that has found the same certificate once more, as
+// RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
+func (d *decision) behind(now presented, source CertificateSource) *decision {
+	x := now.extraction
+	now.extraction = d.presented.extraction
+	if d.presented != now || x == nil || !x.isInside(now.extraction) {
+		return nil
+	}
+	inner := *d
+	inner.presented.extraction = x
+	if _, theirs := source.(callerSource); !theirs {
+		return &inner // a source of the Guard's own doesn't ask what others have found
+	}
+	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
+		return nil
+	}
+	inner.certificate = x.certificate
+	return &inner
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
@@ -260,9 +284,6 @@ func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *T
 	}
 	if t == nil || t.payload == "" {
 		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
-	}
-	if g.only != nil && !slices.Contains(g.only, t.Issuer) {
-		return nil, false, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.Issuer, g.only)}
 	}
 	if err := g.revoked(ctx, t); err != nil {
 		return nil, false, err
@@ -322,7 +343,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 		if err := policy.check(r, view); err != nil {
 			e := refused(err, ErrForbidden)
 			e.token, e.used = d.token, d.scheme
-			e.asked = asked(e.Reason, policies)
+			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)
 			return e
 		}

@@ -24,8 +24,14 @@ type Options struct {
 	// Keys finds the key that a token names. If nil, RemoteKeys found through the issuer's metadata.
 	Keys KeySource
 
+	// KeyIssuer is the issuer that keys name in their member issuer, where that is not Issuer. A key that names one counts
+	// for its tokens alone, since tenants share key sets. The keys document of Microsoft Entra's v2.0 endpoint names
+	// https://login.microsoftonline.com/TENANT/v2.0, and v1.0 tokens, national clouds and external tenants have another
+	// iss. If empty, Issuer.
+	KeyIssuer string
+
 	// Verifier decides whether a token is genuine and meant for this API. If nil, the token is a JWT (RFC 7519,
-	// RFC 9068) that fits Issuer, Audience, Keys, Algorithms, TokenTypes, RequiredClaims and Leeway; if set, those must be empty.
+	// RFC 9068) that fits Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims and Leeway; if set, those must be empty.
 	Verifier Verifier
 
 	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}. A token with a member that none
@@ -148,12 +154,14 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{
-			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, KeyIssuer: o.KeyIssuer, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
 			RequiredClaims: o.RequiredClaims, AllowIDTokens: o.AllowIDTokens, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)
 	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil ||
-		o.RequiredClaims != nil || o.AllowIDTokens || leeway != 0 || o.Remember > 0 {
-		problem("Verifier", "leave Issuer, Audience, Keys, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, Leeway and Remember empty: the Verifier decides in their place")
+		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || leeway != 0 || o.Remember > 0 {
+		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, Leeway and Remember empty: the Verifier decides in their place")
+	} else {
+		o.Verifier = limit(o.Verifier)
 	}
 	return o, errors.Join(wrong...)
 }

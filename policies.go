@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// AnyOf asks for at least one of these policies. If none allows the request, the refusal is that of the first, unless
-// one could not tell: then that counts, with 503. It panics without a policy, or with the zero Policy.
+// AnyOf asks for at least one of these policies. If none allows the request, the refusal is that of the first that could
+// not tell, with a status of 500 and above; else of the first that is about the token's own issuer; else of the first.
+// It panics without a policy, or with the zero Policy.
 func AnyOf(policies ...Policy) Policy {
 	policies = mustPolicies("AnyOf", policies)
 	all := func(is func(Policy) bool) bool {
@@ -28,7 +29,9 @@ func AnyOf(policies ...Policy) Policy {
 				}
 				all = append(all, err)
 			}
-			return foremost(all)
+			e, i := foremost(all)
+			e.branch = &policies[i]
+			return e
 		},
 	}
 }
@@ -66,15 +69,29 @@ func mustPolicies(policy string, policies []Policy) []Policy {
 	return slices.Clone(policies)
 }
 
-// foremost returns the refusal that all of these together come to: "can't tell" is not "no".
-func foremost(all []error) error {
-	e := refused(all[0], ErrForbidden)
-	for _, err := range all {
-		if other := refused(err, ErrForbidden); other.Status() >= http.StatusInternalServerError {
-			e = other
-			break
+// foremost returns the refusal that all of these together come to, and which it is: "can't tell" is not "no", and another
+// issuer's branch says nothing about what would do.
+func foremost(all []error) (*Error, int) {
+	which := slices.IndexFunc(all, func(err error) bool { return refused(err, ErrForbidden).Status() >= http.StatusInternalServerError })
+	if which < 0 {
+		which = slices.IndexFunc(all, func(err error) bool { return !errors.Is(err, errIssuer) })
+	}
+	which = max(which, 0)
+	e := refused(all[which], ErrForbidden)
+	e.Err = errors.Join(all...)
+	return e, which
+}
+
+// pursued returns the policies with the branch that a refusal is about in the place of its AnyOf.
+func pursued(policies []Policy, branch *Policy) []Policy {
+	for i := range policies {
+		for j := range policies[i].either {
+			if &policies[i].either[j] == branch {
+				policies = slices.Clone(policies)
+				policies[i] = *branch
+				return policies
+			}
 		}
 	}
-	e.Err = errors.Join(all...)
-	return e
+	return policies
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,7 @@ func TestCantTellIsNotNo(t *testing.T) {
 		{name: "out of time", policy: policyFunc(context.DeadlineExceeded), status: 503},
 		{name: "ended", policy: policyFunc(context.Canceled), status: 503},
 		{name: "its own word", policy: policyFunc(errors.Join(popauth.ErrScope, context.Canceled)), status: 403},
+		{name: "a file that is not there", policy: policyFunc(missingFile()), status: 403},
 		{name: "claims, network", policy: claims(errDown), status: 503},
 		{name: "AnyOf, no then down", policy: popauth.AnyOf(popauth.Scope("admin"), policyFunc(errDown)), status: 503},
 		{name: "AnyOf, down then no", policy: popauth.AnyOf(policyFunc(errDown), popauth.Scope("admin")), status: 503},
@@ -154,5 +156,27 @@ func TestThumbprintsInCombination(t *testing.T) {
 				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
 			}
 		})
+	}
+}
+
+func missingFile() error {
+	_, err := os.Stat("testdata/there is none")
+	return err
+}
+
+// What AllOf and AnyOf ask for is in the document of Metadata, wherever it stands.
+func TestCombinedPoliciesInMetadata(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) { o.Resource.ID = "https://api.example.com" })
+	detail := func(typ string) popauth.Policy {
+		return popauth.AuthorizationDetails(typ, func(*http.Request, popauth.AuthorizationDetail) error { return nil })
+	}
+	g.Authorize(popauth.AllOf(popauth.Scope("a"), detail("x"), popauth.AnyOf(popauth.Scope("b"), popauth.AllOf(popauth.Scope("c"), detail("y")))))
+	w := httptest.NewRecorder()
+	g.Metadata().ServeHTTP(w, httptest.NewRequest("GET", g.MetadataPath(), http.NoBody))
+	for _, want := range []string{`"scopes_supported":["a","b","c"]`, `"authorization_details_types_supported":["x","y"]`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("got %s, want %s in it", w.Body, want)
+		}
 	}
 }

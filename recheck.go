@@ -12,16 +12,19 @@ import (
 // stream, a WebSocket, an upload in parts. A stage decides once, when the request comes; a token that expires or is
 // revoked afterwards ends nothing by itself.
 //
-//	for range time.Tick(time.Minute) {
+//	case <-ticker.C:
 //		if _, err := guard.Recheck(r, popauth.Scope("orders.read")); err != nil {
-//			return // end the stream
+//			return // end the stream; an outage is errors.Is(err, popauth.ErrUnavailable)
 //		}
-//	}
 //
-// It asks the Verifier about the same token again, which looks at its times and its key and, with Introspection, asks the
-// issuer as often as IntrospectionOptions.Remember says; then Options.Revoked, the validation of the certificate, if it
-// has any, and the policies given. Possession has been proven for this request and is not asked for again: no proof is
-// used up, and the connection is the same. An answer about another issuer, subject, client or cnf is refused.
+// It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
+// knows, with Introspection the issuer, as often as IntrospectionOptions.Remember says. Then come the Token's ExpiresAt,
+// Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
+// stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
+// connection is the same. An answer about another issuer, subject, client or cnf is refused.
+//
+// Give it the request as the stage has handed it on; what a proxy's headers have said is no longer in it. Its context must
+// not have ended: after Hijack, r.WithContext(context.WithoutCancel(r.Context())).
 //
 // The error is an *Error, and has been logged and observed; the Principal is nil then. ErrUndecided means that no stage
 // of this Guard has let the request pass.
@@ -29,11 +32,14 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 	if g == nil || g.options.Verifier == nil {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
+	observed := g.observe(r.Context(), StageRecheck)
 	d := g.decided(r, present(r))
 	if d == nil {
-		return nil, &Error{Reason: ErrUndecided}
+		err := &Error{Reason: ErrUndecided}
+		observed(&decision{}, err)
+		g.log(r, err)
+		return nil, err
 	}
-	observed := g.observe(r.Context(), StageRecheck)
 	now, err := g.recheck(r, d)
 	if err == nil {
 		err = g.hold(r, now, policies)
@@ -64,8 +70,12 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 		now.token = d.token
 		return &now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, token: d.token}
 	}
-	now.certificate, err = recheckCertificate(g.source, r, d.certificate, g.options.Now())
-	if err != nil {
+	t := g.options.Now()
+	// Of somebody else's Verifier nobody knows whether it looks at the time.
+	if end := now.token.ExpiresAt; !end.IsZero() && !t.Before(end.Add(g.options.Leeway)) {
+		return &now, &Error{Reason: ErrTokenExpired, token: d.token}
+	}
+	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, t); err != nil {
 		e := refused(err, ErrCertificateMalformed)
 		e.token = d.token
 		return &now, e
@@ -73,21 +83,23 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	return &now, nil
 }
 
+// sameHolder tells whether both name the same caller and the same keys, in whatever order.
 func (t *Token) sameHolder(u *Token) bool {
-	return t.Issuer == u.Issuer && t.Subject == u.Subject && t.ClientID == u.ClientID && slices.Equal(t.bindings, u.bindings)
+	return t.Issuer == u.Issuer && t.Subject == u.Subject && t.ClientID == u.ClientID &&
+		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
 }
 
-// RecheckCertificate is Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass: it
-// holds the certificate against the clock, and against the Verification and its Revoked if the source is Verified's, and
-// asks the policies given. A certificate that the TLS stack or a proxy had verified, and that has expired meanwhile,
-// counts as one that nobody has verified. A source of your own is not asked again. ErrUndecided means that the request
-// has come by no such handler.
+// RecheckCertificate is Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass, with
+// the same policies: it holds what was found against the clock, and against the Verification and its Revoked and Check
+// if the source is Verified's; what handlers further out have found, too. A certificate that the TLS stack or a proxy
+// had verified, and that has expired meanwhile, counts as one that nobody has verified. A source of your own is not
+// asked again. ErrUndecided means that the request has come by no such handler.
 func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, error) {
 	x := extracted(r)
 	if x == nil {
 		return nil, &Error{Reason: ErrUndecided}
 	}
-	c, err := recheckCertificate(x.source, r, x.certificate, time.Now())
+	c, err := recheckAll(r, x.source, x.certificate, x.outer, time.Now())
 	if err == nil {
 		err = allowCertificate(r, c, policies)
 	}
@@ -97,33 +109,35 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 	return c.clone(), nil
 }
 
-// recheckCertificate returns a certificate as its source would give it now.
-func recheckCertificate(source CertificateSource, r *http.Request, c *Certificate, now time.Time) (*Certificate, error) {
-	if c == nil {
-		return nil, nil
-	}
-	switch s := source.(type) {
-	case *verifiedSource:
-		return s.recheck(r, c)
-	case callerSource:
-		if x := extracted(r); x != nil && x.source != nil {
-			return recheckCertificate(x.source, r, c, now)
+// recheckAll returns a certificate as its source would give it now, if all handlers further out would let it pass, too.
+func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
+	for x := outer; x != nil; x = x.outer {
+		if _, err := recheckCertificate(r, x.source, x.certificate, x.outer, now); err != nil {
+			return nil, err
 		}
 	}
-	if c.Verified == NotVerified || within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
+	return recheckCertificate(r, source, c, outer, now)
+}
+
+// recheckCertificate returns a certificate as its source would give it now. Whatever the source may have asked in its turn
+// is outer.
+func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
+	switch s := source.(type) {
+	case *verifiedSource:
+		inner, err := recheckCertificate(r, s.source, c, outer, now)
+		if inner == nil || err != nil {
+			return nil, err
+		}
+		return s.verify(r, inner)
+	case callerSource:
+		if outer != nil {
+			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
+		}
+	}
+	if c == nil || c.Verified == NotVerified || within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
 		return c, nil
 	}
 	expired := *c
 	expired.Verified = NotVerified
 	return &expired, nil
-}
-
-// recheck validates what the source inside has found before.
-func (s *verifiedSource) recheck(r *http.Request, c *Certificate) (*Certificate, error) {
-	if inner, ok := s.source.(*verifiedSource); ok {
-		if _, err := inner.recheck(r, c); err != nil {
-			return nil, err
-		}
-	}
-	return s.verify(r, c)
 }

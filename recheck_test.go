@@ -3,7 +3,6 @@ package popauth_test
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -158,6 +157,9 @@ func TestRecheckOfWhatWasNotDecided(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want ErrUndecided", name, p, err)
 		}
 	}
+	if _, err := g.Recheck(inside); err != nil {
+		t.Errorf("the request itself: got %v", err)
+	}
 	if p, err := other.Recheck(inside); p != nil || !errors.Is(err, popauth.ErrUndecided) {
 		t.Errorf("another Guard: got %v, %v, want ErrUndecided", p, err)
 	}
@@ -167,6 +169,50 @@ func TestRecheckOfWhatWasNotDecided(t *testing.T) {
 	forged := good.WithContext(popauth.NewContext(context.Background(), &popauth.Principal{Subject: "root"}))
 	if p, err := g.Recheck(forged); p != nil || !errors.Is(err, popauth.ErrUndecided) {
 		t.Errorf("NewContext: got %v, %v, want ErrUndecided", p, err)
+	}
+}
+
+// Of a Verifier that looks at no time, as one that trusts another middleware, nobody else holds the token's end.
+func TestRecheckHoldsTheEnd(t *testing.T) {
+	l := newLab(t)
+	trusts := verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
+	g, err := popauth.New(popauth.Options{Verifier: trusts, Now: l.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := l.owner.Request("GET", "/", l.bound())
+	request.Header.Set("Authorization", strings.Replace(request.Header.Get("Authorization"), " ", "  ", 1)) // RFC 9110, section 11.4
+	r := held(t, g.Confirm, request)
+	if _, err := g.Recheck(r); err != nil {
+		t.Errorf("got %v, want it to hold", err)
+	}
+	l.clock.Advance(24 * time.Hour)
+	if p, err := g.Recheck(r); p != nil || !errors.Is(err, popauth.ErrTokenExpired) {
+		t.Errorf("a day later: got %v, %v, want ErrTokenExpired", p, err)
+	}
+}
+
+// Members of cnf have no order, and what names them may change it.
+func TestRecheckBindingsInAnotherOrder(t *testing.T) {
+	l := newLab(t)
+	key := popauthtest.NewProofKey(t, "")
+	orders := []string{`{"jkt":"` + key.Thumbprint() + `","x5t#S256":"` + l.owner.Thumbprint() + `"}`, `{"x5t#S256":"` + l.owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`}
+	n := 0
+	v := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		n++
+		return popauth.NewToken([]byte(`{"sub":"a","cnf":` + orders[n%2] + `}`))
+	})
+	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := key.Request("GET", "https://api.example.com/", "x")
+	r.TLS = l.owner.Request("GET", "/", "").TLS
+	inside := held(t, g.Confirm, r)
+	for range 2 {
+		if _, err := g.Recheck(inside); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -204,97 +250,5 @@ func TestRecheckOpaque(t *testing.T) {
 	l.clock.Advance(11 * time.Second)
 	if _, err := g.Recheck(r); !errors.Is(err, popauth.ErrTokenInvalid) {
 		t.Errorf("got %v, want ErrTokenInvalid", err)
-	}
-}
-
-// For certificates as for tokens: what the source would say now counts.
-func TestRecheckCertificate(t *testing.T) {
-	l := newLab(t)
-	now := time.Now()
-	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.NotAfter = now.Add(time.Hour) })
-	clock := popauthtest.NewClock(now)
-	var revoked, refused bool
-	v := popauth.Verification{
-		Roots: l.ca.Pool(), Now: clock.Now, Remember: -1,
-		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return revoked, nil },
-		Check: func(*http.Request, *popauth.Certificate) error {
-			if refused {
-				return popauth.ErrForbidden
-			}
-			return nil
-		},
-	}
-	reset := func() { revoked, refused, clock = false, false, popauthtest.NewClock(now) }
-	v.Now = func() time.Time { return clock.Now() }
-	source := verified(t, v)
-	twice, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	guardOf := func(s popauth.CertificateSource) *popauth.Guard {
-		return l.guard(func(o *popauth.Options) { o.Certificate, o.Now = s, func() time.Time { return clock.Now() } })
-	}
-	own, inner := guardOf(source), guardOf(nil)
-	routes := map[string]struct {
-		wrap    func(http.Handler) http.Handler
-		recheck func(*http.Request) error
-	}{
-		"RequireCertificate":         {popauth.RequireCertificate(source), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
-		"RequireCertificate of two":  {popauth.RequireCertificate(twice), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
-		"ClientCertificate":          {popauth.ClientCertificate(source), func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }},
-		"a Guard's own source":       {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
-		"a Guard behind a handler's": {chain(popauth.ClientCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
-	}
-	for name, route := range routes {
-		for _, tt := range []struct {
-			name    string
-			happens func()
-			want    popauth.Reason
-		}{
-			{"nothing", func() {}, ""},
-			{"revoked", func() { revoked = true }, popauth.ErrCertificateRevoked},
-			{"refused by Check", func() { refused = true }, popauth.ErrForbidden},
-			{"expired", func() { clock.Advance(2 * time.Hour) }, popauth.ErrCertificateUntrusted},
-		} {
-			reset()
-			token := l.issuer.Token(owner.Bound(), cnf{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
-			r := held(t, route.wrap, owner.Request("GET", "/", token))
-			tt.happens()
-			if err := route.recheck(r); tt.want == "" && err != nil || tt.want != "" && !errors.Is(err, tt.want) {
-				t.Errorf("%s, %s: got %v, want %v", name, tt.name, err, tt.want)
-			}
-		}
-	}
-	if c, err := popauth.RecheckCertificate(owner.Request("GET", "/", "")); c != nil || !errors.Is(err, popauth.ErrUndecided) {
-		t.Errorf("behind nothing: got %v, %v, want ErrUndecided", c, err)
-	}
-	nobody := held(t, popauth.ClientCertificate(source), (*popauthtest.Client)(nil).Request("GET", "/", ""))
-	if c, err := popauth.RecheckCertificate(nobody); c != nil || !errors.Is(err, popauth.ErrCertificateRequired) {
-		t.Errorf("nobody's: got %v, %v, want ErrCertificateRequired", c, err)
-	}
-}
-
-// A binding needs the key alone. An identity that the TLS stack has verified ends with the certificate's period.
-func TestRecheckExpiredByTLS(t *testing.T) {
-	l := newLab(t)
-	clock := popauthtest.NewClock(time.Now())
-	owner := l.ca.Client("owner", func(c *x509.Certificate) {
-		c.NotAfter = clock.Now().Add(time.Hour)
-		c.DNSNames = []string{"owner.example"}
-	})
-	g := l.guard(func(o *popauth.Options) { o.Now = clock.Now })
-	request := owner.Request("GET", "/", l.issuer.Token(owner.Bound(), cnf{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
-	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
-	name := popauth.CertificateDNS("owner.example")
-	r := held(t, g.Authorize(name), request)
-	if p, err := g.Recheck(r, name); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
-		t.Errorf("got %v, %v", p, err)
-	}
-	clock.Advance(2 * time.Hour)
-	if _, err := g.Recheck(r); err != nil {
-		t.Errorf("the binding: got %v, want it to hold", err)
-	}
-	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrForbidden) {
-		t.Errorf("the name: got %v, want ErrForbidden", err)
 	}
 }

@@ -15,7 +15,7 @@ func JWTOr(jwt, opaque Verifier) Verifier {
 	if jwt == nil || opaque == nil {
 		panic("popauth: JWTOr: nil Verifier")
 	}
-	return jwtOr{jwt, opaque}
+	return jwtOr{limit(jwt), limit(opaque)}
 }
 
 type jwtOr struct{ jwt, opaque Verifier }
@@ -31,16 +31,38 @@ func (v jwtOr) choose(token string) Verifier {
 	return v.opaque
 }
 
-// Issuers returns those of both that are known.
+// Issuers returns those of both; none unless both say theirs.
 func (v jwtOr) Issuers() []string {
 	var all []string
 	for _, v := range []Verifier{v.jwt, v.opaque} {
-		if i, ok := v.(issuing); ok {
-			all = append(all, i.Issuers()...)
+		i, ok := v.(issuing)
+		if !ok || len(i.Issuers()) == 0 {
+			return nil
 		}
+		all = append(all, i.Issuers()...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// issuers returns those of either that are known now.
+func (v jwtOr) issuers() []string {
+	all := slices.Concat(knownIssuers(v.jwt), knownIssuers(v.opaque))
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// knownIssuers returns the issuers of a Verifier that are known now, be they all or not.
+func knownIssuers(v Verifier) []string {
+	switch v := v.(type) {
+	case *Issuers:
+		return v.issuers()
+	case jwtOr:
+		return v.issuers()
+	case issuing:
+		return v.Issuers()
+	}
+	return nil
 }
 
 func hasJWTForm(token string) bool {

@@ -259,7 +259,7 @@ func openIssuers(v Verifier) []string {
 		return slices.Concat(openIssuers(v.jwt), openIssuers(v.opaque))
 	case *Issuers:
 		var open []string
-		for _, iss := range v.Issuers() {
+		for _, iss := range v.issuers() {
 			open = append(open, openIssuers(v.static[iss])...)
 		}
 		return open

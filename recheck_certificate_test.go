@@ -1,0 +1,213 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// For certificates as for tokens: what the source would say now counts.
+func TestRecheckCertificate(t *testing.T) {
+	l := newLab(t)
+	now := time.Now()
+	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.NotAfter = now.Add(time.Hour) })
+	clock := popauthtest.NewClock(now)
+	var revoked, refused bool
+	v := popauth.Verification{
+		Roots: l.ca.Pool(), Now: clock.Now, Remember: -1,
+		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return revoked, nil },
+		Check: func(*http.Request, *popauth.Certificate) error {
+			if refused {
+				return popauth.ErrForbidden
+			}
+			return nil
+		},
+	}
+	reset := func() { revoked, refused, clock = false, false, popauthtest.NewClock(now) }
+	v.Now = func() time.Time { return clock.Now() }
+	source := verified(t, v)
+	twice, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guardOf := func(s popauth.CertificateSource) *popauth.Guard {
+		return l.guard(func(o *popauth.Options) { o.Certificate, o.Now = s, func() time.Time { return clock.Now() } })
+	}
+	own, inner := guardOf(source), guardOf(nil)
+	behindCaller, err := popauth.Verified(popauth.CallerCertificate(), popauth.Verification{Roots: l.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	behindAll := guardOf(behindCaller)
+	again := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }
+	routes := map[string]struct {
+		wrap    func(http.Handler) http.Handler
+		recheck func(*http.Request) error
+	}{
+		"RequireCertificate":         {popauth.RequireCertificate(source), again},
+		"RequireCertificate of two":  {popauth.RequireCertificate(twice), again},
+		"ClientCertificate":          {popauth.ClientCertificate(source), again},
+		"RequireCertificate behind":  {chain(popauth.ClientCertificate(source), popauth.RequireCertificate(behindCaller)), again},
+		"RequireCertificate inside":  {chain(popauth.RequireCertificate(source), popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()}))), again},
+		"the caller's of the caller": {chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.CallerCertificate())), again},
+		"a Guard that verifies more": {chain(popauth.ClientCertificate(source), behindAll.Confirm), func(r *http.Request) error { _, err := behindAll.Recheck(r); return err }},
+		"a Guard inside of a route":  {chain(popauth.RequireCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a route inside of a Guard":  {chain(inner.Confirm, popauth.RequireCertificate(source)), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a Guard's own source":       {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
+		"a Guard behind a handler's": {chain(popauth.ClientCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+	}
+	for name, route := range routes {
+		for _, tt := range []struct {
+			name    string
+			happens func()
+			want    popauth.Reason
+		}{
+			{"nothing", func() {}, ""},
+			{"revoked", func() { revoked = true }, popauth.ErrCertificateRevoked},
+			{"refused by Check", func() { refused = true }, popauth.ErrForbidden},
+			{"expired", func() { clock.Advance(2 * time.Hour) }, popauth.ErrCertificateUntrusted},
+		} {
+			reset()
+			token := l.issuer.Token(owner.Bound(), cnf{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
+			r := held(t, route.wrap, owner.Request("GET", "/", token))
+			tt.happens()
+			if err := route.recheck(r); tt.want == "" && err != nil || tt.want != "" && !errors.Is(err, tt.want) {
+				t.Errorf("%s, %s: got %v, want %v", name, tt.name, err, tt.want)
+			}
+		}
+	}
+	if c, err := popauth.RecheckCertificate(owner.Request("GET", "/", "")); c != nil || !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("behind nothing: got %v, %v, want ErrUndecided", c, err)
+	}
+	nobody := held(t, popauth.ClientCertificate(source), (*popauthtest.Client)(nil).Request("GET", "/", ""))
+	if c, err := popauth.RecheckCertificate(nobody); c != nil || !errors.Is(err, popauth.ErrCertificateRequired) {
+		t.Errorf("nobody's: got %v, %v, want ErrCertificateRequired", c, err)
+	}
+}
+
+// A binding needs the key alone. An identity that the TLS stack has verified ends with the certificate's period.
+func TestRecheckExpiredByTLS(t *testing.T) {
+	l := newLab(t)
+	clock := popauthtest.NewClock(time.Now())
+	owner := l.ca.Client("owner", func(c *x509.Certificate) {
+		c.NotAfter = clock.Now().Add(time.Hour)
+		c.DNSNames = []string{"owner.example"}
+	})
+	g := l.guard(func(o *popauth.Options) { o.Now = clock.Now })
+	request := owner.Request("GET", "/", l.issuer.Token(owner.Bound(), cnf{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
+	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
+	name := popauth.CertificateDNS("owner.example")
+	r := held(t, g.Authorize(name), request)
+	if p, err := g.Recheck(r, name); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
+		t.Errorf("got %v, %v", p, err)
+	}
+	clock.Advance(2 * time.Hour)
+	if _, err := g.Recheck(r); err != nil {
+		t.Errorf("the binding: got %v, want it to hold", err)
+	}
+	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("the name: got %v, want ErrForbidden", err)
+	}
+}
+
+// A source that takes what an outer handler has found never finds itself.
+func TestRecheckCallerCertificate(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	own := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	r := held(t, chain(popauth.ClientCertificate(popauth.CallerCertificate()), popauth.RequireCertificate(popauth.CallerCertificate(), own), g.Confirm), l.owner.Request("GET", "/", l.bound()))
+	if c, err := popauth.RecheckCertificate(r, own); err != nil || c == nil {
+		t.Errorf("got %v, %v", c, err)
+	}
+	if p, err := g.Recheck(r); err != nil {
+		t.Errorf("got %v, %v", p, err)
+	}
+	other := popauth.CertificateThumbprint(l.thief.Thumbprint())
+	if c, err := popauth.RecheckCertificate(r, other); c != nil || !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("another policy: got %v, %v, want ErrForbidden", c, err)
+	}
+	if c, err := popauth.RecheckCertificate(r); c != nil || !errors.Is(err, popauth.ErrCertificateUntrusted) {
+		t.Errorf("no policy, and nobody has verified it: got %v, %v, want ErrCertificateUntrusted", c, err)
+	}
+	token := popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrBindingMissing })
+	if _, err := popauth.RecheckCertificate(r, own, token); !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("a policy that asks for a token: got %v, want ErrForbidden", err)
+	}
+	first, err := popauth.RecheckCertificate(r, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Verified, first.Thumbprint = popauth.VerifiedLocally, "x"
+	if c, err := popauth.RecheckCertificate(r, own); err != nil || c.Thumbprint == "x" || c.Verified != popauth.NotVerified {
+		t.Errorf("after a change of the first: got %+v, %v", c, err)
+	}
+}
+
+// A route by certificate inside of a stage belongs to the same request: its proof is not asked for twice.
+func TestCertificateRouteInsideOfAStage(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{})
+	stranger := popauth.CertificateThumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
+	whoever := popauth.ClientCertificate(popauth.TLSCertificate())
+	for name, wrap := range map[string]func(http.Handler) http.Handler{
+		"a handler that finds":        chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
+		"two of them":                 chain(a.guard.Confirm, whoever, whoever, a.guard.Authorize(popauth.Bound())),
+		"one further out":             chain(whoever, a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
+		"a policy on the certificate": chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.AnyOf(stranger, popauth.Bound()))),
+	} {
+		r := held(t, wrap, a.request())
+		if _, err := a.guard.Recheck(r); err != nil {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	// Another certificate is another caller.
+	l := newLab(t)
+	g := l.guard()
+	stolen := popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) {
+		return &popauth.Certificate{Leaf: l.thief.Request("GET", "/", "").TLS.PeerCertificates[0]}, nil
+	}))
+	send(chain(g.Confirm, stolen, g.Confirm), l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+	gone := popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, nil }))
+	send(chain(g.Confirm, gone, g.Confirm), l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+	// What was found inside counts inside: a name that it has verified, for one.
+	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.DNSNames = []string{"owner.example"} })
+	valid := verified(t, popauth.Verification{Roots: l.ca.Pool()})
+	send(chain(g.Confirm, popauth.RequireCertificate(valid), g.Authorize(popauth.CertificateDNS("owner.example"))),
+		owner.Request("GET", "/", l.issuer.Token(owner.Bound()))).passed(t)
+}
+
+// What one caller of CertificateFromContext does to a certificate decides nothing.
+func TestACertificateIsACopy(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	vouch := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+		if c, ok := popauth.CertificateFromContext(r.Context()); ok {
+			c.Verified = popauth.VerifiedLocally
+		}
+		if c, err := popauth.CheckCertificate(r, nil, popauth.CertificateThumbprint(l.thief.Thumbprint())); err == nil {
+			c.Verified = popauth.VerifiedLocally
+		}
+		return errNo
+	})
+	thief := popauthtest.SelfSigned(t, "thief", func(c *x509.Certificate) { c.DNSNames = []string{"admin.example"} })
+	one := &popauth.Certificate{Leaf: thief.Request("GET", "/", "").TLS.PeerCertificates[0]}
+	same := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return one, nil })
+	named := popauth.AnyOf(vouch, popauth.CertificateDNS("admin.example"))
+	for name, source := range map[string]popauth.CertificateSource{"TLSCertificate": popauth.TLSCertificate(), "one for all requests": same} {
+		for range 3 {
+			o := send(chain(popauth.ClientCertificate(source), g.Authorize(named)), thief.Request("GET", "/", l.issuer.Token(thief.Bound())))
+			if o.ran || o.status != 403 {
+				t.Errorf("%s, Authorize: got %d, ran %t, want 403", name, o.status, o.ran)
+			}
+			o = send(popauth.RequireCertificate(source, popauth.CertificateThumbprint(thief.Thumbprint()), named), thief.Request("GET", "/", ""))
+			if o.ran || o.status != 403 {
+				t.Errorf("%s, RequireCertificate: got %d, ran %t, want 403", name, o.status, o.ran)
+			}
+		}
+	}
+}
