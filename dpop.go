@@ -28,7 +28,8 @@ type DPoP struct {
 	// Replay remembers used proofs. If nil, each Guard has a memory of its own, a ReplayMemory as it comes, which is right
 	// for an API that runs in one process with one Guard. That memory ends with its Guard: a Guard made anew, as when a
 	// configuration is read again, knows no proof that was used before, and would accept it once more. Where that happens,
-	// make one ReplayMemory for the process and give it to each of them. An example of ReplayMemory shows it.
+	// make one ReplayMemory for the process and give it to each of them, as ExampleReplayMemory_reload does, and look at its
+	// PerKey: a memory that is given keeps ids for longer, see Remember.
 	//
 	// The instances of one API share a store (package redisreplay). Two Guards that the same request passes through must
 	// not, nor a traffic mirror and the service that it mirrors: the second would take the proof for used. A proxy that

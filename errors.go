@@ -58,7 +58,7 @@ const (
 	ErrScope                Reason = "scope missing"
 	ErrAuthorizationDetails Reason = "authorization details missing"
 	ErrForbidden            Reason = "refused by policy"
-	ErrSessionOwner         Reason = "session of another caller"
+	ErrSessionOwner         Reason = "no session of this caller"
 	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
 	ErrUndecided            Reason = "no stage has let this request pass"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"

@@ -35,6 +35,11 @@ type IntrospectionOptions struct {
 	// token of the issuer, those for other APIs too. If false, they are refused.
 	AllowMissingAudience bool
 
+	// RequiredClaims are members that every answer about an access token has and those about other tokens don't, such as
+	// token_type. Most servers answer for refresh tokens as well, as active as any, and some mark them by nothing but
+	// what is missing. An answer without one of them, or with null, is refused with ErrTokenType. If nil, none is required.
+	RequiredClaims []string
+
 	// Authentication is how this API authenticates to the endpoint. It is required.
 	Authentication ClientAuthentication
 
@@ -42,8 +47,8 @@ type IntrospectionOptions struct {
 	// which it may call by its client ID or a name in Audience, and made no more than Leeway before the call. If false,
 	// answers are plain JSON.
 	//
-	// An answer does not name the token that was asked about. It is refused if this process has had it about another
-	// token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not the token's own. Whoever
+	// An answer does not name the token that was asked about. It is refused if it is one of the last 65536 that said
+	// "active" about another token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not the token's own. Whoever
 	// can answer in the server's place can still give the fresh answer about one opaque token for another; a smaller
 	// Leeway narrows that, and a binding ends it for everybody but the holder of that other token's key.
 	Signed bool
@@ -89,6 +94,7 @@ type IntrospectionOptions struct {
 const (
 	rememberRefused = 5 * time.Second
 	refusedEntries  = 1024
+	givenAnswers    = 1 << 16
 )
 
 // Introspection is a Verifier that asks the authorization server about each token (RFC 7662), for tokens that are
@@ -105,6 +111,7 @@ type Introspection struct {
 	metadata  *RemoteKeys  // where discovery starts; nil if nothing is discovered
 	signed    *jwtVerifier // of signed answers; nil if they are plain
 	validator *jwt.Validator
+	kinds     tokenKinds
 	discovery *calls[struct{}, *url.URL]
 	calls     *calls[[sha256.Size]byte, verdict]
 	accepted  *results[verdict]
@@ -158,6 +165,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 			problem("Issuer", "can't be the start of discovery: %w", err)
 		}
 	}
+	i.kinds = completeKinds(o.RequiredClaims, false, problem)
 	o.Authentication = o.completeAuthentication(problem)
 	i.signed = o.signedAnswers(i.metadata, problem)
 	if err := errors.Join(wrong...); err != nil {
@@ -167,7 +175,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	i.discovery = newCalls[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = newCalls[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
-	i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](o.Entries) // fails for a size that is not positive only
+	i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](givenAnswers) // fails for a size that is not positive only
 	i.accepted, i.refused = newResults[verdict](o.Entries), newResults[verdict](refusedEntries)
 	return i, nil
 }

@@ -35,7 +35,7 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
 	t := &Token{}
-	e, err := t.read(body, nil)
+	e, err := t.read(body, i.kinds.required)
 	if err == nil {
 		err = i.unfit(t, a, e)
 	}
@@ -52,7 +52,8 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 // token that was asked about (RFC 9701, section 5), so whoever stands between could give that of another.
 func (i *Introspection) answers(token string, t *Token, signed string) error {
 	if i.signed != nil {
-		// Each answer is about one token. Without its signature, of which an ECDSA key has two for one text.
+		// Each answer is about one token. Without its signature, of which an ECDSA key has two for one text. A server that
+		// writes no jti may give the same answer about two tokens that are alike, in one second: the second has to wait.
 		question := sha256.Sum256([]byte(token))
 		if before, seen, _ := i.given.PeekOrAdd(sha256.Sum256([]byte(signed)), question); seen && before != question {
 			return errors.New("signed answer about another token, given before")
@@ -154,7 +155,9 @@ func readAnswer(body []byte) (introspected, error) {
 			decided = v.Kind() == 't' || v.Kind() == 'f'
 			a.active = v.Kind() == 't'
 		case "token_type":
-			a.tokenType, err = strictjson.String(v)
+			if v.Kind() != 'n' {
+				a.tokenType, err = strictjson.String(v)
+			}
 		}
 		return err
 	})
@@ -170,10 +173,13 @@ func readAnswer(body []byte) (introspected, error) {
 // unfit returns why this API can't accept an active token; nil if it can.
 func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
 	// Most servers answer for refresh tokens and ID tokens as well, as active as any.
-	if err := (tokenKinds{}).refuseSaid(e); err != nil {
+	if err := i.kinds.refuseSaid(e); err != nil {
 		return err
 	}
-	if err := (tokenKinds{}).refuse(e, t); err != nil {
+	if err := i.kinds.refuse(e, t); err != nil {
+		return err
+	}
+	if err := i.kinds.refuseLack(e, t); err != nil {
 		return err
 	}
 	keyed := slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == "jkt" })

@@ -38,7 +38,10 @@ func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 		if err != nil {
 			return forbidden(err, ErrForbidden)
 		}
-		return ofIssuer(iss != "" && iss == p.Issuer)
+		if iss == "" {
+			return &Error{Reason: ErrForbidden, Err: errNoIssuer}
+		}
+		return ofIssuer(iss == p.Issuer)
 	}}
 }
 
@@ -48,7 +51,10 @@ func AnyIssuer() Policy {
 	return Policy{issuer: true, allow: func(*http.Request, *Principal) error { return nil }}
 }
 
-var errIssuer = errors.New("another issuer")
+var (
+	errIssuer   = errors.New("another issuer")
+	errNoIssuer = errors.New("IssuerFunc names no issuer for this request; a path value is there inside of its mux only")
+)
 
 func ofIssuer(ok bool) error {
 	if ok {
@@ -64,7 +70,7 @@ func unsaid(policies []Policy) bool {
 }
 
 var errIssuerUnsaid = errors.New("a policy on names of an issuer, and the Guard's Verifier can have several: " +
-	"put popauth.Issuer, IssuerFunc or AnyIssuer beside it")
+	"put popauth.Issuer or IssuerFunc into the same call; AnyIssuer only if it means whoever bears the name")
 
 // issuing is a Verifier that says whose tokens it accepts; of none it says nothing.
 type issuing interface{ Issuers() []string }

@@ -55,6 +55,9 @@ type IssuersOptions struct {
 // Verifier, and that Verifier alone decides, with its own keys: what is signed with another issuer's key is refused, also
 // under a kid that both have. A token of an unknown issuer is refused with ErrTokenIssuer, and nobody is asked for its
 // keys. Make it with NewIssuers; it is safe for concurrent use.
+//
+// A Guard with Issuers lets every one of them in: Confirm alone, and a PolicyFunc that doesn't look at Principal.Issuer, open
+// a tenant's route to all tenants. Give each route an Issuer or IssuerFunc.
 type Issuers struct {
 	options IssuersOptions
 	calls   *calls[string, Verifier]

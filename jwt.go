@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha512" // for the 384 and 512 bit algorithms
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -95,6 +96,7 @@ func algorithmsNamed(names []string, problem func(field, format string, args ...
 type jwtVerifier struct {
 	issuer     string
 	keyIssuer  string // as keys name it
+	audience   []string
 	keys       KeySource
 	algorithms []algorithm
 	types      []string
@@ -111,7 +113,7 @@ type jwtVerifier struct {
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{
-		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
 		headers: newHeaderMemory[header](issuerHeaders),
 	}
 	if o.Issuer == "" {
@@ -154,7 +156,7 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 	v.kinds = completeKinds(o.RequiredClaims, o.AllowIDTokens, problem)
 	v.algorithms = completeAlgorithms(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
-		jwt.WithAudience(slices.Clone(o.Audience)...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
+		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
 }
 
@@ -217,10 +219,15 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 }
 
 func (v *jwtVerifier) validate(t *Token) error {
-	if err := v.validator.Validate(claimsOf(t)); err != nil {
-		return &Error{Reason: claimReason(t, err), Err: err, token: t}
+	err := v.validator.Validate(claimsOf(t))
+	if err == nil {
+		return nil
 	}
-	return nil
+	reason := claimReason(t, err)
+	if reason == ErrTokenAudience {
+		err = fmt.Errorf("aud is %.100q, and Options.Audience has %q", t.Audience, v.audience)
+	}
+	return &Error{Reason: reason, Err: err, token: t}
 }
 
 func (v *jwtVerifier) algorithm(h header) (algorithm, error) {

@@ -41,7 +41,7 @@ func New(o Options) (*Guard, error) {
 	}
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
-			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have")
+			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
 	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
 	if g.source == nil {

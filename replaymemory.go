@@ -30,7 +30,7 @@ type ReplayMemoryOptions struct {
 	// share: whoever has as many is refused with ErrProofLimit, and nobody else. If zero, an eighth of Entries; at most
 	// Entries, which means no bound of its own.
 	//
-	// An eighth of 1048576 is 131072, enough for a key with 1,800 proofs a second that are kept for 71 s, or 198 that
+	// An eighth of 1048576 is 131072, enough for a key with 1,600 proofs a second that are kept for 71 s, or 195 that
 	// are kept for 661 s. A busy client with one key, 1,000 proofs a second, needs 661,000 in a shared memory: set PerKey
 	// and Entries, or DPoP.Remember, to fit. Callers with several keys have as many bounds: how many keys
 	// somebody can have tokens for is up to the authorization server.
@@ -50,8 +50,8 @@ const (
 	// stay; few, so that no request pays for all those before it.
 	replaySweep = 2
 
-	// A key that has reached its bound takes out so many expired ids before it lets go of the lock.
-	replayBatch = 256
+	// A key that has reached its bound takes so many expired ids out of a shard before it lets go of the lock.
+	replayBatch = 16
 )
 
 // ReplayMemory is a ReplayStore in the memory of one process. It has room for a fixed number of ids, in all and of each
@@ -70,6 +70,7 @@ type ReplayMemory struct {
 	secret  [12]byte // with which a name of 43 characters is one block of SHA-256
 	held    atomic.Int64
 	shards  [replayShards]replayShard
+	owners  [replayShards]replayOwners
 }
 
 var _ ReplayStore = (*ReplayMemory)(nil)
@@ -80,17 +81,45 @@ var _ ReplayStore = (*ReplayMemory)(nil)
 // once in 2^47 proofs of a key with 131072 ids. Never is one accepted twice.
 type replayKey struct{ owner, id uint64 }
 
-// replayShard is a part of the keys with all their ids, on cache lines of its own. Neither maps nor queue have a pointer
-// per id, so the garbage collector has nothing to look at, and all grow piece by piece, so no request waits for a
-// large copy.
+// replayShard is a part of the ids, on cache lines of its own. An id's shard is chosen by its hash: maps don't shrink, so
+// one that a single owner could fill would stay as large as that. Neither map nor queue has a pointer per id, so the
+// garbage collector has nothing to look at, and both grow piece by piece, so no request waits for a large copy.
 type replayShard struct {
 	mu        sync.Mutex
 	until     map[replayKey]int64
-	owned     map[uint64]uint32 // how many in the queue are an owner's
 	queue     replayQueue
 	forgotten int64        // the latest time of the ids that were taken out
 	oldest    atomic.Int64 // the time of the first in the queue
-	_         [40]byte
+	_         [48]byte
+}
+
+// replayOwners is a part of the owners. Its lock may be taken inside of a replayShard's, never the other way round.
+type replayOwners struct {
+	mu   sync.Mutex
+	held map[uint64]uint32 // how many ids in the queues are an owner's
+	_    [48]byte
+}
+
+// take counts one id more of an owner, unless it has as many as it may.
+func (o *replayOwners) take(owner uint64, most uint32) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.held[owner]
+	if n >= most {
+		return false
+	}
+	o.held[owner] = n + 1
+	return true
+}
+
+func (o *replayOwners) give(owner uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.held[owner]; n > 1 {
+		o.held[owner] = n - 1
+	} else {
+		delete(o.held, owner)
+	}
 }
 
 // NewReplayMemory returns an empty store. The error says what is wrong with the options.
@@ -109,7 +138,7 @@ func NewReplayMemory(o ReplayMemoryOptions) (*ReplayMemory, error) {
 	rand.Read(m.secret[:]) // never fails
 	for i := range m.shards {
 		s := &m.shards[i]
-		s.until, s.owned = map[replayKey]int64{}, map[uint64]uint32{}
+		s.until, m.owners[i].held = map[replayKey]int64{}, map[uint64]uint32{}
 		s.forgotten = math.MinInt64
 		s.oldest.Store(math.MaxInt64)
 	}
@@ -143,14 +172,13 @@ func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time)
 		return false, nil
 	}
 	k := replayKey{m.hash(key), m.hash(id)}
-	shard := &m.shards[k.owner%replayShards]
 	for {
-		fresh, err = m.use(shard, k, now, end)
+		fresh, err = m.use(k, now, end)
 		switch {
 		case err == nil:
 			return fresh, nil
 		// Another call may take the place that is found, hence the loop.
-		case errors.Is(err, errReplayLimit) && m.sweep(shard, now, replayBatch), errors.Is(err, errReplayFull) && m.reclaim(now):
+		case errors.Is(err, errReplayLimit) && m.reclaim(now, replayBatch), errors.Is(err, errReplayFull) && m.reclaim(now, 1):
 		case errors.Is(err, errReplayLimit):
 			return false, &Error{Reason: ErrProofLimit, Err: err}
 		default:
@@ -160,34 +188,39 @@ func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time)
 }
 
 // use marks the key as used in its shard.
-func (m *ReplayMemory) use(s *replayShard, key replayKey, now, end int64) (fresh bool, err error) {
+func (m *ReplayMemory) use(key replayKey, now, end int64) (fresh bool, err error) {
+	s := &m.shards[key.id%replayShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range replaySweep {
-		if !s.expire(now) {
+		if !m.expire(s, now) {
 			break
 		}
-		m.held.Add(-1)
 	}
-	owned := s.owned[key.owner]
+	owners := m.ownersOf(key)
 	switch old, ok := s.until[key]; {
 	case ok && now <= old:
 		return false, nil
 	case end <= s.forgotten:
 		return false, errReplayBack
-	case owned >= m.perKey:
+	case !owners.take(key.owner, m.perKey):
 		return false, errReplayLimit
 	case !m.reserve():
+		owners.give(key.owner)
 		return false, errReplayFull
 	}
-	s.until[key], s.owned[key.owner] = end, owned+1
+	s.until[key] = end
 	s.queue.push(replayEntry{key, end})
 	s.oldest.Store(s.queue.first().until)
 	return true, nil
 }
 
-// expire takes one id out whose time is over, if there is any.
-func (s *replayShard) expire(now int64) bool {
+func (m *ReplayMemory) ownersOf(key replayKey) *replayOwners {
+	return &m.owners[key.owner%replayShards]
+}
+
+// expire takes one id out of a shard whose time is over, if there is any.
+func (m *ReplayMemory) expire(s *replayShard, now int64) bool {
 	if s.queue.size == 0 || now <= s.queue.first().until {
 		return false
 	}
@@ -197,11 +230,8 @@ func (s *replayShard) expire(now int64) bool {
 		delete(s.until, e.key)
 		s.forgotten = max(s.forgotten, e.until)
 	}
-	if n := s.owned[e.key.owner]; n > 1 {
-		s.owned[e.key.owner] = n - 1
-	} else {
-		delete(s.owned, e.key.owner)
-	}
+	m.ownersOf(e.key).give(e.key.owner)
+	m.held.Add(-1)
 	if s.queue.size == 0 {
 		s.oldest.Store(math.MaxInt64)
 	} else {
@@ -224,33 +254,27 @@ func (m *ReplayMemory) reserve() bool {
 	}
 }
 
-// sweep takes expired ids out of the shard, and tells whether there were any. Only a key with as many ids as it may have
-// looks for its own there, behind those of others that expired before.
-func (m *ReplayMemory) sweep(s *replayShard, now int64, most int) (found bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range most {
-		if !s.expire(now) {
-			break
-		}
-		m.held.Add(-1)
-		found = true
-	}
-	return found
-}
-
-// reclaim takes an expired id out of any shard. Only a full store looks for one.
-func (m *ReplayMemory) reclaim(now int64) bool {
+// reclaim takes so many expired ids out of each shard that has any, and tells whether there were some; with most 1 it is
+// content with one of all. Only a full store, and a key with as many ids as it may have, look for some.
+func (m *ReplayMemory) reclaim(now int64, most int) (found bool) {
 	for i := range m.shards {
 		s := &m.shards[i]
 		if now <= s.oldest.Load() {
 			continue
 		}
-		if m.sweep(s, now, 1) {
+		s.mu.Lock()
+		for range most {
+			if !m.expire(s, now) {
+				break
+			}
+			found = true
+		}
+		s.mu.Unlock()
+		if found && most == 1 {
 			return true
 		}
 	}
-	return false
+	return found
 }
 
 // hash is keyed with the secret.

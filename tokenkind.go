@@ -20,8 +20,11 @@ var accessKinds = []string{
 	"jwt", "application/jwt", // RFC 7519, section 5.1: any JWT
 	"urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt", // RFC 8693, section 3
 	"bearer", "dpop", // Keycloak's typ and most issuers' token_type, after RFC 6749, section 7.1
-	"access", "access_token", "access-token", "accesstoken", "at", // Cognito, ForgeRock, Casdoor
+	"access", "access_token", "access-token", "accesstoken", "at", // Cognito, ForgeRock, Casdoor, Oracle
 }
+
+// anyJWT are those of accessKinds that any JWT has.
+var anyJWT = []string{"jwt", "application/jwt"}
 
 // idKinds are what issuers call an ID token.
 var idKinds = []string{"id", "id_token", "id-token", "idtoken", "urn:ietf:params:oauth:token-type:id_token"}
@@ -29,7 +32,8 @@ var idKinds = []string{"id", "id_token", "id-token", "idtoken", "urn:ietf:params
 // otherKinds are what issuers call the other tokens that they sign. They count where a claim hints at a kind.
 var otherKinds = []string{
 	"refresh", "refresh_token", "refresh-token", "refreshtoken", "rt", "offline", "urn:ietf:params:oauth:token-type:refresh_token",
-	"logout", "logout_token", "code", "authorization_code", "initialaccess", "registration", "reset", "verification", "invitation",
+	"rt+jwt", "logout", "logout_token", "code", "authorization_code", "initialaccess", "registration", "invitation",
+	"reset", "password_reset", "reset_password", "reset-password", "verification", "email_verification", "verify_email",
 }
 
 // claimRole is what a claim tells about the kind of token that it stands in.
@@ -42,14 +46,15 @@ type claimRole struct {
 // claimRoles are the claims that tell.
 var claimRoles = map[string]claimRole{
 	"typ": {says: true}, "token_use": {says: true}, "tokenName": {says: true}, "tokenType": {says: true}, "token_type": {says: true},
-	"tok_type": {says: true}, // Oracle's AT and IT
-	"type":     {hints: true}, "use": {hints: true}, "purpose": {hints: true},
+	"tokenUse": {says: true}, "tok_type": {says: true}, // Oracle's AT and IT
+	"type": {hints: true}, "use": {hints: true}, "purpose": {hints: true},
 
 	// OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11; FAPI 1.0, part 2, section 5.1; CIBA, section 10.3.1; Apple's own
 	"at_hash": {of: idToken}, "c_hash": {of: idToken}, "s_hash": {of: idToken}, "nonce_supported": {of: idToken},
 	"urn:openid:params:jwt:claim:auth_req_id": {of: idToken}, "urn:openid:params:jwt:claim:rt_hash": {of: idToken},
 
 	"granted_scopes": {of: "a refresh token"}, // Cloud Foundry UAA's, in place of scope
+	"ati":            {of: "a refresh token"}, // Spring Security OAuth 2.x: the access token's jti, beside all that this has
 
 	"events":              {of: "a security event or logout token"}, // RFC 8417, section 2.2
 	"token_introspection": {of: "an introspection response"},        // RFC 9701, section 5
@@ -72,7 +77,7 @@ var claimRoles = map[string]claimRole{
 	// VC Data Model 1.1, section 6.3.1, and 2.0; SD-JWT VC, section 3.2.2; RFC 9901, section 4; Token Status List; OpenID4VCI
 	"vc": {of: verifiable}, "vp": {of: verifiable}, "vct": {of: verifiable}, "credentialSubject": {of: verifiable}, "@context": {of: verifiable},
 	"_sd": {of: verifiable}, "_sd_alg": {of: verifiable}, "sd_hash": {of: verifiable},
-	"status_list": {of: verifiable}, "attested_keys": {of: verifiable},
+	"vp_token": {of: verifiable}, "presentation_submission": {of: verifiable}, "status_list": {of: verifiable}, "attested_keys": {of: verifiable},
 
 	"tctx": {of: transactionToken}, "rctx": {of: transactionToken}, // draft-ietf-oauth-transaction-tokens, section 7
 
@@ -129,7 +134,7 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 			e.says(name, kind)
 			return
 		}
-		e.access = true
+		e.access = e.access || !among(anyJWT, kind)
 	case role.hints:
 		if kind, err := strictjson.StringAt(text, at, v); err == nil && (among(otherKinds, kind) || among(idKinds, kind)) {
 			e.says(name, kind)
@@ -182,7 +187,7 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 		return nil
 	case e.idMember != "":
 		return wrongKind("claim %q, which an ID token has; where the access tokens have it as well, see Options.AllowIDTokens", e.idMember)
-	case e.nonce && !e.access && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "openid" }):
+	case e.nonce && !e.access && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "" && s != "openid" }):
 		// client_id and roles stand in ID tokens too, and in UAA's the scope openid.
 		return wrongKind("claim nonce and no scope but openid, as an ID token has; see Options.AllowIDTokens")
 	}
@@ -202,22 +207,17 @@ func (k tokenKinds) refuseLack(e evidence, t *Token) error {
 	if e.required == len(k.required) {
 		return nil
 	}
-	for _, name := range k.required {
-		if !t.has(name) {
-			return wrongKind("no claim %q, which Options.RequiredClaims asks for", name)
+	missing := slices.Clone(k.required)
+	err := strictjson.Members([]byte(t.payload), nil, func(name string, v jsontext.Value) error {
+		if i := slices.Index(missing, name); i >= 0 && v.Kind() != 'n' {
+			missing = slices.Delete(missing, i, i+1)
 		}
-	}
-	return wrongKind("a claim of Options.RequiredClaims twice")
-}
-
-// has reads the claims once more.
-func (t *Token) has(name string) bool {
-	found := false
-	err := strictjson.Members([]byte(t.payload), nil, func(member string, v jsontext.Value) error {
-		found = found || member == name && v.Kind() != 'n'
 		return nil
 	})
-	return err == nil && found
+	if err != nil {
+		return refused(err, ErrTokenMalformed)
+	}
+	return wrongKind("no claim %q, and RequiredClaims asks for it", missing)
 }
 
 func wrongKind(format string, args ...any) error {
@@ -227,10 +227,12 @@ func wrongKind(format string, args ...any) error {
 // defaultTypes are Options.TokenTypes if that is nil.
 var defaultTypes = []string{"at+jwt", "application/at+jwt", "JWT"}
 
-// ambiguousTypes are the header's typ of tokens of any kind, in lower case (RFC 7519, section 5.1).
-var ambiguousTypes = []string{"", "jwt", "application/jwt"}
-
-func isAmbiguous(typ string) bool { return among(ambiguousTypes, typ) }
+// isAmbiguous tells whether a header's typ says nothing about the kind of token. A media type of a kind of its own ends in
+// +jwt (RFC 8725, section 3.11); JWT, JOSE, none and whatever else an issuer writes are those of any kind.
+func isAmbiguous(typ string) bool {
+	const suffix = "+jwt"
+	return len(typ) <= len(suffix) || !strings.EqualFold(typ[len(typ)-len(suffix):], suffix)
+}
 
 // among compares in any case. Of one length, since a Kelvin sign folds to a k and is three bytes.
 func among(list []string, s string) bool {

@@ -36,7 +36,7 @@ func TestTokenKindsEachMark(t *testing.T) {
 		"events", "token_introspection", "error", "access_token", "id_token", "refresh_token",
 		"response_type", "response_mode", "redirect_uri", "code_challenge", "request_uri", "response_uri", "dcql_query",
 		"presentation_definition", "client_notification_token", "binding_message", "id_token_hint",
-		"software_id", "software_statement", "redirect_uris", "token_endpoint_auth_method", "jwks", "authority_hints",
+		"software_id", "granted_scopes", "ati", "vp_token", "presentation_submission", "software_statement", "redirect_uris", "token_endpoint_auth_method", "jwks", "authority_hints",
 		"metadata_policy", "trust_marks", "trust_mark_type",
 		"vc", "vp", "vct", "credentialSubject", "@context", "_sd", "_sd_alg", "sd_hash", "status_list", "attested_keys",
 		"htm", "htu", "tctx", "rctx",

@@ -5,20 +5,21 @@ import (
 	"strings"
 )
 
-// mismatch is what the SDK answers, with 403, to a user whose session it is not. Its clients take 403 for a token that
-// is too weak, and ask the user for another one. MCP's answer is 404: the client then opens a session of its own.
-const mismatch = "session user mismatch"
+// sessionless is what the SDK answers, by status, to a user whose session it is not, and where there is none. Its clients
+// take 403 for a token that is too weak, and ask the user for another one. MCP's answer is 404: the client then opens a
+// session of its own. Both are answered alike, so that nobody learns which sessions others have.
+var sessionless = map[int]string{http.StatusForbidden: "session user mismatch", http.StatusNotFound: "session not found"}
 
-// answer is a ResponseWriter that holds that one answer back.
+// answer is a ResponseWriter that holds these answers back.
 type answer struct {
 	http.ResponseWriter
-	held    bool // the status 403, until it is known what for
+	held    int // a status of sessionless, until it is known what for; 0 for none
 	foreign bool
 }
 
 func (a *answer) WriteHeader(status int) {
-	if status == http.StatusForbidden {
-		a.held = true
+	if _, ok := sessionless[status]; ok {
+		a.held = status
 		return
 	}
 	a.ResponseWriter.WriteHeader(status)
@@ -26,10 +27,10 @@ func (a *answer) WriteHeader(status int) {
 
 func (a *answer) Write(b []byte) (int, error) {
 	switch {
-	case a.held && strings.TrimSpace(string(b)) == mismatch:
-		a.held, a.foreign = false, true
+	case a.held != 0 && strings.TrimSpace(string(b)) == sessionless[a.held]:
+		a.held, a.foreign = 0, true
 		return len(b), nil
-	case a.held:
+	case a.held != 0:
 		a.release()
 	}
 	return a.ResponseWriter.Write(b)
@@ -39,13 +40,14 @@ func (a *answer) Write(b []byte) (int, error) {
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) release() {
-	a.held = false
-	a.ResponseWriter.WriteHeader(http.StatusForbidden)
+	status := a.held
+	a.held = 0
+	a.ResponseWriter.WriteHeader(status)
 }
 
 // finish reports whether the answer is still to be written, to somebody else than the session's owner.
 func (a *answer) finish() (foreign bool) {
-	if a.held {
+	if a.held != 0 {
 		a.release()
 	}
 	if a.foreign {

@@ -9,6 +9,7 @@ import (
 
 // The SDK's refusal of a stranger alone is held back; every other answer stays as it is.
 func TestAnswer(t *testing.T) {
+	mismatch, none := sessionless[403], sessionless[404]
 	for _, tt := range []struct {
 		name    string
 		handler func(http.ResponseWriter)
@@ -17,6 +18,9 @@ func TestAnswer(t *testing.T) {
 		body    string
 	}{
 		{"a stranger", func(w http.ResponseWriter) { http.Error(w, mismatch, http.StatusForbidden) }, true, 200, ""}, // nothing has been written
+		{"no session", func(w http.ResponseWriter) { http.Error(w, none, http.StatusNotFound) }, true, 200, ""},
+		{"the one's text with the other's status", func(w http.ResponseWriter) { http.Error(w, none, http.StatusForbidden) }, false, 403, none + "\n"},
+		{"another 404", func(w http.ResponseWriter) { http.Error(w, "x", http.StatusNotFound) }, false, 404, "x\n"},
 		{"another 403", func(w http.ResponseWriter) { http.Error(w, "x", http.StatusForbidden) }, false, 403, "x\n"},
 		{"403 without a body", func(w http.ResponseWriter) { w.WriteHeader(403) }, false, 403, ""},
 		{"403 in two parts", func(w http.ResponseWriter) {

@@ -2,7 +2,10 @@ package mcpsession
 
 import (
 	"context"
+	"fmt"
+	"log"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +53,13 @@ func (c *call) begin() (ctx context.Context, end func()) {
 func (c *call) watch() {
 	c.once.Do(func() {
 		go func() {
+			// What the Guard asks is the program's own: it would end the process, not one stream.
+			defer func() {
+				if p := recover(); p != nil {
+					log.Printf("mcpsession: panic while a stream was checked: %v\n%s", p, debug.Stack())
+					c.cancel(fmt.Errorf("mcpsession: panic: %v", p))
+				}
+			}()
 			tick := time.NewTicker(c.endpoint.interval)
 			defer tick.Stop()
 			for {

@@ -34,7 +34,15 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.guard.Refuse(w, r, popauth.ErrUndecided)
 		return
 	}
-	c := &call{request: r, endpoint: e, expires: caller.ExpiresAt, info: &auth.TokenInfo{UserID: owner(caller), Scopes: caller.Scopes}}
+	client, err := popauth.Claims[clientNames](caller)
+	if err != nil {
+		e.guard.Refuse(w, r, err)
+		return
+	}
+	// The SDK keeps it as long as the session: without the body, and the connection behind that.
+	kept := r.WithContext(r.Context())
+	kept.Body, kept.GetBody = http.NoBody, nil
+	c := &call{request: kept, endpoint: e, expires: caller.ExpiresAt, info: &auth.TokenInfo{UserID: owner(caller, client), Scopes: caller.Scopes}}
 	c.info.Extra = map[string]any{extraKey: c}
 	ctx, end := c.begin()
 	defer end()

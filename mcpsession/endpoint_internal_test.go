@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // No two callers have the same owner, wherever one part ends and the next begins.
@@ -20,7 +21,7 @@ func TestOwnerKey(t *testing.T) {
 		for _, subject := range parts {
 			for _, client := range parts {
 				p := popauth.Principal{Issuer: issuer, Subject: subject, ClientID: client}
-				key := owner(&p)
+				key := owner(&p, clientNames{})
 				if q, twice := seen[key]; twice {
 					t.Fatalf("%q is the owner of %q %q %q and of %q %q %q", key, q.Issuer, q.Subject, q.ClientID, issuer, subject, client)
 				}
@@ -64,5 +65,31 @@ func TestNoStage(t *testing.T) {
 	e.ServeHTTP(rec, httptest.NewRequest("POST", "/mcp", nil))
 	if rec.Code != http.StatusInternalServerError || spy != 0 {
 		t.Errorf("got %d, ran %d times", rec.Code, spy)
+	}
+}
+
+// The client's other names count, each for itself.
+func TestOwnerKeyClientNames(t *testing.T) {
+	p := &popauth.Principal{Issuer: "i", Subject: "s"}
+	seen := map[string]bool{}
+	for _, c := range []clientNames{{}, {AZP: "a"}, {CID: "a"}, {AppID: "a"}, {AZP: "b"}, {AZP: "a", CID: "a"}} {
+		if key := owner(p, c); seen[key] {
+			t.Errorf("%+v is another's", c)
+		} else {
+			seen[key] = true
+		}
+	}
+}
+
+// The zero Interval is 30 s.
+func TestDefaultInterval(t *testing.T) {
+	issuer := popauthtest.NewIssuer(t)
+	g, err := popauth.New(issuer.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := newEndpoint(Options{Guard: g, Server: func(*http.Request) *mcp.Server { return nil }})
+	if err != nil || e.interval != 30*time.Second {
+		t.Errorf("got %v, %v", e, err)
 	}
 }

@@ -29,6 +29,7 @@ type lab struct {
 	mu        sync.Mutex
 	revoked   map[string]bool // by jti
 	forbidden string          // the jti that a policy refuses
+	panics    bool            // the policy does
 	refused   []popauth.Reason
 }
 
@@ -104,6 +105,9 @@ func newLab(t *testing.T, s setup) *lab {
 func (l *lab) allow(_ *http.Request, p *popauth.Principal) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.panics && p.TokenID == "1" {
+		panic("a policy's bug")
+	}
 	if p.TokenID != "" && p.TokenID == l.forbidden {
 		return popauth.ErrForbidden
 	}

@@ -50,18 +50,23 @@ type Options struct {
 	Guard *popauth.Guard
 
 	// Policies are what a request needs to reach the server, as for Guard.Authorize; an event stream needs them as long
-	// as it lasts. If nil, a genuine token is enough, be it bound or not: see popauth.Bound, and Guard.Confirm.
+	// as it lasts. Repeat here what stages in front ask for. If nil, a genuine token is enough, be it bound or not: see
+	// popauth.Bound, and Guard.Confirm.
 	Policies []popauth.Policy
 
-	// Server returns the server of a request, as the function that mcp.NewStreamableHTTPHandler takes. It may be the
-	// same one for all. The request's context has its Principal; its Authorization and DPoP headers are removed. There
+	// Server returns the server of a new session, as the function that mcp.NewStreamableHTTPHandler takes. It may be the
+	// same one for all. The SDK asks it on each request, and heeds the answer when a session is opened alone: don't choose
+	// by what the token may do, since the session goes on with a later one that may do less. The request's context has its
+	// Principal; its Authorization and DPoP headers are removed, so that the Guard can't be asked about it. There
 	// must be one. Middleware of a server's receiving side is to be added before it is returned for the first time.
 	Server func(*http.Request) *mcp.Server
 
-	// HTTP configures the SDK's handler. The zero value is the SDK's default: with sessions.
+	// HTTP configures the SDK's handler. The zero value is the SDK's default: with sessions, any number for each caller,
+	// that never end by themselves. Set SessionTimeout. An EventStore is called without the caller.
 	HTTP mcp.StreamableHTTPOptions
 
-	// Interval is how often the decision about an event stream is checked again. If zero, 30 s.
+	// Interval is how often the decision about an event stream is checked again. A check that fails for an outage ends the
+	// stream, too. If zero, 30 s.
 	Interval time.Duration
 }
 
@@ -71,6 +76,14 @@ const defaultInterval = 30 * time.Second
 // that the Guard refuses, or has not let pass, is answered by it. A token with neither subject nor client is refused
 // with 403, since all such callers would share their sessions. It panics where Guard.Authorize does with the Policies.
 func New(o Options) (http.Handler, error) {
+	e, err := newEndpoint(o)
+	if err != nil {
+		return nil, err
+	}
+	return e.guard.Authorize(append(slices.Clone(o.Policies), popauth.PolicyFunc(named))...)(e), nil
+}
+
+func newEndpoint(o Options) (*endpoint, error) {
 	var wrong []error
 	problem := func(field, what string) { wrong = append(wrong, fmt.Errorf("mcpsession: Options.%s: %s", field, what)) }
 	if o.Guard == nil {
@@ -92,7 +105,7 @@ func New(o Options) (http.Handler, error) {
 	e.sdk = mcp.NewStreamableHTTPHandler(e.server, &o.HTTP)
 	// The SDK compares TokenInfo.UserID with the session's, and its own middleware alone can set it.
 	e.session = auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(http.HandlerFunc(e.withoutToken))
-	return e.guard.Authorize(append(slices.Clone(o.Policies), popauth.PolicyFunc(named))...)(e), nil
+	return e, nil
 }
 
 // named refuses callers who could not be told from each other.
@@ -103,7 +116,19 @@ func named(_ *http.Request, p *popauth.Principal) error {
 	return nil
 }
 
-// owner is whose session it is. The lengths keep "a" and "bc" apart from "ab" and "c".
-func owner(p *popauth.Principal) string {
-	return fmt.Sprintf("%d:%s,%d:%s,%d:%s", len(p.Issuer), p.Issuer, len(p.Subject), p.Subject, len(p.ClientID), p.ClientID)
+// clientNames are the names that issuers have for client_id.
+type clientNames struct {
+	AZP   string `json:"azp"`   // Keycloak, Auth0, Entra
+	CID   string `json:"cid"`   // Okta
+	AppID string `json:"appid"` // Entra, v1.0
+}
+
+// owner is whose session it is: the issuer's, the subject's and the client's, under each of its names. The lengths keep "a"
+// and "bc" apart from "ab" and "c".
+func owner(p *popauth.Principal, client clientNames) string {
+	key := ""
+	for _, part := range []string{p.Issuer, p.Subject, p.ClientID, client.AZP, client.CID, client.AppID} {
+		key += fmt.Sprintf("%d:%s,", len(part), part)
+	}
+	return key
 }

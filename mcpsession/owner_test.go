@@ -56,6 +56,9 @@ func TestOwner(t *testing.T) {
 		{name: "no client", who: as(func(i *identity) { i.client = "" })},
 		{name: "another issuer", who: as(func(i *identity) { i.issuer = other })},
 		{name: "another case", who: as(func(i *identity) { i.sub = "Alice" })},
+		{name: "another client by azp", who: as(func(i *identity) { i.claims = popauthtest.Claims{"azp": "agent2"} })},
+		{name: "another client by cid", who: as(func(i *identity) { i.claims = popauthtest.Claims{"cid": "agent2"} })},
+		{name: "another client by appid", who: as(func(i *identity) { i.claims = popauthtest.Claims{"appid": "agent2"} })},
 		{name: "the owner, another token and certificate", who: alice, own: true},
 		{name: "the owner, another scheme", who: as(func(i *identity) { i.key = popauthtest.NewProofKey(t, "") }), own: true},
 	} {

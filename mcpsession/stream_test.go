@@ -60,6 +60,7 @@ func TestStreamEnds(t *testing.T) {
 	}{
 		{"expired", func(_ *lab, c *popauthtest.Clock) { c.Advance(2 * time.Minute) }},
 		{"revoked", func(l *lab, _ *popauthtest.Clock) { l.set(func() { l.revoked["1"] = true }) }},
+		{"a policy panics", func(l *lab, _ *popauthtest.Clock) { l.set(func() { l.panics = true }) }},
 		{"a policy says no", func(l *lab, _ *popauthtest.Clock) { l.set(func() { l.forbidden = "1" }) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

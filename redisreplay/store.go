@@ -26,12 +26,13 @@ type Options struct {
 
 	// PerKey is the number of ids of one DPoP key that are kept at a time at most, so that one caller can't fill what all
 	// share: whoever has as many is refused with popauth.ErrProofLimit, and nobody else. If zero, 1048576, up to 210 MB,
-	// which is enough for a key with 1,500 proofs a second that are kept for 691 s. Redis should have room for several
+	// which is enough for a key with 1,400 proofs a second that are kept for 691 s. Redis should have room for several
 	// keys that are at their bound. Ids are counted by the ten seconds: one may count for so long after it has gone.
 	//
 	// With a bound, Use is a script (EVALSHA), which a proxy for Redis may not let through. If negative, there is no bound,
 	// and Use is a SET alone. Stores that share ids should have the same bound; with different ones, the ids are
-	// shared all the same.
+	// shared all the same. Scripts are named by their SHA-1, which GODEBUG=fips140=only forbids: there PerKey has to be
+	// negative.
 	PerKey int
 
 	// Timeout is how long a call waits at most, all of the client's retries and redirections included. If zero,

@@ -9,7 +9,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 local known = redis.call('HMGET', KEYS[2], 'count', 'at', 'last')
 local count = tonumber(known[1] or 0)
-if known[2] ~= ARGV[3] then
+if tonumber(known[2] or -1) < tonumber(ARGV[3]) then -- the clocks of two processes differ: none goes back
 	for _, bucket in ipairs(redis.call('HKEYS', KEYS[2])) do
 		if tonumber(bucket) and tonumber(bucket) < tonumber(ARGV[3]) then
 			count = count - tonumber(redis.call('HGET', KEYS[2], bucket))
@@ -26,7 +26,7 @@ if not redis.call('SET', KEYS[1], 1, 'PX', ARGV[1], 'NX') then
 end
 redis.call('HINCRBY', KEYS[2], 'count', 1)
 redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
--- The hash outlives every id that it counts. The first in its last bucket sets the time for the others.
+-- The hash outlives every id that it counts, unless a process's clock was ahead by more than that. The first in its last bucket sets the time for the others.
 if tonumber(ARGV[2]) > tonumber(known[3] or -1) then
 	redis.call('HSET', KEYS[2], 'last', ARGV[2])
 	redis.call('PEXPIRE', KEYS[2], ARGV[1] + ARGV[5])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -22,6 +23,7 @@ func routes(mux *http.ServeMux, guard *popauth.Guard, server *mcp.Server) error 
 		Guard:    guard,
 		Policies: []popauth.Policy{popauth.Scope("orders.read")},
 		Server:   func(*http.Request) *mcp.Server { return server },
+		HTTP:     mcp.StreamableHTTPOptions{SessionTimeout: time.Hour}, // else a session that its owner forgets stays for good
 	})
 	if err != nil {
 		return err
