@@ -29,6 +29,9 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 		}
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := found(r)
+			if e := early(r); e != nil {
+				err = e
+			}
 			if err == nil {
 				err = allowCertificate(r, c, policies)
 			}
@@ -50,6 +53,9 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
 // nil, unless the request may pass.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
+	if e := early(r); e != nil {
+		return nil, e
+	}
 	var c *Certificate
 	var err error
 	if source != nil {

@@ -17,6 +17,7 @@ const (
 	ErrUnconfigured         Reason = "guard was not made by New"
 	ErrCredentialsMissing   Reason = "no credentials"
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
+	ErrEarlyData            Reason = "request in TLS early data"
 	ErrCertificateMalformed Reason = "client certificate header malformed"
 	ErrCertificateTooLarge  Reason = "client certificate header too large"
 	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
@@ -80,6 +81,7 @@ var answers = map[Reason]answer{
 	ErrUnconfigured:         {status: http.StatusInternalServerError},
 	ErrCredentialsMissing:   {status: http.StatusUnauthorized},
 	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
+	ErrEarlyData:            {status: http.StatusTooEarly}, // RFC 8470, section 5.2
 	ErrCertificateMalformed: {status: http.StatusBadRequest},
 	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
 	ErrProxySecret:          {status: http.StatusBadRequest},

@@ -192,7 +192,10 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 	}
 	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
-	err := g.authenticate(r, d)
+	err := early(r)
+	if err == nil {
+		err = g.authenticate(r, d)
+	}
 	observed(d, err)
 	if err != nil {
 		if err.used == "" {
@@ -234,14 +237,27 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	}
 	inner := *d
 	inner.presented.extraction = x
-	if _, theirs := source.(callerSource); !theirs {
-		return &inner // a source of the Guard's own doesn't ask what others have found
+	if !asksOthers(source) {
+		return &inner
 	}
 	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
 		return nil
 	}
-	inner.certificate = x.certificate
+	if _, theirs := source.(callerSource); theirs {
+		inner.certificate = x.certificate
+	}
 	return &inner
+}
+
+// asksOthers tells whether a source may go by what a handler further out has found.
+func asksOthers(source CertificateSource) bool {
+	switch s := source.(type) {
+	case tlsSource, *forwardedSource:
+		return false
+	case *verifiedSource:
+		return asksOthers(s.source)
+	}
+	return true
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
