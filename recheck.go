@@ -114,7 +114,7 @@ func recheckCertificate(source CertificateSource, r *http.Request, c *Certificat
 		return c, nil
 	}
 	expired := *c
-	expired.Verified = NotVerified
+	expired.Verified, expired.Chain = NotVerified, nil
 	return &expired, nil
 }
 

@@ -41,6 +41,7 @@ var explained = map[string]string{
 	"not authorized to sign for this name: URI with empty host": "crypto/x509 refuses URIs without a host below a chain with constraints of any form",
 	"not authorized to sign for this name: cannot parse":        "crypto/x509 refuses mail addresses that it can't read below a chain with constraints of any form",
 	"not authorized to sign for this name: x509: cannot parse":  "crypto/x509 refuses host names that it can't read below a chain with constraints of any form",
+	`" is not permitted by any constraint`:                      "OpenSSL takes the user of https://user:password@host/ for the host; the host is not permitted",
 	"is excluded by constraint":                                 "crypto/x509 takes an excluded mail or URI host for the hosts below as well, and a wildcard for each name that it stands for",
 	"can't be compared with":                                    "a name that readers differ on, such as a host with a dot at the end, is excluded for certain nowhere",
 }

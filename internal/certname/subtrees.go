@@ -48,7 +48,7 @@ func inNetwork(ip, base []byte) bool {
 	return true
 }
 
-// hostOf returns the host of a URI that has one by every reading: OpenSSL ends it at the first colon after the slashes,
+// hostOf returns the host of a URI that has one by every reading: OpenSSL ends it at the first colon, even one of the path;
 // RFC 3986 knows of user, query and fragment. A URI without a host, such as a URN, is in no subtree that could be told
 // (RFC 5280, section 4.2.1.10: it is refused).
 func hostOf(uri []byte) (string, bool) {
@@ -62,11 +62,12 @@ func hostOf(uri []byte) (string, bool) {
 		end = len(rest)
 	}
 	host := rest[:end]
-	if rest = rest[end:]; len(rest) > 0 && rest[0] == ':' {
-		port, path, _ := bytes.Cut(rest[1:], []byte("/"))
-		if len(bytes.Trim(port, "0123456789")) > 0 || bytes.IndexByte(path, ':') >= 0 {
-			return "", false
-		}
+	port, path, _ := bytes.Cut(rest[end:], []byte("/"))
+	if len(port) > 0 {
+		port = port[1:] // without the colon
+	}
+	if len(bytes.Trim(port, "0123456789")) > 0 || bytes.IndexByte(path, ':') >= 0 {
+		return "", false
 	}
 	return string(host), isHost(host, false)
 }
