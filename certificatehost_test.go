@@ -187,6 +187,38 @@ func TestMisdirectedRequests(t *testing.T) {
 	}
 }
 
+// What is remembered of a connection is so for one host: over HTTP/2 a connection carries requests for several.
+func TestHostsOfOneConnection(t *testing.T) {
+	l := newLab(t)
+	gate := popauth.RequireCertificate(nil)
+	r := l.owner.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+	for range 2 {
+		for host, want := range map[string]int{"example.com": 200, "a.example.com": 421, "b.example.com": 421, "": 421} {
+			r.Host = host
+			if got := send(gate, r); got.status != want || got.ran != (want == 200) {
+				t.Errorf("%q: got %d, ran %t, want %d", host, got.status, got.ran, want)
+			}
+		}
+	}
+	// The same certificate over connections that have and have not verified it, and by another authority.
+	r.Host = "example.com"
+	unverified := *r.TLS
+	unverified.VerifiedChains = nil
+	partner := l.ca.Intermediate("Partner CA", permits(t, "Partner", false))
+	other := *r.TLS
+	other.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], partner.Certificate}}
+	good := r.TLS
+	for range 2 {
+		r.TLS = good
+		send(gate, r).passed(t)
+		r.TLS = &unverified
+		send(gate, r).refused(t, 403, "")
+		r.TLS = &other
+		send(gate, r).refused(t, 403, "")
+	}
+}
+
 // Nobody can take what was withheld for an identity, whoever looks.
 func TestMisdirectedIsUnverified(t *testing.T) {
 	l := newLab(t)
