@@ -19,8 +19,8 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// permits is an authority whose own authority permits names of one organization only.
-func permits(t *testing.T, org string, critical bool) func(*x509.Certificate) {
+// permits is an authority that is permitted to name the organization Partner only.
+func permits(t *testing.T, critical bool) func(*x509.Certificate) {
 	t.Helper()
 	marshal := func(v any) []byte {
 		b, err := asn1.Marshal(v)
@@ -32,7 +32,7 @@ func permits(t *testing.T, org string, critical bool) func(*x509.Certificate) {
 	nested := func(class, tag int, content []byte) []byte {
 		return marshal(asn1.RawValue{Class: class, Tag: tag, IsCompound: true, Bytes: content})
 	}
-	name := marshal(pkix.Name{Organization: []string{org}}.ToRDNSequence())
+	name := marshal(pkix.Name{Organization: []string{"Partner"}}.ToRDNSequence())
 	subtree := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 4, name))
 	value := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 0, subtree))
 	return func(c *x509.Certificate) {
@@ -60,10 +60,10 @@ func TestNameConstraints(t *testing.T) {
 		want      int
 		tls       bool // crypto/tls lets it in
 	}{
-		{"not permitted", permits(t, "Partner", false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, true},
-		{"permitted", permits(t, "Partner", false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, true},
-		{"critical, not permitted", permits(t, "Partner", true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, false},
-		{"critical, permitted", permits(t, "Partner", true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, false},
+		{"not permitted", permits(t, false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, true},
+		{"permitted", permits(t, false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, true},
+		{"critical, not permitted", permits(t, true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, false},
+		{"critical, permitted", permits(t, true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, false},
 		{"mail address in the subject", mail, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
 			{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}, {Type: email, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte("boss@example.com")}},
 		}}, "1.2.840.113549.1.9.1=boss@example.com,CN=x", 403, true},
@@ -164,6 +164,14 @@ func TestTrustDomains(t *testing.T) {
 	if got := reasonOf(t, split, b.Client("no ID")); got != "" {
 		t.Errorf("without an ID: got %q, want Roots to count", got)
 	}
+	// No pool must never come to mean the system's.
+	for text, c := range map[string]*popauthtest.Client{
+		"not among TrustDomains": a.Client("x", spiffe("spiffe://c.example/x")), "no SPIFFE ID": b.Client("no ID"),
+	} {
+		if _, err := verified(t, popauth.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want %q", err, text)
+		}
+	}
 	if got := reasonOf(t, popauth.Verification{TrustDomains: domains}, b.Client("no ID")); got != popauth.ErrCertificateUntrusted {
 		t.Errorf("without an ID and Roots: got %q, want it refused", got)
 	}
@@ -189,6 +197,9 @@ func TestRootsFor(t *testing.T) {
 		check("b.example.com", "")
 		check("a.example.com", popauth.ErrCertificateUntrusted)
 		check("c.example.com", popauth.ErrCertificateUntrusted)
+	}
+	if _, err := source.Certificate(client.Request("GET", "https://c.example.com/", "")); err == nil || !strings.Contains(err.Error(), "RootsFor has no roots") {
+		t.Errorf("got %v, want never those of the system", err)
 	}
 	pools["b.example.com"] = a.Pool() // withdrawn
 	check("b.example.com", popauth.ErrCertificateUntrusted)
@@ -231,6 +242,13 @@ func TestChain(t *testing.T) {
 	for range 2 {
 		send(popauth.RequireCertificate(source, isRoot, isRoot), client.Request("GET", "/", "")).passed(t)
 	}
+	for range 2 { // what is found is one's own
+		c, err := source.Certificate(client.Request("GET", "/", ""))
+		if err != nil || c.Chain[2] == nil {
+			t.Fatalf("got %v, %v", c, err)
+		}
+		c.Chain[2] = nil
+	}
 	byTLS := client.Request("GET", "/", "")
 	byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], byTLS.TLS.PeerCertificates[1], root.Certificate}}
 	send(popauth.RequireCertificate(nil, isRoot, isRoot), byTLS).passed(t)
@@ -269,7 +287,7 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 				{"the proxy", internal.Client("proxy", name), 200},
 				{"a customer", customers.Client("mallory", name), 401},
 				{"another of the proxy's authority", internal.Client("other"), 401},
-				{"the proxy below a CA that may not name it", internal.Intermediate("Partner CA", permits(t, "Partner", false)).Client("proxy", name), 401},
+				{"the proxy below a CA that may not name it", internal.Intermediate("Partner CA", permits(t, false)).Client("proxy", name), 401},
 			} {
 				client := tt.client.HTTP(server)
 				for range 2 {

@@ -190,7 +190,7 @@ func TestMisdirectedRequests(t *testing.T) {
 // What is remembered of a connection is so for one host: over HTTP/2 a connection carries requests for several.
 func TestHostsOfOneConnection(t *testing.T) {
 	l := newLab(t)
-	gate := popauth.RequireCertificate(nil)
+	gate := popauth.RequireCertificate(popauth.TLSCertificate()) // with one memory
 	r := l.owner.Request("GET", "/", "")
 	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
 	for range 2 {
@@ -205,7 +205,7 @@ func TestHostsOfOneConnection(t *testing.T) {
 	r.Host = "example.com"
 	unverified := *r.TLS
 	unverified.VerifiedChains = nil
-	partner := l.ca.Intermediate("Partner CA", permits(t, "Partner", false))
+	partner := l.ca.Intermediate("Partner CA", permits(t, false))
 	other := *r.TLS
 	other.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], partner.Certificate}}
 	good := r.TLS

@@ -99,7 +99,7 @@ func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Reque
 		return nil, errors.New("TrustProxyTLS: URI and DNS need Roots: the authorities that may give the proxy its name")
 	case id.Roots != nil:
 		var err error
-		if source, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
+		if _, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
 			return nil, fmt.Errorf("TrustProxyTLS: %w", err)
 		}
 	}

@@ -238,12 +238,12 @@ func (t subtree) concerns(n name) bool {
 	case n.form == Other && t.form == Other:
 		return otherType(n.value) == otherType(t.base)
 	case n.form == Other && t.form == Mail:
-		return otherType(n.value) == oidSmtpUTF8Mailbox
+		return otherType(n.value) == oidSMTPUTF8Mailbox
 	}
 	return n.form == t.form
 }
 
-const oidSmtpUTF8Mailbox = "1.3.6.1.5.5.7.8.9"
+const oidSMTPUTF8Mailbox = "1.3.6.1.5.5.7.8.9"
 
 func otherType(content cryptobyte.String) string {
 	var oid asn1.ObjectIdentifier
