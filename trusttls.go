@@ -91,7 +91,7 @@ func (id ProxyIdentity) matcher() (func(*http.Request) bool, error) {
 
 // named matches a name that the right authority has given.
 func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Request) bool, error) {
-	var source CertificateSource = TLSCertificateAnyHost()
+	source := TLSCertificateAnyHost()
 	switch {
 	case id.Roots != nil && id.AnyAuthority:
 		return nil, errors.New("TrustProxyTLS: Roots and AnyAuthority: set one")
@@ -99,7 +99,7 @@ func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Reque
 		return nil, errors.New("TrustProxyTLS: URI and DNS need Roots: the authorities that may give the proxy its name")
 	case id.Roots != nil:
 		var err error
-		if _, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
+		if source, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
 			return nil, fmt.Errorf("TrustProxyTLS: %w", err)
 		}
 	}
