@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 )
@@ -16,7 +15,8 @@ import (
 //	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
 //
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
-// never with 401: that promises a challenge which no header could carry. Policies that look at a token refuse. It
+// never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
+// host is answered with 421: see TLSCertificate. Policies that look at a token refuse. It
 // panics with the zero Policy.
 func RequireCertificate(source CertificateSource, policies ...Policy) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
@@ -89,8 +89,10 @@ func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error 
 	if c == nil {
 		return ErrCertificateRequired
 	}
-	if c.Verified == NotVerified && !slices.ContainsFunc(policies, func(p Policy) bool { return p.known }) {
-		return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
+	if !slices.ContainsFunc(policies, func(p Policy) bool { return p.known }) {
+		if err := c.CheckIdentity(); err != nil {
+			return err
+		}
 	}
 	for _, p := range policies {
 		if err := p.check(r, &Principal{Certificate: c}); err != nil {

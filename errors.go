@@ -25,6 +25,7 @@ const (
 	ErrCertificateRequired  Reason = "client certificate required, none presented"
 	ErrCertificateUntrusted Reason = "client certificate not acceptable"
 	ErrCertificateRevoked   Reason = "client certificate revoked"
+	ErrMisdirected          Reason = "connection made for another host than that of the request"
 	ErrTokenMalformed       Reason = "token malformed"
 	ErrTokenAlgorithm       Reason = "token algorithm not allowed"
 	ErrTokenType            Reason = "token type not allowed"
@@ -89,6 +90,7 @@ var answers = map[Reason]answer{
 	ErrCertificateRequired:  {status: http.StatusForbidden},
 	ErrCertificateUntrusted: {status: http.StatusForbidden},
 	ErrCertificateRevoked:   {status: http.StatusForbidden},
+	ErrMisdirected:          {status: http.StatusMisdirectedRequest}, // RFC 9110, section 15.5.20: try another connection
 	ErrTokenMalformed:       {http.StatusUnauthorized, "invalid_token", "The access token is malformed"},
 	ErrTokenAlgorithm:       {http.StatusUnauthorized, "invalid_token", notForUs},
 	ErrTokenType:            {http.StatusUnauthorized, "invalid_token", notForUs},

@@ -138,6 +138,6 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		return c, nil
 	}
 	expired := *c
-	expired.Verified = NotVerified
+	expired.Verified, expired.Chain = NotVerified, nil
 	return &expired, nil
 }
