@@ -201,6 +201,9 @@ func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprin
 	if err != nil {
 		return "", err
 	}
+	if e := (RequestLine{}).read(r); e != nil {
+		return "", e
+	}
 	v, err := d.verify(r, Presentation{Now: now, header: &h})
 	if err != nil {
 		return "", err
@@ -238,7 +241,7 @@ func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if proof.method != method(r) {
-		return verified{}, &Error{Reason: ErrProofTarget, Err: errMethod}
+		return verified{}, &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, method(r))}
 	}
 	// Item 9.
 	target, err := proof.target(d.URL(r))

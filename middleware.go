@@ -160,16 +160,18 @@ type decision struct {
 }
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, with
-// its context, but other credentials.
+// its context, but another method, another path or other credentials.
 type presented struct {
+	line                 uint64
 	authorization, proof string
 	connection           *tls.ConnectionState
 	leaf                 *x509.Certificate
 	extraction           *extraction
 }
 
-func present(r *http.Request) presented {
+func (g *Guard) present(r *http.Request) presented {
 	p := presented{
+		line:          lineSum(r, g.options.RequestLine.AllowRewrittenURL),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
 		proof:         strings.Join(r.Header["Dpop"], "\n"),
 		connection:    r.TLS,
@@ -188,13 +190,18 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	now := present(r)
-	if d := g.decided(r, now); d != nil {
-		return d, nil
+	err := g.options.RequestLine.read(r)
+	now := g.present(r)
+	if err == nil {
+		if d := g.decided(r, now); d != nil {
+			return d, nil
+		}
 	}
 	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
-	err := g.authenticate(r, d)
+	if err == nil {
+		err = g.authenticate(r, d)
+	}
 	observed(d, err)
 	if err != nil {
 		if err.used == "" {
@@ -333,14 +340,20 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 // log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
 // escapes.
 func (g *Guard) log(r *http.Request, e *Error) {
-	if g == nil || g.options.Logger == nil {
+	if g != nil {
+		logRefusal(g.options.Logger, r, e)
+	}
+}
+
+func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
+	if logger == nil {
 		return
 	}
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if !g.options.Logger.Enabled(r.Context(), level) {
+	if !logger.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
@@ -351,7 +364,7 @@ func (g *Guard) log(r *http.Request, e *Error) {
 		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
 			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
 	}
-	g.options.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
 
 const maxLogged = 256

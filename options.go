@@ -61,6 +61,10 @@ type Options struct {
 	// Realm is named in challenges. If empty, none is.
 	Realm string
 
+	// RequestLine opens rules about the request line, each of which has its danger. The zero RequestLine has all rules: a
+	// request whose method or path programs read differently is refused with 400 and ErrRequestLine.
+	RequestLine RequestLine
+
 	// Resource is what the API publishes about itself. If it has an ID, challenges name the address of the document
 	// that Guard.Metadata serves.
 	Resource Resource

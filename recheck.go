@@ -29,7 +29,11 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 	if g == nil || g.options.Verifier == nil {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
-	d := g.decided(r, present(r))
+	if e := g.options.RequestLine.read(r); e != nil {
+		g.log(r, e)
+		return nil, e
+	}
+	d := g.decided(r, g.present(r))
 	if d == nil {
 		return nil, &Error{Reason: ErrUndecided}
 	}
@@ -83,6 +87,9 @@ func (t *Token) sameHolder(u *Token) bool {
 // counts as one that nobody has verified. A source of your own is not asked again. ErrUndecided means that the request
 // has come by no such handler.
 func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, error) {
+	if e := (RequestLine{}).read(r); e != nil {
+		return nil, e
+	}
 	x := extracted(r)
 	if x == nil {
 		return nil, &Error{Reason: ErrUndecided}
