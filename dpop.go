@@ -45,8 +45,11 @@ type DPoP struct {
 	// Nonces provides the nonces that proofs must carry (section 9). If nil, none is asked for.
 	Nonces NonceSource
 
-	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, RequestURL,
-	// which is right where TLS ends in this process; else see BaseURL. A request for which it returns nil is refused.
+	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, scheme and
+	// host are those of Options.Resource.ID. Without one it is RequestURL, and New logs a warning: the host is the
+	// sender's Host header then, so that a proof made for another server passes here. That is right only where no other
+	// server gets tokens for this API, and TLS ends in this process; else see BaseURL. To choose it for an API with
+	// several names, set RequestURL. A request for which it returns nil is refused.
 	// A function that believes a proxy's headers must first make sure that they come from that proxy, and that it
 	// replaces every one of them.
 	URL func(*http.Request) *url.URL

@@ -32,6 +32,7 @@ type Guard struct {
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
+	anyHost := anyHost(o)
 	o, err := o.complete()
 	m, problems := newMetadata(o)
 	if err := errors.Join(err, problems); err != nil {
@@ -44,6 +45,9 @@ func New(o Options) (*Guard, error) {
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have")
+	}
+	if anyHost {
+		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier), only: saidIssuers(o.Verifier)}
 	if g.source == nil {

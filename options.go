@@ -127,7 +127,7 @@ func (o Options) complete() (Options, error) {
 		o.Confirmers = []Confirmer{MutualTLS{}}
 	}
 	for i, c := range o.Confirmers {
-		c, err := completeDPoP(c, o.Now)
+		c, err := completeDPoP(withOwnHost(c, o.Resource.ID), o.Now)
 		wrong, o.Confirmers[i] = append(wrong, err), c
 		switch {
 		case c == nil:

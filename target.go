@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -32,6 +33,43 @@ func RequestURL(r *http.Request) *url.URL {
 		return nil
 	}
 	return withPath(r, scheme, host, "")
+}
+
+// withOwnHost gives a DPoP without URL the scheme and host of the API's own name, if it has one. The path of the name
+// isn't taken away by a proxy, so it isn't a prefix.
+func withOwnHost(c Confirmer, id string) Confirmer {
+	d, ok := dpopOf(c)
+	if !ok || d.URL != nil {
+		return c
+	}
+	u, err := url.Parse(id)
+	if err != nil || u.Host == "" {
+		return c
+	}
+	if own, err := BaseURL(u.Scheme + "://" + u.Host); err == nil {
+		d.URL = own
+	}
+	return d
+}
+
+// anyHost tells that a DPoP goes by the sender's Host, and nobody has chosen that.
+func anyHost(o Options) bool {
+	return o.Resource.ID == "" && slices.ContainsFunc(o.Confirmers, func(c Confirmer) bool {
+		d, ok := dpopOf(c)
+		return ok && d.URL == nil
+	})
+}
+
+func dpopOf(c Confirmer) (DPoP, bool) {
+	switch d := c.(type) {
+	case DPoP:
+		return d, true
+	case *DPoP:
+		if d != nil {
+			return *d, true
+		}
+	}
+	return DPoP{}, false
 }
 
 // BaseURL returns a function for DPoP.URL of an API that is behind a proxy: a request's URL is base with the path of

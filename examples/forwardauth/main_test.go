@@ -83,10 +83,18 @@ func TestRequestLine(t *testing.T) {
 		{"https://other.example/orders/c", w.host(), own + "/orders/c", 401},
 		{"https://other.example/orders/d", w.host(), "https://other.example:" + port + "/orders/d", 200},
 		{own + "/orders/e", "other.example", "https://other.example:" + port + "/orders/e", 401},
-		{"/orders/../orders/f", w.host(), own + "/orders/f", 200},
-		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 404},
+		{"/orders/../orders/f", w.host(), own + "/orders/f", 400},
+		{"/admin/users/..%2f..%2forders", w.host(), own + "/orders", 400},
+		{"/orders/..%2fadmin", w.host(), own + "/admin", 400},
+		{"/orders/..;/admin", w.host(), own + "/orders/..;/admin", 400},
+		{"/orders%2f..x", w.host(), own + "/orders%2f..x", 400},
+		{"/orders;a/x", w.host(), own + "/orders;a/x", 400},
+		{"/orders/%61", w.host(), own + "/orders/a", 400},
+		{"/orders-internal", w.host(), own + "/orders-internal", 404},
+		{"/orders", w.host(), own + "/orders", 200},
+		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 400},
 		{"/orders/h#i", w.host(), own + "/orders/h", 400},
-		{"//orders/g", w.host(), own + "//orders/g", 200},
+		{"//orders/g", w.host(), own + "//orders/g", 400},
 	} {
 		before := len(w.upstream.seen)
 		got := ask(tt.line, tt.host, tt.proofFor)
