@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -250,17 +249,15 @@ func absolutePath(r *http.Request, target string) (path, rule string) {
 	if !ok || r.ProtoMajor > 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return "", lineForm
 	}
-	host, path, ok := strings.Cut(rest, "/")
-	if host == "" || !sameHost(host, r.URL) {
+	host, _, slash := strings.Cut(rest, "/")
+	if host == "" || r.URL.User != nil || r.URL.Host != host {
 		return "", lineForm
 	}
-	if !ok {
+	if !slash {
 		return "/", ""
 	}
 	return rest[len(host):], ""
 }
-
-func sameHost(host string, u *url.URL) bool { return u.User == nil && u.Host == host }
 
 var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
 

@@ -67,11 +67,11 @@ var oneReading = map[string]string{
 	"http://api.example.com/orders?x": "/orders", "HTTPS://api.example.com": "", "http://api.example.com?a=b": "",
 }
 
-// asServed is a request with this method and target, as net/http hands it to a handler.
-func asServed(tb testing.TB, method, target string, of *http.Request) *http.Request {
+// asServed is a GET of this target, as net/http hands it to a handler.
+func asServed(tb testing.TB, target string, of *http.Request) *http.Request {
 	tb.Helper()
 	r := of.Clone(of.Context())
-	r.Method, r.RequestURI = method, target
+	r.Method, r.RequestURI = http.MethodGet, target
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		tb.Skip("net/http refuses it")
@@ -116,7 +116,7 @@ func TestRequestLineStages(t *testing.T) {
 		for kind, request := range credentials {
 			for _, proof := range proofs {
 				t.Run(kind+" "+tt.target+" "+proof, func(t *testing.T) {
-					r := asServed(t, "GET", tt.target, request(proof))
+					r := asServed(t, tt.target, request(proof))
 					for name, stage := range stages {
 						log.Reset()
 						if o := send(stage, r); o.ran || o.status != 400 {
@@ -151,7 +151,7 @@ func TestRequestLineStages(t *testing.T) {
 					if kind == "bearer" && name == "Confirm" {
 						continue
 					}
-					r := asServed(t, "GET", target, request(written))
+					r := asServed(t, target, request(written))
 					if send(stage, r).passed(t); path != r.URL.Path {
 						t.Errorf("%s: got %q, want %q", target, r.URL.Path, path)
 					}
@@ -185,7 +185,7 @@ func TestRequestLineForms(t *testing.T) {
 		send(g.Confirm, r).refused(t, 400, "")
 	}
 	// HTTP/2 has no absolute-form.
-	r := asServed(t, "GET", "https://evil.example/orders", l.owner.Request("GET", "/", l.bound()))
+	r := asServed(t, "https://evil.example/orders", l.owner.Request("GET", "/", l.bound()))
 	r.ProtoMajor = 2
 	send(g.Confirm, r).refused(t, 400, "")
 	r.ProtoMajor, r.URL.Host = 1, "api.example.com"
@@ -230,7 +230,7 @@ func TestRequestLineRewritten(t *testing.T) {
 	r.URL.Path = "/x/../admin"
 	send(loose.Confirm, r).refused(t, 400, "")
 	// A router that has gone by the escaped path must not be contradicted by one that sees none.
-	r = asServed(t, "GET", "/%70rivate", l.owner.Request("GET", "/", l.bound()))
+	r = asServed(t, "/%70rivate", l.owner.Request("GET", "/", l.bound()))
 	r.URL.RawPath = ""
 	send(strict.Confirm, r).refused(t, 400, "")
 	send(l.guard(func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true }).Confirm, r).refused(t, 400, "")
@@ -247,7 +247,7 @@ func TestRequestLineAllow(t *testing.T) {
 		g := l.guard(func(o *popauth.Options) { o.RequestLine = line })
 		for _, tt := range twoReadings {
 			t.Run(rule+" "+tt.target, func(t *testing.T) {
-				r := asServed(t, "GET", tt.target, l.owner.Request("GET", "/", l.bound()))
+				r := asServed(t, tt.target, l.owner.Request("GET", "/", l.bound()))
 				outer := line.Handler(popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 				w := httptest.NewRecorder()
 				outer.ServeHTTP(w, r)
@@ -369,7 +369,7 @@ func TestRequestLineCatchAll(t *testing.T) {
 		for _, target := range append([]struct{ target, rule string }{{"/private/s.txt", ""}}, twoReadings...) {
 			t.Run(name+" "+target.target, func(t *testing.T) {
 				w := httptest.NewRecorder()
-				h.ServeHTTP(w, asServed(t, "GET", target.target, l.owner.Request("GET", "/", l.bound())))
+				h.ServeHTTP(w, asServed(t, target.target, l.owner.Request("GET", "/", l.bound())))
 				if strings.Contains(w.Body.String(), "SECRET") {
 					t.Errorf("VULNERABLE: %s: got %d %q without the scope", target.target, w.Code, w.Body)
 				}
@@ -416,7 +416,7 @@ func TestRequestLineHandler(t *testing.T) {
 		t.Run(tt.target, func(t *testing.T) {
 			log.Reset()
 			w := httptest.NewRecorder()
-			logged.ServeHTTP(w, asServed(t, "GET", tt.target, httptest.NewRequest("GET", "/", nil)))
+			logged.ServeHTTP(w, asServed(t, tt.target, httptest.NewRequest("GET", "/", nil)))
 			if w.Code != 400 || spy.Ran() != 0 || !strings.Contains(log.String(), tt.rule) {
 				t.Errorf("got %d, ran %d, logged %q", w.Code, spy.Ran(), log.String())
 			}
@@ -429,7 +429,7 @@ func TestRequestLineHandler(t *testing.T) {
 		a.guard.Authenticate(spy).ServeHTTP(w, r)
 	}))
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, asServed(t, "GET", "/%41", httptest.NewRequest("GET", "/", nil)))
+	h.ServeHTTP(w, asServed(t, "/%41", httptest.NewRequest("GET", "/", nil)))
 	if w.Code != 400 || spy.Ran() != 0 {
 		t.Errorf("VULNERABLE: got %d, ran %d", w.Code, spy.Ran())
 	}
