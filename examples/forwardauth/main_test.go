@@ -104,6 +104,33 @@ func TestRequestLine(t *testing.T) {
 	}
 }
 
+// Caddy refuses what it and the API would read differently, before it asks.
+func TestRequestLineCaddy(t *testing.T) {
+	need(t, "caddy")
+	w := &world{}
+	defer w.close()
+	if err := w.open("caddy"); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"foo:http:/orders/x://x/close", "http:/orders/x://x/close", "/admin/users/..%2f..%2forders", "/admin/../orders",
+		"/orders/..;/admin", "/orders//x", "/orders%2f..x", "/orders;a/x", `/orders\x`, "/orders/%00", "/orders/%2561"} {
+		conn, err := tls.Dial("tcp", w.proxy.Address, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, w.host())
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		conn.Close()
+		if answer.StatusCode != 400 || len(w.upstream.seen) > 0 {
+			t.Errorf("%s: got %d, the API has seen %d, want 400", target, answer.StatusCode, len(w.upstream.seen))
+		}
+	}
+}
+
 // What callers see of each status that a service could answer with: the API is reached by 2xx only.
 func TestStatuses(t *testing.T) {
 	for _, proxy := range []string{"nginx", "caddy"} {
