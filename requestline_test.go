@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -480,4 +481,20 @@ func rawBody(t *testing.T, server *httptest.Server, request string) (int, string
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(body)
+}
+
+// A proof without a token, as to a token endpoint, is for one reading, too.
+func TestRequestLineProveKey(t *testing.T) {
+	key := popauthtest.NewProofKey(t, "")
+	d, err := popauth.DPoP{}.Complete(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, ok := range map[string]bool{"/token": true, "/%74oken": false} {
+		r := asServed(t, target, key.Request("POST", "https://id.example.com/token", ""))
+		r.Header.Set("DPoP", key.Proof("GET", "https://id.example.com/token", ""))
+		if _, err := d.ProveKey(http.Header{}, r, time.Now()); ok != (err == nil) || !ok && !errors.Is(err, popauth.ErrRequestLine) {
+			t.Errorf("%s: got %v", target, err)
+		}
+	}
 }

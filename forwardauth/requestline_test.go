@@ -90,3 +90,20 @@ func TestForwardAuthRequestLine(t *testing.T) {
 		})
 	}
 }
+
+// With a name of its own an endpoint takes proofs for that name only, whatever host the proxy reports.
+func TestForwardAuthRequestLineHost(t *testing.T) {
+	l := newLab(t)
+	token := l.issuer.Token(l.key.Bound())
+	l.o.Guard.Resource.ID = "https://api.example.com"
+	for _, c := range []popauth.Confirmer{popauth.DPoP{}, &popauth.DPoP{}} {
+		l.o.Guard.Confirmers = []popauth.Confirmer{c}
+		h := l.endpoint().Confirm()
+		for host, want := range map[string]int{"api.example.com": 200, "evil.example": 401} {
+			proof := l.key.Proof("GET", "https://"+host+"/orders", token)
+			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token), header("Dpop", proof))); got.StatusCode != want {
+				t.Errorf("VULNERABLE: %s: got %d %v, want %d", host, got.StatusCode, l.reason, want)
+			}
+		}
+	}
+}
