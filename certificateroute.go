@@ -16,8 +16,9 @@ import (
 //
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
 // never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
-// host is answered with 421: see TLSCertificate. Policies that look at a token refuse. It
-// panics with the zero Policy.
+// host is answered with 421: see TLSCertificate. Policies that look at a token refuse. A request line with more than one
+// reading is refused with 400 and ErrRequestLine; what an API has to allow nevertheless is said by RequestLine.Handler
+// around it. It panics with the zero Policy.
 func RequireCertificate(source CertificateSource, policies ...Policy) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
 		panic("popauth: RequireCertificate: zero Policy")
@@ -38,18 +39,30 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 			}
 			next.ServeHTTP(w, r)
 		})
-		switch {
-		case source != nil:
-			return ClientCertificate(source)(gate)
-		default:
-			return inherit(gate)
+		if source != nil {
+			return oneReading(ClientCertificate(source)(gate))
 		}
+		return oneReading(inherit(gate))
 	}
+}
+
+// oneReading refuses a request line by the rules that RequireCertificate goes by.
+func oneReading(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e := (RequestLine{}).read(r); e != nil {
+			refuseLine(w, r, e)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
 // nil, unless the request may pass.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
+	if e := (RequestLine{}).read(r); e != nil {
+		return nil, e
+	}
 	var c *Certificate
 	var err error
 	if source != nil {

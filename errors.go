@@ -15,6 +15,7 @@ type Reason string
 // The reasons, in the order in which a request meets them. What each is answered with stands in one table, answers.
 const (
 	ErrUnconfigured         Reason = "guard was not made by New"
+	ErrRequestLine          Reason = "request line has more than one reading"
 	ErrCredentialsMissing   Reason = "no credentials"
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
 	ErrCertificateMalformed Reason = "client certificate header malformed"
@@ -79,6 +80,7 @@ type answer struct {
 // the scheme that was used; one without a code into a bare challenge (401) or into none.
 var answers = map[Reason]answer{
 	ErrUnconfigured:         {status: http.StatusInternalServerError},
+	ErrRequestLine:          {status: http.StatusBadRequest},
 	ErrCredentialsMissing:   {status: http.StatusUnauthorized},
 	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
 	ErrCertificateMalformed: {status: http.StatusBadRequest},

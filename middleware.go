@@ -30,6 +30,7 @@ type Guard struct {
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
+	anyHost := anyHost(o)
 	o, err := o.complete()
 	m, problems := newMetadata(o)
 	if err := errors.Join(err, problems); err != nil {
@@ -42,6 +43,9 @@ func New(o Options) (*Guard, error) {
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
+	}
+	if anyHost {
+		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
 	if g.source == nil {
@@ -158,16 +162,18 @@ type decision struct {
 }
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, with
-// its context, but other credentials.
+// its context, but another method, another path or other credentials.
 type presented struct {
+	line                 uint64
 	authorization, proof string
 	connection           *tls.ConnectionState
 	leaf                 *x509.Certificate
 	extraction           *extraction
 }
 
-func present(r *http.Request) presented {
+func (g *Guard) present(r *http.Request) presented {
 	p := presented{
+		line:          lineSum(r, g.options.RequestLine.AllowRewrittenURL),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
 		proof:         strings.Join(r.Header["Dpop"], "\n"),
 		connection:    r.TLS,
@@ -186,13 +192,18 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	now := present(r)
-	if d := g.decided(r, now); d != nil {
-		return d, nil
+	err := g.options.RequestLine.read(r)
+	now := g.present(r)
+	if err == nil {
+		if d := g.decided(r, now); d != nil {
+			return d, nil
+		}
 	}
 	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
-	err := g.authenticate(r, d)
+	if err == nil {
+		err = g.authenticate(r, d)
+	}
 	observed(d, err)
 	if err != nil {
 		if err.used == "" {
@@ -354,14 +365,20 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 // log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
 // escapes.
 func (g *Guard) log(r *http.Request, e *Error) {
-	if g == nil || g.options.Logger == nil {
+	if g != nil {
+		logRefusal(g.options.Logger, r, e)
+	}
+}
+
+func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
+	if logger == nil {
 		return
 	}
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if !g.options.Logger.Enabled(r.Context(), level) {
+	if !logger.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
@@ -372,7 +389,7 @@ func (g *Guard) log(r *http.Request, e *Error) {
 		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
 			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
 	}
-	g.options.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
 
 const maxLogged = 256
