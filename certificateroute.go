@@ -49,7 +49,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 // oneReading refuses a request line by the rules that RequireCertificate goes by.
 func oneReading(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e := (RequestLine{}).read(r); e != nil {
+		if e := readable(r); e != nil {
 			refuseLine(w, r, e)
 			return
 		}
@@ -57,10 +57,18 @@ func oneReading(next http.Handler) http.Handler {
 	})
 }
 
+// readable refuses what is refused before anybody looks for a certificate.
+func readable(r *http.Request) *Error {
+	if e := (RequestLine{}).read(r); e != nil {
+		return e
+	}
+	return early(r)
+}
+
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
 // nil, unless the request may pass.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
-	if e := (RequestLine{}).read(r); e != nil {
+	if e := readable(r); e != nil {
 		return nil, e
 	}
 	var c *Certificate

@@ -163,7 +163,7 @@ func TestHandshakeMustBeComplete(t *testing.T) {
 	l := newLab(t)
 	r := l.owner.Request("GET", "/", l.bound())
 	r.TLS.HandshakeComplete = false
-	send(l.guard().Confirm, r).refused(t, 401, invalidToken)
+	send(l.guard().Confirm, r).refused(t, 425, "")
 }
 
 // RFC 8705, appendix A: certificate and thumbprint. It has long expired and is of X.509 version 1: the binding does

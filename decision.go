@@ -51,6 +51,9 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 	}
 	g.metadata.serve()
 	err := g.options.RequestLine.read(r)
+	if err == nil {
+		err = early(r)
+	}
 	now := g.present(r)
 	if err == nil {
 		if d := g.decided(r, now); d != nil {

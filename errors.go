@@ -18,6 +18,7 @@ const (
 	ErrRequestLine          Reason = "request line has more than one reading"
 	ErrCredentialsMissing   Reason = "no credentials"
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
+	ErrEarlyData            Reason = "request in TLS early data"
 	ErrCertificateMalformed Reason = "client certificate header malformed"
 	ErrCertificateTooLarge  Reason = "client certificate header too large"
 	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
@@ -83,6 +84,7 @@ var answers = map[Reason]answer{
 	ErrRequestLine:          {status: http.StatusBadRequest},
 	ErrCredentialsMissing:   {status: http.StatusUnauthorized},
 	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
+	ErrEarlyData:            {status: http.StatusTooEarly}, // RFC 8470, section 5.2
 	ErrCertificateMalformed: {status: http.StatusBadRequest},
 	ErrCertificateTooLarge:  {status: http.StatusRequestHeaderFieldsTooLarge},
 	ErrProxySecret:          {status: http.StatusBadRequest},

@@ -30,6 +30,7 @@ const (
 	ErrProofInvalid         Reason = "DPoP proof not accepted"
 	ErrProofNonce           Reason = "DPoP nonce needed"
 	ErrProofLimit           Reason = "too many DPoP proofs of one key"
+	ErrEarlyData            Reason = "request in TLS early data"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -63,6 +64,7 @@ var answers = map[Reason]answer{
 	ErrProofMissing: {http.StatusBadRequest, "invalid_dpop_proof", "A DPoP proof is needed"},
 	ErrProofInvalid: {http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is not valid for this request"},
 	ErrProofNonce:   {http.StatusBadRequest, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
+	ErrEarlyData:    {http.StatusTooEarly, "temporarily_unavailable", "Send the request again when the TLS handshake is complete"}, // RFC 8470, section 5.2
 	ErrProofLimit:   {http.StatusTooManyRequests, "temporarily_unavailable", "Too many DPoP proofs of one key"},
 	ErrUnavailable:  {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},
 }

@@ -65,6 +65,11 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		// RFC 8470, section 3: until then nobody has proven to hold a key, and the request may come again.
+		if r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0 {
+			a.options.Deny(w, r, &Error{Reason: ErrEarlyData})
+			return
+		}
 		c, refusal := a.certificate(r)
 		if refusal != nil {
 			refusal.challenge = challengeFor(r.Header)

@@ -197,3 +197,20 @@ func TestArrivalThroughMiddleware(t *testing.T) {
 		}
 	}
 }
+
+// Until the handshake is complete nobody has proven to hold a key.
+func TestEarlyData(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	client := ca.Client("batch")
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}}})
+	send(a, verifiedBy(ca, client)).passed(t, "batch")
+	unfinished := func(r *http.Request) { own := *r.TLS; own.HandshakeComplete = false; r.TLS = &own }
+	for name, r := range map[string]*http.Request{"marked": verifiedBy(ca, client, header("Early-Data", "1")), "unfinished": verifiedBy(ca, client, unfinished)} {
+		ran := false
+		w := httptest.NewRecorder()
+		a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })).ServeHTTP(w, r)
+		if w.Code != http.StatusTooEarly || ran {
+			t.Errorf("%s: got %d, ran %t, want 425", name, w.Code, ran)
+		}
+	}
+}
