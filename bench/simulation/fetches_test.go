@@ -86,6 +86,7 @@ func TestFetchesAreThoseOfRemoteKeys(t *testing.T) {
 			})
 		}
 		all.Wait()
+		synctest.Wait() // for fetches that nobody waits for
 		model := f.Fetches(span)
 		if got, want := len(m.asked), len(model); got < want*97/100 || got > want*103/100 {
 			t.Errorf("fetches: RemoteKeys made %d, the model %d", got, want)
