@@ -31,7 +31,7 @@ type presented struct {
 
 func (g *Guard) present(r *http.Request) presented {
 	p := presented{
-		line:          lineSum(r, g.options.RequestLine.AllowRewrittenURL),
+		line:          lineSum(r, g.options.RequestLine.rewritten(r)),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
 		proof:         strings.Join(r.Header["Dpop"], "\n"),
 		connection:    r.TLS,
@@ -106,12 +106,25 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	}
 	inner := *d
 	inner.presented.extraction = x
-	if _, theirs := source.(callerSource); !theirs {
-		return &inner // a source of the Guard's own doesn't ask what others have found
+	if !asksOthers(source) {
+		return &inner
 	}
 	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
 		return nil
 	}
-	inner.certificate = x.certificate
+	if _, theirs := source.(callerSource); theirs {
+		inner.certificate = x.certificate
+	}
 	return &inner
+}
+
+// asksOthers tells whether a source may go by what a handler further out has found.
+func asksOthers(source CertificateSource) bool {
+	switch s := source.(type) {
+	case tlsSource, *forwardedSource:
+		return false
+	case *verifiedSource:
+		return asksOthers(s.source)
+	}
+	return true
 }

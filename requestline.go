@@ -69,12 +69,16 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
 	}
-	marked := l != RequestLine{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := l.read(r)
-		if e != nil && otherEncoding(e) {
-			if decoded := withoutRawPath(r, l); l.read(decoded) == nil {
-				next.ServeHTTP(w, decoded)
+		rules, decoded := l, false
+		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
+			rules, decoded = l.or(o.rules), o.decoded
+			rules.Logger = l.Logger
+		}
+		e := rules.read(r)
+		if e != nil && otherEncoding(e) && !hasEncodedSlash(r) {
+			if plain := withoutRawPath(r, rules); rules.read(plain) == nil {
+				next.ServeHTTP(w, plain)
 				return
 			}
 		}
@@ -83,30 +87,39 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			(*Guard)(nil).deny(w, r, e)
 			return
 		}
-		if marked {
-			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules: l}))
+		if rules != (RequestLine{}) || decoded {
+			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded}))
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// outerLine is what a Handler further out allows, and the request line whose encoding it has decoded.
+// outerLine is what a Handler further out allows, for which request line, and whether it has decoded its encoding. It
+// counts for no other request line: forwardauth makes requests with this one's context.
 type outerLine struct {
 	rules   RequestLine
-	decoded string
+	line    string
+	decoded bool
 }
 
 type outerLineKey struct{}
 
 func outerRules(r *http.Request) *outerLine {
-	o, _ := r.Context().Value(outerLineKey{}).(*outerLine)
-	return o
+	if o, ok := r.Context().Value(outerLineKey{}).(*outerLine); ok && o.line == r.RequestURI {
+		return o
+	}
+	return nil
+}
+
+// hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
+func hasEncodedSlash(r *http.Request) bool {
+	return strings.Contains(r.RequestURI, "%2F") || strings.Contains(r.RequestURI, "%2f")
 }
 
 func withoutRawPath(r *http.Request, l RequestLine) *http.Request {
 	u := *r.URL
 	u.RawPath = ""
-	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI}))
+	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true}))
 	r.URL = &u
 	return r
 }
@@ -150,11 +163,20 @@ func (l RequestLine) read(r *http.Request) *Error {
 		return nil
 	}
 	if o := outerRules(r); o != nil {
-		if broken = l.or(o.rules).broken(r, o.decoded != "" && o.decoded == r.RequestURI); broken == nil {
+		if broken = l.or(o.rules).broken(r, o.decoded); broken == nil {
 			return nil
 		}
 	}
 	return &Error{Reason: ErrRequestLine, Err: broken}
+}
+
+// rewritten tells whether Request.URL need not be what stands in the request line.
+func (l RequestLine) rewritten(r *http.Request) bool {
+	if l.AllowRewrittenURL {
+		return true
+	}
+	o := outerRules(r)
+	return o != nil && o.rules.AllowRewrittenURL
 }
 
 func (l RequestLine) or(o RequestLine) RequestLine {
@@ -205,17 +227,49 @@ func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
 }
 
 // overrides are the headers by which frameworks let a POST be another method.
-var overrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
 
 func brokenMethod(r *http.Request) *brokenRule {
-	for _, name := range overrides {
-		for _, value := range r.Header[name] {
+	for name, values := range r.Header {
+		if !isOverride(name) {
+			continue
+		}
+		for _, value := range values {
 			if value != "" && value != method(r) {
 				return &brokenRule{lineMethod, value, method(r)}
 			}
 		}
 	}
 	return nil
+}
+
+// isOverride takes underscores and dots for hyphens, as CGI and what grew out of it do.
+func isOverride(name string) bool {
+	if len(name) < len("X-Http-Method") || name[0] != 'X' && name[0] != 'x' {
+		return false
+	}
+	for _, want := range overrides {
+		if len(name) == len(want) && alike(name, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func alike(name, want string) bool {
+	for i := range len(want) {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has

@@ -33,7 +33,7 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 	if !strings.HasPrefix(path, "/") {
 		return NotAPath, 0
 	}
-	other, escaped, bare := -1, false, -1
+	other, escape, bare, slash := -1, -1, -1, false
 	for i := 0; i < len(path); i++ {
 		at, c, plain := i, path[i], path[i] != '%'
 		if !plain {
@@ -48,6 +48,7 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 			if !plain && !allowed.EncodedSlash {
 				return EncodedSlash, at
 			}
+			slash = slash || !plain
 			if !allowed.EmptySegment && rest != "" && (rest[0] == '/' || hasEscape(rest, '/')) {
 				return EmptySegment, at
 			}
@@ -64,22 +65,47 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 			if bare < 0 && escapes(c) {
 				bare = at
 			}
-		case c == '%' && len(rest) > 1 && isHex(rest[0]) && isHex(rest[1]):
+		case c == '%' && startsWithHex(rest):
 			return DoubleEscape, at
 		default:
-			escaped = true
+			if escape < 0 {
+				escape = at
+			}
 			if other < 0 && (!escapes(c) || lowerHex(path[i-1]) || lowerHex(path[i])) {
 				other = at
 			}
 		}
 	}
-	if other < 0 && escaped && bare >= 0 { // one escape makes net/url keep the escaped path, if it would escape this too
+	if other < 0 && slash { // it makes net/url keep all escapes, right as they are
+		other = escape
+	}
+	if other < 0 && escape >= 0 && bare >= 0 { // one escape makes net/url keep the escaped path, if it would escape this too
 		other = bare
 	}
 	if other >= 0 && !allowed.OtherEncoding {
 		return OtherEncoding, other
 	}
 	return "", 0
+}
+
+// startsWithHex tells whether s begins with two hexadecimal digits, plain or encoded: whoever decodes twice sees both.
+func startsWithHex(s string) bool {
+	for range 2 {
+		switch c, ok := byte(0), false; {
+		case s == "":
+			return false
+		case s[0] == '%':
+			if c, ok = unescape(s); !ok || !isHex(c) {
+				return false
+			}
+			s = s[3:]
+		case !isHex(s[0]):
+			return false
+		default:
+			s = s[1:]
+		}
+	}
+	return true
 }
 
 // isDotSegment tells whether the first segment of s is . or .., plain or encoded, with or without the parameters that
