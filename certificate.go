@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
@@ -143,15 +144,21 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 // serves tells whether a connection that was made for a server name is one for the host. Clients send no server name for
 // an IP address (RFC 6066, section 3).
 func serves(server, host string) bool {
-	if strings.HasPrefix(host, "[") {
-		host, _, _ = strings.Cut(host[1:], "]")
-	} else if strings.Count(host, ":") == 1 {
-		host, _, _ = strings.Cut(host, ":")
+	i := strings.LastIndexByte(host, ':')
+	if i > 0 && strings.Trim(host[i+1:], "0123456789") == "" && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
+		host = host[:i]
 	}
-	if server == "" {
-		return strings.Contains(host, ":") || strings.Trim(host, "0123456789.") == ""
+	if server != "" {
+		return certname.SameHost(server, host) // one with another colon or a bracket is no server name
 	}
-	return certname.SameHost(server, host)
+	if literal, ok := strings.CutPrefix(host, "["); ok {
+		host, ok = strings.CutSuffix(literal, "]")
+		if !ok {
+			return false
+		}
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == ""
 }
 
 // CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -142,7 +143,8 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
 		}
 	}
-	if c == nil || c.Verified == NotVerified || within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
+	over := func(x *x509.Certificate) bool { return !within(now, x.NotBefore, x.NotAfter) }
+	if c == nil || c.Verified == NotVerified || !over(c.Leaf) && !slices.ContainsFunc(c.Chain, over) {
 		return c, nil
 	}
 	expired := *c

@@ -59,7 +59,10 @@ func (s *verifiedSource) chained() bool {
 // Nil stands for the system's.
 func (s *verifiedSource) roots(r *http.Request, leaf *x509.Certificate) (roots *x509.CertPool, pooled bool, err error) {
 	if len(s.v.TrustDomains) > 0 {
-		uris := certname.URIs(leaf)
+		uris, ok := certname.URIs(leaf)
+		if !ok {
+			return nil, false, untrusted("alternative names that can't be read, so its trust domain isn't known")
+		}
 		// One that is none by the letter, or has another beside it, must not get past its trust domain as another name.
 		if slices.ContainsFunc(uris, func(u string) bool { return strings.HasPrefix(strings.ToLower(u), "spiffe:") }) {
 			if len(uris) != 1 || !spiffeID.MatchString(uris[0]) {

@@ -114,8 +114,8 @@ func general(s *cryptobyte.String) (Form, []byte, bool) {
 func Has(c *x509.Certificate, form Form, name string) bool {
 	found := false
 	ok := names(c, func(have Form, value []byte) bool {
-		found = have == form && same(form, value, name)
-		return !found
+		found = found || have == form && same(form, value, name)
+		return true // to the end: what can't be read there makes all of it unreadable
 	})
 	return ok && found
 }
@@ -165,16 +165,17 @@ func SameHost(a, b string) bool {
 	return true
 }
 
-// URIs returns the URIs among the subject alternative names; none if the extension can't be read.
-func URIs(c *x509.Certificate) []string {
-	var all []string
-	if !names(c, func(form Form, value []byte) bool {
+// URIs returns the URIs among the subject alternative names; false if the extension can't be read, though crypto/x509 may
+// have read a part of it.
+func URIs(c *x509.Certificate) (all []string, ok bool) {
+	ok = names(c, func(form Form, value []byte) bool {
 		if form == URI {
 			all = append(all, string(value))
 		}
 		return true
-	}) {
-		return nil
+	})
+	if !ok {
+		return nil, false
 	}
-	return all
+	return all, true
 }

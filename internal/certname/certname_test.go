@@ -210,10 +210,29 @@ func TestHas(t *testing.T) {
 		t.Error("VULNERABLE: the Kelvin sign is a k")
 	}
 	broken := &x509.Certificate{Extensions: g.bearing(implicit(6, []byte("https://x/")), asn1.RawValue{Tag: 5})}
-	if certname.Has(broken, certname.DNS, "x") || certname.URIs(broken) != nil {
+	if certname.Has(broken, certname.DNS, "x") || unreadable(broken) {
 		t.Error("names of an extension that can't be read")
 	}
-	if got := certname.URIs(c); !slices.Equal(got, []string{"https://x/#"}) {
+	if got, ok := certname.URIs(c); !ok || !slices.Equal(got, []string{"https://x/#"}) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func unreadable(c *x509.Certificate) bool {
+	all, ok := certname.URIs(c)
+	return ok || all != nil
+}
+
+// A name that can't be read makes those before it unreadable, too: nobody knows what others see there.
+func TestNamesBeforeOneThatCantBeRead(t *testing.T) {
+	uri := []byte("spiffe://a.example/admin")
+	list := append([]byte{0x86, byte(len(uri))}, uri...)
+	list = append(list, 0xa1, 0x00) // a mail address that is constructed
+	value := append([]byte{0x30, byte(len(list))}, list...)
+	c := &x509.Certificate{Extensions: []pkix.Extension{{Id: oidSAN, Value: value}}}
+	if certname.Has(c, certname.URI, string(uri)) || !unreadable(c) {
+		t.Error("a name counts in what can't be read")
+	}
+}
+
+var oidSAN = asn1.ObjectIdentifier{2, 5, 29, 17}
