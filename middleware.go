@@ -2,6 +2,8 @@ package popauth
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"maps"
@@ -28,7 +30,6 @@ type Guard struct {
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
-	anyHost := anyHost(o)
 	o, err := o.complete()
 	m, problems := newMetadata(o)
 	if err := errors.Join(err, problems); err != nil {
@@ -41,9 +42,6 @@ func New(o Options) (*Guard, error) {
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
-	}
-	if anyHost {
-		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
 	if g.source == nil {
@@ -145,6 +143,121 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 		maps.Copy(w.Header(), d.header)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// decision is what a Guard has found out about one request's credentials.
+type decision struct {
+	guard       *Guard
+	outer       *decision // of the Guard outside this one
+	presented   presented
+	scheme      string
+	token       *Token       // shared with other requests, as is certificate
+	remembered  bool         // the token was, so that it needed no verification
+	certificate *Certificate // nil if there is none
+	header      http.Header  // what the Confirmers put on the answer
+}
+
+// presented is what a decision was made on. The same handler may serve a request that was made from the first, with
+// its context, but other credentials.
+type presented struct {
+	authorization, proof string
+	connection           *tls.ConnectionState
+	leaf                 *x509.Certificate
+	extraction           *extraction
+}
+
+func present(r *http.Request) presented {
+	p := presented{
+		authorization: strings.Join(r.Header["Authorization"], "\n"),
+		proof:         strings.Join(r.Header["Dpop"], "\n"),
+		connection:    r.TLS,
+		extraction:    extracted(r),
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		p.leaf = r.TLS.PeerCertificates[0]
+	}
+	return p
+}
+
+// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
+// credentials: a proof may be good for one use only.
+func (g *Guard) decide(r *http.Request) (*decision, *Error) {
+	if g == nil || g.options.Verifier == nil {
+		return nil, &Error{Reason: ErrUnconfigured}
+	}
+	g.metadata.serve()
+	now := present(r)
+	if d := g.decided(r, now); d != nil {
+		return d, nil
+	}
+	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
+	observed := g.observe(r.Context(), StageAuthenticate)
+	err := early(r)
+	if err == nil {
+		err = g.authenticate(r, d)
+	}
+	observed(d, err)
+	if err != nil {
+		if err.used == "" {
+			err.used = d.scheme
+		}
+		err.challenges, err.header = g.challenges(err), d.header
+		return nil, err
+	}
+	return d, nil
+}
+
+// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
+func (g *Guard) decided(r *http.Request, now presented) *decision {
+	// A stage removes the headers of a proxy: where they are, they are new.
+	if source, ok := g.options.Certificate.(managing); ok && source.carried(r) {
+		return nil
+	}
+	for d := latest(r.Context()); d != nil; d = d.outer {
+		if d.guard != g {
+			continue
+		}
+		if d.presented == now {
+			return d
+		}
+		if inner := d.behind(now, g.source); inner != nil {
+			return inner
+		}
+	}
+	return nil
+}
+
+// behind returns the decision as it is behind a handler that has found the same certificate once more, as
+// RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
+func (d *decision) behind(now presented, source CertificateSource) *decision {
+	x := now.extraction
+	now.extraction = d.presented.extraction
+	if d.presented != now || x == nil || !x.isInside(now.extraction) {
+		return nil
+	}
+	inner := *d
+	inner.presented.extraction = x
+	if !asksOthers(source) {
+		return &inner
+	}
+	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
+		return nil
+	}
+	if _, theirs := source.(callerSource); theirs {
+		inner.certificate = x.certificate
+	}
+	return &inner
+}
+
+// asksOthers tells whether a source may go by what a handler further out has found.
+func asksOthers(source CertificateSource) bool {
+	switch s := source.(type) {
+	case tlsSource, *forwardedSource:
+		return false
+	case *verifiedSource:
+		return asksOthers(s.source)
+	}
+	return true
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
@@ -257,20 +370,14 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 // log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
 // escapes.
 func (g *Guard) log(r *http.Request, e *Error) {
-	if g != nil {
-		logRefusal(g.options.Logger, r, e)
-	}
-}
-
-func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
-	if logger == nil {
+	if g == nil || g.options.Logger == nil {
 		return
 	}
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if !logger.Enabled(r.Context(), level) {
+	if !g.options.Logger.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
@@ -281,7 +388,7 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
 			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
 	}
-	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+	g.options.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
 
 const maxLogged = 256

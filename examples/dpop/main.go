@@ -82,11 +82,7 @@ func (w *world) start(logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options, err := w.options(logs)
-	if err != nil {
-		return err
-	}
-	guard, err := popauth.New(options)
+	guard, err := popauth.New(w.options(logs))
 	if err != nil {
 		return err
 	}
@@ -101,18 +97,14 @@ func (w *world) start(logs io.Writer) error {
 }
 
 // options are what an API needs for DPoP. Processes that serve the same API share the nonces' secret, and Replay.
-func (w *world) options(logs io.Writer) (popauth.Options, error) {
+func (w *world) options(logs io.Writer) popauth.Options {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	own, err := popauth.BaseURL(w.api) // a proof for another host is none for this API, whatever Host says
-	if err != nil {
-		return popauth.Options{}, err
-	}
 	o := w.issuer.Options(w.api)
 	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; under JWT or none an ID token may come too
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own, Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
+	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
-	return o, nil
+	return o
 }
 
 // stage lets a program use popauthtest as a test does.

@@ -135,11 +135,7 @@ func TestRefusalIsReadable(t *testing.T) {
 // The usual mistake: CORS after the Guard.
 func TestCORSInsideOfGuard(t *testing.T) {
 	w := start(t, t.Output())
-	options, err := w.options(t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	guard, err := popauth.New(options)
+	guard, err := popauth.New(w.options(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}
