@@ -190,8 +190,9 @@ func ClaimsPolicy[T any](allow func(T) error) Policy {
 }
 
 // PolicyFunc asks allow about the request and who it comes from, for conditions that need both, such as a tenant in
-// the path. The Principal is the function's own; the request is everybody's, and must be left as it is. An error is handled like that of ClaimsPolicy. It panics if allow is
-// nil. What it compares counts for every issuer of the Guard, unless it looks at Principal.Issuer as well.
+// the path. The Principal is the function's own; the request is everybody's, and must be left as it is. An error is
+// handled like that of ClaimsPolicy. It panics if allow is nil. What it compares counts for every issuer of the Guard,
+// unless it looks at Principal.Issuer as well.
 func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
 		panic("popauth: PolicyFunc: nil function")

@@ -113,7 +113,8 @@ type jwtVerifier struct {
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{
-		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys, types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys,
+		types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
 		headers: newHeaderMemory[header](issuerHeaders),
 	}
 	if o.Issuer == "" {

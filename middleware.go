@@ -2,8 +2,6 @@ package popauth
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
 	"maps"
@@ -143,121 +141,6 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 		maps.Copy(w.Header(), d.header)
 		next.ServeHTTP(w, r)
 	})
-}
-
-// decision is what a Guard has found out about one request's credentials.
-type decision struct {
-	guard       *Guard
-	outer       *decision // of the Guard outside this one
-	presented   presented
-	scheme      string
-	token       *Token       // shared with other requests, as is certificate
-	remembered  bool         // the token was, so that it needed no verification
-	certificate *Certificate // nil if there is none
-	header      http.Header  // what the Confirmers put on the answer
-}
-
-// presented is what a decision was made on. The same handler may serve a request that was made from the first, with
-// its context, but other credentials.
-type presented struct {
-	authorization, proof string
-	connection           *tls.ConnectionState
-	leaf                 *x509.Certificate
-	extraction           *extraction
-}
-
-func present(r *http.Request) presented {
-	p := presented{
-		authorization: strings.Join(r.Header["Authorization"], "\n"),
-		proof:         strings.Join(r.Header["Dpop"], "\n"),
-		connection:    r.TLS,
-		extraction:    extracted(r),
-	}
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		p.leaf = r.TLS.PeerCertificates[0]
-	}
-	return p
-}
-
-// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
-// credentials: a proof may be good for one use only.
-func (g *Guard) decide(r *http.Request) (*decision, *Error) {
-	if g == nil || g.options.Verifier == nil {
-		return nil, &Error{Reason: ErrUnconfigured}
-	}
-	g.metadata.serve()
-	now := present(r)
-	if d := g.decided(r, now); d != nil {
-		return d, nil
-	}
-	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
-	observed := g.observe(r.Context(), StageAuthenticate)
-	err := early(r)
-	if err == nil {
-		err = g.authenticate(r, d)
-	}
-	observed(d, err)
-	if err != nil {
-		if err.used == "" {
-			err.used = d.scheme
-		}
-		err.challenges, err.header = g.challenges(err), d.header
-		return nil, err
-	}
-	return d, nil
-}
-
-// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
-func (g *Guard) decided(r *http.Request, now presented) *decision {
-	// A stage removes the headers of a proxy: where they are, they are new.
-	if source, ok := g.options.Certificate.(managing); ok && source.carried(r) {
-		return nil
-	}
-	for d := latest(r.Context()); d != nil; d = d.outer {
-		if d.guard != g {
-			continue
-		}
-		if d.presented == now {
-			return d
-		}
-		if inner := d.behind(now, g.source); inner != nil {
-			return inner
-		}
-	}
-	return nil
-}
-
-// behind returns the decision as it is behind a handler that has found the same certificate once more, as
-// RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
-func (d *decision) behind(now presented, source CertificateSource) *decision {
-	x := now.extraction
-	now.extraction = d.presented.extraction
-	if d.presented != now || x == nil || !x.isInside(now.extraction) {
-		return nil
-	}
-	inner := *d
-	inner.presented.extraction = x
-	if !asksOthers(source) {
-		return &inner
-	}
-	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
-		return nil
-	}
-	if _, theirs := source.(callerSource); theirs {
-		inner.certificate = x.certificate
-	}
-	return &inner
-}
-
-// asksOthers tells whether a source may go by what a handler further out has found.
-func asksOthers(source CertificateSource) bool {
-	switch s := source.(type) {
-	case tlsSource, *forwardedSource:
-		return false
-	case *verifiedSource:
-		return asksOthers(s.source)
-	}
-	return true
 }
 
 func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
