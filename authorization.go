@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Policy is a condition on who a request comes from. The functions of this package make one; the zero Policy allows
@@ -189,15 +192,41 @@ func ClaimsPolicy[T any](allow func(T) error) Policy {
 	}}
 }
 
-// PolicyFunc asks allow about the request and who it comes from, for conditions that need both, such as a tenant in
-// the path. The Principal is the function's own; the request is everybody's, and must be left as it is. An error is
-// handled like that of ClaimsPolicy. It panics if allow is nil. What it compares counts for every issuer of the Guard,
-// unless it looks at Principal.Issuer as well.
+// PolicyFunc asks allow about the request and who it comes from, for conditions that need both. What a router finds,
+// Request.PathValue, Request.Pattern and the parameters of chi, is there inside of that router only: around it, each is
+// "". For a tenant in the path see PathClaim, which refuses that. The Principal is the function's own; the request is
+// everybody's, and must be left as it is. An error is handled like that of ClaimsPolicy. It panics if allow is
+// nil. What it compares counts for every issuer of the Guard, unless it looks at Principal.Issuer as well.
 func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
 		panic("popauth: PolicyFunc: nil function")
 	}
 	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.clone()), ErrForbidden) }}
+}
+
+// PathClaim asks that the path's value of this name (Request.PathValue, which http.ServeMux and chi set) is the token's
+// claim of that name, a string: PathClaim("tenant", "tenant") for the route /{tenant}/orders. Where one of them is
+// empty, or there is none, the request is refused with 403 and ErrForbidden: around a router there is never a value.
+// Another issuer may write the same claim: see Scope. It panics with an empty name.
+func PathClaim(value, claim string) Policy {
+	if value == "" || claim == "" {
+		panic("popauth: PathClaim: an empty name allows nothing")
+	}
+	return Policy{names: true, allow: func(r *http.Request, p *Principal) error {
+		in := r.PathValue(value)
+		if in == "" {
+			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("no value %q in the path: is the policy inside of the router?", value)}
+		}
+		claims, err := Claims[map[string]jsontext.Value](p)
+		if err != nil {
+			return refused(err, ErrForbidden)
+		}
+		var own string
+		if raw := claims[claim]; raw.Kind() != '"' || json.Unmarshal(raw, &own) != nil || own != in {
+			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("claim %q is not the path's value", claim)}
+		}
+		return nil
+	}}
 }
 
 // forbidden makes a refusal of what a function of the program returned.

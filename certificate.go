@@ -5,7 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
@@ -22,11 +27,19 @@ type Certificate struct {
 	// Source names where the certificate was found: SourceTLS, or the name of a proxy's format.
 	Source Source
 
+	// Chain is the way from Leaf to a root by which it was verified, both ends included, so that a PolicyFunc can tell
+	// whose it is: where there are several ways, the first that nothing speaks against. It is nil unless this server's TLS
+	// stack or popauth has verified one.
+	Chain []*x509.Certificate
+
 	// Verified says who has verified the chain. That a token is bound to a certificate can be confirmed without; an
 	// identity that is taken from the certificate needs it.
 	Verified VerifiedBy
 
-	hashed *leafHash // nil if Leaf has not been hashed
+	hashed   *leafHash  // nil if Leaf has not been hashed
+	from     *handshake // nil if it is of no connection
+	withheld *Error     // why the TLS stack's verification makes it no identity; nil if it does
+	pooled   bool       // the roots were the same for every name
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -66,12 +79,49 @@ type CertificateSource interface {
 	Certificate(*http.Request) (*Certificate, error)
 }
 
+// CheckIdentity returns nil if somebody has verified the certificate, so that it may say who the caller is, or an *Error
+// that says why not. That a token is bound to the certificate needs no identity.
+func (c *Certificate) CheckIdentity() error {
+	switch {
+	case c == nil:
+		return &Error{Reason: ErrCertificateRequired}
+	case c.isVerified():
+		return nil
+	case c.withheld != nil:
+		own := *c.withheld
+		return &own
+	}
+	return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
+}
+
+// isVerified leaves out values of Verified that mean nothing.
+func (c *Certificate) isVerified() bool {
+	return VerifiedByTLS <= c.Verified && c.Verified <= VerifiedLocally
+}
+
 // TLSCertificate is the certificate that the caller presented in the TLS handshake of the request's connection.
 // The server's tls.Config.ClientAuth must at least be tls.RequestClientCert, else there is never one.
-func TLSCertificate() CertificateSource { return tlsSource{newCertificateMemory()} }
+//
+// If the TLS stack has verified it, it is an identity (VerifiedByTLS) on two conditions; without them it still confirms
+// what a token is bound to. The name constraints of its authorities permit all its names: those for directory names
+// too, which crypto/x509 leaves out. And the connection's server name (SNI) is the request's host: a server may verify
+// against other authorities for each name, but a request says its host itself. Otherwise the refusal is ErrMisdirected,
+// 421, and the caller may try again over another connection. A connection without a server name is for a host that is
+// an IP address.
+func TLSCertificate() CertificateSource { return tlsSource{memory: newCertificateMemory()} }
+
+// TLSCertificateAnyHost is TLSCertificate without the condition on the host, for a server with one tls.Config.ClientCAs
+// for all its names, whose callers send another server name or none. Danger: where ClientCAs differs by server name, as
+// with GetConfigForClient, whoever has a certificate for one name is let in at all others by it.
+func TLSCertificateAnyHost() CertificateSource {
+	return tlsSource{memory: newCertificateMemory(), anyHost: true}
+}
 
 // tlsSource hashes a certificate for each request if its memory is nil.
-type tlsSource struct{ memory *certificateMemory }
+type tlsSource struct {
+	memory  *certificateMemory
+	anyHost bool
+}
 
 // Certificate implements CertificateSource.
 func (s tlsSource) Certificate(r *http.Request) (*Certificate, error) {
@@ -83,17 +133,39 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
 	}
-	verified := NotVerified
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
-	if len(r.TLS.VerifiedChains) > 0 {
-		verified = VerifiedByTLS
+	h := handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}
+	if len(h.chains) > 0 && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
+		h.misdirected, h.server, h.host = true, r.TLS.ServerName, r.Host
 	}
-	return s.memory.certificate(r.TLS.PeerCertificates, verified), nil
+	return s.memory.certificate(h), nil
+}
+
+// serves tells whether a connection that was made for a server name is one for the host. Clients send no server name for
+// an IP address (RFC 6066, section 3).
+func serves(server, host string) bool {
+	i := strings.LastIndexByte(host, ':')
+	if i > 0 && strings.Trim(host[i+1:], "0123456789") == "" && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
+		host = host[:i]
+	}
+	if server != "" {
+		return certname.SameHost(server, host) // one with another colon or a bracket is no server name
+	}
+	if literal, ok := strings.CutPrefix(host, "["); ok {
+		host, ok = strings.CutSuffix(literal, "]")
+		if !ok {
+			return false
+		}
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == ""
 }
 
 // CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only
 // without such a handler the TLS connection's certificate. So a proxy's own is never taken for the caller's.
-func CallerCertificate() CertificateSource { return callerSource{tlsSource{newCertificateMemory()}} }
+func CallerCertificate() CertificateSource {
+	return callerSource{tlsSource{memory: newCertificateMemory()}}
+}
 
 type callerSource struct{ connection tlsSource }
 

@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"hash/maphash"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // certificateMemory keeps what was found out about the certificates of connections, so that each is hashed once, not
@@ -26,28 +30,42 @@ const (
 	maxKeptChain    = 8 << 10 // bytes of DER
 )
 
-// certificate returns what is known of a chain that was sent, leaf first. It is shared: whoever may change it gets a clone.
-func (m *certificateMemory) certificate(sent []*x509.Certificate, verified VerifiedBy) *Certificate {
+// handshake is all of a connection and its request that a certificate's standing depends on.
+type handshake struct {
+	sent         []*x509.Certificate // leaf first
+	chains       [][]*x509.Certificate
+	misdirected  bool // the certificate would be an identity, but for another host
+	server, host string
+}
+
+func (h *handshake) equal(other handshake) bool {
+	return slices.Equal(h.sent, other.sent) && slices.EqualFunc(h.chains, other.chains, slices.Equal) &&
+		h.misdirected == other.misdirected && h.server == other.server && h.host == other.host
+}
+
+// certificate returns what is known of a handshake. It is shared: whoever may change it gets a clone.
+func (m *certificateMemory) certificate(h handshake) *Certificate {
 	if m == nil {
-		return newCertificate(sent, verified)
+		return newCertificate(h)
 	}
-	hash := maphash.Comparable(m.seed, sent[0])
+	hash := maphash.Comparable(m.seed, h.sent[0])
 	set := m.places[hash%uint64(len(m.places)/certificateWays)*certificateWays:][:certificateWays]
 	for i := range set {
-		if c := set[i].Load(); c != nil && c.of(sent, verified) {
+		if c := set[i].Load(); c != nil && c.of(h) {
 			return c
 		}
 	}
-	c := newCertificate(sent, verified)
-	size := 0
-	for _, x := range sent {
+	c := newCertificate(h)
+	size := len(h.host)
+	for _, x := range h.sent {
 		size += len(x.Raw)
 	}
 	if size > maxKeptChain {
 		return c
 	}
 	c.Intermediates = slices.Clone(c.Intermediates)
-	i := hash >> 62 // any: a certificate that is put out is hashed again
+	c.from.host = strings.Clone(h.host) // not what it was cut from
+	i := hash >> 62                     // any: a certificate that is put out is hashed again
 	for free := range set {
 		if set[free].Load() == nil {
 			i = uint64(free)
@@ -58,15 +76,28 @@ func (m *certificateMemory) certificate(sent []*x509.Certificate, verified Verif
 	return c
 }
 
-func newCertificate(sent []*x509.Certificate, verified VerifiedBy) *Certificate {
-	c := &Certificate{Leaf: sent[0], Intermediates: sent[1:], Source: SourceTLS, Verified: verified}
+// newCertificate decides whether what the TLS stack has verified is an identity.
+func newCertificate(h handshake) *Certificate {
+	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS, pooled: true, from: &h}
 	c.hash()
+	switch {
+	case len(h.chains) == 0:
+	case h.misdirected:
+		c.withheld = &Error{Reason: ErrMisdirected, Err: fmt.Errorf("server name %.80q, host %.80q", h.server, h.host)}
+	default:
+		good, err := certname.Holding(h.chains)
+		if err != nil {
+			c.withheld = &Error{Reason: ErrCertificateUntrusted, Err: err}
+			break
+		}
+		c.Verified, c.Chain = VerifiedByTLS, good[0]
+	}
 	return c
 }
 
 // of tells whether c is what newCertificate would return.
-func (c *Certificate) of(sent []*x509.Certificate, verified VerifiedBy) bool {
-	return c.Leaf == sent[0] && c.Verified == verified && slices.Equal(c.Intermediates, sent[1:]) && c.hashed.of(c.Leaf)
+func (c *Certificate) of(h handshake) bool {
+	return c.Leaf == h.sent[0] && c.from.equal(h) && c.hashed.of(c.Leaf)
 }
 
 // leafHash is the SHA-256 of a certificate's DER form, and of which.
@@ -98,7 +129,7 @@ func (c *Certificate) clone() *Certificate {
 		return nil
 	}
 	own := *c
-	own.Intermediates = slices.Clone(c.Intermediates)
+	own.Intermediates, own.Chain = slices.Clone(c.Intermediates), slices.Clone(c.Chain)
 	return &own
 }
 

@@ -13,7 +13,7 @@ func TestCertificateMemory(t *testing.T) {
 	raw := make([]byte, 600)
 	leaf := &x509.Certificate{Raw: raw}
 	other := &x509.Certificate{Raw: append([]byte{1}, raw...)}
-	s := tlsSource{newCertificateMemory()}
+	s := tlsSource{memory: newCertificateMemory()}
 	ask := func(verified bool, sent ...*x509.Certificate) *Certificate {
 		t.Helper()
 		state := &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: sent}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
@@ -23,13 +23,36 @@ import (
 // what the caller says of itself.
 func certificatePolicy(what string, allow func(*x509.Certificate) bool) Policy {
 	return Policy{allow: func(_ *http.Request, p *Principal) error {
-		switch {
-		case p.Certificate == nil:
-			return &Error{Reason: ErrForbidden, Err: errors.New("no certificate")}
-		case p.Certificate.Verified == NotVerified:
-			return &Error{Reason: ErrForbidden, Err: errors.New("nobody has verified the certificate")}
+		if err := identified(p.Certificate); err != nil {
+			return err
 		}
 		return forbidUnless(allow(p.Certificate.Leaf), what)
+	}}
+}
+
+func identified(c *Certificate) error {
+	switch {
+	case c == nil:
+		return &Error{Reason: ErrForbidden, Err: errors.New("no certificate")}
+	case c.isVerified():
+		return nil
+	case c.withheld != nil:
+		return c.withheld
+	}
+	return &Error{Reason: ErrForbidden, Err: errors.New("nobody has verified the certificate")}
+}
+
+// spiffePolicy is certificatePolicy for names of which each trust domain has its own authorities.
+func spiffePolicy(what string, allow func(*x509.Certificate) bool) Policy {
+	names := certificatePolicy(what, allow)
+	return Policy{allow: func(r *http.Request, p *Principal) error {
+		if err := names.allow(r, p); err != nil {
+			return err
+		}
+		if p.Certificate.pooled {
+			return &Error{Reason: ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
+		}
+		return nil
 	}}
 }
 
@@ -41,29 +64,44 @@ func CertificateDNS(names ...string) Policy {
 	names = mustMatch("CertificateDNS", "DNS name", hostName, names)
 	return certificatePolicy("DNS name", func(c *x509.Certificate) bool {
 		return slices.ContainsFunc(names, func(n string) bool {
-			return slices.ContainsFunc(c.DNSNames, func(have string) bool { return equalASCII(n, have) })
+			return certname.Has(c, certname.DNS, n)
 		})
 	})
 }
 
 // CertificateURI asks for a verified certificate with one of these URIs among its subject alternative names, compared
 // to the letter as it stands in the certificate; otherwise it is like CertificateDNS. It panics without a URI, or with
-// one that is not absolute.
+// one that is not absolute. A SPIFFE ID counts as with CertificateSPIFFE.
 func CertificateURI(uris ...string) Policy {
 	for _, s := range mustStrings("CertificateURI", uris) {
 		if u, err := url.Parse(s); err != nil || !u.IsAbs() || !isASCII(s) {
 			panic(fmt.Sprintf("popauth: CertificateURI: %q is no absolute URI", s))
 		}
 	}
-	uris = slices.Clone(uris)
-	return certificatePolicy("URI", func(c *x509.Certificate) bool {
-		return slices.ContainsFunc(uriNames(c), func(have string) bool { return slices.Contains(uris, have) })
-	})
+	has := func(uris []string) func(*x509.Certificate) bool {
+		return func(c *x509.Certificate) bool {
+			return slices.ContainsFunc(uris, func(u string) bool { return certname.Has(c, certname.URI, u) })
+		}
+	}
+	isSPIFFE := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), "spiffe:") }
+	if !slices.ContainsFunc(uris, isSPIFFE) {
+		return certificatePolicy("URI", has(slices.Clone(uris)))
+	}
+	// What of these is a SPIFFE ID needs the authorities of its trust domain, the rest does not.
+	spiffe, rest := slices.Clone(uris), slices.DeleteFunc(slices.Clone(uris), isSPIFFE)
+	if len(rest) == 0 {
+		return spiffePolicy("URI", has(spiffe))
+	}
+	return AnyOf(certificatePolicy("URI", has(rest)), spiffePolicy("URI", has(spiffe)))
 }
 
 // CertificateSPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
-// certificate's only URI is that SPIFFE ID (X509-SVID, section 2). Otherwise it is like CertificateURI. Who may issue
-// for a trust domain is up to Verification.Roots. It panics without an ID, or with one that is not a workload's.
+// certificate's only URI is that SPIFFE ID (X509-SVID, section 2). Otherwise it is like CertificateURI.
+//
+// An authority of one trust domain must not name the workloads of another. So the roots must be those of the ID's trust
+// domain: Verification.TrustDomains, or Verification.RootsFor. Verification.Roots and tls.Config.ClientCAs are one pool for
+// all names, and are refused here, with 403 and ErrForbidden, even if there is one trust domain only. What a proxy or a
+// source of your own has verified counts. It panics without an ID, or with one that is not a workload's.
 func CertificateSPIFFE(ids ...string) Policy {
 	ids = mustMatch("CertificateSPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
 	for _, id := range ids {
@@ -71,8 +109,8 @@ func CertificateSPIFFE(ids ...string) Policy {
 			panic(fmt.Sprintf("popauth: CertificateSPIFFE: %q has a relative path segment", id))
 		}
 	}
-	return certificatePolicy("SPIFFE ID", func(c *x509.Certificate) bool {
-		have := uriNames(c)
+	return spiffePolicy("SPIFFE ID", func(c *x509.Certificate) bool {
+		have, _ := certname.URIs(c) // none that counts if they can't be read
 		return len(have) == 1 && slices.Contains(ids, have[0])
 	})
 }
@@ -83,7 +121,7 @@ func CertificateEmail(addresses ...string) Policy {
 	addresses = mustMatch("CertificateEmail", "mail address", mailAddress, addresses)
 	return certificatePolicy("mail address", func(c *x509.Certificate) bool {
 		return slices.ContainsFunc(addresses, func(a string) bool {
-			return slices.ContainsFunc(c.EmailAddresses, func(have string) bool { return equalMail(a, have) })
+			return certname.Has(c, certname.Mail, a)
 		})
 	})
 }
@@ -97,12 +135,7 @@ func CertificateIP(addresses ...netip.Addr) Policy {
 		panic("popauth: CertificateIP: no address, or not a valid one without zone")
 	}
 	return certificatePolicy("IP address", func(c *x509.Certificate) bool {
-		for _, ip := range c.IPAddresses {
-			if have, ok := netip.AddrFromSlice(ip); ok && slices.Contains(addresses, have) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return certname.Has(c, certname.IP, string(a.AsSlice())) })
 	})
 }
 
@@ -173,38 +206,6 @@ func named(want []dn.Name, der []byte) bool {
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
-}
-
-// equalASCII folds ASCII alone: to strings.EqualFold the Kelvin sign is a k.
-func equalASCII(a, b string) bool { return isASCII(a) && isASCII(b) && strings.EqualFold(a, b) }
-
-func equalMail(a, b string) bool {
-	i, j := strings.LastIndexByte(a, '@'), strings.LastIndexByte(b, '@')
-	return i > 0 && i == j && a[:i] == b[:j] && equalASCII(a[i:], b[j:])
-}
-
-var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-// uriNames reads the URIs once more: what net/url has read and writes again need not be what stands there.
-func uriNames(c *x509.Certificate) []string {
-	for _, e := range c.Extensions {
-		if !e.Id.Equal(oidSubjectAltName) {
-			continue
-		}
-		var names []asn1.RawValue
-		if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) > 0 {
-			return nil
-		}
-		var uris []string
-		for _, n := range names {
-			// RFC 5280, section 4.2.1.6: uniformResourceIdentifier [6]
-			if n.Class == asn1.ClassContextSpecific && n.Tag == 6 {
-				uris = append(uris, string(n.Bytes))
-			}
-		}
-		return uris
-	}
-	return nil
 }
 
 // oneOf compares in constant time.

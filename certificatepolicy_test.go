@@ -37,7 +37,8 @@ func TestCertificatePolicies(t *testing.T) {
 	root := popauthtest.NewCA(t, func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "Devices", Organization: []string{"Example"}}
 	})
-	v := popauth.Verification{Roots: root.Pool()}
+	pool := root.Pool()
+	v := popauth.Verification{RootsFor: func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return pool, nil }}
 	client := root.Client("batch", func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "batch", Organization: []string{"Example, Inc."}, Country: []string{"DE"}}
 		c.DNSNames = []string{"a.example.com", "B.example.com"}

@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 )
@@ -16,8 +15,10 @@ import (
 //	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
 //
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
-// never with 401: that promises a challenge which no header could carry. Policies that look at a token refuse. It
-// panics with the zero Policy.
+// never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
+// host is answered with 421: see TLSCertificate. Policies that look at a token refuse. A request line with more than one
+// reading is refused with 400 and ErrRequestLine; what an API has to allow nevertheless is said by RequestLine.Handler
+// around it. It panics with the zero Policy.
 func RequireCertificate(source CertificateSource, policies ...Policy) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
 		panic("popauth: RequireCertificate: zero Policy")
@@ -29,9 +30,6 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 		}
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := found(r)
-			if e := early(r); e != nil {
-				err = e
-			}
 			if err == nil {
 				err = allowCertificate(r, c, policies)
 			}
@@ -41,19 +39,36 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 			}
 			next.ServeHTTP(w, r)
 		})
-		switch {
-		case source != nil:
-			return ClientCertificate(source)(gate)
-		default:
-			return inherit(gate)
+		if source != nil {
+			return oneReading(ClientCertificate(source)(gate))
 		}
+		return oneReading(inherit(gate))
 	}
+}
+
+// oneReading refuses a request line by the rules that RequireCertificate goes by.
+func oneReading(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e := readable(r); e != nil {
+			refuseLine(w, r, e)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readable refuses what is refused before anybody looks for a certificate.
+func readable(r *http.Request) *Error {
+	if e := (RequestLine{}).read(r); e != nil {
+		return e
+	}
+	return early(r)
 }
 
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
 // nil, unless the request may pass.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
-	if e := early(r); e != nil {
+	if e := readable(r); e != nil {
 		return nil, e
 	}
 	var c *Certificate
@@ -95,8 +110,10 @@ func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error 
 	if c == nil {
 		return ErrCertificateRequired
 	}
-	if c.Verified == NotVerified && !slices.ContainsFunc(policies, func(p Policy) bool { return p.known }) {
-		return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
+	if !slices.ContainsFunc(policies, func(p Policy) bool { return p.known }) {
+		if err := c.CheckIdentity(); err != nil {
+			return err
+		}
 	}
 	for _, p := range policies {
 		if err := p.check(r, &Principal{Certificate: c}); err != nil {

@@ -20,16 +20,18 @@ type decision struct {
 }
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, with
-// its context, but other credentials.
+// its context, but another method, another path or other credentials.
 type presented struct {
+	line                 uint64
 	authorization, proof string
 	connection           *tls.ConnectionState
 	leaf                 *x509.Certificate
 	extraction           *extraction
 }
 
-func present(r *http.Request) presented {
+func (g *Guard) present(r *http.Request) presented {
 	p := presented{
+		line:          lineSum(r, g.options.RequestLine.rewritten(r)),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
 		proof:         strings.Join(r.Header["Dpop"], "\n"),
 		connection:    r.TLS,
@@ -48,13 +50,18 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	now := present(r)
-	if d := g.decided(r, now); d != nil {
-		return d, nil
+	err := g.options.RequestLine.read(r)
+	if err == nil {
+		err = early(r)
+	}
+	now := g.present(r)
+	if err == nil {
+		if d := g.decided(r, now); d != nil {
+			return d, nil
+		}
 	}
 	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
 	observed := g.observe(r.Context(), StageAuthenticate)
-	err := early(r)
 	if err == nil {
 		err = g.authenticate(r, d)
 	}

@@ -58,8 +58,11 @@ type DPoP struct {
 	// Nonces provides the nonces that proofs must carry (section 9). If nil, none is asked for.
 	Nonces NonceSource
 
-	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, RequestURL,
-	// which is right where TLS ends in this process; else see BaseURL. A request for which it returns nil is refused.
+	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, scheme and
+	// host are those of Options.Resource.ID. Without one it is RequestURL, and New logs a warning: the host is the
+	// sender's Host header then, so that a proof made for another server passes here. That is right only where no other
+	// server gets tokens for this API, and TLS ends in this process; else see BaseURL. To choose it for an API with
+	// several names, set RequestURL. A request for which it returns nil is refused.
 	// A function that believes a proxy's headers must first make sure that they come from that proxy, and that it
 	// replaces every one of them.
 	URL func(*http.Request) *url.URL
@@ -228,6 +231,9 @@ func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprin
 	if err != nil {
 		return "", err
 	}
+	if e := (RequestLine{}).read(r); e != nil {
+		return "", e
+	}
 	v, err := d.verify(r, Presentation{Now: now, header: &h})
 	if err != nil {
 		return "", err
@@ -264,7 +270,7 @@ func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if proof.method != method(r) {
-		return verified{}, &Error{Reason: ErrProofTarget, Err: errMethod}
+		return verified{}, &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, method(r))}
 	}
 	// Item 9.
 	target, err := proof.target(d.URL(r))

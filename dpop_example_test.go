@@ -121,7 +121,7 @@ func ExampleBaseURL() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// popauth: DPoP proof for another request: proof for another URI
+	// popauth: DPoP proof for another request: proof for another URI: "https://evil.example.com/orders", the request's is "https://api.example.com/v1/orders"
 }
 
 // The client is told a nonce and tries again with it. The secrets come from where yours come from; the first makes

@@ -135,6 +135,12 @@ func (a *dpopAPI) accept(t testing.TB, r *http.Request) *httptest.ResponseRecord
 	return w
 }
 
+// refuseLine asserts that a request is refused for its request line.
+func (a *dpopAPI) refuseLine(t testing.TB, r *http.Request) {
+	t.Helper()
+	a.refuse(t, r, popauth.ErrRequestLine, http.StatusBadRequest)
+}
+
 // refuse asserts that the handler did not run, why, what was answered, and that nothing was marked as used.
 func (a *dpopAPI) refuse(t testing.TB, r *http.Request, reason popauth.Reason, status int, challenges ...string) *httptest.ResponseRecorder {
 	t.Helper()

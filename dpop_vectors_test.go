@@ -81,7 +81,7 @@ func TestRFC9449Proofs(t *testing.T) {
 			r.Method = "POST"
 			a.refuseProof(t, r, popauth.ErrProofTarget)
 			r = p.request(rfc.Token)
-			r.RequestURI += "/1"
+			retarget(r, r.RequestURI+"/1")
 			a.refuseProof(t, r, popauth.ErrProofTarget)
 			for _, offset := range []time.Duration{71 * time.Second, -11 * time.Second} {
 				a.clock.Advance(offset)

@@ -15,6 +15,7 @@ type Reason string
 // The reasons, in the order in which a request meets them. What each is answered with stands in one table, answers.
 const (
 	ErrUnconfigured         Reason = "guard was not made by New"
+	ErrRequestLine          Reason = "request line has more than one reading"
 	ErrCredentialsMissing   Reason = "no credentials"
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
 	ErrEarlyData            Reason = "request in TLS early data"
@@ -26,6 +27,7 @@ const (
 	ErrCertificateRequired  Reason = "client certificate required, none presented"
 	ErrCertificateUntrusted Reason = "client certificate not acceptable"
 	ErrCertificateRevoked   Reason = "client certificate revoked"
+	ErrMisdirected          Reason = "connection made for another host than that of the request"
 	ErrTokenMalformed       Reason = "token malformed"
 	ErrTokenAlgorithm       Reason = "token algorithm not allowed"
 	ErrTokenType            Reason = "token type not allowed"
@@ -79,6 +81,7 @@ type answer struct {
 // the scheme that was used; one without a code into a bare challenge (401) or into none.
 var answers = map[Reason]answer{
 	ErrUnconfigured:         {status: http.StatusInternalServerError},
+	ErrRequestLine:          {status: http.StatusBadRequest},
 	ErrCredentialsMissing:   {status: http.StatusUnauthorized},
 	ErrCredentialsMalformed: {http.StatusBadRequest, "invalid_request", "The request's credentials are malformed"},
 	ErrEarlyData:            {status: http.StatusTooEarly}, // RFC 8470, section 5.2
@@ -91,6 +94,7 @@ var answers = map[Reason]answer{
 	ErrCertificateRequired:  {status: http.StatusForbidden},
 	ErrCertificateUntrusted: {status: http.StatusForbidden},
 	ErrCertificateRevoked:   {status: http.StatusForbidden},
+	ErrMisdirected:          {status: http.StatusMisdirectedRequest}, // RFC 9110, section 15.5.20: try another connection
 	ErrTokenMalformed:       {http.StatusUnauthorized, "invalid_token", "The access token is malformed"},
 	ErrTokenAlgorithm:       {http.StatusUnauthorized, "invalid_token", notForUs},
 	ErrTokenType:            {http.StatusUnauthorized, "invalid_token", notForUs},

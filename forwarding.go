@@ -21,7 +21,7 @@ import (
 // No rule, a rule that accepts everybody, and an invalid format are configuration errors: New returns them,
 // ClientCertificate panics with them.
 func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
-	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust), direct: tlsSource{newCertificateMemory()}}
+	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust), direct: tlsSource{memory: newCertificateMemory()}}
 	s.wrong = append(s.wrong, format.Validate())
 	s.wrong = append(s.wrong, problems("Forwarded", trust)...)
 	s.managed = slices.Clone(s.headers)

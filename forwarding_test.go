@@ -316,12 +316,12 @@ func TestTrustProxyTLS(t *testing.T) {
 		r    *http.Request
 		want bool
 	}{
-		{"URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress"}, request(named, true), true},
-		{"URI, not verified", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress"}, request(named, false), false},
-		{"another URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress2"}, request(named, true), false},
-		{"DNS", popauth.ProxyIdentity{DNS: "Ingress.internal"}, request(named, true), true},
-		{"DNS, not verified", popauth.ProxyIdentity{DNS: "ingress.internal"}, request(named, false), false},
-		{"common name", popauth.ProxyIdentity{DNS: "ingress"}, request(named, true), false},
+		{"URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, true), true},
+		{"URI, not verified", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, false), false},
+		{"another URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress2", AnyAuthority: true}, request(named, true), false},
+		{"DNS", popauth.ProxyIdentity{DNS: "Ingress.internal", AnyAuthority: true}, request(named, true), true},
+		{"DNS, not verified", popauth.ProxyIdentity{DNS: "ingress.internal", AnyAuthority: true}, request(named, false), false},
+		{"common name", popauth.ProxyIdentity{DNS: "ingress", AnyAuthority: true}, request(named, true), false},
 		{"key", popauth.ProxyIdentity{Key: pin}, request(named, false), true},
 		{"another key", popauth.ProxyIdentity{Key: pin}, request(l.thief, false), false},
 		{"no TLS", popauth.ProxyIdentity{Key: pin}, plain, false},
@@ -424,6 +424,12 @@ func TestForwardedConfiguration(t *testing.T) {
 		"no identity":          popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS()),
 		"empty identity":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{})),
 		"two in an identity":   popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "a:b", DNS: "c"})),
+		"name of anybody":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "proxy.internal"})),
+		"URI of anybody":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "spiffe://example.org/proxy"})),
+		"two authorities":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "a", Roots: popauthtest.NewCA(t).Pool(), AnyAuthority: true})),
+		"empty Roots":          popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "a", Roots: x509.NewCertPool()})),
+		"key with Roots":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: strings.Repeat("A", 43) + "=", Roots: popauthtest.NewCA(t).Pool()})),
+		"key of anybody":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: strings.Repeat("A", 43) + "=", AnyAuthority: true})),
 		"short key":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: "AAAA"})),
 		"no secret":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth")),
 		"empty secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "")),
@@ -498,7 +504,7 @@ func TestProxyOverTLS(t *testing.T) {
 	l := newLab(t)
 	ingress := l.ca.Client("ingress", func(c *x509.Certificate) { c.DNSNames = []string{"ingress.internal"} })
 	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "ingress.internal"}))
+		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "ingress.internal", Roots: l.ca.Pool()}))
 	})
 	server := popauthtest.NewServer(t, g.Confirm(&popauthtest.Spy{}), func(c *tls.Config) {
 		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.ca.Pool()

@@ -28,6 +28,7 @@ type Guard struct {
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
+	anyHost := anyHost(o)
 	o, err := o.complete()
 	m, problems := newMetadata(o)
 	if err := errors.Join(err, problems); err != nil {
@@ -40,6 +41,9 @@ func New(o Options) (*Guard, error) {
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
+	}
+	if anyHost {
+		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
 	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
 	if g.source == nil {
@@ -253,14 +257,20 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 // log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
 // escapes.
 func (g *Guard) log(r *http.Request, e *Error) {
-	if g == nil || g.options.Logger == nil {
+	if g != nil {
+		logRefusal(g.options.Logger, r, e)
+	}
+}
+
+func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
+	if logger == nil {
 		return
 	}
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if !g.options.Logger.Enabled(r.Context(), level) {
+	if !logger.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
@@ -271,7 +281,7 @@ func (g *Guard) log(r *http.Request, e *Error) {
 		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
 			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
 	}
-	g.options.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
 
 const maxLogged = 256

@@ -67,6 +67,10 @@ type Options struct {
 	// Realm is named in challenges. If empty, none is.
 	Realm string
 
+	// RequestLine opens rules about the request line, each of which has its danger. The zero RequestLine has all rules: a
+	// request whose method or path programs read differently is refused with 400 and ErrRequestLine.
+	RequestLine RequestLine
+
 	// Resource is what the API publishes about itself. If it has an ID, challenges name the address of the document
 	// that Guard.Metadata serves.
 	Resource Resource
@@ -129,7 +133,7 @@ func (o Options) complete() (Options, error) {
 		o.Confirmers = []Confirmer{MutualTLS{}}
 	}
 	for i, c := range o.Confirmers {
-		c, err := completeDPoP(c, o.Now)
+		c, err := completeDPoP(withOwnHost(c, o.Resource.ID), o.Now)
 		wrong, o.Confirmers[i] = append(wrong, err), c
 		switch {
 		case c == nil:

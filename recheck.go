@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -33,7 +34,12 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	observed := g.observe(r.Context(), StageRecheck)
-	d := g.decided(r, present(r))
+	if e := g.options.RequestLine.read(r); e != nil {
+		observed(&decision{}, e)
+		g.log(r, e)
+		return nil, e
+	}
+	d := g.decided(r, g.present(r))
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
@@ -95,6 +101,9 @@ func (t *Token) sameHolder(u *Token) bool {
 // had verified, and that has expired meanwhile, counts as one that nobody has verified. A source of your own is not
 // asked again. ErrUndecided means that the request has come by no such handler.
 func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, error) {
+	if e := (RequestLine{}).read(r); e != nil {
+		return nil, e
+	}
 	x := extracted(r)
 	if x == nil {
 		return nil, &Error{Reason: ErrUndecided}
@@ -134,10 +143,11 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
 		}
 	}
-	if c == nil || c.Verified == NotVerified || within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
+	over := func(x *x509.Certificate) bool { return !within(now, x.NotBefore, x.NotAfter) }
+	if c == nil || c.Verified == NotVerified || !over(c.Leaf) && !slices.ContainsFunc(c.Chain, over) {
 		return c, nil
 	}
 	expired := *c
-	expired.Verified = NotVerified
+	expired.Verified, expired.Chain = NotVerified, nil
 	return &expired, nil
 }

@@ -5,21 +5,24 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
 var (
-	errMethod = errors.New("proof for another method")
-	errURI    = errors.New("proof for another URI")
 	errOwnURI = errors.New("the request's own URI can't be told")
 )
 
 // RequestURL returns the URL of a request as its client sent it to this process, without query: scheme and port of
 // the connection, the host that the request names, and the escaped path of the request line, which routers and
 // http.StripPrefix leave alone. It returns nil if there is no such URL, as with a Host header that is more than a host
-// and a port. It reads no forwarded header.
+// and a port, or with a path that no RequestLine allows. It reads no forwarded header.
+//
+// The host is the sender's: a proof that a client made for https://other.example/orders passes where a sender writes
+// Host: other.example. Where another server could get hold of proofs and tokens for this API, name the own host by
+// BaseURL or Resource.ID.
 func RequestURL(r *http.Request) *url.URL {
 	scheme := "http"
 	if r.TLS != nil {
@@ -30,6 +33,43 @@ func RequestURL(r *http.Request) *url.URL {
 		return nil
 	}
 	return withPath(r, scheme, host, "")
+}
+
+// withOwnHost gives a DPoP without URL the scheme and host of the API's own name, if it has one. The path of the name
+// isn't taken away by a proxy, so it isn't a prefix.
+func withOwnHost(c Confirmer, id string) Confirmer {
+	d, ok := dpopOf(c)
+	if !ok || d.URL != nil {
+		return c
+	}
+	u, err := url.Parse(id)
+	if err != nil || u.Host == "" {
+		return c
+	}
+	if own, err := BaseURL(u.Scheme + "://" + u.Host); err == nil {
+		d.URL = own
+	}
+	return d
+}
+
+// anyHost tells that a DPoP goes by the sender's Host, and nobody has chosen that.
+func anyHost(o Options) bool {
+	return o.Resource.ID == "" && slices.ContainsFunc(o.Confirmers, func(c Confirmer) bool {
+		d, ok := dpopOf(c)
+		return ok && d.URL == nil
+	})
+}
+
+func dpopOf(c Confirmer) (DPoP, bool) {
+	switch d := c.(type) {
+	case DPoP:
+		return d, true
+	case *DPoP:
+		if d != nil {
+			return *d, true
+		}
+	}
+	return DPoP{}, false
 }
 
 // BaseURL returns a function for DPoP.URL of an API that is behind a proxy: a request's URL is base with the path of
@@ -53,11 +93,14 @@ func BaseURL(base string) (func(*http.Request) *url.URL, error) {
 	return func(r *http.Request) *url.URL { return withPath(r, scheme, host, prefix) }, nil
 }
 
-// withPath makes a URL whose EscapedPath is prefix and the path of r's request line. That one is normalised alone, so
-// that its dot segments can't climb out of the prefix.
+// openLine is for callers that have rules of their own; what no RequestLine allows isn't a path here either.
+var openLine = RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowOtherEncodings: true}
+
+// withPath makes a URL whose EscapedPath is prefix and the path of r's request line. It has no dot segments, with which
+// it could climb out of the prefix.
 func withPath(r *http.Request, scheme, host, prefix string) *url.URL {
-	raw, ok := requestPath(r)
-	if !ok {
+	raw, rule := linePath(r)
+	if rule != "" || openLine.brokenPath(raw, false) != nil {
 		return nil
 	}
 	raw, err := uri.Path(raw)
@@ -70,29 +113,6 @@ func withPath(r *http.Request, scheme, host, prefix string) *url.URL {
 		return nil
 	}
 	return &url.URL{Scheme: scheme, Host: host, Path: path, RawPath: raw}
-}
-
-// requestPath is the escaped path that stands in the request line (RFC 9112, section 3.2), "/" if there is none. What
-// looks like a fragment is part of it: a server doesn't get one, and takes # for any other character.
-func requestPath(r *http.Request) (string, bool) {
-	line := r.RequestURI
-	if line == "" { // no server has read this request
-		line = r.URL.EscapedPath()
-		if line == "" {
-			line = "/"
-		}
-	}
-	line, _, _ = strings.Cut(line, "?")
-	if !strings.HasPrefix(line, "/") {
-		// absolute-form: net/http has taken Host from it. OPTIONS * and CONNECT name no resource.
-		_, rest, ok := strings.Cut(line, "://")
-		if !ok {
-			return "", false
-		}
-		_, path, _ := strings.Cut(rest, "/")
-		line = "/" + path
-	}
-	return line, true
 }
 
 // method is the request's; net/http lets a request that no server has read leave out GET.
@@ -113,8 +133,11 @@ func (p proof) target(own *url.URL) (string, error) {
 		return "", &Error{Reason: ErrProofTarget, Err: errOwnURI}
 	}
 	got, err := uri.Normalize(p.uri)
-	if err != nil || got != want {
-		return "", &Error{Reason: ErrProofTarget, Err: errURI}
+	if err != nil {
+		return "", &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
+	}
+	if got != want {
+		return "", &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
 	}
 	return want, nil
 }

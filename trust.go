@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -115,77 +113,6 @@ func TrustUnixSocket() Trust {
 		_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
 		return ok
 	}}
-}
-
-// ProxyIdentity is what a proxy's own TLS certificate must say. Exactly one field is set.
-type ProxyIdentity struct {
-	// URI is one of the certificate's URI SANs to the letter, such as a SPIFFE ID.
-	URI string
-
-	// DNS is one of its DNS SANs, in any case; a wildcard matches only itself.
-	DNS string
-
-	// Key is the SHA-256 of its public key (SubjectPublicKeyInfo), in standard base64, as in RFC 7469, section 2.4.
-	Key string
-}
-
-// TrustProxyTLS trusts connections on which the proxy has presented its own TLS certificate, with one of these
-// identities. For URI and DNS the server must have verified the chain: set tls.Config.ClientCAs and at least
-// tls.VerifyClientCertIfGiven. A Key speaks for itself.
-func TrustProxyTLS(identities ...ProxyIdentity) Trust {
-	t := Trust{}
-	var match []func(c *x509.Certificate, verified bool) bool
-	for _, id := range identities {
-		m, err := id.matcher()
-		if err != nil {
-			t.problem = err
-		}
-		match = append(match, m)
-	}
-	if len(identities) == 0 {
-		t.problem = errors.New("TrustProxyTLS: no identity")
-	}
-	t.peer = func(r *http.Request) bool {
-		if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
-			return false
-		}
-		leaf, verified := r.TLS.PeerCertificates[0], len(r.TLS.VerifiedChains) > 0
-		for _, m := range match {
-			if m(leaf, verified) {
-				return true
-			}
-		}
-		return false
-	}
-	return t
-}
-
-func (id ProxyIdentity) matcher() (func(*x509.Certificate, bool) bool, error) {
-	switch {
-	case id.URI != "" && id.DNS == "" && id.Key == "":
-		return func(c *x509.Certificate, verified bool) bool {
-			for _, u := range c.URIs {
-				if u.String() == id.URI {
-					return verified
-				}
-			}
-			return false
-		}, nil
-	case id.DNS != "" && id.URI == "" && id.Key == "":
-		return func(c *x509.Certificate, verified bool) bool {
-			return verified && slices.ContainsFunc(c.DNSNames, func(n string) bool { return strings.EqualFold(n, id.DNS) })
-		}, nil
-	case id.Key != "" && id.URI == "" && id.DNS == "":
-		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
-		if err != nil || len(want) != sha256.Size {
-			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256")
-		}
-		return func(c *x509.Certificate, _ bool) bool {
-			got := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-			return subtle.ConstantTimeCompare(got[:], want) == 1
-		}, nil
-	}
-	return nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
 }
 
 // minSecret is how long a shared secret must be, in bytes.

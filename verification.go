@@ -4,26 +4,42 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"slices"
 	"time"
 )
 
-// Verification says which certificates are acceptable as an identity: chained ones (Roots or SystemRoots), self-signed
-// ones (SelfSigned), or both. The zero Verification accepts none, and is an error.
+// Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
+// SystemRoots), self-signed ones (SelfSigned), or both. The zero Verification accepts none, and is an error.
+//
+// All names of a certificate must be permitted by the name constraints of its chain, critical or not: those for
+// directory names too, which crypto/x509 leaves out. A root whose own constraints are critical and have such names can't
+// be used, since crypto/x509 refuses it; an authority below a root can.
 type Verification struct {
 	_ [0]func()
 
 	// Roots are the authorities whose certificates are accepted, each a trust anchor in its own right: with an
-	// intermediate here, that one's certificates are accepted and no other's. If nil, none.
+	// intermediate here, that one's certificates are accepted and no other's. Each of them may give any name. If nil, none.
 	Roots *x509.CertPool
 
 	// SystemRoots accepts the operating system's authorities in place of Roots. They vouch for names on the Internet,
 	// not for clients of this API: without a Policy on the name, anyone who can buy a certificate comes in.
 	SystemRoots bool
+
+	// TrustDomains are the roots of SPIFFE trust domains by their names, such as "example.org". A certificate with a SPIFFE
+	// ID is held against those of its own trust domain and no other roots (X509-SVID, section 5); without any here it is
+	// refused. Certificates without a SPIFFE ID are held against Roots. If nil, SPIFFE IDs are like other names, and
+	// CertificateSPIFFE refuses them.
+	TrustDomains map[string]*x509.CertPool
+
+	// RootsFor finds the roots for one certificate at one request, in place of Roots: those of the customer to whom its
+	// names or the host belong, or those of the moment where they change while the API runs. They count for each name in
+	// the certificate. Nil refuses it with 403, an error with 503 unless it wraps another Reason. Results are remembered
+	// for each pool, so return the same one as long as it is valid, and another, not a changed one, after that.
+	RootsFor func(*http.Request, *x509.Certificate) (*x509.CertPool, error)
 
 	// Intermediates help to find the way to a root, as do those that came with the certificate. They are not trusted
 	// themselves.
@@ -92,8 +108,9 @@ type verifiedSource struct {
 	source   CertificateSource
 	v        Verification
 	listed   [][sha256.Size]byte
-	accepted *results[[]path]
-	refused  *results[error]
+	accepted *results[ways]
+	refused  *results[noWay]
+	seed     maphash.Seed
 }
 
 func (s *verifiedSource) complete() error {
@@ -107,13 +124,14 @@ func (s *verifiedSource) complete() error {
 	if err := s.invalid(); err != nil {
 		wrong = append(wrong, err)
 	}
+	s.completeRoots(problem)
 	switch {
 	case s.v.Roots != nil && s.v.SystemRoots:
 		problem("SystemRoots", "they take the place of Roots: set one")
 	case s.v.Roots != nil && s.v.Roots.Equal(x509.NewCertPool()):
 		problem("Roots", "no certificate in the pool")
-	case s.v.Roots == nil && !s.v.SystemRoots && len(s.v.SelfSigned) == 0:
-		problem("Roots", "without Roots, SystemRoots or SelfSigned nothing is accepted")
+	case !s.chained() && len(s.v.SelfSigned) == 0:
+		problem("Roots", "without Roots, TrustDomains, RootsFor, SystemRoots or SelfSigned nothing is accepted")
 	case s.v.Roots != nil:
 		s.v.Roots = s.v.Roots.Clone()
 	}
@@ -148,7 +166,8 @@ func (s *verifiedSource) complete() error {
 	if s.v.Now == nil {
 		s.v.Now = time.Now
 	}
-	s.accepted, s.refused = newResults[[]path](maxResults), newResults[error](maxResults)
+	s.seed = maphash.MakeSeed()
+	s.accepted, s.refused = newResults[ways](maxResults), newResults[noWay](maxResults)
 	return errors.Join(wrong...)
 }
 
@@ -165,15 +184,24 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	if c.Leaf == nil || len(c.Leaf.Raw) == 0 || slices.Contains(c.Intermediates, nil) {
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
 	}
-	paths, err := s.trusted(c)
+	w, err := s.trusted(r, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.unrevoked(r.Context(), paths); err != nil {
+	own := *c
+	chain, err := s.unrevoked(r.Context(), w.paths)
+	if err != nil {
 		return nil, err
 	}
-	own := *c
+	own.Chain = slices.Clone(chain) // what is remembered is nobody's
+	if len(chain) > 0 {
+		own.Chain[0] = c.Leaf // the same, but for another connection
+	}
+	if len(w.paths) == 0 {
+		own.Chain = []*x509.Certificate{c.Leaf}
+	}
 	own.Thumbprint, own.Verified = encodeDigest(c.digest()), VerifiedLocally
+	own.withheld, own.from, own.pooled = nil, nil, w.pooled
 	if s.v.Check != nil {
 		if err := s.v.Check(r, own.clone()); err != nil {
 			return nil, refused(err, ErrForbidden)
@@ -183,44 +211,50 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 }
 
 // trusted returns the ways to a root; none for a self-signed certificate of the list.
-func (s *verifiedSource) trusted(c *Certificate) ([]path, error) {
+func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (ways, error) {
 	if err := s.fit(c); err != nil {
-		return nil, err
+		return ways{}, err
 	}
 	now := s.v.Now()
 	selfSigned := string(c.Leaf.RawIssuer) == string(c.Leaf.RawSubject)
 	if !(selfSigned && s.v.SelfSignedAnyPeriod) && !within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
-		return nil, untrusted("outside its period: %s", period(c.Leaf))
+		return ways{}, untrusted("outside its period: %s", period(c.Leaf))
 	}
 	if selfSigned {
-		return nil, s.onList(c.Leaf)
+		return ways{}, s.onList(c.Leaf)
 	}
-	if s.v.Roots == nil && !s.v.SystemRoots {
-		return nil, untrusted("not self-signed, and there are no roots")
+	if !s.chained() {
+		return ways{}, untrusted("not self-signed, and there are no roots")
 	}
 	// A key that may sign certificates has no business in a handshake.
 	if c.Leaf.IsCA {
-		return nil, untrusted("an authority's own certificate")
+		return ways{}, untrusted("an authority's own certificate")
 	}
-	key := s.key(c)
+	roots, pooled, err := s.roots(r, c.Leaf)
+	if err != nil {
+		return ways{}, err
+	}
+	key := s.key(c, roots)
 	if s.v.Remember > 0 {
-		if paths, ok := s.accepted.get(key, now); ok {
-			if paths = valid(paths, now); len(paths) > 0 {
-				return paths, nil
+		if w, ok := s.accepted.get(key, now); ok && w.roots == roots {
+			if w.paths = valid(w.paths, now); len(w.paths) > 0 {
+				return w, nil
 			}
-		} else if err, ok := s.refused.get(key, now); ok {
-			return nil, err
+		} else if no, ok := s.refused.get(key, now); ok && no.roots == roots {
+			return ways{}, no.err
 		}
 	}
-	paths, err := s.search(c, now)
+	paths, err := s.search(c, roots, now)
+	w := ways{roots, pooled, paths}
 	switch {
 	case s.v.Remember < 0:
 	case err == nil:
-		s.accepted.put(key, paths, now, s.v.Remember)
+		s.accepted.put(key, w, now, s.v.Remember)
 	case !passing(err):
-		s.refused.put(key, err, now, min(s.v.Remember, rememberRefusal))
+		s.refused.put(key, noWay{roots, err}, now, min(s.v.Remember, rememberRefusal))
 	}
-	return valid(paths, now), err
+	w.paths = valid(paths, now)
+	return w, err
 }
 
 // fit refuses what is too much to work on, and keys and usages that no client can authenticate with.
@@ -271,76 +305,4 @@ func (s *verifiedSource) onList(c *x509.Certificate) error {
 		return untrusted("self-signed and not on the list")
 	}
 	return nil
-}
-
-// path is one way from a leaf to a root, and the time in which every certificate on it is valid.
-type path struct {
-	certificates []*x509.Certificate
-	from, until  time.Time
-}
-
-func (s *verifiedSource) search(c *Certificate, now time.Time) ([]path, error) {
-	intermediates := x509.NewCertPool()
-	for _, x := range slices.Concat(s.v.Intermediates, c.Intermediates) {
-		intermediates.AddCert(x)
-	}
-	chains, err := c.Leaf.Verify(x509.VerifyOptions{
-		Roots: s.v.Roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: s.v.KeyUsages,
-	})
-	if err != nil {
-		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
-	}
-	var paths []path
-	for _, chain := range chains {
-		if len(chain) > maxChain || len(paths) == maxChains {
-			continue
-		}
-		p := path{chain, chain[0].NotBefore, chain[0].NotAfter}
-		for _, x := range chain[1:] {
-			if x.NotBefore.After(p.from) {
-				p.from = x.NotBefore
-			}
-			if x.NotAfter.Before(p.until) {
-				p.until = x.NotAfter
-			}
-		}
-		paths = append(paths, p)
-	}
-	if len(paths) == 0 {
-		return nil, untrusted("more than %d certificates on the way to a root", maxChain)
-	}
-	return paths, nil
-}
-
-// unrevoked asks about one way after the other: one without a revoked certificate is enough (RFC 5280, section 6).
-func (s *verifiedSource) unrevoked(ctx context.Context, paths []path) error {
-	if s.v.Revoked == nil {
-		return nil
-	}
-	var first error
-	for _, p := range paths {
-		revoked, err := s.v.Revoked(ctx, slices.Clone(p.certificates))
-		switch {
-		case err != nil:
-			err = refused(err, ErrUnavailable)
-		case revoked:
-			err = &Error{Reason: ErrCertificateRevoked}
-		default:
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// key covers everything that a search depends on, apart from the configuration and the time.
-func (s *verifiedSource) key(c *Certificate) [sha256.Size]byte {
-	h := sha256.New()
-	for _, x := range append([]*x509.Certificate{c.Leaf}, c.Intermediates...) {
-		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(x.Raw))))
-		_, _ = h.Write(x.Raw)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // Client is a client that has been authenticated by its certificate.
@@ -44,6 +45,7 @@ func (c *Client) Confirmation() Confirmation {
 func (a *Authenticator) Authenticate(r *http.Request) (*Client, error) {
 	c, refusal := a.authenticate(r)
 	if refusal != nil {
+		a.misdirected(r, refusal)
 		refusal.challenge = challengeFor(r.Header)
 		return nil, refusal
 	}
@@ -89,6 +91,22 @@ func (a *Authenticator) authenticate(r *http.Request) (*Client, *Error) {
 		return nil, refusal
 	}
 	return &Client{who.clientID, found.Credential.Method(), x.certificate, found}, nil
+}
+
+// misdirected answers a failure on a connection that was made for another host as that, whatever it was: only so can the
+// answer not tell a stranger who is registered. Roots are the Authenticator's own, and need no connection.
+func (a *Authenticator) misdirected(r *http.Request, refusal *Error) {
+	if a.unconfigured() || a.options.Roots != nil || refusal.answer() != failed {
+		return
+	}
+	x := a.arrived(r)
+	if x == nil {
+		return
+	}
+	if err := x.certificate.CheckIdentity(); errors.Is(err, popauth.ErrMisdirected) {
+		refusal.Err = fmt.Errorf("%w: %w", err, errors.Join(refusal.Reason, refusal.Err))
+		refusal.Reason = ErrMisdirected
+	}
 }
 
 // find returns the first registration that counts and fits. A name is only taken from a certificate that is trusted.
@@ -137,22 +155,16 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 		return errors.New("it is its own issuer; register its thumbprint")
 	}
 	if a.options.Roots == nil {
-		switch c.Verified {
-		case popauth.VerifiedByTLS, popauth.VerifiedByProxy, popauth.VerifiedLocally:
-			return nil
+		if err := c.CheckIdentity(); err != nil {
+			return fmt.Errorf("there are no Roots: %w", err)
 		}
-		return errors.New("nobody has verified its chain, and there are no Roots")
+		return nil
 	}
 	if len(c.Intermediates) > maxIntermediates {
 		return fmt.Errorf("%d intermediates", len(c.Intermediates))
 	}
-	intermediates := x509.NewCertPool()
-	for _, i := range c.Intermediates {
-		intermediates.AddCert(i)
-	}
-	chains, err := c.Leaf.Verify(x509.VerifyOptions{
-		Roots: a.options.Roots, Intermediates: intermediates, CurrentTime: now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	chains, err := certname.Verify(c.Leaf, c.Intermediates, x509.VerifyOptions{
+		Roots: a.options.Roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err == nil && len(chains[0]) == 1 {
 		return errors.New("it is one of the roots itself; register its thumbprint")

@@ -26,6 +26,10 @@
 //   - A name in a certificate counts if the chain leads to one of Options.Roots, or, without Roots, if the TLS stack, a
 //     trusted proxy or popauth has verified it. Anybody can write any name into a certificate of his own, so one that
 //     is its own issuer, or one of the roots itself, never counts by name.
+//   - All names in the certificate must be permitted by the name constraints of its chain. Every authority in Roots may
+//     give every name; for those of one trust domain, popauth.Verified with TrustDomains as Options.Certificate.
+//   - Without Roots, what the TLS stack has verified counts for the host that the connection was made for (SNI). Otherwise
+//     the answer is 421: see popauth.TLSCertificate. With Roots it doesn't matter.
 //   - A registered key or thumbprint counts without a chain. It identifies one certificate.
 //   - The certificate must be in its period in both cases.
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not

@@ -19,6 +19,7 @@ const (
 	ErrCertificateMissing   Reason = "no certificate on an endpoint that demands one"
 	ErrCertificateMalformed Reason = "client certificate malformed"
 	ErrCertificateTooLarge  Reason = "client certificate too large"
+	ErrMisdirected          Reason = "connection made for another host than that of the request"
 	ErrRequestMalformed     Reason = "request malformed"
 	ErrRequestTooLarge      Reason = "request too large"
 	ErrTwoMethods           Reason = "more than one authentication method"
@@ -55,6 +56,7 @@ var answers = map[Reason]answer{
 	ErrCertificateUntrusted: failed,
 	ErrCertificateMalformed: {http.StatusBadRequest, "invalid_request", "The certificate is malformed"},
 	ErrCertificateTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "invalid_request", "The certificate is too large"},
+	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection is for another host"},
 	ErrRequestMalformed:     {http.StatusBadRequest, "invalid_request", "The request is malformed"},
 	ErrRequestTooLarge:      {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
 	ErrTwoMethods:           {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
@@ -164,6 +166,8 @@ func unreadable(err error) *Error {
 		e.Reason = ErrCertificateTooLarge
 	case http.StatusBadRequest:
 		e.Reason = ErrCertificateMalformed
+	case http.StatusMisdirectedRequest:
+		e.Reason = ErrMisdirected
 	}
 	return e
 }

@@ -2,10 +2,11 @@ package clientauth
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 
 	"github.com/seed-171ab058/popauth"
 )
@@ -13,17 +14,35 @@ import (
 // arrival is a request's arrival at a certificate endpoint, which only Handler writes down.
 type arrival struct {
 	by          *Authenticator
-	connection  *tls.ConnectionState
 	certificate *popauth.Certificate
-	url         *url.URL
+	url         *url.URL      // with which it arrived
+	request     *http.Request // as it was passed on
+	body        io.ReadCloser
+}
+
+// is tells whether r is the request that arrived, and not another one with its context: a batch makes such, and a server
+// for HTTP/2 without TLS that runs inside a handler. Middleware passes copies on, in which it replaces the URL (http.StripPrefix),
+// the header (http.Request.Clone) or the body (http.MaxBytesHandler); no other request shares any of the three.
+func (x *arrival) is(r *http.Request) bool {
+	if x.request.TLS != r.TLS || x.request.Host != r.Host {
+		return false
+	}
+	sameHeader := len(r.Header) > 0 && reflect.ValueOf(x.request.Header).Pointer() == reflect.ValueOf(r.Header).Pointer()
+	return r.URL == x.request.URL || sameHeader || sameBody(x.body, r.Body)
+}
+
+// sameBody leaves out bodies without an identity of their own, such as http.NoBody, which all empty requests share.
+func sameBody(a, b io.ReadCloser) bool {
+	v, w := reflect.ValueOf(a), reflect.ValueOf(b)
+	return v.Kind() == reflect.Pointer && w.Kind() == reflect.Pointer && v.Type() == w.Type() && v.Pointer() == w.Pointer()
 }
 
 type arrivalKey struct{}
 
-// arrived returns nil for a request that has not come through this Authenticator's Handler, by this very connection, to
-// a certificate endpoint.
+// arrived returns nil for a request that has not come itself through this Authenticator's Handler to a certificate
+// endpoint.
 func (a *Authenticator) arrived(r *http.Request) *arrival {
-	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok && x.by == a && x.connection == r.TLS {
+	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok && x.by == a && x.is(r) {
 		return x
 	}
 	return nil
@@ -57,9 +76,10 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			a.options.Deny(w, r, refusal)
 			return
 		}
-		x := &arrival{by: a, connection: r.TLS, certificate: c, url: r.URL}
+		x := &arrival{by: a, certificate: c, url: r.URL, body: r.Body}
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
 		r.URL = ordinary
+		x.request = r
 		next.ServeHTTP(w, r)
 	})
 }
@@ -80,7 +100,7 @@ func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Err
 // OriginalURL is the URL with which a request arrived at a certificate endpoint: r.URL before Handler took the prefix
 // out. For other requests it is r.URL. It must not be modified.
 func OriginalURL(r *http.Request) *url.URL {
-	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok {
+	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok && x.is(r) {
 		return x.url
 	}
 	return r.URL

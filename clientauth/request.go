@@ -91,8 +91,9 @@ func readForm(r *http.Request) (url.Values, *Error) {
 	if contentType != "application/x-www-form-urlencoded" {
 		return nil, malformed("not application/x-www-form-urlencoded")
 	}
-	if r.Body != nil {
-		r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
+	if body := r.Body; body != nil {
+		r.Body = http.MaxBytesReader(nil, body, maxForm)
+		defer func() { r.Body = body }() // a copy of the request is still told by it
 	}
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -2,56 +2,22 @@ package clientauth
 
 import (
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
-)
 
-// The kinds of a GeneralName (RFC 5280, section 4.2.1.6), by their tags.
-const (
-	tagEmail = 1
-	tagDNS   = 2
-	tagURI   = 6
-	tagIP    = 7
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // alternative is a certificate that has the name among its subject alternative names.
 type alternative struct {
-	tag   int
+	form  certname.Form
 	value string
 }
 
-// fits looks at the names as the certificate has them: crypto/x509 gives URIs parsed, and two of them may read alike
-// afterwards.
-func (a alternative) fits(c *x509.Certificate) bool {
-	for _, e := range c.Extensions {
-		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
-			continue
-		}
-		var names []asn1.RawValue
-		if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) > 0 {
-			return false
-		}
-		return slices.ContainsFunc(names, func(n asn1.RawValue) bool {
-			return n.Class == asn1.ClassContextSpecific && n.Tag == a.tag && !n.IsCompound && a.same(string(n.Bytes))
-		})
-	}
-	return false
-}
-
-func (a alternative) same(have string) bool {
-	switch a.tag {
-	case tagDNS:
-		return foldASCII(have) == a.value
-	case tagEmail:
-		return foldDomain(have) == a.value
-	}
-	return have == a.value
-}
+func (a alternative) fits(c *x509.Certificate) bool { return certname.Has(c, a.form, a.value) }
 
 // foldASCII leaves alone what is not ASCII: the case mappings of Unicode lead from there into ASCII.
 func foldASCII(s string) string {
@@ -69,8 +35,8 @@ func foldDomain(s string) string {
 	return s[:at] + foldASCII(s[at:])
 }
 
-func named(kind, text string, tag int, value string) Credential {
-	return Credential{kind, text, TLSClientAuth, alternative{tag, value}}
+func named(kind, text string, form certname.Form, value string) Credential {
+	return Credential{kind, text, TLSClientAuth, alternative{form, value}}
 }
 
 // SANDNS is a certificate with the DNS name given, regardless of case. A wildcard in a certificate stands for itself.
@@ -78,7 +44,7 @@ func SANDNS(name string) (Credential, error) {
 	if err := hostName(name); err != nil {
 		return Credential{}, fmt.Errorf("clientauth: san_dns: %w", err)
 	}
-	return named("san_dns", name, tagDNS, foldASCII(name)), nil
+	return named("san_dns", name, certname.DNS, foldASCII(name)), nil
 }
 
 func hostName(s string) error {
@@ -101,7 +67,7 @@ func SANURI(uri string) (Credential, error) {
 	if err != nil || !u.IsAbs() || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return Credential{}, errors.New("clientauth: san_uri: not a URI with a scheme, in ASCII")
 	}
-	return named("san_uri", uri, tagURI, uri), nil
+	return named("san_uri", uri, certname.URI, uri), nil
 }
 
 // SANIP is a certificate with the IP address given, in any spelling of it.
@@ -111,7 +77,7 @@ func SANIP(address string) (Credential, error) {
 		return Credential{}, errors.New("clientauth: san_ip: not one IP address without zone")
 	}
 	// RFC 5280, section 4.2.1.6: four bytes for IPv4, so the mapped form is in no certificate.
-	return named("san_ip", address, tagIP, string(a.Unmap().AsSlice())), nil
+	return named("san_ip", address, certname.IP, string(a.Unmap().AsSlice())), nil
 }
 
 // SANEmail is a certificate with the e-mail address given. Case makes a difference before the @ and none after it.
@@ -121,5 +87,5 @@ func SANEmail(address string) (Credential, error) {
 		strings.ContainsFunc(address, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return Credential{}, errors.New("clientauth: san_email: not a mailbox such as batch@example.com, in ASCII")
 	}
-	return named("san_email", address, tagEmail, foldDomain(address)), nil
+	return named("san_email", address, certname.Mail, foldDomain(address)), nil
 }

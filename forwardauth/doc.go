@@ -13,6 +13,9 @@
 //	})
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //
+// A request that the proxy and the API could read differently is refused with 400 and popauth.ErrRequestLine: see
+// popauth.RequestLine, and Options.AllowPathParameters.
+//
 // A location of the proxy names the path, and so chooses the policies. Everything is checked against the original
 // request, which the proxy reports in headers: the method and the URL of a DPoP proof, and what a popauth.PolicyFunc sees.
 //

@@ -17,8 +17,9 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Headers; where
-	// the API has one name only, set it to popauth.BaseURL. Its Certificate is for what Certificate can't say, such as
+	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID,
+	// and without one from Headers, where the host may be what the caller says. Where the API has one name only, set
+	// the ID, or the URL to popauth.BaseURL. Its Certificate is for what Certificate can't say, such as
 	// popauth.Verified, and must not be what the connection has, which is the proxy's own.
 	Guard popauth.Options
 
@@ -33,6 +34,11 @@ type Options struct {
 	// 403 and popauth.ErrPeerUntrusted.
 	Trust []popauth.Trust
 
+	// AllowPathParameters accepts a path with ; in it, plain or encoded. Danger: an API in Java cuts off what follows up
+	// to the next slash, and serves /admin/x for /admin;a/x, while the proxy chose the policies by the other path. What
+	// else a path may have is Guard.RequestLine, for the original request.
+	AllowPathParameters bool
+
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
 	// none.
@@ -45,6 +51,8 @@ type Endpoint struct {
 	guard   *popauth.Guard
 	trusted func(*http.Request) error
 	headers Headers
+	line    popauth.RequestLine
+	params  bool
 	claims  map[string]string
 }
 
@@ -54,7 +62,7 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{headers: o.Headers.canonical(), claims: map[string]string{}}
+	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}}
 	wrong = append(wrong, o.Headers.problems()...)
 	for header, claim := range o.Claims {
 		name := http.CanonicalHeaderKey(header)
@@ -84,12 +92,12 @@ func New(o Options) (*Endpoint, error) {
 	for i, c := range o.Guard.Confirmers {
 		switch d := c.(type) {
 		case popauth.DPoP:
-			if d.URL == nil {
+			if d.URL == nil && o.Guard.Resource.ID == "" {
 				d.URL = originalURL
 				o.Guard.Confirmers[i] = d
 			}
 		case *popauth.DPoP:
-			if d != nil && d.URL == nil {
+			if d != nil && d.URL == nil && o.Guard.Resource.ID == "" {
 				own := *d
 				own.URL = originalURL
 				o.Guard.Confirmers[i] = own
@@ -135,16 +143,35 @@ func (e *Endpoint) handler(stage func(http.Handler) http.Handler) http.Handler {
 		if e.headers.OneChallenge {
 			w = &joining{ResponseWriter: w}
 		}
-		err := e.trusted(r)
-		if err == nil {
-			var original *http.Request
-			if original, err = e.headers.original(r); err == nil {
-				decide.ServeHTTP(w, original)
-				return
-			}
+		original, err := e.original(r)
+		if err != nil {
+			e.guard.Refuse(w, r, err)
+			return
 		}
-		e.guard.Refuse(w, r, err)
+		decide.ServeHTTP(w, original)
 	})
+}
+
+// original returns the request that a proxy asks about. Its line has one reading, and so has that of the question: a
+// proxy may put the original path behind a prefix, and a router in front of the Endpoint choose by it.
+func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
+	if err := e.trusted(r); err != nil {
+		return nil, err
+	}
+	if err := e.line.Check(r); err != nil {
+		return nil, err
+	}
+	original, err := e.headers.original(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.line.Check(original); err != nil {
+		return nil, err
+	}
+	if err := e.otherLine(original); err != nil {
+		return nil, err
+	}
+	return original, nil
 }
 
 // pass answers 200, with who the request comes from.

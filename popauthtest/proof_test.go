@@ -64,7 +64,7 @@ func TestProofAlgorithms(t *testing.T) {
 		t.Run(alg, func(t *testing.T) {
 			key := popauthtest.NewProofKey(t, alg)
 			token := issuer.Token(key.Bound())
-			p, err := guard.Check(key.Request("GET", "/orders/a%2Fb?c=d", token))
+			p, err := guard.Check(key.Request("GET", "/orders/a%20b?c=d", token))
 			if err != nil || p.Bindings[0].Value != key.Thumbprint() {
 				t.Errorf("got %v, %v", p, err)
 			}

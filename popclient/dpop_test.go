@@ -143,7 +143,7 @@ func TestGuardAccepts(t *testing.T) {
 			for i, key := range []*popclient.Key{newKey(t, alg), kms} {
 				l := newLab(t, key)
 				for step, want := range []int{2, 3, 4, 5} {
-					if status, _ := do(t, l.client, request(t, "GET", l.server.URL+"/a%2Fb/c?d=e", nil)); status != 200 {
+					if status, _ := do(t, l.client, request(t, "GET", l.server.URL+"/a%20b/c?d=e", nil)); status != 200 {
 						t.Errorf("key %d, request %d: got %d, want 200", i, step, status)
 					}
 					l.base.check(t, want)

@@ -82,7 +82,11 @@ func (w *world) start(logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	guard, err := popauth.New(w.options(logs))
+	options, err := w.options(logs)
+	if err != nil {
+		return err
+	}
+	guard, err := popauth.New(options)
 	if err != nil {
 		return err
 	}
@@ -97,14 +101,18 @@ func (w *world) start(logs io.Writer) error {
 }
 
 // options are what an API needs for DPoP. Processes that serve the same API share the nonces' secret, and Replay.
-func (w *world) options(logs io.Writer) popauth.Options {
+func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
+	own, err := popauth.BaseURL(w.api) // a proof for another host is none for this API, whatever Host says
+	if err != nil {
+		return popauth.Options{}, err
+	}
 	o := w.issuer.Options(w.api)
 	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; under JWT or none an ID token may come too
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
+	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own, Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
-	return o
+	return o, nil
 }
 
 // stage lets a program use popauthtest as a test does.

@@ -135,7 +135,11 @@ func TestRefusalIsReadable(t *testing.T) {
 // The usual mistake: CORS after the Guard.
 func TestCORSInsideOfGuard(t *testing.T) {
 	w := start(t, t.Output())
-	guard, err := popauth.New(w.options(t.Output()))
+	options, err := w.options(t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,15 +83,50 @@ func TestRequestLine(t *testing.T) {
 		{"https://other.example/orders/c", w.host(), own + "/orders/c", 401},
 		{"https://other.example/orders/d", w.host(), "https://other.example:" + port + "/orders/d", 200},
 		{own + "/orders/e", "other.example", "https://other.example:" + port + "/orders/e", 401},
-		{"/orders/../orders/f", w.host(), own + "/orders/f", 200},
-		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 404},
+		{"/orders/../orders/f", w.host(), own + "/orders/f", 400},
+		{"/admin/users/..%2f..%2forders", w.host(), own + "/orders", 400},
+		{"/orders/..%2fadmin", w.host(), own + "/admin", 400},
+		{"/orders/..;/admin", w.host(), own + "/orders/..;/admin", 400},
+		{"/orders%2f..x", w.host(), own + "/orders%2f..x", 400},
+		{"/orders;a/x", w.host(), own + "/orders;a/x", 400},
+		{"/orders/%61", w.host(), own + "/orders/a", 400},
+		{"/orders-internal", w.host(), own + "/orders-internal", 404},
+		{"/orders", w.host(), own + "/orders", 200},
+		{"/orders/%2e%2e/admin", w.host(), own + "/orders/%2e%2e/admin", 400},
 		{"/orders/h#i", w.host(), own + "/orders/h", 400},
-		{"//orders/g", w.host(), own + "//orders/g", 200},
+		{"//orders/g", w.host(), own + "//orders/g", 400},
 	} {
 		before := len(w.upstream.seen)
 		got := ask(tt.line, tt.host, tt.proofFor)
 		if got != tt.want || (len(w.upstream.seen) > before) != (tt.want == 200) {
 			t.Errorf("%s, Host %s, proof for %s: got %d, want %d", tt.line, tt.host, tt.proofFor, got, tt.want)
+		}
+	}
+}
+
+// Caddy refuses what it and the API would read differently, before it asks.
+func TestRequestLineCaddy(t *testing.T) {
+	need(t, "caddy")
+	w := &world{}
+	defer w.close()
+	if err := w.open("caddy"); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"foo:http:/orders/x://x/close", "http:/orders/x://x/close", "/admin/users/..%2f..%2forders", "/admin/../orders",
+		"/orders/..;/admin", "/orders//x", "/orders%2f..x", "/orders;a/x", `/orders\x`, "/orders/%00", "/orders/%2561"} {
+		conn, err := tls.Dial("tcp", w.proxy.Address, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, w.host())
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		conn.Close()
+		if answer.StatusCode != 400 || len(w.upstream.seen) > 0 {
+			t.Errorf("%s: got %d, the API has seen %d, want 400", target, answer.StatusCode, len(w.upstream.seen))
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (w *world) rows() []request {
 		{name: "the owner, by DPoP, without a nonce", as: nobody, proof: fits("GET", "/orders"), want: "401 use_dpop_nonce, 2 challenges"},
 		{name: "the owner, by DPoP", as: nobody, proof: fits("GET", "/orders"), want: byProof},
 		{name: "the same proof once more", as: nobody, proof: last, want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "the owner, by DPoP, path and query", as: nobody, proof: fits("GET", "/orders/a%2Fb"), target: "/orders/a%2Fb?x=%20y", want: byProof},
+		{name: "the owner, by DPoP, path and query", as: nobody, proof: fits("GET", "/orders/a%20b"), target: "/orders/a%20b?x=%20y", want: byProof},
 		{name: "a proof for another method", as: nobody, proof: fits("GET", "/orders"), method: "POST", want: "401 invalid_dpop_proof, 2 challenges"},
 		{name: "a proof for another path", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", want: "401 invalid_dpop_proof, 2 challenges"},
 		{name: "the same, and the forged report of it", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", header: reported(host, "GET", "/orders/1"), want: "401 invalid_dpop_proof, 2 challenges"},

@@ -127,7 +127,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
 	options := l.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: popauth.RequestURL}}
 	options.Resource.ID = "https://orders.example.com/mcp"
 	guard, err := popauth.New(options)
 	if err != nil {

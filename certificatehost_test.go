@@ -1,0 +1,253 @@
+package popauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// byName is a server that verifies against another authority for each server name, as GetConfigForClient is for.
+func byName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
+	t.Helper()
+	web := popauthtest.NewCA(t)
+	base := &tls.Config{Certificates: []tls.Certificate{web.Server("a.example.com", "b.example.com")}, NextProtos: []string{"http/1.1"}}
+	if isHTTP2 {
+		base.NextProtos = []string{"h2"}
+	}
+	configs := map[string]*tls.Config{}
+	for name, pool := range authorities {
+		c := base.Clone()
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool
+		configs[name] = c
+	}
+	base.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) { return configs[h.ServerName], nil }
+	s := httptest.NewUnstartedServer(h)
+	s.TLS, s.EnableHTTP2 = base, isHTTP2
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return func(server, host string, c *popauthtest.Client, token string) int {
+		t.Helper()
+		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2, TLSClientConfig: &tls.Config{
+			RootCAs: web.Pool(), ServerName: server,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificate, nil },
+		}}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", s.Listener.Addr().String())
+		}
+		defer transport.CloseIdleConnections()
+		r, err := http.NewRequest("GET", "https://"+server+"/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body)
+		return answer.StatusCode
+	}
+}
+
+// b's authority names an admin of its own like a's; the request says that it is for a, over a connection for b.
+func TestCertificateOfAnotherHost(t *testing.T) {
+	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
+	authorities := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
+	adminA, adminB := a.Client("admin"), b.Client("admin")
+	l := newLab(t)
+	admin := popauth.CertificateSubject("CN=admin")
+	authorize := l.guard().Authorize(admin)
+	for name, isHTTP2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		for gate, tt := range map[string]struct {
+			wrap  func(http.Handler) http.Handler
+			token bool
+		}{
+			"RequireCertificate": {popauth.RequireCertificate(nil, admin), false},
+			"without a policy":   {popauth.RequireCertificate(nil), false},
+			"TLSCertificate":     {popauth.RequireCertificate(popauth.TLSCertificate(), admin), false},
+			"CallerCertificate":  {popauth.RequireCertificate(popauth.CallerCertificate(), admin), false},
+			"Authorize":          {authorize, true},
+			"CheckCertificate": {func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if _, err := popauth.CheckCertificate(r, nil, admin); err != nil {
+						var e *popauth.Error
+						_ = errors.As(err, &e)
+						w.WriteHeader(e.Status())
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			}, false},
+		} {
+			t.Run(name+" "+gate, func(t *testing.T) {
+				spy := &popauthtest.Spy{}
+				ask := byName(t, tt.wrap(spy), isHTTP2, authorities)
+				token := func(c *popauthtest.Client) string {
+					if !tt.token {
+						return ""
+					}
+					return l.issuer.Token(c.Bound())
+				}
+				for _, host := range []string{"a.example.com", "A.Example.Com:8443", "a.example.com."} {
+					if got := ask("a.example.com", host, adminA, token(adminA)); got != 200 {
+						t.Errorf("a's admin at %s: got %d, want 200", host, got)
+					}
+				}
+				ran := spy.Ran()
+				for _, host := range []string{"a.example.com", "x.b.example.com", "127.0.0.1", "b.example.com.evil.example"} {
+					if got := ask("b.example.com", host, adminB, token(adminB)); got != 421 || spy.Ran() != ran {
+						t.Errorf("VULNERABLE: b's admin over b's connection at %s: got %d, ran %t, want 421", host, got, spy.Ran() != ran)
+					}
+				}
+			})
+		}
+	}
+}
+
+// What a token is bound to needs no identity, so no host either; nor do roots of the route's own.
+func TestBindingAtAnotherHost(t *testing.T) {
+	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
+	authorities := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
+	l, client := newLab(t), b.Client("batch")
+	token := l.issuer.Token(client.Bound())
+	for name, tt := range map[string]struct {
+		wrap func(http.Handler) http.Handler
+		want int
+	}{
+		"binding":    {l.guard().Confirm, 200},
+		"any host":   {popauth.RequireCertificate(popauth.TLSCertificateAnyHost(), popauth.CertificateSubject("CN=batch")), 200},
+		"thumbprint": {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint())), 200},
+		"its roots":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: b.Pool()})), 200},
+		"a's roots":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: a.Pool()})), 403},
+	} {
+		spy := &popauthtest.Spy{}
+		ask := byName(t, tt.wrap(spy), true, authorities)
+		if got := ask("b.example.com", "a.example.com", client, token); got != tt.want || (spy.Ran() > 0) != (tt.want == 200) {
+			t.Errorf("%s: got %d, ran %d, want %d", name, got, spy.Ran(), tt.want)
+		}
+	}
+}
+
+// The log has the rule and what was compared. A connection without a server name is for an IP address.
+func TestMisdirectedRequests(t *testing.T) {
+	l := newLab(t)
+	var log bytes.Buffer
+	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for _, tt := range []struct {
+		server, host string
+		want         int
+	}{
+		{"api.example.com", "api.example.com", 200},
+		{"API.example.com", "api.EXAMPLE.com.:443", 200},
+		{"", "192.0.2.1", 200},
+		{"", "192.0.2.1:8443", 200},
+		{"", "[2001:db8::1]:8443", 200},
+		{"", "2001:db8::1", 200},
+		{"", "", 200},
+		{"", "api.example.com", 421},
+		{"", "localhost:8443", 421},
+		{"", "[1].b.example.com", 421},
+		{"", "[::1].b.example.com", 421},
+		{"", "b.example.com:443:443", 421},
+		{"", "b.example.com::443", 421},
+		{"", ":x.b.example.com", 421},
+		{"", "1234", 421},
+		{"api.example.com", "[api.example.com].b.example.com", 421},
+		{"api.example.com", "api.example.com:x.b.example.com", 421},
+		{"api.example.com", "", 421},
+		{"api.example.com", "192.0.2.1", 421},
+		{"api.example.com", "www.example.com", 421},
+		{"api.example.com", "example.com", 421},
+		{"\u212a.example.com", "k.example.com", 421},
+	} {
+		for range 2 { // the second is remembered
+			log.Reset()
+			r := l.owner.Request("GET", "/", l.bound())
+			r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+			r.TLS.ServerName, r.Host = tt.server, tt.host
+			got := send(g.Authorize(popauth.CertificateSubject("CN=owner")), r)
+			if got.status != tt.want || got.ran != (tt.want == 200) || len(got.challenges) > 0 {
+				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.status, got.ran, tt.want)
+			}
+			if tt.want == 421 && (!strings.Contains(log.String(), string(popauth.ErrMisdirected)) || !strings.Contains(log.String(), "server name")) {
+				t.Errorf("server name %q, host %q: got log %s", tt.server, tt.host, log.String())
+			}
+			bound := l.owner.Request("GET", "/", l.bound())
+			bound.TLS.VerifiedChains, bound.TLS.ServerName, bound.Host = r.TLS.VerifiedChains, tt.server, tt.host
+			send(g.Confirm, bound).passed(t)
+		}
+	}
+}
+
+// What is remembered of a connection is so for one host: over HTTP/2 a connection carries requests for several.
+func TestHostsOfOneConnection(t *testing.T) {
+	l := newLab(t)
+	gate := popauth.RequireCertificate(popauth.TLSCertificate()) // with one memory
+	r := l.owner.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+	for range 2 {
+		for host, want := range map[string]int{"example.com": 200, "a.example.com": 421, "b.example.com": 421, "": 421} {
+			r.Host = host
+			if got := send(gate, r); got.status != want || got.ran != (want == 200) {
+				t.Errorf("%q: got %d, ran %t, want %d", host, got.status, got.ran, want)
+			}
+		}
+	}
+	// The same certificate over connections that have and have not verified it, and by another authority.
+	r.Host = "example.com"
+	unverified := *r.TLS
+	unverified.VerifiedChains = nil
+	partner := l.ca.Intermediate("Partner CA", permits(t, false))
+	other := *r.TLS
+	other.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], partner.Certificate}}
+	good := r.TLS
+	for range 2 {
+		r.TLS = good
+		send(gate, r).passed(t)
+		r.TLS = &unverified
+		send(gate, r).refused(t, 403, "")
+		r.TLS = &other
+		send(gate, r).refused(t, 403, "")
+	}
+}
+
+// Nobody can take what was withheld for an identity, whoever looks.
+func TestMisdirectedIsUnverified(t *testing.T) {
+	l := newLab(t)
+	r := l.owner.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+	good, err := popauth.TLSCertificate().Certificate(r)
+	if err != nil || good.CheckIdentity() != nil || good.Verified != popauth.VerifiedByTLS || len(good.Chain) != 2 {
+		t.Errorf("got %+v, %v", good, err)
+	}
+	r.Host = "other.example.com"
+	bad, err := popauth.TLSCertificate().Certificate(r)
+	if err != nil || !errors.Is(bad.CheckIdentity(), popauth.ErrMisdirected) || bad.Verified != popauth.NotVerified || bad.Chain != nil {
+		t.Errorf("VULNERABLE: got %+v, %v", bad, err)
+	}
+	if err := (*popauth.Certificate)(nil).CheckIdentity(); !errors.Is(err, popauth.ErrCertificateRequired) {
+		t.Errorf("nil: got %v", err)
+	}
+	if err := (&popauth.Certificate{}).CheckIdentity(); !errors.Is(err, popauth.ErrCertificateUntrusted) {
+		t.Errorf("zero: got %v", err)
+	}
+	if err := (&popauth.Certificate{Verified: 9}).CheckIdentity(); !errors.Is(err, popauth.ErrCertificateUntrusted) {
+		t.Errorf("of no meaning: got %v", err)
+	}
+}

@@ -1,0 +1,102 @@
+package popauth_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// A policy on a path's value allows nobody where there is no value, nor where the token has no claim.
+func TestPathClaim(t *testing.T) {
+	l := newLab(t)
+	spy := &popauthtest.Spy{}
+	tenant := l.guard().Authorize(popauth.PathClaim("tenant", "tenant"))
+	inside := http.NewServeMux()
+	inside.Handle("GET /{tenant}/orders", tenant(spy))
+	plain := http.NewServeMux()
+	plain.Handle("GET /{tenant}/orders", spy)
+	with := chi.NewRouter()
+	with.With(tenant).Get("/{tenant}/orders", spy.ServeHTTP)
+	use := chi.NewRouter()
+	use.Use(tenant)
+	use.Get("/{tenant}/orders", spy.ServeHTTP)
+	other := http.NewServeMux()
+	other.Handle("GET /{organisation}/orders", tenant(spy))
+	for name, h := range map[string]http.Handler{"ServeMux": inside, "chi With": with, "around ServeMux": tenant(plain), "chi Use": use, "another name": other} {
+		works := name == "ServeMux" || name == "chi With"
+		for _, tt := range []struct {
+			claims popauthtest.Claims
+			ok     bool
+		}{
+			{popauthtest.Claims{"tenant": "acme"}, works}, {popauthtest.Claims{"tenant": "globex"}, false}, {popauthtest.Claims{"tenant": ""}, false},
+			{popauthtest.Claims{}, false}, {popauthtest.Claims{"tenant": nil}, false}, {popauthtest.Claims{"tenant": []string{"acme"}}, false}, {popauthtest.Claims{"tenant": 7}, false},
+		} {
+			w, before := httptest.NewRecorder(), spy.Ran()
+			h.ServeHTTP(w, l.owner.Request("GET", "/acme/orders", l.bound(tt.claims)))
+			if ran := spy.Ran() > before; ran != tt.ok || !ran && w.Code != 403 {
+				t.Errorf("%s %v: got %d, ran %t, want %t", name, tt.claims, w.Code, ran, tt.ok)
+			}
+		}
+	}
+	mustPanic(t, func() { popauth.PathClaim("", "tenant") })
+	mustPanic(t, func() { popauth.PathClaim("tenant", "") })
+}
+
+func mustPanic(t *testing.T, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	f()
+}
+
+// A proof is for this API's own name where that is known, whatever the sender's Host; where it isn't, New says so.
+func TestTargetOwnHost(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		id    string
+		url   func(*http.Request) bool
+		other bool // a proof for another host passes with that Host
+		warns bool
+	}{
+		{name: "no name", other: true, warns: true},
+		{name: "Resource.ID", id: "https://api.example.com/mcp"},
+		{name: "RequestURL chosen", other: true, url: func(*http.Request) bool { return true }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			d := popauth.DPoP{}
+			if tt.url != nil {
+				d.URL = popauth.RequestURL
+			}
+			change := func(o *popauth.Options) {
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				o.Resource.ID = tt.id
+				o.Deny = nil
+			}
+			a := newDPoPAPI(t, d, change)
+			if strings.Contains(log.String(), "DPoP proofs for any host") != tt.warns {
+				t.Errorf("logged %q", log.String())
+			}
+			for _, host := range []string{"api.example.com", "evil.example"} {
+				r := a.request(fields{"htu": "https://" + host + "/orders"})
+				r.Host = host
+				before := a.spy.Ran()
+				a.serve(r)
+				if ran := a.spy.Ran() > before; ran != (tt.other || host == "api.example.com") {
+					t.Errorf("VULNERABLE: a proof for %s, Host: %s: ran %t", host, host, ran)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,327 @@
+package popauth
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/uri"
+)
+
+// RequestLine is the rules by which a request has one method and one path for everybody who reads it: a DPoP proof, a
+// policy, a router outside or inside, a reverse proxy and the server behind it. A request that breaks a rule is refused
+// with 400 and ErrRequestLine; the error says which rule, and what was found. The zero RequestLine has all rules. Each
+// field opens one: set it only where the API needs it, and read its danger first.
+//
+// The request target is a path with an optional query, or a whole http or https URL with a host; the authority of a
+// CONNECT and the asterisk of an OPTIONS are refused. The path has no dot segment, plain or encoded, no empty segment,
+// no encoded slash, no backslash, no control character, and no invalid or double percent-encoding. It is encoded as
+// net/url encodes it, or not at all. Request.URL is what stands in the request line, or what http.StripPrefix leaves of
+// it. No header names another method.
+//
+// Guards and RequireCertificate check the requests that reach them. They can't help the routes beside them, and can't
+// undo what a router outside has chosen. Handler does both.
+type RequestLine struct {
+	// AllowEncodedSlash accepts %2F, for names that have slashes, such as /projects/group%2Fname. Danger: a router,
+	// file server or proxy that decodes before it splits serves /admin/x for /admin%2Fx, under another route's policies.
+	AllowEncodedSlash bool
+
+	// AllowEmptySegments accepts //, for object stores whose keys have it. Danger: a proxy or handler that merges
+	// slashes serves /admin/x for //admin/x, under another route's policies.
+	AllowEmptySegments bool
+
+	// AllowOtherEncodings accepts percent-encodings other than net/url's own, such as %7E, %40 and %e2. Handler needs no
+	// opening for them. Danger: chi, echo, and gin with UseRawPath, compare the encoded path then. Outside of another
+	// router or a file server they take /%61dmin/x for /{any}/x, and what is inside serves /admin/x.
+	AllowOtherEncodings bool
+
+	// AllowRewrittenURL accepts a Request.URL that isn't what stands in the request line, for middleware outside that
+	// rewrites paths. Danger: policies and routers go by one path then, and a DPoP proof by another.
+	AllowRewrittenURL bool
+
+	// AllowMethodOverride accepts X-HTTP-Method-Override, X-HTTP-Method and X-Method-Override that name another method
+	// than the request's, where nothing inside obeys them. Danger: grpc-gateway does for a POSTed form, and runs DELETE
+	// under the policies and the DPoP proof of the POST.
+	AllowMethodOverride bool
+
+	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate
+	// inside of it by these rules. In Options it has no use. If nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// Check returns nil if the request has one reading. Otherwise the error is an *Error with ErrRequestLine.
+func (l RequestLine) Check(r *http.Request) error {
+	if e := l.read(r); e != nil {
+		return e
+	}
+	return nil
+}
+
+// Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one reading,
+// and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are decoded for
+// everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. RequestURI stays as sent,
+// since a DPoP proof is for that. What l allows is allowed for every Guard and RequireCertificate inside. It panics if
+// next is nil.
+func (l RequestLine) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("popauth: RequestLine: nil handler")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rules, decoded := l, false
+		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
+			rules, decoded = l.or(o.rules), o.decoded
+			rules.Logger = l.Logger
+		}
+		e := rules.read(r)
+		if e != nil && otherEncoding(e) && !hasEncodedSlash(r) {
+			if plain := withoutRawPath(r, rules); rules.read(plain) == nil {
+				next.ServeHTTP(w, plain)
+				return
+			}
+		}
+		if e != nil {
+			logRefusal(l.Logger, r, e)
+			(*Guard)(nil).deny(w, r, e)
+			return
+		}
+		if rules != (RequestLine{}) || decoded {
+			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded}))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// outerLine is what a Handler further out allows, for which request line, and whether it has decoded its encoding. It
+// counts for no other request line: forwardauth makes requests with this one's context.
+type outerLine struct {
+	rules   RequestLine
+	line    string
+	decoded bool
+}
+
+type outerLineKey struct{}
+
+func outerRules(r *http.Request) *outerLine {
+	if o, ok := r.Context().Value(outerLineKey{}).(*outerLine); ok && o.line == r.RequestURI {
+		return o
+	}
+	return nil
+}
+
+// hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
+func hasEncodedSlash(r *http.Request) bool {
+	return strings.Contains(r.RequestURI, "%2F") || strings.Contains(r.RequestURI, "%2f")
+}
+
+func withoutRawPath(r *http.Request, l RequestLine) *http.Request {
+	u := *r.URL
+	u.RawPath = ""
+	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true}))
+	r.URL = &u
+	return r
+}
+
+// refuseLine answers for RequireCertificate, which belongs to no Guard.
+func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
+	if o := outerRules(r); o != nil {
+		logRefusal(o.rules.Logger, r, e)
+	}
+	(*Guard)(nil).deny(w, r, e)
+}
+
+// brokenRule is the cause of ErrRequestLine. It quotes what a sender chose, cut and in ASCII.
+type brokenRule struct{ rule, found, compared string }
+
+func (b *brokenRule) Error() string {
+	if b.compared == "" {
+		return fmt.Sprintf("%s: %+.64q", b.rule, b.found)
+	}
+	return fmt.Sprintf("%s: %+.64q, %+.64q", b.rule, b.found, b.compared)
+}
+
+const (
+	lineConnect   = "authority of CONNECT"
+	lineAsterisk  = "asterisk of OPTIONS"
+	lineForm      = "neither a path nor an http URL with a host"
+	lineOpaque    = "Request.URL without a path"
+	lineRewritten = "Request.URL is not what the request line says"
+	lineMethod    = "header with another method than the request"
+)
+
+func otherEncoding(e *Error) bool {
+	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
+	return ok && b.rule == string(uri.OtherEncoding)
+}
+
+// read is the one reading of a request line.
+func (l RequestLine) read(r *http.Request) *Error {
+	broken := l.broken(r, false)
+	if broken == nil {
+		return nil
+	}
+	if o := outerRules(r); o != nil {
+		if broken = l.or(o.rules).broken(r, o.decoded); broken == nil {
+			return nil
+		}
+	}
+	return &Error{Reason: ErrRequestLine, Err: broken}
+}
+
+// rewritten tells whether Request.URL need not be what stands in the request line.
+func (l RequestLine) rewritten(r *http.Request) bool {
+	if l.AllowRewrittenURL {
+		return true
+	}
+	o := outerRules(r)
+	return o != nil && o.rules.AllowRewrittenURL
+}
+
+func (l RequestLine) or(o RequestLine) RequestLine {
+	return RequestLine{
+		l.AllowEncodedSlash || o.AllowEncodedSlash, l.AllowEmptySegments || o.AllowEmptySegments,
+		l.AllowOtherEncodings || o.AllowOtherEncodings, l.AllowRewrittenURL || o.AllowRewrittenURL,
+		l.AllowMethodOverride || o.AllowMethodOverride, nil,
+	}
+}
+
+// broken returns the rule that r breaks; nil if there is none. A Handler that has decoded the path has dropped
+// URL.RawPath, so that all routers inside go by URL.Path.
+func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
+	path, rule := linePath(r)
+	if rule == "" && r.URL.Opaque != "" {
+		rule = lineOpaque
+	}
+	if rule != "" {
+		target, _, _ := strings.Cut(r.RequestURI, "?") // a query may hold a token
+		return &brokenRule{rule: rule, found: target}
+	}
+	if broken := l.brokenPath(path, decoded && r.URL.RawPath == ""); broken != nil {
+		return broken
+	}
+	if l.AllowRewrittenURL {
+		if r.URL.Path != "" && r.URL.Path[0] == '/' { // a path of its own, by the same rules
+			if broken := l.brokenPath(r.URL.EscapedPath(), decoded); broken != nil {
+				return broken
+			}
+		}
+	} else if fits, kept := uri.Fits(path, r.URL); !fits || !kept && !decoded {
+		return &brokenRule{lineRewritten, r.URL.Path, path}
+	}
+	if !l.AllowMethodOverride {
+		return brokenMethod(r)
+	}
+	return nil
+}
+
+func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
+	rule, at := uri.Reading(path, uri.Allowed{
+		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments, OtherEncoding: l.AllowOtherEncodings || decoded,
+	})
+	if rule == "" {
+		return nil
+	}
+	return &brokenRule{string(rule), path[at:], path}
+}
+
+// overrides are the headers by which frameworks let a POST be another method.
+var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
+
+func brokenMethod(r *http.Request) *brokenRule {
+	for name, values := range r.Header {
+		if !isOverride(name) {
+			continue
+		}
+		for _, value := range values {
+			if value != "" && value != method(r) {
+				return &brokenRule{lineMethod, value, method(r)}
+			}
+		}
+	}
+	return nil
+}
+
+// isOverride takes underscores and dots for hyphens, as CGI and what grew out of it do.
+func isOverride(name string) bool {
+	if len(name) < len("X-Http-Method") || name[0] != 'X' && name[0] != 'x' {
+		return false
+	}
+	for _, want := range overrides {
+		if len(name) == len(want) && alike(name, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func alike(name, want string) bool {
+	for i := range len(want) {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has
+// none; or the rule that the form of the target breaks.
+func linePath(r *http.Request) (path, rule string) {
+	if r.URL == nil {
+		return "", lineOpaque
+	}
+	if r.RequestURI == "" { // no server has read this request
+		if path = r.URL.EscapedPath(); path == "" {
+			path = "/"
+		}
+		return path, ""
+	}
+	target, _, _ := strings.Cut(r.RequestURI, "?")
+	switch {
+	case strings.HasPrefix(target, "/"):
+		return target, ""
+	case r.Method == http.MethodConnect:
+		return "", lineConnect
+	case target == "*":
+		return "", lineAsterisk
+	}
+	return absolutePath(r, target)
+}
+
+// absolutePath is the path of a target that is a whole URL, as to a proxy. net/http has taken Host from it, but not in
+// HTTP/2, where a target has no such form (RFC 9113, section 8.3.1).
+func absolutePath(r *http.Request, target string) (path, rule string) {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || r.ProtoMajor > 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", lineForm
+	}
+	host, _, slash := strings.Cut(rest, "/")
+	if host == "" || r.URL.User != nil || r.URL.Host != host {
+		return "", lineForm
+	}
+	if !slash {
+		return "/", ""
+	}
+	return rest[len(host):], ""
+}
+
+var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
+
+// lineSum stands for a request's method and path in 8 bytes: the strings would double what a decision takes. Its seeds
+// are this process's secret. URL.Path counts where it needn't fit the request line; where it must, http.StripPrefix may
+// have left less of it to a later stage, and a DPoP proof is good for one decision only.
+func lineSum(r *http.Request, rewritten bool) uint64 {
+	sum := maphash.String(lineSeeds[0], method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
+	if r.URL != nil && (rewritten || r.RequestURI == "") {
+		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
+	}
+	return sum
+}

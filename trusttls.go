@@ -1,0 +1,134 @@
+package popauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
+)
+
+// ProxyIdentity is what a proxy's own TLS certificate must say: exactly one of URI, DNS and Key, and for URI and DNS
+// whose word counts for it.
+type ProxyIdentity struct {
+	// URI is one of the certificate's URI SANs to the letter, such as a SPIFFE ID.
+	URI string
+
+	// DNS is one of its DNS SANs, in any case; a wildcard matches only itself.
+	DNS string
+
+	// Key is the SHA-256 of its public key (SubjectPublicKeyInfo), in standard base64, as in RFC 7469, section 2.4.
+	Key string
+
+	// Roots are the authorities that may give a certificate the name in URI or DNS. popauth verifies the chain itself, once
+	// for a connection, so that it does not matter which others tls.Config.ClientCAs has for callers that come directly.
+	Roots *x509.CertPool
+
+	// AnyAuthority takes the name from any authority of tls.Config.ClientCAs, at whatever server name, in place of Roots:
+	// for a pool that changes while the server runs. Danger: if ClientCAs has another authority than the proxy's, such as
+	// one for customers, each of its certificates with that name is the proxy, and may say who it likes.
+	AnyAuthority bool
+}
+
+// TrustProxyTLS trusts connections on which the proxy has presented its own TLS certificate, with one of these
+// identities. A URI or DNS name is worth what its authority is: it needs Roots or AnyAuthority. With Roots the server
+// need not verify: tls.RequestClientCert is enough. With AnyAuthority set tls.Config.ClientCAs and at least
+// tls.VerifyClientCertIfGiven. A Key speaks for itself.
+//
+// The connection's server name and the request's host are not compared: a proxy that passes the host on has made its
+// connection for another name.
+func TrustProxyTLS(identities ...ProxyIdentity) Trust {
+	t := Trust{}
+	var match []func(*http.Request) bool
+	for _, id := range identities {
+		m, err := id.matcher()
+		if err != nil {
+			t.problem = err
+		}
+		match = append(match, m)
+	}
+	if len(identities) == 0 {
+		t.problem = errors.New("TrustProxyTLS: no identity")
+	}
+	t.peer = func(r *http.Request) bool {
+		if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
+			return false
+		}
+		return slices.ContainsFunc(match, func(m func(*http.Request) bool) bool { return m(r) })
+	}
+	return t
+}
+
+func (id ProxyIdentity) matcher() (func(*http.Request) bool, error) {
+	switch {
+	case id.URI != "" && id.DNS == "" && id.Key == "":
+		return id.named(certname.URI, id.URI)
+	case id.DNS != "" && id.URI == "" && id.Key == "":
+		return id.named(certname.DNS, id.DNS)
+	case id.Key != "" && id.URI == "" && id.DNS == "":
+		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
+		if err != nil || len(want) != sha256.Size {
+			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256")
+		}
+		if id.Roots != nil || id.AnyAuthority {
+			return nil, errors.New("TrustProxyTLS: Key speaks for itself: leave Roots and AnyAuthority out")
+		}
+		return func(r *http.Request) bool {
+			got := sha256.Sum256(r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
+			return subtle.ConstantTimeCompare(got[:], want) == 1
+		}, nil
+	}
+	return nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
+}
+
+// named matches a name that the right authority has given.
+func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Request) bool, error) {
+	source := TLSCertificateAnyHost()
+	switch {
+	case id.Roots != nil && id.AnyAuthority:
+		return nil, errors.New("TrustProxyTLS: Roots and AnyAuthority: set one")
+	case id.Roots == nil && !id.AnyAuthority:
+		return nil, errors.New("TrustProxyTLS: URI and DNS need Roots: the authorities that may give the proxy its name")
+	case id.Roots != nil:
+		var err error
+		if source, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
+			return nil, fmt.Errorf("TrustProxyTLS: %w", err)
+		}
+	}
+	known := &connectionMemory{seed: maphash.MakeSeed()}
+	return func(r *http.Request) bool {
+		return certname.Has(r.TLS.PeerCertificates[0], form, name) && known.remember(r.TLS, func() bool {
+			c, err := source.Certificate(r)
+			return err == nil && c.CheckIdentity() == nil
+		})
+	}, nil
+}
+
+// connectionMemory keeps what was found out about connections, the last ones. A look takes no lock.
+type connectionMemory struct {
+	seed   maphash.Seed
+	places [256]atomic.Pointer[judged]
+}
+
+type judged struct {
+	connection *tls.ConnectionState // kept, so that no other connection is at the same address
+	good       bool
+}
+
+func (m *connectionMemory) remember(connection *tls.ConnectionState, judge func() bool) bool {
+	place := &m.places[maphash.Comparable(m.seed, connection)%uint64(len(m.places))]
+	if j := place.Load(); j != nil && j.connection == connection {
+		return j.good
+	}
+	j := &judged{connection, judge()}
+	place.Store(j)
+	return j.good
+}

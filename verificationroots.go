@@ -1,0 +1,162 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"hash/maphash"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
+)
+
+// ways are the ways from a leaf to these roots.
+type ways struct {
+	roots  *x509.CertPool // nil for the system's
+	pooled bool           // they are one pool for every name
+	paths  []path
+}
+
+// noWay is a refusal that these roots have come to.
+type noWay struct {
+	roots *x509.CertPool
+	err   error
+}
+
+var trustDomain = regexp.MustCompile(`^[a-z0-9._-]+$`) // SPIFFE-ID, section 2.1
+
+func (s *verifiedSource) completeRoots(problem func(field, format string, args ...any)) {
+	if s.v.RootsFor != nil && (s.v.Roots != nil || s.v.SystemRoots) {
+		problem("RootsFor", "it takes the place of Roots and SystemRoots: set one")
+	}
+	domains := make(map[string]*x509.CertPool, len(s.v.TrustDomains))
+	for _, name := range slices.Sorted(maps.Keys(s.v.TrustDomains)) {
+		pool := s.v.TrustDomains[name]
+		switch {
+		case !trustDomain.MatchString(name):
+			problem("TrustDomains", "%q is no name of a trust domain, such as example.org", name)
+		case pool == nil || pool.Equal(x509.NewCertPool()):
+			problem("TrustDomains", "no certificate in the pool of %q", name)
+		default:
+			domains[name] = pool.Clone()
+		}
+	}
+	s.v.TrustDomains = domains
+}
+
+// chained tells whether a certificate can be accepted because of who has issued it.
+func (s *verifiedSource) chained() bool {
+	return s.v.Roots != nil || s.v.SystemRoots || s.v.RootsFor != nil || len(s.v.TrustDomains) > 0
+}
+
+// roots returns the roots that may vouch for the names of a certificate, and whether they are one pool for every name.
+// Nil stands for the system's.
+func (s *verifiedSource) roots(r *http.Request, leaf *x509.Certificate) (roots *x509.CertPool, pooled bool, err error) {
+	if len(s.v.TrustDomains) > 0 {
+		uris, ok := certname.URIs(leaf)
+		if !ok {
+			return nil, false, untrusted("alternative names that can't be read, so its trust domain isn't known")
+		}
+		// One that is none by the letter, or has another beside it, must not get past its trust domain as another name.
+		if slices.ContainsFunc(uris, func(u string) bool { return strings.HasPrefix(strings.ToLower(u), "spiffe:") }) {
+			if len(uris) != 1 || !spiffeID.MatchString(uris[0]) {
+				return nil, false, untrusted("a SPIFFE ID that is not a workload's, or not its only URI")
+			}
+			domain := strings.Split(uris[0], "/")[2]
+			if roots = s.v.TrustDomains[domain]; roots == nil {
+				return nil, false, untrusted("trust domain %.64q is not among TrustDomains", domain)
+			}
+			return roots, false, nil
+		}
+	}
+	if s.v.RootsFor != nil {
+		roots, err = s.v.RootsFor(r, leaf)
+		switch {
+		case err != nil:
+			return nil, false, refused(err, ErrUnavailable)
+		case roots == nil:
+			return nil, false, untrusted("RootsFor has no roots for it")
+		}
+		return roots, false, nil
+	}
+	if s.v.Roots == nil && !s.v.SystemRoots {
+		return nil, false, untrusted("no SPIFFE ID, and there are no other roots than TrustDomains")
+	}
+	return s.v.Roots, true, nil
+}
+
+// path is one way from a leaf to a root, and the time in which every certificate on it is valid.
+type path struct {
+	certificates []*x509.Certificate
+	from, until  time.Time
+}
+
+func (s *verifiedSource) search(c *Certificate, roots *x509.CertPool, now time.Time) ([]path, error) {
+	chains, err := certname.Verify(c.Leaf, slices.Concat(s.v.Intermediates, c.Intermediates), x509.VerifyOptions{
+		Roots: roots, CurrentTime: now, KeyUsages: s.v.KeyUsages,
+	})
+	if err != nil {
+		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
+	}
+	var paths []path
+	for _, chain := range chains {
+		if len(chain) > maxChain || len(paths) == maxChains {
+			continue
+		}
+		p := path{chain, chain[0].NotBefore, chain[0].NotAfter}
+		for _, x := range chain[1:] {
+			if x.NotBefore.After(p.from) {
+				p.from = x.NotBefore
+			}
+			if x.NotAfter.Before(p.until) {
+				p.until = x.NotAfter
+			}
+		}
+		paths = append(paths, p)
+	}
+	if len(paths) == 0 {
+		return nil, untrusted("more than %d certificates on the way to a root", maxChain)
+	}
+	return paths, nil
+}
+
+// unrevoked asks about one way after the other, and returns the first without a revoked certificate: one is enough (RFC
+// 5280, section 6).
+func (s *verifiedSource) unrevoked(ctx context.Context, paths []path) ([]*x509.Certificate, error) {
+	if s.v.Revoked == nil && len(paths) > 0 {
+		return paths[0].certificates, nil
+	}
+	var first error
+	for _, p := range paths {
+		revoked, err := s.v.Revoked(ctx, slices.Clone(p.certificates))
+		switch {
+		case err != nil:
+			err = refused(err, ErrUnavailable)
+		case revoked:
+			err = &Error{Reason: ErrCertificateRevoked}
+		default:
+			return p.certificates, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// key covers everything that a search depends on, apart from the configuration and the time.
+func (s *verifiedSource) key(c *Certificate, roots *x509.CertPool) [sha256.Size]byte {
+	h := sha256.New()
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, maphash.Comparable(s.seed, roots)))
+	for _, x := range append([]*x509.Certificate{c.Leaf}, c.Intermediates...) {
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(x.Raw))))
+		_, _ = h.Write(x.Raw)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
