@@ -4,7 +4,6 @@ package fiber2
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,42 +23,37 @@ func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 		if err != nil {
 			return c.SendStatus(http.StatusBadRequest)
 		}
-		before := r.Header.Clone()
+		asked, answered := r.Header.Clone(), lines(&c.Response().Header)
+		w := &answer{header: answered.Clone(), status: http.StatusOK}
 		var passed *http.Request
-		w := &answer{header: http.Header{}, status: http.StatusOK}
 		stage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).ServeHTTP(w, r)
 		if passed != nil && (passed.Method != r.Method || passed.URL.EscapedPath() != r.URL.EscapedPath()) {
 			return c.SendStatus(http.StatusBadRequest) // fiber would go on by the method and the path from before
 		}
-		for name, lines := range w.header {
-			c.Response().Header.Del(name)
-			for _, line := range lines {
-				c.Response().Header.Add(name, line)
-			}
-		}
+		rewrite(&c.Response().Header, answered, w.header)
 		if passed == nil {
 			c.Status(w.status).Response().SetBody(w.body.Bytes())
 			return nil
 		}
-		rewrite(c, before, passed.Header)
+		rewrite(&c.Request().Header, asked, passed.Header)
 		c.Locals(requestKey{}, passed)
 		c.SetUserContext(passed.Context())
 		return c.Next()
 	}
 }
 
-// Request is the request as the last Stage has handed it on: for guard.Recheck, guard.Check and guard.Refuse. It has no body.
+// Request is the request as the last Stage has handed it on, for guard.Recheck, guard.Check and guard.Refuse. It has no body.
 func Request(c *fiber.Ctx) (*http.Request, bool) {
 	r, ok := c.Locals(requestKey{}).(*http.Request)
 	return r, ok
 }
 
-// request copies all that it takes, since fasthttp reads the next request into the same memory. Several stages get one
-// request, so that a DPoP proof is used once.
+// request is one request for all stages, so that a DPoP proof is used once, and a copy of all that fasthttp keeps in
+// memory that it reads the next request into.
 func request(c *fiber.Ctx) (*http.Request, error) {
 	if r, ok := Request(c); ok {
-		if r.Method != c.Method() || r.URL.EscapedPath() != c.Path() && r.URL.Path != c.Path() {
-			return nil, errors.New("rewritten since the last stage")
+		if r.Method != c.Method() || !routed(c, r.URL) {
+			return nil, errors.New("method or path changed since the last stage")
 		}
 		return r, nil
 	}
@@ -68,48 +62,55 @@ func request(c *fiber.Ctx) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.EscapedPath() != c.Path() && u.Path != c.Path() {
-		return nil, errors.New("rewritten before the first stage")
+	if !routed(c, u) {
+		return nil, errors.New("path changed before the first stage")
 	}
+	header := lines(&c.Request().Header)
+	delete(header, "Host") // as net/http has it
 	r := &http.Request{
 		Method: strings.Clone(c.Method()), URL: u, RequestURI: line, Host: string(c.Request().Host()),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody,
 		RemoteAddr: c.Context().RemoteAddr().String(), TLS: c.Context().TLSConnectionState(),
 	}
-	c.Request().Header.VisitAll(func(name, line []byte) {
-		if key := http.CanonicalHeaderKey(string(name)); key != "Host" { // as net/http has it
-			r.Header[key] = append(r.Header[key], string(line))
-		}
-	})
 	return r.WithContext(c.UserContext()), nil
 }
 
-// rewrite does to fiber's request what a stage has done to the header: what it has removed, no handler may read.
-func rewrite(c *fiber.Ctx, before, after http.Header) {
-	header := &c.Request().Header
-	changed := map[string]bool{}
-	for name := range before {
-		changed[name] = !slices.Equal(before[name], after[name])
-	}
-	for name := range after {
-		changed[name] = !slices.Equal(before[name], after[name])
-	}
-	maps.DeleteFunc(changed, func(_ string, c bool) bool { return !c })
-	if len(changed) == 0 {
-		return
-	}
+// routed tells whether fiber routes by the path of the request line, decoded or not.
+func routed(c *fiber.Ctx, u *url.URL) bool { return c.Path() == u.EscapedPath() || c.Path() == u.Path }
+
+// header is fasthttp's, of a request or of an answer, as it was in the versions that fiber v2 was made for.
+type header interface {
+	VisitAll(func(name, line []byte))
+	Add(name, line string)
+	Del(name string)
+}
+
+func lines(h header) http.Header {
+	all := http.Header{}
+	h.VisitAll(func(name, line []byte) {
+		key := http.CanonicalHeaderKey(string(name))
+		all[key] = append(all[key], string(line))
+	})
+	return all
+}
+
+// rewrite does to fiber's header what a stage has done to net/http's: what it has removed, no handler may read.
+func rewrite(h header, before, after http.Header) {
 	var old []string // as they are spelled there: fiber can be told to leave names as sent
-	header.VisitAll(func(name, _ []byte) {
-		if changed[http.CanonicalHeaderKey(string(name))] {
+	h.VisitAll(func(name, _ []byte) {
+		if key := http.CanonicalHeaderKey(string(name)); !slices.Equal(before[key], after[key]) {
 			old = append(old, string(name))
 		}
 	})
 	for _, name := range old {
-		header.Del(name)
+		h.Del(name)
 	}
-	for name := range changed {
+	for name := range after {
+		if slices.Equal(before[name], after[name]) {
+			continue
+		}
 		for _, line := range after[name] {
-			header.Add(name, line)
+			h.Add(name, line)
 		}
 	}
 }
