@@ -2,12 +2,14 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
@@ -90,4 +92,15 @@ func handlers(s *shop.Shop) map[[2]string]runtime.HandlerFunc {
 			_, _ = io.WriteString(w, s.Read(device.Leaf.Subject.CommonName))
 		},
 	}
+}
+
+// Caller is for runtime.WithMetadata: it tells the service behind, in x-caller, whose request this is. It says so of
+// nobody as well: what it leaves out a client can say itself, in Grpc-Metadata-X-Caller, if the mux has the
+// LegacyHeaderMatcher, which was the default before v2.33.
+func Caller(_ context.Context, r *http.Request) metadata.MD {
+	caller, ok := popauth.FromContext(r.Context())
+	if !ok {
+		return metadata.Pairs("x-caller", "")
+	}
+	return metadata.Pairs("x-caller", caller.Subject)
 }
