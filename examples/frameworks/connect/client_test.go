@@ -143,7 +143,7 @@ func TestClientStream(t *testing.T) {
 		open := func(c *popauthtest.Client) *connect.ServerStreamForClient[text] {
 			client := connect.NewClient[empty, text](c.HTTP(l.server), l.server.URL+"/shop.v1.Shop/News",
 				append([]connect.ClientOption{bearer(token, nil)}, options...)...)
-			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 			t.Cleanup(stop)
 			stream, err := client.CallServerStream(ctx, connect.NewRequest(&emptypb.Empty{}))
 			if err != nil {

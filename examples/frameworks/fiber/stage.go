@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/gofiber/fiber/v3"
 )
@@ -69,7 +68,7 @@ func request(c fiber.Ctx) (*http.Request, error) {
 	header := lines(&c.Request().Header)
 	delete(header, "Host") // as net/http has it
 	r := &http.Request{
-		Method: strings.Clone(c.Method()), URL: u, RequestURI: line, Host: string(c.Request().Host()),
+		Method: c.Method(), URL: u, RequestURI: line, Host: string(c.Request().Host()),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody,
 		RemoteAddr: c.RequestCtx().RemoteAddr().String(), TLS: c.RequestCtx().TLSConnectionState(),
 	}

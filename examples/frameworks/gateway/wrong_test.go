@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/caller"
+	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -84,6 +85,15 @@ func TestPathLengthFallback(t *testing.T) {
 		if ran != tt.ran {
 			t.Errorf("%s: a token for writing read %d times, want %d", tt.name, ran, tt.ran)
 		}
+	}
+
+	var s shop.Shop
+	answer := httptest.NewRecorder()
+	r := w.Owner.Request("POST", "/orders/7", w.Token)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	Routes(w.Guard, popauth.TLSCertificate(), &s).ServeHTTP(answer, r)
+	if answer.Code != http.StatusNotImplemented || len(s.Asked()) != 0 {
+		t.Errorf("Routes: got %d, shop was asked %v, want 501, as for any method without a route", answer.Code, s.Asked())
 	}
 }
 

@@ -34,7 +34,7 @@ func (d *draw) next() call {
 	h := d.keys[d.r.IntN(len(d.keys))]
 	id := strconv.Itoa(d.r.IntN(1000))
 	bearer := func(token string) []string { return []string{"Bearer " + token} }
-	switch d.r.IntN(30) {
+	switch d.r.IntN(31) {
 	case 0, 1, 2:
 		return call{name: "owner", route: "GET /orders", client: o.client, tokens: bearer(o.token), status: 200, words: "orders of " + o.name}
 	case 3, 4:
@@ -81,6 +81,9 @@ func (d *draw) next() call {
 		return call{name: "device of no authority", route: "POST /readings", client: d.thief, status: 403}
 	case 28:
 		return call{name: "method override", route: "POST /orders", client: o.client, tokens: bearer(o.token), status: 400,
+			header: map[string]string{"X-HTTP-Method-Override": "DELETE"}}
+	case 29:
+		return call{name: "method override, public route", route: "GET /health", status: 400,
 			header: map[string]string{"X-HTTP-Method-Override": "DELETE"}}
 	default:
 		return call{name: "another site's form", route: "POST /readings", client: o.client, status: 403,
