@@ -128,7 +128,8 @@ func TestClientCodes(t *testing.T) {
 func TestClientOutage(t *testing.T) {
 	l := newLab(t)
 	l.issuer.Handle("/jwks", http.NotFoundHandler())
-	client := connect.NewClient[empty, text](l.owner.HTTP(l.server), l.server.URL+"/shop.v1.Shop/Orders", bearer(l.issuer.Token(l.owner.Bound()), nil))
+	client := connect.NewClient[empty, text](l.owner.HTTP(l.server), l.server.URL+"/shop.v1.Shop/Orders",
+		bearer(l.issuer.Token(l.owner.Bound()), nil))
 	_, err := client.CallUnary(t.Context(), connect.NewRequest(&emptypb.Empty{}))
 	if connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("got %v, want %v", err, connect.CodeUnavailable)

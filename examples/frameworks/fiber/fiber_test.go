@@ -13,9 +13,10 @@ import (
 )
 
 func TestCrowd(t *testing.T) {
-	crowd.Run(t, crowd.API{Serve: func(t *testing.T, l net.Listener, config *tls.Config, g *popauth.Guard, d popauth.CertificateSource, s *shop.Shop) {
-		serve(t, l, config, Routes(g, d, s))
-	}})
+	start := func(t *testing.T, l net.Listener, c *tls.Config, g *popauth.Guard, d popauth.CertificateSource, s *shop.Shop) {
+		serve(t, l, c, Routes(g, d, s))
+	}
+	crowd.Run(t, crowd.API{Serve: start})
 }
 
 func serve(t *testing.T, l net.Listener, config *tls.Config, app *fiber.App) {

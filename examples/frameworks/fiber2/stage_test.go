@@ -241,8 +241,10 @@ func TestAnswerHeaders(t *testing.T) {
 		body   string
 	}{{http.Header{}, http.StatusTeapot, "refused\n"}, {http.Header{"X-Pass": {"1"}}, 200, "passed"}} {
 		status, body, header := send("GET", "/", tt.header)
-		if vary := strings.Join(header["Vary"], ", "); status != tt.status || body != tt.body || vary != "Origin, Authorization" || header["Etag"] != nil {
-			t.Errorf("got %d %q, Vary %q, ETag %q, want %d %q and both names, no ETag", status, body, vary, header["Etag"], tt.status, tt.body)
+		vary := strings.Join(header["Vary"], ", ")
+		if status != tt.status || body != tt.body || vary != "Origin, Authorization" || header["Etag"] != nil {
+			t.Errorf("got %d %q, Vary %q, ETag %q, want %d %q and both names, no ETag",
+				status, body, vary, header["Etag"], tt.status, tt.body)
 		}
 	}
 }

@@ -78,6 +78,7 @@ func handlers(s *shop.Shop) map[[2]string]runtime.HandlerFunc {
 	of := func(answer func(caller string, params map[string]string) string) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 			caller, _ := popauth.FromContext(r.Context())
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8") // or the client's id could make it a page
 			_, _ = io.WriteString(w, answer(caller.Subject, params))
 		}
 	}

@@ -31,7 +31,7 @@ const Secret = "0123456789abcdef0123456789abcdef"
 // API is what a framework makes of the routes.
 type API struct {
 	// Serve serves the routes on l until the test ends.
-	Serve func(t *testing.T, l net.Listener, config *tls.Config, guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop)
+	Serve func(t *testing.T, l net.Listener, c *tls.Config, guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop)
 
 	// Form turns a route into a request, and the shop's words into a body. If nil, the route is "GET /orders/7" and the
 	// words are the body.
@@ -102,8 +102,8 @@ func NewWorld(t *testing.T) *World {
 	return w
 }
 
-// Guard is one for mutual TLS and DPoP whose certificates come from source; devices is the same source, with an authority.
-func (w *World) Guard(t *testing.T, source popauth.CertificateSource, change ...func(*popauth.Options)) (*popauth.Guard, popauth.CertificateSource) {
+// guard is one for mutual TLS and DPoP whose certificates come from source; devices is the same source, with an authority.
+func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *popauth.Guard, devices popauth.CertificateSource) {
 	base, err := popauth.BaseURL(w.base)
 	if err != nil {
 		t.Fatal(err)
@@ -111,17 +111,14 @@ func (w *World) Guard(t *testing.T, source popauth.CertificateSource, change ...
 	o := w.Issuer.Options()
 	o.Certificate = source
 	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: base}}
-	for _, c := range change {
-		c(&o)
-	}
-	guard, err := popauth.New(o)
+	guard, err = popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if source == nil {
 		source = popauth.TLSCertificate()
 	}
-	devices, err := popauth.Verified(source, popauth.Verification{Roots: w.Devices.Pool()})
+	devices, err = popauth.Verified(source, popauth.Verification{Roots: w.Devices.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +153,7 @@ func Run(t *testing.T, api API) {
 			if tt.connections > 0 {
 				w.base, config, source = "https://api.example.com", nil, Proxy()
 			}
-			guard, devices := w.Guard(t, source)
+			guard, devices := w.guard(t, source)
 			var s shop.Shop
 			api.Serve(t, l, config, guard, devices, &s)
 			w.send(t, api, &s, l.Addr().String(), tt.connections)
@@ -176,7 +173,7 @@ func Listen(t *testing.T) net.Listener {
 
 // send is the run: each worker draws requests, and all of them share the connections.
 func (w *World) send(t *testing.T, api API, s *shop.Shop, addr string, connections int) {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // G404: what a run draws must be drawn again from its seed
 	road := newRoad(w, addr, connections)
 	t.Cleanup(road.close)
 	total := Requests
@@ -191,7 +188,7 @@ func (w *World) send(t *testing.T, api API, s *shop.Shop, addr string, connectio
 	var group sync.WaitGroup
 	for i := range workers {
 		results[i] = &tally{want: map[string]int{}, statuses: map[int]int{}}
-		draw := &draw{World: w, r: rand.New(rand.NewPCG(seed, uint64(i)))}
+		draw := &draw{World: w, r: rand.New(rand.NewPCG(seed, uint64(i)))} //nolint:gosec // G404: as above
 		group.Go(func() {
 			for range total / workers {
 				results[i].add(draw, api, road)
