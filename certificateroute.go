@@ -14,6 +14,10 @@ import (
 //	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: devices})
 //	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
 //
+// A certificate is ambient authority: a browser sends it with whatever any site's page asks for, so that a cross-site form
+// is its owner's request. Put http.NewCrossOriginProtection around such routes, keep GET and HEAD free of effects, and
+// compare the Origin of a WebSocket's handshake, which is a GET. Bearer tokens and DPoP need none of that.
+//
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
 // never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
 // host is answered with 421: see TLSCertificate. Policies that look at a token refuse. A request line with more than one
