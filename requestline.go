@@ -2,10 +2,10 @@ package popauth
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -70,6 +70,7 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 		panic("popauth: RequestLine: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withLine(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
@@ -111,6 +112,17 @@ func outerRules(r *http.Request) *outerLine {
 	return nil
 }
 
+// withLine gives a request that no server has read, as adapters of CGI and of clouds make it, the line of its URL. Else
+// http.StripPrefix inside would change the path that a DPoP proof is held against.
+func withLine(r *http.Request) *http.Request {
+	if r.RequestURI != "" || r.URL == nil || r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.RequestURI = r.URL.RequestURI()
+	return r
+}
+
 // hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
 func hasEncodedSlash(r *http.Request) bool {
 	return strings.Contains(r.RequestURI, "%2F") || strings.Contains(r.RequestURI, "%2f")
@@ -130,30 +142,6 @@ func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
 		logRefusal(o.rules.Logger, r, e)
 	}
 	(*Guard)(nil).deny(w, r, e)
-}
-
-// brokenRule is the cause of ErrRequestLine. It quotes what a sender chose, cut and in ASCII.
-type brokenRule struct{ rule, found, compared string }
-
-func (b *brokenRule) Error() string {
-	if b.compared == "" {
-		return fmt.Sprintf("%s: %+.64q", b.rule, b.found)
-	}
-	return fmt.Sprintf("%s: %+.64q, %+.64q", b.rule, b.found, b.compared)
-}
-
-const (
-	lineConnect   = "authority of CONNECT"
-	lineAsterisk  = "asterisk of OPTIONS"
-	lineForm      = "neither a path nor an http URL with a host"
-	lineOpaque    = "Request.URL without a path"
-	lineRewritten = "Request.URL is not what the request line says"
-	lineMethod    = "header with another method than the request"
-)
-
-func otherEncoding(e *Error) bool {
-	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
-	return ok && b.rule == string(uri.OtherEncoding)
 }
 
 // read is the one reading of a request line.
@@ -202,18 +190,33 @@ func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
 		return broken
 	}
 	if l.AllowRewrittenURL {
-		if r.URL.Path != "" && r.URL.Path[0] == '/' { // a path of its own, by the same rules
-			if broken := l.brokenPath(r.URL.EscapedPath(), decoded); broken != nil {
-				return broken
-			}
+		if broken := l.brokenURL(r.URL); broken != nil {
+			return broken
 		}
-	} else if fits, kept := uri.Fits(path, r.URL); !fits || !kept && !decoded {
+	} else if rest, kept, fits := uri.Rest(path, r.URL); !fits {
 		return &brokenRule{lineRewritten, r.URL.Path, path}
+	} else if !kept && !decoded {
+		return &brokenRule{lineDecoded, r.URL.Path, rest}
 	}
 	if !l.AllowMethodOverride {
 		return brokenMethod(r)
 	}
 	return nil
+}
+
+// brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
+func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
+	path := u.RawPath
+	switch {
+	case path == "":
+		path = u.EscapedPath()
+	case !uri.Decodes(path, u.Path):
+		return &brokenRule{lineRawPath, path, u.Path}
+	}
+	if path == "" || path[0] != '/' {
+		path = "/" + path // as http.StripPrefix leaves it
+	}
+	return l.brokenPath(path, false)
 }
 
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
