@@ -125,7 +125,8 @@ func withLine(r *http.Request) *http.Request {
 
 // hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
 func hasEncodedSlash(r *http.Request) bool {
-	return strings.Contains(r.RequestURI, "%2F") || strings.Contains(r.RequestURI, "%2f")
+	path, _ := linePath(r)
+	return strings.Contains(path, "%2F") || strings.Contains(path, "%2f")
 }
 
 func withoutRawPath(r *http.Request, l RequestLine) *http.Request {
@@ -319,11 +320,15 @@ func absolutePath(r *http.Request, target string) (path, rule string) {
 var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
 
 // lineSum stands for a request's method and path in 8 bytes: the strings would double what a decision takes. Its seeds
-// are this process's secret. URL.Path counts where it needn't fit the request line; where it must, http.StripPrefix may
-// have left less of it to a later stage, and a DPoP proof is good for one decision only.
+// are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
+// http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
 func lineSum(r *http.Request, rewritten bool) uint64 {
 	sum := maphash.String(lineSeeds[0], method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
-	if r.URL != nil && (rewritten || r.RequestURI == "") {
+	fits := true
+	if rewritten {
+		_, fits = sentPath(r)
+	}
+	if r.URL != nil && (r.RequestURI == "" || !fits) {
 		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
 	}
 	return sum
