@@ -39,7 +39,7 @@ type RequestLine struct {
 	AllowOtherEncodings bool
 
 	// AllowRewrittenURL accepts a Request.URL that isn't what stands in the request line, for middleware outside that
-	// rewrites paths. Danger: policies and routers go by one path then, and a DPoP proof by another.
+	// rewrites paths. Its path is held to the same rules, and its RawPath, if there is one, to its Path. Danger: policies and routers go by one path then, and a DPoP proof by another.
 	AllowRewrittenURL bool
 
 	// AllowMethodOverride accepts X-HTTP-Method-Override, X-HTTP-Method and X-Method-Override that name another method
@@ -63,7 +63,8 @@ func (l RequestLine) Check(r *http.Request) error {
 // Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one reading,
 // and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are decoded for
 // everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. RequestURI stays as sent,
-// since a DPoP proof is for that. What l allows is allowed for every Guard and RequireCertificate inside. It panics if
+// since a DPoP proof is for that; a request without one gets that of its URL. For a reverse proxy inside see SentPath. What
+// l allows is allowed for every Guard and RequireCertificate inside. It panics if
 // next is nil.
 func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
@@ -292,6 +293,8 @@ func linePath(r *http.Request) (path, rule string) {
 	switch {
 	case strings.HasPrefix(target, "/"):
 		return target, ""
+	case target == "": // middleware has stripped all of it: net/http reads no such line
+		return "/", ""
 	case r.Method == http.MethodConnect:
 		return "", lineConnect
 	case target == "*":

@@ -205,6 +205,9 @@ func TestRequestLineRewritten(t *testing.T) {
 		{"/api/orders/1", "/orders/1", "", true},   // StripPrefix("/api")
 		{"/api/orders/1", "orders/1", "", true},    // StripPrefix("/api/")
 		{"/api/orders/1", "", "", true},            // all of it
+		{"?page=2", "", "", true},                  // as middleware strips the line, too
+		{"?page=2", "/", "", true},                 //
+		{"?page=2", "/admin", "", false},           //
 		{"/api/caf%C3%A9/a%20b", "/a b", "", true}, //
 		{"/api/a(1)", "/a(1)", "/a(1)", true},      //
 		{"/api/orders/1", "rders/1", "", false},    // not at the border of a segment
@@ -217,8 +220,8 @@ func TestRequestLineRewritten(t *testing.T) {
 		{"/api/a%20b", "/a b", "/admin%2F1", false},
 		{"/api/a%20b", "/admin", "/a%20b", false},
 	} {
-		r := l.owner.Request("GET", tt.target, l.bound())
-		r.URL.Path, r.URL.RawPath = tt.path, tt.raw
+		r := l.owner.Request("GET", "/", l.bound())
+		r.RequestURI, r.URL = tt.target, &url.URL{Path: tt.path, RawPath: tt.raw}
 		if tt.ok {
 			send(strict.Confirm, r).passed(t)
 		} else {

@@ -254,3 +254,47 @@ func TestRequestLineOpeningsInside(t *testing.T) {
 		}
 	}
 }
+
+// What a Guard, or a Handler, opens itself is open inside of a Handler that opens or decodes something else, too.
+func TestRequestLineOpeningsOfOneself(t *testing.T) {
+	l := newLab(t)
+	change := func(f func(*http.Request)) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				u, h := *r.URL, r.Header.Clone()
+				r.URL, r.Header = &u, h
+				f(r)
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	for name, tt := range map[string]struct {
+		line   popauth.RequestLine
+		change func(http.Handler) http.Handler
+	}{
+		"AllowRewrittenURL":   {popauth.RequestLine{AllowRewrittenURL: true}, change(func(r *http.Request) { r.URL.Path = "/v2/orders" })},
+		"AllowMethodOverride": {popauth.RequestLine{AllowMethodOverride: true}, change(func(r *http.Request) { r.Header.Set("X-HTTP-Method", "DELETE") })},
+	} {
+		for kind, outer := range map[string]popauth.RequestLine{"decodes": {}, "opens": {AllowEmptySegments: true}} {
+			for _, inner := range []popauth.RequestLine{{}, tt.line} {
+				spy := &popauthtest.Spy{}
+				g := l.guard(func(o *popauth.Options) { o.RequestLine = inner })
+				r := l.owner.Request("GET", "/", l.bound())
+				retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
+				w := httptest.NewRecorder()
+				outer.Handler(tt.change(g.Confirm(spy))).ServeHTTP(w, r)
+				if want := inner == tt.line; (spy.Ran() == 1) != want || !want && w.Code != 400 {
+					t.Errorf("%s, Handler %s: got %d, ran %d, want a pass: %t", name, kind, w.Code, spy.Ran(), want)
+				}
+			}
+			spy := &popauthtest.Spy{}
+			r := l.owner.Request("GET", "/", l.bound())
+			retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
+			w := httptest.NewRecorder()
+			outer.Handler(tt.line.Handler(tt.change(l.guard().Confirm(spy)))).ServeHTTP(w, r)
+			if spy.Ran() != 1 {
+				t.Errorf("%s, Handler in one that %s: got %d, want a pass", name, kind, w.Code)
+			}
+		}
+	}
+}
