@@ -245,14 +245,24 @@ func agree(t *testing.T, line string, r *http.Request, readers map[string]http.H
 	if strings.ContainsAny(p, "\x00\r\n\\") {
 		t.Fatalf("%q: %q has what programs cut at or take for a slash", line, p)
 	}
-	up := &upstream{}
 	base, _ := url.Parse("http://upstream.example")
-	w := httptest.NewRecorder()
-	(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(base) }, Transport: up}).ServeHTTP(w, r.Clone(t.Context()))
-	if up.seen == nil {
-		return // it sent nothing
-	}
-	if up.seen.URL.Path != p || up.seen.Method != r.Method {
-		t.Fatalf("%q: behind a proxy it is %s %q, want %s %q", line, up.seen.Method, up.seen.URL.Path, r.Method, p)
+	for name, rewrite := range map[string]func(*httputil.ProxyRequest){
+		"a proxy":               func(p *httputil.ProxyRequest) { p.SetURL(base) },
+		"a proxy with SentPath": func(p *httputil.ProxyRequest) { p.SetURL(base); p.Out.URL.RawPath = popauth.SentPath(p.In) },
+	} {
+		up := &upstream{}
+		w := httptest.NewRecorder()
+		(&httputil.ReverseProxy{Rewrite: rewrite, Transport: up}).ServeHTTP(w, r.Clone(t.Context()))
+		if up.seen == nil {
+			continue // it sent nothing
+		}
+		if up.seen.URL.Path != p || up.seen.Method != r.Method {
+			t.Fatalf("%q: behind %s it is %s %q, want %s %q", line, name, up.seen.Method, up.seen.URL.Path, r.Method, p)
+		}
+		came, _, _ := strings.Cut(r.RequestURI, "?")
+		sent, _, _ := strings.Cut(up.seen.RequestURI, "?")
+		if encoded := (&url.URL{Path: p, RawPath: came}).EscapedPath(); strings.HasPrefix(came, "/") && strings.HasSuffix(name, "SentPath") && sent != encoded {
+			t.Fatalf("%q: behind %s it is %q, want %q", line, name, sent, encoded)
+		}
 	}
 }
