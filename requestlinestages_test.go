@@ -298,3 +298,31 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 		}
 	}
 }
+
+// Where an encoded slash is allowed it is kept: to decode what else is in the path would make it a slash.
+func TestRequestLineEncodedSlashIsKept(t *testing.T) {
+	spy := &popauthtest.Spy{}
+	h := popauth.RequestLine{AllowEncodedSlash: true}.Handler(spy)
+	for target, want := range map[string]int{"/admin%2Fx": 200, "/admin%2Fx%40y": 400, "/admin%2fx": 200, "/%61dmin%2Fx": 400} {
+		before, w := spy.Ran(), httptest.NewRecorder()
+		h.ServeHTTP(w, asServed(t, target, httptest.NewRequest("GET", "/", nil)))
+		if ran := spy.Ran() > before; w.Code != want || ran != (want == 200) {
+			t.Errorf("VULNERABLE: %s: got %d, ran %t, want %d", target, w.Code, ran, want)
+		}
+	}
+}
+
+// What a Handler further out allows leaves a decision for its path, too.
+func TestRequestLineRewrittenInsideHandler(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{})
+	rewrite := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u := *r.URL
+		u.Path = "/admin"
+		r.URL = &u
+		a.guard.Confirm(a.spy).ServeHTTP(w, r)
+	})
+	a.handler = popauth.RequestLine{AllowRewrittenURL: true}.Handler(a.guard.Confirm(rewrite))
+	if w := a.serve(a.request()); w.Code != http.StatusUnauthorized || a.spy.Ran() != 0 {
+		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another path", w.Code, a.spy.Ran())
+	}
+}
