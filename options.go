@@ -68,7 +68,8 @@ type Options struct {
 	Realm string
 
 	// RequestLine opens rules about the request line, each of which has its danger. The zero RequestLine has all rules: a
-	// request whose method or path programs read differently is refused with 400 and ErrRequestLine.
+	// request whose method or path programs read differently is refused with 400 and ErrRequestLine. That goes for %40 and
+	// %7E of honest clients, too, unless there is a RequestLine.Handler around the API, which decodes them.
 	RequestLine RequestLine
 
 	// Resource is what the API publishes about itself. If it has an ID, challenges name the address of the document
@@ -88,7 +89,8 @@ type Options struct {
 	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse is given
 	// from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
 	// StageOutside together count requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
-	// caught. RequireCertificate and ClientCertificate belong to no Guard and are not observed. If nil, nothing is.
+	// caught. RequireCertificate, ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil,
+	// nothing is.
 	Observe func(context.Context, Observation)
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each

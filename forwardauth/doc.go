@@ -14,7 +14,14 @@
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //
 // A request that the proxy and the API could read differently is refused with 400 and popauth.ErrRequestLine: see
-// popauth.RequestLine, and Options.AllowPathParameters.
+// popauth.RequestLine, and Options.AllowPathParameters. That goes for %7E, %40 and all else that net/url would not
+// encode, too, since nobody can decode it for the API: the proxy sends on what came. Set AllowOtherEncodings in
+// Guard.RequestLine where both the proxy chooses its locations by the decoded path, as nginx and Caddy do, and the API
+// its handlers, as most frameworks do. Leave it where one of them goes by the escaped path: Envoy does, and so do chi,
+// echo, and gin with UseRawPath, unless they are inside of a popauth.RequestLine.Handler.
+//
+// A popauth.RequestLine.Handler around an Endpoint is of no use: the Endpoint looks at its question itself, and the
+// headers with another method, which are the original request's, that Handler would refuse.
 //
 // A location of the proxy names the path, and so chooses the policies. Everything is checked against the original
 // request, which the proxy reports in headers: the method and the URL of a DPoP proof, and what a popauth.PolicyFunc sees.

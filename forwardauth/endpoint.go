@@ -18,8 +18,9 @@ type Options struct {
 	_ [0]func()
 
 	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID,
-	// and without one from Headers, where the host may be what the caller says. Where the API has one name only, set
-	// the ID, or the URL to popauth.BaseURL. Its Certificate is for what Certificate can't say, such as
+	// and without one from Headers, where the host may be what the caller says: New logs a warning then. Where the API
+	// has one name only, set the ID, or the URL to popauth.BaseURL. Its RequestLine is for the original request and the
+	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for what Certificate can't say, such as
 	// popauth.Verified, and must not be what the connection has, which is the proxy's own.
 	Guard popauth.Options
 
@@ -88,18 +89,19 @@ func New(o Options) (*Endpoint, error) {
 	case o.Guard.Certificate == nil:
 		o.Guard.Certificate = none{}
 	}
+	anyHost := false
 	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
 	for i, c := range o.Guard.Confirmers {
 		switch d := c.(type) {
 		case popauth.DPoP:
 			if d.URL == nil && o.Guard.Resource.ID == "" {
-				d.URL = originalURL
+				d.URL, anyHost = originalURL, true
 				o.Guard.Confirmers[i] = d
 			}
 		case *popauth.DPoP:
 			if d != nil && d.URL == nil && o.Guard.Resource.ID == "" {
 				own := *d
-				own.URL = originalURL
+				own.URL, anyHost = originalURL, true
 				o.Guard.Confirmers[i] = own
 			}
 		}
@@ -109,6 +111,10 @@ func New(o Options) (*Endpoint, error) {
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
+	}
+	if anyHost && o.Guard.Logger != nil {
+		o.Guard.Logger.Warn("DPoP proofs for any host: "+e.headers.Host+" says which", "advice",
+			"set Guard.Resource.ID, or DPoP.URL to popauth.BaseURL with the API's own name; or have the proxy refuse hosts that it doesn't know")
 	}
 	return e, nil
 }
@@ -158,7 +164,9 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	if err := e.trusted(r); err != nil {
 		return nil, err
 	}
-	if err := e.line.Check(r); err != nil {
+	question := e.line
+	question.AllowMethodOverride = true // these headers are the original's, whose method isn't the question's
+	if err := question.Check(r); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)
