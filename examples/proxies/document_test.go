@@ -102,7 +102,7 @@ func TestDeployTest(t *testing.T) {
 	if !strings.Contains(script, example) || len(want) < 8 {
 		t.Fatalf("%s: no commands in\n%s", page, script)
 	}
-	command := exec.Command("bash", "-c", strings.Replace(script, example, "https://"+l.proxy.Address, 1))
+	command := exec.Command("bash", "-c", strings.Replace(script, example, "https://"+l.front.Address, 1))
 	command.Dir = dir
 	got, err := command.CombinedOutput()
 	if err != nil || strings.Join(want, "\n")+"\n" != string(got) {
