@@ -41,7 +41,7 @@ type Options struct {
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
-	// none.
+	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: docs/forwardauth.md has them.
 	Claims map[string]string
 }
 
@@ -54,6 +54,7 @@ type Endpoint struct {
 	line    popauth.RequestLine
 	params  bool
 	claims  map[string]string
+	handed  map[string]string // the headers of an answer that say who is calling, by handedName
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -62,7 +63,10 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}}
+	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}, handed: map[string]string{}}
+	for _, name := range identity {
+		e.handed[handedName(name)] = name
+	}
 	wrong = append(wrong, o.Headers.problems()...)
 	for header, claim := range o.Claims {
 		name := http.CanonicalHeaderKey(header)
@@ -73,6 +77,7 @@ func New(o Options) (*Endpoint, error) {
 			problem("Claims", "%s: no claim", header)
 		}
 		e.claims[name] = claim
+		e.handed[handedName(name)] = name
 	}
 	var err error
 	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
@@ -159,6 +164,9 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	if err := e.line.Check(r); err != nil {
+		return nil, err
+	}
+	if err := e.brought(r.Header); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)

@@ -90,9 +90,12 @@ func refusedBodies(t *testing.T, l *lane) {
 		}
 		// What is left of a body must not be taken for requests: an answer to one of them would be somebody else's.
 		requests := bytes.Repeat([]byte("GET /others HTTP/1.1\r\nHost: a\r\n\r\n"), 1<<20/32)
-		wrong := 0
+		wrong, tries := 0, 5
+		if l.name == "caddy 2.11" {
+			tries = 20 // what is left of a body is taken for requests now and then
+		}
 		for _, size := range []int{0, 1 << 10, 100 << 10, 300 << 10, 900 << 10, 1 << 20} {
-			for range 5 {
+			for range tries {
 				if got := ask("POST", "Bearer none", requests[:size]); got != "401" && !(l.name == "caddy 2.11" && !http2 && strings.Contains(got, "write")) {
 					wrong++
 					t.Logf("HTTP/2 %t, refused POST of %d bytes: got %s, want 401", http2, size, got)
@@ -106,7 +109,7 @@ func refusedBodies(t *testing.T, l *lane) {
 			}
 		}
 		if wrong > 0 {
-			t.Errorf("HTTP/2 %t: %d of 90 answers are wrong", http2, wrong)
+			t.Errorf("HTTP/2 %t: %d of %d answers are wrong", http2, wrong, 18*tries)
 		}
 	}
 }
