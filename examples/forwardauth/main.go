@@ -173,9 +173,11 @@ type world struct {
 	owner, thief *popauthtest.Client
 	key          *popauthtest.ProofKey // of the owner, for DPoP
 	token, dpop  string                // the owner's
+	nonceless    bool                  // no proof needs one
 	nonce        string                // the last that was sent
 	proof        string                // the last that was accepted
 	upstream     *orders
+	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
@@ -205,7 +207,11 @@ func (w *world) open(proxy string) error {
 
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}}
+	dpop := popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}
+	if w.nonceless {
+		dpop.Nonces = nil
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, dpop}
 	options.Revoked = revoked
 	secret := rand.Text()
 	if w.handler == nil {
@@ -218,7 +224,10 @@ func (w *world) open(proxy string) error {
 	w.auth.Config.ConnContext = popauth.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
-	api := httptest.NewServer(w.upstream)
+	if w.api == nil {
+		w.api = w.upstream
+	}
+	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
 	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
