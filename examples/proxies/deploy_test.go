@@ -147,6 +147,7 @@ func TestDeployScript(t *testing.T) {
 
 // For every format there is what its proxy would send for the owner: the format reads it so.
 func TestDeployScriptFormats(t *testing.T) {
+	need(t)
 	c := newCast(t)
 	d := newDeployment(t, c)
 	before, _, _ := strings.Cut(d.script, "dir=$(mktemp")
