@@ -96,6 +96,41 @@ func TestForgottenClaim(t *testing.T) {
 	}
 }
 
+// With the lines that the files have for a claim the API sees the token's, and nothing else.
+func TestClaim(t *testing.T) {
+	for _, l := range lanes {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			w := opened(t, l, func(w *world) {
+				w.setup.claims = map[string]string{"X-Auth-Tenant": "tenant"}
+				w.setup.configuration = strings.NewReplacer("# auth_request_set", "auth_request_set", "# proxy_set_header", "proxy_set_header",
+					"X-Auth-Binding\n", "X-Auth-Binding X-Auth-Tenant\n").Replace(w.setup.configuration)
+			})
+			for _, tt := range []struct{ tenant, forged, want string }{
+				{tenant: "acme", want: "acme"}, {tenant: ""}, {tenant: "acme", forged: "evil", want: "acme"}, {tenant: "", forged: "evil"},
+			} {
+				r := request{token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"tenant": tt.tenant}))}
+				if tt.forged != "" {
+					r.header = http.Header{"X-Auth-Tenant": {tt.forged}}
+				}
+				before := len(w.upstream.seen)
+				got, err := w.outcome(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if refused := tt.forged != "" && w.setup.asked; refused != (got == "400") || refused != (len(w.upstream.seen) == before) {
+					t.Fatalf("%+v: got %s", tt, got)
+				} else if refused {
+					continue
+				}
+				if got := strings.Join(w.upstream.seen[before]["X-Auth-Tenant"], "|"); got != tt.want {
+					t.Errorf("%+v: the API sees %q", tt, got)
+				}
+			}
+		})
+	}
+}
+
 // A WebSocket passes, and the API sees who it is from, whatever the client lists in Connection.
 func TestWebSocket(t *testing.T) {
 	for _, l := range lanes[1:] { // nginx.conf leaves Upgrade out
