@@ -44,27 +44,27 @@ func TestIngressNginx(t *testing.T) {
 func askIngress(t *testing.T, w *world, passes func(string) string) {
 	t.Helper()
 	nobody := &popauthtest.Client{}
-	proof := func(method, url string) func(string) string {
+	proof := func(url string) func(string) string {
 		return func(base string) string {
 			if strings.HasPrefix(url, "/") {
 				url = base + url
 			}
-			return w.key.Proof(method, url, w.dpop)
+			return w.key.Proof("GET", url, w.dpop)
 		}
 	}
 	const byCertificate = `200 issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`
 	for _, r := range []request{
 		{name: "the owner, by certificate", want: passes(byCertificate)},
-		{name: "the owner, by DPoP", as: nobody, proof: proof("GET", "/orders"), want: passes(`200 issuer, "alice", "orders-batch", "orders.read", "jkt"`)},
+		{name: "the owner, by DPoP", as: nobody, proof: proof("/orders"), want: passes(`200 issuer, "alice", "orders-batch", "orders.read", "jkt"`)},
 		{name: "no certificate", as: nobody, want: passes("401 invalid_token, 2 challenges")},
 		{name: "another certificate", as: w.thief, want: passes("401 invalid_token, 2 challenges")},
-		{name: "a proof for another path", as: nobody, proof: proof("GET", "/orders"), target: "/admin", want: passes("401 invalid_dpop_proof, 2 challenges")},
+		{name: "a proof for another path", as: nobody, proof: proof("/orders"), target: "/admin", want: passes("401 invalid_dpop_proof, 2 challenges")},
 		{
-			name: "the same, and the forged report of it", as: nobody, proof: proof("GET", "/orders"), target: "/admin",
+			name: "the same, and the forged report of it", as: nobody, proof: proof("/orders"), target: "/admin",
 			header: reported(w.host(), "GET", "/orders"), want: "500",
 		},
 		{
-			name: "a proof for another host, and the forged report of it", as: nobody, proof: proof("GET", "https://evil.example/orders"),
+			name: "a proof for another host, and the forged report of it", as: nobody, proof: proof("https://evil.example/orders"),
 			header: reported("evil.example", "GET", "/orders"), want: "500",
 		},
 		{name: "the owner, with the forged report of another request", header: reported("evil.example", "DELETE", "/admin"), want: "500"},

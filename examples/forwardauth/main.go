@@ -20,6 +20,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -80,11 +81,15 @@ func service(guard popauth.Options, s setup, secret string) (http.Handler, error
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
 	read := endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading))
-	mux.Handle("/auth/orders.read", read)
-	mux.Handle("/auth/orders.read/", read) // Envoy puts the original path behind it
-	return mux, nil
+	// No ServeMux: Envoy puts the original path behind this one, and would hand its client the redirect to a clean path.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path+"/", "/auth/orders.read/") {
+			http.NotFound(w, r)
+			return
+		}
+		read.ServeHTTP(w, r)
+	}), nil
 }
 
 // reading sees the original request.

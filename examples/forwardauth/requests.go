@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -284,5 +285,5 @@ func (w *world) send(r request) (*http.Response, error) {
 	case r.token != "none":
 		request.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	return (&http.Client{Transport: transport}).Do(request)
+	return (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(request)
 }
