@@ -43,7 +43,7 @@ func TestRefusedBodies(t *testing.T) {
 				})
 			})
 			for _, http2 := range []bool{false, true} {
-				refusedBodies(t, w, http2, l.name == "caddy 2.11" && !http2)
+				refusedBodies(t, w, http2, l.proxy == "caddy" && !http2)
 			}
 		})
 	}
@@ -56,8 +56,8 @@ func early(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refusedBodies sends them. Behind Caddy 2.11 a client over HTTP/1.1 that is still sending to the API may find the
-// connection closed.
+// refusedBodies sends them. The Caddyfile closes a connection of HTTP/1.1 with the API's answer, which a client that is
+// still sending may see instead.
 func refusedBodies(t *testing.T, w *world, http2, closes bool) {
 	t.Helper()
 	transport := &http.Transport{
@@ -92,7 +92,7 @@ func refusedBodies(t *testing.T, w *world, http2, closes bool) {
 				{method: "GET", token: "good", want: "200"},
 			} {
 				got := ask(tt.method, tt.token, tt.body)
-				if got != tt.want && (!closes || tt.method != "POST" || !strings.Contains(got, "write")) {
+				if got != tt.want && (!closes || size <= 256<<10 || tt.method != "POST" || !strings.Contains(got, "write")) {
 					t.Errorf("HTTP/2 %t, %s with token %s and %d bytes: got %s, want %s", http2, tt.method, tt.token, len(tt.body), got, tt.want)
 				}
 			}
