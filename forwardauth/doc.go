@@ -1,6 +1,7 @@
 // Package forwardauth is a popauth.Guard as the authentication service of a proxy: the endpoint of nginx's auth_request,
-// Traefik's ForwardAuth, Caddy's forward_auth, Envoy's ext_authz by HTTP and ingress-nginx's auth-url. An API in any language stands behind it: the proxy asks here about
-// every request, and passes those on that are allowed, with who they come from in headers.
+// Traefik's ForwardAuth, Caddy's forward_auth, Envoy's ext_authz by HTTP and ingress-nginx's auth-url. An API in any
+// language stands behind it: the proxy asks here about every request, and passes those on that are allowed, with who they
+// come from in headers.
 //
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{

@@ -63,7 +63,10 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}, handed: map[string]string{}}
+	e := &Endpoint{
+		headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters,
+		claims: map[string]string{}, handed: map[string]string{},
+	}
 	for _, name := range identity {
 		e.handed[handedName(name)] = name
 	}

@@ -120,7 +120,8 @@ func (h Headers) original(r *http.Request) (*http.Request, error) {
 		return nil, unreported(h.Method, "no method")
 	}
 	// RFC 9112, section 3.2: there is no fragment. A proxy and an API that cut one off would see another path than policies.
-	if len(s.target) > maxURI || !strings.HasPrefix(s.target, "/") || strings.ContainsFunc(s.target, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }) {
+	odd := func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }
+	if len(s.target) > maxURI || !strings.HasPrefix(s.target, "/") || strings.ContainsFunc(s.target, odd) {
 		return nil, unreported(cmp.Or(h.URL, h.URI), "no path and query")
 	}
 	u, err := url.ParseRequestURI(s.target)

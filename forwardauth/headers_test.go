@@ -66,7 +66,8 @@ func TestIngressNginx(t *testing.T) {
 			}
 		case seen == nil:
 			t.Errorf("%s: got %d %v, want the policy asked", tt.name, got.StatusCode, l.reason)
-		case seen.Method != "DELETE" || seen.RequestURI != "/orders?page=2" || seen.Host != "api.example.com:8443" || seen.Header["X-Original-Url"] != nil:
+		case seen.Method != "DELETE" || seen.RequestURI != "/orders?page=2" || seen.Host != "api.example.com:8443" ||
+			seen.Header["X-Original-Url"] != nil:
 			t.Errorf("%s: got %s %s of %s with %v", tt.name, seen.Method, seen.RequestURI, seen.Host, seen.Header)
 		}
 	}

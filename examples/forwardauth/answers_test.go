@@ -162,7 +162,8 @@ func TestWebSocket(t *testing.T) {
 			for _, connection := range []string{"Upgrade", "Upgrade, X-Auth-Subject, X-Auth-Issuer, X-Proxy-Secret"} {
 				before := len(w.upstream.seen)
 				r := request{header: http.Header{
-					"Connection": {connection}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+					"Connection": {connection}, "Upgrade": {"websocket"},
+					"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 				}}
 				answer, err := w.send(r)
 				if err != nil {

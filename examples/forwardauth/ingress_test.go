@@ -52,13 +52,17 @@ func askIngress(t *testing.T, w *world, passes func(string) string) {
 			return w.key.Proof("GET", url, w.dpop)
 		}
 	}
+	const byProof = `200 issuer, "alice", "orders-batch", "orders.read", "jkt"`
 	const byCertificate = `200 issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`
 	for _, r := range []request{
 		{name: "the owner, by certificate", want: passes(byCertificate)},
-		{name: "the owner, by DPoP", as: nobody, proof: proof("/orders"), want: passes(`200 issuer, "alice", "orders-batch", "orders.read", "jkt"`)},
+		{name: "the owner, by DPoP", as: nobody, proof: proof("/orders"), want: passes(byProof)},
 		{name: "no certificate", as: nobody, want: passes("401 invalid_token, 2 challenges")},
 		{name: "another certificate", as: w.thief, want: passes("401 invalid_token, 2 challenges")},
-		{name: "a proof for another path", as: nobody, proof: proof("/orders"), target: "/admin", want: passes("401 invalid_dpop_proof, 2 challenges")},
+		{
+			name: "a proof for another path", as: nobody, proof: proof("/orders"), target: "/admin",
+			want: passes("401 invalid_dpop_proof, 2 challenges"),
+		},
 		{
 			name: "the same, and the forged report of it", as: nobody, proof: proof("/orders"), target: "/admin",
 			header: reported(w.host(), "GET", "/orders"), want: "500",

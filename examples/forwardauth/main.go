@@ -61,9 +61,15 @@ var setups = map[string]setup{
 		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
 		certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 	},
-	"caddy":   {configuration: caddyfile, headers: forwardauth.Caddy(), certificate: forwarded.Caddy("X-SSL-Client-Cert"), down: "502", outage: "503, Retry-After"},
-	"traefik": {configuration: traefikYAML, headers: forwardauth.Traefik(), certificate: forwarded.Traefik(), down: "500", outage: "503, Retry-After", asked: true},
-	"envoy":   {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: forwarded.Envoy(), down: "503", outage: "503"},
+	"caddy": {
+		configuration: caddyfile, headers: forwardauth.Caddy(), down: "502", outage: "503, Retry-After",
+		certificate: forwarded.Caddy("X-SSL-Client-Cert"),
+	},
+	"traefik": {
+		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
+		certificate: forwarded.Traefik(),
+	},
+	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: forwarded.Envoy(), down: "503", outage: "503"},
 }
 
 // service is the authentication service: one path for each set of policies.

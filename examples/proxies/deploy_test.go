@@ -113,10 +113,16 @@ func TestDeployScript(t *testing.T) {
 			name: "the same, for names of another proxy, from outside", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]",
 			format: "nginx [X-Ssl-Client-Cert X-Ssl-Client-Verify]", status: 2, says: "nothing proven",
 		},
-		{name: "names of another format", kind: nginx, format: "traefik [X-Ssl-Client-Cert X-Ssl-Client-Verify]", status: 1, says: "want \"x-forwarded-tls"},
+		{
+			name: "names of another format", kind: nginx, format: "traefik [X-Ssl-Client-Cert X-Ssl-Client-Verify]",
+			status: 1, says: "want \"x-forwarded-tls",
+		},
 		{name: "a format that it doesn't know", kind: nginx, format: "custom [X-Cert]", status: 1, says: "format: got the headers \"x-cert\""},
 		{name: "no format", kind: nginx, format: "nginx", status: 1, says: "format: got the headers"},
-		{name: "nginx forgets to replace", kind: nginx, old: "	location / {", new: forgets, noSecret: true, status: 1, says: "OPEN  200  no certificate, forged\n"},
+		{
+			name: "nginx forgets to replace", kind: nginx, old: "	location / {", new: forgets, noSecret: true,
+			status: 1, says: "OPEN  200  no certificate, forged\n",
+		},
 		{name: "nginx passes none on", kind: nginx, old: "$ssl_client_escaped_cert", new: `""`, around: true, status: 1, says: "WRONG 4"},
 	} {
 		t.Run(tt.kind.name+" "+tt.name, func(t *testing.T) {

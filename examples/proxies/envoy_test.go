@@ -16,7 +16,8 @@ func TestEnvoyPeerCertificate(t *testing.T) {
 	c := newCast(t)
 	const set, details = "forward_client_cert_details: SANITIZE_SET", "set_current_client_cert_details: { cert: true, chain: true }"
 	const secretLine = "            - header: { key: X-Proxy-Secret"
-	const certLine = `            - header: { key: X-Client-Cert, value: "%DOWNSTREAM_PEER_CERT%" }` + "\n              append_action: OVERWRITE_IF_EXISTS_OR_ADD\n"
+	const certLine = `            - header: { key: X-Client-Cert, value: "%DOWNSTREAM_PEER_CERT%" }` +
+		"\n              append_action: OVERWRITE_IF_EXISTS_OR_ADD\n"
 	for _, tt := range []struct {
 		name         string
 		keep         string
@@ -31,7 +32,8 @@ func TestEnvoyPeerCertificate(t *testing.T) {
 			t.Parallel()
 			k := kindOf("envoy")
 			k.format = forwarded.Custom(forwarded.CustomHeaders{Certificate: "X-Client-Cert", Encoding: forwarded.PEMPercent, Always: tt.always})
-			text := strings.NewReplacer(set, "forward_client_cert_details: SANITIZE", details, "", secretLine, certLine+tt.keep+secretLine).Replace(file(k))
+			text := strings.NewReplacer(set, "forward_client_cert_details: SANITIZE", details, "", secretLine, certLine+tt.keep+secretLine).
+				Replace(file(k))
 			l := newLane(t, c, k, text)
 			token := field{"Authorization", "Bearer " + c.token(c.owner)}
 			forged := field{"X-Client-Cert", escaped(c.owner.Certificate.Certificate[0])}

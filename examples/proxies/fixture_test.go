@@ -120,25 +120,26 @@ type kind struct {
 }
 
 var kinds = []kind{
-	{name: "nginx", proxy: "nginx", format: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), names: sslNames, lines: func(der []byte) []field {
+	{name: "nginx", proxy: "nginx", format: forwarded.Nginx(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(escaped(der), "SUCCESS")
 	}},
-	{name: "apache", proxy: "apache", format: forwarded.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify"), names: sslNames, lines: func(der []byte) []field {
+	{name: "apache", proxy: "apache", format: forwarded.Apache(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(strings.ReplaceAll(pemOf(der), "\n", " "), "SUCCESS")
 	}},
-	{name: "haproxy", proxy: "haproxy", format: forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), names: sslNames, lines: func(der []byte) []field {
+	{name: "haproxy", proxy: "haproxy", format: forwarded.HAProxy(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(base64.StdEncoding.EncodeToString(der), "0")
 	}},
-	{name: "haproxy-rfc9440", proxy: "haproxy-rfc9440", format: forwarded.RFC9440(), names: []string{"Client-Cert", "Client-Cert-Chain"}, lines: func(der []byte) []field {
-		value := ":" + base64.StdEncoding.EncodeToString(der) + ":"
-		return []field{{"Client-Cert", value}, {"Client-Cert-Chain", value}}
-	}},
+	{name: "haproxy-rfc9440", proxy: "haproxy-rfc9440", format: forwarded.RFC9440(), names: []string{"Client-Cert", "Client-Cert-Chain"},
+		lines: func(der []byte) []field {
+			value := ":" + base64.StdEncoding.EncodeToString(der) + ":"
+			return []field{{"Client-Cert", value}, {"Client-Cert-Chain", value}}
+		}},
 	{name: "caddy", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines},
 	// It issues no session tickets where client certificates are asked for.
 	{name: "caddy 2.11", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines,
 		wheel: counterpart.Caddy(), anew: true},
-	{name: "traefik", proxy: "traefik", format: forwarded.Traefik(), names: []string{"X-Forwarded-Tls-Client-Cert"}, wheel: counterpart.Traefik(),
-		lines: func(der []byte) []field {
+	{name: "traefik", proxy: "traefik", format: forwarded.Traefik(), names: []string{"X-Forwarded-Tls-Client-Cert"},
+		wheel: counterpart.Traefik(), lines: func(der []byte) []field {
 			return []field{{"X-Forwarded-Tls-Client-Cert", base64.StdEncoding.EncodeToString(der)}}
 		}},
 	{name: "envoy", proxy: "envoy", format: forwarded.Envoy(), names: []string{"X-Forwarded-Client-Cert"}, wheel: counterpart.Envoy(),
@@ -235,7 +236,8 @@ func (l *lane) start(tb testing.TB, api, configuration string) {
 		configuration = strings.Replace(configuration, "stat_prefix: https\n", "stat_prefix: https\n          delayed_close_timeout: 0.05s\n", 1)
 	}
 	p, err := proxies.Start(l.proxy, proxies.Settings{
-		Program: l.program(tb), Static: l.static, API: api, Secret: secret, Server: l.authority.Server(), Clients: l.clients, Configuration: configuration,
+		Program: l.program(tb), Static: l.static, API: api,
+		Secret: secret, Server: l.authority.Server(), Clients: l.clients, Configuration: configuration,
 	})
 	if err != nil {
 		tb.Fatal(err)

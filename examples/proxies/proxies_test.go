@@ -59,7 +59,9 @@ var overrides = []field{
 func rows(c *cast) []row {
 	forged := func(l *lane) []field { return l.forged() }
 	twice := func(l *lane) []field { return slices.Concat(l.forged(), l.forged()) }
-	all := []string{"X-SSL-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Client-Cert", "X-Proxy-Secret"}
+	all := []string{
+		"X-SSL-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Client-Cert", "X-Proxy-Secret",
+	}
 	verified := map[string]string{}
 	for _, k := range kinds {
 		if len(k.names) == 1 || k.format.Name() == "rfc9440" { // has no verdict

@@ -18,7 +18,9 @@ func TestTargets(t *testing.T) {
 				ServerName: "localhost", RootCAs: c.authority.Pool(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.owner.Certificate, nil },
 			}
-			for _, target := range []string{"foo:http:/orders/x://x/close", "foo:x://b/orders", "foo:orders", "foo:http://evil.example/orders", "orders"} {
+			for _, target := range []string{
+				"foo:http:/orders/x://x/close", "foo:x://b/orders", "foo:orders", "foo:http://evil.example/orders", "orders",
+			} {
 				conn, err := tls.Dial("tcp", l.front.Address, config)
 				if err != nil {
 					t.Fatal(err)

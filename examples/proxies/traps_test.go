@@ -141,7 +141,8 @@ func TestTraps(t *testing.T) {
 
 // insecure is Traefik's static configuration where every sender's X-Forwarded-… are believed.
 func insecure() string {
-	return strings.Replace(proxies.Configuration("traefik-static.yaml"), "    http:\n", "    forwardedHeaders: { insecure: true }\n    http:\n", 1)
+	text := proxies.Configuration("traefik-static.yaml")
+	return strings.Replace(text, "    http:\n", "    forwardedHeaders: { insecure: true }\n    http:\n", 1)
 }
 
 func kindOf(name string) kind {

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 )
 
-// A python3 of the test's own stands for pip: it copies a wheel into the last directory but one of its arguments.
+// A python3 of the test's own stands for pip: it copies a wheel into the directory that it is given.
 func TestWheel(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("wheels are for linux/amd64")
@@ -49,7 +49,8 @@ func TestWheel(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bin := t.TempDir()
 			write(t, filepath.Join(bin, "w.whl"), wheel.String())
-			write(t, filepath.Join(bin, "python3"), "#!/bin/sh\nwhile [ \"$1\" != --dest ]; do shift; done\nset -- 1 2 3 4 5 6 7 8 \"$2\"\n"+test.script+"\n")
+			const ninth = "#!/bin/sh\nwhile [ \"$1\" != --dest ]; do shift; done\nset -- 1 2 3 4 5 6 7 8 \"$2\"\n" // the directory
+			write(t, filepath.Join(bin, "python3"), ninth+test.script+"\n")
 			must(t, exec.Command("chmod", "+x", filepath.Join(bin, "python3")).Run())
 			t.Setenv("WHEEL", filepath.Join(bin, "w.whl"))
 			t.Setenv("PATH", bin+":/usr/bin:/bin")
