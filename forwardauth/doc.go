@@ -1,6 +1,7 @@
 // Package forwardauth is a popauth.Guard as the authentication service of a proxy: the endpoint of nginx's auth_request,
-// Traefik's ForwardAuth and Caddy's forward_auth. An API in any language stands behind it: the proxy asks here about
-// every request, and passes those on that are allowed, with who they come from in headers.
+// Traefik's ForwardAuth, Caddy's forward_auth, Envoy's ext_authz by HTTP and ingress-nginx's auth-url. An API in any
+// language stands behind it: the proxy asks here about every request, and passes those on that are allowed, with who they
+// come from in headers.
 //
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{
@@ -43,5 +44,7 @@
 // 500; the configuration in examples/forwardauth hands them to the client.
 //
 // The proxy must replace these headers, and remove them under the spellings that its API takes for the same, such as
-// X_Auth_Subject; and nobody else may reach the API. The configurations in examples/forwardauth do the first.
+// X_Auth_Subject; and nobody else may reach the API. The configurations in examples/forwardauth do the first. A request
+// that brings one of them to the service, in any spelling, is refused with 400 and popauth.ErrForwardedRequest: what
+// reaches the service as the client's own would reach the API, too, where a configuration lacks its line.
 package forwardauth

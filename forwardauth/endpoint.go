@@ -42,7 +42,7 @@ type Options struct {
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
-	// none.
+	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: docs/forwardauth.md has them.
 	Claims map[string]string
 }
 
@@ -55,6 +55,7 @@ type Endpoint struct {
 	line    popauth.RequestLine
 	params  bool
 	claims  map[string]string
+	handed  map[string]string // the headers of an answer that say who is calling, by handedName
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -63,7 +64,13 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}}
+	e := &Endpoint{
+		headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters,
+		claims: map[string]string{}, handed: map[string]string{},
+	}
+	for _, name := range identity {
+		e.handed[handedName(name)] = name
+	}
 	wrong = append(wrong, o.Headers.problems()...)
 	for header, claim := range o.Claims {
 		name := http.CanonicalHeaderKey(header)
@@ -74,6 +81,7 @@ func New(o Options) (*Endpoint, error) {
 			problem("Claims", "%s: no claim", header)
 		}
 		e.claims[name] = claim
+		e.handed[handedName(name)] = name
 	}
 	var err error
 	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
@@ -167,6 +175,9 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	question := e.line
 	question.AllowMethodOverride = true // these headers are the original's, whose method isn't the question's
 	if err := question.Check(r); err != nil {
+		return nil, err
+	}
+	if err := e.brought(r.Header); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)
