@@ -1,6 +1,7 @@
 package forwardauth_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -297,6 +298,40 @@ func TestForwardAuthObserved(t *testing.T) {
 		got = nil
 		if l.answer(h, l.asked(tt.change)); !slices.Equal(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// Whatever the endpoint says, a proxy is not to keep it, and handlers further out have no say.
+func TestForwardAuthNotKept(t *testing.T) {
+	l := newLab(t)
+	l.o.Claims = map[string]string{"X-Auth-Tenant": "scp"}
+	for name, tt := range map[string]struct {
+		r      *http.Request
+		deny   int
+		status int
+	}{
+		"passes":              {l.asked(), 0, 200},
+		"no token":            {l.asked(header("Authorization")), 0, 401},
+		"not the proxy":       {l.asked(func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }), 0, 403},
+		"no report":           {l.asked(header("X-Forwarded-Uri")), 0, 400},
+		"early data":          {l.asked(header("Early-Data", "1")), 0, 425},
+		"a claim":             {l.asked(header("Authorization", "Bearer "+l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "scp": []string{"a"}}))), 0, 403},
+		"Deny says 200":       {l.asked(header("Authorization")), 200, 401},
+		"Deny says unchanged": {l.asked(header("Authorization")), 304, 401},
+	} {
+		l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.WriteHeader(cmp.Or(tt.deny, e.Status()))
+		}
+		h := l.endpoint().Authorize(popauth.Scope("orders.read"))
+		answer := l.answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.Header().Set("X-Accel-Expires", "60")
+			h.ServeHTTP(w, r)
+		}), tt.r)
+		if got := answer.Header; answer.StatusCode != tt.status || len(got["Cache-Control"]) != 1 || got.Get("Cache-Control") != "no-store" || got.Get("X-Accel-Expires") != "" {
+			t.Errorf("%s: got %d %v, want %d, no-store", name, answer.StatusCode, got, tt.status)
 		}
 	}
 }
