@@ -27,6 +27,7 @@ func outside(next http.Handler) http.Handler {
 // Refusals are kept by nobody, and what Deny makes of one is a refusal.
 func TestRefusalIsNotKept(t *testing.T) {
 	ca := popauthtest.NewCA(t)
+	clients := clientauth.Static{"a": {thumbprint(t, ca.Client("a"))}}
 	early := header("Early-Data", "1")
 	for name, tt := range map[string]struct {
 		deny   func(http.ResponseWriter, *http.Request, *clientauth.Error)
@@ -45,7 +46,7 @@ func TestRefusalIsNotKept(t *testing.T) {
 			http.ServeContent(w, r, "a.txt", time.Unix(1, 0), strings.NewReader("refused"))
 		}, []func(*http.Request){header("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"), header("Range", "bytes=0-1")}, 401},
 	} {
-		a := newAuth(t, clientauth.Options{Deny: tt.deny})
+		a := newAuth(t, clientauth.Options{Clients: clients, Deny: tt.deny})
 		spy := &popauthtest.Spy{}
 		w := httptest.NewRecorder()
 		outside(a.Handler(spy)).ServeHTTP(w, post(&popauthtest.Client{}, "client_id=a", tt.change...))
@@ -63,9 +64,9 @@ func TestRefusalIsNotKept(t *testing.T) {
 
 	w := httptest.NewRecorder()
 	spy := &popauthtest.Spy{}
-	outside(newAuth(t, clientauth.Options{}).Handler(spy)).ServeHTTP(w, post(ca.Client("a"), "client_id=a"))
-	if spy.Ran() != 1 || w.Header().Get("Cache-Control") != "private" || w.Header().Get("Expires") != "" {
-		t.Errorf("passed on: got %q, ran %d, want private", w.Header(), spy.Ran())
+	outside(newAuth(t, clientauth.Options{Clients: clients}).Handler(spy)).ServeHTTP(w, post(ca.Client("a"), "client_id=a"))
+	if spy.Ran() != 1 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Expires") != "" {
+		t.Errorf("passed on: got %q, ran %d, want no-store", w.Header(), spy.Ran())
 	}
 }
 

@@ -81,7 +81,7 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
 		r.URL = ordinary
 		x.request = r
-		new(reply.Lines).Private(w.Header())
+		reply.NoStore(w.Header()) // RFC 6749, section 5.1
 		next.ServeHTTP(w, r)
 	})
 }

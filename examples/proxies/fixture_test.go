@@ -62,6 +62,7 @@ type cast struct {
 	authority                     *popauthtest.CA
 	clients                       []byte // the authorities of the callers, in PEM
 	owner, thief                  *popauthtest.Client
+	other                         *popauthtest.Client // of whom a test makes a second owner
 	selfSigned, rsaChain, expired *popauthtest.Client
 }
 

@@ -26,10 +26,11 @@ func Refuse(h http.Header) {
 			delete(h, name)
 		}
 	}
-	unstored(h)
+	NoStore(h)
 }
 
-func unstored(h http.Header) {
+// NoStore says that nobody may keep an answer with the header h, whatever handlers further out have said of it.
+func NoStore(h http.Header) {
 	for name := range h {
 		if isForCaches(name) || isOneOf(name, ofStored[:]) {
 			delete(h, name)
@@ -82,7 +83,7 @@ func (f *Refusal) WriteHeader(status int) {
 		status = f.status
 	}
 	f.wrote = true
-	unstored(f.below.Header())
+	NoStore(f.below.Header())
 	f.below.WriteHeader(status)
 }
 
