@@ -151,6 +151,8 @@ type world struct {
 	proof        string                // the last that was accepted
 	upstream     *orders
 	handler      http.Handler // of the authentication service
+	api          http.Handler // if nil, upstream
+	configure    func(configuration string) string
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -169,6 +171,12 @@ func (w *world) close() {
 
 func (w *world) open(proxy string) error {
 	w.setup, w.upstream = setups[proxy], &orders{}
+	if w.configure != nil {
+		w.setup.configuration = w.configure(w.setup.configuration)
+	}
+	if w.api == nil {
+		w.api = w.upstream
+	}
 	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
 	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")
 	w.key = popauthtest.NewProofKey(w, "ES256")
@@ -190,7 +198,7 @@ func (w *world) open(proxy string) error {
 	w.auth.Config.ConnContext = popauth.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
-	api := httptest.NewServer(w.upstream)
+	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
 	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
