@@ -18,6 +18,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,6 +153,18 @@ type lane struct {
 	proxy *proxies.Proxy
 	named atomic.Bool  // the proxy named authorities in its last request for a certificate
 	seen  atomic.Value // names of the proxy's headers that a handler saw
+
+	mu      sync.Mutex
+	refused []popauth.Reason
+}
+
+// refusals are the reasons since the last call.
+func (l *lane) refusals() []popauth.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.refused
+	l.refused = nil
+	return all
 }
 
 // loopback is where the proxies connect from.
@@ -170,6 +183,13 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
 	options.Certificate = popauth.Forwarded(k.format, trust...)
+	options.Observe = func(_ context.Context, o popauth.Observation) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if o.Reason != "" {
+			l.refused = append(l.refused, o.Reason)
+		}
+	}
 	guard, err := popauth.New(options)
 	if err != nil {
 		tb.Fatal(err)
