@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -278,6 +279,65 @@ func TestForwardAuthPolicy(t *testing.T) {
 }
 
 // Each question is observed once for each stage, and one that is no question at all once.
+// The question has a body and a form of its own, and policies are about the original request.
+func TestForwardAuthNoBody(t *testing.T) {
+	l := newLab(t)
+	h := l.endpoint().Authorize(popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) > 0 || r.ContentLength != 0 || r.TransferEncoding != nil {
+			t.Errorf("got %q, %v, length %d, %q, want no body", body, err, r.ContentLength, r.TransferEncoding)
+		}
+		if r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Pattern != "" {
+			t.Errorf("got form %v, %v, %v, pattern %q, want none", r.Form, r.PostForm, r.MultipartForm, r.Pattern)
+		}
+		if got := r.FormValue("tenant"); got != "original" {
+			t.Errorf("got %q, want what the original query says", got)
+		}
+		return nil
+	}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /auth/", func(w http.ResponseWriter, r *http.Request) {
+		if got := r.FormValue("tenant"); got != "question" { // as middleware that looks for a token in a form
+			t.Errorf("got %q of the question", got)
+		}
+		r.Body = io.NopCloser(strings.NewReader("tenant=question"))
+		h.ServeHTTP(w, r)
+	})
+	r := l.asked(header("X-Forwarded-Uri", "/orders?tenant=original"), header("Content-Type", "application/x-www-form-urlencoded"))
+	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodPost, io.NopCloser(strings.NewReader("tenant=question")), 15, []string{"chunked"}
+	if answer := l.answer(mux, r); answer.StatusCode != http.StatusOK {
+		t.Errorf("got %d, %v, want 200", answer.StatusCode, l.reason)
+	}
+}
+
+// A claim that is null is no string: the API would take it for a token without the claim.
+func TestForwardAuthClaims(t *testing.T) {
+	l := newLab(t)
+	l.o.Claims = map[string]string{"X-Auth-Tenant": "tenant"}
+	h := l.endpoint().Authenticate()
+	for _, tt := range []struct {
+		name   string
+		tenant any
+		status int
+		want   string
+	}{
+		{"absent", popauthtest.Omit, 200, ""},
+		{"string", "a", 200, "a"},
+		{"empty", "", 200, ""},
+		{"null", nil, 403, ""},
+		{"number", 1, 403, ""},
+		{"true", true, 403, ""},
+		{"list", []string{"a"}, 403, ""},
+		{"object", map[string]string{"a": "b"}, 403, ""},
+	} {
+		token := l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "tenant": tt.tenant})
+		answer := l.answer(h, l.asked(header("Authorization", "Bearer "+token)))
+		if answer.StatusCode != tt.status || answer.Header.Get("X-Auth-Tenant") != tt.want {
+			t.Errorf("%s: got %d, %q, want %d, %q", tt.name, answer.StatusCode, answer.Header.Get("X-Auth-Tenant"), tt.status, tt.want)
+		}
+	}
+}
+
 func TestForwardAuthObserved(t *testing.T) {
 	l := newLab(t)
 	var got []string
