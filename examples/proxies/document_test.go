@@ -102,13 +102,13 @@ func TestDeployTest(t *testing.T) {
 	if !strings.Contains(script, example) || len(want) < 8 {
 		t.Fatalf("%s: no commands in\n%s", page, script)
 	}
-	command := exec.Command("bash", "-c", strings.Replace(script, example, "https://"+l.proxy.Address, 1))
+	command := exec.Command("bash", "-c", strings.ReplaceAll(script, example, "https://"+l.proxy.Address))
 	command.Dir = dir
 	got, err := command.CombinedOutput()
 	if err != nil || strings.Join(want, "\n")+"\n" != string(got) {
 		t.Errorf("got %v\n%s, want %q", err, got, want)
 	}
-	if l.spy.Ran() != 1 {
-		t.Errorf("the handler ran %d times, want once", l.spy.Ran())
+	if l.spy.Ran() != 2 {
+		t.Errorf("the handler ran %d times, want twice", l.spy.Ran())
 	}
 }
