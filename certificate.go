@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
@@ -217,6 +218,7 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			if !isOurs(source) {
 				x.certificate = c.clone() // it may give the same to another request
 			}
+			x.lines.Private(w.Header())
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, x)))
 		})
 	}
@@ -228,6 +230,7 @@ type extraction struct {
 	certificate *Certificate
 	source      CertificateSource
 	outer       *extraction // what the source could find in its turn; nil if nothing
+	lines       reply.Lines
 }
 
 // isOurs tells whether a source gives each request what nobody else changes.

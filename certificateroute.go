@@ -41,6 +41,11 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
 				return
 			}
+			if x := extracted(r); x != nil {
+				x.lines.Private(w.Header())
+			} else {
+				Private(w.Header())
+			}
 			next.ServeHTTP(w, r)
 		})
 		if source != nil {
@@ -70,7 +75,7 @@ func readable(r *http.Request) *Error {
 }
 
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
-// nil, unless the request may pass.
+// nil, unless the request may pass. Caches are not told whose the answer is: see Private.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
 	if e := readable(r); e != nil {
 		return nil, e

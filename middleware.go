@@ -99,7 +99,7 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
 // an *Error, the Principal nil, unless the request may pass. Behind a stage of this Guard the request is authenticated
 // already, and stays so for as long as it lasts: Recheck asks whether it still holds. Otherwise each Check does it anew,
-// leaves nothing for a later one or a stage, and uses up a DPoP proof.
+// leaves nothing for a later one or a stage, and uses up a DPoP proof. Caches are not told whose the answer is: see Private.
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	d, err := g.decide(r)
 	if err == nil {
@@ -140,9 +140,10 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 			r = source.stripped(r)
 		}
 		if r.Context().Value(principalKey{}) != any(d) {
-			r = r.WithContext(context.WithValue(r.Context(), principalKey{}, d))
+			r = r.WithContext(d.within(r.Context()))
 		}
 		maps.Copy(w.Header(), d.header)
+		d.lines.Private(w.Header())
 		next.ServeHTTP(w, r)
 	})
 }
@@ -228,7 +229,7 @@ func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
 		return nil
 	}
 	if g.several && unsaid(policies) { // of Check and Recheck: Authorize panics
-		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token}
+		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token, header: d.header}
 	}
 	return g.ask(r, d, policies)
 }
@@ -245,7 +246,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	for _, policy := range policies {
 		if err := policy.check(r, view); err != nil {
 			e := refused(err, ErrForbidden)
-			e.token, e.used = d.token, d.scheme
+			e.token, e.used, e.header = d.token, d.scheme, d.header
 			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)
 			return e

@@ -443,6 +443,11 @@ func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, 
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	return exchange(tb, c, r)
+}
+
+func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
+	tb.Helper()
 	answer, err := c.Do(r)
 	if err != nil {
 		tb.Fatal(err)

@@ -76,8 +76,11 @@ type Options struct {
 	// that Guard.Metadata serves.
 	Resource Resource
 
-	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
-	// turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
+	// Deny writes the answer to a refused request. Challenges, Retry-After and Cache-Control: no-store are set before it
+	// runs, and headers of handlers further out that describe another answer are removed. It can answer with 302, 303, 307
+	// and any status from 400 to 599 but 412 and 416; any other is replaced by the refusal's own. Its writer can't be
+	// hijacked or unwrapped, and its request has no preconditions and no Range, so that http.ServeContent sends a page
+	// whole. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
 	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.

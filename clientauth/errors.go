@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // Reason says why a request was refused. The constants are errors: errors.Is(err, clientauth.ErrOtherMethod).
@@ -119,8 +120,8 @@ func WriteError(w http.ResponseWriter, err error) {
 	}
 	a := e.answer()
 	h := w.Header()
+	reply.Refuse(h)
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // section 5.1 asks for it beside the other
 	if a.status == http.StatusUnauthorized && e.challenge != "" {
 		h.Set("WWW-Authenticate", e.challenge)

@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // arrival is a request's arrival at a certificate endpoint, which only Handler writes down.
@@ -67,21 +68,30 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 		}
 		// RFC 8470, section 3: until then nobody has proven to hold a key, and the request may come again.
 		if r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0 {
-			a.options.Deny(w, r, &Error{Reason: ErrEarlyData})
+			a.deny(w, r, &Error{Reason: ErrEarlyData})
 			return
 		}
 		c, refusal := a.certificate(r)
 		if refusal != nil {
 			refusal.challenge = challengeFor(r.Header)
-			a.options.Deny(w, r, refusal)
+			a.deny(w, r, refusal)
 			return
 		}
 		x := &arrival{by: a, certificate: c, url: r.URL, body: r.Body}
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
 		r.URL = ordinary
 		x.request = r
+		reply.NoStore(w.Header()) // RFC 6749, section 5.1
 		next.ServeHTTP(w, r)
 	})
+}
+
+// deny has Options.Deny word the refusal, which it can't turn into anything else.
+func (a *Authenticator) deny(w http.ResponseWriter, r *http.Request, e *Error) {
+	reply.Refuse(w.Header())
+	refusal := reply.NewRefusal(w, e.Status())
+	a.options.Deny(refusal, reply.Whole(r), e)
+	refusal.Finish()
 }
 
 func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Error) {

@@ -190,6 +190,7 @@ type world struct {
 	upstream     *orders
 	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
+	configure    func(configuration string) string
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -209,6 +210,9 @@ func (w *world) close() {
 func (w *world) open(proxy string) error {
 	if w.upstream = (&orders{}); w.setup.configuration == "" {
 		w.setup = setups[proxy]
+	}
+	if w.configure != nil {
+		w.setup.configuration = w.configure(w.setup.configuration)
 	}
 	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
 	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")

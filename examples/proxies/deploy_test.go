@@ -76,18 +76,21 @@ func TestDeployScript(t *testing.T) {
 	c := newCast(t)
 	d := newDeployment(t, c)
 	const forgets = "	location /orders { proxy_set_header X-Request-Id 1; proxy_pass http://popauth_api; }\n	location / {"
+	const keeps = "proxy_cache_path ${CERTS}/cache keys_zone=kept:1m;\nserver {\n" +
+		"	proxy_cache kept; proxy_ignore_headers Cache-Control Vary; proxy_cache_valid 200 1m;\n"
 	nginx, traefik := kindOf("nginx"), kindOf("traefik")
 	open := traefik
 	open.static = insecure()
 	for _, tt := range []struct {
-		name     string
-		kind     kind
-		old, new string
-		noSecret bool   // the API asks for none
-		format   string // empty: what the API prints
-		around   bool   // with api and secret
-		status   int
-		says     string
+		name      string
+		kind      kind
+		old, new  string
+		noSecret  bool   // the API asks for none
+		format    string // empty: what the API prints
+		around    bool   // with api and secret
+		cacheable bool   // with an address for caches
+		status    int
+		says      string
 	}{
 		{name: "right, around", kind: nginx, around: true, says: "All clear."},
 		{name: "right, from outside", kind: nginx, status: 2, says: "nothing proven"},
@@ -123,6 +126,11 @@ func TestDeployScript(t *testing.T) {
 			name: "nginx forgets to replace", kind: nginx, old: "	location / {", new: forgets, noSecret: true,
 			status: 1, says: "OPEN  200  no certificate, forged\n",
 		},
+		{
+			name: "nginx keeps answers", kind: nginx, old: "server {", new: keeps, around: true, cacheable: true,
+			status: 1, says: "OPEN  200  no token and no certificate, from a cache\n",
+		},
+		{name: "nginx keeps none", kind: nginx, around: true, cacheable: true, says: "401  no token and no certificate, from a cache\nAll clear."},
 		{name: "nginx passes none on", kind: nginx, old: "$ssl_client_escaped_cert", new: `""`, around: true, status: 1, says: "WRONG 4"},
 	} {
 		t.Run(tt.kind.name+" "+tt.name, func(t *testing.T) {
@@ -142,6 +150,9 @@ func TestDeployScript(t *testing.T) {
 			}
 			if tt.around {
 				variables["api"], variables["secret"] = l.api.URL+"/orders", "X-Proxy-Secret: "+secret
+			}
+			if tt.cacheable {
+				variables["cacheable"] = variables["url"] + "/cacheable"
 			}
 			out, status := d.run(t, variables)
 			if status != tt.status || !strings.Contains(out, tt.says) {

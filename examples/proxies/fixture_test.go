@@ -19,6 +19,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,6 +65,7 @@ type cast struct {
 	authority                     *popauthtest.CA
 	clients                       []byte // the authorities of the callers, in PEM
 	owner, thief                  *popauthtest.Client
+	other                         *popauthtest.Client // of whom a test makes a second owner
 	selfSigned, rsaChain, expired *popauthtest.Client
 }
 
@@ -181,6 +183,18 @@ type lane struct {
 	front *proxies.Proxy
 	named atomic.Bool  // the proxy named authorities in its last request for a certificate
 	seen  atomic.Value // a header that no handler should see
+
+	mu      sync.Mutex
+	refused []popauth.Reason
+}
+
+// refusals are the reasons since the last call.
+func (l *lane) refusals() []popauth.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.refused
+	l.refused = nil
+	return all
 }
 
 // loopback is where the proxies connect from.
@@ -199,6 +213,13 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
 	options.Certificate = popauth.Forwarded(k.format, trust...)
+	options.Observe = func(_ context.Context, o popauth.Observation) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if o.Reason != "" {
+			l.refused = append(l.refused, o.Reason)
+		}
+	}
 	guard, err := popauth.New(options)
 	if err != nil {
 		tb.Fatal(err)
