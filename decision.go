@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // decision is what a Guard has found out about one request's credentials.
@@ -27,6 +28,11 @@ type presented struct {
 	connection           *tls.ConnectionState
 	leaf                 *x509.Certificate
 	extraction           *extraction
+}
+
+// principal returns a Principal that its owner may change.
+func (d *decision) principal() *Principal {
+	return d.token.principal(d.certificate.at(time.Now()))
 }
 
 func (g *Guard) present(r *http.Request) presented {
