@@ -82,7 +82,9 @@ func hostile(g *generator) map[string][][]*x509.Certificate {
 		}}},
 		"equal names":    {chain(repeat(60, dns("n%0.0d.example")), repeat(60, dns("m%0.0d.example")))},
 		"long DNS names": {chain(repeat(12, dns(strings.Repeat("a.", 2000)+"%d")), repeat(12, dns(strings.Repeat("a.", 2000)+"%d")))},
-		"URIs": {chain(repeat(50, func(i int) asn1.RawValue { return implicit(6, fmt.Appendf(nil, "https://%d.example/%s", i, strings.Repeat("x", 1000))) }),
+		"URIs": {chain(repeat(50, func(i int) asn1.RawValue {
+			return implicit(6, fmt.Appendf(nil, "https://%d.example/%s", i, strings.Repeat("x", 1000)))
+		}),
 			repeat(60, func(i int) asn1.RawValue { return implicit(6, fmt.Appendf(nil, "c%d.example", i)) }))},
 		"tiny names": {chain(repeat(20000, func(int) asn1.RawValue { return implicit(2, nil) }), repeat(20000, func(int) asn1.RawValue { return implicit(1, nil) }))},
 		"other names": {chain(repeat(60, func(i int) asn1.RawValue { return g.other(asn1.ObjectIdentifier{1, 2, i}, "x") }),
