@@ -92,7 +92,9 @@ func certificatePEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-func escaped(der []byte) string { return url.PathEscape(strings.TrimSuffix(certificatePEM(der), "\n") + "\n") }
+func escaped(der []byte) string {
+	return url.PathEscape(strings.TrimSuffix(certificatePEM(der), "\n") + "\n")
+}
 
 func base64Of(der []byte) string { return base64.StdEncoding.EncodeToString(der) }
 
@@ -217,9 +219,11 @@ func TestSourceOfOnesOwn(t *testing.T) {
 		source      func() *popauth.Certificate
 		bound, path int
 	}{
-		"from DER":           {func() *popauth.Certificate { return made(l.owner) }, 200, 403},
-		"Leaf alone":         {func() *popauth.Certificate { return &popauth.Certificate{Leaf: made(l.owner).Leaf} }, 200, 403},
-		"Raw alone":          {func() *popauth.Certificate { return &popauth.Certificate{Leaf: &x509.Certificate{Raw: made(l.owner).Leaf.Raw}} }, 200, 403},
+		"from DER":   {func() *popauth.Certificate { return made(l.owner) }, 200, 403},
+		"Leaf alone": {func() *popauth.Certificate { return &popauth.Certificate{Leaf: made(l.owner).Leaf} }, 200, 403},
+		"Raw alone": {func() *popauth.Certificate {
+			return &popauth.Certificate{Leaf: &x509.Certificate{Raw: made(l.owner).Leaf.Raw}}
+		}, 200, 403},
 		"a wrong thumbprint": {func() *popauth.Certificate { c := made(l.owner); c.Thumbprint = l.thief.Thumbprint(); return c }, 200, 403},
 		"another's, with the thumbprint": {func() *popauth.Certificate {
 			return &popauth.Certificate{Leaf: made(l.thief).Leaf, Thumbprint: l.owner.Thumbprint()}
