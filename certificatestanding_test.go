@@ -3,6 +3,7 @@ package popauth_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -321,24 +322,38 @@ func TestHostileChain(t *testing.T) {
 }
 
 // BenchmarkHostileChain reports what a request costs whose connection nobody knows yet, in verifications of a signature.
+// Verified searches for the way to a root besides, which verifies a signature for each certificate on it.
 func BenchmarkHostileChain(b *testing.B) {
 	l := newLab(b)
-	client, _ := hostileChain(b, l.ca, 2500, 1500)
-	key := client.Certificate.PrivateKey.(*ecdsa.PrivateKey)
+	large, _ := hostileChain(b, l.ca, 2500, 1500)
+	within, _ := hostileChain(b, l.ca, 100, 100)
+	plain := l.ca.Intermediate("level 0").Intermediate("level 1").Client("batch")
+	key := large.Certificate.PrivateKey.(*ecdsa.PrivateKey)
 	sum := sha256.Sum256([]byte("x"))
-	signature, err := key.Sign(nil, sum[:], nil)
+	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, chains := range []int{1, 16} {
-		b.Run(fmt.Sprintf("%d chains", chains), func(b *testing.B) {
-			r := byTLS(client, "", l.ca)
-			for len(r.TLS.VerifiedChains) < chains {
+	for _, bb := range []struct {
+		name     string
+		client   *popauthtest.Client
+		chains   int
+		verified bool
+	}{
+		{"large", large, 1, false}, {"large, 16 chains", large, 16, false}, {"within", within, 1, false}, {"within, 16 chains", within, 16, false},
+		{"Verified, large", large, 1, true}, {"Verified, within", within, 1, true}, {"Verified, plain", plain, 1, true},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			r := byTLS(bb.client, "", l.ca)
+			for len(r.TLS.VerifiedChains) < bb.chains {
 				r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains[0])
 			}
 			var all time.Duration
 			for b.Loop() {
 				source := popauth.TLSCertificate() // which has seen nothing
+				if bb.verified {
+					source = verified(b, popauth.Verification{Roots: l.ca.Pool()})
+				}
 				start := time.Now()
 				c, _ := source.Certificate(r)
 				_ = c.CheckIdentity()

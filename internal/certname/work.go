@@ -8,7 +8,7 @@ import (
 // MaxWork bounds what one call of Check, Holding or Verify compares, over all chains and all certificates of each. A name
 // against a subtree is one comparison; reading either counts too, and so does length. All of it together costs less than
 // three verifications of a signature by ECDSA with P-256: whoever opens a connection must not buy more with a certificate.
-const MaxWork = 6 << 10
+const MaxWork = 5 << 10
 
 const (
 	costOfName      = 12 // to read it: a name or a subtree

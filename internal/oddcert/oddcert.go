@@ -41,7 +41,7 @@ var changes = []change{
 	{name: "negative serial number", fields: func(f []asn1.RawValue, _ *ecdsa.PublicKey) {
 		f[serial] = asn1.RawValue{Tag: asn1.TagInteger, Bytes: []byte{0xff, 0x01}}
 	}},
-	{name: "critical authority key identifier", template: extensions(true, authorityKey, []byte{0x30, 3, 0x80, 1, 7})},
+	{name: "critical authority key identifier", template: extensions(true, authorityKey, []byte{0x30, 0})},
 	{name: "critical subject key identifier", template: extensions(true, subjectKey, []byte{0x04, 1, 7})},
 	{name: "extension twice", template: func(c *x509.Certificate) {
 		extensions(false, private, []byte{5, 0})(c)
