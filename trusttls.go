@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	weakly "weak" // the package has a weak of its own
@@ -77,8 +78,8 @@ func (id ProxyIdentity) matcher() (func(*http.Request) bool, error) {
 		return id.named(certname.DNS, id.DNS)
 	case id.Key != "" && id.URI == "" && id.DNS == "":
 		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
-		if err != nil || len(want) != sha256.Size {
-			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256")
+		if err != nil || len(want) != sha256.Size || strings.ContainsAny(id.Key, "\r\n") { // which encoding/base64 skips
+			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256: 44 characters, of 32 bytes")
 		}
 		if id.Roots != nil || id.AnyAuthority {
 			return nil, errors.New("TrustProxyTLS: Key speaks for itself: leave Roots and AnyAuthority out")

@@ -18,7 +18,7 @@ import (
 type Client struct {
 	ID          string
 	Method      Method
-	Certificate *popauth.Certificate
+	Certificate *popauth.Certificate // without Leaf if it is one that Go can't parse
 
 	// Registration is the one that the certificate fits. When it expires says when the client has to be registered anew.
 	Registration Registration
@@ -188,6 +188,9 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 		if err := c.CheckIdentity(); err != nil {
 			return fmt.Errorf("there are no Roots: %w", err)
 		}
+		if len(c.Chain) == 1 {
+			return errOneOfTheRoots
+		}
 		return nil
 	}
 	if len(c.Intermediates) > maxIntermediates {
@@ -197,10 +200,12 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 		Roots: a.options.Roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err == nil && len(chains[0]) == 1 {
-		return errors.New("it is one of the roots itself; register its thumbprint")
+		return errOneOfTheRoots
 	}
 	return err
 }
+
+var errOneOfTheRoots = errors.New("it is one of the roots itself; register its thumbprint")
 
 // Confirmation is what binds a token to the certificate with which a client came to a certificate endpoint, however the
 // client was authenticated. It is zero, and the token unbound, without Options.AlwaysBind and on ordinary endpoints.

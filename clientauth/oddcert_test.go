@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"strings"
@@ -142,5 +143,43 @@ func (o outcome) closes(t *testing.T, want string) {
 	t.Helper()
 	if got := o.Header().Get("Connection"); got != want {
 		t.Errorf("got Connection: %q, want %q", got, want)
+	}
+}
+
+// Options.Now is the clock for the whole chain.
+func TestClockOfTheChain(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	clock := popauthtest.NewClock(time.Now())
+	between := root.Intermediate("between", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Hour) })
+	a := newAuth(t, clientauth.Options{
+		Clients: clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}}, Roots: root.Pool(), Now: clock.Now,
+	})
+	client := between.Client("batch")
+	send(a, post(client, form)).passed(t, "batch")
+	clock.Advance(2 * time.Hour)
+	send(a, post(client, form)).refused(t, clientauth.ErrCertificateUntrusted, 401, "invalid_client")
+}
+
+// One of the roots has been given to verify others; its name is nobody's word for a client.
+func TestOneOfTheRootsItself(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	listed := ca.Client("batch")
+	pool := x509.NewCertPool()
+	pool.AddCert(listed.Certificate.Leaf)
+	clients := clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}}
+	verified, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]clientauth.Options{
+		"Roots": {Clients: clients, Roots: pool}, "TLS": {Clients: clients}, "Verified": {Clients: clients, Certificate: verified},
+	} {
+		r := post(listed, form)
+		r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0]}}
+		got := send(newAuth(t, o), r)
+		got.refused(t, clientauth.ErrCertificateUntrusted, 401, "invalid_client")
+		if got.err == nil || !strings.Contains(got.err.Error(), "one of the roots") {
+			t.Errorf("%s: got %v", name, got.err)
+		}
 	}
 }
