@@ -100,6 +100,39 @@ func TestArrivalOfADerivedRequest(t *testing.T) {
 
 type another struct{ pointed }
 
+// nothing is a body of no size: pointers to two of them may be equal.
+type nothing struct{}
+
+func (*nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (*nothing) Close() error             { return nil }
+
+// What both requests lack they don't share.
+func TestArrivalWithNothingOfItsOwn(t *testing.T) {
+	alice := popauthtest.SelfSigned(t, "alice")
+	a := newAuth(t, clientauth.Options{
+		Clients: clientauth.Static{"alice": {thumbprint(t, alice)}}, Certificate: fixed{certificate: by(alice, popauth.NotVerified)},
+	})
+	bare := func(r *http.Request) *http.Request {
+		r.Header, r.Body = nil, &nothing{}
+		return r
+	}
+	checked := false
+	a.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := a.Authenticate(r); errors.Is(err, clientauth.ErrOtherMethod) {
+			t.Errorf("got %v for the request that arrived", err)
+		}
+		other := bare(httptest.NewRequest("POST", r.RequestURI, nil).WithContext(r.Context()))
+		other.Host, other.TLS = r.Host, r.TLS
+		if _, err := a.Authenticate(other); !errors.Is(err, clientauth.ErrOtherMethod) {
+			t.Errorf("VULNERABLE: got %v for another", err)
+		}
+		checked = true
+	})).ServeHTTP(httptest.NewRecorder(), bare(httptest.NewRequest("POST", "https://mtls.example.com/token", nil)))
+	if !checked {
+		t.Error("the handler did not run")
+	}
+}
+
 // Another method may take over on whatever connection: it needs no name, and a binding no host. The answer is one all the
 // same.
 func TestMisdirectedAlwaysBind(t *testing.T) {

@@ -130,3 +130,97 @@ func BenchmarkHostile(b *testing.B) {
 		})
 	}
 }
+
+// What is read once is not paid for again, on whatever chain or level it comes back; and all chains share one bound.
+func TestWork(t *testing.T) {
+	g := newGenerator(t, mathrand.New(mathrand.NewPCG(1, 1)))
+	empty := g.marshal([]asn1.RawValue{})
+	authority := func(kind, n int) *x509.Certificate {
+		var bases []asn1.RawValue
+		for i := range n {
+			bases = append(bases, implicit(2, fmt.Appendf(nil, "c%d.example", i)))
+		}
+		return &x509.Certificate{RawSubject: empty, RawIssuer: []byte{1}, Extensions: []pkix.Extension{g.limitedTo(kind, bases...)}}
+	}
+	leaf := many(g, 100)
+	levels := []*x509.Certificate{leaf, authority(excluded, 4), authority(excluded, 4), authority(excluded, 4), authority(excluded, 4)}
+	if err := certname.Check(levels); err != nil {
+		t.Errorf("four levels: got %v", err)
+	}
+	good := []*x509.Certificate{leaf, authority(excluded, 2)}
+	if chains, err := certname.Holding([][]*x509.Certificate{good, good, good, good}); err != nil || len(chains) != 4 {
+		t.Errorf("four chains: got %d, %v", len(chains), err)
+	}
+	bad := []*x509.Certificate{leaf, authority(permitted, 1)}
+	if _, err := certname.Holding([][]*x509.Certificate{bad, bad, bad, good}); err != nil {
+		t.Errorf("the fourth is good: got %v", err)
+	}
+	if chains, err := certname.Holding([][]*x509.Certificate{bad, bad, bad, bad, good}); err == nil || !strings.Contains(err.Error(), "the first 4 of 5 ways to a root") {
+		t.Errorf("the fifth is good: got %d, %v, want it not looked at", len(chains), err)
+	}
+	var dear [][]*x509.Certificate
+	for range 4 {
+		dear = append(dear, []*x509.Certificate{many(g, 40), authority(excluded, 40)})
+	}
+	if chains, err := certname.Holding(dear); err != nil || len(chains) == 0 || len(chains) > 2 {
+		t.Errorf("four that are too much together: got %d, %v, want what was looked at before", len(chains), err)
+	}
+	for name, chains := range hostile(g) {
+		if _, err := certname.Holding(chains); err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+// Verify bounds what crypto/x509 has to look at, too, wherever it comes from; a chain without constraints is not read.
+func TestWorkOfVerify(t *testing.T) {
+	g := newGenerator(t, mathrand.New(mathrand.NewPCG(1, 1)))
+	name := func(s string) []byte { return g.marshal([]asn1.RawValue{g.rdn(pair{oidO, utf8Value(s)})}) }
+	root, err := g.issue(name("Root"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := g.issue(name("Leaf"), many(g, 600).Extensions, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := g.issue(name("Leaf"), nil, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := g.issue(name("Between"), nil, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	junk, err := g.issue(name("Between"), []pkix.Extension{wide(g, 600)}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	little, err := g.issue(name("Between"), []pkix.Extension{wide(g, 1)}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	o := x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	for what, tt := range map[string]struct {
+		leaf, between *x509.Certificate
+		refused       bool
+	}{
+		"no constraints":                      {leaf, plain, false},
+		"few constraints, few names":          {small, little, false},
+		"constraints beside the way":          {small, junk, true},
+		"many names, constraints beside them": {leaf, little, true},
+	} {
+		_, err := certname.Verify(tt.leaf, []*x509.Certificate{tt.between}, o)
+		if (err != nil) != tt.refused || err != nil && !strings.Contains(err.Error(), "comparisons") {
+			t.Errorf("%s: got %v, want refused %t", what, err, tt.refused)
+		}
+	}
+	if !certname.Has(many(g, 1024), certname.DNS, "x0.example") || certname.Has(many(g, 1025), certname.DNS, "x0.example") {
+		t.Error("1024 names can be asked about, and no more")
+	}
+	if _, ok := certname.URIs(many(g, 1025)); ok {
+		t.Error("more than 1024 names are read")
+	}
+}
