@@ -74,7 +74,8 @@ func (c *Certificate) unparsed() error {
 	if c.cause == nil {
 		return errNoContent
 	}
-	return fmt.Errorf("certificate that Go can't parse: %w; it confirms what a token is bound to, but has no names: the authority has to issue it anew", c.cause)
+	return fmt.Errorf("certificate that Go can't parse: %w; it confirms what a token is bound to, and has no names: "+
+		"for an identity the authority has to issue it anew", c.cause)
 }
 
 var errNoContent = errors.New("a source's certificate without content: it needs a Leaf with Raw, or NewCertificate")

@@ -135,8 +135,8 @@ func CertificateEmail(addresses ...string) Policy {
 
 // CertificateIP asks for a verified certificate with one of these IP addresses among its subject alternative names.
 // The address that the request comes from is not looked at. A 4-in-6 address, such as ::ffff:192.0.2.1, asks for the IPv4
-// address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like CertificateDNS. It panics without an
-// address, or with one that is not valid or has a zone.
+// address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like
+// CertificateDNS. It panics without an address, or with one that is not valid or has a zone.
 func CertificateIP(addresses ...netip.Addr) Policy {
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
 		panic("popauth: CertificateIP: no address, or not a valid one without zone")
@@ -166,7 +166,8 @@ func CertificateIssuer(names ...string) Policy {
 
 // CertificateThumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
 // hex, with or without colons. Nobody need have verified it, since it is known already; its period is then nobody's
-// concern either; nor need crypto/x509 be able to parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint, or with one of another kind.
+// concern either, nor whether crypto/x509 can parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint,
+// or with one of another kind.
 func CertificateThumbprint(thumbprints ...string) Policy {
 	var sums [][sha256.Size]byte
 	for _, t := range mustStrings("CertificateThumbprint", thumbprints) {

@@ -44,7 +44,8 @@ func (s *standing) path(now time.Time) (*path, *Error) {
 
 func lapsed(leaf *x509.Certificate, closes bool) *Error {
 	return &Error{Reason: ErrCertificateUntrusted, closes: closes,
-		Err: fmt.Errorf("it has expired on a connection that lasts, or an authority's has; its own period is %s: connect anew with a certificate that is valid", period(leaf))}
+		Err: fmt.Errorf("it has expired on a connection that lasts, or an authority's has; its own period is %s: "+
+			"connect anew with a certificate that is valid", period(leaf))}
 }
 
 func misdirected(server, host string) *Error {

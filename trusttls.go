@@ -32,7 +32,8 @@ type ProxyIdentity struct {
 	Key string
 
 	// Roots are the authorities that may give a certificate the name in URI or DNS. popauth verifies the chain itself, once
-	// for a connection, and until a certificate of the chain expires; so that it does not matter which others tls.Config.ClientCAs has for callers that come directly.
+	// for a connection, until a certificate of the chain expires: it does not matter which others tls.Config.ClientCAs has for
+	// callers that come directly.
 	Roots *x509.CertPool
 
 	// AnyAuthority takes the name from any authority of tls.Config.ClientCAs, at whatever server name, in place of Roots:

@@ -57,7 +57,8 @@ var changes = []change{
 	{name: "URI with LF", template: uri("https://a.example/\nx")},
 	{name: "URI with NUL", template: uri("https://a.example/\x00x")},
 	{name: "compressed point", fields: func(f []asn1.RawValue, key *ecdsa.PublicKey) {
-		f[public] = publicKey(namedCurve(), elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y)) //nolint:staticcheck // there is no other function for it
+		uncompressed := point(key) // 4, x, y
+		f[public] = publicKey(namedCurve(), append([]byte{2 + uncompressed[64]&1}, uncompressed[1:33]...))
 	}},
 	{name: "explicit parameters", fields: func(f []asn1.RawValue, key *ecdsa.PublicKey) {
 		f[public] = publicKey(explicitCurve(), point(key))
