@@ -201,7 +201,7 @@ func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
 		panic("popauth: PolicyFunc: nil function")
 	}
-	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.clone()), ErrForbidden) }}
+	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.asOfNow()), ErrForbidden) }}
 }
 
 // PathClaim asks that the path's value of this name (Request.PathValue, which http.ServeMux and chi set) is the token's

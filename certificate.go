@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/reply"
@@ -16,13 +16,15 @@ import (
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
 type Certificate struct {
-	// Leaf is the caller's own certificate. It must not be modified.
+	// Leaf is the caller's own certificate. It must not be modified. It is nil for one that crypto/x509 can't parse though
+	// OpenSSL or a proxy has: such a one confirms what a token is bound to, and is never an identity. DER has it then.
 	Leaf *x509.Certificate
 
 	// Intermediates are the further certificates that were sent along, in the order sent; they prove nothing.
 	Intermediates []*x509.Certificate
 
-	// Thumbprint is that of Leaf, as in the cnf member x5t#S256.
+	// Thumbprint is that of the caller's own certificate, as in the cnf member x5t#S256. What a source of your own writes here
+	// is not looked at: it is computed from the bytes.
 	Thumbprint string
 
 	// Source names where the certificate was found: SourceTLS, or the name of a proxy's format.
@@ -34,13 +36,16 @@ type Certificate struct {
 	Chain []*x509.Certificate
 
 	// Verified says who has verified the chain. That a token is bound to a certificate can be confirmed without; an
-	// identity that is taken from the certificate needs it.
+	// identity that is taken from the certificate needs it. Where the TLS stack or a proxy has verified it and its period
+	// has ended since, it is NotVerified.
 	Verified VerifiedBy
 
-	hashed   *leafHash  // nil if Leaf has not been hashed
-	from     *handshake // nil if it is of no connection
-	withheld *Error     // why the TLS stack's verification makes it no identity; nil if it does
-	pooled   bool       // the roots were the same for every name
+	hashed   *leafHash // nil if it has not been hashed
+	der      []byte    // of a certificate without Leaf
+	cause    error     // why there is no Leaf
+	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
+	withheld *Error    // why what somebody has verified is no identity; nil if it is
+	pooled   bool      // popauth has verified it by one pool of roots for every name
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -81,23 +86,16 @@ type CertificateSource interface {
 }
 
 // CheckIdentity returns nil if somebody has verified the certificate, so that it may say who the caller is, or an *Error
-// that says why not. That a token is bound to the certificate needs no identity.
+// that says why not: also if it has expired on a connection that lasts. That a token is bound to the certificate needs no
+// identity.
 func (c *Certificate) CheckIdentity() error {
-	switch {
-	case c == nil:
+	if c == nil {
 		return &Error{Reason: ErrCertificateRequired}
-	case c.isVerified():
-		return nil
-	case c.withheld != nil:
-		own := *c.withheld
-		return &own
 	}
-	return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
-}
-
-// isVerified leaves out values of Verified that mean nothing.
-func (c *Certificate) isVerified() bool {
-	return VerifiedByTLS <= c.Verified && c.Verified <= VerifiedLocally
+	if e := c.refusal(time.Now()); e != nil {
+		return e
+	}
+	return nil
 }
 
 // TLSCertificate is the certificate that the caller presented in the TLS handshake of the request's connection.
@@ -108,7 +106,11 @@ func (c *Certificate) isVerified() bool {
 // too, which crypto/x509 leaves out. And the connection's server name (SNI) is the request's host: a server may verify
 // against other authorities for each name, but a request says its host itself. Otherwise the refusal is ErrMisdirected,
 // 421, and the caller may try again over another connection. A connection without a server name is for a host that is
-// an IP address.
+// an IP address. An identity ends with the certificate's period, though the connection may last: a new request is refused
+// with 403 then, and the connection closed, so that the caller can show the certificate that it has meanwhile.
+//
+// The first request of a connection that takes the identity pays for the look at the names, which is bounded: too many
+// names, or constraints, for less than three verifications of a signature are refused.
 func TLSCertificate() CertificateSource { return tlsSource{memory: newCertificateMemory()} }
 
 // TLSCertificateAnyHost is TLSCertificate without the condition on the host, for a server with one tls.Config.ClientCAs
@@ -127,7 +129,7 @@ type tlsSource struct {
 // Certificate implements CertificateSource.
 func (s tlsSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
 
 func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
@@ -135,11 +137,11 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 		return nil, nil
 	}
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
-	h := handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}
-	if len(h.chains) > 0 && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
-		h.misdirected, h.server, h.host = true, r.TLS.ServerName, r.Host
+	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	if k.certificate.standing != nil && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
+		return k.at(r.TLS.ServerName, r.Host), nil
 	}
-	return s.memory.certificate(h), nil
+	return k.certificate, nil
 }
 
 // serves tells whether a connection that was made for a server name is one for the host. Clients send no server name for
@@ -173,7 +175,7 @@ type callerSource struct{ connection tlsSource }
 // Certificate implements CertificateSource.
 func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
 
 func (s callerSource) shared(r *http.Request) (*Certificate, error) {
@@ -206,7 +208,7 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			panic("popauth: ClientCertificate: nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := source.Certificate(r)
+			c, err := obtain(source, r)
 			if err != nil {
 				(*Guard)(nil).deny(w, r, refused(err, ErrCertificateMalformed))
 				return
@@ -215,9 +217,6 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 				r = headers.stripped(r)
 			}
 			x := &extraction{connection: r.TLS, certificate: c, source: source, outer: extracted(r)}
-			if !isOurs(source) {
-				x.certificate = c.clone() // it may give the same to another request
-			}
 			x.lines.Private(w.Header())
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, x)))
 		})
@@ -267,5 +266,5 @@ func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
 	if !ok || x.certificate == nil {
 		return nil, false
 	}
-	return x.certificate.clone(), true
+	return x.certificate.at(time.Now()).clone(), true
 }

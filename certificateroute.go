@@ -3,6 +3,7 @@ package popauth
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token:
@@ -83,7 +84,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 	var c *Certificate
 	var err error
 	if source != nil {
-		c, err = source.Certificate(r)
+		c, err = obtain(source, r)
 	} else {
 		c, err = found(r)
 	}
@@ -93,7 +94,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 	if err != nil {
 		return nil, certificateRefused(err)
 	}
-	return c.clone(), nil
+	return c.at(time.Now()).clone(), nil
 }
 
 // inherit makes what a request has inherited from an outer handler or its connection available to CertificateFromContext.
@@ -112,7 +113,7 @@ func found(r *http.Request) (*Certificate, error) {
 	if x := extracted(r); x != nil {
 		return x.certificate, nil
 	}
-	return tlsSource{}.Certificate(r)
+	return tlsSource{}.shared(r)
 }
 
 func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error {

@@ -115,6 +115,9 @@ func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	if len(e.challenges) > 0 {
 		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
 	}
+	if e.closes {
+		h.Set("Connection", "close") // HTTP/2: GOAWAY
+	}
 	status := e.Status()
 	if wait := e.RetryAfter(); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
@@ -57,6 +58,11 @@ type presented struct {
 	connection           *tls.ConnectionState
 	leaf                 *x509.Certificate
 	extraction           *extraction
+}
+
+// principal returns a Principal that its owner may change.
+func (d *decision) principal() *Principal {
+	return d.token.principal(d.certificate.at(time.Now()))
 }
 
 func (g *Guard) present(r *http.Request) presented {

@@ -156,6 +156,7 @@ type Error struct {
 	challenges []string    // shared: not to be changed
 	header     http.Header // what the Confirmers put on the answer
 	observed   *Guard      // whose Options.Observe knows of it
+	closes     bool        // the connection's own certificate is why
 }
 
 // Error returns the reason and the cause.

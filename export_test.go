@@ -101,3 +101,11 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
 	return v.headers.find(text) != nil, d.signers.find(segment) != nil
 }
+
+// Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that
+// is TLSCertificate.
+func Judged(source CertificateSource, r *http.Request) bool {
+	k := source.(tlsSource).memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	s := k.certificate.standing
+	return s != nil && (s.paths != nil || s.err != nil)
+}

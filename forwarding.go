@@ -1,12 +1,12 @@
 package popauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -64,7 +64,7 @@ func (s *forwardedSource) invalid() error { return errors.Join(s.wrong...) }
 // Certificate implements CertificateSource.
 func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
 
 func (s *forwardedSource) shared(r *http.Request) (*Certificate, error) {
@@ -135,21 +135,13 @@ func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
 	case p.Leaf == nil:
 		return nil, nil
 	}
-	c := &Certificate{Source: Source(s.format.Name())}
-	if p.Verified {
+	c, err := NewCertificate(Source(s.format.Name()), p.Leaf, p.Chain...)
+	if err != nil {
+		return nil, err
+	}
+	if p.Verified { // which counts for one that has a Leaf
 		c.Verified = VerifiedByProxy
 	}
-	if c.Leaf, err = x509.ParseCertificate(p.Leaf); err != nil {
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: err}
-	}
-	for _, der := range p.Chain {
-		i, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, &Error{Reason: ErrCertificateMalformed, Err: err}
-		}
-		c.Intermediates = append(c.Intermediates, i)
-	}
-	c.hash()
 	return c, nil
 }
 

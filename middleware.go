@@ -108,7 +108,7 @@ func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.token.principal(d.certificate), nil
+	return d.principal(), nil
 }
 
 // Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
@@ -155,7 +155,7 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 	}
 	d.scheme = c.scheme
 	var err error
-	if d.certificate, err = g.certificate(r); err != nil {
+	if d.certificate, err = obtain(g.source, r); err != nil {
 		return refused(err, ErrCertificateMalformed)
 	}
 	var hash tokenHash
@@ -171,15 +171,6 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 		return &Error{Reason: ErrBindingMissing, token: d.token}
 	}
 	return nil
-}
-
-// certificate asks the Guard's own source; without one, what an outer handler found counts, so that a proxy's own TLS
-// certificate can't be taken for the caller's.
-func (g *Guard) certificate(r *http.Request) (*Certificate, error) {
-	if s, ok := g.source.(sharing); ok {
-		return s.shared(r)
-	}
-	return g.source.Certificate(r)
 }
 
 func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {

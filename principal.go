@@ -61,7 +61,7 @@ func (p *Principal) clone() *Principal {
 func FromContext(ctx context.Context) (*Principal, bool) {
 	switch v := ctx.Value(principalKey{}).(type) {
 	case *decision:
-		return v.token.principal(v.certificate), true
+		return v.principal(), true
 	case *standIn:
 		p := v.principal
 		return &p, true

@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -55,7 +54,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		g.log(r, err)
 		return nil, err
 	}
-	return now.token.principal(now.certificate), nil
+	return now.principal(), nil
 }
 
 var errAnotherToken = errors.New("the Verifier now says another issuer, subject, client or cnf of this token")
@@ -115,7 +114,7 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 	if err != nil {
 		return nil, certificateRefused(err)
 	}
-	return c.clone(), nil
+	return c.at(time.Now()).clone(), nil
 }
 
 // recheckAll returns a certificate as its source would give it now, if all handlers further out would let it pass, too.
@@ -143,11 +142,10 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
 		}
 	}
-	over := func(x *x509.Certificate) bool { return !within(now, x.NotBefore, x.NotAfter) }
-	if c == nil || c.Verified == NotVerified || !over(c.Leaf) && !slices.ContainsFunc(c.Chain, over) {
+	if c = c.at(now); c == nil || !c.isVerified() || !c.isOver(now) {
 		return c, nil
 	}
 	expired := *c
-	expired.Verified, expired.Chain = NotVerified, nil
+	expired.Verified, expired.Chain, expired.withheld = NotVerified, nil, lapsed(c.Leaf, false)
 	return &expired, nil
 }

@@ -81,9 +81,7 @@ const (
 	rememberRefusal = 10 * time.Second
 	maxResults      = 1024
 
-	maxChain          = 10 // certificates, with the root
 	maxSent           = 40 // with the leaf
-	maxChains         = 4  // that are asked about
 	maxCertificate    = 16 << 10
 	maxCertificates   = 64 << 10 // together; a handshake can't carry more
 	minRSA, maxRSABit = 2048, 8192
@@ -173,7 +171,7 @@ func (s *verifiedSource) complete() error {
 
 // Certificate implements CertificateSource.
 func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := s.source.Certificate(r)
+	c, err := obtain(s.source, r)
 	if c == nil || err != nil {
 		return nil, err
 	}
@@ -181,17 +179,20 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 }
 
 func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
-	if c.Leaf == nil || len(c.Leaf.Raw) == 0 || slices.Contains(c.Intermediates, nil) {
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	if c.Leaf == nil {
+		return nil, &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
 	}
 	w, err := s.trusted(r, c)
 	if err != nil {
-		return nil, err
+		return nil, closing(err, r, c)
 	}
 	own := *c
 	chain, err := s.unrevoked(r.Context(), w.paths)
 	if err != nil {
-		return nil, err
+		return nil, closing(err, r, c)
 	}
 	own.Chain = slices.Clone(chain) // what is remembered is nobody's
 	if len(chain) > 0 {
@@ -200,8 +201,8 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	if len(w.paths) == 0 {
 		own.Chain = []*x509.Certificate{c.Leaf}
 	}
-	own.Thumbprint, own.Verified = encodeDigest(c.digest()), VerifiedLocally
-	own.withheld, own.from, own.pooled = nil, nil, w.pooled
+	own.hash()
+	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, w.pooled
 	if s.v.Check != nil {
 		if err := s.v.Check(r, own.clone()); err != nil {
 			return nil, refused(err, ErrForbidden)
@@ -301,7 +302,7 @@ func (s *verifiedSource) usable(c *x509.Certificate) bool {
 
 // onList takes a certificate that names itself as its issuer at its word: without the list nobody vouches for it.
 func (s *verifiedSource) onList(c *x509.Certificate) error {
-	if !oneOf(s.listed, c) {
+	if !oneOf(s.listed, sha256.Sum256(c.Raw)) {
 		return untrusted("self-signed and not on the list")
 	}
 	return nil

@@ -57,7 +57,7 @@ var answers = map[Reason]answer{
 	ErrCertificateUntrusted: failed,
 	ErrCertificateMalformed: {http.StatusBadRequest, "invalid_request", "The certificate is malformed"},
 	ErrCertificateTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "invalid_request", "The certificate is too large"},
-	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection is for another host"},
+	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection was made for another host: open one for this host"},
 	ErrRequestMalformed:     {http.StatusBadRequest, "invalid_request", "The request is malformed"},
 	ErrRequestTooLarge:      {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
 	ErrTwoMethods:           {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
@@ -76,7 +76,9 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
-	challenge string // for the Authorization header that the request came with
+	challenge   string // for the Authorization header that the request came with
+	misdirected bool   // answered as such, whatever the reason
+	closes      bool   // the connection's own certificate is out of its period
 }
 
 // Error returns the reason and the cause.
@@ -102,6 +104,9 @@ func (e *Error) Status() int { return e.answer().status }
 func (e *Error) Code() string { return e.answer().code }
 
 func (e *Error) answer() answer {
+	if e.misdirected {
+		return answers[ErrMisdirected]
+	}
 	if a, ok := answers[e.Reason]; ok {
 		return a
 	}
@@ -128,6 +133,9 @@ func WriteError(w http.ResponseWriter, err error) {
 	}
 	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "5")
+	}
+	if e.closes {
+		h.Set("Connection", "close") // a client that has a new certificate can show it
 	}
 	w.WriteHeader(a.status)
 	// The table has nothing that JSON would have to escape.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/reply"
@@ -23,19 +24,22 @@ type arrival struct {
 
 // is tells whether r is the request that arrived, and not another one with its context: a batch makes such, and a server
 // for HTTP/2 without TLS that runs inside a handler. Middleware passes copies on, in which it replaces the URL (http.StripPrefix),
-// the header (http.Request.Clone) or the body (http.MaxBytesHandler); no other request shares any of the three.
+// the header (http.Request.Clone) or the body (http.MaxBytesHandler), and leaves the other two. What shares one of them, and
+// the request line as it was sent, is a copy. A request that is made anew, if with the header or body of the first, has
+// another line or none; whoever copies the whole request and puts another body into it can't be told from MaxBytesHandler.
 func (x *arrival) is(r *http.Request) bool {
-	if x.request.TLS != r.TLS || x.request.Host != r.Host {
+	if x.request.TLS != r.TLS || x.request.Host != r.Host || x.request.Method != r.Method || x.request.RequestURI != r.RequestURI {
 		return false
 	}
 	sameHeader := len(r.Header) > 0 && reflect.ValueOf(x.request.Header).Pointer() == reflect.ValueOf(r.Header).Pointer()
 	return r.URL == x.request.URL || sameHeader || sameBody(x.body, r.Body)
 }
 
-// sameBody leaves out bodies without an identity of their own, such as http.NoBody, which all empty requests share.
+// sameBody leaves out bodies without an identity of their own, such as http.NoBody, which all empty requests share, and
+// pointers to nothing, which may all be one.
 func sameBody(a, b io.ReadCloser) bool {
 	v, w := reflect.ValueOf(a), reflect.ValueOf(b)
-	return v.Kind() == reflect.Pointer && w.Kind() == reflect.Pointer && v.Type() == w.Type() && v.Pointer() == w.Pointer()
+	return v.Kind() == reflect.Pointer && w.Kind() == reflect.Pointer && v.Pointer() == w.Pointer() && v.Type().Elem().Size() > 0
 }
 
 type arrivalKey struct{}
@@ -101,7 +105,7 @@ func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Err
 		return nil, unreadable(err)
 	case c == nil:
 		return nil, &Error{Reason: ErrCertificateMissing}
-	case c.Leaf == nil || len(c.Leaf.Raw) == 0:
+	case len(c.DER()) == 0 || slices.Contains(c.Intermediates, nil) || slices.Contains(c.Chain, nil):
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
 	}
 	return c, nil
