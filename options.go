@@ -38,8 +38,8 @@ type Options struct {
 	// of them handles is refused.
 	Confirmers []Confirmer
 
-	// Certificate finds the certificate of a request's caller. If nil, what an outer ClientCertificate handler found,
-	// and without one TLSCertificate.
+	// Certificate finds the certificate of a request's caller. Handlers inside that have no source of their own go by what
+	// it has found. If nil, CallerCertificate: what a handler further out has found, and without one TLSCertificate.
 	Certificate CertificateSource
 
 	// Algorithms lists the signature algorithms accepted, of RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512
@@ -75,8 +75,8 @@ type Options struct {
 	// that Guard.Metadata serves.
 	Resource Resource
 
-	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
-	// turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
+	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, the headers of
+	// Certificate are removed from the request, and it can't turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
 	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.
@@ -151,10 +151,8 @@ func (o Options) complete() (Options, error) {
 			}
 		}
 	}
-	if m, ok := o.Certificate.(managing); ok {
-		if err := m.invalid(); err != nil {
-			problem("Certificate", "%w", err)
-		}
+	if _, err := headersOf(o.Certificate); err != nil {
+		problem("Certificate", "%w", err)
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{

@@ -148,6 +148,7 @@ const (
 	lineForm      = "neither a path nor an http URL with a host"
 	lineOpaque    = "Request.URL without a path"
 	lineRewritten = "Request.URL is not what the request line says"
+	lineHTTP2     = "start of HTTP/2, which is not spoken here"
 	lineMethod    = "header with another method than the request"
 )
 
