@@ -110,7 +110,7 @@ func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
 			lines[i] = append(lines[i], strings.Clone(line))
 		}
 	}
-	s.memory.Add(strings.Clone(key), &remembered{lines, c})
+	s.memory.Add(lines[0][0], &remembered{lines, c}) // the copy of key
 	return c, nil
 }
 
