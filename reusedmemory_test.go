@@ -258,6 +258,9 @@ func TestTokensInReusedMemory(t *testing.T) {
 			if err != nil || (c.CheckIdentity() == nil) != (i == 0) {
 				t.Fatalf("%s: got %v, %v", connection.Host, c.CheckIdentity(), err)
 			}
+			if err := c.CheckIdentity(); err != nil && !strings.Contains(err.Error(), connection.Host) {
+				t.Fatalf("%s: got %v, want its name", connection.Host, err)
+			}
 		}
 	})
 }
