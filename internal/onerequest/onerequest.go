@@ -20,8 +20,7 @@ func Same(before, now *http.Request) bool {
 		now.URL != nil && before.URL == now.URL ||
 		sameHeader(before.Header, now.Header) ||
 		sameBody(before.Body, now.Body) ||
-		sameText(&before.RequestURI, &now.RequestURI) ||
-		sameContext(before, now)
+		sameText(&before.RequestURI, &now.RequestURI)
 }
 
 func sameHeader(a, b http.Header) bool {
@@ -32,17 +31,10 @@ func sameHeader(a, b http.Header) bool {
 func sameBody(a, b io.ReadCloser) bool { return isPointer(a) && isPointer(b) && a == b }
 
 // sameText tells whether two strings are the same place in memory. A copy of a request has the text that the server has
-// read; another request has another, be it equal.
+// read; another request has another, be it equal. So have the requests that fasthttp's adapter makes anew for each handler.
 func sameText(a, b *string) bool {
 	return len(*a) > 0 && len(*a) == len(*b) &&
 		reflect.ValueOf(a).Elem().UnsafePointer() == reflect.ValueOf(b).Elem().UnsafePointer()
-}
-
-// sameContext is for adapters of servers that aren't net/http's, which make each handler a request of its own, all with
-// one context that takes values in. Elsewhere what a handler hands on has another context than what it was given.
-func sameContext(before, now *http.Request) bool {
-	a, b := before.Context(), now.Context()
-	return isPointer(a) && isPointer(b) && a == b
 }
 
 // Leaf is the certificate that the connection of a request shows; nil if none.
