@@ -37,6 +37,7 @@ const (
 	lineRewritten = "Request.URL is not what the request line says"
 	lineRawPath   = "Request.URL.RawPath is no spelling of its Path"
 	lineDecoded   = "Request.URL has lost the RawPath of its request line"
+	lineHTTP2     = "start of HTTP/2 on this connection"
 	lineMethod    = "header with another method than the request"
 )
 
@@ -61,6 +62,8 @@ func (b *brokenRule) cure() string {
 		return "set RawPath to \"\" wherever Path is set"
 	case lineDecoded:
 		return "leave it there, RequestLine.Handler around all routers decodes"
+	case lineHTTP2:
+		return "what speaks it without TLS belongs outside of ClientCertificate and Guard"
 	case lineMethod:
 		return "remove the header, obey it outside of the Guard, or set RequestLine.AllowMethodOverride"
 	}

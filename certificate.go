@@ -1,17 +1,17 @@
 package popauth
 
 import (
-	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
-	"github.com/seed-171ab058/popauth/internal/reply"
+	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
@@ -78,11 +78,45 @@ func (v VerifiedBy) String() string {
 	return "no"
 }
 
-// CertificateSource finds the certificate of a request's caller. There are three outcomes: a certificate, none (nil,
-// nil), and an error, which refuses the request: what can't be read is never taken for none. An error should wrap a
-// Reason; one that does not is answered like ErrCertificateMalformed.
+// CertificateSource finds the certificate of a request's caller. One that wraps another, to log or to count, can embed
+// the interface: both methods are then the other's, and so its headers are removed and its errors reported as before.
+// CertificateFunc makes one of a function.
 type CertificateSource interface {
+	// Certificate has three outcomes: a certificate, none (nil, nil), and an error, which refuses the request: what can't
+	// be read is never taken for none. An error should wrap a Reason; one that does not is answered like
+	// ErrCertificateMalformed. The request is as the client or its proxy has sent it. Thumbprint is filled in by popauth.
 	Certificate(*http.Request) (*Certificate, error)
+
+	// Headers names the headers that Certificate reads, a proxy's secret included; none if it reads none. They are
+	// removed from the request before anybody else sees it. The error is what is wrong with the source's configuration:
+	// New returns it, ClientCertificate panics with it, and every request is refused where nobody has looked.
+	Headers() ([]string, error)
+}
+
+// CertificateFunc is a source that finds certificates by a function, which reads these headers and no other.
+func CertificateFunc(find func(*http.Request) (*Certificate, error), headers ...string) CertificateSource {
+	return funcSource{find, slices.Clone(headers)}
+}
+
+type funcSource struct {
+	find    func(*http.Request) (*Certificate, error)
+	headers []string
+}
+
+// Certificate implements CertificateSource.
+func (s funcSource) Certificate(r *http.Request) (*Certificate, error) {
+	if s.find == nil {
+		return nil, ErrUnconfigured
+	}
+	return s.find(r)
+}
+
+// Headers implements CertificateSource.
+func (s funcSource) Headers() ([]string, error) {
+	if s.find == nil {
+		return nil, errors.New("popauth: CertificateFunc: nil function")
+	}
+	return slices.Clone(s.headers), nil
 }
 
 // CheckIdentity returns nil if somebody has verified the certificate, so that it may say who the caller is, or an *Error
@@ -132,6 +166,9 @@ func (s tlsSource) Certificate(r *http.Request) (*Certificate, error) {
 	return c.at(time.Now()).clone(), err
 }
 
+// Headers implements CertificateSource: it reads none.
+func (tlsSource) Headers() ([]string, error) { return nil, nil }
+
 func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
@@ -164,8 +201,11 @@ func serves(server, host string) bool {
 	return err == nil || host == ""
 }
 
-// CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only
-// without such a handler the TLS connection's certificate. So a proxy's own is never taken for the caller's.
+// CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
+// ClientCertificate, RequireCertificate or a Guard with Options.Certificate, and only without such a handler the TLS
+// connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
+// the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
+// is refused with ErrAnotherRequest.
 func CallerCertificate() CertificateSource {
 	return callerSource{tlsSource{memory: newCertificateMemory()}}
 }
@@ -179,11 +219,14 @@ func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
 }
 
 func (s callerSource) shared(r *http.Request) (*Certificate, error) {
-	if x := extracted(r); x != nil {
-		return x.certificate, nil
+	if x, err := extracted(r); x != nil || err != nil {
+		return x.found(), err
 	}
 	return s.connection.shared(r)
 }
+
+// Headers implements CertificateSource: it reads none.
+func (callerSource) Headers() ([]string, error) { return nil, nil }
 
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
@@ -193,78 +236,36 @@ func Thumbprint(c *x509.Certificate) string {
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
 // every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
-// is answered with 400 or 431 and goes no further. The headers that source reads are removed. It panics if source is
-// nil or not valid.
+// is answered with 400 or 431 and goes no further. The headers that source reads are removed, in the trailer too, and so
+// is an offer to go on with HTTP/2 on a plain connection (Upgrade: h2c): what serves that belongs outside of this handler.
+// It panics if source is nil or not valid.
 func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
 	if source == nil {
 		panic("popauth: ClientCertificate: nil source")
 	}
-	headers, managed := source.(managing)
-	if managed && headers.invalid() != nil {
-		panic("popauth: ClientCertificate: " + headers.invalid().Error())
+	headers, err := headersOf(source)
+	if err != nil {
+		panic("popauth: ClientCertificate: " + err.Error())
 	}
+	by := &station{source: source}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("popauth: ClientCertificate: nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := obtain(source, r)
-			if err != nil {
-				(*Guard)(nil).deny(w, r, refused(err, ErrCertificateMalformed))
+			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
+				refuseLine(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
 				return
 			}
-			if managed {
-				r = headers.stripped(r)
+			c, err := obtain(source, r)
+			r = headers.strip(r)
+			if err != nil {
+				(*Guard)(nil).deny(w, r, certificateRefused(err))
+				return
 			}
-			x := &extraction{connection: r.TLS, certificate: c, source: source, outer: extracted(r)}
-			x.lines.Private(w.Header())
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, x)))
+			d := &decision{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}
+			d.lines.Private(w.Header())
+			next.ServeHTTP(w, d.in(r))
 		})
 	}
-}
-
-// extraction is what a ClientCertificate handler found, by which source, and the connection it belongs to.
-type extraction struct {
-	connection  *tls.ConnectionState
-	certificate *Certificate
-	source      CertificateSource
-	outer       *extraction // what the source could find in its turn; nil if nothing
-	lines       reply.Lines
-}
-
-// isOurs tells whether a source gives each request what nobody else changes.
-func isOurs(source CertificateSource) bool {
-	switch source.(type) {
-	case tlsSource, callerSource, *forwardedSource, *verifiedSource:
-		return true
-	}
-	return false
-}
-
-// isInside tells whether x was made behind outer, on the same request; everything is behind nothing.
-func (x *extraction) isInside(outer *extraction) bool {
-	for x != outer && x != nil {
-		x = x.outer
-	}
-	return x == outer
-}
-
-type extractionKey struct{}
-
-// extracted returns what an outer ClientCertificate handler found for the very connection of r.
-func extracted(r *http.Request) *extraction {
-	if x, ok := r.Context().Value(extractionKey{}).(*extraction); ok && x.connection == r.TLS {
-		return x
-	}
-	return nil
-}
-
-// CertificateFromContext returns the certificate that a ClientCertificate handler found; false if there is none. Each call
-// returns a copy of its own.
-func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
-	x, ok := ctx.Value(extractionKey{}).(*extraction)
-	if !ok || x.certificate == nil {
-		return nil, false
-	}
-	return x.certificate.at(time.Now()).clone(), true
 }

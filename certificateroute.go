@@ -9,8 +9,8 @@ import (
 // RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token:
 // it lets a request pass whose certificate somebody has verified, and that every policy allows. With a
 // CertificateThumbprint among the policies, the certificate need not be verified. Handlers find it with
-// CertificateFromContext. If source is nil, it is what an outer ClientCertificate handler found, and without one
-// TLSCertificate.
+// CertificateFromContext. If source is nil, it is CallerCertificate: what a handler further out has found, a Guard's
+// Options.Certificate too, and without one TLSCertificate.
 //
 //	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: devices})
 //	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
@@ -42,7 +42,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
 				return
 			}
-			if x := extracted(r); x != nil {
+			if x, _ := extracted(r); x != nil { // found has looked at the error
 				x.lines.Private(w.Header())
 			} else {
 				Private(w.Header())
@@ -76,20 +76,25 @@ func readable(r *http.Request) *Error {
 }
 
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
-// nil, unless the request may pass. Caches are not told whose the answer is: see Private.
+// nil, unless the request may pass. Policies see the request without the headers of source; in r itself they stay: show
+// WithoutHeaders(r, source) to others. Caches are not told whose the answer is: see Private. Nothing inside knows of it: a
+// source that is nil there is what it would be without.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
 	if e := readable(r); e != nil {
 		return nil, e
 	}
 	var c *Certificate
-	var err error
-	if source != nil {
+	headers, err := headersOf(source)
+	switch {
+	case err != nil:
+		err = &Error{Reason: ErrUnconfigured, Err: err}
+	case source != nil:
 		c, err = obtain(source, r)
-	} else {
+	default:
 		c, err = found(r)
 	}
 	if err == nil {
-		err = allowCertificate(r, c, policies)
+		err = allowCertificate(headers.strip(r), c, policies)
 	}
 	if err != nil {
 		return nil, certificateRefused(err)
@@ -101,7 +106,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 func inherit(next http.Handler) http.Handler {
 	own := ClientCertificate(TLSCertificate())(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if extracted(r) != nil {
+		if x, err := extracted(r); x != nil || err != nil { // the gate looks at the error
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -110,8 +115,8 @@ func inherit(next http.Handler) http.Handler {
 }
 
 func found(r *http.Request) (*Certificate, error) {
-	if x := extracted(r); x != nil {
-		return x.certificate, nil
+	if x, err := extracted(r); x != nil || err != nil {
+		return x.found(), err
 	}
 	return tlsSource{}.shared(r)
 }

@@ -100,6 +100,7 @@ func TestDecisionBehindAnotherConnection(t *testing.T) {
 	a.accept(t, r)
 	r = a.request()
 	other := *r.TLS
+	other.PeerCertificates = []*x509.Certificate{popauthtest.SelfSigned(t, "mallory").Certificate.Leaf}
 	a.handler = certificate(a.guard.Confirm(connection(&other, certificate(connection(r.TLS, certificate(a.guard.Confirm(a.spy)))))))
 	before := a.spy.Ran()
 	if w := a.serve(r); w.Code != http.StatusUnauthorized || a.spy.Ran() != before {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -232,6 +233,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	v, ok := known()
 	if !ok {
 		var err error
+		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
 		v, err = i.calls.do(ctx, key, known, func(ctx context.Context) (verdict, error) {
 			v, err := i.ask(ctx, token)
 			if err == nil {

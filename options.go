@@ -38,8 +38,8 @@ type Options struct {
 	// of them handles is refused.
 	Confirmers []Confirmer
 
-	// Certificate finds the certificate of a request's caller. If nil, what an outer ClientCertificate handler found,
-	// and without one TLSCertificate.
+	// Certificate finds the certificate of a request's caller. Handlers inside that have no source of their own go by what
+	// it has found. If nil, CallerCertificate: what a handler further out has found, and without one TLSCertificate.
 	Certificate CertificateSource
 
 	// Algorithms lists the signature algorithms accepted, of RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512
@@ -77,7 +77,8 @@ type Options struct {
 	Resource Resource
 
 	// Deny writes the answer to a refused request. Challenges, Retry-After and Cache-Control: no-store are set before it
-	// runs, and headers of handlers further out that describe another answer are removed. It can answer with 302, 303, 307
+	// runs, headers of handlers further out that describe another answer are removed from it, and
+	// those of Certificate from the request. It can answer with 302, 303, 307
 	// and any status from 400 to 599 but 412 and 416; any other is replaced by the refusal's own. Its writer can't be
 	// hijacked or unwrapped, and its request has no preconditions and no Range, so that http.ServeContent sends a page
 	// whole. If nil, the answer has a status and no body; ProblemDetails gives it one.
@@ -156,10 +157,8 @@ func (o Options) complete() (Options, error) {
 			}
 		}
 	}
-	if m, ok := o.Certificate.(managing); ok {
-		if err := m.invalid(); err != nil {
-			problem("Certificate", "%w", err)
-		}
+	if _, err := headersOf(o.Certificate); err != nil {
+		problem("Certificate", "%w", err)
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{

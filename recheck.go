@@ -38,7 +38,8 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		g.log(r, e)
 		return nil, e
 	}
-	d := g.decided(r, g.present(r))
+	outer := passed(r)
+	d := g.decided(r, g.present(r, outer), outer)
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
@@ -103,11 +104,14 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 	if e := (RequestLine{}).read(r); e != nil {
 		return nil, e
 	}
-	x := extracted(r)
-	if x == nil {
+	x, err := extracted(r)
+	switch {
+	case err != nil:
+		return nil, refused(err, ErrAnotherRequest)
+	case x == nil:
 		return nil, &Error{Reason: ErrUndecided}
 	}
-	c, err := recheckAll(r, x.source, x.certificate, x.outer, time.Now())
+	c, err := recheckAll(r, x.by.source, x.certificate, x.outer, time.Now())
 	if err == nil {
 		err = allowCertificate(r, c, policies)
 	}
@@ -118,9 +122,9 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 }
 
 // recheckAll returns a certificate as its source would give it now, if all handlers further out would let it pass, too.
-func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
-	for x := outer; x != nil; x = x.outer {
-		if _, err := recheckCertificate(r, x.source, x.certificate, x.outer, now); err != nil {
+func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
+	for x := outer.extraction(nil); x != nil; x = x.outer.extraction(nil) {
+		if _, err := recheckCertificate(r, x.by.source, x.certificate, x.outer, now); err != nil {
 			return nil, err
 		}
 	}
@@ -129,7 +133,7 @@ func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer
 
 // recheckCertificate returns a certificate as its source would give it now. Whatever the source may have asked in its turn
 // is outer.
-func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
+func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
 	switch s := source.(type) {
 	case *verifiedSource:
 		inner, err := recheckCertificate(r, s.source, c, outer, now)
@@ -138,8 +142,8 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		}
 		return s.verify(r, inner)
 	case callerSource:
-		if outer != nil {
-			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
+		if x := outer.extraction(nil); x != nil {
+			return recheckCertificate(r, x.by.source, x.certificate, x.outer, now)
 		}
 	}
 	if c = c.at(now); c == nil || !c.isVerified() || !c.isOver(now) {

@@ -21,7 +21,8 @@ func TestRequestLineHandlerIsCopied(t *testing.T) {
 		}
 		page := strings.HasSuffix(path, ".md") && (filepath.Dir(path) == "." || filepath.Dir(path) == "docs")
 		program := strings.HasPrefix(path, "examples"+string(filepath.Separator)) && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
-		if !page && !program || strings.HasSuffix(path, "CHANGELOG.md") || strings.Contains(filepath.ToSlash(path), "examples/forwardauth/") {
+		if !page && !program || strings.HasSuffix(path, "CHANGELOG.md") || strings.Contains(filepath.ToSlash(path), "examples/forwardauth/") ||
+			strings.Contains(filepath.ToSlash(path), "/internal/") { // of tests
 			return nil
 		}
 		text, err := os.ReadFile(path) //nolint:gosec // of this repository

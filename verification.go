@@ -104,6 +104,7 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 
 type verifiedSource struct {
 	source   CertificateSource
+	headers  managedHeaders // of source
 	v        Verification
 	listed   [][sha256.Size]byte
 	accepted *results[ways]
@@ -119,7 +120,8 @@ func (s *verifiedSource) complete() error {
 	if s.source == nil {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}
-	if err := s.invalid(); err != nil {
+	var err error
+	if s.headers, err = headersOf(s.source); err != nil {
 		wrong = append(wrong, err)
 	}
 	s.completeRoots(problem)
@@ -175,8 +177,14 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 	if c == nil || err != nil {
 		return nil, err
 	}
+	if s.v.Check != nil || s.v.RootsFor != nil { // others than source, who are not to see its headers
+		r = s.headers.strip(r)
+	}
 	return s.verify(r, c)
 }
+
+// Headers implements CertificateSource.
+func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
 
 func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
 	if err := c.complete(); err != nil {

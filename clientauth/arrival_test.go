@@ -2,6 +2,7 @@ package clientauth_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -22,6 +23,9 @@ func TestArrivalOfADerivedRequest(t *testing.T) {
 	a := newAuth(t, clientauth.Options{
 		Clients: clientauth.Static{"alice": {thumbprint(t, alice)}}, Certificate: fixed{certificate: by(alice, popauth.NotVerified)},
 	})
+	mallory := &tls.ConnectionState{
+		HandshakeComplete: true, PeerCertificates: []*x509.Certificate{by(popauthtest.SelfSigned(t, "mallory"), popauth.NotVerified).Leaf},
+	}
 	anew := func(r *http.Request, target string, body io.ReadCloser) *http.Request {
 		o := httptest.NewRequest(r.Method, target, nil).WithContext(r.Context())
 		o.Host, o.TLS, o.Body = r.Host, r.TLS, body
@@ -55,7 +59,8 @@ func TestArrivalOfADerivedRequest(t *testing.T) {
 		}, false},
 		"another method":              {func(r *http.Request) *http.Request { o := *r; o.Method = "PUT"; return &o }, false},
 		"another host":                {func(r *http.Request) *http.Request { o := *r; o.Host = "example.com"; return &o }, false},
-		"another connection":          {func(r *http.Request) *http.Request { o := *r; o.TLS = &tls.ConnectionState{}; return &o }, false},
+		"another connection":          {func(r *http.Request) *http.Request { o := *r; o.TLS = mallory; return &o }, false},
+		"a copy of the connection":    {func(r *http.Request) *http.Request { o, c := *r, *r.TLS; o.TLS = &c; return &o }, true},
 		"a copy":                      {func(r *http.Request) *http.Request { o := *r; return &o }, true},
 		"a copy with another URL":     {func(r *http.Request) *http.Request { o := *r; o.URL = &url.URL{Path: "/x"}; return &o }, true},
 		"a copy with another header":  {func(r *http.Request) *http.Request { o := *r; o.Header = r.Header.Clone(); return &o }, true},
@@ -67,14 +72,20 @@ func TestArrivalOfADerivedRequest(t *testing.T) {
 			o.URL, o.Header = &url.URL{Path: "/x"}, r.Header.Clone()
 			return &o
 		}, true},
-		"nothing of the three is": {func(r *http.Request) *http.Request {
+		"a copy with none of the three": {func(r *http.Request) *http.Request {
 			o := *r
 			o.URL, o.Header, o.Body = &url.URL{Path: "/x"}, r.Header.Clone(), own()
 			return &o
-		}, false},
-		"another body, of another type": {func(r *http.Request) *http.Request {
+		}, true},
+		"none of the three, and an equal line": {func(r *http.Request) *http.Request {
 			o := *r
-			o.URL, o.Header, o.Body = &url.URL{Path: "/x"}, r.Header.Clone(), &another{pointed{Reader: strings.NewReader("client_id=alice")}}
+			o.URL, o.Header, o.Body, o.RequestURI = &url.URL{Path: "/x"}, r.Header.Clone(), own(), strings.Clone(r.RequestURI)
+			return &o
+		}, false},
+		"the same, and a body of another type": {func(r *http.Request) *http.Request {
+			o := *r
+			o.URL, o.Header, o.RequestURI = &url.URL{Path: "/x"}, r.Header.Clone(), strings.Clone(r.RequestURI)
+			o.Body = &another{pointed{Reader: strings.NewReader("client_id=alice")}}
 			return &o
 		}, false},
 	} {

@@ -98,6 +98,9 @@ func New(o Options) (*Endpoint, error) {
 		o.Guard.Certificate = none{}
 	}
 	anyHost := false
+	if len(o.Certificate.Headers()) == 0 && o.Guard.Certificate != nil {
+		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Trust)
+	}
 	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
 	for i, c := range o.Guard.Confirmers {
 		switch d := c.(type) {
@@ -137,6 +140,31 @@ func ofConnection(s popauth.CertificateSource) bool {
 type none struct{}
 
 func (none) Certificate(*http.Request) (*popauth.Certificate, error) { return nil, nil }
+
+func (none) Headers() ([]string, error) { return nil, nil }
+
+// secretive is a source beside which the proxy's secret is in the request, for Trust alone to see.
+type secretive struct {
+	popauth.CertificateSource
+	secrets []string
+}
+
+func withSecrets(s popauth.CertificateSource, trust []popauth.Trust) popauth.CertificateSource {
+	var secrets []string
+	for _, t := range trust {
+		secrets = append(secrets, t.Headers()...)
+	}
+	if len(secrets) == 0 {
+		return s
+	}
+	return secretive{s, secrets}
+}
+
+// Headers implements popauth.CertificateSource.
+func (s secretive) Headers() ([]string, error) {
+	names, err := s.CertificateSource.Headers()
+	return slices.Concat(names, s.secrets), err
+}
 
 // Authenticate answers as popauth.Guard.Authenticate lets requests pass: bearer tokens too.
 func (e *Endpoint) Authenticate() http.Handler { return e.handler(e.guard.Authenticate) }
