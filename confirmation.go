@@ -203,7 +203,7 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 		}
 	}
 	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
-	if d.scheme != scheme {
+	if d.scheme() != scheme {
 		return ErrBindingScheme
 	}
 	for _, last := range [...]bool{false, true} {

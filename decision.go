@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"context"
 	"crypto/x509"
 	"net/http"
 	"strings"
@@ -11,30 +10,20 @@ import (
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
-// decision is what a station has found out about one request, and hands on as its context: a Guard about its
+// decision is what a station has found out about one request, and hands on in its context: a Guard about its
 // credentials, ClientCertificate about its caller's certificate alone.
 type decision struct {
-	context.Context // nil until then: see in
-
 	outer       *decision // of a station further out, on the same request; nil if there is none
 	by          *station
 	arrived     *http.Request     // as it came to the station, but for what that removes
 	leaf        *x509.Certificate // of the connection then
 	presented   presented
-	scheme      string
 	token       *Token       // shared with other requests, as is certificate
 	remembered  bool         // the token was, so that it needed no verification
+	under       uint16       // the number of the Guard's scheme that the token came under, from 1; 0 if it isn't known
 	certificate *Certificate // nil if there is none
 	header      http.Header  // what the Confirmers put on the answer
 	lines       reply.Lines
-}
-
-// Value implements context.Context.
-func (d *decision) Value(key any) any {
-	if key == (decisionKey{}) {
-		return d
-	}
-	return d.Context.Value(key)
 }
 
 // String is for those who print contexts, as GoString is: a decision has the token in it.
@@ -43,12 +32,20 @@ func (d *decision) String() string { return "popauth.decision" }
 // GoString implements fmt.GoStringer.
 func (d *decision) GoString() string { return d.String() }
 
+// scheme is the authentication scheme of the request; "" if it isn't known.
+func (d *decision) scheme() string {
+	if d.under == 0 {
+		return ""
+	}
+	return d.by.guard.schemes[d.under-1].scheme
+}
+
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, but with
 // another method, another path or other credentials.
 type presented struct {
-	line                 uint64
-	authorization, proof string
-	extraction           *decision // of a handler further out; those of the Guard's own stages don't count
+	line          uint64 // and the proof: see lineSum
+	authorization string
+	extraction    *decision // of a handler further out; those of the Guard's own stages don't count
 }
 
 // principal returns a Principal that its owner may change.
@@ -60,7 +57,6 @@ func (g *Guard) present(r *http.Request, outer *decision) presented {
 	return presented{
 		line:          lineSum(r, g.options.RequestLine.rewritten(r)),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
-		proof:         strings.Join(r.Header["Dpop"], "\n"),
 		extraction:    outer.extraction(g),
 	}
 }
@@ -92,7 +88,7 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	observed(d, err)
 	if err != nil {
 		if err.used == "" {
-			err.used = d.scheme
+			err.used = d.scheme()
 		}
 		err.challenges, err.header = g.challenges(err), d.header
 		return nil, err
@@ -143,7 +139,7 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 		return nil
 	}
 	inner := *d
-	inner.presented.extraction, inner.Context = x, nil
+	inner.presented.extraction = x
 	if !asksOthers(source) {
 		return &inner
 	}
@@ -179,7 +175,6 @@ func (d *decision) pass(r *http.Request) *http.Request {
 	}
 	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
 		again := *d
-		again.Context = nil
 		d = &again
 	}
 	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)

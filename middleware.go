@@ -209,7 +209,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	if e != nil {
 		return e
 	}
-	d.scheme = c.scheme
+	d.under = c.under
 	var err error
 	if d.certificate, err = obtain(g.source, sent); err != nil {
 		return refused(err, ErrCertificateMalformed)
@@ -293,7 +293,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	for _, policy := range policies {
 		if err := policy.check(r, view); err != nil {
 			e := refused(err, ErrForbidden)
-			e.token, e.used, e.header = d.token, d.scheme, d.header
+			e.token, e.used, e.header = d.token, d.scheme(), d.header
 			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)
 			return e

@@ -319,9 +319,9 @@ func absolutePath(r *http.Request, target string) (path, rule string) {
 	return rest[len(host):], ""
 }
 
-var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
+var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
 
-// lineSum stands for a request's method and path in 8 bytes: the strings would double what a decision takes. Its seeds
+// lineSum stands for a request's method, path and proof in 8 bytes: the strings would double what a decision takes. Its seeds
 // are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
 // http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
 func lineSum(r *http.Request, rewritten bool) uint64 {
@@ -332,6 +332,9 @@ func lineSum(r *http.Request, rewritten bool) uint64 {
 	}
 	if r.URL != nil && (r.RequestURI == "" || !fits) {
 		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
+	}
+	if proof := r.Header["Dpop"]; len(proof) > 0 {
+		sum ^= maphash.String(lineSeeds[3], strings.Join(proof, "\n"))
 	}
 	return sum
 }
