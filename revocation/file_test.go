@@ -184,13 +184,14 @@ func TestFilesAreReadAgain(t *testing.T) {
 	is(t, "good", try(t, c, root, client), 200)
 
 	write(t, path, root.CRL(revoked(certificate(t, client))))
+	clock.Advance(9 * time.Second)
 	is(t, "not looked yet", try(t, c, root, client), 200)
-	clock.Advance(10 * time.Second)
+	clock.Advance(11 * time.Second)
 	is(t, "revoked", try(t, c, root, client), 403)
 
 	for _, damaged := range [][]byte{nil, []byte("x"), root.CRL(nil)[:40]} {
 		write(t, path, damaged)
-		clock.Advance(10 * time.Second)
+		clock.Advance(20 * time.Second)
 		is(t, "damaged", try(t, c, root, client), 403)
 	}
 	if got := strings.Count(log.String(), "CRL file not read again"); got != 3 {
@@ -199,10 +200,10 @@ func TestFilesAreReadAgain(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	clock.Advance(10 * time.Second)
+	clock.Advance(20 * time.Second)
 	is(t, "gone", try(t, c, root, client), 403)
 	write(t, path, root.CRL(nil))
-	clock.Advance(10 * time.Second)
+	clock.Advance(20 * time.Second)
 	is(t, "there again", try(t, c, root, client), 200)
 	clock.Advance(-time.Hour)
 	write(t, path, root.CRL(revoked(certificate(t, client))))
