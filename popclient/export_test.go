@@ -24,6 +24,13 @@ func (m *MutualTLS) AskAgain() {
 	}
 }
 
+// AskLater has the next request ask for the certificate.
+func (m *MutualTLS) AskLater() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = time.Time{}
+}
+
 // AskNow asks for the certificate.
 func (m *MutualTLS) AskNow() {
 	m.mu.Lock()
