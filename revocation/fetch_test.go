@@ -2,6 +2,8 @@ package revocation_test
 
 import (
 	"context"
+	"fmt"
+	"math/big"
 	"net/http"
 	"runtime"
 	"strings"
@@ -27,8 +29,10 @@ func TestFetchEndsBadly(t *testing.T) {
 		for _, o := range []revocation.Options{{OCSP: true}, {DistributionPoints: true}} {
 			o.Client = &http.Client{Transport: f}
 			c := checker(t, o)
-			for range 80 { // places for fetches are given back
+			for i := range 80 { // places for fetches are given back
 				one := *cert
+				one.SerialNumber = big.NewInt(int64(i) + 1)
+				one.CRLDistributionPoints = []string{fmt.Sprint(registry.Server.URL, "/", i)}
 				if got, err := c.Revoked(t.Context(), revoked(&one, root.Certificate)); got || !contains(err, want) {
 					t.Fatalf("got %t, %v, want %s", got, err, want)
 				}
