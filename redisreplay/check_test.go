@@ -209,6 +209,19 @@ func TestSentinelAccount(t *testing.T) {
 	}))
 	works(t, client)
 	checked(t, newStore(t, client, patient), "")
+	// What the client does by and by, or when a master fails.
+	ctx, watcher := context.Background(), closed(t, redis.NewSentinelClient(&redis.Options{Addr: sentinel.addr(), Username: "watch", Password: "secret"}))
+	subscription := watcher.Subscribe(ctx, "+switch-master", "+replica-reconf-done")
+	_, subscribed := subscription.Receive(ctx)
+	subscription.Close()
+	for name, err := range map[string]error{
+		"SENTINEL SENTINELS": watcher.Sentinels(ctx, "api").Err(), "SENTINEL REPLICAS": watcher.Replicas(ctx, "api").Err(),
+		"PING": watcher.Ping(ctx).Err(), "SUBSCRIBE": subscribed,
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	direct := closed(t, redis.NewClient(&redis.Options{Addr: sentinel.addr(), ContextTimeoutEnabled: true}))
 	checked(t, newStore(t, direct, patient), "what Use does fails")
 }

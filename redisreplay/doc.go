@@ -66,7 +66,7 @@
 //
 // At the sentinels themselves (SentinelUsername):
 //
-//	ACL SETUSER watch on >secret resetkeys resetchannels &+switch-master -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas +subscribe +ping +hello +client
+//	ACL SETUSER watch on >secret resetkeys resetchannels &+switch-master &+replica-reconf-done -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas +subscribe +ping +hello +client
 //
 // INFO is for Store.Check alone, which says what is unknown without it. With a negative PerKey no account needs anything
 // between EVALSHA and HINCRBY but SET.
