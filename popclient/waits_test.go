@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -167,6 +168,23 @@ func TestNothingOutlivesItsRequest(t *testing.T) {
 				}
 				cancel()
 			}
+		}
+		// More at once than a signer may have under way.
+		var crowd sync.WaitGroup
+		for range 100 {
+			crowd.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				start := time.Now()
+				_, err := (&popclient.Proofs{Key: hung}).RoundTrip(request(t, "GET", "https://127.0.0.1:1/", nil).WithContext(ctx))
+				if err == nil || time.Since(start) > 2*time.Second {
+					t.Errorf("one of a hundred: got %v after %v, want the end of the request", err, time.Since(start))
+				}
+			})
+		}
+		crowd.Wait()
+		if got := signer.calls.Load(); got > 64 {
+			t.Errorf("a signer that hangs was called %d times, want at most 64", got)
 		}
 		if got := source.calls.Load(); got != 1 {
 			t.Errorf("a source that hangs was called %d times, want once", got)
