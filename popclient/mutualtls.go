@@ -22,11 +22,15 @@ import (
 //
 // A new certificate takes effect without a restart. Token, certificate and connections belong together: a token is sent
 // on connections that were made with the certificate that it was obtained with, and on no others. Until the new
-// certificate has its first token, the old one serves on if it has a good one. A certificate that can't be read, such as
-// one whose key is not there yet, leaves the last one in use.
+// certificate has its first token, the old one serves on if it has a good one, and no request waits. A certificate that
+// can't be read, such as one whose key is not there yet, leaves the last one in use.
 //
 // An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
-// unless it has a body without GetBody. If that is refused as well, the answer is the caller's.
+// unless it has a body without GetBody. If that is refused as well, the answer is the caller's. The refused token is not
+// sent to that API any more; others get it until there is another.
+//
+// No request waits for anything longer than its context allows. A server that asks for it by Retry-After is left alone,
+// for ten minutes at most.
 //
 // A request's own Authorization and DPoP headers are replaced. Nothing is sent without TLS, except with Key to this
 // host. After a redirect by http.Client token and certificate go along only if every request so far went to the same

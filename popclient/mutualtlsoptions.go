@@ -32,8 +32,8 @@ type MutualTLSOptions struct {
 	ClientID string
 
 	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
-	// crypto.Signer. It is required. NewMutualTLS asks it, and so does a request when ten seconds have passed since;
-	// it must return the same as before if nothing is new, and may be called from several goroutines.
+	// crypto.Signer. It is required. NewMutualTLS asks it, and it is asked beside a request when ten seconds have passed
+	// since; it must return the same as before if nothing is new, and may be called from several goroutines.
 	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
 	Certificate func(context.Context) (*tls.Certificate, error)
 
