@@ -52,15 +52,19 @@ func pssAlgorithm(der []byte) (x509.SignatureAlgorithm, error) {
 		Trailer int                      `asn1:"optional,explicit,tag:3,default:1"`
 	}
 	var mask pkix.AlgorithmIdentifier
-	if rest, err := asn1.Unmarshal(der, &p); err == nil && len(rest) == 0 && p.Trailer == 1 {
-		if rest, err := asn1.Unmarshal(p.Mask.Parameters.FullBytes, &mask); err == nil && len(rest) == 0 && mask.Algorithm.Equal(p.Hash.Algorithm) {
-			sha2 := asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2}
-			for i, known := range []x509.SignatureAlgorithm{x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS} {
-				if p.Hash.Algorithm.Equal(append(slices.Clone(sha2), i+1)) && p.Salt == 32+16*i {
-					return known, nil
-				}
-			}
+	refused := errors.New("an answer signed by RSASSA-PSS with parameters other than SHA-256, 384 or 512 and a salt of that length")
+	if rest, err := asn1.Unmarshal(der, &p); err != nil || len(rest) > 0 || p.Trailer != 1 {
+		return 0, refused
+	}
+	rest, err := asn1.Unmarshal(p.Mask.Parameters.FullBytes, &mask)
+	if err != nil || len(rest) > 0 || !mask.Algorithm.Equal(p.Hash.Algorithm) {
+		return 0, refused
+	}
+	sha2 := asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2}
+	for i, known := range []x509.SignatureAlgorithm{x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS} {
+		if p.Hash.Algorithm.Equal(append(slices.Clone(sha2), i+1)) && p.Salt == 32+16*i {
+			return known, nil
 		}
 	}
-	return 0, errors.New("an answer signed by RSASSA-PSS with parameters other than SHA-256, 384 or 512 and a salt of that length")
+	return 0, refused
 }

@@ -92,10 +92,12 @@ func TestAddresses(t *testing.T) {
 	for address, want := range map[string]string{
 		"93.184.215.14:80": "", "[2606:2800:21f:cb07::1]:80": "", "[64:ff9b::5db8:d70e]:80": "",
 		"127.0.0.1:80": internal, "127.9.9.9:80": internal, "[::1]:80": internal, "[::ffff:127.0.0.1]:80": internal, "10.0.0.1:80": internal,
-		"172.16.0.1:80": internal, "192.168.1.1:80": internal, "100.64.0.1:80": internal, "[fd00::1]:80": internal, "[64:ff9b::7f00:1]:80": internal,
+		"172.16.0.1:80": internal, "192.168.1.1:80": internal, "100.64.0.1:80": internal,
+		"[fd00::1]:80": internal, "[64:ff9b::7f00:1]:80": internal,
 		"[2002:7f00:1::]:80": internal, "198.18.0.1:80": internal, "[fec0::1]:80": internal, "0.1.2.3:80": internal,
 		"169.254.169.254:80": never, "[fe80::1%lo]:80": never, "[::ffff:169.254.169.254]:80": never, "[64:ff9b::a9fe:a9fe]:80": never,
-		"0.0.0.0:80": never, "[::]:80": never, "224.0.0.1:80": never, "[ff02::1]:80": never, "255.255.255.255:80": never, "[fd00:ec2::254]:80": never,
+		"0.0.0.0:80": never, "[::]:80": never, "224.0.0.1:80": never, "[ff02::1]:80": never,
+		"255.255.255.255:80": never, "[fd00:ec2::254]:80": never,
 	} {
 		for _, open := range []bool{false, true} {
 			err := revocation.CheckAddress(address, open)
@@ -108,7 +110,9 @@ func TestAddresses(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	registry := root.Registry()
 	port := registry.Server.URL[strings.LastIndex(registry.Server.URL, ":"):]
-	for _, host := range []string{"127.0.0.1", "localhost", "localhost.", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0"} {
+	for _, host := range []string{
+		"127.0.0.1", "localhost", "localhost.", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0",
+	} {
 		cert := *certificate(t, root.Client("c"))
 		cert.OCSPServer = []string{"http://" + host + port + "/ocsp"}
 		cert.CRLDistributionPoints = []string{"http://" + host + port + "/crl"}

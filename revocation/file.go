@@ -91,7 +91,8 @@ func (f *file) look(flight chan struct{}, now time.Time) {
 		f.mu.Unlock()
 		close(flight)
 		if err != nil { // with nothing held, since a log may call this very process
-			f.options.Logger.Warn("CRL file not read again, the last one stays in force", slog.String("path", f.path), slog.String("error", err.Error()))
+			f.options.Logger.Warn("CRL file not read again, the last one stays in force",
+				slog.String("path", f.path), slog.String("error", err.Error()))
 		}
 	}()
 	lists, err = f.load(before)
