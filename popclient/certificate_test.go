@@ -8,7 +8,6 @@ import (
 	"encoding/asn1"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -217,67 +215,6 @@ func TestPKCS12TwoOfOneKey(t *testing.T) {
 			t.Errorf("got %v, %v, want the one that ends last and its authority", c, err)
 		}
 	}
-}
-
-// Files as other programs write them: what can't be read says how to write it anew, and that works.
-func TestForeignFiles(t *testing.T) {
-	counterpart.Need(t, "openssl", "keytool")
-	dir := t.TempDir()
-	run := func(name string, args ...string) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, name, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-		}
-	}
-	path := func(name string) string { return filepath.Join(dir, name) }
-	load := func(source func(context.Context) (*tls.Certificate, error), want ...string) {
-		t.Helper()
-		_, err := source(t.Context())
-		if len(want) == 0 && err != nil {
-			t.Errorf("got %v, want none", err)
-		}
-		for _, text := range want {
-			if err == nil || !strings.Contains(err.Error(), text) {
-				t.Errorf("got %v, want %q in it", err, text)
-			}
-		}
-	}
-	// A Java keystore with two keys.
-	for _, alias := range []string{"old", "new"} {
-		run("keytool", "-genkeypair", "-keystore", "two.p12", "-storetype", "PKCS12", "-storepass", "secret1", "-alias", alias,
-			"-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN="+alias, "-validity", "2")
-	}
-	load(popclient.CertificatePKCS12(path("two.p12"), "secret1"), "more than one private key", "keytool -importkeystore -srckeystore "+path("two.p12")+" -srcalias")
-	run("keytool", "-importkeystore", "-srckeystore", "two.p12", "-srcalias", "new", "-destkeystore", "one.p12", "-deststoretype", "PKCS12",
-		"-srcstorepass", "secret1", "-deststorepass", "secret1")
-	load(popclient.CertificatePKCS12(path("one.p12"), "secret1"))
-
-	// Keys that are encrypted, in both forms of PEM.
-	run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job", "-days", "2")
-	run("openssl", "pkcs8", "-topk8", "-in", "plain.key", "-out", "encrypted.key", "-passout", "pass:x")
-	run("openssl", "rsa", "-in", "plain.key", "-out", "old.key", "-aes128", "-passout", "pass:x", "-traditional")
-	for _, key := range []string{"encrypted.key", "old.key"} {
-		load(popclient.CertificateFiles(path("a.crt"), path(key)), path(key)+": the private key is encrypted", "openssl pkey -in "+path(key))
-		run("openssl", "pkey", "-in", key, "-out", "again.key", "-passin", "pass:x")
-		load(popclient.CertificateFiles(path("a.crt"), path("again.key")))
-	}
-	if _, err := exec.LookPath("certutil"); err != nil {
-		t.Log("NSS is not installed: its files are not tried")
-		return
-	}
-	// A file by NSS, which is BER.
-	run("openssl", "pkcs12", "-export", "-in", "a.crt", "-inkey", "plain.key", "-name", "job", "-out", "der.p12", "-passout", "pass:x")
-	run("certutil", "-N", "-d", "sql:.", "--empty-password")
-	run("pk12util", "-i", "der.p12", "-d", "sql:.", "-W", "x", "-K", "")
-	run("pk12util", "-o", "nss.p12", "-n", "job", "-d", "sql:.", "-W", "x", "-K", "")
-	load(popclient.CertificatePKCS12(path("nss.p12"), "x"), "not PKCS#12 in DER", "openssl pkcs12 -in "+path("nss.p12"))
-	run("openssl", "pkcs12", "-in", "nss.p12", "-nodes", "-out", "all.pem", "-passin", "pass:x")
-	run("openssl", "pkcs12", "-export", "-in", "all.pem", "-out", "new.p12", "-passout", "pass:x")
-	load(popclient.CertificatePKCS12(path("new.p12"), "x"))
 }
 
 // maxIterations is how many are done.
