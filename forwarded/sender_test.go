@@ -72,7 +72,7 @@ func (g *gateway) send(t *testing.T, by *popauthtest.Client, lines ...string) in
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /orders HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", g.front.Listener.Addr(), strings.Join(lines, "\r\n"))
+	_, _ = fmt.Fprintf(conn, "GET /orders HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", g.front.Listener.Addr(), strings.Join(lines, "\r\n"))
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

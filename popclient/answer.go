@@ -155,7 +155,7 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	}
 	said := resp.Header.Get("Retry-After")
 	if n, err := strconv.ParseUint(said, 10, 32); err == nil {
-		return min(time.Duration(n)*time.Second, maxRetryAfter) //nolint:gosec // G115: 32 bits
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
 	}
 	at, err := http.ParseTime(said)
 	if err != nil {

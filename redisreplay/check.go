@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,25 +58,21 @@ func (c *check) nodes(ctx context.Context) (map[string]string, error) {
 	if !ok {
 		return map[string]string{"server": rand.Text()}, nil
 	}
-	masters, tries := 0, 2000 // of a hundred masters each is found in so many
-	err := cluster.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil })
+	var mu sync.Mutex
+	masters := map[string]bool{}
+	err := cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters[master.Options().Addr] = true
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	slots, err := cluster.ClusterSlots(ctx).Result()
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]bool{}
-	for _, slot := range slots {
-		if len(slot.Nodes) > 0 {
-			all[slot.Nodes[0].Addr] = true
-		}
-	}
-	masters = len(all)
+	const tries = 2000 // by so many each of a hundred masters is found
 	nodes := map[string]string{}
 	for range tries {
-		if len(nodes) == masters {
+		if len(nodes) == len(masters) {
 			break
 		}
 		key := rand.Text()

@@ -108,7 +108,7 @@ func heap() int {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc) //nolint:gosec // G115: it is less than an int has room for
+	return int(m.HeapAlloc)
 }
 
 // A list of half a million entries takes about what its serial numbers take.
