@@ -130,7 +130,7 @@ func TestSender(t *testing.T) {
 	}
 }
 
-// By Director the client undoes what the gateway has written, which is why there is no such helper.
+// By Director the client undoes what the gateway has written, which is why Sender has no form for it.
 func TestDirectorIsUndone(t *testing.T) {
 	g := newGateway(t, func(api *url.URL) *httputil.ReverseProxy {
 		return &httputil.ReverseProxy{Director: func(r *http.Request) { //nolint:staticcheck // SA1019: it is what is shown
