@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"crypto/x509"
 	"time"
 	"unsafe"
 )
@@ -31,4 +32,13 @@ func Stepped(t time.Time, d time.Duration) time.Time {
 	r := (*raw)(unsafe.Pointer(&t)) //nolint:gosec // G103: there is no other way to put such a time together
 	r.wall = uint64(int64(r.wall) + int64(d/time.Second)<<30)
 	return t
+}
+
+// ReadAnswer reads an OCSP response about the first certificate of the chain, and tells whether it revokes.
+func ReadAnswer(body []byte, chain []*x509.Certificate, now time.Time) (revoked bool, err error) {
+	a, err := readAnswer(body, newSubject(chain, 0), now, time.Hour)
+	if err != nil {
+		return false, err
+	}
+	return a.revoked, nil
 }
