@@ -51,13 +51,13 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", endpoint, err), i.failed(nil)})
+		return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(nil)})
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
-			return verdict{}, unanswered(fmt.Errorf("%s: %w", endpoint, err))
+			return verdict{}, unanswered(fmt.Errorf("%s: %w", shown(endpoint), err))
 		}
 		return v, nil
 	case http.StatusBadRequest:
@@ -65,9 +65,19 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 			return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("unsupported_token_type")}}, nil
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", endpoint, answer.StatusCode))
+		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", shown(endpoint), answer.StatusCode))
 	}
-	return verdict{}, unanswered(outage{fmt.Errorf("%s: status %d", endpoint, answer.StatusCode), i.failed(answer)})
+	return verdict{}, unanswered(outage{fmt.Errorf("%s: status %d", shown(endpoint), answer.StatusCode), i.failed(answer)})
+}
+
+// shown is a URL for logs: some configurations have a key in the query.
+func shown(u *url.URL) string {
+	if u.RawQuery == "" {
+		return u.String()
+	}
+	own := *u
+	own.RawQuery = ""
+	return own.String() + "?…"
 }
 
 func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
@@ -90,6 +100,9 @@ func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token strin
 	}
 	answer, err := i.client.Do(r) //nolint:gosec // as above
 	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the URL, whose query may be secret
+		}
 		return nil, nil, err
 	}
 	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more

@@ -30,8 +30,9 @@ type Resource struct {
 	// into the document.
 	ID string
 
-	// AuthorizationServers lists the issuers of tokens for this API. If nil, those that the Verifier accepts; a
-	// Verifier from outside of this package can't tell them.
+	// AuthorizationServers lists the issuers of tokens for this API, as everybody may know them. If nil, the one that the
+	// Verifier accepts. It is required where there are several, since these may be a list of customers, and where the
+	// Verifier is from outside of this package, which can't tell.
 	AuthorizationServers []string
 
 	// DPoPRequired refuses every token that is not DPoP-bound with 401 and ErrBindingMissing, at whichever stage and
@@ -226,6 +227,10 @@ func (m *metadata) addServers(o Options, problem func(field, format string, args
 	servers := slices.Clone(o.Resource.AuthorizationServers)
 	if servers == nil {
 		servers = knownIssuers(o.Verifier)
+		if len(servers) > 1 { // often one for each customer, and customers come and go
+			problem("AuthorizationServers", "the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
+			return
+		}
 	}
 	if len(servers) == 0 {
 		problem("AuthorizationServers", "none, and the Verifier can't tell whose tokens it accepts")

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/oauth2"
@@ -18,7 +20,10 @@ import (
 
 // answers lets nothing through but tokens that can be used. What golang.org/x/oauth2 says of other answers may quote
 // all of them, and a redirect would take the client's authentication elsewhere.
-type answers struct{ base http.RoundTripper }
+type answers struct {
+	base    http.RoundTripper
+	aliases []string // of the token type Bearer
+}
 
 // answer is a token endpoint's (RFC 6749, sections 5.1 and 5.2).
 type answer struct {
@@ -45,11 +50,16 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	read, err := readAnswer(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, refuse(resp.StatusCode, read)
+		return nil, refuse(resp.StatusCode, read, retryAfter(resp, time.Now()))
 	case err != nil:
 		return nil, fmt.Errorf("the answer: %w", err)
+	case read.code != "": // there are servers that say no with 200
+		return nil, refuse(resp.StatusCode, read, 0)
 	case read.Token == "" || strings.ContainsFunc(read.Token, notNQCHAR):
 		return nil, errToken
+	}
+	if slices.ContainsFunc(a.aliases, func(alias string) bool { return strings.EqualFold(alias, read.Type) }) {
+		read.Type = bearer
 	}
 	if body, err = json.Marshal(read); err != nil { //nolint:gosec // G117: it is the answer itself
 		return nil, err
@@ -59,10 +69,14 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// readAnswer takes null for the absence of a member, as the servers that write it do. Nothing is bound by any of these.
 func readAnswer(body []byte) (answer, error) {
 	var a answer
 	names := []string{"access_token", "token_type", "expires_in", "error", "error_description"}
 	err := strictjson.Members(body, names, func(name string, v jsontext.Value) (err error) {
+		if v.Kind() == 'n' {
+			return nil
+		}
 		switch name {
 		case "access_token":
 			a.Token, err = strictjson.String(v)
@@ -80,29 +94,36 @@ func readAnswer(body []byte) (answer, error) {
 	return a, err
 }
 
-var errLifetime = errors.New("expires_in is not a number of seconds")
+var errLifetime = errors.New("expires_in is not a positive number of seconds")
 
-// readLifetime takes a number, or a string of one, since there are servers that write that. One of 0 seconds has
-// expired, which in Lifetime would mean that nobody knows.
+// maxLifetime is what a longer one counts as: there are servers that mean "for ever" by the largest number they have.
+const maxLifetime = 10 * 365 * 24 * 60 * 60
+
+// readLifetime takes a number in any form that JSON has, or a string of one, since there are servers that write that. One
+// of 0 seconds has expired, which in Lifetime would mean that nobody knows.
 func readLifetime(v jsontext.Value) (int64, error) {
-	if v.Kind() == 'n' {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(strings.Trim(string(v), `"`), 10, 32)
-	if err != nil || n <= 0 {
+	said := strings.Trim(string(v), `"`)
+	if strings.Trim(said, "0123456789.eE+-") != "" { // "Inf" and hexadecimal numbers are none
 		return 0, errLifetime
 	}
-	return n, nil
+	n, err := strconv.ParseFloat(said, 64)
+	if err != nil || !(n >= 1) {
+		return 0, errLifetime
+	}
+	return int64(min(n, maxLifetime)), nil
 }
 
 // maxQuoted is how much of a text of the server's an error quotes.
 const maxQuoted = 200
 
 // refusal is the token endpoint's no. A caller finds an *oauth2.RetrieveError in it by errors.As.
-type refusal struct{ oauth *oauth2.RetrieveError }
+type refusal struct {
+	oauth *oauth2.RetrieveError
+	after time.Duration // not to be asked again before
+}
 
 // refuse keeps of an answer what RFC 6749, section 5.2, has for whoever reads it.
-func refuse(status int, a answer) refusal {
+func refuse(status int, a answer, after time.Duration) refusal {
 	e := &oauth2.RetrieveError{
 		Response:  &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status))},
 		ErrorCode: quotable(a.code),
@@ -110,7 +131,7 @@ func refuse(status int, a answer) refusal {
 	if a.Token == "" { // whatever that is an answer to, the token may be in the text as well
 		e.ErrorDescription = quotable(a.description)
 	}
-	return refusal{e}
+	return refusal{e, after}
 }
 
 func (r refusal) Error() string {
@@ -122,6 +143,25 @@ func (r refusal) Error() string {
 		s += fmt.Sprintf(": %q", r.oauth.ErrorDescription)
 	}
 	return s
+}
+
+// maxRetryAfter is the longest that a server can ask to be left alone for.
+const maxRetryAfter = 10 * time.Minute
+
+// retryAfter is what a 429 or 503 says, as seconds or as a date (RFC 9110, section 10.2.3).
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	said := resp.Header.Get("Retry-After")
+	if n, err := strconv.ParseUint(said, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
+	}
+	at, err := http.ParseTime(said)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 func (r refusal) Unwrap() error { return r.oauth }

@@ -8,7 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -23,7 +23,13 @@ func StaticCertificate(c tls.Certificate) func(context.Context) (*tls.Certificat
 // them has changed. The key may be in the certificate's file.
 func CertificateFiles(certFile, keyFile string) func(context.Context) (*tls.Certificate, error) {
 	f := &files{paths: []string{certFile, keyFile}, load: func(content [][]byte) (*tls.Certificate, error) {
+		if err := checkKeyFile(keyFile, content[1]); err != nil {
+			return nil, err
+		}
 		c, err := tls.X509KeyPair(content[0], content[1])
+		if err != nil {
+			err = fmt.Errorf("with the key in %s: %w", keyFile, err)
+		}
 		return &c, err
 	}}
 	return f.certificate
@@ -48,28 +54,49 @@ func CertificateFile(certFile string, key crypto.Signer) func(context.Context) (
 }
 
 // CertificatePKCS12 reads certificate, intermediates and key from a PKCS#12 file (.p12, .pfx; RFC 7292), and reads it
-// again when it has changed. The file must be protected by the password, "" perhaps, as a whole.
+// again when it has changed. The file must be protected by the password, "" perhaps, as a whole. It must hold one key; of
+// several certificates of that key the one that ends last counts.
 func CertificatePKCS12(file, password string) func(context.Context) (*tls.Certificate, error) {
 	f := &files{paths: []string{file}, load: func(content [][]byte) (*tls.Certificate, error) {
 		if err := checkMAC(content[0]); err != nil {
-			return nil, err
+			return nil, explain(err, file)
 		}
 		key, first, others, err := pkcs12.DecodeChain(content[0], password)
 		if err != nil {
-			return nil, err
+			return nil, explain(err, file)
 		}
 		c := &tls.Certificate{PrivateKey: key}
 		signer, _ := key.(crypto.Signer)
-		for _, cert := range append([]*x509.Certificate{first}, others...) {
-			if belongs(signer, cert) && c.Leaf == nil { // not every program writes the leaf first
-				c.Leaf, c.Certificate = cert, slices.Insert(c.Certificate, 0, cert.Raw)
-			} else {
+		all := append([]*x509.Certificate{first}, others...)
+		for _, cert := range all { // not every program writes the leaf first, nor the new one before the old
+			if belongs(signer, cert) && (c.Leaf == nil || cert.NotAfter.After(c.Leaf.NotAfter)) {
+				c.Leaf = cert
+			}
+		}
+		if c.Leaf != nil {
+			c.Certificate = [][]byte{c.Leaf.Raw}
+		}
+		for _, cert := range all {
+			if !belongs(signer, cert) {
 				c.Certificate = append(c.Certificate, cert.Raw)
 			}
 		}
 		return c, nil
 	}}
 	return f.certificate
+}
+
+// checkKeyFile says of a key that is encrypted what crypto/tls says as if there were none, and of the other file.
+func checkKeyFile(file string, content []byte) error {
+	for rest := content; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return fmt.Errorf("%s: the private key is encrypted, and a key without a password is needed: openssl pkey -in %s -out plain.key", file, quoted(file))
+		}
+	}
 }
 
 // checkCertificate returns a copy, with Leaf, of what a handshake can be made with.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -198,17 +199,21 @@ func TestPKCS12Broken(t *testing.T) {
 	}
 }
 
-// Of two certificates for the key the first counts: the other may be the one that it has replaced.
+// Of two certificates for the key the one that ends last counts, wherever it stands: the other is the one that it has
+// replaced.
 func TestPKCS12TwoOfOneKey(t *testing.T) {
 	ca, key := popauthtest.NewCA(t), generate(t, "ES256")
-	now, before := ca.ClientFor(key, "job").Certificate.Leaf, ca.ClientFor(key, "job").Certificate.Leaf
-	b, err := pkcs12.Modern2023.WithIterations(1).Encode(key, now, []*x509.Certificate{before}, "pass")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := popclient.CertificatePKCS12(write(t, filepath.Join(t.TempDir(), "x.p12"), b), "pass")(t.Context())
-	if err != nil || !c.Leaf.Equal(now) || string(c.Certificate[0]) != string(now.Raw) || len(c.Certificate) != 2 {
-		t.Errorf("got %v, %v, want the first one", c, err)
+	old := ca.ClientFor(key, "job", func(c *x509.Certificate) { c.NotAfter = c.NotAfter.Add(-time.Minute) }).Certificate.Leaf
+	now := ca.ClientFor(key, "job").Certificate.Leaf
+	for _, order := range [][2]*x509.Certificate{{old, now}, {now, old}} {
+		b, err := pkcs12.Modern2023.WithIterations(1).Encode(key, order[0], []*x509.Certificate{order[1], ca.Certificate}, "pass")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := popclient.CertificatePKCS12(write(t, filepath.Join(t.TempDir(), "x.p12"), b), "pass")(t.Context())
+		if err != nil || !c.Leaf.Equal(now) || string(c.Certificate[0]) != string(now.Raw) || len(c.Certificate) != 2 {
+			t.Errorf("got %v, %v, want the one that ends last and its authority", c, err)
+		}
 	}
 }
 

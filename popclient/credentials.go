@@ -33,7 +33,7 @@ func (m *MutualTLS) Credentials(ctx context.Context) (*Credentials, error) {
 	if m == nil || m.stranger == nil {
 		return nil, errNotMade
 	}
-	g, err := m.grant(ctx)
+	g, err := m.grant(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Credentials) Token() (*oauth2.Token, error) {
 	if c == nil || c.generation == nil {
 		return nil, errNoCredentials
 	}
-	t, err := c.generation.acquire(context.Background())
+	t, err := c.generation.acquire(context.Background(), "")
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,10 @@
 //		return err
 //	}
 //	// The key has to be known when the token is obtained: that is what binds it.
-//	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: &popclient.Proofs{Key: key}})
+//	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
+//		Transport: &popclient.Proofs{Key: key},
+//		Timeout:   10 * time.Second, // or a token endpoint that hangs would never be asked again
+//	})
 //	client := &http.Client{Transport: &popclient.DPoP{Key: key, Source: config.TokenSource(ctx)}}
 //
 // With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens

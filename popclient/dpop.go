@@ -1,9 +1,12 @@
 package popclient
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"golang.org/x/oauth2"
 )
@@ -12,7 +15,8 @@ import (
 // section 7.1). Key and Source are required; one DPoP is for many requests, also at the same time, and must not be
 // copied. It remembers the nonces that servers hand out. A request that is refused for want of one is sent again,
 // once, with the nonce that came along, unless it has a body without GetBody; http.NewRequest sets GetBody for the
-// usual kinds of body.
+// usual kinds of body. So is one whose proof was refused after Base had sent it twice, as transports do that repeat
+// requests: put those above, where each try gets a proof of its own.
 //
 // A request's own Authorization and DPoP headers are replaced. Nothing is sent if the token's type is not DPoP, or by
 // plain http to a host other than this one.
@@ -26,7 +30,8 @@ type DPoP struct {
 	// Key is what the tokens of Source are bound to.
 	Key *Key
 
-	// Source supplies the tokens. It should keep them until they expire, as those of oauth2.Config do.
+	// Source supplies the tokens. It should keep them until they expire, as those of oauth2.Config do. No request waits
+	// for it longer than the request's context allows, but what hangs goes on to hang: give its http.Client a Timeout.
 	Source oauth2.TokenSource
 
 	// Base sends the requests. If nil, http.DefaultTransport.
@@ -37,14 +42,18 @@ type DPoP struct {
 	Origins []string
 
 	nonces nonces
+
+	mu     sync.Mutex
+	asking *question // nil: Source isn't asked at the moment
 }
 
 var _ http.RoundTripper = (*DPoP)(nil)
 
 var (
-	errSource    = errors.New("popclient: DPoP.Source is nil")
-	errToken     = errors.New("popclient: the source returned no token")
-	errTokenType = errors.New("popclient: the token's type is not DPoP")
+	errSource      = errors.New("popclient: DPoP.Source is nil")
+	errToken       = errors.New("popclient: the source returned no token")
+	errSourceEnded = errors.New("popclient: Source did not return")
+	errTokenType   = errors.New("popclient: the token's type is not DPoP")
 )
 
 // RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
@@ -58,26 +67,65 @@ func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
 		if e.origin, e.trusted, err = admit(r, meant); err != nil || !e.trusted {
 			return err
 		}
-		e.token, err = d.token()
+		e.token, err = d.token(r.Context())
 		return err
 	})
 }
 
-// token asks Source. RFC 9449, section 5: with any other type there is no proof, and the token isn't bound.
-func (d *DPoP) token() (string, error) {
+// token waits for Source no longer than the request lasts. RFC 9449, section 5: with a type other than DPoP there is no
+// proof, and the token isn't bound.
+func (d *DPoP) token(ctx context.Context) (string, error) {
 	if d.Source == nil {
 		return "", errSource
 	}
-	t, err := d.Source.Token()
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	f := d.ask()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return "", fmt.Errorf("popclient: the request ended before Source had a token: %w", context.Cause(ctx))
+	}
+	t, err := f.token, f.err
 	switch {
 	case err != nil:
 		return "", err
 	case t == nil || t.AccessToken == "":
 		return "", errToken
 	case !strings.EqualFold(t.TokenType, scheme):
-		return "", errTokenType
+		return "", fmt.Errorf("%w: it is %.20q", errTokenType, t.TokenType)
 	}
 	return t.AccessToken, nil
+}
+
+// question is one call of Source, for all who wait: one that hangs holds one goroutine.
+type question struct {
+	done  chan struct{}
+	token *oauth2.Token
+	err   error
+}
+
+func (d *DPoP) ask() *question {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.asking == nil {
+		q := &question{done: make(chan struct{}), err: errSourceEnded}
+		d.asking = q
+		go func() {
+			defer func() {
+				if p := recover(); p != nil { // it would end the process, not one request
+					q.err = fmt.Errorf("popclient: Source panicked: %v", p)
+				}
+				d.mu.Lock()
+				d.asking = nil
+				d.mu.Unlock()
+				close(q.done)
+			}()
+			q.token, q.err = d.Source.Token()
+		}()
+	}
+	return d.asking
 }
 
 // refused tells whether an API asks for a nonce (RFC 9449, section 9).

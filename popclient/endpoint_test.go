@@ -135,9 +135,9 @@ func TestMetadataAreKept(t *testing.T) {
 	m, _ := client.Transport.(*popclient.MutualTLS)
 	for i, age := range []time.Duration{59 * time.Minute, time.Minute} {
 		m.MetadataAge(age)
-		m.AskAgain()
 		next := s.ca.Client("job")
 		certificate.now.Store(&next.Certificate) // one without a token
+		m.AskAgain()
 		get(3 + i)
 	}
 	s.check(t, 4, 4)
@@ -159,5 +159,41 @@ func TestMetadataInside(t *testing.T) {
 				t.Errorf("VULNERABLE: %s: got %q, %v", body, got, err)
 			}
 		}
+	}
+}
+
+// While the issuer can't be reached, the endpoint that its metadata named last counts, for a day. What it says, counts at
+// once.
+func TestMetadataOutage(t *testing.T) {
+	t.Parallel()
+	status := func(code int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+	}
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	for name, test := range map[string]struct {
+		first, second http.Handler
+		age           time.Duration
+		want          string // of the error; "" is none
+	}{
+		"503":             {status(503), status(503), 2 * time.Hour, ""},
+		"503 and 404":     {status(503), status(404), 2 * time.Hour, ""},
+		"silent":          {silent, silent, 2 * time.Hour, ""},
+		"429":             {status(429), status(404), 2 * time.Hour, ""},
+		"a day ago":       {status(503), status(503), 25 * time.Hour, "status 503"},
+		"gone":            {status(404), status(404), 2 * time.Hour, "status 404"},
+		"another's":       {text(`{"issuer":"https://evil.example.com","token_endpoint":"https://evil.example.com/t"}`), status(503), 2 * time.Hour, "another issuer"},
+		"without the one": {status(503), text(`{}`), 2 * time.Hour, "another issuer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRealm(t)
+			client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Timeout = 2 * time.Second })
+			m, _ := client.Transport.(*popclient.MutualTLS)
+			fails(t, s, client, "")
+			s.issuer.Handle("/.well-known/openid-configuration", test.first)
+			s.issuer.Handle("/.well-known/oauth-authorization-server", test.second)
+			m.MetadataAge(test.age)
+			s.revoke(1)
+			fails(t, s, client, test.want)
+		})
 	}
 }

@@ -1,11 +1,16 @@
 package popclient
 
 import (
+	"context"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // exchange is one request on its way, with the one that repeats it.
@@ -24,6 +29,8 @@ type exchange struct {
 	trusted bool   // may carry credentials
 	token   string // "" for a proof alone
 	bearer  bool   // the token goes without proof: the connection is its proof
+
+	sent *atomic.Int32 // how often the last proof was sent; nil without one
 }
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
@@ -33,6 +40,9 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	}
 	var nonce string
 	signed, err := r, prepare()
+	if err == nil {
+		err = e.direct(r)
+	}
 	if err == nil {
 		nonce = e.nonces.of(e.origin)
 		signed, err = e.sign(r, r.Body, nonce)
@@ -58,11 +68,12 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 // answered looks after the nonce in a response, and repeats the request if there is reason to.
 func (e *exchange) answered(r *http.Request, resp *http.Response, sent string) (*http.Response, error) {
 	next := newNonce(resp.Header)
-	if next == "" {
-		return resp, nil
+	if next != "" {
+		e.nonces.keep(e.origin, next)
+	} else {
+		next = sent
 	}
-	e.nonces.keep(e.origin, next)
-	if next == sent || !e.again(resp) {
+	if (next == sent || !e.again(resp)) && !e.usedBefore(resp) {
 		return resp, nil
 	}
 	body, ok := replay(r)
@@ -88,7 +99,7 @@ func (e *exchange) answered(r *http.Request, resp *http.Response, sent string) (
 // sign returns r with this body and with credentials, if it may have them. It is no deep copy: trailers are filled in
 // by the caller while the body is read.
 func (e *exchange) sign(r *http.Request, body io.ReadCloser, nonce string) (*http.Request, error) {
-	signed := r.WithContext(r.Context())
+	signed := r.WithContext(e.counted(r.Context()))
 	signed.Body = body
 	if signed.Header = r.Header.Clone(); signed.Header == nil {
 		signed.Header = http.Header{}
@@ -111,7 +122,7 @@ func (e *exchange) sign(r *http.Request, body io.ReadCloser, nonce string) (*htt
 	if host == "" {
 		host = r.URL.Host
 	}
-	proof, err := e.key.prove(method, r.URL, host, e.token, nonce)
+	proof, err := e.key.proveWithin(r.Context(), method, r.URL, host, e.token, nonce)
 	if err != nil {
 		return nil, err
 	}
@@ -134,9 +145,53 @@ func replay(r *http.Request) (io.ReadCloser, bool) {
 	return body, err == nil
 }
 
+// counted counts how often what is below sends the request: a transport that repeats it on another connection, as
+// net/http's own does, sends one proof twice.
+func (e *exchange) counted(ctx context.Context) context.Context {
+	if !e.trusted || e.bearer {
+		return ctx
+	}
+	e.sent = new(atomic.Int32)
+	sent := e.sent
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
+}
+
+// usedBefore tells whether a proof was refused, and was sent more than once: then the first of these has used it up, and
+// the same request gets a proof of its own.
+func (e *exchange) usedBefore(resp *http.Response) bool {
+	return e.sent != nil && e.sent.Load() > 1 && e.token != "" && resp.StatusCode == http.StatusUnauthorized &&
+		challenges(resp.Header.Values("WWW-Authenticate"), scheme, "invalid_dpop_proof")
+}
+
+var errProxy = errors.New("popclient: http without TLS to this host, and a proxy that is not on it")
+
+// direct refuses to hand a token in plain text to a proxy elsewhere, which http.ProxyURL does for this host too.
+func (e *exchange) direct(r *http.Request) error {
+	if !e.trusted || r.URL.Scheme == "https" {
+		return nil
+	}
+	base, ok := e.base.(*http.Transport)
+	if !ok || base.Proxy == nil {
+		return nil
+	}
+	proxy, err := base.Proxy(r)
+	if err != nil {
+		return err
+	}
+	if proxy != nil && !loopback(proxy.Hostname()) {
+		return errProxy
+	}
+	return nil
+}
+
+// drainTime is what reading an answer to its end may take: about what a new connection does.
+const drainTime = 200 * time.Millisecond
+
 // discard reads an answer to its end, so that the connection is good for the next request, unless that takes longer
 // than a new one.
 func discard(resp *http.Response) {
+	late := time.AfterFunc(drainTime, func() { resp.Body.Close() })
+	defer late.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
 	resp.Body.Close()
 }

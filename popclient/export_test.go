@@ -11,11 +11,34 @@ var (
 // Origins is how many origins d remembers a nonce of.
 func (d *DPoP) Remembered() int { return len(d.nonces.last) }
 
-// AskAgain has the next request ask for the certificate.
+// AskAgain asks for the certificate, and lets the current one fetch its token if it has none.
 func (m *MutualTLS) AskAgain() {
+	m.AskNow()
+	g, _ := m.generations()
+	g.held("")
+	g.mu.Lock()
+	f := g.flight
+	g.mu.Unlock()
+	if f != nil {
+		<-f.done
+	}
+}
+
+// AskLater has the next request ask for the certificate.
+func (m *MutualTLS) AskLater() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = time.Time{}
+}
+
+// AskNow asks for the certificate.
+func (m *MutualTLS) AskNow() {
+	m.mu.Lock()
+	m.asked = time.Time{}
+	m.mu.Unlock()
+	if asking := m.renewCertificate(); asking != nil {
+		<-asking
+	}
 }
 
 // MetadataAge has the issuer's metadata be so much older.

@@ -58,7 +58,7 @@ func (f *files) certificate(context.Context) (*tls.Certificate, error) {
 		c, err = checkCertificate(c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.paths[0], err)
+		return nil, fmt.Errorf("%s: %w", f.paths[0], err) // the first, the other is named where it is the other's
 	}
 	f.current = c
 	for _, info := range infos {

@@ -3,6 +3,7 @@ package popclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -36,44 +37,47 @@ func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	if m.options.Key != nil {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.transport}
 	}
-	g.tokens = answers{g.tokens}
+	g.tokens = answers{g.tokens, m.options.BearerAliases}
 	g.credentials = &Credentials{generation: g}
 	return g
 }
 
-// renewCertificate asks for the certificate if it is time to. One request asks, the others go on.
-func (m *MutualTLS) renewCertificate(ctx context.Context) {
+// renewCertificate asks for the certificate if it is time to, beside the requests: the last one serves meanwhile. It
+// returns what is closed when the certificate has been asked for; nil if nobody is asking.
+func (m *MutualTLS) renewCertificate() <-chan struct{} {
 	m.mu.Lock()
-	age := time.Since(m.asked)
-	ask := !m.asking && age >= askEvery
-	m.asking = m.asking || ask
-	m.mu.Unlock()
-	if !ask {
-		return
+	defer m.mu.Unlock()
+	if m.asking == nil && age(m.asked) >= askEvery {
+		m.asking = make(chan struct{})
+		go m.ask(m.asking)
 	}
-	bounded, cancel := context.WithTimeout(ctx, m.options.Timeout)
-	defer cancel()
-	c, err := m.readCertificate(bounded)
-	if err != nil {
-		m.kept(err, ctx.Err() != nil)
-		return
-	}
-	if old, another := m.turn(c); another {
-		if old != nil {
-			old.transport.CloseIdleConnections()
-		}
-		m.options.Logger.Info("new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
-	}
+	return m.asking
 }
 
-// kept notes why the certificate is still the last one. If that is the end of the request, the next one asks.
-func (m *MutualTLS) kept(err error, ended bool) {
+func (m *MutualTLS) ask(asking chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), m.options.Timeout)
+	defer cancel()
+	err := errors.New("popclient: Certificate did not return")
+	var c *tls.Certificate
+	defer func() {
+		if err != nil {
+			m.kept(err)
+		} else if old, another := m.turn(c); another {
+			if old != nil {
+				old.transport.CloseIdleConnections()
+			}
+			m.options.Logger.Info("new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
+		}
+		close(asking)
+	}()
+	c, err = m.readCertificate(ctx)
+}
+
+// kept notes why the certificate is still the last one.
+func (m *MutualTLS) kept(err error) {
 	m.mu.Lock()
-	m.asking = false
-	known := ended || m.failure == err.Error()
-	if !ended {
-		m.asked, m.failure = time.Now(), err.Error()
-	}
+	known := m.failure == err.Error()
+	m.asking, m.asked, m.failure = nil, time.Now(), err.Error()
 	m.mu.Unlock()
 	if !known { // with nothing held: a log may be sent by this very client
 		m.options.Logger.Warn("client certificate not read, the last one stays in use", slog.String("error", err.Error()))
@@ -84,13 +88,13 @@ func (m *MutualTLS) kept(err error, ended bool) {
 func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asking, m.asked, m.failure = false, time.Now(), ""
+	m.asking, m.asked, m.failure = nil, time.Now(), ""
 	if slices.EqualFunc(c.Certificate, m.current.certificate.Certificate, slices.Equal) {
 		return nil, false
 	}
 	old = m.current
 	m.current = m.newGeneration(c)
-	if old.usable(time.Now()) != nil {
+	if old.usable() {
 		m.previous, old = old, m.previous
 	}
 	return old, true
@@ -119,45 +123,65 @@ func (m *MutualTLS) readCertificate(ctx context.Context) (c *tls.Certificate, er
 	return checkCertificate(c)
 }
 
-// usable returns the token if it is still good.
-func (g *generation) usable(now time.Time) *token {
+// usable tells whether the generation has a token that is still good somewhere.
+func (g *generation) usable() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.good(now)
+	return g.token != nil && g.token.good(time.Now())
 }
 
-func (g *generation) good(now time.Time) *token {
-	if g.token == nil || !now.Before(g.token.expires) {
+// held returns the token if it is good for the origin, and sees to it that there will be another in time.
+func (g *generation) held(origin string) *token {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	t := g.token
+	if t == nil || !t.good(now) {
+		t = nil
+	}
+	if (t == nil || !now.Before(t.ahead) || len(t.refused) > 0) && !g.paused(now) {
+		g.start()
+	}
+	if t == nil || !t.from(origin) {
+		return nil
+	}
+	return t
+}
+
+// last returns the token if it is good for the origin, and fetches no other: the certificate is the former one.
+func (g *generation) last(origin string) *token {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.token == nil || !g.token.good(time.Now()) || !g.token.from(origin) {
 		return nil
 	}
 	return g.token
 }
 
-// acquire returns a good token, fetching it if there is none; one that will not be good much longer is renewed on the
-// side.
-func (g *generation) acquire(ctx context.Context) (*token, error) {
+// paused tells whether it is too early for another fetch. The caller holds mu.
+func (g *generation) paused(now time.Time) bool { return g.failed != nil && now.Before(g.next) }
+
+// acquire returns a token that is good for the origin, fetching it if there is none; one that will not be good much
+// longer is renewed on the side.
+func (g *generation) acquire(ctx context.Context, origin string) (*token, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	g.mu.Lock()
-	now := time.Now()
-	t := g.good(now)
-	if t != nil && now.Before(t.ahead) {
-		g.mu.Unlock()
+	if t := g.held(origin); t != nil {
 		return t, nil
 	}
-	if g.failed != nil && now.Before(g.next) {
-		err := g.failed
-		g.mu.Unlock()
-		if t != nil {
+	g.mu.Lock()
+	f, err := g.flight, g.failed
+	if f == nil && !g.paused(time.Now()) { // it has landed meanwhile, or the pause has ended
+		if t := g.token; t != nil && t.good(time.Now()) && t.from(origin) {
+			g.mu.Unlock()
 			return t, nil
 		}
-		return nil, err
+		f = g.start()
 	}
-	f := g.start()
 	g.mu.Unlock()
-	if t != nil {
-		return t, nil
+	if f == nil {
+		return nil, err
 	}
 	select {
 	case <-f.done:
@@ -167,17 +191,20 @@ func (g *generation) acquire(ctx context.Context) (*token, error) {
 	}
 }
 
-// refused takes a token out of use, and tells whether there is, or may be, a better one.
-func (g *generation) refused(t *token) bool {
+// refused takes a token out of use for an origin, and tells whether there is, or may be, a better one.
+func (g *generation) refused(t *token, origin string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.token != t {
+	if g.token != t || !t.from(origin) {
 		return true
 	}
-	if now := time.Now(); !t.again || now.Sub(t.fetched) >= minRefused {
-		g.token = nil
-		g.again = true
-		return true
+	if now := time.Now(); t.again && now.Sub(t.fetched) < minRefused {
+		return false
 	}
-	return false
+	if len(t.refused) >= maxOrigins {
+		t.refused = t.refused[:0] // and again by who refuses it again
+	}
+	t.refused = append(t.refused, origin)
+	g.again = true
+	return true
 }

@@ -31,7 +31,11 @@ type Key struct {
 	alg        algorithm
 	header     string // the JOSE header, encoded
 	thumbprint string
+	places     chan struct{} // of signatures that a signer elsewhere is making; nil for keys in memory
 }
+
+// maxSigning is how many signatures are under way at a time, where the key isn't in memory.
+const maxSigning = 64
 
 // algorithm is a row of the algorithms that a Key may have.
 type algorithm struct {
@@ -131,7 +135,13 @@ func newKey(signer crypto.Signer, a algorithm) (*Key, error) {
 		return nil, fmt.Errorf("popclient: public key: %w", err)
 	}
 	header := `{"typ":"dpop+jwt","alg":"` + a.name + `","jwk":` + string(b) + `}`
-	return &Key{signer: signer, alg: a, header: encode([]byte(header)), thumbprint: encode(read.Thumbprint[:])}, nil
+	key := &Key{signer: signer, alg: a, header: encode([]byte(header)), thumbprint: encode(read.Thumbprint[:])}
+	switch signer.(type) {
+	case *ecdsa.PrivateKey, ed25519.PrivateKey, *rsa.PrivateKey:
+	default:
+		key.places = make(chan struct{}, maxSigning)
+	}
+	return key, nil
 }
 
 // marshalJWK writes the public members, and has no others that it could write.

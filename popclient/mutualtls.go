@@ -22,11 +22,15 @@ import (
 //
 // A new certificate takes effect without a restart. Token, certificate and connections belong together: a token is sent
 // on connections that were made with the certificate that it was obtained with, and on no others. Until the new
-// certificate has its first token, the old one serves on if it has a good one. A certificate that can't be read, such as
-// one whose key is not there yet, leaves the last one in use.
+// certificate has its first token, the old one serves on if it has a good one, and no request waits. A certificate that
+// can't be read, such as one whose key is not there yet, leaves the last one in use.
 //
 // An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
-// unless it has a body without GetBody. If that is refused as well, the answer is the caller's.
+// unless it has a body without GetBody. If that is refused as well, the answer is the caller's. The refused token is not
+// sent to that API any more; others get it until there is another.
+//
+// No request waits for anything longer than its context allows. A server that asks for it by Retry-After is left alone,
+// for ten minutes at most.
 //
 // A request's own Authorization and DPoP headers are replaced. Nothing is sent without TLS, except with Key to this
 // host. After a redirect by http.Client token and certificate go along only if every request so far went to the same
@@ -46,10 +50,10 @@ type MutualTLS struct {
 
 	mu       sync.Mutex
 	current  *generation
-	previous *generation // in use until current has a token; nil without need
-	asked    time.Time   // for the certificate
-	asking   bool
-	failure  string // of the certificate, as it was logged last
+	previous *generation   // in use until current has a token; nil without need
+	asked    time.Time     // for the certificate
+	asking   chan struct{} // closed when the function has returned; nil: nobody asks it
+	failure  string        // of the certificate, as it was logged last
 }
 
 var _ http.RoundTripper = (*MutualTLS)(nil)
@@ -73,13 +77,13 @@ func (m *MutualTLS) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trusted {
 		return m.send(r, &exchange{base: m.stranger, nonces: &m.nonces})
 	}
-	c, err := m.grant(r.Context())
+	c, err := m.grant(r.Context(), origin)
 	if err != nil {
 		closeBody(r.Body)
 		return nil, err
 	}
 	resp, err := m.send(r, m.exchange(origin, c))
-	if err != nil || !m.refused(resp) || !c.generation.refused(c.token) {
+	if err != nil || !m.refused(resp) || !c.generation.refused(c.token, origin) {
 		return resp, err
 	}
 	body, ok := replay(r)
@@ -87,7 +91,7 @@ func (m *MutualTLS) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil // but the next request gets a fresh token
 	}
 	discard(resp)
-	if c, err = m.grant(r.Context()); err != nil {
+	if c, err = m.grant(r.Context(), origin); err != nil {
 		closeBody(body)
 		return nil, err
 	}
@@ -161,24 +165,39 @@ type grant struct {
 }
 
 // grant returns that of the certificate as it is now. Until that has its first token, the one before serves, if its
-// token is still good.
-func (m *MutualTLS) grant(ctx context.Context) (grant, error) {
-	m.renewCertificate(ctx)
-	m.mu.Lock()
-	current, previous := m.current, m.previous
-	m.mu.Unlock()
-	t, err := current.acquire(ctx)
-	if err == nil {
-		if previous != nil {
-			m.retire(previous)
+// token is still good: nobody waits for what is new while the old serves.
+func (m *MutualTLS) grant(ctx context.Context, origin string) (grant, error) {
+	asking := m.renewCertificate()
+	current, previous := m.generations()
+	if asking != nil && !current.usable() && (previous == nil || !previous.usable()) {
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return grant{}, context.Cause(ctx)
 		}
-		return grant{current, t}, nil
+		current, previous = m.generations()
 	}
 	if previous != nil {
-		if t := previous.usable(time.Now()); t != nil {
+		if t := current.held(origin); t != nil {
+			m.retire(previous)
+			return grant{current, t}, nil
+		}
+		if t := previous.last(origin); t != nil {
 			return grant{previous, t}, nil
 		}
-		m.retire(previous)
+		if !previous.usable() {
+			m.retire(previous)
+		}
 	}
-	return grant{}, err
+	t, err := current.acquire(ctx, origin)
+	if err != nil {
+		return grant{}, err
+	}
+	return grant{current, t}, nil
+}
+
+func (m *MutualTLS) generations() (current, previous *generation) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current, m.previous
 }

@@ -32,8 +32,8 @@ type MutualTLSOptions struct {
 	ClientID string
 
 	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
-	// crypto.Signer. It is required. NewMutualTLS asks it, and so does a request when ten seconds have passed since;
-	// it must return the same as before if nothing is new, and may be called from several goroutines.
+	// crypto.Signer. It is required. NewMutualTLS asks it, and it is asked beside a request when ten seconds have passed
+	// since; it must return the same as before if nothing is new, and may be called from several goroutines.
 	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
 	Certificate func(context.Context) (*tls.Certificate, error)
 
@@ -53,6 +53,10 @@ type MutualTLSOptions struct {
 	// Origins lists what the tokens are meant for, as in [DPoP]: scheme, host and port. A request to any other is an
 	// error. If nil, every origin that a caller makes a request to.
 	Origins []string
+
+	// BearerAliases are further names that the authorization server has for the token type Bearer, such as BearerToken
+	// (Apigee). There are none for DPoP: with Key, they are an error. If nil, none.
+	BearerAliases []string
 
 	// RootCAs verify the authorization server and the API. If nil, those of Transport, and else the system's.
 	RootCAs *x509.CertPool
@@ -111,6 +115,12 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	if o.Key != nil && o.Key.signer == nil {
 		problem(".Key: %w", errKey)
 	}
+	if o.Key != nil && len(o.BearerAliases) > 0 {
+		problem(".BearerAliases: with Key, tokens have to be of the type DPoP, which has no other name")
+	}
+	if slices.ContainsFunc(o.BearerAliases, func(s string) bool { return s == "" || strings.EqualFold(s, scheme) }) {
+		problem(".BearerAliases: one is empty or DPoP")
+	}
 	if m.origins, err = readOrigins("MutualTLSOptions", o.Origins); err != nil {
 		wrong = append(wrong, err)
 	}
@@ -148,6 +158,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 // own keeps what a caller may go on to change.
 func (m *MutualTLS) own(o MutualTLSOptions) {
 	m.options.Scopes = slices.Clone(o.Scopes)
+	m.options.BearerAliases = slices.Clone(o.BearerAliases)
 	m.options.Params = url.Values{}
 	for name, values := range o.Params {
 		m.options.Params[name] = slices.Clone(values)

@@ -4,6 +4,10 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
+	"strings"
+
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 // maxIterations bounds what deriving the key of a file's MAC costs: about a second. All that the MAC protects has been
@@ -15,6 +19,28 @@ var (
 	errMAC        = errors.New("not protected by a password as a whole")
 	errIterations = errors.New("too many iterations")
 )
+
+// explain adds to what is wrong with a file how to mend it.
+func explain(err error, file string) error {
+	text := err.Error()
+	const again = "openssl pkcs12 -in %s -nodes -out all.pem && openssl pkcs12 -export -in all.pem -out new.p12"
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, errIterations):
+		return err
+	case strings.Contains(text, "exactly one key bag"):
+		return fmt.Errorf("more than one private key in the file, of which only one can be meant: take that one out by its alias: "+
+			"keytool -importkeystore -srckeystore %s -srcalias NAME -destkeystore new.p12 -deststoretype PKCS12: %w", quoted(file), err)
+	}
+	return fmt.Errorf("%w: if it is a PKCS#12 file of another form, as NSS writes them in BER, write it anew: "+again, err, quoted(file))
+}
+
+// quoted is a file's name for a shell.
+func quoted(file string) string {
+	if strings.Trim(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
+		return file
+	}
+	return "'" + strings.ReplaceAll(file, "'", `'\''`) + "'"
+}
 
 // checkMAC reads of a PKCS#12 file what comes before the password is checked: PFX of RFC 7292, section 4, and
 // PBMAC1-params of RFC 8018, appendix A.5.

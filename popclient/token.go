@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +24,17 @@ type token struct {
 	expires time.Time // from when it isn't used any more
 	end     time.Time // from when it isn't valid any more
 	again   bool      // it was fetched because the one before was refused
+	refused []string  // by these origins; guarded by the generation's mu
 }
+
+// good tells whether there is time left, also after a sleep of the machine, in which the monotonic clock stands still.
+func (t *token) good(now time.Time) bool {
+	return now.Before(t.expires) && now.Round(0).Before(t.expires.Round(0))
+}
+
+// from tells whether the token is of use at an origin. It has been withdrawn, or one API can't read it: the others may
+// go on with it until there is another.
+func (t *token) from(origin string) bool { return !slices.Contains(t.refused, origin) }
 
 const (
 	unknownLifetime = 5 * time.Minute // of a token without expires_in
@@ -96,13 +108,37 @@ func (g *generation) landed(f *flight, t *oauth2.Token, asked time.Time) {
 		g.token, g.again, g.pause = f.token, false, 0
 	} else {
 		g.pause = min(max(2*g.pause, firstPause), maxPause)
-		g.next = time.Now().Add(spread(g.pause))
+		g.next = time.Now().Add(max(spread(g.pause), wanted(f.err)))
 	}
 	g.mu.Unlock()
 	close(f.done)
 	if f.err != nil { // with nothing held: a log may be sent by this very client
 		g.client.options.Logger.Warn("no new access token", slog.String("error", f.err.Error()))
 	}
+}
+
+// withoutQuery takes the query of a configured URL out of what is logged: some have a key there.
+func withoutQuery(err error) error {
+	wrapped, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return err
+	}
+	at, _, cut := strings.Cut(wrapped.URL, "?")
+	if cut {
+		at += "?…"
+	}
+	return &url.Error{Op: wrapped.Op, URL: at, Err: wrapped.Err}
+}
+
+// wanted is how long whoever has failed wants to be left alone.
+func wanted(err error) time.Duration {
+	if no, ok := errors.AsType[refusal](err); ok {
+		return no.after
+	}
+	if paused, ok := errors.AsType[pausedError](err); ok {
+		return paused.after
+	}
+	return 0
 }
 
 // fetch asks the token endpoint by the grant client_credentials (RFC 6749, section 4.4), with the certificate as the
@@ -121,7 +157,7 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	t, err := config.Token(ctx)
 	if err != nil {
 		m.endpoint.forget() // it may have moved
-		return nil, fmt.Errorf("popclient: token: %w", err)
+		return nil, fmt.Errorf("popclient: token: %w", withoutQuery(err))
 	}
 	if !strings.EqualFold(t.TokenType, m.scheme()) {
 		return nil, fmt.Errorf("popclient: token: its type is not %s", m.scheme())

@@ -30,6 +30,8 @@ type stage struct {
 	// api is the API's to a request with this token.
 	api func(w http.ResponseWriter, token string)
 
+	retryAfter string // of the token endpoint; "" is none
+
 	mu     sync.Mutex
 	asked  int      // token requests
 	tokens []string // that came to the API
@@ -83,6 +85,9 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n, answer := s.asked, s.answer
 		s.mu.Unlock()
 		status, body := answer(n)
+		if s.retryAfter != "" {
+			w.Header().Set("Retry-After", s.retryAfter)
+		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 		return

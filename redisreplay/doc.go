@@ -48,7 +48,26 @@
 //     starts from the file, with a clock that is ahead forgets ids early by as much, as a master does whose clock is
 //     set forward. Skew covers small steps.
 //   - FLUSHDB, FLUSHALL and DEL forget. Give the ids a database or server of their own, and the account of the API no
-//     more than this: ACL SETUSER api on >secret resetkeys ~popauth:replay:* -@all +evalsha +eval +exists +set +pexpire
-//     +hmget +hget +hkeys +hset +hmset +hdel +hincrby +hello +client. With a negative PerKey, +set +hello +client
-//     are enough.
+//     more than what is below.
+//
+// Store.Check finds out what of this a server shows. Programs should call it when they start, and not go on with an error:
+//
+//	notes, err := store.Check(ctx)
+//
+// # What the account needs
+//
+// At a single server, and at the servers that Sentinel watches:
+//
+//	ACL SETUSER api on >secret resetkeys ~popauth:replay:* -@all +evalsha +eval +exists +set +pexpire +hmget +hget +hkeys +hset +hmset +hdel +hincrby +hello +client +info
+//
+// In a cluster, at each node:
+//
+//	ACL SETUSER node on >secret resetkeys ~popauth:replay:* -@all +evalsha +eval +exists +set +pexpire +hmget +hget +hkeys +hset +hmset +hdel +hincrby +hello +client +info +cluster|slots
+//
+// At the sentinels themselves (SentinelUsername):
+//
+//	ACL SETUSER watch on >secret resetkeys resetchannels &+switch-master &+replica-reconf-done -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas +subscribe +ping +hello +client
+//
+// INFO is for Store.Check alone, which says what is unknown without it. With a negative PerKey no account needs anything
+// between EVALSHA and HINCRBY but SET.
 package redisreplay

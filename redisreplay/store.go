@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ var useScript string
 
 var _ popauth.ReplayStore = (*Store)(nil)
 
-// New makes no request. The client may be that of a single server, of Sentinel or of a cluster, and must have
+// New makes no request; see Store.Check. The client may be that of a single server, of Sentinel or of a cluster, and must have
 // ContextTimeoutEnabled set, or Timeout would not be kept. A *redis.Ring is not accepted: it moves ids to other servers,
 // which don't know them, when one is down. A client of another type must end a command when its context's deadline
 // has passed. The error lists every problem.
@@ -84,9 +85,11 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	var wrong []error
 	problem := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf("redisreplay: "+format, args...)) }
 	bounded := true
+	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		problem("no client") // of whatever type
+		client = nil
+	}
 	switch c := client.(type) {
-	case nil:
-		problem("no client")
 	case *redis.Client:
 		bounded = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:

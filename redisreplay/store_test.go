@@ -45,6 +45,9 @@ func TestOptions(t *testing.T) {
 		want   []string // in the error
 	}{
 		{"no client", nil, redisreplay.Options{}, []string{"no client"}},
+		{"nil client", (*redis.Client)(nil), redisreplay.Options{}, []string{"no client"}},
+		{"nil cluster", (*redis.ClusterClient)(nil), redisreplay.Options{}, []string{"no client"}},
+		{"nil ring", (*redis.Ring)(nil), redisreplay.Options{}, []string{"no client"}},
 		{"client that waits", closed(t, redis.NewClient(&redis.Options{})), redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
 		{"cluster that waits", closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})),
 			redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
@@ -224,33 +227,4 @@ func TestRefusals(t *testing.T) {
 			t.Log(wantRefused(t, s, "after", patient.Timeout))
 		})
 	}
-}
-
-// The account that the documentation recommends is enough.
-func TestAccount(t *testing.T) {
-	server := newServer(t)
-	ctx := context.Background()
-	if err := server.client().Do(ctx, "ACL", "SETUSER", "api", "on", ">secret", "resetkeys", "~popauth:replay:*",
-		"-@all", "+evalsha", "+eval", "+exists", "+set", "+pexpire", "+hmget", "+hkeys", "+hget", "+hset", "+hmset", "+hdel", "+hincrby",
-		"+hello", "+client").Err(); err != nil {
-		t.Fatal(err)
-	}
-	o := server.options()
-	o.Username, o.Password = "api", "secret"
-	client := closed(t, redis.NewClient(o))
-	s := newStore(t, client, patient)
-	want(t, s, "a", true)
-	want(t, s, "a", false)
-	// Enough for a key that is tidied up and at its bound as well.
-	now := time.Now()
-	s = newStore(t, client, redisreplay.Options{PerKey: 1, Skew: 1, Timeout: patient.Timeout, Now: func() time.Time { return now }})
-	for range 2 {
-		now = now.Add(time.Hour)
-		use(t, s, "key", now.String(), now, nil)
-		use(t, s, "key", "more", now, popauth.ErrProofLimit)
-	}
-	if err := client.FlushDB(ctx).Err(); err == nil {
-		t.Error("FLUSHDB: got no error")
-	}
-	wantRefused(t, newStore(t, client, redisreplay.Options{Prefix: "other:", Timeout: patient.Timeout}), "a", patient.Timeout)
 }

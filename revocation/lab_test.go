@@ -19,6 +19,7 @@ import (
 
 func checker(tb testing.TB, o revocation.Options) *revocation.Checker {
 	tb.Helper()
+	o.InternalAddresses = true // registries are on loopback
 	c, err := revocation.New(o)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,16 +1,9 @@
 package revocation
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
-	"errors"
 	"fmt"
-	"math/big"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
@@ -20,18 +13,36 @@ import (
 
 // answer is what a responder said about one certificate.
 type answer struct {
-	revoked     bool
-	this, until time.Time
+	revoked, hold bool
+	unknown       bool // to the responder
+	this, until   time.Time
+	responder     *responder // nil: the issuer itself
+}
+
+// responder is who answers for an issuer: as much of its certificate as can be looked up in a list.
+type responder struct {
+	serial string
+	points []string
 }
 
 func (a *answer) issued() time.Time  { return a.this }
 func (a *answer) expires() time.Time { return a.until }
 
-func (c *Checker) ask(ctx context.Context, address string, cert, issuer *x509.Certificate) (bool, error) {
-	certSum, issuerSum := sha256.Sum256(cert.Raw), sha256.Sum256(issuer.Raw)
-	a, err := c.answers.get(ctx, address+"\n"+string(certSum[:])+string(issuerSum[:]), func(ctx context.Context) (*answer, error) {
+func (a *answer) size() int {
+	n := 256
+	if a.responder != nil {
+		for _, p := range a.responder.points {
+			n += len(p)
+		}
+	}
+	return n
+}
+
+// askResponder is for the issuer's name and key, and a serial number, which is all that a responder is told.
+func (c *Checker) askResponder(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
+	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), func(ctx context.Context) (*answer, error) {
 		// The hash only names the issuer; SHA-1 is the one that every responder knows (RFC 5019, section 2.1.1).
-		request, err := ocsp.CreateRequest(cert, issuer, nil)
+		request, err := ocsp.CreateRequest(s.cert, s.issuer, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -39,97 +50,60 @@ func (c *Checker) ask(ctx context.Context, address string, cert, issuer *x509.Ce
 		if err != nil {
 			return nil, err
 		}
-		return readAnswer(body, cert, issuer, c.options.Now())
+		return readAnswer(body, s, c.options.Now(), c.options.MaxAge)
 	})
-	if err != nil {
-		return false, fmt.Errorf("OCSP: %w", err)
+	switch {
+	case a != nil && a.responder != nil && c.struck(ctx, a.responder, s):
+		return false, false, fmt.Errorf("OCSP: an answer of a responder that is revoked itself, serial %x", a.responder.serial)
+	case a != nil && a.revoked && (err == nil || !a.hold):
+		return true, a.hold, nil
+	case a != nil && a.unknown:
+		return false, false, fmt.Errorf("OCSP: %w: the responder doesn't know it", popauth.ErrCertificateUntrusted)
 	}
-	return a.revoked, nil
+	return false, false, within("OCSP", err)
 }
 
-// readAnswer adds to the library's checks those of RFC 6960, section 3.2, that it leaves to its callers.
-func readAnswer(body []byte, cert, issuer *x509.Certificate, now time.Time) (*answer, error) {
-	r, err := ocsp.ParseResponseForCert(body, cert, issuer)
+// struck tells whether a responder is on a list of Options.Files. To ask elsewhere about who answers is what
+// id-pkix-ocsp-nocheck is to spare (RFC 6960, section 4.2.2.2.1).
+func (c *Checker) struck(ctx context.Context, r *responder, s subject) bool {
+	own := from(s.issuer, s.above)
+	own.serial = r.serial
+	own.cert = &x509.Certificate{RawIssuer: s.issuer.RawSubject, CRLDistributionPoints: r.points}
+	_, revoked, _ := c.byFiles(ctx, own)
+	return revoked
+}
+
+// readAnswer makes the checks of RFC 6960, section 3.2. An answer that is over is returned as well: what it says of a
+// revoked certificate stays true.
+func readAnswer(body []byte, s subject, now time.Time, most time.Duration) (*answer, error) {
+	said, err := parseResponse(body)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameCertificate(r, cert, issuer); err != nil {
+	by, err := said.signer(s.issuer, now)
+	if err != nil {
 		return nil, err
 	}
-	if unfitAlgorithm(r.SignatureAlgorithm) {
-		return nil, fmt.Errorf("an answer signed by %v", r.SignatureAlgorithm)
-	}
-	if err := authorized(r.Certificate, issuer, now); err != nil {
+	// What has been signed is left for the library to read, which knows fewer algorithms, and looks at the first
+	// certificate alone.
+	r, err := said.read(s.cert)
+	if err != nil {
 		return nil, err
 	}
-	a := &answer{revoked: r.Status == ocsp.Revoked, this: r.ThisUpdate, until: r.NextUpdate}
+	if err := sameCertificate(r, s.cert, s.issuer); err != nil {
+		return nil, err
+	}
+	a := &answer{revoked: r.Status == ocsp.Revoked, unknown: r.Status == ocsp.Unknown, this: r.ThisUpdate, until: r.NextUpdate}
+	a.hold = a.revoked && r.RevocationReason == ocsp.CertificateHold
+	if by != nil {
+		a.responder = &responder{serial: string(by.SerialNumber.Bytes()), points: by.CRLDistributionPoints}
+	}
 	if a.until.IsZero() {
 		// Newer information is available all the time then (section 4.2.2.1); an old answer is one played back.
-		a.until = a.this.Add(maxFresh)
+		a.until = a.this.Add(most)
 	}
-	switch {
-	case !current(now, a):
-		return nil, fmt.Errorf("an answer for %s to %s", a.this.UTC().Format(time.RFC3339), a.until.UTC().Format(time.RFC3339))
-	case r.Status == ocsp.Unknown:
-		return nil, fmt.Errorf("%w: the responder doesn't know it", popauth.ErrCertificateUntrusted)
+	if soon := now.Add(pause); a.unknown && soon.Before(a.until) {
+		a.until = soon // it may have been issued a moment ago
 	}
 	return a, nil
-}
-
-// sameCertificate is section 3.2, item 1: the library compares serial numbers, which are an issuer's own.
-func sameCertificate(r *ocsp.Response, cert, issuer *x509.Certificate) error {
-	var data struct {
-		Version     int `asn1:"optional,default:0,explicit,tag:0"`
-		ResponderID asn1.RawValue
-		ProducedAt  time.Time `asn1:"generalized"`
-		Responses   []struct {
-			ID struct {
-				Hash              pkix.AlgorithmIdentifier
-				NameHash, KeyHash []byte
-				Serial            *big.Int
-			}
-		}
-	}
-	if rest, err := asn1.Unmarshal(r.TBSResponseData, &data); err != nil || len(rest) > 0 {
-		return errors.New("an answer that can't be read")
-	}
-	var key struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	if rest, err := asn1.Unmarshal(issuer.RawSubjectPublicKeyInfo, &key); err != nil || len(rest) > 0 {
-		return errors.New("an issuer's key that can't be read")
-	}
-	sum := func(b []byte) []byte {
-		h := r.IssuerHash.New()
-		_, _ = h.Write(b)
-		return h.Sum(nil)
-	}
-	for _, one := range data.Responses {
-		if one.ID.Serial.Cmp(cert.SerialNumber) != 0 {
-			continue
-		}
-		// The first is the one that the library has read.
-		if bytes.Equal(one.ID.NameHash, sum(issuer.RawSubject)) && bytes.Equal(one.ID.KeyHash, sum(key.Key.RightAlign())) {
-			return nil
-		}
-		break
-	}
-	return errors.New("an answer about a certificate of another issuer")
-}
-
-// authorized is section 4.2.2.2: who is not the issuer itself needs a certificate of the issuer's, for this purpose.
-// That the issuer has signed it, the library has checked.
-func authorized(responder, issuer *x509.Certificate, now time.Time) error {
-	switch {
-	case responder == nil, bytes.Equal(responder.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo):
-		return nil
-	case !slices.Contains(responder.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
-		return errors.New("a responder that may not answer for the issuer")
-	case now.Before(responder.NotBefore) || now.After(responder.NotAfter):
-		return errors.New("a responder whose certificate is outside its period")
-	case unfitAlgorithm(responder.SignatureAlgorithm), len(responder.UnhandledCriticalExtensions) > 0:
-		return errors.New("a responder whose certificate is not acceptable")
-	}
-	return nil
 }

@@ -4,8 +4,22 @@
 //	checker, err := revocation.New(revocation.Options{Files: []string{"/etc/pki/clients.crl"}})
 //	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: roots, Revoked: checker.Revoked})
 //
+// # What counts
+//
+// A statement counts if the issuer's key has signed it, whichever certificate of that key a request came with. One that
+// calls a certificate revoked counts for good, also after its nextUpdate, unless the reason is certificateHold. One that
+// doesn't is an acquittal, which counts while it is current: how late a revocation can be noticed is in docs/withdrawal.md.
+//
+// An authority that has renewed its key signs lists with the new one, about certificates that the old one has signed.
+// Such a list counts if Options.ListSigners has the authority's new certificate.
+//
+// # Where it connects to
+//
 // Addresses are taken only from certificates whose way to a root has been verified, so a stranger can't choose where
-// this process connects to. It is a package of its own so that golang.org/x/crypto/ocsp is linked by those who use it.
+// this process connects to. Nor can an authority reach what only this host or its network can: see
+// Options.InternalAddresses.
+//
+// It is a package of its own so that golang.org/x/crypto/ocsp is linked by those who use it.
 package revocation
 
 import (
@@ -15,6 +29,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-171ab058/popauth"
@@ -25,11 +40,12 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Files are CRLs, in DER or PEM, several to a file in PEM. They are read again when they change; one that can't be
-	// read then leaves the one before in force, until its nextUpdate. If nil, none.
+	// Files are CRLs, in DER or PEM, several to a file in PEM. They are read again when they change, beside the requests;
+	// one that can't be read then leaves the one before in force, until its nextUpdate. If nil, none.
 	Files []string
 
-	// Reread is how often at most Files are looked at. If zero, 10 s; at most 1 h.
+	// Reread is how often at most Files are looked at. A changed file counts at most Reread and 10 s later: a request
+	// that comes after a longer time without any waits until the file has been read. If zero, 10 s; at most 1 h.
 	Reread time.Duration
 
 	// OCSP asks the responders that a certificate names.
@@ -38,15 +54,36 @@ type Options struct {
 	// DistributionPoints fetches the CRLs that a certificate names.
 	DistributionPoints bool
 
+	// ListSigners are certificates of authorities that sign lists with another key than the one that has signed the
+	// certificates on them, as after a renewal of the key. One counts for lists of an issuer of the same name, if
+	// whoever certified that issuer has certified it too; where the issuer is the root, if the root has. If nil, none.
+	ListSigners []*x509.Certificate
+
 	// AllowUnknown lets a certificate pass whose state can't be found out: its sources can't be reached, are out of
 	// date, don't know it, or it names none. Without it, such a request is refused. A revoked one is refused always.
 	AllowUnknown bool
 
+	// MaxAge is how old an answer or list may be that was fetched, counted from the fetch. A request that finds an older
+	// one waits for a new one, and the old one counts only if that can't be had, until its nextUpdate. Where requests
+	// come all the time, a new one is fetched beside them before. If zero, 1 h; at least 1 min, at most 24 h.
+	MaxAge time.Duration
+
+	// MaxMemory bounds the memory for what was fetched, in bytes: three quarters for lists, one for OCSP answers. What
+	// was used last stays. A list takes about as many bytes as its serial numbers have together. If zero, 32 MiB; at
+	// least 1 MiB.
+	MaxMemory int
+
 	// Timeout bounds how long a request waits, all of its chain's certificates together. If zero, 5 s; at most 30 s.
 	Timeout time.Duration
 
-	// Client fetches. Redirects to another host are not followed, whatever it says. If nil, one that keeps no
-	// connections, with the proxy of the environment.
+	// InternalAddresses allows to connect to loopback, private and other addresses that are not public, which is what
+	// the responders of an authority of one's own often have. Without it, whoever chooses the URLs in a certificate
+	// would reach services that trust this host or network. Link-local addresses, where clouds have their metadata
+	// services, are never connected to. What counts is the address that is dialled, whatever its name.
+	InternalAddresses bool
+
+	// Client fetches. Redirects to another host are not followed, whatever it says. InternalAddresses doesn't hold for
+	// it, nor for what a proxy connects to. If nil, one that keeps no connections, with the proxy of the environment.
 	Client *http.Client
 
 	// Logger gets a warning where AllowUnknown let a certificate pass, and where a file can't be read again. If nil,
@@ -58,24 +95,28 @@ type Options struct {
 }
 
 const (
-	defaultReread, maxReread   = 10 * time.Second, time.Hour
-	defaultTimeout, maxTimeout = 5 * time.Second, 30 * time.Second
-	maxFresh                   = time.Hour        // after which what was fetched is fetched again, though still valid
-	pause                      = 10 * time.Second // before what failed is tried again
-	skew                       = 5 * time.Minute  // that the authority's clock may be ahead
-	maxLists, maxAnswers       = 32, 4096
-	maxListSize, maxAnswerSize = 16 << 20, 64 << 10
-	maxFileSize                = 64 << 20
+	defaultReread, maxReread         = 10 * time.Second, time.Hour
+	defaultTimeout, maxTimeout       = 5 * time.Second, 30 * time.Second
+	defaultAge, leastAge, maxAge     = time.Hour, time.Minute, 24 * time.Hour
+	pause, maxPause                  = 10 * time.Second, 10 * time.Minute // before what failed is tried again
+	skew                             = 5 * time.Minute                    // that the authority's clock may be ahead
+	defaultMemory, leastMemory       = 32 << 20, 1 << 20
+	maxListSize, maxAnswerSize       = 16 << 20, 64 << 10
+	maxListsAtOnce, maxAnswersAtOnce = 4, 64 // reading a list takes many times the memory that it needs afterwards
+	maxFileSize                      = 64 << 20
+	maxAddresses                     = 4 // of one kind are tried per certificate
 )
 
 // Checker answers for popauth.Verification.Revoked. It is safe for concurrent use; New makes one. No goroutine of it
-// outlives Options.Timeout, so there is nothing to close.
+// outlives Options.Timeout, or the reading of a file, so there is nothing to close.
 type Checker struct {
-	options Options
-	client  *http.Client
-	files   []*file
-	lists   *remote[*list]
-	answers *remote[*answer]
+	options   Options
+	client    *http.Client
+	files     []*file
+	lists     *remote[*list]
+	answers   *remote[*answer]
+	hosts     hosts
+	withdrawn withdrawn
 }
 
 // New makes a Checker, and reads the files. The error lists every problem.
@@ -84,16 +125,23 @@ func New(o Options) (*Checker, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("revocation: Options."+field+": "+format, args...))
 	}
-	bounded := func(field string, d *time.Duration, otherwise, most time.Duration) {
+	bounded := func(field string, d *time.Duration, otherwise, least, most time.Duration) {
 		switch {
 		case *d == 0:
 			*d = otherwise
-		case *d < 0 || *d > most:
-			problem(field, "%v is not between 0 and %v", *d, most)
+		case *d < least || *d > most:
+			problem(field, "%v is not between %v and %v", *d, least, most)
 		}
 	}
-	bounded("Reread", &o.Reread, defaultReread, maxReread)
-	bounded("Timeout", &o.Timeout, defaultTimeout, maxTimeout)
+	bounded("Reread", &o.Reread, defaultReread, 0, maxReread)
+	bounded("Timeout", &o.Timeout, defaultTimeout, 0, maxTimeout)
+	bounded("MaxAge", &o.MaxAge, defaultAge, leastAge, maxAge)
+	switch {
+	case o.MaxMemory == 0:
+		o.MaxMemory = defaultMemory
+	case o.MaxMemory < leastMemory:
+		problem("MaxMemory", "%d is less than %d bytes", o.MaxMemory, leastMemory)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -103,17 +151,22 @@ func New(o Options) (*Checker, error) {
 	if len(o.Files) == 0 && !o.OCSP && !o.DistributionPoints {
 		problem("Files", "without Files, OCSP or DistributionPoints there is nothing to ask")
 	}
-	c := &Checker{options: o, client: clientFrom(o.Client)}
+	o.ListSigners = slices.Clone(o.ListSigners)
+	for i, s := range o.ListSigners {
+		if s == nil || !maySignLists(s) {
+			problem("ListSigners", "entry %d is not the certificate of an authority that may sign lists (basicConstraints CA, keyUsage cRLSign)", i)
+		}
+	}
+	c := &Checker{options: o, client: clientFrom(o)}
 	for i, path := range o.Files {
-		f := &file{path: path}
-		if err := f.load(); err != nil {
+		f, err := newFile(path, o)
+		if err != nil {
 			problem("Files", "entry %d: %w", i, err)
 		}
-		f.looked = o.Now()
 		c.files = append(c.files, f)
 	}
-	c.lists = newRemote[*list](maxLists, o.Timeout, o.Now)
-	c.answers = newRemote[*answer](maxAnswers, o.Timeout, o.Now)
+	c.lists = newRemote[*list](o, o.MaxMemory/4*3, maxListsAtOnce)
+	c.answers = newRemote[*answer](o, o.MaxMemory/4, maxAnswersAtOnce)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
@@ -124,14 +177,16 @@ func New(o Options) (*Checker, error) {
 // asked about. An error means that it can't be found out; one that wraps popauth.ErrCertificateUntrusted, that waiting
 // won't help.
 func (c *Checker) Revoked(ctx context.Context, chain []*x509.Certificate) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	own, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	var first error
 	for i := range len(chain) - 1 {
-		revoked, err := c.state(ctx, chain[i], chain[i+1])
+		revoked, err := c.state(own, newSubject(chain, i))
 		switch {
 		case revoked:
 			return true, nil
+		case ctx.Err() != nil && err != nil:
+			return false, fmt.Errorf("revocation: certificate %d of the chain: %w", i, err) // nobody waits for the answer any more
 		case err != nil && c.options.AllowUnknown:
 			c.options.Logger.LogAttrs(ctx, slog.LevelWarn, "revocation unknown, certificate allowed",
 				slog.String("serial", chain[i].SerialNumber.Text(16)), slog.Int("position", i), slog.String("error", err.Error()))
@@ -142,37 +197,52 @@ func (c *Checker) Revoked(ctx context.Context, chain []*x509.Certificate) (bool,
 	return false, first
 }
 
-// state asks one source after the other; the first that knows decides.
-func (c *Checker) state(ctx context.Context, cert, issuer *x509.Certificate) (bool, error) {
+// state asks one source after the other; the first that knows decides, unless it is known already that the certificate
+// was revoked.
+func (c *Checker) state(ctx context.Context, s subject) (revoked bool, err error) {
+	if c.withdrawn.has(s.id) {
+		return true, nil
+	}
+	revoked, final, err := c.ask(ctx, s)
+	if final {
+		c.withdrawn.add(s, c.options.Now())
+	}
+	// Another certificate of the same authority was revoked. Whoever isn't known to be good is not let in by this one.
+	if err != nil && s.cert.IsCA && c.withdrawn.has(s.authority()) {
+		return true, nil
+	}
+	return revoked, err
+}
+
+// ask returns whether the certificate is revoked, and whether that is final: not for certificateHold, which may end.
+// What files say is not, since who keeps the files may have to mend one.
+func (c *Checker) ask(ctx context.Context, s subject) (revoked, final bool, err error) {
 	var why []error
-	known, revoked, err := c.byFiles(cert, issuer)
+	known, revoked, err := c.byFiles(ctx, s)
 	if known {
-		return revoked, nil
+		return revoked, false, nil
 	}
 	why = append(why, err)
 	if c.options.OCSP {
-		for _, address := range cert.OCSPServer[:min(len(cert.OCSPServer), maxAddresses)] {
-			revoked, err := c.ask(ctx, address, cert, issuer)
+		for _, address := range s.cert.OCSPServer[:min(len(s.cert.OCSPServer), maxAddresses)] {
+			revoked, hold, err := c.askResponder(ctx, address, s)
 			if err == nil {
-				return revoked, nil
+				return revoked, revoked && !hold, nil
 			}
 			why = append(why, err)
 		}
 	}
 	if c.options.DistributionPoints {
-		for _, address := range cert.CRLDistributionPoints[:min(len(cert.CRLDistributionPoints), maxAddresses)] {
-			revoked, err := c.fetchList(ctx, address, cert, issuer)
+		for _, address := range s.cert.CRLDistributionPoints[:min(len(s.cert.CRLDistributionPoints), maxAddresses)] {
+			revoked, hold, err := c.fetchList(ctx, address, s)
 			if err == nil {
-				return revoked, nil
+				return revoked, revoked && !hold, nil
 			}
 			why = append(why, err)
 		}
 	}
 	if err := errors.Join(why...); err != nil {
-		return false, err
+		return false, false, err
 	}
-	return false, fmt.Errorf("%w: no source knows its issuer", popauth.ErrCertificateUntrusted)
+	return false, false, fmt.Errorf("%w: no source knows its issuer", popauth.ErrCertificateUntrusted)
 }
-
-// maxAddresses of one kind are tried per certificate.
-const maxAddresses = 4

@@ -1,0 +1,183 @@
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// signature is who has signed a list, as seen from one issuer.
+type signature struct {
+	issuer, above *x509.Certificate // seen from whom
+	by            *x509.Certificate // one of Options.ListSigners; nil: the issuer's key
+	err           error             // neither
+}
+
+func (l *list) issued() time.Time  { return l.this }
+func (l *list) expires() time.Time { return l.next }
+
+// size is what the list takes, once it is sealed.
+func (l *list) size() int {
+	n := 1<<10 + len(l.issuer) + l.serials.size
+	for _, p := range l.scope.points {
+		n += len(p)
+	}
+	return n
+}
+
+// signatureFor is remembered: a list may be long. It is made of the issuer's key, since what that has signed counts
+// whichever of the authority's certificates it is seen from.
+func (l *list) signatureFor(s subject, signers func(subject) []*x509.Certificate) signature {
+	key := digest("signature", s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	made, ok := l.made[key]
+	if ok {
+		return made
+	}
+	made = signature{issuer: s.issuer, above: s.above}
+	if made.err = l.checkSignature(s.issuer); made.err != nil {
+		for _, other := range signers(s) {
+			if l.checkSignature(other) == nil {
+				made.by, made.err = other, nil
+				break
+			}
+		}
+	}
+	if l.made == nil || len(l.made) >= maxSignatures {
+		l.made = map[[sha256.Size]byte]signature{}
+	}
+	l.made[key] = made
+	return made
+}
+
+// maxSignatures are remembered per list.
+const maxSignatures = 64
+
+func (l *list) checkSignature(by *x509.Certificate) error {
+	if l.signed == nil {
+		return errors.New("a CRL whose signature has been checked for another issuer")
+	}
+	if err := by.CheckSignature(l.crl.SignatureAlgorithm, l.signed, l.crl.Signature); err != nil {
+		return fmt.Errorf("a CRL that bears the issuer's name and that another key has signed: "+
+			"if the authority has renewed its key, put the certificate of the new one into Options.ListSigners: %w", err)
+	}
+	return nil
+}
+
+// seal lets go of what is signed: whom the list can be asked about has been found out.
+func (l *list) seal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.issuer, l.authorityKey = bytes.Clone(l.issuer), nil
+	l.signed, l.crl = nil, nil
+	for key, made := range l.made {
+		made.issuer, made.above = nil, nil
+		l.made[key] = made
+	}
+}
+
+var errOtherScope = errors.New("a CRL of another issuer, or for other certificates")
+
+// says holds a list that the issuer has signed against one certificate. Whom it names, it revokes, also when it is over
+// or meant for others: serial numbers are unique to an issuer. It acquits nobody but those that it is about, and today.
+func (l *list) says(s subject, made signature, now time.Time) (revoked, hold bool, err error) {
+	found, hold := l.serials.find(s.serial)
+	switch {
+	case !bytes.Equal(l.issuer, s.cert.RawIssuer):
+		return false, false, errOtherScope
+	case made.err != nil:
+		return false, false, made.err
+	case found && (!hold || current(now, l)):
+		return true, hold, nil
+	case !l.isAbout(s.cert):
+		return false, false, errOtherScope
+	case !current(now, l):
+		return false, false, outOfDate("a CRL", l)
+	case made.by == nil && !maySignLists(s.issuer):
+		return false, false, errors.New("a CRL of an issuer whose certificate doesn't allow it to sign any")
+	case made.by != nil && (now.Before(made.by.NotBefore) || now.After(made.by.NotAfter)):
+		return false, false, errors.New("a CRL by one of Options.ListSigners that is outside its period")
+	}
+	return false, false, nil
+}
+
+// isAbout: a partition of the issuer's list must be the one that the certificate names, or another partition would
+// acquit it.
+func (l *list) isAbout(cert *x509.Certificate) bool {
+	switch {
+	case l.scope.users && cert.IsCA, l.scope.authorities && !cert.IsCA:
+		return false
+	case l.scope.points == nil:
+		return true
+	}
+	return slices.ContainsFunc(l.scope.points, func(p string) bool { return slices.Contains(cert.CRLDistributionPoints, p) })
+}
+
+// current looks at a period; it ends with nextUpdate, when there is something newer.
+func current(now time.Time, d dated) bool {
+	return !now.Add(skew).Before(d.issued()) && now.Before(d.expires())
+}
+
+func outOfDate(what string, d dated) error {
+	return fmt.Errorf("%s for %s to %s", what, d.issued().UTC().Format(time.RFC3339), d.expires().UTC().Format(time.RFC3339))
+}
+
+// byFiles lets any list that names the certificate revoke it, and any acquit it that nothing else revokes.
+func (c *Checker) byFiles(ctx context.Context, s subject) (known, revoked bool, err error) {
+	now := c.options.Now()
+	var why []error
+	for _, f := range c.files {
+		for _, l := range f.current(ctx, now) {
+			if !bytes.Equal(l.issuer, s.cert.RawIssuer) {
+				continue
+			}
+			hit, _, err := l.says(s, l.signatureFor(s, c.options.signers), now)
+			switch {
+			case errors.Is(err, errOtherScope):
+			case err != nil:
+				why = append(why, err)
+			default:
+				known, revoked = true, revoked || hit
+			}
+		}
+	}
+	return known, revoked, errors.Join(why...)
+}
+
+// fetchList asks a distribution point. What is remembered is for the issuer's name and key, and for who has certified it.
+func (c *Checker) fetchList(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
+	key := digest("list", []byte(address), s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
+	l, err := c.lists.get(ctx, key, func(ctx context.Context) (*list, error) {
+		body, err := c.fetch(ctx, address, nil, maxListSize)
+		if err != nil {
+			return nil, err
+		}
+		l, err := parseList(body)
+		if err != nil {
+			return nil, err
+		}
+		made := l.signatureFor(s, c.options.signers)
+		l.seal()
+		return l, made.err
+	})
+	if l != nil {
+		revoked, hold, err2 := l.says(s, l.signatureFor(s, c.options.signers), c.options.Now())
+		if revoked || err == nil {
+			return revoked, hold, within("distribution point", err2)
+		}
+	}
+	return false, false, within("distribution point", err)
+}
+
+func within(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
