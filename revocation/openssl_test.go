@@ -213,3 +213,5 @@ func (b brought) Certificate(*http.Request) (*popauth.Certificate, error) {
 	own := *b.certificate
 	return &own, nil
 }
+
+func (brought) Headers() ([]string, error) { return nil, nil }
