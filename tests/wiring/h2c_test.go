@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
+	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what programs still run
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/seed-171ab058/popauth"
@@ -75,7 +75,7 @@ func TestNoUpgradeInside(t *testing.T) {
 		"ClientCertificate":  func(h http.Handler) http.Handler { return popauth.ClientCertificate(l.source)(l.plain.Confirm(h)) },
 		"RequireCertificate": popauth.RequireCertificate(l.source, popauth.CertificateThumbprint(l.alice.Thumbprint())),
 	} {
-		server := httptest.NewServer(wire(h2c.NewHandler(who, &http2.Server{})))
+		server := httptest.NewServer(wire(h2c.NewHandler(who, &http2.Server{}))) //nolint:staticcheck // what programs still run
 		want := "HTTP/1.1 alice/alice"
 		if name == "RequireCertificate" {
 			want = "HTTP/1.1 /alice"
@@ -105,10 +105,10 @@ func TestNoUpgradeInside(t *testing.T) {
 // priorKnowledge makes a request over HTTP/2 without TLS.
 func priorKnowledge(t *testing.T, server *httptest.Server, token, certificate string) string {
 	t.Helper()
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) { //nolint:staticcheck // what programs still run
 		return net.Dial(network, address)
 	}}
-	defer transport.CloseIdleConnections()
+	defer transport.CloseIdleConnections() //nolint:staticcheck // what programs still run
 	r, err := http.NewRequest(http.MethodGet, server.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func priorKnowledge(t *testing.T, server *httptest.Server, token, certificate st
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	answer, err := transport.RoundTrip(r.WithContext(ctx))
+	answer, err := transport.RoundTrip(r.WithContext(ctx)) //nolint:staticcheck // what programs still run
 	if err != nil {
 		return "no HTTP/2"
 	}
@@ -135,7 +135,7 @@ func priorKnowledge(t *testing.T, server *httptest.Server, token, certificate st
 func TestHTTP2Outside(t *testing.T) {
 	l := newLab(t)
 	h := l.own.Confirm(who)
-	upgraded := httptest.NewServer(h2c.NewHandler(h, &http2.Server{}))
+	upgraded := httptest.NewServer(h2c.NewHandler(h, &http2.Server{})) //nolint:staticcheck // what programs still run
 	defer upgraded.Close()
 	native := httptest.NewUnstartedServer(h)
 	native.Config.Protocols = new(http.Protocols)
