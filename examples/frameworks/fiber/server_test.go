@@ -68,7 +68,8 @@ func TestUnreadable(t *testing.T) {
 		"large header": {"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 5000) + "\r\n\r\n", 431},
 		"large body":   {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413},
 	} {
-		if status, body := tell(t, New(fiber.Config{}, silent), tt.request); status != tt.want || body != http.StatusText(tt.want) {
+		app := New(fiber.Config{}, silent)
+		if status, body := tell(t, app, tt.request); status != tt.want || body != http.StatusText(tt.want) {
 			t.Errorf("%s: got %d %q, want %d", name, status, body, tt.want)
 		}
 	}
