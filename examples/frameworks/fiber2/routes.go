@@ -1,6 +1,7 @@
 package fiber2
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
@@ -14,7 +15,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 	read := Stage(guard.Authorize(popauth.Scope("orders.read")))
 	write := Stage(guard.Authorize(popauth.Scope("orders.write")))
 
-	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app := New(fiber.Config{DisableStartupMessage: true}, slog.Default())               // not fiber.New: see New
 	app.Use(Stage(popauth.RequestLine{}.Handler))                                       // first: Use guards what is registered after it
 	app.Get("/health", func(c *fiber.Ctx) error { return c.SendStatus(http.StatusOK) }) // public
 	app.Get("/catalog", Stage(guard.Authorize(popauth.Scope("catalog.read"))), func(c *fiber.Ctx) error {

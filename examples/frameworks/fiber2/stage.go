@@ -3,7 +3,6 @@ package fiber2
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,19 +15,22 @@ type requestKey struct{}
 
 // Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a fiber handler. It
 // takes the place of fiber's adaptor.HTTPMiddleware, which must not be used with popauth: that one hands over memory
-// that the next request is read into, joins header lines, and gives handlers back what a stage has removed.
+// that the next request is read into, joins header lines, and gives handlers back what a stage has removed. The app is made
+// by New. A request that fiber reads otherwise than net/http would is refused by a Refusal.
 func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		r, err := request(c)
 		if err != nil {
-			return c.SendStatus(http.StatusBadRequest)
+			return err
 		}
 		asked, answered := r.Header.Clone(), lines(&c.Response().Header)
 		w := &answer{header: answered.Clone(), status: http.StatusOK}
 		var passed *http.Request
 		stage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).ServeHTTP(w, r)
-		if passed != nil && (passed.Method != r.Method || passed.URL.EscapedPath() != r.URL.EscapedPath()) {
-			return c.SendStatus(http.StatusBadRequest) // fiber would go on by the method and the path from before
+		if passed != nil && (passed.Method != r.Method || !routed(c, passed.URL)) {
+			return refuse(http.StatusBadRequest, "a stage has changed the method or the path, and fiber would go on by those from before: "+
+				"write the path as RFC 3986 does (/~, not /%7E), or set fiber.Config.UnescapePath; change neither in a stage",
+				r.Method+" "+c.Path()+", changed to "+passed.Method+" "+passed.URL.EscapedPath())
 		}
 		rewrite(&c.Response().Header, answered, w.header)
 		if passed == nil {
@@ -53,17 +55,26 @@ func Request(c *fiber.Ctx) (*http.Request, bool) {
 func request(c *fiber.Ctx) (*http.Request, error) {
 	if r, ok := Request(c); ok {
 		if r.Method != c.Method() || !routed(c, r.URL) {
-			return nil, errors.New("method or path changed since the last stage")
+			return nil, refuse(http.StatusBadRequest, "the method or the path has changed since the last Stage: change neither",
+				r.Method+" "+r.URL.EscapedPath()+", changed to "+c.Method()+" "+c.Path())
 		}
 		return r, nil
+	}
+	if err := fit(c); err != nil {
+		return nil, err
+	}
+	if err := untrailed(c); err != nil {
+		return nil, err
 	}
 	line := string(c.Request().Header.RequestURI())
 	u, err := url.ParseRequestURI(line)
 	if err != nil {
-		return nil, err
+		return nil, refuse(http.StatusBadRequest, "the request target is neither a path nor a URI", line)
 	}
 	if !routed(c, u) {
-		return nil, errors.New("path changed before the first stage")
+		return nil, refuse(http.StatusBadRequest, "fiber routes by another path than the request line has: percent-encode what RFC 3986 "+
+			"doesn't allow in a path, with fiber.Config.UnescapePath + and # too; change no path before the first Stage",
+			line+", routed by "+c.Path())
 	}
 	header := lines(&c.Request().Header)
 	delete(header, "Host") // as net/http has it
@@ -75,8 +86,13 @@ func request(c *fiber.Ctx) (*http.Request, error) {
 	return r.WithContext(c.UserContext()), nil
 }
 
-// routed tells whether fiber routes by the path of the request line, decoded or not.
-func routed(c *fiber.Ctx, u *url.URL) bool { return c.Path() == u.EscapedPath() || c.Path() == u.Path }
+// routed tells whether fiber routes by the path of u: as it is sent or, with fiber.Config.UnescapePath, decoded.
+func routed(c *fiber.Ctx, u *url.URL) bool {
+	if c.App().Config().UnescapePath {
+		return c.Path() == u.Path
+	}
+	return c.Path() == u.EscapedPath()
+}
 
 // header is fasthttp's, of a request or of an answer, as it was in the versions that fiber v2 was made for.
 type header interface {

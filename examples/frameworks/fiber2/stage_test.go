@@ -96,7 +96,7 @@ func TestRemovedHeaders(t *testing.T) {
 			[]fiber.Handler{Stage(popauth.RequireCertificate(crowd.Proxy(), popauth.CertificateThumbprint(owner.Thumbprint())))}, ""},
 		{"adaptor.HTTPMiddleware", fiber.Config{}, []fiber.Handler{adaptor.HTTPMiddleware(guard.Confirm)}, both},
 	} {
-		app := fiber.New(tt.config)
+		app := New(tt.config, silent)
 		app.Get("/", append(tt.stages, handler)...)
 		status, got, _ := ask(t, app)("GET", "/", proxied(owner, token))
 		if status != 200 || got != tt.want {
@@ -117,7 +117,7 @@ func TestTwoTokens(t *testing.T) {
 		{"adaptor.HTTPMiddleware", adaptor.HTTPMiddleware(guard.Confirm), 200},
 	} {
 		ran := 0
-		app := fiber.New()
+		app := New(fiber.Config{}, silent)
 		app.Get("/", tt.stage, func(c *fiber.Ctx) error { ran++; return c.SendStatus(200) })
 		header := proxied(owner, token)
 		header["Authorization"] = []string{"Bearer x", "Bearer " + token}
@@ -131,7 +131,7 @@ func TestTwoTokens(t *testing.T) {
 func TestOwnMemory(t *testing.T) {
 	var mu sync.Mutex
 	var kept []*http.Request
-	app := fiber.New()
+	app := New(fiber.Config{}, silent)
 	app.Use(Stage(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
@@ -178,7 +178,7 @@ func TestRewritten(t *testing.T) {
 		{"empty segment", "//orders/7", []fiber.Handler{Stage(popauth.RequestLine{}.Handler)}, 400},
 	} {
 		ran := 0
-		app := fiber.New()
+		app := New(fiber.Config{}, silent)
 		if tt.before != nil {
 			for _, h := range tt.before {
 				app.Use(h)
@@ -206,7 +206,7 @@ func TestRewritingStage(t *testing.T) {
 		"path": strip, "method": post, "decoded": popauth.RequestLine{}.Handler,
 	} {
 		ran := 0
-		app := fiber.New()
+		app := New(fiber.Config{}, silent)
 		app.All("/*", Stage(stage), func(c *fiber.Ctx) error { ran++; return c.SendStatus(200) })
 		if status, _, _ := ask(t, app)("GET", "/orders/%37", http.Header{}); status != 400 || ran != 0 {
 			t.Errorf("%s: got %d, handler ran %d times, want 400", name, status, ran)
@@ -227,7 +227,7 @@ func TestAnswerHeaders(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	app := fiber.New()
+	app := New(fiber.Config{}, silent)
 	app.Use(func(c *fiber.Ctx) error {
 		c.Set("Vary", "Origin")
 		c.Set("ETag", `"1"`)
@@ -252,7 +252,7 @@ func TestAnswerHeaders(t *testing.T) {
 // Mistakes that fiber doesn't report: a route that is there before Use, and a Guard around fiber in net/http's server.
 func TestWrongWiring(t *testing.T) {
 	guard, owner, token := world(t)
-	app := fiber.New()
+	app := New(fiber.Config{}, silent)
 	app.Get("/orders", func(c *fiber.Ctx) error { return c.SendString("ran") })
 	app.Use(Stage(guard.Confirm))
 	if status, body, _ := ask(t, app)("GET", "/orders", http.Header{}); status != 200 || body != "ran" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
@@ -95,9 +96,20 @@ func handlers(s *shop.Shop) map[[2]string]runtime.HandlerFunc {
 	}
 }
 
-// Caller is for runtime.WithMetadata: it tells the service behind, in x-caller, whose request this is. It says so of
-// nobody as well: what it leaves out a client can say itself, in Grpc-Metadata-X-Caller, if the mux has the
-// LegacyHeaderMatcher, which was the default before v2.33.
+// WithoutMetadata is for runtime.WithIncomingHeaderMatcher: no client sets metadata by a Grpc-Metadata-… header. Before v2.33
+// of grpc-gateway Caller doesn't hold without it: the mux puts what an annotator says behind what the client has said.
+func WithoutMetadata(match runtime.HeaderMatcherFunc) runtime.HeaderMatcherFunc {
+	return func(name string) (string, bool) {
+		if strings.HasPrefix(http.CanonicalHeaderKey(name), runtime.MetadataHeaderPrefix) {
+			return "", false
+		}
+		return match(name)
+	}
+}
+
+// Caller is for runtime.WithMetadata: it tells the service behind, in x-caller, whose request this is. It needs v2.33 of
+// grpc-gateway, or WithoutMetadata. It says so of nobody as well: what it leaves out a client can say itself, in
+// Grpc-Metadata-X-Caller, if the mux has the LegacyHeaderMatcher.
 func Caller(_ context.Context, r *http.Request) metadata.MD {
 	caller, ok := popauth.FromContext(r.Context())
 	if !ok {

@@ -166,8 +166,10 @@ func TestCaller(t *testing.T) {
 	}{
 		{"Caller", Caller, runtime.DefaultHeaderMatcher, ""},
 		{"Caller, earlier matcher", Caller, runtime.LegacyHeaderMatcher, ""},
+		{"Caller, earlier matcher without metadata", Caller, WithoutMetadata(runtime.LegacyHeaderMatcher), ""},
 		{"silent about nobody", silent, runtime.DefaultHeaderMatcher, ""},
 		{"silent about nobody, earlier matcher", silent, runtime.LegacyHeaderMatcher, "mallory"},
+		{"silent about nobody, earlier matcher without metadata", silent, WithoutMetadata(runtime.LegacyHeaderMatcher), ""},
 	} {
 		var got []string
 		mux := runtime.NewServeMux(runtime.WithMetadata(tt.caller), runtime.WithIncomingHeaderMatcher(tt.match))

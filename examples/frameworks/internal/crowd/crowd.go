@@ -37,6 +37,9 @@ type API struct {
 	// words are the body.
 	Form func(route string) (method, path, contentType, body string)
 	Says func(words string) string
+
+	// NoTrailers says that a request with a trailer is answered with 400. Elsewhere a trailer is nothing that a Guard reads.
+	NoTrailers bool
 }
 
 // Handler is an API.Serve for what net/http serves.

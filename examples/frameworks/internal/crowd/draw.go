@@ -17,6 +17,7 @@ type call struct {
 	bound  string // the token that the proof is for
 	proof  string // one that has been made already
 	header map[string]string
+	behind *popauthtest.Client // whose certificate is in a trailer, under the proxy's name; nil: none
 	status int
 	words  string // of the shop; none if refused
 }
@@ -71,7 +72,7 @@ func (d *draw) stolen() call {
 	o, other := d.two()
 	h, route := d.keys[d.r.IntN(len(d.keys))], d.any()
 	token := bearer(o.token)
-	switch d.r.IntN(8) {
+	switch d.r.IntN(9) {
 	case 0:
 		return call{name: "thief with another owner's certificate", route: route, client: other.client, tokens: token, status: 401}
 	case 1:
@@ -87,6 +88,8 @@ func (d *draw) stolen() call {
 		return call{name: "key of another", route: route, tokens: []string{"DPoP " + h.token}, key: proof, bound: h.token, status: 401}
 	case 6:
 		return call{name: "token with a key, under Bearer", route: route, tokens: bearer(h.token), status: 401}
+	case 7: // some proxies replace a header in the head alone
+		return call{name: "thief with the owner's certificate in a trailer", route: "POST /orders", behind: o.client, tokens: token, status: 401}
 	default:
 		return d.again(h)
 	}

@@ -1,6 +1,7 @@
 package crowd
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -56,6 +57,10 @@ func (r *road) do(c *call, method, path, contentType, body string) (int, string,
 	if err != nil {
 		return 0, "", err
 	}
+	if c.behind != nil {
+		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(cmp.Or(body, "a"))), -1
+		request.Trailer = http.Header{"X-Ssl-Client-Cert": {base64.StdEncoding.EncodeToString(c.behind.Certificate.Certificate[0])}}
+	}
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
@@ -95,6 +100,9 @@ type tally struct {
 
 func (t *tally) add(d *draw, api API, r *road) {
 	c := d.next()
+	if c.behind != nil && api.NoTrailers {
+		c.status = http.StatusBadRequest
+	}
 	method, path, contentType, body := api.form(c.route)
 	status, got, err := r.do(&c, method, path, contentType, body)
 	t.statuses[status]++
