@@ -2,9 +2,11 @@ package popauth_test
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
@@ -212,6 +214,57 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 			h.ServeHTTP(httptest.NewRecorder(), r)
 			if got := log.String(); strings.Contains(got, "hunter") || strings.Contains(got, "ter2") || got == "" && name != "rewritten" {
 				t.Errorf("%s: %s: logged %q", name, tt.line, got)
+			}
+		}
+	}
+}
+
+// Behind a proxy is a server that cuts parameters off, as those in Java do, and puts methods in upper case: nobody reaches
+// what the policies of this side are for by another spelling, with a token or a proof for all else.
+func TestRequestLineBehindProxy(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{URL: baseURL(t, "https://api.example.com")})
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		segments := strings.Split(r.URL.Path, "/")
+		for i := range segments {
+			segments[i], _, _ = strings.Cut(segments[i], ";")
+		}
+		_, _ = io.WriteString(w, "RAN "+strings.ToUpper(r.Method)+" "+strings.Join(segments, "/"))
+	}))
+	t.Cleanup(behind.Close)
+	to, err := url.Parse(behind.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(to)
+		p.Out.URL.RawPath = popauth.SentPath(p.In)
+	}}
+	admin := a.guard.Authorize(popauth.Scope("admin"))(proxy)
+	mux, c := http.NewServeMux(), chi.NewRouter()
+	mux.Handle("/admin/users", admin)
+	mux.Handle("DELETE /orders", admin)
+	mux.Handle("/", a.guard.Confirm(proxy))
+	c.Handle("/admin/users", admin)
+	c.Method("DELETE", "/orders", admin)
+	c.Handle("/*", a.guard.Confirm(proxy))
+	for name, router := range map[string]http.Handler{"ServeMux": mux, "chi": c, "ServeMux, no Handler": mux} {
+		if !strings.Contains(name, "no Handler") {
+			router = popauth.RequestLine{}.Handler(router)
+		}
+		server := httptest.NewServer(router)
+		t.Cleanup(server.Close)
+		for _, tt := range []struct {
+			method, target string
+			status         int
+		}{
+			{"GET", "/orders", 200}, {"GET", "/admin/users", 403}, {"DELETE", "/orders", 403},
+			{"GET", "/admin;x/users", 400}, {"GET", "/admin%3Bx/users", 400}, {"GET", "/admin/users;jsessionid=1", 400},
+			{"GET", "/;/admin/users", 400}, {"delete", "/orders", 400}, {"Delete", "/orders", 400},
+		} {
+			status, body := rawBody(t, server, tt.method+" "+tt.target+" HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n"+
+				"Authorization: DPoP "+a.token+"\r\nDPoP: "+a.key.Proof(tt.method, "https://api.example.com"+tt.target, a.token)+"\r\n\r\n")
+			if ran := strings.HasPrefix(body, "RAN"); ran != (tt.status == 200) || status != tt.status && !(status == 405 && name == "chi") {
+				t.Errorf("VULNERABLE: %s: %s %s: got %d %q, want %d", name, tt.method, tt.target, status, body, tt.status)
 			}
 		}
 	}

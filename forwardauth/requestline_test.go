@@ -148,3 +148,31 @@ func TestForwardAuthRequestLineHost(t *testing.T) {
 		}
 	}
 }
+
+// What a client puts into a header of the kind is logged without query, fragment and userinfo, and so is the original
+// request's target.
+func TestForwardAuthLogsNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	l := newLab(t)
+	l.o.Guard.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	h := l.endpoint().Confirm()
+	for name, tt := range map[string]struct{ target, header, value string }{
+		"query":               {"/cb?code=hunter2", "X-Original-Url", "/cb?code=hunter2&x"},
+		"other path":          {"/cb?code=hunter2", "X_rewrite.Url", "/admin?code=hunter2"},
+		"userinfo":            {"/orders", "X-Original-Url", "http://user:hunter2@api/x"},
+		"userinfo, no scheme": {"/orders", "X-Original-Url", "user:hunter2@api/x"},
+		"fragment":            {"/orders", "X-Original-Url", "/orders#access_token=hunter2"},
+		"target, parameter":   {"/a;b?access_token=hunter2", "X-Other", ""},
+		"target, fragment":    {"/a#access_token=hunter2", "X-Other", ""},
+		"target, userinfo":    {"//user:hunter2@api/x?t=hunter2", "X-Other", ""},
+		"target, whole":       {"https://user:hunter2@api.example.com/orders?t=hunter2", "X-Other", ""},
+	} {
+		log.Reset()
+		r := l.asked(header("X-Forwarded-Uri", tt.target))
+		r.Header[tt.header] = []string{tt.value}
+		got := l.answer(h, r)
+		if line := log.String(); got.StatusCode != 400 || line == "" || strings.Contains(line, "hunter2") {
+			t.Errorf("%s: got %d, logged %q", name, got.StatusCode, line)
+		}
+	}
+}
