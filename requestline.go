@@ -74,8 +74,9 @@ func (l RequestLine) Check(r *http.Request) error {
 // Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one method and
 // one path, and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are
 // decoded for everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. Beside an allowed
-// %2F, RawPath is kept, with the rest of it as net/url writes it. RequestURI stays as sent, since a DPoP proof is for that; a request without one gets that of its URL. For a reverse proxy inside see SentPath.
-// What l allows is allowed for every Guard and RequireCertificate inside. It panics if next is nil.
+// %2F, RawPath is kept, with the rest of it as net/url writes it. RequestURI stays as sent, since a DPoP proof is for
+// that; a request without one gets that of its URL. For a reverse proxy inside see SentPath. What l allows is allowed for
+// every Guard and RequireCertificate inside. It panics if next is nil.
 func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")

@@ -55,6 +55,7 @@ func TestTarget(t *testing.T) {
 		{site + "/a/..%2Fadmin", "/admin", false},
 		{"https://evil.example.com/steal", "/https:/evil.example.com/steal", false},
 		{site + "/admin", "/admin;v=1", false},
+		{site + "/admin;v=1", "/admin;v=1", true},
 		{site + "/admin%00", "/admin", false},
 		{site + "/admin", "/admin%23x", false},
 		{site + "/admin", "/admin%3Fx", false},

@@ -19,7 +19,8 @@ func otherURL(r *http.Request) error {
 		}
 		for _, value := range values { // of the client, or of a proxy that says the same twice
 			if value != r.RequestURI && value != scheme+"://"+r.Host+r.RequestURI {
-				return &popauth.Error{Reason: popauth.ErrRequestLine, Err: fmt.Errorf("%s with another URL, shown without query: %+.32q, %+.32q: have the proxy remove it",
+				return &popauth.Error{Reason: popauth.ErrRequestLine, Err: fmt.Errorf(
+					"%s with another URL, shown without query: %+.32q, %+.32q: have the proxy remove it",
 					name, uri.Shown(value), uri.Shown(r.RequestURI))}
 			}
 		}

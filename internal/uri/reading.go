@@ -28,10 +28,10 @@ type Allowed struct{ EncodedSlash, EmptySegment, PathParameter, OtherEncoding bo
 
 // Reading returns the rule that makes programs read an escaped path differently, and the place in it; "" if all read
 // one path. Some compare the escaped path and others the decoded one, some remove dot segments or empty ones, some take
-// a backslash for a slash, some cut a segment at a semicolon, some decode twice. net/url keeps the escaped path (URL.RawPath) unless it is what it writes
-// itself, and a router that finds one compares that: hence a path is escaped as net/url escapes it, or not at all. Beside
-// an encoded slash net/url keeps every escaped path, but writes another one for a path with a character that it doesn't
-// take there: that would make the slash a plain one.
+// a backslash for a slash, some cut a segment at a semicolon, some decode twice. net/url keeps the escaped path
+// (URL.RawPath) unless it is what it writes itself, and a router that finds one compares that: hence a path is escaped as
+// net/url escapes it, or not at all. Beside an encoded slash net/url keeps every escaped path, but writes another one for a
+// path with a character that it doesn't take there: that would make the slash a plain one.
 func Reading(path string, allowed Allowed) (rule Rule, at int) {
 	if !strings.HasPrefix(path, "/") {
 		return NotAPath, 0

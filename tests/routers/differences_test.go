@@ -29,7 +29,9 @@ var differences = []difference{
 		}
 		return ""
 	}},
-	{"echo", "parameter at the end of a pattern takes slashes", map[string]string{"/users/7/": "/users/{id}", "/users/7/x": "/users/{id}"}, func(_ kind, path string) string {
+	{"echo", "parameter at the end of a pattern takes slashes", map[string]string{
+		"/users/7/": "/users/{id}", "/users/7/x": "/users/{id}",
+	}, func(_ kind, path string) string {
 		if value, ok := strings.CutPrefix(path, "/users/"); ok && strings.Index(value, "/") > 0 {
 			return "/users/{id}"
 		}
@@ -81,7 +83,9 @@ func TestKnownDifferences(t *testing.T) {
 	}
 }
 
-var patternPaths = []string{"/admin", "/admin/", "/admin/x", "/admin/x/", "/users", "/users/", "/users/7", "/users/7/", "/users/7/x", "/close", "/close/"}
+var patternPaths = []string{
+	"/admin", "/admin/", "/admin/x", "/admin/x/", "/users", "/users/", "/users/7", "/users/7/", "/users/7/x", "/close", "/close/",
+}
 
 // restrictedRan tells whether a reader, or nobody, has run a handler that is for admins.
 func restrictedRan(h http.Handler, path, token string) bool {
@@ -103,26 +107,27 @@ func TestNestedPatterns(t *testing.T) {
 		t.Fatal(err)
 	}
 	read, admin := g.Authorize(popauth.Scope("read")), g.Authorize(popauth.Scope("admin"))
+	type stage = func(http.Handler) http.Handler
 	open := func(next http.Handler) http.Handler { return next }
 	ran := func(route string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "RAN "+route+"\n") })
 	}
-	policy := func(route string, rest func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+	policy := func(route string, rest stage) stage {
 		if route == "/" {
 			return rest
 		}
 		return admin
 	}
 	prefixes := []string{"/", "/admin", "/admin/", "/users", "/users/", "/close", "/close/"}
-	for who, rest := range map[string]func(http.Handler) http.Handler{issuer.Token(popauthtest.Claims{"scope": "read"}): read, "": open} {
+	for who, rest := range map[string]stage{issuer.Token(popauthtest.Claims{"scope": "read"}): read, "": open} {
 		for out, outside := range kinds() {
 			for in, inside := range kinds() {
 				plain := inside.build(plainRoutes, ran)
 				guarded := inside.build(plainRoutes, func(route string) http.Handler { return policy(route, rest)(ran(route)) })
-				around := func(routes []string, h http.Handler, stage func(string, func(http.Handler) http.Handler) func(http.Handler) http.Handler) http.Handler {
-					return outside.build(routes, func(route string) http.Handler { return stage(route, rest)(h) })
+				around := func(routes []string, h http.Handler, choose func(string, stage) stage) http.Handler {
+					return outside.build(routes, func(route string) http.Handler { return choose(route, rest)(h) })
 				}
-				none := func(string, func(http.Handler) http.Handler) func(http.Handler) http.Handler { return open }
+				none := func(string, stage) stage { return open }
 				for _, path := range patternPaths {
 					if restrictedRan(around(plainRoutes, guarded, none), path, who) {
 						t.Errorf("VULNERABLE: %s around %s, policies inside: %s", out, in, path)
