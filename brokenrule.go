@@ -3,25 +3,37 @@ package popauth
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
-// brokenRule is the cause of ErrRequestLine: the rule, what was found, what it was compared with, and what to change. It
-// quotes what a sender chose, cut and in ASCII.
-type brokenRule struct{ rule, found, compared string }
+// brokenRule is the cause of ErrRequestLine: the rule, the header that breaks it if there is one, what was found, what it
+// was compared with, and what to change. It quotes what a sender chose, cut and in ASCII.
+type brokenRule struct{ rule, header, found, compared string }
 
 func (b *brokenRule) Error() string {
-	if b.compared == "" {
-		return fmt.Sprintf("%s: %s: %s", b.rule, quoted(b.found), b.cure())
+	found := quoted(b.found)
+	if b.header != "" {
+		found = b.header + ": " + found // one of overrides, in the sender's spelling
 	}
-	return fmt.Sprintf("%s: %s, %s: %s", b.rule, quoted(b.found), quoted(b.compared), b.cure())
+	if b.compared == "" {
+		return fmt.Sprintf("%s: %s: %s", b.rule, found, b.cure())
+	}
+	return fmt.Sprintf("%s: %s, %s: %s", b.rule, found, quoted(b.compared), b.cure())
 }
 
 // maxQuoted leaves room for two quotations and the cure in a line of maxLogged bytes.
 const maxQuoted = 42
 
+// quoted leaves out a query and a fragment, which may hold a token, and userinfo where others than net/http see one.
 func quoted(s string) string {
+	if strings.HasPrefix(s, "//") {
+		s = uri.Shown(s)
+	}
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		s = s[:max(i, 1)] // the one that nobody has in a path is quoted itself
+	}
 	q := strconv.QuoteToASCII(s[:min(len(s), maxQuoted)])
 	if len(q) > maxQuoted+2 {
 		q = q[:maxQuoted+1] + `"`
@@ -38,6 +50,7 @@ const (
 	lineRawPath   = "Request.URL.RawPath is no spelling of its Path"
 	lineDecoded   = "Request.URL has lost the RawPath of its request line"
 	lineHTTP2     = "start of HTTP/2 on this connection"
+	lineLetters   = "method that is no token in upper case"
 	lineMethod    = "header with another method than the request"
 )
 
@@ -50,10 +63,14 @@ func (b *brokenRule) cure() string {
 		return "the client has to send a slash, or set RequestLine.AllowEncodedSlash"
 	case string(uri.EmptySegment):
 		return "the client has to send one slash, or set RequestLine.AllowEmptySegments"
+	case string(uri.PathParameter):
+		return "the client has to leave out the semicolon, or set RequestLine.AllowPathParameters"
 	case string(uri.NotAPath):
 		return "set Request.RequestURI before http.StripPrefix, or put RequestLine.Handler around it"
 	case lineConnect, lineAsterisk, lineForm:
 		return "the client has to send a path"
+	case lineLetters:
+		return "the client has to send the method in upper case"
 	case lineOpaque:
 		return "give Request.URL a Path"
 	case lineRewritten:
@@ -65,7 +82,7 @@ func (b *brokenRule) cure() string {
 	case lineHTTP2:
 		return "what speaks it without TLS belongs outside of ClientCertificate and Guard"
 	case lineMethod:
-		return "remove the header, obey it outside of the Guard, or set RequestLine.AllowMethodOverride"
+		return "remove it, obey it outside of the Guard, or set RequestLine.AllowMethodOverride"
 	}
 	return "the client has to send another path, nothing allows this one"
 }

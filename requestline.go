@@ -18,20 +18,30 @@ import (
 //
 // The request target is a path with an optional query, or a whole http or https URL with a host; the authority of a
 // CONNECT and the asterisk of an OPTIONS are refused. The path has no dot segment, plain or encoded, no empty segment,
-// no encoded slash, no backslash, no control character, and no invalid or double percent-encoding. It is encoded as
-// net/url encodes it, or not at all. Request.URL is what stands in the request line, or what http.StripPrefix leaves of
-// it. No header names another method.
+// no encoded slash, no backslash, no semicolon, no control character, and no invalid or double percent-encoding. It is
+// encoded as net/url encodes it, or not at all. Request.URL is what stands in the request line, or what http.StripPrefix
+// leaves of it. The method has no lower-case letter, and no header names another one.
+//
+// It can't make two programs agree about a path that both read alike: routers differ in whether /users/{id} matches
+// /users/ or /users/7/, and servers behind a proxy in whether letter case and a slash at the end count. Put policies at
+// the routes of the innermost router; docs/routers.md says how to do it outside.
 //
 // Guards and RequireCertificate check the requests that reach them. They can't help the routes beside them, and can't
 // undo what a router outside has chosen. Handler does both.
 type RequestLine struct {
-	// AllowEncodedSlash accepts %2F, for names that have slashes, such as /projects/group%2Fname. Danger: a router,
+	// AllowEncodedSlash accepts %2F, for names that have slashes, such as /projects/group%2Fmy%20name. Danger: a router,
 	// file server or proxy that decodes before it splits serves /admin/x for /admin%2Fx, under another route's policies.
+	// Beside a %2F, chi, echo, and gin with UseRawPath, compare the escaped path, so that their /my files/{name} doesn't
+	// match /my%20files/a%2Fb, and what is inside may.
 	AllowEncodedSlash bool
 
 	// AllowEmptySegments accepts //, for object stores whose keys have it. Danger: a proxy or handler that merges
 	// slashes serves /admin/x for //admin/x, under another route's policies.
 	AllowEmptySegments bool
+
+	// AllowPathParameters accepts ; in a path, plain or as %3B. Danger: a server in Java cuts off what follows up to the
+	// next slash, and serves /admin/x for /admin;a/x, under another route's policies.
+	AllowPathParameters bool
 
 	// AllowOtherEncodings accepts percent-encodings other than net/url's own, such as %7E, %40 and %e2. Handler needs no
 	// opening for them. Danger: chi, echo, and gin with UseRawPath, compare the encoded path then. Outside of another
@@ -39,7 +49,8 @@ type RequestLine struct {
 	AllowOtherEncodings bool
 
 	// AllowRewrittenURL accepts a Request.URL that isn't what stands in the request line, for middleware outside that
-	// rewrites paths. Its path is held to the same rules, and its RawPath, if there is one, to its Path. Danger: policies and routers go by one path then, and a DPoP proof by another.
+	// rewrites paths. Its path is held to the same rules, and its RawPath, if there is one, to its Path. Danger: policies
+	// and routers go by one path then, and a DPoP proof by another.
 	AllowRewrittenURL bool
 
 	// AllowMethodOverride accepts X-HTTP-Method-Override, X-HTTP-Method and X-Method-Override that name another method
@@ -60,11 +71,12 @@ func (l RequestLine) Check(r *http.Request) error {
 	return nil
 }
 
-// Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one reading,
-// and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are decoded for
-// everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. RequestURI stays as sent,
-// since a DPoP proof is for that; a request without one gets that of its URL. For a reverse proxy inside see SentPath.
-// What l allows is allowed for every Guard and RequireCertificate inside. It panics if next is nil.
+// Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one method and
+// one path, and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are
+// decoded for everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. Beside an allowed
+// %2F, RawPath is kept, with the rest of it as net/url writes it. RequestURI stays as sent, since a DPoP proof is for
+// that; a request without one gets that of its URL. For a reverse proxy inside see SentPath. What l allows is allowed for
+// every Guard and RequireCertificate inside. It panics if next is nil.
 func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
@@ -77,8 +89,8 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			rules.Logger = l.Logger
 		}
 		e := rules.read(r)
-		if e != nil && otherEncoding(e) && !hasEncodedSlash(r) {
-			if plain := withoutRawPath(r, rules); rules.read(plain) == nil {
+		if e != nil && otherEncoding(e) {
+			if plain := inPlain(r, rules); rules.read(plain) == nil {
 				next.ServeHTTP(w, plain)
 				return
 			}
@@ -123,15 +135,14 @@ func withLine(r *http.Request) *http.Request {
 	return r
 }
 
-// hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
-func hasEncodedSlash(r *http.Request) bool {
-	path, _ := linePath(r)
-	return strings.Contains(path, "%2F") || strings.Contains(path, "%2f")
-}
-
-func withoutRawPath(r *http.Request, l RequestLine) *http.Request {
+// inPlain returns r without encodings other than net/url's own. An encoded slash stays one, in the RawPath.
+func inPlain(r *http.Request, l RequestLine) *http.Request {
 	u := *r.URL
-	u.RawPath = ""
+	if uri.HasEncodedSlash(u.RawPath) {
+		u.RawPath = uri.Plain(u.RawPath)
+	} else {
+		u.RawPath = ""
+	}
 	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true}))
 	r.URL = &u
 	return r
@@ -171,38 +182,39 @@ func (l RequestLine) rewritten(r *http.Request) bool {
 func (l RequestLine) or(o RequestLine) RequestLine {
 	return RequestLine{
 		l.AllowEncodedSlash || o.AllowEncodedSlash, l.AllowEmptySegments || o.AllowEmptySegments,
-		l.AllowOtherEncodings || o.AllowOtherEncodings, l.AllowRewrittenURL || o.AllowRewrittenURL,
-		l.AllowMethodOverride || o.AllowMethodOverride, nil,
+		l.AllowPathParameters || o.AllowPathParameters, l.AllowOtherEncodings || o.AllowOtherEncodings,
+		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil,
 	}
 }
 
 // broken returns the rule that r breaks; nil if there is none. A Handler that has decoded the path has dropped
-// URL.RawPath, so that all routers inside go by URL.Path.
+// URL.RawPath, so that all routers inside go by URL.Path, or left one that is spelled as net/url does.
 func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
 	path, rule := linePath(r)
 	if rule == "" && r.URL.Opaque != "" {
 		rule = lineOpaque
 	}
 	if rule != "" {
-		target, _, _ := strings.Cut(r.RequestURI, "?") // a query may hold a token
-		return &brokenRule{rule: rule, found: target}
+		return &brokenRule{rule: rule, found: uri.Shown(r.RequestURI)}
 	}
-	if broken := l.brokenPath(path, decoded && r.URL.RawPath == ""); broken != nil {
+	if broken := l.brokenPath(path, decoded); broken != nil {
 		return broken
 	}
-	if l.AllowRewrittenURL {
+	if !l.AllowRewrittenURL {
+		rest, kept, fits := uri.Rest(path, r.URL)
+		if !fits {
+			return &brokenRule{rule: lineRewritten, found: r.URL.Path, compared: path}
+		}
+		if !kept && (!decoded || uri.HasEncodedSlash(rest) && !uri.HasEncodedSlash(r.URL.RawPath)) {
+			return &brokenRule{rule: lineDecoded, found: r.URL.Path, compared: rest}
+		}
+	}
+	if l.AllowRewrittenURL || decoded && r.URL.RawPath != "" {
 		if broken := l.brokenURL(r.URL); broken != nil {
 			return broken
 		}
-	} else if rest, kept, fits := uri.Rest(path, r.URL); !fits {
-		return &brokenRule{lineRewritten, r.URL.Path, path}
-	} else if !kept && !decoded {
-		return &brokenRule{lineDecoded, r.URL.Path, rest}
 	}
-	if !l.AllowMethodOverride {
-		return brokenMethod(r)
-	}
-	return nil
+	return l.brokenMethod(r)
 }
 
 // brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
@@ -212,7 +224,7 @@ func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
 	case path == "":
 		path = u.EscapedPath()
 	case !uri.Decodes(path, u.Path):
-		return &brokenRule{lineRawPath, path, u.Path}
+		return &brokenRule{rule: lineRawPath, found: path, compared: u.Path}
 	}
 	if path == "" || path[0] != '/' {
 		path = "/" + path // as http.StripPrefix leaves it
@@ -222,58 +234,13 @@ func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
 
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
 	rule, at := uri.Reading(path, uri.Allowed{
-		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments, OtherEncoding: l.AllowOtherEncodings || decoded,
+		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
+		PathParameter: l.AllowPathParameters, OtherEncoding: l.AllowOtherEncodings || decoded,
 	})
 	if rule == "" {
 		return nil
 	}
-	return &brokenRule{string(rule), path[at:], path}
-}
-
-// overrides are the headers by which frameworks let a POST be another method.
-var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
-
-func brokenMethod(r *http.Request) *brokenRule {
-	for name, values := range r.Header {
-		if !isOverride(name) {
-			continue
-		}
-		for _, value := range values {
-			if value != "" && value != method(r) {
-				return &brokenRule{lineMethod, value, method(r)}
-			}
-		}
-	}
-	return nil
-}
-
-// isOverride takes underscores and dots for hyphens, as CGI and what grew out of it do.
-func isOverride(name string) bool {
-	if len(name) < len("X-Http-Method") || name[0] != 'X' && name[0] != 'x' {
-		return false
-	}
-	for _, want := range overrides {
-		if len(name) == len(want) && alike(name, want) {
-			return true
-		}
-	}
-	return false
-}
-
-func alike(name, want string) bool {
-	for i := range len(want) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		if c != want[i] {
-			return false
-		}
-	}
-	return true
+	return &brokenRule{rule: string(rule), found: path[at:], compared: path}
 }
 
 // linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has

@@ -50,6 +50,8 @@ var twoReadings = []struct{ target, rule string }{
 	{"/%40me", "percent-encoding other than net/url's own"},
 	{"/%c3%a9", "percent-encoding other than net/url's own"},
 	{"/%C3%A9/(1)", "percent-encoding other than net/url's own"},
+	{"/private;x/s.txt", "path parameter"},
+	{"/private/s.txt;jsessionid=1", "path parameter"},
 	{"/private/s.txt#x", "character that no path has"},
 	{"http:/admin/purge://x/close", "neither a path nor an http URL with a host"},
 	{"http:a://b/close", "neither a path nor an http URL with a host"},
@@ -63,7 +65,7 @@ var twoReadings = []struct{ target, rule string }{
 // oneReading are targets that all read alike, with their path.
 var oneReading = map[string]string{
 	"/": "/", "/orders": "/orders", "/orders/": "/orders/", "/orders?a=/../%2f//": "/orders", "/a%20b": "/a b", "/%C3%A9": "/é", "/é": "/é",
-	"/.well-known/x": "/.well-known/x", "/...": "/...", "/a..b/c..": "/a..b/c..", "/a(1)!*'": "/a(1)!*'", "/a;b=1,2": "/a;b=1,2",
+	"/.well-known/x": "/.well-known/x", "/...": "/...", "/a..b/c..": "/a..b/c..", "/a(1)!*'": "/a(1)!*'", "/a=1,2": "/a=1,2",
 	"/orders:cancel": "/orders:cancel", "/@me/$x+y&z": "/@me/$x+y&z", "/100%25": "/100%", "/a%3Fb%23c": "/a?b#c", "/a|b": "/a|b", "/~a": "/~a",
 	"http://api.example.com/orders?x": "/orders", "HTTPS://api.example.com": "", "http://api.example.com?a=b": "",
 }
@@ -253,7 +255,7 @@ func TestRequestLineAllow(t *testing.T) {
 	l := newLab(t)
 	openings := map[string]popauth.RequestLine{
 		"encoded slash": {AllowEncodedSlash: true}, "empty segment": {AllowEmptySegments: true},
-		"percent-encoding other than net/url's own": {AllowOtherEncodings: true},
+		"percent-encoding other than net/url's own": {AllowOtherEncodings: true}, "path parameter": {AllowPathParameters: true},
 	}
 	for rule, line := range openings {
 		g := l.guard(func(o *popauth.Options) { o.RequestLine = line })

@@ -16,14 +16,15 @@ import (
 //		p.Out.URL.RawPath = popauth.SentPath(p.In)
 //	}}
 //
-// It can't change which path that is: net/url takes no RawPath that isn't a spelling of URL.Path. The server behind has
+// Characters that net/url takes in no RawPath, such as | and the bytes of an é, are escaped in it: for a proof that is the
+// same path. It can't change which path that is: net/url takes no RawPath that isn't a spelling of URL.Path. The server behind has
 // to read all spellings alike, as it does inside of a RequestLine.Handler of its own.
 func SentPath(r *http.Request) string {
 	sent, ok := sentPath(r)
 	if !ok {
 		return ""
 	}
-	return sent
+	return uri.Sendable(sent)
 }
 
 // sentPath is false if r.URL is neither what stands in the request line, nor its rest behind a prefix.

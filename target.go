@@ -94,7 +94,7 @@ func BaseURL(base string) (func(*http.Request) *url.URL, error) {
 }
 
 // openLine is for callers that have rules of their own; what no RequestLine allows isn't a path here either.
-var openLine = RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowOtherEncodings: true}
+var openLine = RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowPathParameters: true, AllowOtherEncodings: true}
 
 // withPath makes a URL whose EscapedPath is prefix and the path of r's request line. It has no dot segments, with which
 // it could climb out of the prefix.

@@ -20,7 +20,7 @@ import (
 
 // TestTarget compares htu with the target of the request line.
 func TestTarget(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.RequestLine.AllowPathParameters = true })
 	const site = "https://resource.example.org"
 	for _, test := range []struct {
 		htu, target string
@@ -55,6 +55,7 @@ func TestTarget(t *testing.T) {
 		{site + "/a/..%2Fadmin", "/admin", false},
 		{"https://evil.example.com/steal", "/https:/evil.example.com/steal", false},
 		{site + "/admin", "/admin;v=1", false},
+		{site + "/admin;v=1", "/admin;v=1", true},
 		{site + "/admin%00", "/admin", false},
 		{site + "/admin", "/admin%23x", false},
 		{site + "/admin", "/admin%3Fx", false},
@@ -104,7 +105,8 @@ func TestTargetWithHash(t *testing.T) {
 
 func TestTargetMethods(t *testing.T) {
 	a := newDPoPAPI(t, popauth.DPoP{})
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "custom"} {
+	a.refuseLine(t, a.key.Request("custom", dpopURL, a.token))
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "CUSTOM"} {
 		a.accept(t, a.key.Request(method, dpopURL, a.token))
 		if method != "POST" {
 			a.refuseProof(t, a.key.Request(method, dpopURL, a.token, fields{"htm": "POST"}), popauth.ErrProofTarget)
@@ -216,7 +218,7 @@ func TestTargetOverTheWire(t *testing.T) {
 				c.NextProtos = []string{"http/1.1"}
 			}
 		})
-		for _, target := range []string{"/orders", "/orders?a=1", "/a%20b%3Fc", "/~a/b;c", "", "/a|b"} {
+		for _, target := range []string{"/orders", "/orders?a=1", "/a%20b%3Fc", "/~a/b,c", "", "/a|b"} {
 			send(t, server, proto, server.URL+target, http.StatusOK)
 		}
 	}

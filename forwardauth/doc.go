@@ -15,11 +15,14 @@
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //
 // A request that the proxy and the API could read differently is refused with 400 and popauth.ErrRequestLine: see
-// popauth.RequestLine, and Options.AllowPathParameters. That goes for %7E, %40 and all else that net/url would not
-// encode, too, since nobody can decode it for the API: the proxy sends on what came. Set AllowOtherEncodings in
-// Guard.RequestLine where both the proxy chooses its locations by the decoded path, as nginx and Caddy do, and the API
-// its handlers, as most frameworks do. Leave it where one of them goes by the escaped path: Envoy does, and so do chi,
-// echo, and gin with UseRawPath, unless they are inside of a popauth.RequestLine.Handler.
+// popauth.RequestLine, which Guard.RequestLine opens. That goes for %7E, %40 and all else that net/url would not encode,
+// too, since nobody can decode it for the API: the proxy sends on what came. Set AllowOtherEncodings where both the proxy
+// chooses its locations by the decoded path, as nginx and Caddy do, and the API its handlers, as most frameworks do. Leave
+// it where one of them goes by the escaped path: Envoy does, and so do chi, echo, and gin with UseRawPath, unless they are
+// inside of a popauth.RequestLine.Handler.
+//
+// Letter case and a slash at the end of a path are the location's to cover: an API that serves /ADMIN or /admin/ as
+// /admin needs a location that matches both.
 //
 // A popauth.RequestLine.Handler around an Endpoint is of no use: the Endpoint looks at its question itself, and the
 // headers with another method, which are the original request's, that Handler would refuse.

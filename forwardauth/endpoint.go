@@ -20,8 +20,9 @@ type Options struct {
 	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID,
 	// and without one from Headers, where the host may be what the caller says: New logs a warning then. Where the API
 	// has one name only, set the ID, or the URL to popauth.BaseURL. Its RequestLine is for the original request and the
-	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for what Certificate can't say, such as
-	// popauth.Verified, and must not be what the connection has, which is the proxy's own.
+	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for
+	// what Certificate can't say, such as popauth.Verified, and must not be what the connection has, which is the proxy's
+	// own.
 	Guard popauth.Options
 
 	// Headers are those in which the proxy reports the original request: Nginx, Traefik, Caddy, or others.
@@ -34,11 +35,6 @@ type Options struct {
 	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
 	// 403 and popauth.ErrPeerUntrusted.
 	Trust []popauth.Trust
-
-	// AllowPathParameters accepts a path with ; in it, plain or encoded. Danger: an API in Java cuts off what follows up
-	// to the next slash, and serves /admin/x for /admin;a/x, while the proxy chose the policies by the other path. What
-	// else a path may have is Guard.RequestLine, for the original request.
-	AllowPathParameters bool
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
@@ -53,7 +49,6 @@ type Endpoint struct {
 	trusted func(*http.Request) error
 	headers Headers
 	line    popauth.RequestLine
-	params  bool
 	claims  map[string]string
 	handed  map[string]string // the headers of an answer that say who is calling, by handedName
 }
@@ -65,7 +60,7 @@ func New(o Options) (*Endpoint, error) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
 	e := &Endpoint{
-		headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters,
+		headers: o.Headers.canonical(), line: o.Guard.RequestLine,
 		claims: map[string]string{}, handed: map[string]string{},
 	}
 	for _, name := range identity {
@@ -215,7 +210,7 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	if err := e.line.Check(original); err != nil {
 		return nil, err
 	}
-	if err := e.otherLine(original); err != nil {
+	if err := otherURL(original); err != nil {
 		return nil, err
 	}
 	return original, nil

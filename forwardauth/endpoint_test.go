@@ -172,7 +172,7 @@ func TestForwardAuthProof(t *testing.T) {
 			{"with its port", "GET", "https://api.example.com:443/orders", h, nil, nil},
 			{"the method of the question", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), popauth.ErrProofTarget},
 			{"the original method", "POST", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), nil},
-			{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrProofTarget},
+			{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrRequestLine},
 			{"the URL of the question", "GET", "http://auth.internal/auth/orders.read", h, nil, popauth.ErrProofTarget},
 			{"another path", "GET", "https://api.example.com/order", h, nil, popauth.ErrProofTarget},
 			{"an encoded slash", "GET", "https://api.example.com/a/b", h, header("X-Forwarded-Uri", "/a%2Fb"), popauth.ErrRequestLine},

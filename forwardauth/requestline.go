@@ -1,34 +1,27 @@
 package forwardauth
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
-// otherLine refuses what gives a request another path or method for an API in another language, beside what a Guard
-// refuses by its RequestLine: parameters of a path, and headers that override the request line.
-func (e *Endpoint) otherLine(r *http.Request) error {
-	target := r.RequestURI
-	path, _, _ := strings.Cut(target, "?")
-	if !e.params && (strings.Contains(path, ";") || strings.Contains(strings.ToUpper(path), "%3B")) {
-		return twoReadings("path parameter", path, "", "have the proxy refuse it, or set AllowPathParameters")
-	}
+// otherURL refuses headers by which an API in another language takes another URL than the request line's. What else
+// gives a request another path or method, RequestLine refuses.
+func otherURL(r *http.Request) error {
 	scheme, _ := r.Context().Value(schemeKey{}).(string)
 	for name, values := range r.Header {
-		for _, value := range values {
-			switch asHyphens(name) {
-			case "X-HTTP-METHOD-OVERRIDE", "X-HTTP-METHOD", "X-METHOD-OVERRIDE":
-				if !e.line.AllowMethodOverride && value != "" && value != r.Method {
-					return twoReadings(name+" with another method", value, r.Method, "have the proxy remove it, or set AllowMethodOverride")
-				}
-			case "X-ORIGINAL-URL", "X-REWRITE-URL": // of the client, or of a proxy that says the same twice
-				if value != target && value != scheme+"://"+r.Host+target {
-					return twoReadings(name+" with another URL", value, target, "have the proxy remove it")
-				}
+		if like := asHyphens(name); like != "X-ORIGINAL-URL" && like != "X-REWRITE-URL" {
+			continue
+		}
+		for _, value := range values { // of the client, or of a proxy that says the same twice
+			if value != r.RequestURI && value != scheme+"://"+r.Host+r.RequestURI {
+				return &popauth.Error{Reason: popauth.ErrRequestLine, Err: fmt.Errorf(
+					"%s with another URL, shown without query: %+.32q, %+.32q: have the proxy remove it",
+					name, uri.Shown(value), uri.Shown(r.RequestURI))}
 			}
 		}
 	}
@@ -43,13 +36,4 @@ func asHyphens(name string) string {
 		}
 		return c
 	}, name))
-}
-
-// twoReadings says the rule, what was found, what it was compared with if there is that, and who has to change what.
-func twoReadings(rule, found, compared, cure string) error {
-	text := fmt.Sprintf("%.64s: %+.32q", rule, found)
-	if compared != "" {
-		text += fmt.Sprintf(", %+.32q", compared)
-	}
-	return &popauth.Error{Reason: popauth.ErrRequestLine, Err: errors.New(text + ": " + cure)}
 }

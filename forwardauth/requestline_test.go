@@ -20,9 +20,9 @@ func TestForwardAuthRequestLine(t *testing.T) {
 	asked := false
 	policy := popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { asked = true; return nil })
 	strict := l.endpoint().Authorize(policy)
-	l.o.AllowPathParameters = true
+	l.o.Guard.RequestLine = popauth.RequestLine{AllowPathParameters: true}
 	parameters := l.endpoint().Authorize(policy)
-	l.o.AllowPathParameters, l.o.Guard.RequestLine = false, popauth.RequestLine{AllowEncodedSlash: true, AllowMethodOverride: true}
+	l.o.Guard.RequestLine = popauth.RequestLine{AllowEncodedSlash: true, AllowMethodOverride: true}
 	slash := l.endpoint().Authorize(policy)
 	l.o.Guard.RequestLine = popauth.RequestLine{AllowOtherEncodings: true}
 	encodings := l.endpoint().Authorize(policy)
@@ -55,11 +55,15 @@ func TestForwardAuthRequestLine(t *testing.T) {
 		{"encoded at sign", target("/users/a%40b"), "AllowOtherEncodings", "encodings"},
 		{"encoded twice", target("/%256frders"), "encoded percent sign", ""},
 		{"parameter", target("/admin;x/1"), "path parameter", "parameters"},
-		{"encoded parameter", target("/admin%3Bx/1"), "percent-encoding other", ""},
+		{"encoded parameter", target("/admin%3Bx/1"), "path parameter", ""},
+		{"method in lower case", header("X-Forwarded-Method", "delete"), "no token in upper case", ""},
+		{"method in mixed case", header("X-Forwarded-Method", "Get"), "no token in upper case", ""},
+		{"own method", header("X-Forwarded-Method", "VERSION-CONTROL"), "", ""},
 		{"method override", header("X-Http-Method-Override", "DELETE"), "another method", "slash"},
 		{"method override, underscores", header("X_http_method_override", "DELETE"), "another method", "slash"},
 		{"method override, X-HTTP-Method", header("X-Http-Method", "DELETE"), "another method", "slash"},
 		{"the same method", header("X-Method-Override", "GET"), "", ""},
+		{"the same method in lower case", header("X-Method-Override", "get"), "", ""},
 		{"override with the original's method", func(r *http.Request) {
 			header("X-Forwarded-Method", "POST")(r)
 			header("X-Http-Method-Override", "POST")(r)
@@ -75,6 +79,7 @@ func TestForwardAuthRequestLine(t *testing.T) {
 		{"the same target", header("X-Rewrite-Url", "/orders?page=2"), "", ""},
 		{"question with dots", question("/auth/orders/..%2fadmin"), "dot segment", ""},
 		{"question with two slashes", question("/auth//orders"), "empty segment", ""},
+		{"question with a parameter", question("/auth/orders;x"), "path parameter", "parameters"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log.Reset()
@@ -140,6 +145,34 @@ func TestForwardAuthRequestLineHost(t *testing.T) {
 			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token), header("Dpop", proof))); got.StatusCode != want {
 				t.Errorf("VULNERABLE: %s: got %d %v, want %d", host, got.StatusCode, l.reason, want)
 			}
+		}
+	}
+}
+
+// What a client puts into a header of the kind is logged without query, fragment and userinfo, and so is the original
+// request's target.
+func TestForwardAuthLogsNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	l := newLab(t)
+	l.o.Guard.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	h := l.endpoint().Confirm()
+	for name, tt := range map[string]struct{ target, header, value string }{
+		"query":               {"/cb?code=hunter2", "X-Original-Url", "/cb?code=hunter2&x"},
+		"other path":          {"/cb?code=hunter2", "X_rewrite.Url", "/admin?code=hunter2"},
+		"userinfo":            {"/orders", "X-Original-Url", "http://user:hunter2@api/x"},
+		"userinfo, no scheme": {"/orders", "X-Original-Url", "user:hunter2@api/x"},
+		"fragment":            {"/orders", "X-Original-Url", "/orders#access_token=hunter2"},
+		"target, parameter":   {"/a;b?access_token=hunter2", "X-Other", ""},
+		"target, fragment":    {"/a#access_token=hunter2", "X-Other", ""},
+		"target, userinfo":    {"//user:hunter2@api/x?t=hunter2", "X-Other", ""},
+		"target, whole":       {"https://user:hunter2@api.example.com/orders?t=hunter2", "X-Other", ""},
+	} {
+		log.Reset()
+		r := l.asked(header("X-Forwarded-Uri", tt.target))
+		r.Header[tt.header] = []string{tt.value}
+		got := l.answer(h, r)
+		if line := log.String(); got.StatusCode != 400 || line == "" || strings.Contains(line, "hunter2") {
+			t.Errorf("%s: got %d, logged %q", name, got.StatusCode, line)
 		}
 	}
 }

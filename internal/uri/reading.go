@@ -19,21 +19,24 @@ const (
 	DotSegment    Rule = "dot segment"
 	EmptySegment  Rule = "empty segment"
 	EncodedSlash  Rule = "encoded slash"
+	PathParameter Rule = "path parameter"
 	OtherEncoding Rule = "percent-encoding other than net/url's own"
 )
 
 // Allowed opens some of the rules.
-type Allowed struct{ EncodedSlash, EmptySegment, OtherEncoding bool }
+type Allowed struct{ EncodedSlash, EmptySegment, PathParameter, OtherEncoding bool }
 
 // Reading returns the rule that makes programs read an escaped path differently, and the place in it; "" if all read
 // one path. Some compare the escaped path and others the decoded one, some remove dot segments or empty ones, some take
-// a backslash for a slash, some decode twice. net/url keeps the escaped path (URL.RawPath) unless it is what it writes
-// itself, and a router that finds one compares that: hence a path is escaped as net/url escapes it, or not at all.
+// a backslash for a slash, some cut a segment at a semicolon, some decode twice. net/url keeps the escaped path
+// (URL.RawPath) unless it is what it writes itself, and a router that finds one compares that: hence a path is escaped as
+// net/url escapes it, or not at all. Beside an encoded slash net/url keeps every escaped path, but writes another one for a
+// path with a character that it doesn't take there: that would make the slash a plain one.
 func Reading(path string, allowed Allowed) (rule Rule, at int) {
 	if !strings.HasPrefix(path, "/") {
 		return NotAPath, 0
 	}
-	other, escape, bare, slash := -1, -1, -1, false
+	other, escape, bare, untaken, slash := -1, -1, -1, -1, false
 	for i := 0; i < len(path); i++ {
 		at, c, plain := i, path[i], path[i] != '%'
 		if !plain {
@@ -61,9 +64,14 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 			return Forbidden, at
 		case c < ' ' || c == 0x7f:
 			return Control, at
+		case c == ';' && !allowed.PathParameter:
+			return PathParameter, at
 		case plain:
 			if bare < 0 && escapes(c) {
 				bare = at
+			}
+			if untaken < 0 && !taken(c) {
+				untaken = at
 			}
 		case c == '%' && startsWithHex(rest):
 			return DoubleEscape, at
@@ -76,8 +84,8 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 			}
 		}
 	}
-	if other < 0 && slash { // it makes net/url keep all escapes, right as they are
-		other = escape
+	if other < 0 && slash {
+		other = untaken
 	}
 	if other < 0 && escape >= 0 && bare >= 0 { // one escape makes net/url keep the escaped path, if it would escape this too
 		other = bare
@@ -159,15 +167,23 @@ func escapes(c byte) bool { return !unreserved(c) && strings.IndexByte("$&+,/:;=
 
 // Rest returns the part of an escaped path, as it stands in a request line, that u is: all of it, or what is left
 // behind a prefix of whole segments, as http.StripPrefix leaves it. kept is false if u has lost the escaped path that
-// net/url keeps of such a line, and fits if u is something else.
+// net/url keeps of such a line, or has that of Plain, and fits if u is something else.
 func Rest(path string, u *url.URL) (rest string, kept, fits bool) {
 	if u.RawPath != "" && u.RawPath != u.Path {
-		prefix, ok := strings.CutSuffix(path, u.RawPath)
-		return u.RawPath, true, ok && whole(prefix, u.RawPath) && Decodes(u.RawPath, u.Path)
+		if prefix, ok := strings.CutSuffix(path, u.RawPath); ok && whole(prefix, u.RawPath) && Decodes(u.RawPath, u.Path) {
+			return u.RawPath, true, true
+		}
+		rest, _, fits = behind(path, u.Path)
+		return rest, false, fits && Plain(rest) == u.RawPath
 	}
+	return behind(path, u.Path)
+}
+
+// behind is Rest by the decoded path.
+func behind(path, plain string) (rest string, kept, fits bool) {
 	kept = true
 	at := len(path)
-	for n := len(u.Path); n > 0; n-- {
+	for n := len(plain); n > 0; n-- {
 		switch {
 		case at >= 3 && path[at-3] == '%':
 			at -= 3
@@ -180,7 +196,7 @@ func Rest(path string, u *url.URL) (rest string, kept, fits bool) {
 			return "", kept, false
 		}
 	}
-	return path[at:], kept, whole(path[:at], u.Path) && Decodes(path[at:], u.Path)
+	return path[at:], kept, whole(path[:at], plain) && Decodes(path[at:], plain)
 }
 
 // whole tells that a cut is at the border of a segment.

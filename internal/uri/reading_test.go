@@ -2,6 +2,7 @@ package uri_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -13,7 +14,7 @@ func TestReadingIsNetURL(t *testing.T) {
 		plain := "/a" + string([]byte{byte(c)}) + "b"
 		encoded := (&url.URL{Path: plain}).EscapedPath()
 		rule, _ := uri.Reading(encoded, uri.Allowed{})
-		want := c >= ' ' && c != 0x7f && c != '\\'
+		want := c >= ' ' && c != 0x7f && c != '\\' && c != ';'
 		if (rule == "") != want {
 			t.Errorf("%q: got %q", encoded, rule)
 		}
@@ -25,6 +26,73 @@ func TestReadingIsNetURL(t *testing.T) {
 		}
 		if rule, _ := uri.Reading(forced, uri.Allowed{}); (rule == "") != (want && u.RawPath == "") {
 			t.Errorf("%q: got %q, net/url keeps %q", forced, rule, u.RawPath)
+		}
+	}
+}
+
+// What net/url takes of a RawPath it writes as it is, beside an escape that it would not write itself.
+func TestSendableIsNetURL(t *testing.T) {
+	for c := range 256 {
+		if c == '%' || c == '?' { // these end or begin something
+			continue
+		}
+		raw := "/a" + string([]byte{byte(c)}) + "%40"
+		u := url.URL{Path: "/a" + string([]byte{byte(c)}) + "@", RawPath: raw}
+		sent := uri.Sendable(raw)
+		if taken := u.EscapedPath() == raw; taken != (sent == raw) {
+			t.Errorf("%q: got %q, net/url writes %q", raw, sent, u.EscapedPath())
+		}
+		if u.RawPath = sent; u.EscapedPath() != sent {
+			t.Errorf("%q: net/url writes %q", sent, u.EscapedPath())
+		}
+		if want, err := uri.Path(raw); err == nil {
+			if got, err := uri.Path(sent); err != nil || got != want {
+				t.Errorf("%q: got the normal form %q, %v, want %q", raw, got, err, want)
+			}
+		}
+	}
+}
+
+// FuzzPlain: the plain spelling is read as the sent one, is what net/url keeps, has a slash where the sent one has one,
+// and is its own plain spelling.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{"/a%2Fb%40", "/%2f(1)%20", "/a|b%2Fc", "/%C3%A9%2F%c3%a9"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		all := uri.Allowed{EncodedSlash: true, EmptySegment: true, PathParameter: true}
+		inner := all
+		inner.OtherEncoding = true
+		u, err := url.ParseRequestURI(s)
+		if rule, _ := uri.Reading(s, inner); rule != "" || err != nil {
+			return
+		}
+		plain := uri.Plain(s)
+		if rule, _ := uri.Reading(plain, all); rule != "" || uri.Plain(plain) != plain {
+			t.Fatalf("%q: got %q, which breaks %q or has another plain spelling", s, plain, rule)
+		}
+		if got, want := strings.Count(plain, "/"), strings.Count(s, "/"); got != want || !uri.Decodes(plain, u.Path) {
+			t.Fatalf("%q: got %q with %d slashes, want %d", s, plain, got, want)
+		}
+		own := url.URL{Path: u.Path, RawPath: plain}
+		if own.EscapedPath() != plain {
+			t.Fatalf("%q: net/url writes %q for %q", s, own.EscapedPath(), plain)
+		}
+		if rest, _, fits := uri.Rest(s, &own); !fits || rest != s {
+			t.Fatalf("%q doesn't fit %q", s, plain)
+		}
+	})
+}
+
+// What a log has of a target: no query, no fragment, no userinfo.
+func TestShown(t *testing.T) {
+	for target, want := range map[string]string{
+		"/a/b@c": "/a/b@c", "/a?x=@//": "/a", "/a#x": "/a", "?x": "", "": "", "/a//b@c": "/a//b@c",
+		"http://u:p@api/x": "http://...@api/x", "http://u:p/@@api/x": "http://...@api/x", "http://api/x": "http://api/x",
+		"//u:p@api": "//...@api", "u:p@api:443": "...@api:443", "foo:u:p@//x": "...@//x",
+	} {
+		if got := uri.Shown(target); got != want {
+			t.Errorf("%q: got %q, want %q", target, got, want)
 		}
 	}
 }

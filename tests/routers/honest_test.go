@@ -25,7 +25,7 @@ var honest = map[string]string{
 	"/admin/report%20%281%29":       "/admin/report (1)",
 	"/admin/J%C3%BCrgen%20M":        "/admin/Jürgen M",
 	"/admin/j%c3%bcrgen!*'":         "/admin/jürgen!*'",
-	"/admin/a%2Cb%3Bc%3D1%26%24":    "/admin/a,b;c=1&$",
+	"/admin/a%2Cb%3D1%26%24":        "/admin/a,b=1&$",
 	"/admin/100%25":                 "/admin/100%",
 	"/admin/what%3F%23":             "/admin/what?#",
 	"/admin/%F0%9F%98%80%20%5B1%5D": "/admin/😀 [1]",

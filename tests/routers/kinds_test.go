@@ -13,13 +13,13 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// kind is a router with the routes that it can have; a trailing slash stands for all below.
+// kind is a router with the routes that it can have; a trailing slash stands for all below, and {id} for one segment.
 type kind struct {
 	routes []string
 	build  func(routes []string, h func(route string) http.Handler) http.Handler
 }
 
-var plainRoutes = []string{"/", "/admin/", "/close"}
+var plainRoutes = []string{"/", "/admin/", "/users/{id}", "/close"}
 
 // kinds are all routers that serve a GET by its path, each by the way in which it is told about paths.
 func kinds() map[string]kind {
@@ -29,7 +29,7 @@ func kinds() map[string]kind {
 		"ServeMux": {append(all, "/orders:cancel/"), func(routes []string, h func(string) http.Handler) http.Handler {
 			m := http.NewServeMux()
 			for _, route := range routes {
-				m.Handle(escaped(route), h(route))
+				m.Handle(pattern(route, escaped), h(route))
 			}
 			return m
 		}},
@@ -48,7 +48,7 @@ func kinds() map[string]kind {
 		"echo": {all, func(routes []string, h func(string) http.Handler) http.Handler {
 			e := echo.New()
 			for _, route := range routes {
-				e.GET(below(route, "*"), echo.WrapHandler(h(route)))
+				e.GET(colons(below(route, "*")), echo.WrapHandler(h(route)))
 			}
 			return e
 		}},
@@ -67,6 +67,17 @@ func kinds() map[string]kind {
 
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
+// pattern spells all of a route but its parameter.
+func pattern(route string, spell func(string) string) string {
+	plain, parameter := strings.CutSuffix(route, "{id}")
+	if parameter {
+		return spell(plain) + "{id}"
+	}
+	return spell(plain)
+}
+
+func colons(pattern string) string { return strings.Replace(pattern, "{id}", ":id", 1) }
+
 func below(route, all string) string {
 	if strings.HasSuffix(route, "/") {
 		return route + all
@@ -74,21 +85,21 @@ func below(route, all string) string {
 	return route
 }
 
-func gorilla(router func() *mux.Router, pattern func(string) string) func([]string, func(string) http.Handler) http.Handler {
+func gorilla(router func() *mux.Router, spell func(string) string) func([]string, func(string) http.Handler) http.Handler {
 	return func(routes []string, h func(string) http.Handler) http.Handler {
 		m := router()
 		for _, route := range slices.Backward(slices.Sorted(slices.Values(routes))) { // the first that matches counts
 			if strings.HasSuffix(route, "/") {
-				m.PathPrefix(pattern(route)).Handler(h(route))
+				m.PathPrefix(pattern(route, spell)).Handler(h(route))
 			} else {
-				m.Path(pattern(route)).Handler(h(route))
+				m.Path(pattern(route, spell)).Handler(h(route))
 			}
 		}
 		return m
 	}
 }
 
-func ginRouter(set func(*gin.Engine), pattern func(string) string) func([]string, func(string) http.Handler) http.Handler {
+func ginRouter(set func(*gin.Engine), spell func(string) string) func([]string, func(string) http.Handler) http.Handler {
 	return func(routes []string, h func(string) http.Handler) http.Handler {
 		g := gin.New()
 		g.RedirectTrailingSlash = false
@@ -98,7 +109,7 @@ func ginRouter(set func(*gin.Engine), pattern func(string) string) func([]string
 				g.NoRoute(func(c *gin.Context) { c.Status(http.StatusOK); h("/").ServeHTTP(c.Writer, c.Request) })
 				continue
 			}
-			g.GET(below(pattern(route), "*any"), gin.WrapH(h(route)))
+			g.GET(colons(below(pattern(route, spell), "*any")), gin.WrapH(h(route)))
 		}
 		return g
 	}
@@ -108,9 +119,18 @@ func ginRouter(set func(*gin.Engine), pattern func(string) string) func([]string
 func (k kind) routeOf(path string) string {
 	found := ""
 	for _, route := range k.routes {
-		if (path == route || strings.HasSuffix(route, "/") && strings.HasPrefix(path, route)) && len(route) > len(found) {
+		if matches(route, path) && len(route) > len(found) {
 			found = route
 		}
 	}
 	return found
+}
+
+// matches is as RFC 6570 and most routers have it: {id} is one segment that isn't empty.
+func matches(route, path string) bool {
+	if prefix, ok := strings.CutSuffix(route, "{id}"); ok {
+		value, below := strings.CutPrefix(path, prefix)
+		return below && value != "" && !strings.Contains(value, "/")
+	}
+	return path == route || strings.HasSuffix(route, "/") && strings.HasPrefix(path, route)
 }

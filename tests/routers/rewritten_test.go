@@ -26,6 +26,8 @@ func TestEchoPre(t *testing.T) {
 		bearer, owner, other int // other: with a proof for /orders, which is what is left
 	}{
 		"RemoveTrailingSlash":           {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/", 200, 401, 200},
+		"RemoveTrailingSlash, space":    {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/a%20b/", 400, 400, 400},
+		"RemoveTrailingSlash, percent":  {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/100%25/", 400, 400, 400},
 		"RemoveTrailingSlash, redirect": {middleware.RemoveTrailingSlashWithConfig(middleware.TrailingSlashConfig{RedirectCode: 308}), popauth.RequestLine{}, "/orders/", 308, 308, 308},
 		"Rewrite":                       {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}), popauth.RequestLine{}, "/v2/purchases", 400, 400, 400},
 		"Rewrite, allowed":              {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}), popauth.RequestLine{AllowRewrittenURL: true}, "/v2/purchases", 200, 200, 401},
@@ -39,7 +41,9 @@ func TestEchoPre(t *testing.T) {
 		}
 		e := echo.New()
 		e.Pre(tt.pre)
-		e.GET("/orders", echo.WrapHandler(spy), echo.WrapMiddleware(g.Authenticate))
+		for _, route := range []string{"/orders", "/orders/:id"} {
+			e.GET(route, echo.WrapHandler(spy), echo.WrapMiddleware(g.Authenticate))
+		}
 		server := httptest.NewServer(tt.line.Handler(e))
 		t.Cleanup(server.Close)
 		server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
