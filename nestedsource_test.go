@@ -28,8 +28,8 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 	for outerName, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": own.Authenticate,
 		"wrapped": popauth.ClientCertificate(wrapped{source}), "Verified": popauth.ClientCertificate(verified),
-		"two": chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
-		"another request made from it": chain(popauth.ClientCertificate(source), remade),
+		"two":                           chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
+		"another request made from it":  chain(popauth.ClientCertificate(source), remade),
 		"another Guard's stage between": chain(popauth.ClientCertificate(source), l.guard().Authenticate),
 	} {
 		for innerName, inner := range map[string]popauth.CertificateSource{
