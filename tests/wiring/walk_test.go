@@ -27,10 +27,11 @@ type walk struct {
 	known       []popauth.Policy // whose certificates routes are for: everybody's but the thief's
 	now         atomic.Pointer[http.Handler]
 	rows, wrong int
+	came        map[string]int // how often, by outcome
 }
 
 func newWalk(t *testing.T) *walk {
-	w := &walk{T: t, issuer: popauthtest.NewIssuer(t), ca: popauthtest.NewCA(t), clients: map[string]*popauthtest.Client{}, tokens: map[string]string{}}
+	w := &walk{T: t, issuer: popauthtest.NewIssuer(t), ca: popauthtest.NewCA(t), clients: map[string]*popauthtest.Client{}, tokens: map[string]string{}, came: map[string]int{}}
 	for _, name := range []string{"owner", "bob", "gateway"} {
 		w.clients[name] = w.ca.Client(name)
 		w.tokens[name] = w.issuer.Token(w.clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
@@ -187,6 +188,7 @@ func (y way) expect(from int, k *walker) (want string, taken int) {
 
 func (w *walk) row(y way, where string, c caller, got, want string) {
 	w.rows++
+	w.came[got]++
 	if got == want {
 		return
 	}
@@ -195,23 +197,22 @@ func (w *walk) row(y way, where string, c caller, got, want string) {
 	}
 }
 
-// Whichever two handlers there are, in whatever order, on whichever server, and whoever comes after whom: what a request
-// comes to is what a plain reading of the documentation says.
+// Whichever two handlers there are, in whatever order, on whichever server, and whoever comes after whom, also with one between
+// them that takes the connection over: what a request comes to is what a plain reading of the documentation says.
 func TestTheWalk(t *testing.T) {
 	w := newWalk(t)
 	stations := w.stations()
 	servers, takeovers := w.servers(), w.takeovers()
+	ways := 0
 	for _, a := range stations {
 		for _, b := range stations {
-			y := way{a, b}
-			h := y.handler()
-			w.now.Store(&h)
-			for _, s := range servers {
-				w.serve(y, s)
+			w.walk(way{a, b}, servers, takeovers)
+			for _, between := range stations {
+				if between.takes {
+					w.walk(way{a, between, b}, nil, takeovers)
+				}
 			}
-			for _, s := range takeovers {
-				w.takeOver(y, s)
-			}
+			ways++
 		}
 	}
 	for _, s := range servers {
@@ -222,5 +223,23 @@ func TestTheWalk(t *testing.T) {
 	if w.wrong > 0 {
 		t.Errorf("%d rows are wrong", w.wrong)
 	}
-	t.Logf("%d ways, %d rows, %d wrong", len(stations)*len(stations), w.rows, w.wrong)
+	t.Logf("%d pairs, %d rows, %d wrong", ways, w.rows, w.wrong)
+	for _, want := range []string{refused, `token "owner", certificate "owner", headers false`, `token "bob", certificate "bob", headers false`} {
+		if w.came[want] < 100 {
+			t.Errorf("%d rows came to %s, want many", w.came[want], want)
+		}
+	}
+}
+
+// walk has everybody come by one way.
+func (w *walk) walk(y way, servers []*walkServer, takeovers []*takeover) {
+	w.Helper()
+	h := y.handler()
+	w.now.Store(&h)
+	for _, s := range servers {
+		w.serve(y, s)
+	}
+	for _, s := range takeovers {
+		w.takeOver(y, s)
+	}
 }

@@ -89,6 +89,7 @@ type station struct {
 	name    string
 	handler func(http.Handler) http.Handler
 	model   func(*walker) verdict
+	takes   bool // connections over
 }
 
 func (w *walk) stations() []station {
@@ -146,21 +147,21 @@ func (w *walk) stations() []station {
 	}
 	anyKnown := popauth.AnyOf(w.known...)
 	return []station{
-		{"ClientCertificate", popauth.ClientCertificate(w.source), extract},
-		{"Authenticate", w.own.Authenticate, stage},
-		{"Confirm", w.own.Confirm, stage},
-		{"Authorize", w.own.Authorize(popauth.Scope("orders.read")), stage},
-		{"RequireCertificate", popauth.RequireCertificate(nil, anyKnown), require},
-		{"RequireCertificate by the source", popauth.RequireCertificate(w.source, anyKnown), requireSource},
-		{"CheckCertificate", checking(anyKnown), route},
-		{"inner Guard", w.plain.Confirm, inner},
-		{"h2c of x/net", xNet, func(k *walker) verdict { return k.taking(k.offer == "h2c" || k.preface) }},
-		{"a server of its own", tunnel, func(k *walker) verdict { return k.taking(k.offer == "tunnel") }},
-		{"StripPrefix", func(next http.Handler) http.Handler { return http.StripPrefix("/api", next) }, prefix},
+		{"ClientCertificate", popauth.ClientCertificate(w.source), extract, false},
+		{"Authenticate", w.own.Authenticate, stage, false},
+		{"Confirm", w.own.Confirm, stage, false},
+		{"Authorize", w.own.Authorize(popauth.Scope("orders.read")), stage, false},
+		{"RequireCertificate", popauth.RequireCertificate(nil, anyKnown), require, false},
+		{"RequireCertificate by the source", popauth.RequireCertificate(w.source, anyKnown), requireSource, false},
+		{"CheckCertificate", checking(anyKnown), route, false},
+		{"inner Guard", w.plain.Confirm, inner, false},
+		{"h2c of x/net", xNet, func(k *walker) verdict { return k.taking(k.offer == "h2c" || k.preface) }, true},
+		{"a server of its own", tunnel, func(k *walker) verdict { return k.taking(k.offer == "tunnel") }, true},
+		{"StripPrefix", func(next http.Handler) http.Handler { return http.StripPrefix("/api", next) }, prefix, false},
 		{"TimeoutHandler", func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") },
-			func(k *walker) verdict { k.timed = true; return passes }},
-		{"copy of r.TLS", copying, through},
-		{"clone", cloning, through},
+			func(k *walker) verdict { k.timed = true; return passes }, false},
+		{"copy of r.TLS", copying, through, false},
+		{"clone", cloning, through, false},
 	}
 }
 

@@ -165,6 +165,8 @@ func (w *walk) serve(y way, s *walkServer) {
 		one(s.proxy, c)
 	}
 	for _, c := range direct {
-		one(s.clients[c.certificate], c)
+		if s.overTLS || c.certificate == "" { // without TLS there is no certificate of one's own
+			one(s.clients[c.certificate], c)
+		}
 	}
 }
