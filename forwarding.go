@@ -85,6 +85,9 @@ func (s *forwardedSource) unproxied(r *http.Request) (*Certificate, error) {
 	if c == nil || err != nil || len(secrets) == 0 {
 		return c, err
 	}
+	if slices.ContainsFunc(secrets, removedFrom(r).manages) {
+		return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
+	}
 	for d := innermost(r.Context()); d != nil; d = d.outer { // also of another request: this one may have been made from it
 		headers, _ := headersOf(d.by.source) // who is in the context has been found valid
 		if slices.ContainsFunc(secrets, headers.manages) && !sameCertificate(c, d.certificate) {

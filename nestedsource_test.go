@@ -28,8 +28,10 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 	for outerName, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": own.Authenticate,
 		"wrapped": popauth.ClientCertificate(wrapped{source}), "Verified": popauth.ClientCertificate(verified),
-		"two":                           chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
-		"another request made from it":  chain(popauth.ClientCertificate(source), remade),
+		"two":                          chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
+		"another request made from it": chain(popauth.ClientCertificate(source), remade),
+		"WithoutHeaders":               cleaned(source), "WithoutHeaders twice": chain(cleaned(source),
+			cleaned(popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "Authorization-Info"))),
 		"another Guard's stage between": chain(popauth.ClientCertificate(source), l.guard().Authenticate),
 	} {
 		for innerName, inner := range map[string]popauth.CertificateSource{
@@ -42,6 +44,7 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 			} {
 				r := overProxyTLS(gateway, gateways, clientCert(l.owner))
 				r.Header.Set("X-Proxy-Secret", proxySecret)
+				r.Header.Set("Authorization-Info", "x")
 				if got := send(chain(outer, stage), r); got.ran {
 					t.Errorf("VULNERABLE: %s by %s behind %s: everybody is the proxy", stageName, innerName, outerName)
 				}
@@ -60,6 +63,13 @@ func remade(next http.Handler) http.Handler {
 	})
 }
 
+// cleaned asks nobody, as a handler does that has asked Check.
+func cleaned(source popauth.CertificateSource) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, popauth.WithoutHeaders(r, source)) })
+	}
+}
+
 // Whoever comes without the proxy is still known by his own connection, however often he is asked.
 func TestADirectClientIsAskedTwice(t *testing.T) {
 	l := newLab(t)
@@ -67,6 +77,7 @@ func TestADirectClientIsAskedTwice(t *testing.T) {
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,
+		"WithoutHeaders": cleaned(source),
 	} {
 		for who, c := range map[string]*popauthtest.Client{"owner": l.owner, "thief": l.thief} {
 			r := c.Request("GET", "https://example.com/orders", l.bound())

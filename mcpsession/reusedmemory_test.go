@@ -38,12 +38,13 @@ func TestSessionsInReusedMemory(t *testing.T) {
 				status, answer := l.send(callers[i], request{method: "POST", session: session, body: body})
 				if i != j {
 					if status != http.StatusNotFound || l.seen.count() != ran {
-						t.Fatalf("VULNERABLE: session of %s/%s, token of %s/%s: got %d %s", callers[j].sub, callers[j].client, callers[i].sub, callers[i].client, status, answer)
+						t.Fatalf("VULNERABLE: session of caller %d, token of caller %d: got %d %s", j, i, status, answer)
 					}
 					continue
 				}
 				ran++
-				if want := callers[i].sub + "/" + callers[i].client + " with read"; status != http.StatusOK || !strings.Contains(answer, want) || l.seen.count() != ran {
+				want := callers[i].sub + "/" + callers[i].client + " with read"
+				if status != http.StatusOK || !strings.Contains(answer, want) || l.seen.count() != ran {
 					t.Fatalf("got %d %s, want %q", status, answer, want)
 				}
 			}

@@ -31,7 +31,10 @@ type walk struct {
 }
 
 func newWalk(t *testing.T) *walk {
-	w := &walk{T: t, issuer: popauthtest.NewIssuer(t), ca: popauthtest.NewCA(t), clients: map[string]*popauthtest.Client{}, tokens: map[string]string{}, came: map[string]int{}}
+	w := &walk{
+		T: t, issuer: popauthtest.NewIssuer(t), ca: popauthtest.NewCA(t),
+		clients: map[string]*popauthtest.Client{}, tokens: map[string]string{}, came: map[string]int{},
+	}
 	for _, name := range []string{"owner", "bob", "gateway"} {
 		w.clients[name] = w.ca.Client(name)
 		w.tokens[name] = w.issuer.Token(w.clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
@@ -224,7 +227,9 @@ func TestTheWalk(t *testing.T) {
 		t.Errorf("%d rows are wrong", w.wrong)
 	}
 	t.Logf("%d pairs, %d rows, %d wrong", ways, w.rows, w.wrong)
-	for _, want := range []string{refused, `token "owner", certificate "owner", headers false`, `token "bob", certificate "bob", headers false`} {
+	for _, want := range []string{
+		refused, `token "owner", certificate "owner", headers false`, `token "bob", certificate "bob", headers false`,
+	} {
 		if w.came[want] < 100 {
 			t.Errorf("%d rows came to %s, want many", w.came[want], want)
 		}

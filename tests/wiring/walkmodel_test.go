@@ -222,7 +222,10 @@ func tunnel(next http.Handler) http.Handler {
 		}
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tunnel\r\n\r\n")
 		only := &oneConn{Conn: c, ended: make(chan struct{})}
-		s := &http.Server{Handler: next, BaseContext: func(net.Listener) context.Context { return r.Context() }, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+		s := &http.Server{
+			Handler: next, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols),
+			BaseContext: func(net.Listener) context.Context { return r.Context() },
+		}
 		s.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed {
 				only.once.Do(func() { close(only.ended) })

@@ -149,10 +149,9 @@ func (w *walk) byHTTP1(c net.Conn, in *bufio.Reader, y way, taken int) (got []st
 
 // byHTTP2 speaks HTTP/2 by prior knowledge.
 func (w *walk) byHTTP2(c net.Conn, _ *bufio.Reader, y way, taken int) (got []string) {
-	tr := &http2.Transport{AllowHTTP: true, DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) { //nolint:staticcheck // it takes a connection that is there
-		return c, nil
-	}}
-	defer tr.CloseIdleConnections() //nolint:staticcheck // as above
+	dial := func(context.Context, string, string, *tls.Config) (net.Conn, error) { return c, nil }
+	tr := &http2.Transport{AllowHTTP: true, DialTLSContext: dial} //nolint:staticcheck // it takes a connection that is there
+	defer tr.CloseIdleConnections()                               //nolint:staticcheck // as above
 	for _, a := range after {
 		got = append(got, outcome(w.ask(tr, "http://localhost"+y.path(taken+1), w.header(a))))
 	}
