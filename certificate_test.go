@@ -8,9 +8,12 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -146,5 +149,30 @@ func TestClientAuthSettings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The beginning of HTTP/2 on a plain connection looks like a request to HTTP/1.1. A handler inside would serve all that comes
+// on it with the context of nobody.
+func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {
+	l := newLab(t)
+	for name, source := range map[string]popauth.CertificateSource{
+		"TLS": popauth.TLSCertificate(), "Forwarded": popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet)),
+		"caller": popauth.CallerCertificate(),
+	} {
+		for outerName, outer := range map[string]func(http.Handler) http.Handler{
+			"ClientCertificate":  popauth.ClientCertificate(source),
+			"RequireCertificate": popauth.RequireCertificate(source, popauth.CertificateThumbprint(l.owner.Thumbprint())),
+			"Guard":              l.guard(func(o *popauth.Options) { o.Certificate = source }).Authenticate,
+		} {
+			server := httptest.NewUnstartedServer(nil)
+			spy := &popauthtest.Spy{}
+			server.Config.Handler = outer(spy)
+			server.Start()
+			answer := exchangeRaw(t, server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+			if !strings.HasPrefix(answer, "HTTP/1.1 400") || spy.Ran() > 0 {
+				t.Errorf("%s by %s: got %.40q, ran %d, want 400", outerName, name, answer, spy.Ran())
+			}
+		}
 	}
 }

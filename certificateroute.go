@@ -34,19 +34,15 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 			panic("popauth: RequireCertificate: nil handler")
 		}
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := found(r)
+			x, err := extracted(r) // of the handler around this one, if not of one further out
 			if err == nil {
-				err = allowCertificate(r, c, policies)
+				err = allowCertificate(r, x.found(), policies)
 			}
 			if err != nil {
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
 				return
 			}
-			if x, _ := extracted(r); x != nil { // found has looked at the error
-				x.lines.Private(w.Header())
-			} else {
-				Private(w.Header())
-			}
+			x.lines.Private(w.Header())
 			next.ServeHTTP(w, r)
 		})
 		if source != nil {

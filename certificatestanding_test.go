@@ -378,17 +378,22 @@ func TestWhatClosesAConnection(t *testing.T) {
 	})
 	revoked := func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }
 	outage := func(context.Context, []*x509.Certificate) (bool, error) { return false, errors.New("no answer") }
+	// A program that has asked its TLS stack itself says so of what has expired since.
+	own := popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
+		return &popauth.Certificate{Leaf: r.TLS.PeerCertificates[0], Source: popauth.SourceTLS, Verified: popauth.VerifiedByTLS}, nil
+	})
 	for name, tt := range map[string]struct {
 		gate   func(http.Handler) http.Handler
 		client *popauthtest.Client
 		status int
 		want   string
 	}{
-		"Verified, expired": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
-		"Verified, revoked": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
-		"Verified, outage":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
-		"its names":         {popauth.RequireCertificate(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
-		"a policy":          {popauth.RequireCertificate(nil, popauth.CertificateSubject("CN=other")), l.owner, 403, ""},
+		"Verified, expired":            {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
+		"Verified, revoked":            {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
+		"Verified, outage":             {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
+		"a source of its own, expired": {popauth.RequireCertificate(own), expired, 403, "close"},
+		"its names":                    {popauth.RequireCertificate(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
+		"a policy":                     {popauth.RequireCertificate(nil, popauth.CertificateSubject("CN=other")), l.owner, 403, ""},
 	} {
 		got := send(tt.gate, byTLS(tt.client, "", l.ca))
 		if got.refused(t, tt.status, ""); got.header.Get("Connection") != tt.want {

@@ -71,10 +71,34 @@ func (s *forwardedSource) shared(r *http.Request) (*Certificate, error) {
 		return nil, err
 	}
 	if !trusted {
-		return s.direct.shared(r)
+		return s.unproxied(r)
 	}
 	return s.read(r.Header)
 }
+
+// unproxied is the certificate of the connection, for a request that has not come by the proxy. What has lost the proxy's
+// secret to a handler further out looks the same, and the connection's certificate is the proxy's then: it counts only if
+// that handler has found it, too.
+func (s *forwardedSource) unproxied(r *http.Request) (*Certificate, error) {
+	c, err := s.direct.shared(r)
+	secrets := s.managed[len(s.headers):]
+	if c == nil || err != nil || len(secrets) == 0 {
+		return c, err
+	}
+	if slices.ContainsFunc(secrets, removedFrom(r).manages) {
+		return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
+	}
+	for d := innermost(r.Context()); d != nil; d = d.outer { // also of another request: this one may have been made from it
+		headers, _ := headersOf(d.by.source) // who is in the context has been found valid
+		if slices.ContainsFunc(secrets, headers.manages) && !sameCertificate(c, d.certificate) {
+			return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
+		}
+	}
+	return c, nil
+}
+
+var errSecretGone = errors.New("a handler further out has asked for the certificate, and removed the secret by which the proxy is " +
+	"known: want one source, in the outermost handler; leave the inner one's nil")
 
 const (
 	maxRemembered      = 512     // certificates

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,20 @@ func headersOf(source CertificateSource) (managedHeaders, error) {
 // if there is nothing to remove, and never changes r.
 func WithoutHeaders(r *http.Request, source CertificateSource) *http.Request {
 	headers, _ := headersOf(source)
-	return headers.strip(r)
+	clean := headers.strip(r)
+	removed := slices.DeleteFunc(slices.Clone(headers), func(name string) bool { return !managedHeaders{name}.carried(r) })
+	if len(removed) == 0 {
+		return clean
+	}
+	return clean.WithContext(context.WithValue(clean.Context(), removedKey{}, append(removed, removedFrom(r)...)))
+}
+
+type removedKey struct{}
+
+// removedFrom names the headers that WithoutHeaders has removed.
+func removedFrom(r *http.Request) managedHeaders {
+	names, _ := r.Context().Value(removedKey{}).(managedHeaders)
+	return names
 }
 
 // strip leaves the header map of the caller as it is: handlers further out may still log it.

@@ -98,6 +98,9 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
 					return chain(own.Authenticate, own.Authorize(p))
 				},
+				"own alone": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
+					return own.Authorize(p)
+				},
 				"outer": func(_, plain *popauth.Guard, s popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
 					return chain(popauth.ClientCertificate(s), plain.Authorize(p))
 				},
@@ -241,6 +244,27 @@ func TestTrailersNobodyHasAnnounced(t *testing.T) {
 			t.Errorf("got %.40q", answer)
 		}
 		w.saw("after")
+	}
+}
+
+// Whoever reads the body before a stage has the trailer filled in by then: the stage hands on what is not managed, and a request
+// without a body keeps its own.
+func TestTrailersThatAreThereAlready(t *testing.T) {
+	l := newLab(t)
+	own := l.guard(func(o *popauth.Options) {
+		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	})
+	for name, body := range map[string]io.ReadCloser{"nil": nil, "read": http.NoBody} {
+		r := viaProxy(l.unbound())
+		r.Body, r.Trailer = body, http.Header{"X-Checksum": {"sum"}, "Client-Cert": {"x"}, "Client_cert": {"x"}}
+		var got http.Header
+		send(chain(own.Authenticate, tap(func(r *http.Request) { got = r.Trailer })), r).passed(t)
+		if len(got) != 1 || got.Get("X-Checksum") != "sum" {
+			t.Errorf("body %s: got the trailer %v, want X-Checksum alone", name, got)
+		}
+		if len(r.Trailer) != 3 {
+			t.Errorf("body %s: the caller's own trailer is %v now", name, r.Trailer)
+		}
 	}
 }
 

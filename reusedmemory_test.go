@@ -11,66 +11,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// buffer is the memory of a server that reads each request into that of the one before, as fasthttp does: what a request
-// says changes when the next one comes.
-type buffer struct {
-	memory []byte
-	used   int
-}
-
-// text returns s in the buffer's memory, at the same place as the text of the same position in the request before.
-func (b *buffer) text(s string) string {
-	if s == "" {
-		return ""
-	}
-	at := b.used
-	b.used += len(s)
-	copy(b.memory[at:], s)
-	return unsafe.String(&b.memory[at], len(s)) //nolint:gosec // as adapters do
-}
-
-// request returns r with all its text in the buffer.
-func (b *buffer) request(r *http.Request) *http.Request {
-	if b.memory == nil {
-		b.memory = make([]byte, 1<<20)
-	}
-	b.scribble()
-	own := *r
-	own.RequestURI, own.Host, own.Header = b.text(r.RequestURI), b.text(r.Host), http.Header{}
-	if u, err := url.ParseRequestURI(own.RequestURI); err == nil {
-		own.URL = u
-	}
-	names := make([]string, 0, len(r.Header))
-	for name := range r.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, line := range r.Header[name] {
-			own.Header[b.text(name)] = append(own.Header[name], b.text(line))
-		}
-	}
-	return &own
-}
-
-// scribble is what comes after a request.
-func (b *buffer) scribble() {
-	for i := range b.used {
-		b.memory[i] = '~'
-	}
-	b.used = 0
-}
 
 // sameSize returns clients whose certificates are of one size, so that their headers are at the same place, with names of
 // one length.
@@ -85,15 +34,6 @@ func sameSize(t *testing.T, ca *popauthtest.CA, names ...string) []*popauthtest.
 		clients = append(clients, c)
 	}
 	return clients
-}
-
-// order is one in which callers come again and follow each other in every way.
-func order(n int) []int {
-	var all []int
-	for i := range 6 * n * n {
-		all = append(all, (i*i+i/3)%n)
-	}
-	return all
 }
 
 func TestForwardedHeadersInReusedMemory(t *testing.T) {
@@ -131,10 +71,10 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 			for i, c := range clients {
 				tokens[i] = l.issuer.Token(popauthtest.Claims{"sub": names[i]}, c.Bound())
 			}
-			var b buffer
-			for _, i := range order(len(clients)) {
+			var b reused.Buffer
+			for _, i := range reused.Order(len(clients)) {
 				for j := range clients { // with his own certificate, and with the tokens of the others
-					r := b.request(viaProxy(tokens[j], append(tt.headers(clients[i]), "X-Secret", strings.Repeat("s", 16))...))
+					r := b.Request(viaProxy(tokens[j], append(tt.headers(clients[i]), "X-Secret", strings.Repeat("s", 16))...))
 					got, err := source.Certificate(r)
 					if err != nil || got == nil || got.Leaf.Subject.CommonName != names[i] {
 						t.Fatalf("%s: got %v, %v, want the certificate that was sent", names[i], got, err)
@@ -154,9 +94,9 @@ func TestVerdictsInReusedMemory(t *testing.T) {
 	l := newLab(t)
 	source := popauth.Forwarded(forwarded.HAProxy("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
 	der := base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0])
-	var b buffer
-	for _, i := range order(2) {
-		c, err := source.Certificate(b.request(viaProxy("", "X-Cert", der, "X-Verify", []string{"0", "9"}[i])))
+	var b reused.Buffer
+	for _, i := range reused.Order(2) {
+		c, err := source.Certificate(b.Request(viaProxy("", "X-Cert", der, "X-Verify", []string{"0", "9"}[i])))
 		if want := []popauth.VerifiedBy{popauth.VerifiedByProxy, popauth.NotVerified}[i]; err != nil || c.Verified != want {
 			t.Fatalf("verdict %d: got %v, %v, want %v", i, c.Verified, err, want)
 		}
@@ -213,15 +153,15 @@ func TestTokensInReusedMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b buffer
+			var b reused.Buffer
 			tokens := map[int][2]string{}
 			for i, name := range names {
 				subject, token := tt.token(name, i)
 				tokens[i] = [2]string{subject, token}
 			}
-			for _, i := range order(len(names)) {
+			for _, i := range reused.Order(len(names)) {
 				subject, token := tokens[i][0], tokens[i][1]
-				p, err := tt.guard.Check(b.request((&popauthtest.Client{}).Request("GET", "/orders", token)))
+				p, err := tt.guard.Check(b.Request((&popauthtest.Client{}).Request("GET", "/orders", token)))
 				if (err == nil) != (subject != "") || err == nil && p.Subject != subject {
 					t.Fatalf("token of %s: got %v, %v", names[i], p, err)
 				}
@@ -233,15 +173,15 @@ func TestTokensInReusedMemory(t *testing.T) {
 		g := l.guard(func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}}}
 		})
-		var b buffer
+		var b reused.Buffer
 		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {
 			token := l.issuer.Token(key.Bound())
 			id := popauthtest.Claims{"jti": fmt.Sprintf("id%d", i), "iat": l.clock.Now().Unix()}
 			r := key.Request("GET", "https://api.example.com/orders", token, id)
-			if _, err := g.Check(b.request(r)); err != nil {
+			if _, err := g.Check(b.Request(r)); err != nil {
 				t.Errorf("proof %d: %v", i, err)
 			}
-			if _, err := g.Check(b.request(r)); !errors.Is(err, popauth.ErrProofReplayed) {
+			if _, err := g.Check(b.Request(r)); !errors.Is(err, popauth.ErrProofReplayed) {
 				t.Errorf("proof %d again: got %v, want it to be used", i, err)
 			}
 		}
@@ -251,10 +191,10 @@ func TestTokensInReusedMemory(t *testing.T) {
 		source := popauth.TLSCertificate()
 		connection := owner.Request("GET", "https://one.example.com/", "")
 		connection.TLS.VerifiedChains = [][]*x509.Certificate{{connection.TLS.PeerCertificates[0], l.ca.Certificate}}
-		var b buffer
-		for _, i := range order(3) {
+		var b reused.Buffer
+		for _, i := range reused.Order(3) {
 			connection.Host = []string{"one.example.com", "two.example.com", "six.example.com"}[i]
-			c, err := source.Certificate(b.request(connection))
+			c, err := source.Certificate(b.Request(connection))
 			if err != nil || (c.CheckIdentity() == nil) != (i == 0) {
 				t.Fatalf("%s: got %v, %v", connection.Host, c.CheckIdentity(), err)
 			}
@@ -285,11 +225,11 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := buffer{memory: make([]byte, 1<<16)}
+	var b reused.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := v.Verify(ctx, b.text(tokens[0]))
+		_, err := v.Verify(ctx, b.Text(tokens[0]))
 		done <- err
 	}()
 	<-asked
@@ -297,8 +237,8 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 	if err := <-done; !errors.Is(err, popauth.ErrUnavailable) {
 		t.Fatalf("got %v, want the request to have ended", err)
 	}
-	b.scribble()
-	again := b.text(tokens[1])
+	b.Scribble()
+	again := b.Text(tokens[1])
 	close(release)
 	for range 100 { // until the first call is remembered
 		if l.issuer.Introspections() > 0 {

@@ -124,7 +124,8 @@ const minSecret = 16
 // TrustSecret trusts requests that carry one of these secrets, of at least 16 bytes, in a header: two, while one
 // replaces the other. It is the one rule that also stops a request that was smuggled into the proxy's own connection,
 // so it goes well with another: a request from that peer without the secret is then refused with ErrProxySecret. The
-// header is removed from the request.
+// header is removed from the request, so a source with this rule is for the outermost handler alone: inside of one that has
+// removed the secret, it refuses with ErrProxySecret what may have come by the proxy.
 func TrustSecret(header string, secrets ...string) Trust {
 	header = http.CanonicalHeaderKey(header)
 	t := Trust{headers: []string{header}}

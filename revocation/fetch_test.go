@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -84,6 +85,35 @@ func TestRetryAfter(t *testing.T) {
 			is(t, "requests after it", registry.Requests(), 2)
 		})
 	}
+}
+
+// A host that wants to be left alone isn't asked under another address of its own, and others are asked on.
+func TestRetryAfterIsOneHosts(t *testing.T) {
+	root, other := popauthtest.NewCA(t), popauthtest.NewCA(t)
+	busy, open := root.Registry(), other.Registry()
+	busy.Serve = func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "120")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+	}
+	c := checker(t, revocation.Options{OCSP: true, DistributionPoints: true})
+	for name, certs := range map[string][]*x509.Certificate{
+		"OCSP":   {certificate(t, root.Client("a", busy.OCSP, busy.CRL)), certificate(t, other.Client("b", open.OCSP))},
+		"a list": {certificate(t, root.Client("c", busy.CRL)), certificate(t, other.Client("d", open.CRL))},
+	} {
+		for host, row := range map[string]struct {
+			ca   *popauthtest.CA
+			cert *x509.Certificate
+			want string
+		}{"the busy host": {root, certs[0], "unknown"}, "another": {other, certs[1], "good"}} {
+			if got := verdict(t, c, row.cert, row.ca.Certificate); got != row.want {
+				t.Errorf("%s of %s: got %s, want %s", name, host, got, row.want)
+			}
+		}
+	}
+	is(t, "requests to the busy host", busy.Requests(), 1)
+	is(t, "requests to another", open.Requests(), 2)
 }
 
 // What counts is the address that is dialled: neither a spelling nor a name leads where the option doesn't.
