@@ -1,0 +1,199 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// tenant is who decides about the tokens of an issuer.
+type tenant struct {
+	verifier Verifier
+	resolved bool        // by Resolve
+	proven   atomic.Bool // a genuine token has come
+}
+
+// resolution is what is known about an issuer: nothing but zero values if there is none.
+type resolution struct {
+	tenant *tenant
+	stale  bool // it serves until there is another
+	err    error
+}
+
+// tenants are the memories of Resolve's answers, apart, so that what proves nothing pushes out nothing that has: neither
+// tokens that nobody has signed, nor made-up issuers.
+type tenants struct {
+	remember, maxAge, unknown time.Duration
+	places                    int // of strangers
+
+	proven    *recent[*tenant]  // of whom a genuine token has come
+	strangers *recent[*tenant]  // the rest
+	nobody    *recent[struct{}] // issuers that there are not
+	failing   *recent[error]    // of whom Resolve could not tell
+}
+
+const (
+	unknownIssuers = 1024
+	provenBytes    = 16 << 20 // of keys
+	strangerBytes  = 8 << 20  // of keys
+	fewestPlaces   = 16
+)
+
+func newTenants(o IssuersOptions) *tenants {
+	n := &tenants{
+		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2),
+		proven:  newRecent[*tenant](o.Entries, provenBytes),
+		nobody:  newRecent[struct{}](unknownIssuers, 1<<20),
+		failing: newRecent[error](unknownIssuers, 1<<20),
+	}
+	n.strangers = newRecent[*tenant](n.places, strangerBytes)
+	out := func(t *tenant) { retire(t.verifier) }
+	n.proven.out, n.strangers.out = out, out
+	return n
+}
+
+// known returns what counts about an issuer now.
+func (n *tenants) known(key [sha256.Size]byte, now time.Time) (resolution, bool) {
+	failure, failing := n.failing.get(key, now)
+	if t, left, ok := n.proven.last(key, now); ok && left > n.remember-n.maxAge {
+		return resolution{tenant: t, stale: left <= 0 && !failing}, true
+	}
+	if t, ok := n.strangers.get(key, now); ok {
+		return resolution{tenant: t}, true
+	}
+	if failing {
+		return resolution{err: failure}, true
+	}
+	_, ok := n.nobody.get(key, now)
+	return resolution{}, ok
+}
+
+// lately tells whether a genuine token of the issuer has come.
+func (n *tenants) lately(key [sha256.Size]byte) bool {
+	_, _, ok := n.proven.last(key, time.Time{})
+	return ok
+}
+
+var errManyStrangers = errors.New("too many issuers at once of whom no genuine token has come yet")
+
+// keep keeps the newer answer and takes the older ones out. It returns what counts of it.
+func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resolution {
+	switch {
+	case r.err != nil:
+		n.failing.put(key, r.err, now, firstPause, errorSize)
+		return r
+	case r.tenant == nil:
+		n.proven.remove(key)
+		n.strangers.remove(key)
+		n.nobody.put(key, struct{}{}, now, n.unknown, 0)
+	case n.lately(key): // its place is its own, whatever the new Verifier has shown yet
+		n.replace(n.proven, key, r.tenant)
+		r.tenant.proven.Store(true)
+		n.proven.put(key, r.tenant, now, n.remember, keysSize(r.tenant.verifier))
+	default:
+		n.replace(n.strangers, key, r.tenant)
+		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
+			return resolution{err: unanswered(outage{errManyStrangers, firstPause})}
+		}
+	}
+	n.failing.remove(key)
+	if r.tenant != nil {
+		n.nobody.remove(key)
+	}
+	return r
+}
+
+// errorSize is about what an error of Resolve needs.
+const errorSize = 512
+
+// judge takes into account what a stranger has come to: after a genuine token it is none.
+func (n *tenants) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
+	size := keysSize(t.verifier)
+	if !genuine {
+		n.strangers.resize(key, size)
+		return
+	}
+	if t.proven.Swap(true) {
+		return
+	}
+	same := func(other *tenant) bool { return other == t }
+	if k, ok := n.strangers.takeIf(key, same); ok { // else it was removed, or is another by now
+		n.replace(n.proven, key, t)
+		n.proven.put(key, t, k.time.from, n.remember, size)
+	}
+}
+
+// replace makes room for an issuer's next tenant.
+func (n *tenants) replace(m *recent[*tenant], key [sha256.Size]byte, next *tenant) {
+	if old, ok := m.takeIf(key, func(*tenant) bool { return true }); ok {
+		retireUnless(old.value.verifier, next.verifier)
+	}
+}
+
+// forget takes out all that is known about an issuer.
+func (n *tenants) forget(key [sha256.Size]byte) {
+	n.proven.remove(key)
+	n.strangers.remove(key)
+	n.nobody.remove(key)
+	n.failing.remove(key)
+}
+
+// succeed makes sure that a Verifier can take the place of one in use: its keys can be had. Until then that one serves.
+func succeed(ctx context.Context, v Verifier) error {
+	own, _ := v.(*jwtVerifier)
+	if own == nil {
+		return nil
+	}
+	if keys, ok := own.keys.(*RemoteKeys); ok && !keys.Ready() {
+		return keys.Preload(ctx)
+	}
+	return nil
+}
+
+// keysSize is about what the keys of a Verifier of ours need, in bytes.
+func keysSize(v Verifier) int64 {
+	if own, ok := v.(*jwtVerifier); ok && own != nil {
+		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+			if set := keys.current.Load(); set != nil {
+				return set.size()
+			}
+		}
+	}
+	return 0
+}
+
+// ours returns the Verifiers of ours that remember tokens. Others can't be compared.
+func ours(v Verifier) []*jwtVerifier {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		if v != nil {
+			return []*jwtVerifier{v}
+		}
+	case jwtOr:
+		return append(ours(v.jwt), ours(v.opaque)...)
+	}
+	return nil
+}
+
+// shareBudget lets a Verifier of ours remember tokens within the budget.
+func shareBudget(v Verifier, b *budget) {
+	for _, own := range ours(v) {
+		own.share(b)
+	}
+}
+
+// retire lets a Verifier of ours forget the tokens that it has verified.
+func retire(v Verifier) { retireUnless(v, nil) }
+
+// retireUnless is retire, but for what the next Verifier goes on with.
+func retireUnless(v, next Verifier) {
+	going := ours(next)
+	for _, own := range ours(v) {
+		if !slices.Contains(going, own) {
+			own.retire()
+		}
+	}
+}
