@@ -150,7 +150,7 @@ func (m *tokenMemory) put(e *verifiedToken) (full bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.most < m.limit && (m.entries == 0 || m.bytes < size) && !m.gone {
+	if m.most < m.limit && (m.entries == 0 || m.bytes < size || m.bucket(e.key).full()) && !m.gone {
 		m.budget.release(size)
 		return true
 	}
@@ -158,6 +158,16 @@ func (m *tokenMemory) put(e *verifiedToken) (full bool) {
 		m.budget.release(size)
 	}
 	return false
+}
+
+// full tells whether another token would have to make room for the next.
+func (b *tokenBucket) full() bool {
+	for i := range b.places {
+		if b.places[i].Load() == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // place puts an entry in, and others out where there is no room. The caller holds mu, and the entry is in the budget.
