@@ -71,9 +71,9 @@ type RemoteKeysOptions struct {
 // RemoteKeys are the keys of one issuer, fetched from it when they are first needed and kept fresh since. Requests
 // that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. While the
 // issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An issuer that
-// answers 429 or 503 with Retry-After is left alone for that time, ten minutes at most. An error
-// about a key that the issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys, without which it has no keys;
-// it is safe for concurrent use.
+// answers 429 or 503 with Retry-After is left alone for that time, ten minutes at most. An error about a key that the
+// issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
+// without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
 	options  RemoteKeysOptions
 	client   *http.Client
@@ -151,9 +151,9 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 }
 
 // KeyfuncCtx returns the choice of key for a token: several, to be tried in turn, where the issuer has given one name to
-// several. The function waits for a fetch if it needs one, no longer
-// than ctx and RemoteKeysOptions.Wait. It needs one if there are no keys, and if the token names one that is not
-// among them and that the issuer has not been asked for a short while ago.
+// several. The function waits for a fetch if it needs one, no longer than ctx and RemoteKeysOptions.Wait. It needs one if
+// there are no keys, and if the token names one that is not among them and that the issuer has not been asked for a short
+// while ago.
 func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 	if !k.made() {
 		return func(*jwt.Token) (any, error) { return nil, ErrUnconfigured }

@@ -155,7 +155,8 @@ func TestRotationIsThatOfRemoteKeys(t *testing.T) {
 				}
 			}
 			if refused != 0 || len(m.asked) != 2 || m.asked[1] != arrivals[0] {
-				t.Errorf("last fetch %v: RemoteKeys fetched at %v and refused %d, the model at %v and none", last, m.asked[1:], refused, arrivals[0])
+				t.Errorf("last fetch %v: RemoteKeys fetched at %v and refused %d, the model at %v and none",
+					last, m.asked[1:], refused, arrivals[0])
 			}
 		})
 	}
