@@ -123,8 +123,9 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
+	b := newBudget(o.Bytes)
 	i := &Issuers{
-		options: o, static: map[string]*tenant{}, budget: newBudget(o.Bytes), tenants: newTenants(o),
+		options: o, static: map[string]*tenant{}, budget: b, tenants: newTenants(o, b),
 		calls: calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
 	}
 	for iss, v := range o.Verifiers {
@@ -222,8 +223,8 @@ func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t 
 	if err == nil && (t == nil || t.Issuer != iss) {
 		err = ErrTokenIssuer
 	}
-	if n.resolved && !n.proven.Load() {
-		i.tenants.judge(sha256.Sum256([]byte(iss)), n, err == nil)
+	if n.resolved {
+		i.judge(sha256.Sum256([]byte(iss)), n, err == nil)
 	}
 	if err != nil {
 		return nil, false, err

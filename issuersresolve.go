@@ -75,7 +75,6 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", err), firstPause})
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
-		shareBudget(v, i.budget)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -83,6 +82,21 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 		r = i.tenants.keep(key, r, i.options.Now())
 	}
 	return r, r.err
+}
+
+// judge takes into account what a token of a resolved issuer has come to. Only a genuine one is a use of the issuer's
+// place.
+func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
+	switch proven := t.proven.Load(); {
+	case genuine && proven:
+		i.tenants.proven.touch(key)
+	case genuine:
+		i.mu.Lock() // Remove comes before or after
+		defer i.mu.Unlock()
+		i.tenants.prove(key, t)
+	case !proven:
+		i.tenants.strangers.resize(key, keysSize(t.verifier))
+	}
 }
 
 // ask calls Resolve. A panic is an error like any other: it has a pause, too.

@@ -103,6 +103,29 @@ func TestUnsignedTokensDisplaceNobody(t *testing.T) {
 	})
 }
 
+// The place that is given away is that of the tenant whose last genuine token is oldest, whatever nobody has signed.
+func TestUnsignedTokensAreNoUse(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Entries: 2})
+	want := func(n int, resolves int64) {
+		t.Helper()
+		e.resolves.Store(0)
+		if _, err := v.Verify(t.Context(), e.token(n)); err != nil || e.resolves.Load() != resolves {
+			t.Errorf("tenant %d: got %v, resolved %d times, want %d", n, err, e.resolves.Load(), resolves)
+		}
+	}
+	want(0, 1)
+	want(1, 1)
+	for range 10 {
+		if _, err := v.Verify(t.Context(), e.unsigned(0)); err == nil {
+			t.Fatal("VULNERABLE: a token that nobody has signed")
+		}
+	}
+	want(2, 1) // takes the place of 0
+	want(1, 0)
+	want(0, 1)
+}
+
 // Made-up issuers, however slowly they are found to be none, stop no tenant that is known.
 func TestMadeUpIssuersStopNobody(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t)}

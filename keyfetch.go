@@ -22,7 +22,7 @@ const (
 // flight is one fetch for all who wait.
 type flight struct {
 	number int64
-	full   bool // it asks the metadata where the keys are
+	full   bool // it asks the metadata where the keys are, if that is not configured
 	lookup bool // an unknown key has caused it
 	call   *calls.Call[*fetched]
 }
@@ -44,7 +44,7 @@ func (k *RemoteKeys) start(full, lookup bool) *flight {
 	if k.flight == nil {
 		old := k.current.Load()
 		now := k.options.Now()
-		full = full || old == nil || k.failed != nil || since(old.located, now)+old.lifetime > k.options.Refresh
+		full = full || k.url != nil || old == nil || k.failed != nil || since(old.located, now)+old.lifetime > k.options.Refresh
 		f := &flight{number: k.begun.Add(1), full: full, lookup: lookup}
 		k.flight = f
 		f.call = calls.Go(k.options.Timeout, func(ctx context.Context) (*fetched, error) {

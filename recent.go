@@ -46,14 +46,22 @@ func (m *recent[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
 		var none V
 		return none, false
 	}
+	m.touch(key)
 	return v, true
 }
 
-// last returns what is remembered, and how long it counts yet; not positive if it does no more.
+// touch makes a value one that was used last.
+func (m *recent[V]) touch(key [sha256.Size]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, _ = m.memory.Get(key)
+}
+
+// last returns what is remembered, and how long it counts yet; not positive if it does no more. To ask is no use.
 func (m *recent[V]) last(key [sha256.Size]byte, now time.Time) (v V, left time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := m.memory.Get(key)
+	k, ok := m.memory.Peek(key)
 	if !ok {
 		return v, 0, false
 	}

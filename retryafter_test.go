@@ -16,7 +16,7 @@ func (i *memoryIssuer) busy(path string, status int, after string) {
 	i.fails(func(r *http.Request) (*http.Response, error) {
 		if !strings.Contains(r.URL.Path, path) {
 			w := answer(http.StatusNotFound, nil)
-			if r.URL.Path == "/.well-known/openid-configuration" {
+			if r.URL.Path == "/.well-known/openid-configuration" && !strings.Contains(path, "oauth") {
 				w = answer(http.StatusOK, []byte(metadata(i.URL, i.URL+"/jwks")))
 			}
 			return w, nil
@@ -39,6 +39,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		{name: "keys, 503", path: "/jwks", status: 503, after: "600", most: 2},
 		{name: "metadata, 429", path: "/.well-known/", status: 429, after: "600", most: 1},
 		{name: "metadata, 503", path: "/.well-known/", status: 503, after: "600", most: 1},
+		{name: "the second place for metadata", path: "/.well-known/oauth", status: 503, after: "600", most: 2},
 		{name: "keys, for a year", path: "/jwks", status: 503, after: "31536000", most: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

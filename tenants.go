@@ -28,6 +28,7 @@ type resolution struct {
 type tenants struct {
 	remember, maxAge, unknown time.Duration
 	places                    int // of strangers
+	budget                    *budget
 
 	proven    *recent[*tenant]  // of whom a genuine token has come
 	strangers *recent[*tenant]  // the rest
@@ -42,9 +43,9 @@ const (
 	fewestPlaces   = 16
 )
 
-func newTenants(o IssuersOptions) *tenants {
+func newTenants(o IssuersOptions, b *budget) *tenants {
 	n := &tenants{
-		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2),
+		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2), budget: b,
 		proven:  newRecent[*tenant](o.Entries, provenBytes),
 		nobody:  newRecent[struct{}](unknownIssuers, 1<<20),
 		failing: newRecent[error](unknownIssuers, 1<<20),
@@ -90,9 +91,8 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.strangers.remove(key)
 		n.nobody.put(key, struct{}{}, now, n.unknown, 0)
 	case n.lately(key): // its place is its own, whatever the new Verifier has shown yet
-		n.replace(n.proven, key, r.tenant)
 		r.tenant.proven.Store(true)
-		n.proven.put(key, r.tenant, now, n.remember, keysSize(r.tenant.verifier))
+		n.place(key, r.tenant, now)
 	default:
 		n.replace(n.strangers, key, r.tenant)
 		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
@@ -109,21 +109,22 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 // errorSize is about what an error of Resolve needs.
 const errorSize = 512
 
-// judge takes into account what a stranger has come to: after a genuine token it is none.
-func (n *tenants) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
-	size := keysSize(t.verifier)
-	if !genuine {
-		n.strangers.resize(key, size)
-		return
-	}
+// prove gives an issuer a place among the proven ones. The caller keeps others from changing the issuers.
+func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
 	if t.proven.Swap(true) {
 		return
 	}
 	same := func(other *tenant) bool { return other == t }
 	if k, ok := n.strangers.takeIf(key, same); ok { // else it was removed, or is another by now
-		n.replace(n.proven, key, t)
-		n.proven.put(key, t, k.time.from, n.remember, size)
+		n.place(key, t, k.time.from)
 	}
+}
+
+// place puts a tenant among the proven ones, who share a budget for what they remember.
+func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
+	n.replace(n.proven, key, t)
+	shareBudget(t.verifier, n.budget)
+	n.proven.put(key, t, now, n.remember, keysSize(t.verifier))
 }
 
 // replace makes room for an issuer's next tenant.

@@ -26,11 +26,26 @@ func (e *StatusError) Error() string {
 // MaxPause is how long at most one answer can make a caller wait until the next call.
 const MaxPause = 10 * time.Minute
 
-// Pause is how long the server wants to be left alone (RFC 9110, section 10.2.3), as its 429 or 503 in err says; zero if
-// nothing in err does.
+// Pause is how long a server wants to be left alone (RFC 9110, section 10.2.3), as its 429 or 503 among the errors of err
+// says; zero if nothing in err does.
 func Pause(err error, now time.Time) time.Duration {
-	e, ok := errors.AsType[*StatusError](err)
-	if !ok || e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
+	switch e := err.(type) { //nolint:errorlint // the whole tree is looked at
+	case *StatusError:
+		return e.pause(now)
+	case interface{ Unwrap() error }:
+		return Pause(e.Unwrap(), now)
+	case interface{ Unwrap() []error }:
+		most := time.Duration(0)
+		for _, err := range e.Unwrap() {
+			most = max(most, Pause(err, now))
+		}
+		return most
+	}
+	return 0
+}
+
+func (e *StatusError) pause(now time.Time) time.Duration {
+	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
 		return 0
 	}
 	after, ok := Seconds(e.retryAfter)
