@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,10 +134,12 @@ func TestRotationAtOnce(t *testing.T) {
 		for _, after := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second} {
 			t.Run(shape.name+"/"+after.String(), func(t *testing.T) {
 				issuer := newMemoryIssuer(t)
-				set := issuer.JWKS()
+				before := issuer.JWKS()
+				var set atomic.Pointer[[]byte]
+				set.Store(&before)
 				issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Cache-Control", shape.cacheControl)
-					_, _ = w.Write(set)
+					_, _ = w.Write(*set.Load())
 				}))
 				issuer.takes(100 * time.Millisecond)
 				synctest.Test(t, func(t *testing.T) {
@@ -151,9 +154,9 @@ func TestRotationAtOnce(t *testing.T) {
 					issuer.Rotate()
 					next := issuer.JWKS()
 					if shape.keeps {
-						next = together(t, next, set)
+						next = together(t, next, before)
 					}
-					time.AfterFunc(shape.late, func() { set = next })
+					time.AfterFunc(shape.late, func() { set.Store(&next) })
 					token = issuer.lasting()
 					refused, sent, last, longest, began := 0, 0, time.Duration(0), time.Duration(0), time.Now()
 					for time.Since(began) < lasts {
@@ -209,9 +212,9 @@ func TestRefreshIsTheFloorOfNoStore(t *testing.T) {
 		want    int64 // fetches in a day
 	}{{0, 24 * 60}, {6 * time.Hour, 4}} {
 		issuer := newMemoryIssuer(t)
-		fetches := int64(0)
+		var fetches atomic.Int64
 		issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			fetches++
+			fetches.Add(1)
 			w.Header().Set("Cache-Control", "no-cache, no-store, max-age=0, must-revalidate")
 			_, _ = w.Write(issuer.JWKS())
 		}))
@@ -223,8 +226,8 @@ func TestRefreshIsTheFloorOfNoStore(t *testing.T) {
 				time.Sleep(15 * time.Second)
 			}
 			synctest.Wait()
-			if fetches < tt.want*8/10 || fetches > tt.want*13/10+1 {
-				t.Errorf("Refresh %v: got %d fetches a day, want about %d", tt.refresh, fetches, tt.want)
+			if got := fetches.Load(); got < tt.want*8/10 || got > tt.want*13/10+1 {
+				t.Errorf("Refresh %v: got %d fetches a day, want about %d", tt.refresh, got, tt.want)
 			}
 		})
 	}

@@ -68,7 +68,7 @@ func TestOddKeysSpoilNothing(t *testing.T) {
 	}
 }
 
-// signer is a key, and the JWK that an issuer publishes of it.
+// keySigner is a key, and the JWK that an issuer publishes of it.
 type keySigner struct {
 	key *ecdsa.PrivateKey
 	jwk map[string]any

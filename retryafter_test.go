@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,12 +95,12 @@ func TestIntrospectionAsksMetadataSeldom(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			issuer := newMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
-				asked := int64(0)
+				var asked atomic.Int64
 				v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Endpoint, o.Remember = "", -1 })
 				issuer.fails(func(r *http.Request) (*http.Response, error) {
 					known := strings.Contains(r.URL.Path, "/.well-known/")
 					if known {
-						asked++
+						asked.Add(1)
 					}
 					if strings.Contains(r.URL.Path, tt.path) {
 						w := answer(http.StatusServiceUnavailable, nil)
@@ -114,8 +115,8 @@ func TestIntrospectionAsksMetadataSeldom(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if asked > tt.most {
-					t.Errorf("metadata: asked %d times, want %d at most", asked, tt.most)
+				if got := asked.Load(); got > tt.most {
+					t.Errorf("metadata: asked %d times, want %d at most", got, tt.most)
 				}
 			})
 		})
