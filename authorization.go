@@ -201,13 +201,15 @@ func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	if allow == nil {
 		panic("popauth: PolicyFunc: nil function")
 	}
-	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.clone()), ErrForbidden) }}
+	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.asOfNow()), ErrForbidden) }}
 }
 
 // PathClaim asks that the path's value of this name (Request.PathValue, which http.ServeMux and chi set) is the token's
 // claim of that name, a string: PathClaim("tenant", "tenant") for the route /{tenant}/orders. Where one of them is
-// empty, or there is none, the request is refused with 403 and ErrForbidden: around a router there is never a value.
-// Another issuer may write the same claim: see Scope. It panics with an empty name.
+// empty, or there is none, the request is refused with 403 and ErrForbidden: around a router there is never a value. So
+// is a pattern with the name twice, as routers mounted in one another make it: chi keeps the last value only. A policy of
+// the outer one is asked before the inner one has its values, so give each its own names. Another issuer may write the
+// same claim: see Scope. It panics with an empty name.
 func PathClaim(value, claim string) Policy {
 	if value == "" || claim == "" {
 		panic("popauth: PathClaim: an empty name allows nothing")
@@ -216,6 +218,9 @@ func PathClaim(value, claim string) Policy {
 		in := r.PathValue(value)
 		if in == "" {
 			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("no value %q in the path: is the policy inside of the router?", value)}
+		}
+		if timesNamed(r.Pattern, value) > 1 {
+			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("%q is twice in the pattern %q: name one of them otherwise", value, r.Pattern)}
 		}
 		claims, err := Claims[map[string]jsontext.Value](p)
 		if err != nil {
@@ -227,6 +232,11 @@ func PathClaim(value, claim string) Policy {
 		}
 		return nil
 	}}
+}
+
+// timesNamed counts {value}, {value...} and chi's {value:expression}.
+func timesNamed(pattern, value string) int {
+	return strings.Count(pattern, "{"+value+"}") + strings.Count(pattern, "{"+value+"...}") + strings.Count(pattern, "{"+value+":")
 }
 
 // forbidden makes a refusal of what a function of the program returned.

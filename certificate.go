@@ -1,27 +1,30 @@
 package popauth
 
 import (
-	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
 type Certificate struct {
-	// Leaf is the caller's own certificate. It must not be modified.
+	// Leaf is the caller's own certificate. It must not be modified. It is nil for one that crypto/x509 can't parse though
+	// OpenSSL or a proxy has: such a one confirms what a token is bound to, and is never an identity. DER has it then.
 	Leaf *x509.Certificate
 
 	// Intermediates are the further certificates that were sent along, in the order sent; they prove nothing.
 	Intermediates []*x509.Certificate
 
-	// Thumbprint is that of Leaf, as in the cnf member x5t#S256.
+	// Thumbprint is that of the caller's own certificate, as in the cnf member x5t#S256. What a source of your own writes here
+	// is not looked at: it is computed from the bytes.
 	Thumbprint string
 
 	// Source names where the certificate was found: SourceTLS, or the name of a proxy's format.
@@ -33,13 +36,16 @@ type Certificate struct {
 	Chain []*x509.Certificate
 
 	// Verified says who has verified the chain. That a token is bound to a certificate can be confirmed without; an
-	// identity that is taken from the certificate needs it.
+	// identity that is taken from the certificate needs it. Where the TLS stack or a proxy has verified it and its period
+	// has ended since, it is NotVerified.
 	Verified VerifiedBy
 
-	hashed   *leafHash  // nil if Leaf has not been hashed
-	from     *handshake // nil if it is of no connection
-	withheld *Error     // why the TLS stack's verification makes it no identity; nil if it does
-	pooled   bool       // the roots were the same for every name
+	hashed   *leafHash // nil if it has not been hashed
+	der      []byte    // of a certificate without Leaf
+	cause    error     // why there is no Leaf
+	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
+	withheld *Error    // why what somebody has verified is no identity; nil if it is
+	pooled   bool      // popauth has verified it by one pool of roots for every name
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -72,31 +78,58 @@ func (v VerifiedBy) String() string {
 	return "no"
 }
 
-// CertificateSource finds the certificate of a request's caller. There are three outcomes: a certificate, none (nil,
-// nil), and an error, which refuses the request: what can't be read is never taken for none. An error should wrap a
-// Reason; one that does not is answered like ErrCertificateMalformed.
+// CertificateSource finds the certificate of a request's caller. One that wraps another, to log or to count, can embed
+// the interface: both methods are then the other's, and so its headers are removed and its errors reported as before.
+// CertificateFunc makes one of a function.
 type CertificateSource interface {
+	// Certificate has three outcomes: a certificate, none (nil, nil), and an error, which refuses the request: what can't
+	// be read is never taken for none. An error should wrap a Reason; one that does not is answered like
+	// ErrCertificateMalformed. The request is as the client or its proxy has sent it. Thumbprint is filled in by popauth.
 	Certificate(*http.Request) (*Certificate, error)
+
+	// Headers names the headers that Certificate reads, a proxy's secret included; none if it reads none. They are
+	// removed from the request before anybody else sees it. The error is what is wrong with the source's configuration:
+	// New returns it, ClientCertificate panics with it, and every request is refused where nobody has looked.
+	Headers() ([]string, error)
+}
+
+// CertificateFunc is a source that finds certificates by a function, which reads these headers and no other.
+func CertificateFunc(find func(*http.Request) (*Certificate, error), headers ...string) CertificateSource {
+	return funcSource{find, slices.Clone(headers)}
+}
+
+type funcSource struct {
+	find    func(*http.Request) (*Certificate, error)
+	headers []string
+}
+
+// Certificate implements CertificateSource.
+func (s funcSource) Certificate(r *http.Request) (*Certificate, error) {
+	if s.find == nil {
+		return nil, ErrUnconfigured
+	}
+	return s.find(r)
+}
+
+// Headers implements CertificateSource.
+func (s funcSource) Headers() ([]string, error) {
+	if s.find == nil {
+		return nil, errors.New("popauth: CertificateFunc: nil function")
+	}
+	return slices.Clone(s.headers), nil
 }
 
 // CheckIdentity returns nil if somebody has verified the certificate, so that it may say who the caller is, or an *Error
-// that says why not. That a token is bound to the certificate needs no identity.
+// that says why not: also if it has expired on a connection that lasts. That a token is bound to the certificate needs no
+// identity.
 func (c *Certificate) CheckIdentity() error {
-	switch {
-	case c == nil:
+	if c == nil {
 		return &Error{Reason: ErrCertificateRequired}
-	case c.isVerified():
-		return nil
-	case c.withheld != nil:
-		own := *c.withheld
-		return &own
 	}
-	return &Error{Reason: ErrCertificateUntrusted, Err: errors.New("nobody has verified it")}
-}
-
-// isVerified leaves out values of Verified that mean nothing.
-func (c *Certificate) isVerified() bool {
-	return VerifiedByTLS <= c.Verified && c.Verified <= VerifiedLocally
+	if e := c.refusal(time.Now()); e != nil {
+		return e
+	}
+	return nil
 }
 
 // TLSCertificate is the certificate that the caller presented in the TLS handshake of the request's connection.
@@ -107,7 +140,11 @@ func (c *Certificate) isVerified() bool {
 // too, which crypto/x509 leaves out. And the connection's server name (SNI) is the request's host: a server may verify
 // against other authorities for each name, but a request says its host itself. Otherwise the refusal is ErrMisdirected,
 // 421, and the caller may try again over another connection. A connection without a server name is for a host that is
-// an IP address.
+// an IP address. An identity ends with the certificate's period, though the connection may last: a new request is refused
+// with 403 then, and the connection closed, so that the caller can show the certificate that it has meanwhile.
+//
+// The first request of a connection that takes the identity pays for the look at the names, which is bounded: too many
+// names, or constraints, for less than three verifications of a signature are refused.
 func TLSCertificate() CertificateSource { return tlsSource{memory: newCertificateMemory()} }
 
 // TLSCertificateAnyHost is TLSCertificate without the condition on the host, for a server with one tls.Config.ClientCAs
@@ -126,19 +163,22 @@ type tlsSource struct {
 // Certificate implements CertificateSource.
 func (s tlsSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
+
+// Headers implements CertificateSource: it reads none.
+func (tlsSource) Headers() ([]string, error) { return nil, nil }
 
 func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
 	}
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
-	h := handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}
-	if len(h.chains) > 0 && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
-		h.misdirected, h.server, h.host = true, r.TLS.ServerName, r.Host
+	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	if k.certificate.standing != nil && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
+		return k.at(r.TLS.ServerName, r.Host), nil
 	}
-	return s.memory.certificate(h), nil
+	return k.certificate, nil
 }
 
 // serves tells whether a connection that was made for a server name is one for the host. Clients send no server name for
@@ -161,8 +201,11 @@ func serves(server, host string) bool {
 	return err == nil || host == ""
 }
 
-// CallerCertificate is the source of a Guard that is given none: what an outer ClientCertificate handler found, and only
-// without such a handler the TLS connection's certificate. So a proxy's own is never taken for the caller's.
+// CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
+// ClientCertificate, RequireCertificate or a Guard with Options.Certificate, and only without such a handler the TLS
+// connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
+// the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
+// is refused with ErrAnotherRequest.
 func CallerCertificate() CertificateSource {
 	return callerSource{tlsSource{memory: newCertificateMemory()}}
 }
@@ -172,15 +215,18 @@ type callerSource struct{ connection tlsSource }
 // Certificate implements CertificateSource.
 func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
 
 func (s callerSource) shared(r *http.Request) (*Certificate, error) {
-	if x := extracted(r); x != nil {
-		return x.certificate, nil
+	if x, err := extracted(r); x != nil || err != nil {
+		return x.found(), err
 	}
 	return s.connection.shared(r)
 }
+
+// Headers implements CertificateSource: it reads none.
+func (callerSource) Headers() ([]string, error) { return nil, nil }
 
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
@@ -190,79 +236,36 @@ func Thumbprint(c *x509.Certificate) string {
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
 // every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
-// is answered with 400 or 431 and goes no further. The headers that source reads are removed. It panics if source is
-// nil or not valid.
+// is answered with 400 or 431 and goes no further. The headers that source reads are removed, in the trailer too, and so
+// is an offer to go on with HTTP/2 on a plain connection (Upgrade: h2c): what serves that belongs outside of this handler.
+// It panics if source is nil or not valid.
 func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
 	if source == nil {
 		panic("popauth: ClientCertificate: nil source")
 	}
-	headers, managed := source.(managing)
-	if managed && headers.invalid() != nil {
-		panic("popauth: ClientCertificate: " + headers.invalid().Error())
+	headers, err := headersOf(source)
+	if err != nil {
+		panic("popauth: ClientCertificate: " + err.Error())
 	}
+	by := &station{source: source}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("popauth: ClientCertificate: nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := source.Certificate(r)
-			if err != nil {
-				(*Guard)(nil).deny(w, r, refused(err, ErrCertificateMalformed))
+			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
+				refuseLine(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
 				return
 			}
-			if managed {
-				r = headers.stripped(r)
+			c, err := obtain(source, r)
+			r = headers.strip(r)
+			if err != nil {
+				(*Guard)(nil).deny(w, r, certificateRefused(err))
+				return
 			}
-			x := &extraction{connection: r.TLS, certificate: c, source: source, outer: extracted(r)}
-			if !isOurs(source) {
-				x.certificate = c.clone() // it may give the same to another request
-			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), extractionKey{}, x)))
+			d := &decision{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}
+			d.lines.Private(w.Header())
+			next.ServeHTTP(w, d.in(r))
 		})
 	}
-}
-
-// extraction is what a ClientCertificate handler found, by which source, and the connection it belongs to.
-type extraction struct {
-	connection  *tls.ConnectionState
-	certificate *Certificate
-	source      CertificateSource
-	outer       *extraction // what the source could find in its turn; nil if nothing
-}
-
-// isOurs tells whether a source gives each request what nobody else changes.
-func isOurs(source CertificateSource) bool {
-	switch source.(type) {
-	case tlsSource, callerSource, *forwardedSource, *verifiedSource:
-		return true
-	}
-	return false
-}
-
-// isInside tells whether x was made behind outer, on the same request; everything is behind nothing.
-func (x *extraction) isInside(outer *extraction) bool {
-	for x != outer && x != nil {
-		x = x.outer
-	}
-	return x == outer
-}
-
-type extractionKey struct{}
-
-// extracted returns what an outer ClientCertificate handler found for the very connection of r.
-func extracted(r *http.Request) *extraction {
-	if x, ok := r.Context().Value(extractionKey{}).(*extraction); ok && x.connection == r.TLS {
-		return x
-	}
-	return nil
-}
-
-// CertificateFromContext returns the certificate that a ClientCertificate handler found; false if there is none. Each call
-// returns a copy of its own.
-func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
-	x, ok := ctx.Value(extractionKey{}).(*extraction)
-	if !ok || x.certificate == nil {
-		return nil, false
-	}
-	return x.certificate.clone(), true
 }

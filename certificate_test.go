@@ -77,7 +77,7 @@ func TestClientCertificate(t *testing.T) {
 
 	// What was found for one connection says nothing about another.
 	moved := altered(func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS })
-	send(chain(is(owners, nil), moved, g.Confirm), request(l.owner)).refused(t, 401, invalidToken)
+	send(chain(is(owners, nil), moved, g.Confirm), request(l.owner)).refused(t, 500, "")
 
 	var asked int
 	source := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { asked++; return owners, nil })

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -198,12 +199,16 @@ func TestMisdirectedRequests(t *testing.T) {
 // What is remembered of a connection is so for one host: over HTTP/2 a connection carries requests for several.
 func TestHostsOfOneConnection(t *testing.T) {
 	l := newLab(t)
-	gate := popauth.RequireCertificate(popauth.TLSCertificate()) // with one memory
+	source := popauth.TLSCertificate() // with one memory
+	gate := popauth.RequireCertificate(source)
 	r := l.owner.Request("GET", "/", "")
 	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
 	for range 2 {
 		for host, want := range map[string]int{"example.com": 200, "a.example.com": 421, "b.example.com": 421, "": 421} {
 			r.Host = host
+			if c, err := source.Certificate(r); err != nil || want == 421 && !strings.Contains(c.CheckIdentity().Error(), fmt.Sprintf("host %q: open a connection for that host", host)) {
+				t.Errorf("%q: got %v, %v", host, c.CheckIdentity(), err)
+			}
 			if got := send(gate, r); got.status != want || got.ran != (want == 200) {
 				t.Errorf("%q: got %d, ran %t, want %d", host, got.status, got.ran, want)
 			}

@@ -5,22 +5,20 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"fmt"
 	"hash/maphash"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
-
-	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
-// certificateMemory keeps what was found out about the certificates of connections, so that each is hashed once, not
-// with every request. crypto/tls has one *x509.Certificate for all connections that present the same. It is bounded, and
-// a look takes no lock.
+// certificateMemory keeps what was found out about the certificates of connections, so that each is hashed once, and its
+// names are held against its chain once, not with every request. crypto/tls has one *x509.Certificate for all connections
+// that present the same. It is bounded, and a look takes no lock.
 type certificateMemory struct {
-	seed   maphash.Seed // protects nothing: what is found is compared
-	places [1024]atomic.Pointer[Certificate]
+	seed  maphash.Seed // protects nothing: what is found is compared
+	small [1024]atomic.Pointer[known]
+	large [16]atomic.Pointer[known] // of chains of more than maxKeptChain
 }
 
 func newCertificateMemory() *certificateMemory { return &certificateMemory{seed: maphash.MakeSeed()} }
@@ -30,74 +28,97 @@ const (
 	maxKeptChain    = 8 << 10 // bytes of DER
 )
 
-// handshake is all of a connection and its request that a certificate's standing depends on.
+// handshake is all of a connection that a certificate's standing depends on.
 type handshake struct {
-	sent         []*x509.Certificate // leaf first
-	chains       [][]*x509.Certificate
-	misdirected  bool // the certificate would be an identity, but for another host
+	sent   []*x509.Certificate   // leaf first
+	chains [][]*x509.Certificate // that the TLS stack has verified
+}
+
+func (h handshake) equal(other handshake) bool {
+	return slices.Equal(h.sent, other.sent) && slices.EqualFunc(h.chains, other.chains, slices.Equal)
+}
+
+// own returns a copy that nobody can change: the slices of a tls.ConnectionState are everybody's.
+func (h handshake) own() handshake {
+	own := handshake{slices.Clone(h.sent), slices.Clone(h.chains)}
+	for i := range own.chains {
+		own.chains[i] = slices.Clone(own.chains[i])
+	}
+	return own
+}
+
+func (h handshake) size() int {
+	size := 0
+	for _, c := range h.sent {
+		size += len(c.Raw)
+	}
+	return size
+}
+
+// known is what was found out about a handshake.
+type known struct {
+	handshake   handshake
+	certificate *Certificate
+	elsewhere   atomic.Pointer[elsewhere]
+}
+
+// elsewhere is the certificate for a host that the connection wasn't made for: the one asked for last.
+type elsewhere struct {
 	server, host string
+	certificate  *Certificate
 }
 
-func (h *handshake) equal(other handshake) bool {
-	return slices.Equal(h.sent, other.sent) && slices.EqualFunc(h.chains, other.chains, slices.Equal) &&
-		h.misdirected == other.misdirected && h.server == other.server && h.host == other.host
+func newKnown(h handshake) *known {
+	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS}
+	c.hash()
+	if len(h.chains) > 0 {
+		c.standing = &standing{chains: h.chains}
+	}
+	return &known{handshake: h, certificate: c}
 }
 
-// certificate returns what is known of a handshake. It is shared: whoever may change it gets a clone.
-func (m *certificateMemory) certificate(h handshake) *Certificate {
+// of tells whether k is what newKnown would return.
+func (k *known) of(h handshake) bool {
+	return k.certificate.Leaf == h.sent[0] && k.handshake.equal(h) && k.certificate.hashed.of(h.sent[0].Raw)
+}
+
+// at returns the certificate for another host than that of the connection.
+func (k *known) at(server, host string) *Certificate {
+	if e := k.elsewhere.Load(); e != nil && e.server == server && e.host == host {
+		return e.certificate
+	}
+	own := *k.certificate
+	own.standing, own.withheld = nil, misdirected(server, host)
+	k.elsewhere.Store(&elsewhere{strings.Clone(server), strings.Clone(host), &own})
+	return &own
+}
+
+// find returns what is known of a handshake. It is shared: whoever may change it gets a clone.
+func (m *certificateMemory) find(h handshake) *known {
 	if m == nil {
-		return newCertificate(h)
+		return newKnown(h)
+	}
+	places := m.small[:]
+	if h.size() > maxKeptChain {
+		places = m.large[:]
 	}
 	hash := maphash.Comparable(m.seed, h.sent[0])
-	set := m.places[hash%uint64(len(m.places)/certificateWays)*certificateWays:][:certificateWays]
+	set := places[hash%uint64(len(places)/certificateWays)*certificateWays:][:certificateWays]
 	for i := range set {
-		if c := set[i].Load(); c != nil && c.of(h) {
-			return c
+		if k := set[i].Load(); k != nil && k.of(h) {
+			return k
 		}
 	}
-	c := newCertificate(h)
-	size := len(h.host)
-	for _, x := range h.sent {
-		size += len(x.Raw)
-	}
-	if size > maxKeptChain {
-		return c
-	}
-	c.Intermediates = slices.Clone(c.Intermediates)
-	c.from.host = strings.Clone(h.host) // not what it was cut from
-	i := hash >> 62                     // any: a certificate that is put out is hashed again
+	k := newKnown(h.own())
+	i := hash >> 62 // any: a certificate that is put out is hashed again
 	for free := range set {
 		if set[free].Load() == nil {
 			i = uint64(free)
 			break
 		}
 	}
-	set[i].Store(c)
-	return c
-}
-
-// newCertificate decides whether what the TLS stack has verified is an identity.
-func newCertificate(h handshake) *Certificate {
-	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS, pooled: true, from: &h}
-	c.hash()
-	switch {
-	case len(h.chains) == 0:
-	case h.misdirected:
-		c.withheld = &Error{Reason: ErrMisdirected, Err: fmt.Errorf("server name %.80q, host %.80q", h.server, h.host)}
-	default:
-		good, err := certname.Holding(h.chains)
-		if err != nil {
-			c.withheld = &Error{Reason: ErrCertificateUntrusted, Err: err}
-			break
-		}
-		c.Verified, c.Chain = VerifiedByTLS, good[0]
-	}
-	return c
-}
-
-// of tells whether c is what newCertificate would return.
-func (c *Certificate) of(h handshake) bool {
-	return c.Leaf == h.sent[0] && c.from.equal(h) && c.hashed.of(c.Leaf)
+	set[i].Store(k)
+	return k
 }
 
 // leafHash is the SHA-256 of a certificate's DER form, and of which.
@@ -107,23 +128,28 @@ type leafHash struct {
 }
 
 // of compares the bytes: they are the certificate, whatever its pointer says.
-func (h *leafHash) of(leaf *x509.Certificate) bool { return h != nil && bytes.Equal(h.raw, leaf.Raw) }
+func (h *leafHash) of(raw []byte) bool { return h != nil && bytes.Equal(h.raw, raw) }
 
-// hash fills in what follows from Leaf.
+// hash fills in what follows from the bytes.
 func (c *Certificate) hash() {
-	c.hashed = &leafHash{bytes.Clone(c.Leaf.Raw), sha256.Sum256(c.Leaf.Raw)}
+	raw := c.raw()
+	if !c.hashed.of(raw) {
+		c.hashed = &leafHash{bytes.Clone(raw), sha256.Sum256(raw)}
+	}
 	c.Thumbprint = encodeDigest(c.hashed.sum)
 }
 
-// digest is the SHA-256 of Leaf, whatever Thumbprint says.
+// digest is the SHA-256 of the caller's own certificate, whatever Thumbprint says.
 func (c *Certificate) digest() [sha256.Size]byte {
-	if c.hashed.of(c.Leaf) {
+	raw := c.raw()
+	if c.hashed.of(raw) {
 		return c.hashed.sum
 	}
-	return sha256.Sum256(c.Leaf.Raw)
+	return sha256.Sum256(raw)
 }
 
-// clone returns a Certificate that its owner may change; nil if c is nil.
+// clone returns a Certificate that its owner may change; nil if c is nil. It has no more standing than its fields say
+// only after at.
 func (c *Certificate) clone() *Certificate {
 	if c == nil {
 		return nil

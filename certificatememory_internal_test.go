@@ -6,13 +6,15 @@ import (
 	"crypto/x509"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // A certificate is hashed for its connection, not for each request, and whatever else is different is found out anew.
 func TestCertificateMemory(t *testing.T) {
 	raw := make([]byte, 600)
-	leaf := &x509.Certificate{Raw: raw}
-	other := &x509.Certificate{Raw: append([]byte{1}, raw...)}
+	until := time.Now().Add(time.Hour)
+	leaf := &x509.Certificate{Raw: raw, NotAfter: until}
+	other := &x509.Certificate{Raw: append([]byte{1}, raw...), NotAfter: until}
 	s := tlsSource{memory: newCertificateMemory()}
 	ask := func(verified bool, sent ...*x509.Certificate) *Certificate {
 		t.Helper()
@@ -25,7 +27,7 @@ func TestCertificateMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := sha256.Sum256(sent[0].Raw); c.digest() != want || c.Thumbprint != encodeDigest(want) ||
-			c.Leaf != sent[0] || len(c.Intermediates) != len(sent)-1 || (c.Verified == VerifiedByTLS) != verified {
+			c.Leaf != sent[0] || len(c.Intermediates) != len(sent)-1 || (c.at(time.Now()).Verified == VerifiedByTLS) != verified {
 			t.Errorf("got %+v", c)
 		}
 		return c
@@ -47,10 +49,18 @@ func TestCertificateMemory(t *testing.T) {
 	}
 
 	large := &x509.Certificate{Raw: make([]byte, maxKeptChain)}
-	if c := ask(false, large, leaf); ask(false, large, leaf) == c {
-		t.Error("a chain of any size is kept")
+	if c := ask(false, large, leaf); ask(false, large, leaf) != c {
+		t.Error("a large chain is hashed again")
 	}
-	for range 10 * len(s.memory.places) {
+	for range 100 {
+		ask(false, &x509.Certificate{Raw: make([]byte, maxKeptChain+1)})
+	}
+	for i := range s.memory.small {
+		if k := s.memory.small[i].Load(); k != nil && k.handshake.size() > maxKeptChain {
+			t.Error("a large chain takes a place of a small one")
+		}
+	}
+	for range 10 * len(s.memory.small) {
 		ask(false, &x509.Certificate{Raw: raw})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/dn"
@@ -23,23 +24,33 @@ import (
 // what the caller says of itself.
 func certificatePolicy(what string, allow func(*x509.Certificate) bool) Policy {
 	return Policy{allow: func(_ *http.Request, p *Principal) error {
-		if err := identified(p.Certificate); err != nil {
+		if err := p.identified(); err != nil {
 			return err
 		}
 		return forbidUnless(allow(p.Certificate.Leaf), what)
 	}}
 }
 
-func identified(c *Certificate) error {
-	switch {
-	case c == nil:
+// identified returns nil if the certificate says who the caller is.
+func (p *Principal) identified() error {
+	if p.Certificate == nil {
 		return &Error{Reason: ErrForbidden, Err: errors.New("no certificate")}
-	case c.isVerified():
-		return nil
-	case c.withheld != nil:
-		return c.withheld
 	}
-	return &Error{Reason: ErrForbidden, Err: errors.New("nobody has verified the certificate")}
+	e := p.Certificate.refusal(time.Now())
+	switch {
+	case e == nil:
+		return nil
+	case e.Err == errNobody: //nolint:errorlint // itself
+		return &Error{Reason: ErrForbidden, Err: e.Err}
+	}
+	return e
+}
+
+// asOfNow returns a Principal that its owner may change, with the certificate as it stands now.
+func (p *Principal) asOfNow() *Principal {
+	own := p.clone()
+	own.Certificate = p.Certificate.at(time.Now()).clone()
+	return own
 }
 
 // spiffePolicy is certificatePolicy for names of which each trust domain has its own authorities.
@@ -49,7 +60,7 @@ func spiffePolicy(what string, allow func(*x509.Certificate) bool) Policy {
 		if err := names.allow(r, p); err != nil {
 			return err
 		}
-		if p.Certificate.pooled {
+		if p.Certificate.isPooled() {
 			return &Error{Reason: ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
 		}
 		return nil
@@ -63,9 +74,7 @@ func spiffePolicy(what string, allow func(*x509.Certificate) bool) Policy {
 func CertificateDNS(names ...string) Policy {
 	names = mustMatch("CertificateDNS", "DNS name", hostName, names)
 	return certificatePolicy("DNS name", func(c *x509.Certificate) bool {
-		return slices.ContainsFunc(names, func(n string) bool {
-			return certname.Has(c, certname.DNS, n)
-		})
+		return certname.Has(c, certname.DNS, names...)
 	})
 }
 
@@ -80,7 +89,7 @@ func CertificateURI(uris ...string) Policy {
 	}
 	has := func(uris []string) func(*x509.Certificate) bool {
 		return func(c *x509.Certificate) bool {
-			return slices.ContainsFunc(uris, func(u string) bool { return certname.Has(c, certname.URI, u) })
+			return certname.Has(c, certname.URI, uris...)
 		}
 	}
 	isSPIFFE := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), "spiffe:") }
@@ -120,23 +129,23 @@ func CertificateSPIFFE(ids ...string) Policy {
 func CertificateEmail(addresses ...string) Policy {
 	addresses = mustMatch("CertificateEmail", "mail address", mailAddress, addresses)
 	return certificatePolicy("mail address", func(c *x509.Certificate) bool {
-		return slices.ContainsFunc(addresses, func(a string) bool {
-			return certname.Has(c, certname.Mail, a)
-		})
+		return certname.Has(c, certname.Mail, addresses...)
 	})
 }
 
 // CertificateIP asks for a verified certificate with one of these IP addresses among its subject alternative names.
-// The address that the request comes from is not looked at. Otherwise it is like CertificateDNS. It panics without an
-// address, or with one that is not valid or has a zone.
+// The address that the request comes from is not looked at. A 4-in-6 address, such as ::ffff:192.0.2.1, asks for the IPv4
+// address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like
+// CertificateDNS. It panics without an address, or with one that is not valid or has a zone.
 func CertificateIP(addresses ...netip.Addr) Policy {
-	addresses = slices.Clone(addresses)
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
 		panic("popauth: CertificateIP: no address, or not a valid one without zone")
 	}
-	return certificatePolicy("IP address", func(c *x509.Certificate) bool {
-		return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return certname.Has(c, certname.IP, string(a.AsSlice())) })
-	})
+	want := make([]string, len(addresses))
+	for i, a := range addresses {
+		want[i] = string(a.Unmap().AsSlice())
+	}
+	return certificatePolicy("IP address", func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
 }
 
 // CertificateSubject asks for a verified certificate whose whole subject is one of these distinguished names, written
@@ -157,7 +166,8 @@ func CertificateIssuer(names ...string) Policy {
 
 // CertificateThumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
 // hex, with or without colons. Nobody need have verified it, since it is known already; its period is then nobody's
-// concern either. Otherwise it is like CertificateDNS. It panics without a thumbprint, or with one of another kind.
+// concern either, nor whether crypto/x509 can parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint,
+// or with one of another kind.
 func CertificateThumbprint(thumbprints ...string) Policy {
 	var sums [][sha256.Size]byte
 	for _, t := range mustStrings("CertificateThumbprint", thumbprints) {
@@ -168,7 +178,7 @@ func CertificateThumbprint(thumbprints ...string) Policy {
 		sums = append(sums, sum)
 	}
 	return Policy{known: true, allow: func(_ *http.Request, p *Principal) error {
-		return forbidUnless(p.Certificate != nil && oneOf(sums, p.Certificate.Leaf), "certificate")
+		return forbidUnless(len(p.Certificate.raw()) > 0 && oneOf(sums, p.Certificate.digest()), "certificate")
 	}}
 }
 
@@ -209,8 +219,8 @@ func isASCII(s string) bool {
 }
 
 // oneOf compares in constant time.
-func oneOf(sums [][sha256.Size]byte, c *x509.Certificate) bool {
-	have, found := sha256.Sum256(c.Raw), 0
+func oneOf(sums [][sha256.Size]byte, have [sha256.Size]byte) bool {
+	found := 0
 	for _, want := range sums {
 		found |= subtle.ConstantTimeCompare(want[:], have[:])
 	}

@@ -82,7 +82,7 @@ func TestCertificatePolicies(t *testing.T) {
 		{"IPv4", popauth.CertificateIP(addr("192.0.2.1")), client, 200},
 		{"IPv6", popauth.CertificateIP(addr("::"), addr("2001:db8::1")), client, 200},
 		{"IP, another", popauth.CertificateIP(addr("192.0.2.2")), client, 403},
-		{"IP, v4 in v6", popauth.CertificateIP(addr("::ffff:192.0.2.1")), client, 403},
+		{"IP, v4 in v6", popauth.CertificateIP(addr("::ffff:192.0.2.1")), client, 200},
 		{"IP, written by crypto/x509", popauth.CertificateIP(addr("198.51.100.7")), mapped, 200},
 		{"subject", popauth.CertificateSubject(`CN=batch,O=Example\, Inc.,C=DE`), client, 200},
 		{"subject, one of two", popauth.CertificateSubject("CN=x", `CN=batch, O=Example\2C Inc., C=DE`), client, 200},

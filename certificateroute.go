@@ -3,16 +3,21 @@ package popauth
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token:
 // it lets a request pass whose certificate somebody has verified, and that every policy allows. With a
 // CertificateThumbprint among the policies, the certificate need not be verified. Handlers find it with
-// CertificateFromContext. If source is nil, it is what an outer ClientCertificate handler found, and without one
-// TLSCertificate.
+// CertificateFromContext. If source is nil, it is CallerCertificate: what a handler further out has found, a Guard's
+// Options.Certificate too, and without one TLSCertificate.
 //
 //	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: devices})
 //	mux.Handle("POST /readings", popauth.RequireCertificate(source)(readings))
+//
+// A certificate is ambient authority: a browser sends it with whatever any site's page asks for, so that a cross-site form
+// is its owner's request. Put http.NewCrossOriginProtection around such routes, keep GET and HEAD free of effects, and
+// compare the Origin of a WebSocket's handshake, which is a GET. Bearer tokens and DPoP need none of that.
 //
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
 // never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
@@ -36,6 +41,11 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 			if err != nil {
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
 				return
+			}
+			if x, _ := extracted(r); x != nil { // found has looked at the error
+				x.lines.Private(w.Header())
+			} else {
+				Private(w.Header())
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -66,32 +76,37 @@ func readable(r *http.Request) *Error {
 }
 
 // CheckCertificate is the decision of RequireCertificate without HTTP output. The error is an *Error, the Certificate
-// nil, unless the request may pass.
+// nil, unless the request may pass. Policies see the request without the headers of source; in r itself they stay: show
+// WithoutHeaders(r, source) to others. Caches are not told whose the answer is: see Private. Nothing inside knows of it: a
+// source that is nil there is what it would be without.
 func CheckCertificate(r *http.Request, source CertificateSource, policies ...Policy) (*Certificate, error) {
 	if e := readable(r); e != nil {
 		return nil, e
 	}
 	var c *Certificate
-	var err error
-	if source != nil {
-		c, err = source.Certificate(r)
-	} else {
+	headers, err := headersOf(source)
+	switch {
+	case err != nil:
+		err = &Error{Reason: ErrUnconfigured, Err: err}
+	case source != nil:
+		c, err = obtain(source, r)
+	default:
 		c, err = found(r)
 	}
 	if err == nil {
-		err = allowCertificate(r, c, policies)
+		err = allowCertificate(headers.strip(r), c, policies)
 	}
 	if err != nil {
 		return nil, certificateRefused(err)
 	}
-	return c.clone(), nil
+	return c.at(time.Now()).clone(), nil
 }
 
 // inherit makes what a request has inherited from an outer handler or its connection available to CertificateFromContext.
 func inherit(next http.Handler) http.Handler {
 	own := ClientCertificate(TLSCertificate())(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if extracted(r) != nil {
+		if x, err := extracted(r); x != nil || err != nil { // the gate looks at the error
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -100,10 +115,10 @@ func inherit(next http.Handler) http.Handler {
 }
 
 func found(r *http.Request) (*Certificate, error) {
-	if x := extracted(r); x != nil {
-		return x.certificate, nil
+	if x, err := extracted(r); x != nil || err != nil {
+		return x.found(), err
 	}
-	return tlsSource{}.Certificate(r)
+	return tlsSource{}.shared(r)
 }
 
 func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error {

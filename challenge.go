@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // challenge is one authentication scheme of a Guard with the parameters that its challenges always carry.
@@ -109,8 +111,12 @@ func isVisible(s string) bool {
 func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	h := w.Header()
 	maps.Copy(h, e.header)
+	reply.Refuse(h)
 	if len(e.challenges) > 0 {
 		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
+	}
+	if e.closes {
+		h.Set("Connection", "close") // HTTP/2: GOAWAY
 	}
 	status := e.Status()
 	if wait := e.RetryAfter(); wait > 0 {
@@ -121,42 +127,7 @@ func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 		w.WriteHeader(status)
 		return
 	}
-	d := &denial{ResponseWriter: w, status: status}
-	g.options.Deny(d, r, e)
-	if !d.wrote {
-		d.WriteHeader(d.status)
-	}
+	refusal := reply.NewRefusal(w, status)
+	g.options.Deny(refusal, reply.Whole(r), e)
+	refusal.Finish()
 }
-
-// denial is the writer that Options.Deny gets: a refusal can't end as a success.
-type denial struct {
-	http.ResponseWriter
-	status int
-	wrote  bool
-}
-
-func (d *denial) WriteHeader(status int) {
-	if status >= 200 && status < 300 {
-		status = d.status
-	}
-	d.wrote = d.wrote || status >= 200
-	d.ResponseWriter.WriteHeader(status)
-}
-
-func (d *denial) Write(b []byte) (int, error) {
-	if !d.wrote {
-		d.WriteHeader(d.status)
-	}
-	return d.ResponseWriter.Write(b)
-}
-
-// FlushError is for http.ResponseController, which would else reach the writer below, and have that say 200.
-func (d *denial) FlushError() error {
-	if !d.wrote {
-		d.WriteHeader(d.status)
-	}
-	return http.NewResponseController(d.ResponseWriter).Flush()
-}
-
-// Unwrap is for http.ResponseController.
-func (d *denial) Unwrap() http.ResponseWriter { return d.ResponseWriter }

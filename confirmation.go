@@ -95,7 +95,7 @@ func (MutualTLS) Confirm(_ *http.Request, p Presentation) error {
 	if err != nil {
 		return &Error{Reason: ErrBindingMalformed, Err: err}
 	}
-	if p.Certificate == nil || p.Certificate.Leaf == nil {
+	if len(p.Certificate.raw()) == 0 {
 		return ErrCertificateMissing
 	}
 	got := p.Certificate.digest()
@@ -203,7 +203,7 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 		}
 	}
 	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
-	if d.scheme != scheme {
+	if d.scheme() != scheme {
 		return ErrBindingScheme
 	}
 	for _, last := range [...]bool{false, true} {
@@ -217,7 +217,7 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 				p.Now = g.options.Now()
 			}
 			if !c.ours {
-				p.Certificate = d.certificate.clone()
+				p.Certificate = d.certificate.at(time.Now()).clone()
 			}
 			if err := c.Confirm(r, p); err != nil {
 				return refused(err, ErrBindingUnconfirmed)

@@ -2,8 +2,10 @@ package popauth
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -13,8 +15,11 @@ const bearer = "Bearer"
 // maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
 const maxToken = 16 << 10
 
-// credentials are the access token of a request and the scheme it came under.
-type credentials struct{ scheme, token string }
+// credentials are the access token of a request and the scheme it came under: its number among the Guard's, from 1.
+type credentials struct {
+	under uint16
+	token string
+}
 
 // readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
 // section 2.1; RFC 9449, section 7.1).
@@ -33,20 +38,15 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 	if !isToken(scheme) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
-	known := ""
-	for _, s := range g.schemes {
-		if strings.EqualFold(s.scheme, scheme) { // RFC 9110, section 11.1
-			known = s.scheme
-		}
-	}
-	if known == "" {
+	known := slices.IndexFunc(g.schemes, func(c challenge) bool { return strings.EqualFold(c.scheme, scheme) }) // RFC 9110, section 11.1
+	if known < 0 || known >= math.MaxUint16 {
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
 	if !isToken68(token) || tokenElsewhere(r) {
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: known}
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: g.schemes[known].scheme}
 	}
-	return credentials{known, token}, nil
+	return credentials{uint16(known) + 1, token}, nil
 }
 
 // tokenElsewhere tells whether the request carries an access token in its query or in a form that is parsed already

@@ -1,74 +1,94 @@
 package popauth
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/onerequest"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
-// decision is what a Guard has found out about one request's credentials.
+// decision is what a station has found out about one request, and hands on in its context: a Guard about its
+// credentials, ClientCertificate about its caller's certificate alone.
 type decision struct {
-	guard       *Guard
-	outer       *decision // of the Guard outside this one
+	outer       *decision // of a station further out, on the same request; nil if there is none
+	by          *station
+	arrived     *http.Request     // as it came to the station, but for what that removes
+	leaf        *x509.Certificate // of the connection then
 	presented   presented
-	scheme      string
 	token       *Token       // shared with other requests, as is certificate
 	remembered  bool         // the token was, so that it needed no verification
+	under       uint16       // the number of the Guard's scheme that the token came under, from 1; 0 if it isn't known
 	certificate *Certificate // nil if there is none
 	header      http.Header  // what the Confirmers put on the answer
+	lines       reply.Lines
 }
 
-// presented is what a decision was made on. The same handler may serve a request that was made from the first, with
-// its context, but another method, another path or other credentials.
+// String is for those who print contexts, as GoString is: a decision has the token in it.
+func (d *decision) String() string { return "popauth.decision" }
+
+// GoString implements fmt.GoStringer.
+func (d *decision) GoString() string { return d.String() }
+
+// scheme is the authentication scheme of the request; "" if it isn't known.
+func (d *decision) scheme() string {
+	if d.under == 0 {
+		return ""
+	}
+	return d.by.guard.schemes[d.under-1].scheme
+}
+
+// presented is what a decision was made on. The same handler may serve a request that was made from the first, but with
+// another method, another path or other credentials.
 type presented struct {
-	line                 uint64
-	authorization, proof string
-	connection           *tls.ConnectionState
-	leaf                 *x509.Certificate
-	extraction           *extraction
+	line          uint64 // and the proof: see lineSum
+	authorization string
+	extraction    *decision // of a handler further out; those of the Guard's own stages don't count
 }
 
-func (g *Guard) present(r *http.Request) presented {
-	p := presented{
+// principal returns a Principal that its owner may change.
+func (d *decision) principal() *Principal {
+	return d.token.principal(d.certificate.at(time.Now()))
+}
+
+func (g *Guard) present(r *http.Request, outer *decision) presented {
+	return presented{
 		line:          lineSum(r, g.options.RequestLine.rewritten(r)),
 		authorization: strings.Join(r.Header["Authorization"], "\n"),
-		proof:         strings.Join(r.Header["Dpop"], "\n"),
-		connection:    r.TLS,
-		extraction:    extracted(r),
+		extraction:    outer.extraction(g),
 	}
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		p.leaf = r.TLS.PeerCertificates[0]
-	}
-	return p
 }
 
 // decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
-// credentials: a proof may be good for one use only.
-func (g *Guard) decide(r *http.Request) (*decision, *Error) {
+// credentials: a proof may be good for one use only. The source alone sees the request as it was sent; everybody else
+// sees it clean, without the source's headers.
+func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	if g == nil || g.options.Verifier == nil {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
 	g.metadata.serve()
-	err := g.options.RequestLine.read(r)
+	err := g.options.RequestLine.read(clean)
 	if err == nil {
-		err = early(r)
+		err = early(clean)
 	}
-	now := g.present(r)
+	outer := passed(clean)
+	now := g.present(clean, outer)
 	if err == nil {
-		if d := g.decided(r, now); d != nil {
+		if d := g.decided(sent, now, outer); d != nil {
 			return d, nil
 		}
 	}
-	d := &decision{guard: g, outer: latest(r.Context()), presented: now}
-	observed := g.observe(r.Context(), StageAuthenticate)
+	d := &decision{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}
+	observed := g.observe(clean.Context(), StageAuthenticate)
 	if err == nil {
-		err = g.authenticate(r, d)
+		err = g.authenticate(sent, clean, d)
 	}
 	observed(d, err)
 	if err != nil {
 		if err.used == "" {
-			err.used = d.scheme
+			err.used = d.scheme()
 		}
 		err.challenges, err.header = g.challenges(err), d.header
 		return nil, err
@@ -77,23 +97,37 @@ func (g *Guard) decide(r *http.Request) (*decision, *Error) {
 }
 
 // decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
-func (g *Guard) decided(r *http.Request, now presented) *decision {
-	// A stage removes the headers of a proxy: where they are, they are new.
-	if source, ok := g.options.Certificate.(managing); ok && source.carried(r) {
-		return nil
-	}
-	for d := latest(r.Context()); d != nil; d = d.outer {
-		if d.guard != g {
+func (g *Guard) decided(sent *http.Request, now presented, outer *decision) *decision {
+	for d := outer; d != nil; d = d.outer {
+		if d.by.guard != g {
 			continue
 		}
-		if d.presented == now {
-			return d
+		same := d
+		if d.presented != now {
+			same = d.behind(now, g.source)
 		}
-		if inner := d.behind(now, g.source); inner != nil {
-			return inner
+		if same != nil && g.confirms(same, sent) {
+			return same
 		}
 	}
 	return nil
+}
+
+// confirms tells whether the headers of a proxy, if there are any, still say the certificate that a decision was made on. A
+// stage removes them, but not where an adapter makes each of its handlers a request of its own.
+func (g *Guard) confirms(d *decision, sent *http.Request) bool {
+	if !g.headers.carried(sent) {
+		return true
+	}
+	c, err := obtain(g.source, sent)
+	return err == nil && sameCertificate(c, d.certificate)
+}
+
+func sameCertificate(a, b *Certificate) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.digest() == b.digest()
 }
 
 // behind returns the decision as it is behind a handler that has found the same certificate once more, as
@@ -109,7 +143,7 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	if !asksOthers(source) {
 		return &inner
 	}
-	if (x.certificate == nil) != (d.certificate == nil) || x.certificate != nil && x.certificate.digest() != d.certificate.digest() {
+	if !sameCertificate(x.certificate, d.certificate) {
 		return nil
 	}
 	if _, theirs := source.(callerSource); theirs {
@@ -127,4 +161,22 @@ func asksOthers(source CertificateSource) bool {
 		return asksOthers(s.source)
 	}
 	return true
+}
+
+// pass returns r with the decision in its context, innermost but for handlers that have found a certificate only.
+func (d *decision) pass(r *http.Request) *http.Request {
+	outer := passed(r)
+	last := outer
+	for last != nil && last.by.guard == nil && last.by.standIn == nil {
+		last = last.outer
+	}
+	if last == d {
+		return r
+	}
+	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
+		again := *d
+		d = &again
+	}
+	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)
+	return d.in(r)
 }

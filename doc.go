@@ -11,6 +11,7 @@
 //	})
 //	read := guard.Authorize(popauth.Scope("orders.read"))
 //	mux.Handle("GET /orders", guard.Confirm(read(orders)))
+//	server := &http.Server{Handler: popauth.RequestLine{}.Handler(mux)}
 //
 // # Rules of deployment
 //

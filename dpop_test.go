@@ -213,8 +213,8 @@ func TestDPoP(t *testing.T) {
 		}
 	})
 	w := a.accept(t, a.request())
-	if len(w.Header()) != 0 {
-		t.Errorf("headers: got %v, want none", w.Header())
+	if w.Header()["Dpop-Nonce"] != nil || w.Header()["Www-Authenticate"] != nil {
+		t.Errorf("headers: got %v, want neither nonce nor challenge", w.Header())
 	}
 	// Every stage alone, and all of them, on one proof each.
 	for name, h := range map[string]http.Handler{

@@ -64,6 +64,7 @@ const (
 	ErrSessionOwner         Reason = "no session of this caller"
 	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
 	ErrUndecided            Reason = "no stage has let this request pass"
+	ErrAnotherRequest       Reason = "context of another request or connection"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -133,7 +134,9 @@ var answers = map[Reason]answer{
 	ErrSessionOwner: {status: http.StatusNotFound},
 	ErrIssuerUnsaid: {status: http.StatusInternalServerError},
 	ErrUndecided:    {status: http.StatusInternalServerError},
-	ErrUnavailable:  {status: http.StatusServiceUnavailable},
+	// The wiring's fault, not the caller's: an answer of 4xx would have him look for it in vain.
+	ErrAnotherRequest: {status: http.StatusInternalServerError},
+	ErrUnavailable:    {status: http.StatusServiceUnavailable},
 }
 
 const (
@@ -156,6 +159,7 @@ type Error struct {
 	challenges []string    // shared: not to be changed
 	header     http.Header // what the Confirmers put on the answer
 	observed   *Guard      // whose Options.Observe knows of it
+	closes     bool        // the connection's own certificate is why
 }
 
 // Error returns the reason and the cause.
@@ -179,6 +183,9 @@ func (e *Error) Status() int { return e.answer().status }
 
 // Challenges are the values of the WWW-Authenticate lines that belong to the answer, the scheme that was used first.
 func (e *Error) Challenges() []string { return slices.Clone(e.challenges) }
+
+// Header is what the Confirmers put on the answer, such as a nonce; nil if nothing. Refuse sets it.
+func (e *Error) Header() http.Header { return e.header.Clone() }
 
 // RetryAfter is how long a client should wait before it tries again; zero unless Status is 429 or 503. A cause with a
 // method RetryAfter() time.Duration says how long, rounded up to whole seconds.

@@ -52,19 +52,20 @@ func Known(r Reason) bool {
 
 // Forgetful is g without a memory of tokens.
 func Forgetful(g *Guard) *Guard {
-	twin := *g
+	twin := &Guard{options: g.options, source: g.source, headers: g.headers, confirmers: g.confirmers, schemes: g.schemes, prepared: g.prepared, metadata: g.metadata, several: g.several}
+	twin.station = &station{guard: twin, source: g.options.Certificate}
 	if v, ok := g.options.Verifier.(*jwtVerifier); ok {
 		twin.options.Verifier = &jwtVerifier{
 			issuer: v.issuer, keyIssuer: v.keyIssuer, keys: v.keys, kinds: v.kinds, algorithms: v.algorithms, types: v.types, validator: v.validator,
 			leeway: v.leeway, now: v.now, known: v.known, entries: -1,
 		}
 	}
-	return &twin
+	return twin
 }
 
 // Remembered tells whether g lets r pass with a token that it has verified before.
 func Remembered(g *Guard, r *http.Request) (bool, error) {
-	d, err := g.decide(r)
+	d, err := g.decide(r, r)
 	if err != nil {
 		return false, err
 	}
@@ -100,4 +101,12 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	d, _ := g.confirmers["jkt"].Confirmer.(DPoP)
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
 	return v.headers.find(text) != nil, d.signers.find(segment) != nil
+}
+
+// Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that
+// is TLSCertificate.
+func Judged(source CertificateSource, r *http.Request) bool {
+	k := source.(tlsSource).memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	s := k.certificate.standing
+	return s != nil && (s.paths != nil || s.err != nil)
 }

@@ -30,6 +30,8 @@ func TestForwardedURL(t *testing.T) {
 		{"one empty", all, proxy, []string{proto, "https", host, "", prefix, "/"}, ""},
 		{"one twice", all, proxy, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
 		{"a list", all, proxy, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
+		{"a list of prefixes", all, proxy, []string{proto, "https", host, "a.example", prefix, "/v1,/v2"}, ""},
+		{"a list of hosts", all, proxy, []string{proto, "https", host, "a.example,b.example", prefix, "/"}, ""},
 		{"another scheme", all, proxy, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
 		{"scheme in other case", all, proxy, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
 		{"host with a path", all, proxy, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},

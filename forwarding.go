@@ -1,12 +1,12 @@
 package popauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -15,8 +15,9 @@ import (
 
 // Forwarded is the certificate that a proxy reports in headers of the format given. The peer of the connection
 // decides, and nothing falls back: from a peer that all rules of trust accept, the headers count, and its own TLS
-// certificate is never the caller's; from any other peer the TLS connection counts. The format's headers, and names
-// that some software takes for the same, are removed from every request before a handler sees it.
+// certificate is never the caller's; from any other peer the TLS connection counts. The format's headers, the proxy's
+// secret, and names that some software takes for the same, are removed from every request before anybody else sees it: a
+// handler, a Policy, a Confirmer, Verification.Check or Options.Deny. So are trailers of these names.
 //
 // No rule, a rule that accepts everybody, and an invalid format are configuration errors: New returns them,
 // ClientCertificate panics with them.
@@ -50,21 +51,15 @@ type forwardedSource struct {
 	direct  tlsSource // of any other peer
 }
 
-// managing is what a source with headers of its own can do. A source that wraps another passes it on.
-type managing interface {
-	invalid() error                       // what is wrong with the configuration
-	carried(*http.Request) bool           // the request has one of the headers
-	stripped(*http.Request) *http.Request // the request without them
-}
-
-var _ managing = (*forwardedSource)(nil)
+// Headers implements CertificateSource.
+func (s *forwardedSource) Headers() ([]string, error) { return slices.Clone(s.managed), s.invalid() }
 
 func (s *forwardedSource) invalid() error { return errors.Join(s.wrong...) }
 
 // Certificate implements CertificateSource.
 func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
 	c, err := s.shared(r)
-	return c.clone(), err
+	return c.at(time.Now()).clone(), err
 }
 
 func (s *forwardedSource) shared(r *http.Request) (*Certificate, error) {
@@ -93,7 +88,8 @@ type remembered struct {
 }
 
 // read decodes the headers. The same lines as before need no second look: decoding and parsing cost more than a
-// signature.
+// signature. What is kept are copies: the memory of a request's strings may belong to a server that reads the next
+// request into it, as fasthttp's does.
 func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
 	key := ""
 	if lines := h[s.headers[0]]; len(lines) == 1 && len(lines[0]) <= maxRememberedValue {
@@ -110,9 +106,11 @@ func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
 	}
 	lines := make([][]string, len(s.headers))
 	for i, name := range s.headers {
-		lines[i] = slices.Clone(h[name])
+		for _, line := range h[name] {
+			lines[i] = append(lines[i], strings.Clone(line))
+		}
 	}
-	s.memory.Add(key, &remembered{lines, c})
+	s.memory.Add(lines[0][0], &remembered{lines, c}) // the copy of key
 	return c, nil
 }
 
@@ -135,75 +133,12 @@ func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
 	case p.Leaf == nil:
 		return nil, nil
 	}
-	c := &Certificate{Source: Source(s.format.Name())}
-	if p.Verified {
+	c, err := NewCertificate(Source(s.format.Name()), p.Leaf, p.Chain...)
+	if err != nil {
+		return nil, err
+	}
+	if p.Verified { // which counts for one that has a Leaf
 		c.Verified = VerifiedByProxy
 	}
-	if c.Leaf, err = x509.ParseCertificate(p.Leaf); err != nil {
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: err}
-	}
-	for _, der := range p.Chain {
-		i, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, &Error{Reason: ErrCertificateMalformed, Err: err}
-		}
-		c.Intermediates = append(c.Intermediates, i)
-	}
-	c.hash()
 	return c, nil
-}
-
-func (s *forwardedSource) carried(r *http.Request) bool {
-	for name := range r.Header {
-		if s.manages(name) {
-			return true
-		}
-	}
-	return false
-}
-
-// stripped leaves the header map of the caller as it is: handlers further out may still log it.
-func (s *forwardedSource) stripped(r *http.Request) *http.Request {
-	var space [8]string
-	found := space[:0]
-	for name := range r.Header {
-		if s.manages(name) {
-			found = append(found, name)
-		}
-	}
-	if len(found) == 0 {
-		return r
-	}
-	clean := *r
-	clean.Header = maps.Clone(r.Header)
-	for _, name := range found {
-		delete(clean.Header, name)
-	}
-	return &clean
-}
-
-// manages tells whether a header's name is one of the managed ones, or one that CGI and many a proxy take for it:
-// another case, and any other character where the hyphens are.
-func (s *forwardedSource) manages(name string) bool {
-	return slices.ContainsFunc(s.managed, func(m string) bool {
-		if len(m) != len(name) {
-			return false
-		}
-		for i := range len(m) {
-			if foldName(m[i]) != foldName(name[i]) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func foldName(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	}
-	return '-'
 }

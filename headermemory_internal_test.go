@@ -60,3 +60,17 @@ func TestHeaderMemory(t *testing.T) {
 		t.Error("found in no memory")
 	}
 }
+
+// What is kept is a copy: the memory of a segment may be another's by the next look.
+func TestHeaderMemoryKeepsCopies(t *testing.T) {
+	m := newHeaderMemory[string](headerWays) // one set, so that all meet
+	place := []byte("header of alice")
+	m.put(unsafe.String(&place[0], len(place)), "alice")
+	copy(place, "header of bobby")
+	if got := m.find("header of bobby"); got != nil {
+		t.Errorf("got %q for a header that was never put in", *got)
+	}
+	if got := m.find("header of alice"); got == nil || *got != "alice" {
+		t.Errorf("got %v, want what was put in", got)
+	}
+}

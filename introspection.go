@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -250,6 +251,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	if !ok {
 		_, _, lately := i.accepted.last(key, i.options.Now())
 		var err error
+		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
 		v, err = answered(i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
 			Ask: func(ctx context.Context) (verdict, error) {
 				v, err := i.ask(ctx, token)

@@ -15,15 +15,29 @@ import (
 // each runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New
 // makes one that does not. What it decides by never changes, and it is safe for concurrent use. All that it takes down
 // is what Authorize is given before the first request, for the document of Metadata, if there is one.
+//
+// A Guard must not be copied: a stage of the copy knows nothing of what a stage of the other has decided.
 type Guard struct {
+	_          noCopy
 	options    Options
 	source     CertificateSource
+	headers    managedHeaders // of source
+	station    *station
 	confirmers map[string]confirmation
 	schemes    []challenge
 	prepared   map[occasion][]string
 	metadata   *metadata // nil: none
 	several    bool      // issuers can be behind the Verifier
 }
+
+// noCopy has go vet find copies.
+type noCopy struct{}
+
+// Lock does nothing.
+func (*noCopy) Lock() {}
+
+// Unlock does nothing.
+func (*noCopy) Unlock() {}
 
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
@@ -49,6 +63,8 @@ func New(o Options) (*Guard, error) {
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
+	g.headers, _ = headersOf(g.source) // complete has looked at the error
+	g.station = &station{guard: g, source: o.Certificate}
 	for _, c := range o.Confirmers {
 		own := confirmation{Confirmer: c}
 		switch c.(type) {
@@ -99,16 +115,61 @@ func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
 // an *Error, the Principal nil, unless the request may pass. Behind a stage of this Guard the request is authenticated
 // already, and stays so for as long as it lasts: Recheck asks whether it still holds. Otherwise each Check does it anew,
-// leaves nothing for a later one or a stage, and uses up a DPoP proof.
+// leaves nothing for a later one or a stage, and uses up a DPoP proof: Decide is for those who hand the request on, or
+// answer it. Caches are not told whose the answer is: see Private.
+//
+// Policies and Confirmers see the request without the headers of Options.Certificate; in r itself they stay.
 func (g *Guard) Check(r *http.Request, policies ...Policy) (*Principal, error) {
-	d, err := g.decide(r)
+	d, err := g.Decide(r, policies...)
+	if err != nil {
+		return nil, err
+	}
+	return d.Principal, nil
+}
+
+// Decision is what Decide returns of a request that may pass.
+type Decision struct {
+	// Principal is who the request comes from.
+	Principal *Principal
+
+	// Request is what a stage would hand on: without the headers of Options.Certificate, and with the decision in its
+	// context, for FromContext and the stages inside. Give handlers, logs and other servers this one.
+	Request *http.Request
+
+	// Header is what the answer is to have, such as the nonce for the client's next DPoP proof; nil if there is nothing.
+	// Put it into the answer before the handler writes.
+	Header http.Header
+}
+
+// Decide is Check for programs that are no http.Handler, or hand the request on: what a stage does for a request, but for
+// calling the next handler.
+//
+//	d, err := guard.Decide(r, popauth.Bound())
+//	if err != nil {
+//		guard.Refuse(w, r, err)
+//		return
+//	}
+//	maps.Copy(w.Header(), d.Header)
+//	popauth.Private(w.Header())
+//	orders.ServeHTTP(w, d.Request)
+func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
+	clean := g.clean(r)
+	d, err := g.decide(r, clean)
 	if err == nil {
-		err = g.allow(r, d, StageAuthorize, policies)
+		err = g.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return d.token.principal(d.certificate), nil
+	return &Decision{d.principal(), d.pass(clean), d.header.Clone()}, nil
+}
+
+// clean returns the request as everybody but the source is to see it.
+func (g *Guard) clean(r *http.Request) *http.Request {
+	if g == nil {
+		return r
+	}
+	return g.headers.strip(r)
 }
 
 // Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
@@ -120,7 +181,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		e.challenges = g.challenges(e)
 	}
 	g.observeOutside(r, e)
-	g.deny(w, r, e)
+	g.deny(w, g.clean(r), e)
 }
 
 func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.Handler {
@@ -128,33 +189,29 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 		panic("popauth: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d, err := g.decide(r)
+		clean := g.clean(r)
+		d, err := g.decide(r, clean)
 		if err == nil {
-			err = g.allow(r, d, stage, policies)
+			err = g.allow(clean, d, stage, policies)
 		}
 		if err != nil {
-			g.deny(w, r, err)
+			g.deny(w, clean, err)
 			return
 		}
-		if source, ok := g.options.Certificate.(managing); ok {
-			r = source.stripped(r)
-		}
-		if r.Context().Value(principalKey{}) != any(d) {
-			r = r.WithContext(context.WithValue(r.Context(), principalKey{}, d))
-		}
 		maps.Copy(w.Header(), d.header)
-		next.ServeHTTP(w, r)
+		d.lines.Private(w.Header())
+		next.ServeHTTP(w, d.pass(clean))
 	})
 }
 
-func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
+func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	c, e := g.readCredentials(r)
 	if e != nil {
 		return e
 	}
-	d.scheme = c.scheme
+	d.under = c.under
 	var err error
-	if d.certificate, err = g.certificate(r); err != nil {
+	if d.certificate, err = obtain(g.source, sent); err != nil {
 		return refused(err, ErrCertificateMalformed)
 	}
 	var hash tokenHash
@@ -170,15 +227,6 @@ func (g *Guard) authenticate(r *http.Request, d *decision) *Error {
 		return &Error{Reason: ErrBindingMissing, token: d.token}
 	}
 	return nil
-}
-
-// certificate asks the Guard's own source; without one, what an outer handler found counts, so that a proxy's own TLS
-// certificate can't be taken for the caller's.
-func (g *Guard) certificate(r *http.Request) (*Certificate, error) {
-	if s, ok := g.source.(sharing); ok {
-		return s.shared(r)
-	}
-	return g.source.Certificate(r)
 }
 
 func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
@@ -228,7 +276,7 @@ func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
 		return nil
 	}
 	if g.several && unsaid(policies) { // of Check and Recheck: Authorize panics
-		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token}
+		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token, header: d.header}
 	}
 	return g.ask(r, d, policies)
 }
@@ -245,7 +293,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 	for _, policy := range policies {
 		if err := policy.check(r, view); err != nil {
 			e := refused(err, ErrForbidden)
-			e.token, e.used = d.token, d.scheme
+			e.token, e.used, e.header = d.token, d.scheme(), d.header
 			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)
 			return e

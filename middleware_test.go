@@ -97,6 +97,8 @@ type sourceFunc func(*http.Request) (*popauth.Certificate, error)
 
 func (f sourceFunc) Certificate(r *http.Request) (*popauth.Certificate, error) { return f(r) }
 
+func (sourceFunc) Headers() ([]string, error) { return nil, nil }
+
 // The property to protect: no handler runs for a request whose token is bound but unconfirmed, whichever stages there
 // are and in whatever order.
 func TestNoOrderOfStagesLetsAThiefIn(t *testing.T) {
@@ -184,15 +186,28 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 	counts(1)
 
 	for name, other := range map[string]func(*http.Request){
-		"other token":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) },
-		"token in place":    func(r *http.Request) { r.Header["Authorization"][0] = "Bearer " + l.bound() },
-		"other proof":       func(r *http.Request) { r.Header.Set("DPoP", "x") },
-		"other connection":  func(r *http.Request) { c := *r.TLS; r.TLS = &c },
-		"other certificate": func(r *http.Request) { r.TLS.PeerCertificates = l.owner.Request("GET", "/", "").TLS.PeerCertificates },
+		"other token":    func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) },
+		"token in place": func(r *http.Request) { r.Header["Authorization"][0] = "Bearer " + l.bound() },
+		"other proof":    func(r *http.Request) { r.Header.Set("DPoP", "x") },
+		"other request":  func(r *http.Request) { *r = *l.owner.Request("GET", "/", l.bound()).WithContext(r.Context()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			send(chain(g.Authenticate, altered(other), g.Authenticate), l.owner.Request("GET", "/", l.bound())).passed(t)
 			counts(2)
+		})
+	}
+	for name, same := range map[string]func(*http.Request){
+		"a copy":                  func(*http.Request) {},
+		"a copy of the TLS state": func(r *http.Request) { c := *r.TLS; r.TLS = &c },
+		"the certificate once more": func(r *http.Request) {
+			c := *r.TLS
+			c.PeerCertificates = l.owner.Request("GET", "/", "").TLS.PeerCertificates
+			r.TLS = &c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			send(chain(g.Authenticate, altered(same), g.Authenticate), l.owner.Request("GET", "/", l.bound())).passed(t)
+			counts(1)
 		})
 	}
 }
@@ -443,6 +458,11 @@ func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, 
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	return exchange(tb, c, r)
+}
+
+func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
+	tb.Helper()
 	answer, err := c.Do(r)
 	if err != nil {
 		tb.Fatal(err)

@@ -68,7 +68,7 @@ func (g *Guard) observe(ctx context.Context, stage Stage) func(*decision, *Error
 }
 
 func (g *Guard) observation(stage Stage, d *decision, e *Error) Observation {
-	o := Observation{Stage: stage, Scheme: d.scheme, Remembered: d.remembered}
+	o := Observation{Stage: stage, Scheme: d.scheme(), Remembered: d.remembered}
 	token := d.token
 	if e != nil {
 		e.observed = g

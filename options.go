@@ -38,8 +38,8 @@ type Options struct {
 	// of them handles is refused.
 	Confirmers []Confirmer
 
-	// Certificate finds the certificate of a request's caller. If nil, what an outer ClientCertificate handler found,
-	// and without one TLSCertificate.
+	// Certificate finds the certificate of a request's caller. Handlers inside that have no source of their own go by what
+	// it has found. If nil, CallerCertificate: what a handler further out has found, and without one TLSCertificate.
 	Certificate CertificateSource
 
 	// Algorithms lists the signature algorithms accepted, of RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512
@@ -68,15 +68,20 @@ type Options struct {
 	Realm string
 
 	// RequestLine opens rules about the request line, each of which has its danger. The zero RequestLine has all rules: a
-	// request whose method or path programs read differently is refused with 400 and ErrRequestLine.
+	// request whose method or path programs read differently is refused with 400 and ErrRequestLine. That goes for %40 and
+	// %7E of honest clients, too, unless there is a RequestLine.Handler around the API, which decodes them.
 	RequestLine RequestLine
 
 	// Resource is what the API publishes about itself. If it has an ID, challenges name the address of the document
 	// that Guard.Metadata serves.
 	Resource Resource
 
-	// Deny writes the answer to a refused request. Challenges and Retry-After are set before it runs, and it can't
-	// turn a refusal into a success. If nil, the answer has a status and no body; ProblemDetails gives it one.
+	// Deny writes the answer to a refused request. Challenges, Retry-After and Cache-Control: no-store are set before it
+	// runs, headers of handlers further out that describe another answer are removed from it, and
+	// those of Certificate from the request. It can answer with 302, 303, 307
+	// and any status from 400 to 599 but 412 and 416; any other is replaced by the refusal's own. Its writer can't be
+	// hijacked or unwrapped, and its request has no preconditions and no Range, so that http.ServeContent sends a page
+	// whole. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
 	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.
@@ -88,7 +93,8 @@ type Options struct {
 	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse is given
 	// from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
 	// StageOutside together count requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
-	// caught. RequireCertificate and ClientCertificate belong to no Guard and are not observed. If nil, nothing is.
+	// caught. RequireCertificate, ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil,
+	// nothing is.
 	Observe func(context.Context, Observation)
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each
@@ -151,10 +157,8 @@ func (o Options) complete() (Options, error) {
 			}
 		}
 	}
-	if m, ok := o.Certificate.(managing); ok {
-		if err := m.invalid(); err != nil {
-			problem("Certificate", "%w", err)
-		}
+	if _, err := headersOf(o.Certificate); err != nil {
+		problem("Certificate", "%w", err)
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{

@@ -50,6 +50,36 @@ func TestPathClaim(t *testing.T) {
 	mustPanic(t, func() { popauth.PathClaim("tenant", "") })
 }
 
+// With one name for two values in the pattern, nobody knows which of them a handler reads.
+func TestPathClaimNameTwice(t *testing.T) {
+	l := newLab(t)
+	spy := &popauthtest.Spy{}
+	tenant := l.guard().Authorize(popauth.PathClaim("tenant", "tenant"))
+	mounted := func(outer, inner string) http.Handler {
+		in, out := chi.NewRouter(), chi.NewRouter()
+		in.With(tenant).Get(inner, spy.ServeHTTP)
+		out.Mount(outer, in)
+		return out
+	}
+	for _, tt := range []struct {
+		outer, inner, path string
+		ok                 bool
+	}{
+		{"/{tenant}", "/x/{tenant}", "/globex/x/acme", false},
+		{"/{tenant}", "/x/{tenant}", "/acme/x/acme", false},
+		{"/{tenant:[a-z]+}", "/x/{tenant:[a-z]+}", "/globex/x/acme", false},
+		{"/{tenant}", "/x/{tenants}", "/acme/x/globex", true},
+		{"/{other}", "/x/{tenant}", "/globex/x/acme", true},
+		{"/{other}", "/x/{tenant}", "/acme/x/globex", false},
+	} {
+		w, before := httptest.NewRecorder(), spy.Ran()
+		mounted(tt.outer, tt.inner).ServeHTTP(w, l.owner.Request("GET", tt.path, l.bound(popauthtest.Claims{"tenant": "acme"})))
+		if ran := spy.Ran() > before; ran != tt.ok || !ran && w.Code != 403 {
+			t.Errorf("%s%s, %s: got %d, ran %t, want %t", tt.outer, tt.inner, tt.path, w.Code, ran, tt.ok)
+		}
+	}
+}
+
 func mustPanic(t *testing.T, f func()) {
 	t.Helper()
 	defer func() {

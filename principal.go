@@ -58,39 +58,28 @@ func (p *Principal) clone() *Principal {
 
 // FromContext returns who the request of ctx comes from; false if no Guard has let it pass. Each call returns a copy
 // of its own, so that changing it changes no decision.
+//
+// A context says nothing about another request than its own. Whoever serves further requests with it, as a handler does
+// that takes the connection over, needs a Guard for those, inside: that decides anew.
 func FromContext(ctx context.Context) (*Principal, bool) {
-	switch v := ctx.Value(principalKey{}).(type) {
-	case *decision:
-		return v.token.principal(v.certificate), true
-	case *standIn:
-		p := v.principal
-		return &p, true
+	for d := innermost(ctx); d != nil; d = d.outer {
+		switch {
+		case d.by.standIn != nil:
+			own := *d.by.standIn
+			return &own, true
+		case d.by.guard != nil && d.ofServer(ctx):
+			return d.principal(), true
+		case d.by.guard != nil:
+			return nil, false
+		}
 	}
 	return nil, false
 }
 
 // NewContext returns a context from which FromContext takes p. It is for tests of handlers: a Guard never trusts it.
 func NewContext(ctx context.Context, p *Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, &standIn{*p, latest(ctx)})
-}
-
-// principalKey is the key of what a Guard (*decision) or NewContext (*standIn) has put into a context last.
-type principalKey struct{}
-
-type standIn struct {
-	principal Principal
-	over      *decision
-}
-
-// latest returns the last decision in ctx, even under what NewContext has put on top of it.
-func latest(ctx context.Context) *decision {
-	switch v := ctx.Value(principalKey{}).(type) {
-	case *decision:
-		return v
-	case *standIn:
-		return v.over
-	}
-	return nil
+	own := *p
+	return context.WithValue(ctx, decisionKey{}, &decision{outer: innermost(ctx), by: &station{standIn: &own}})
 }
 
 // Claims decodes the claims of the principal's token into a T, whatever the token has beyond Principal's fields.

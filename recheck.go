@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -39,7 +38,8 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		g.log(r, e)
 		return nil, e
 	}
-	d := g.decided(r, g.present(r))
+	outer := passed(r)
+	d := g.decided(r, g.present(r, outer), outer)
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
@@ -55,7 +55,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		g.log(r, err)
 		return nil, err
 	}
-	return now.token.principal(now.certificate), nil
+	return now.principal(), nil
 }
 
 var errAnotherToken = errors.New("the Verifier now says another issuer, subject, client or cnf of this token")
@@ -104,24 +104,27 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 	if e := (RequestLine{}).read(r); e != nil {
 		return nil, e
 	}
-	x := extracted(r)
-	if x == nil {
+	x, err := extracted(r)
+	switch {
+	case err != nil:
+		return nil, refused(err, ErrAnotherRequest)
+	case x == nil:
 		return nil, &Error{Reason: ErrUndecided}
 	}
-	c, err := recheckAll(r, x.source, x.certificate, x.outer, time.Now())
+	c, err := recheckAll(r, x.by.source, x.certificate, x.outer, time.Now())
 	if err == nil {
 		err = allowCertificate(r, c, policies)
 	}
 	if err != nil {
 		return nil, certificateRefused(err)
 	}
-	return c.clone(), nil
+	return c.at(time.Now()).clone(), nil
 }
 
 // recheckAll returns a certificate as its source would give it now, if all handlers further out would let it pass, too.
-func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
-	for x := outer; x != nil; x = x.outer {
-		if _, err := recheckCertificate(r, x.source, x.certificate, x.outer, now); err != nil {
+func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
+	for x := outer.extraction(nil); x != nil; x = x.outer.extraction(nil) {
+		if _, err := recheckCertificate(r, x.by.source, x.certificate, x.outer, now); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +133,7 @@ func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer
 
 // recheckCertificate returns a certificate as its source would give it now. Whatever the source may have asked in its turn
 // is outer.
-func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *extraction, now time.Time) (*Certificate, error) {
+func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
 	switch s := source.(type) {
 	case *verifiedSource:
 		inner, err := recheckCertificate(r, s.source, c, outer, now)
@@ -139,15 +142,14 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		}
 		return s.verify(r, inner)
 	case callerSource:
-		if outer != nil {
-			return recheckCertificate(r, outer.source, outer.certificate, outer.outer, now)
+		if x := outer.extraction(nil); x != nil {
+			return recheckCertificate(r, x.by.source, x.certificate, x.outer, now)
 		}
 	}
-	over := func(x *x509.Certificate) bool { return !within(now, x.NotBefore, x.NotAfter) }
-	if c == nil || c.Verified == NotVerified || !over(c.Leaf) && !slices.ContainsFunc(c.Chain, over) {
+	if c = c.at(now); c == nil || !c.isVerified() || !c.isOver(now) {
 		return c, nil
 	}
 	expired := *c
-	expired.Verified, expired.Chain = NotVerified, nil
+	expired.Verified, expired.Chain, expired.withheld = NotVerified, nil, lapsed(c.Leaf, false)
 	return &expired, nil
 }

@@ -111,8 +111,8 @@ func TestRecheckExpiredByTLS(t *testing.T) {
 	if _, err := g.Recheck(r); err != nil {
 		t.Errorf("the binding: got %v, want it to hold", err)
 	}
-	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrForbidden) {
-		t.Errorf("the name: got %v, want ErrForbidden", err)
+	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrCertificateUntrusted) {
+		t.Errorf("the name: got %v, want ErrCertificateUntrusted", err)
 	}
 }
 

@@ -2,10 +2,10 @@ package popauth
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -39,7 +39,7 @@ type RequestLine struct {
 	AllowOtherEncodings bool
 
 	// AllowRewrittenURL accepts a Request.URL that isn't what stands in the request line, for middleware outside that
-	// rewrites paths. Danger: policies and routers go by one path then, and a DPoP proof by another.
+	// rewrites paths. Its path is held to the same rules, and its RawPath, if there is one, to its Path. Danger: policies and routers go by one path then, and a DPoP proof by another.
 	AllowRewrittenURL bool
 
 	// AllowMethodOverride accepts X-HTTP-Method-Override, X-HTTP-Method and X-Method-Override that name another method
@@ -63,13 +63,14 @@ func (l RequestLine) Check(r *http.Request) error {
 // Handler returns the outermost handler of an API, around all of its routers: whatever comes inside has one reading,
 // and all else is refused, on routes without a Guard too. Percent-encodings other than net/url's own are decoded for
 // everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. RequestURI stays as sent,
-// since a DPoP proof is for that. What l allows is allowed for every Guard and RequireCertificate inside. It panics if
-// next is nil.
+// since a DPoP proof is for that; a request without one gets that of its URL. For a reverse proxy inside see SentPath.
+// What l allows is allowed for every Guard and RequireCertificate inside. It panics if next is nil.
 func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withLine(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
@@ -111,9 +112,21 @@ func outerRules(r *http.Request) *outerLine {
 	return nil
 }
 
+// withLine gives a request that no server has read, as adapters of CGI and of clouds make it, the line of its URL. Else
+// http.StripPrefix inside would change the path that a DPoP proof is held against.
+func withLine(r *http.Request) *http.Request {
+	if r.RequestURI != "" || r.URL == nil || r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.RequestURI = r.URL.RequestURI()
+	return r
+}
+
 // hasEncodedSlash tells of a path in which an encoded slash is allowed and kept: to decode the rest would make it one.
 func hasEncodedSlash(r *http.Request) bool {
-	return strings.Contains(r.RequestURI, "%2F") || strings.Contains(r.RequestURI, "%2f")
+	path, _ := linePath(r)
+	return strings.Contains(path, "%2F") || strings.Contains(path, "%2f")
 }
 
 func withoutRawPath(r *http.Request, l RequestLine) *http.Request {
@@ -130,30 +143,6 @@ func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
 		logRefusal(o.rules.Logger, r, e)
 	}
 	(*Guard)(nil).deny(w, r, e)
-}
-
-// brokenRule is the cause of ErrRequestLine. It quotes what a sender chose, cut and in ASCII.
-type brokenRule struct{ rule, found, compared string }
-
-func (b *brokenRule) Error() string {
-	if b.compared == "" {
-		return fmt.Sprintf("%s: %+.64q", b.rule, b.found)
-	}
-	return fmt.Sprintf("%s: %+.64q, %+.64q", b.rule, b.found, b.compared)
-}
-
-const (
-	lineConnect   = "authority of CONNECT"
-	lineAsterisk  = "asterisk of OPTIONS"
-	lineForm      = "neither a path nor an http URL with a host"
-	lineOpaque    = "Request.URL without a path"
-	lineRewritten = "Request.URL is not what the request line says"
-	lineMethod    = "header with another method than the request"
-)
-
-func otherEncoding(e *Error) bool {
-	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
-	return ok && b.rule == string(uri.OtherEncoding)
 }
 
 // read is the one reading of a request line.
@@ -202,18 +191,33 @@ func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
 		return broken
 	}
 	if l.AllowRewrittenURL {
-		if r.URL.Path != "" && r.URL.Path[0] == '/' { // a path of its own, by the same rules
-			if broken := l.brokenPath(r.URL.EscapedPath(), decoded); broken != nil {
-				return broken
-			}
+		if broken := l.brokenURL(r.URL); broken != nil {
+			return broken
 		}
-	} else if fits, kept := uri.Fits(path, r.URL); !fits || !kept && !decoded {
+	} else if rest, kept, fits := uri.Rest(path, r.URL); !fits {
 		return &brokenRule{lineRewritten, r.URL.Path, path}
+	} else if !kept && !decoded {
+		return &brokenRule{lineDecoded, r.URL.Path, rest}
 	}
 	if !l.AllowMethodOverride {
 		return brokenMethod(r)
 	}
 	return nil
+}
+
+// brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
+func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
+	path := u.RawPath
+	switch {
+	case path == "":
+		path = u.EscapedPath()
+	case !uri.Decodes(path, u.Path):
+		return &brokenRule{lineRawPath, path, u.Path}
+	}
+	if path == "" || path[0] != '/' {
+		path = "/" + path // as http.StripPrefix leaves it
+	}
+	return l.brokenPath(path, false)
 }
 
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
@@ -288,6 +292,8 @@ func linePath(r *http.Request) (path, rule string) {
 	switch {
 	case strings.HasPrefix(target, "/"):
 		return target, ""
+	case target == "": // middleware has stripped all of it: net/http reads no such line
+		return "/", ""
 	case r.Method == http.MethodConnect:
 		return "", lineConnect
 	case target == "*":
@@ -313,15 +319,22 @@ func absolutePath(r *http.Request, target string) (path, rule string) {
 	return rest[len(host):], ""
 }
 
-var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
+var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
 
-// lineSum stands for a request's method and path in 8 bytes: the strings would double what a decision takes. Its seeds
-// are this process's secret. URL.Path counts where it needn't fit the request line; where it must, http.StripPrefix may
-// have left less of it to a later stage, and a DPoP proof is good for one decision only.
+// lineSum stands for a request's method, path and proof in 8 bytes: the strings would double what a decision takes. Its seeds
+// are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
+// http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
 func lineSum(r *http.Request, rewritten bool) uint64 {
 	sum := maphash.String(lineSeeds[0], method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
-	if r.URL != nil && (rewritten || r.RequestURI == "") {
+	fits := true
+	if rewritten {
+		_, fits = sentPath(r)
+	}
+	if r.URL != nil && (r.RequestURI == "" || !fits) {
 		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
+	}
+	if proof := r.Header["Dpop"]; len(proof) > 0 {
+		sum ^= maphash.String(lineSeeds[3], strings.Join(proof, "\n"))
 	}
 	return sum
 }

@@ -77,6 +77,23 @@ func TestTokenMemoryBound(t *testing.T) {
 	}
 }
 
+// A part of the hash of a token is anybody's to try.
+func TestTokenMemoryComparesWholeKeys(t *testing.T) {
+	m := newTokenMemory(nil, 8)
+	known := &verifiedToken{}
+	m.put(known)
+	if m.find(known.key) != known {
+		t.Fatal("got nothing, want what was put in")
+	}
+	for i := range known.key {
+		other := known.key
+		other[i] ^= 1
+		if m.find(other) != nil {
+			t.Errorf("byte %d differs: got another token's entry", i)
+		}
+	}
+}
+
 // Tokens that are asked for stay; those that came once and not again make room.
 func TestTokenMemoryKeepsWhatIsUsed(t *testing.T) {
 	const most, used = 1000, 500

@@ -22,6 +22,9 @@ type Trust struct {
 	problem error
 }
 
+// Headers names the headers that the rule reads, such as that of TrustSecret. They are for popauth alone.
+func (t Trust) Headers() []string { return slices.Clone(t.headers) }
+
 // problems returns what is wrong with rules that are given to the function named.
 func problems(function string, trust []Trust) []error {
 	var wrong []error
@@ -157,7 +160,14 @@ type peerKey struct{}
 // ConnContext keeps the address of a connection's peer as it was when the connection was accepted, for TrustPeers.
 // Set it as http.Server.ConnContext, or call it there. Behind a listener that speaks the PROXY protocol the address is
 // what the peer says.
-func ConnContext(ctx context.Context, c net.Conn) context.Context {
+func ConnContext(ctx context.Context, c net.Conn) context.Context { return WithPeer(ctx, c) }
+
+// WithPeer is ConnContext for the hooks of other servers, whose connections are no net.Conn:
+//
+//	server := &http3.Server{ConnContext: func(ctx context.Context, c *quic.Conn) context.Context {
+//		return popauth.WithPeer(ctx, c)
+//	}}
+func WithPeer(ctx context.Context, c interface{ RemoteAddr() net.Addr }) context.Context {
 	return context.WithValue(ctx, peerKey{}, c.RemoteAddr())
 }
 

@@ -11,7 +11,10 @@ import (
 	"hash/maphash"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"time"
+	weakly "weak" // the package has a weak of its own
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 )
@@ -29,7 +32,8 @@ type ProxyIdentity struct {
 	Key string
 
 	// Roots are the authorities that may give a certificate the name in URI or DNS. popauth verifies the chain itself, once
-	// for a connection, so that it does not matter which others tls.Config.ClientCAs has for callers that come directly.
+	// for a connection, until a certificate of the chain expires: it does not matter which others tls.Config.ClientCAs has for
+	// callers that come directly.
 	Roots *x509.CertPool
 
 	// AnyAuthority takes the name from any authority of tls.Config.ClientCAs, at whatever server name, in place of Roots:
@@ -75,8 +79,8 @@ func (id ProxyIdentity) matcher() (func(*http.Request) bool, error) {
 		return id.named(certname.DNS, id.DNS)
 	case id.Key != "" && id.URI == "" && id.DNS == "":
 		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
-		if err != nil || len(want) != sha256.Size {
-			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256")
+		if err != nil || len(want) != sha256.Size || strings.ContainsAny(id.Key, "\r\n") { // which encoding/base64 skips
+			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256: 44 characters, of 32 bytes")
 		}
 		if id.Roots != nil || id.AnyAuthority {
 			return nil, errors.New("TrustProxyTLS: Key speaks for itself: leave Roots and AnyAuthority out")
@@ -105,30 +109,45 @@ func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Reque
 	}
 	known := &connectionMemory{seed: maphash.MakeSeed()}
 	return func(r *http.Request) bool {
-		return certname.Has(r.TLS.PeerCertificates[0], form, name) && known.remember(r.TLS, func() bool {
+		return certname.Has(r.TLS.PeerCertificates[0], form, name) && known.remember(r.TLS, time.Now(), func() *Certificate {
 			c, err := source.Certificate(r)
-			return err == nil && c.CheckIdentity() == nil
+			if err != nil || c.CheckIdentity() != nil {
+				return nil
+			}
+			return c
 		})
 	}, nil
 }
 
-// connectionMemory keeps what was found out about connections, the last ones. A look takes no lock.
+// connectionMemory keeps what was found out about connections, the last ones. A look takes no lock. What was found depends
+// on the connection alone, never on a request that it carries.
 type connectionMemory struct {
 	seed   maphash.Seed
 	places [256]atomic.Pointer[judged]
 }
 
 type judged struct {
-	connection *tls.ConnectionState // kept, so that no other connection is at the same address
-	good       bool
+	connection  weakly.Pointer[tls.ConnectionState] // never equal to that of another, even at the same address
+	good        bool
+	from, until time.Time // in which that holds
 }
 
-func (m *connectionMemory) remember(connection *tls.ConnectionState, judge func() bool) bool {
+// rememberStranger is how long a connection that isn't the proxy's stays that: its certificate may not be valid yet.
+const rememberStranger = 10 * time.Second
+
+// remember asks who a connection's peer is, once for as long as the answer holds: a proxy's connection may outlive its
+// certificate.
+func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Time, judge func() *Certificate) bool {
 	place := &m.places[maphash.Comparable(m.seed, connection)%uint64(len(m.places))]
-	if j := place.Load(); j != nil && j.connection == connection {
+	key := weakly.Make(connection)
+	if j := place.Load(); j != nil && j.connection == key && within(now, j.from, j.until) {
 		return j.good
 	}
-	j := &judged{connection, judge()}
+	j := &judged{connection: key, from: now, until: now.Add(rememberStranger)}
+	if c := judge(); c != nil && len(c.Chain) > 0 {
+		p := newPath(c.Chain)
+		j.good, j.from, j.until = true, p.from, p.until
+	}
 	place.Store(j)
 	return j.good
 }

@@ -81,9 +81,7 @@ const (
 	rememberRefusal = 10 * time.Second
 	maxResults      = 1024
 
-	maxChain          = 10 // certificates, with the root
 	maxSent           = 40 // with the leaf
-	maxChains         = 4  // that are asked about
 	maxCertificate    = 16 << 10
 	maxCertificates   = 64 << 10 // together; a handshake can't carry more
 	minRSA, maxRSABit = 2048, 8192
@@ -106,6 +104,7 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 
 type verifiedSource struct {
 	source   CertificateSource
+	headers  managedHeaders // of source
 	v        Verification
 	listed   [][sha256.Size]byte
 	accepted *results[ways]
@@ -121,7 +120,8 @@ func (s *verifiedSource) complete() error {
 	if s.source == nil {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}
-	if err := s.invalid(); err != nil {
+	var err error
+	if s.headers, err = headersOf(s.source); err != nil {
 		wrong = append(wrong, err)
 	}
 	s.completeRoots(problem)
@@ -173,25 +173,34 @@ func (s *verifiedSource) complete() error {
 
 // Certificate implements CertificateSource.
 func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := s.source.Certificate(r)
+	c, err := obtain(s.source, r)
 	if c == nil || err != nil {
 		return nil, err
+	}
+	if s.v.Check != nil || s.v.RootsFor != nil { // others than source, who are not to see its headers
+		r = s.headers.strip(r)
 	}
 	return s.verify(r, c)
 }
 
+// Headers implements CertificateSource.
+func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
+
 func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
-	if c.Leaf == nil || len(c.Leaf.Raw) == 0 || slices.Contains(c.Intermediates, nil) {
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	if c.Leaf == nil {
+		return nil, &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
 	}
 	w, err := s.trusted(r, c)
 	if err != nil {
-		return nil, err
+		return nil, closing(err, r, c)
 	}
 	own := *c
 	chain, err := s.unrevoked(r.Context(), w.paths)
 	if err != nil {
-		return nil, err
+		return nil, closing(err, r, c)
 	}
 	own.Chain = slices.Clone(chain) // what is remembered is nobody's
 	if len(chain) > 0 {
@@ -200,8 +209,8 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	if len(w.paths) == 0 {
 		own.Chain = []*x509.Certificate{c.Leaf}
 	}
-	own.Thumbprint, own.Verified = encodeDigest(c.digest()), VerifiedLocally
-	own.withheld, own.from, own.pooled = nil, nil, w.pooled
+	own.hash()
+	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, w.pooled
 	if s.v.Check != nil {
 		if err := s.v.Check(r, own.clone()); err != nil {
 			return nil, refused(err, ErrForbidden)
@@ -301,7 +310,7 @@ func (s *verifiedSource) usable(c *x509.Certificate) bool {
 
 // onList takes a certificate that names itself as its issuer at its word: without the list nobody vouches for it.
 func (s *verifiedSource) onList(c *x509.Certificate) error {
-	if !oneOf(s.listed, c) {
+	if !oneOf(s.listed, sha256.Sum256(c.Raw)) {
 		return untrusted("self-signed and not on the list")
 	}
 	return nil

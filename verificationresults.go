@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -68,27 +67,4 @@ func (m *results[V]) get(key [sha256.Size]byte, now time.Time) (V, bool) {
 
 func (m *results[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Duration) {
 	m.memory.Add(key, result[V]{v, now, now.Add(keep)})
-}
-
-// What follows passes on what a source that reads headers can do besides, so that wrapping it hides nothing.
-
-var _ managing = (*verifiedSource)(nil)
-
-func (s *verifiedSource) invalid() error {
-	if inner, ok := s.source.(managing); ok {
-		return inner.invalid()
-	}
-	return nil
-}
-
-func (s *verifiedSource) carried(r *http.Request) bool {
-	inner, ok := s.source.(managing)
-	return ok && inner.carried(r)
-}
-
-func (s *verifiedSource) stripped(r *http.Request) *http.Request {
-	if inner, ok := s.source.(managing); ok {
-		return inner.stripped(r)
-	}
-	return r
 }

@@ -104,26 +104,24 @@ func (s *verifiedSource) search(c *Certificate, roots *x509.CertPool, now time.T
 	if err != nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
-	var paths []path
-	for _, chain := range chains {
-		if len(chain) > maxChain || len(paths) == maxChains {
-			continue
-		}
-		p := path{chain, chain[0].NotBefore, chain[0].NotAfter}
-		for _, x := range chain[1:] {
-			if x.NotBefore.After(p.from) {
-				p.from = x.NotBefore
-			}
-			if x.NotAfter.Before(p.until) {
-				p.until = x.NotAfter
-			}
-		}
-		paths = append(paths, p)
-	}
-	if len(paths) == 0 {
-		return nil, untrusted("more than %d certificates on the way to a root", maxChain)
+	paths := make([]path, len(chains))
+	for i, chain := range chains {
+		paths[i] = newPath(chain)
 	}
 	return paths, nil
+}
+
+func newPath(chain []*x509.Certificate) path {
+	p := path{chain, chain[0].NotBefore, chain[0].NotAfter}
+	for _, x := range chain[1:] {
+		if x.NotBefore.After(p.from) {
+			p.from = x.NotBefore
+		}
+		if x.NotAfter.Before(p.until) {
+			p.until = x.NotAfter
+		}
+	}
+	return p
 }
 
 // unrevoked asks about one way after the other, and returns the first without a revoked certificate: one is enough (RFC

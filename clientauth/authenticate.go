@@ -18,7 +18,7 @@ import (
 type Client struct {
 	ID          string
 	Method      Method
-	Certificate *popauth.Certificate
+	Certificate *popauth.Certificate // without Leaf if it is one that Go can't parse
 
 	// Registration is the one that the certificate fits. When it expires says when the client has to be registered anew.
 	Registration Registration
@@ -27,10 +27,10 @@ type Client struct {
 // Confirmation is what binds a token to the client's certificate; zero for a Client that has none, which Authenticate
 // never returns.
 func (c *Client) Confirmation() Confirmation {
-	if c == nil || c.Certificate == nil || c.Certificate.Leaf == nil {
+	if c == nil {
 		return Confirmation{}
 	}
-	return ConfirmationX509(c.Certificate.Leaf)
+	return confirmationDER(c.Certificate.DER())
 }
 
 // Authenticate returns the client that a request comes from: it has come through Handler to a certificate endpoint, it
@@ -45,7 +45,7 @@ func (c *Client) Confirmation() Confirmation {
 func (a *Authenticator) Authenticate(r *http.Request) (*Client, error) {
 	c, refusal := a.authenticate(r)
 	if refusal != nil {
-		a.misdirected(r, refusal)
+		a.ofConnection(r, refusal)
 		refusal.challenge = challengeFor(r.Header)
 		return nil, refusal
 	}
@@ -86,25 +86,43 @@ func (a *Authenticator) authenticate(r *http.Request) (*Client, *Error) {
 	}
 	found, refusal := a.find(x.certificate, registrations)
 	if refusal != nil {
-		refusal.Err = fmt.Errorf("client %q, certificate %s of %q: %w",
-			who.clientID, popauth.Thumbprint(x.certificate.Leaf), x.certificate.Leaf.Subject.String(), refusal.Err)
+		refusal.Err = fmt.Errorf("client %q, certificate %s: %w", who.clientID, described(x.certificate), refusal.Err)
 		return nil, refusal
 	}
 	return &Client{who.clientID, found.Credential.Method(), x.certificate, found}, nil
 }
 
-// misdirected answers a failure on a connection that was made for another host as that, whatever it was: only so can the
-// answer not tell a stranger who is registered. Roots are the Authenticator's own, and need no connection.
-func (a *Authenticator) misdirected(r *http.Request, refusal *Error) {
-	if a.unconfigured() || a.options.Roots != nil || refusal.answer() != failed {
+// described is a certificate for the log.
+func described(c *popauth.Certificate) string {
+	thumbprint := confirmationDER(c.DER()).Thumbprint
+	if c.Leaf == nil {
+		return thumbprint
+	}
+	return fmt.Sprintf("%s of %.128q", thumbprint, c.Leaf.Subject.String())
+}
+
+// ofConnection answers a failure on a connection that was made for another host as that, whatever it was, and ends a
+// connection whose certificate is out of its period: neither tells a stranger who is registered. The reason stays if the
+// server's other methods may take over: they need no name, and a binding no host. Roots are the Authenticator's own, and
+// need no connection for a host.
+func (a *Authenticator) ofConnection(r *http.Request, refusal *Error) {
+	if a.unconfigured() || refusal.answer() != failed {
 		return
 	}
 	x := a.arrived(r)
 	if x == nil {
 		return
 	}
-	if err := x.certificate.CheckIdentity(); errors.Is(err, popauth.ErrMisdirected) {
-		refusal.Err = fmt.Errorf("%w: %w", err, errors.Join(refusal.Reason, refusal.Err))
+	if own := r.TLS; own != nil && len(own.PeerCertificates) > 0 && own.PeerCertificates[0] == x.certificate.Leaf {
+		refusal.closes = inPeriod(x.certificate, a.options.Now()) != nil
+	}
+	err := x.certificate.CheckIdentity()
+	if a.options.Roots != nil || !errors.Is(err, popauth.ErrMisdirected) {
+		return
+	}
+	refusal.misdirected = true
+	refusal.Err = fmt.Errorf("%w: %w", err, errors.Join(refusal.Reason, refusal.Err))
+	if refusal.Reason != ErrOtherMethod {
 		refusal.Reason = ErrMisdirected
 	}
 }
@@ -112,7 +130,7 @@ func (a *Authenticator) misdirected(r *http.Request, refusal *Error) {
 // find returns the first registration that counts and fits. A name is only taken from a certificate that is trusted.
 func (a *Authenticator) find(c *popauth.Certificate, registrations []Registration) (Registration, *Error) {
 	now := a.options.Now()
-	if err := inPeriod(c.Leaf, now); err != nil {
+	if err := inPeriod(c, now); err != nil {
 		return Registration{}, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
 	trusted := sync.OnceValue(func() error { return a.trusted(c, now) })
@@ -122,7 +140,7 @@ func (a *Authenticator) find(c *popauth.Certificate, registrations []Registratio
 		if !reg.Expires.IsZero() && !now.Before(reg.Expires) || !slices.Contains(a.options.Methods, method) {
 			continue
 		}
-		if !reg.Credential.is.fits(c.Leaf) {
+		if !reg.Credential.is.fits(c) {
 			continue
 		}
 		if method != TLSClientAuth {
@@ -137,10 +155,19 @@ func (a *Authenticator) find(c *popauth.Certificate, registrations []Registratio
 	return Registration{}, refusal
 }
 
-func inPeriod(c *x509.Certificate, now time.Time) error {
-	if now.Before(c.NotBefore) || now.After(c.NotAfter) {
-		return fmt.Errorf("outside its period, %s to %s",
-			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+// inPeriod reads the period itself if crypto/x509 can't parse the certificate.
+func inPeriod(c *popauth.Certificate, now time.Time) error {
+	var from, until time.Time
+	if c.Leaf != nil {
+		from, until = c.Leaf.NotBefore, c.Leaf.NotAfter
+	} else {
+		var err error
+		if from, until, err = certname.Period(c.DER()); err != nil {
+			return err
+		}
+	}
+	if now.Before(from) || now.After(until) {
+		return fmt.Errorf("outside its period, %s to %s", from.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -150,6 +177,9 @@ const maxIntermediates = 10
 
 // trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
 func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
+	if c.Leaf == nil {
+		return c.CheckIdentity()
+	}
 	// In a pool of roots, or on a list, its key is accepted; still its name is nobody's word but its own.
 	if bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
 		return errors.New("it is its own issuer; register its thumbprint")
@@ -157,6 +187,9 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 	if a.options.Roots == nil {
 		if err := c.CheckIdentity(); err != nil {
 			return fmt.Errorf("there are no Roots: %w", err)
+		}
+		if len(c.Chain) == 1 {
+			return errOneOfTheRoots
 		}
 		return nil
 	}
@@ -167,10 +200,12 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 		Roots: a.options.Roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err == nil && len(chains[0]) == 1 {
-		return errors.New("it is one of the roots itself; register its thumbprint")
+		return errOneOfTheRoots
 	}
 	return err
 }
+
+var errOneOfTheRoots = errors.New("it is one of the roots itself; register its thumbprint")
 
 // Confirmation is what binds a token to the certificate with which a client came to a certificate endpoint, however the
 // client was authenticated. It is zero, and the token unbound, without Options.AlwaysBind and on ordinary endpoints.
@@ -182,5 +217,5 @@ func (a *Authenticator) Confirmation(r *http.Request) Confirmation {
 	if x == nil {
 		return Confirmation{}
 	}
-	return ConfirmationX509(x.certificate.Leaf)
+	return confirmationDER(x.certificate.DER())
 }

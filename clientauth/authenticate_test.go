@@ -129,6 +129,7 @@ func TestAnswersTellNothing(t *testing.T) {
 		if got.ran || got.Code != 401 {
 			t.Errorf("%s: got %d", name, got.Code)
 		}
+		got.Header().Del("Connection") // says of the certificate what its sender knows
 		if first == nil {
 			first = &got
 		}

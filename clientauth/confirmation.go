@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -29,6 +30,15 @@ func (c Confirmation) TokenType() string {
 // ConfirmationX509 binds a token to a certificate. Its token_type is Bearer.
 func ConfirmationX509(c *x509.Certificate) Confirmation {
 	return Confirmation{Thumbprint: popauth.Thumbprint(c)}
+}
+
+// confirmationDER is zero for no certificate.
+func confirmationDER(der []byte) Confirmation {
+	if len(der) == 0 {
+		return Confirmation{}
+	}
+	sum := sha256.Sum256(der)
+	return Confirmation{Thumbprint: base64.RawURLEncoding.EncodeToString(sum[:])}
 }
 
 // ConfirmationJWK binds a token to the public key of a DPoP proof that something else has verified, given as the JWK of

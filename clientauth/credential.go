@@ -1,11 +1,11 @@
 package clientauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
@@ -30,7 +30,7 @@ type Credential struct {
 
 // fitter is a value, so that it can't change while requests are held to it.
 type fitter interface {
-	fits(*x509.Certificate) bool
+	fits(*popauth.Certificate) bool
 }
 
 // kinds are what a text may start with.
@@ -101,7 +101,10 @@ func SubjectDN(name string) (Credential, error) {
 
 type subject dn.Name
 
-func (s subject) fits(c *x509.Certificate) bool {
-	have, err := dn.ParseDER(c.RawSubject)
+func (s subject) fits(c *popauth.Certificate) bool {
+	if c.Leaf == nil {
+		return false
+	}
+	have, err := dn.ParseDER(c.Leaf.RawSubject)
 	return err == nil && dn.Name(s).Equal(have)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // Reason says why a request was refused. The constants are errors: errors.Is(err, clientauth.ErrOtherMethod).
@@ -56,7 +57,7 @@ var answers = map[Reason]answer{
 	ErrCertificateUntrusted: failed,
 	ErrCertificateMalformed: {http.StatusBadRequest, "invalid_request", "The certificate is malformed"},
 	ErrCertificateTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "invalid_request", "The certificate is too large"},
-	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection is for another host"},
+	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection was made for another host: open one for this host"},
 	ErrRequestMalformed:     {http.StatusBadRequest, "invalid_request", "The request is malformed"},
 	ErrRequestTooLarge:      {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
 	ErrTwoMethods:           {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
@@ -75,7 +76,9 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
-	challenge string // for the Authorization header that the request came with
+	challenge   string // for the Authorization header that the request came with
+	misdirected bool   // answered as such, whatever the reason
+	closes      bool   // the connection's own certificate is out of its period
 }
 
 // Error returns the reason and the cause.
@@ -101,6 +104,9 @@ func (e *Error) Status() int { return e.answer().status }
 func (e *Error) Code() string { return e.answer().code }
 
 func (e *Error) answer() answer {
+	if e.misdirected {
+		return answers[ErrMisdirected]
+	}
 	if a, ok := answers[e.Reason]; ok {
 		return a
 	}
@@ -119,14 +125,17 @@ func WriteError(w http.ResponseWriter, err error) {
 	}
 	a := e.answer()
 	h := w.Header()
+	reply.Refuse(h)
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // section 5.1 asks for it beside the other
 	if a.status == http.StatusUnauthorized && e.challenge != "" {
 		h.Set("WWW-Authenticate", e.challenge)
 	}
 	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "5")
+	}
+	if e.closes {
+		h.Set("Connection", "close") // a client that has a new certificate can show it
 	}
 	w.WriteHeader(a.status)
 	// The table has nothing that JSON would have to escape.

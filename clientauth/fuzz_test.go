@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -171,6 +172,6 @@ func FuzzPathPrefix(f *testing.F) {
 			if decoded, err := url.PathUnescape(after); err != nil || decoded != r.URL.Path {
 				t.Fatalf("%q: escaped %q, path %q", before, after, r.URL.Path)
 			}
-		})).ServeHTTP(nil, r)
+		})).ServeHTTP(httptest.NewRecorder(), r)
 	})
 }

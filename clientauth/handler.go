@@ -2,39 +2,32 @@ package clientauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"reflect"
+	"slices"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/onerequest"
+	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
 // arrival is a request's arrival at a certificate endpoint, which only Handler writes down.
 type arrival struct {
 	by          *Authenticator
 	certificate *popauth.Certificate
-	url         *url.URL      // with which it arrived
-	request     *http.Request // as it was passed on
-	body        io.ReadCloser
+	request     *http.Request // as it arrived
+	host        string
+	leaf        *x509.Certificate // of the connection
 }
 
-// is tells whether r is the request that arrived, and not another one with its context: a batch makes such, and a server
-// for HTTP/2 without TLS that runs inside a handler. Middleware passes copies on, in which it replaces the URL (http.StripPrefix),
-// the header (http.Request.Clone) or the body (http.MaxBytesHandler); no other request shares any of the three.
+// is tells whether r is the request that arrived, on the connection that it arrived on, and not another one with its
+// context: a batch makes such, and a server for HTTP/2 without TLS that runs inside a handler. Whoever copies the whole
+// request and puts another body into it can't be told from http.MaxBytesHandler.
 func (x *arrival) is(r *http.Request) bool {
-	if x.request.TLS != r.TLS || x.request.Host != r.Host {
-		return false
-	}
-	sameHeader := len(r.Header) > 0 && reflect.ValueOf(x.request.Header).Pointer() == reflect.ValueOf(r.Header).Pointer()
-	return r.URL == x.request.URL || sameHeader || sameBody(x.body, r.Body)
-}
-
-// sameBody leaves out bodies without an identity of their own, such as http.NoBody, which all empty requests share.
-func sameBody(a, b io.ReadCloser) bool {
-	v, w := reflect.ValueOf(a), reflect.ValueOf(b)
-	return v.Kind() == reflect.Pointer && w.Kind() == reflect.Pointer && v.Type() == w.Type() && v.Pointer() == w.Pointer()
+	return x.host == r.Host && x.request.Method == r.Method && x.request.RequestURI == r.RequestURI &&
+		onerequest.Same(x.request, r) && onerequest.SameCertificate(x.leaf, onerequest.Leaf(r))
 }
 
 type arrivalKey struct{}
@@ -49,8 +42,8 @@ func (a *Authenticator) arrived(r *http.Request) *arrival {
 }
 
 // Handler demands a certificate on the certificate endpoints, and passes on what has one, under the path of the ordinary
-// endpoint. Whose certificate it is, Authenticate tells. All other requests it passes on as they are. It panics if
-// next is nil.
+// endpoint. Whose certificate it is, Authenticate tells. All other requests it passes on as they are, but for the headers
+// of Options.Certificate, which are removed from every request. It panics if next is nil.
 func (a *Authenticator) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("clientauth: Handler: nil handler")
@@ -60,6 +53,8 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			WriteError(w, ErrUnconfigured)
 			return
 		}
+		sent := r
+		r = popauth.WithoutHeaders(r, a.options.Certificate) // they are for the source alone
 		ordinary, ok := a.options.Endpoints.match(r)
 		if !ok {
 			next.ServeHTTP(w, r)
@@ -67,21 +62,29 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 		}
 		// RFC 8470, section 3: until then nobody has proven to hold a key, and the request may come again.
 		if r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0 {
-			a.options.Deny(w, r, &Error{Reason: ErrEarlyData})
+			a.deny(w, r, &Error{Reason: ErrEarlyData})
 			return
 		}
-		c, refusal := a.certificate(r)
+		c, refusal := a.certificate(sent)
 		if refusal != nil {
 			refusal.challenge = challengeFor(r.Header)
-			a.options.Deny(w, r, refusal)
+			a.deny(w, r, refusal)
 			return
 		}
-		x := &arrival{by: a, certificate: c, url: r.URL, body: r.Body}
+		x := &arrival{by: a, certificate: c, request: r, host: r.Host, leaf: onerequest.Leaf(r)}
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
 		r.URL = ordinary
-		x.request = r
+		reply.NoStore(w.Header()) // RFC 6749, section 5.1
 		next.ServeHTTP(w, r)
 	})
+}
+
+// deny has Options.Deny word the refusal, which it can't turn into anything else.
+func (a *Authenticator) deny(w http.ResponseWriter, r *http.Request, e *Error) {
+	reply.Refuse(w.Header())
+	refusal := reply.NewRefusal(w, e.Status())
+	a.options.Deny(refusal, reply.Whole(r), e)
+	refusal.Finish()
 }
 
 func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Error) {
@@ -91,17 +94,19 @@ func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Err
 		return nil, unreadable(err)
 	case c == nil:
 		return nil, &Error{Reason: ErrCertificateMissing}
-	case c.Leaf == nil || len(c.Leaf.Raw) == 0:
+	case len(c.DER()) == 0 || slices.Contains(c.Intermediates, nil) || slices.Contains(c.Chain, nil):
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
 	}
-	return c, nil
+	own := *c
+	own.Thumbprint = confirmationDER(c.DER()).Thumbprint // whatever a source has put there
+	return &own, nil
 }
 
 // OriginalURL is the URL with which a request arrived at a certificate endpoint: r.URL before Handler took the prefix
 // out. For other requests it is r.URL. It must not be modified.
 func OriginalURL(r *http.Request) *url.URL {
 	if x, ok := r.Context().Value(arrivalKey{}).(*arrival); ok && x.is(r) {
-		return x.url
+		return x.request.URL
 	}
 	return r.URL
 }

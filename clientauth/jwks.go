@@ -88,7 +88,7 @@ func certificateOf(key jsontext.Value) (*x509.Certificate, error) {
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("x5c: %w", err)
+		return nil, fmt.Errorf("x5c: %w; one that Go can't parse can be registered by its thumbprint", err)
 	}
 	if public, ok := own.Public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.PublicKey) {
 		return nil, errors.New("x5c: the certificate belongs to another key")

@@ -22,6 +22,8 @@ type fixed struct {
 
 func (f fixed) Certificate(*http.Request) (*popauth.Certificate, error) { return f.certificate, f.err }
 
+func (fixed) Headers() ([]string, error) { return nil, nil }
+
 // by is a certificate of a client, and who has verified it.
 func by(c *popauthtest.Client, v popauth.VerifiedBy) *popauth.Certificate {
 	r := c.Request("GET", "/", "")

@@ -55,7 +55,8 @@ type Options struct {
 	// Processes that share DPoP.Replay should not share it with an API: see popauth.DPoP.ProveKey.
 	DPoP *popauth.DPoP
 
-	// Deny answers what Handler refuses. If nil, WriteError.
+	// Deny answers what Handler refuses. It can't turn a refusal into anything else: see popauth.Options.Deny. If nil,
+	// WriteError.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
 	// Now is the clock. If nil, time.Now.

@@ -1,13 +1,13 @@
 package clientauth
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
@@ -17,7 +17,9 @@ type alternative struct {
 	value string
 }
 
-func (a alternative) fits(c *x509.Certificate) bool { return certname.Has(c, a.form, a.value) }
+func (a alternative) fits(c *popauth.Certificate) bool {
+	return c.Leaf != nil && certname.Has(c.Leaf, a.form, a.value)
+}
 
 // foldASCII leaves alone what is not ASCII: the case mappings of Unicode lead from there into ASCII.
 func foldASCII(s string) string {

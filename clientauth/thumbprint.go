@@ -3,19 +3,20 @@ package clientauth
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"strings"
 	"unicode"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // pinned is a certificate with one of the SHA-256 thumbprints.
 type pinned [][sha256.Size]byte
 
-func (p pinned) fits(c *x509.Certificate) bool {
-	have := sha256.Sum256(c.Raw)
+func (p pinned) fits(c *popauth.Certificate) bool {
+	have := sha256.Sum256(c.DER())
 	fits := 0
 	for _, want := range p {
 		fits |= subtle.ConstantTimeCompare(have[:], want[:])

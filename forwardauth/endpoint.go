@@ -18,8 +18,9 @@ type Options struct {
 	_ [0]func()
 
 	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID,
-	// and without one from Headers, where the host may be what the caller says. Where the API has one name only, set
-	// the ID, or the URL to popauth.BaseURL. Its Certificate is for what Certificate can't say, such as
+	// and without one from Headers, where the host may be what the caller says: New logs a warning then. Where the API
+	// has one name only, set the ID, or the URL to popauth.BaseURL. Its RequestLine is for the original request and the
+	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for what Certificate can't say, such as
 	// popauth.Verified, and must not be what the connection has, which is the proxy's own.
 	Guard popauth.Options
 
@@ -41,7 +42,7 @@ type Options struct {
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
-	// none.
+	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: docs/forwardauth.md has them.
 	Claims map[string]string
 }
 
@@ -54,6 +55,7 @@ type Endpoint struct {
 	line    popauth.RequestLine
 	params  bool
 	claims  map[string]string
+	handed  map[string]string // the headers of an answer that say who is calling, by handedName
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -62,7 +64,13 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters, claims: map[string]string{}}
+	e := &Endpoint{
+		headers: o.Headers.canonical(), line: o.Guard.RequestLine, params: o.AllowPathParameters,
+		claims: map[string]string{}, handed: map[string]string{},
+	}
+	for _, name := range identity {
+		e.handed[handedName(name)] = name
+	}
 	wrong = append(wrong, o.Headers.problems()...)
 	for header, claim := range o.Claims {
 		name := http.CanonicalHeaderKey(header)
@@ -73,6 +81,7 @@ func New(o Options) (*Endpoint, error) {
 			problem("Claims", "%s: no claim", header)
 		}
 		e.claims[name] = claim
+		e.handed[handedName(name)] = name
 	}
 	var err error
 	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
@@ -88,18 +97,22 @@ func New(o Options) (*Endpoint, error) {
 	case o.Guard.Certificate == nil:
 		o.Guard.Certificate = none{}
 	}
+	anyHost := false
+	if len(o.Certificate.Headers()) == 0 && o.Guard.Certificate != nil {
+		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Trust)
+	}
 	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
 	for i, c := range o.Guard.Confirmers {
 		switch d := c.(type) {
 		case popauth.DPoP:
 			if d.URL == nil && o.Guard.Resource.ID == "" {
-				d.URL = originalURL
+				d.URL, anyHost = originalURL, true
 				o.Guard.Confirmers[i] = d
 			}
 		case *popauth.DPoP:
 			if d != nil && d.URL == nil && o.Guard.Resource.ID == "" {
 				own := *d
-				own.URL = originalURL
+				own.URL, anyHost = originalURL, true
 				o.Guard.Confirmers[i] = own
 			}
 		}
@@ -109,6 +122,10 @@ func New(o Options) (*Endpoint, error) {
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
+	}
+	if anyHost && o.Guard.Logger != nil {
+		o.Guard.Logger.Warn("DPoP proofs for any host: "+e.headers.Host+" says which", "advice",
+			"set Guard.Resource.ID, or DPoP.URL to popauth.BaseURL with the API's own name; or have the proxy refuse hosts that it doesn't know")
 	}
 	return e, nil
 }
@@ -123,6 +140,31 @@ func ofConnection(s popauth.CertificateSource) bool {
 type none struct{}
 
 func (none) Certificate(*http.Request) (*popauth.Certificate, error) { return nil, nil }
+
+func (none) Headers() ([]string, error) { return nil, nil }
+
+// secretive is a source beside which the proxy's secret is in the request, for Trust alone to see.
+type secretive struct {
+	popauth.CertificateSource
+	secrets []string
+}
+
+func withSecrets(s popauth.CertificateSource, trust []popauth.Trust) popauth.CertificateSource {
+	var secrets []string
+	for _, t := range trust {
+		secrets = append(secrets, t.Headers()...)
+	}
+	if len(secrets) == 0 {
+		return s
+	}
+	return secretive{s, secrets}
+}
+
+// Headers implements popauth.CertificateSource.
+func (s secretive) Headers() ([]string, error) {
+	names, err := s.CertificateSource.Headers()
+	return slices.Concat(names, s.secrets), err
+}
 
 // Authenticate answers as popauth.Guard.Authenticate lets requests pass: bearer tokens too.
 func (e *Endpoint) Authenticate() http.Handler { return e.handler(e.guard.Authenticate) }
@@ -158,7 +200,12 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	if err := e.trusted(r); err != nil {
 		return nil, err
 	}
-	if err := e.line.Check(r); err != nil {
+	question := e.line
+	question.AllowMethodOverride = true // these headers are the original's, whose method isn't the question's
+	if err := question.Check(r); err != nil {
+		return nil, err
+	}
+	if err := e.brought(r.Header); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)

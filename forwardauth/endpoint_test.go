@@ -1,11 +1,13 @@
 package forwardauth_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -124,7 +126,8 @@ func TestForwardAuthRequest(t *testing.T) {
 		{"broken escape", header("X-Forwarded-Uri", "/%zz"), popauth.ErrForwardedRequest},
 		{"long URI", header("X-Forwarded-Uri", long), popauth.ErrForwardedRequest},
 		{"no scheme", header("X-Forwarded-Proto"), popauth.ErrForwardedRequest},
-		{"another scheme", header("X-Forwarded-Proto", "wss"), popauth.ErrForwardedRequest},
+		{"a WebSocket", header("X-Forwarded-Proto", "wss"), nil},
+		{"another scheme", header("X-Forwarded-Proto", "ftp"), popauth.ErrForwardedRequest},
 		{"two schemes", header("X-Forwarded-Proto", "https", "http"), popauth.ErrForwardedRequest},
 		{"no host", header("X-Forwarded-Host"), popauth.ErrForwardedRequest},
 		{"two hosts", header("X-Forwarded-Host", "api.example.com", "evil.example"), popauth.ErrForwardedRequest},
@@ -207,7 +210,7 @@ func TestForwardAuthIdentity(t *testing.T) {
 		{popauthtest.Claims{"tenant": []string{"acme"}}, nil},
 	} {
 		token := l.issuer.Token(tt.claims, l.owner.Bound())
-		got := l.answer(h, l.asked(header("Authorization", "Bearer "+token), header("X-Auth-Subject", "admin")))
+		got := l.answer(h, l.asked(header("Authorization", "Bearer "+token)))
 		if tt.want == nil {
 			if got.StatusCode != http.StatusForbidden || !errors.Is(l.reason, popauth.ErrForbidden) || got.Header["X-Auth-Tenant"] != nil {
 				t.Errorf("%v: got %d %v", tt.claims, got.StatusCode, got.Header)
@@ -277,6 +280,65 @@ func TestForwardAuthPolicy(t *testing.T) {
 }
 
 // Each question is observed once for each stage, and one that is no question at all once.
+// The question has a body and a form of its own, and policies are about the original request.
+func TestForwardAuthNoBody(t *testing.T) {
+	l := newLab(t)
+	h := l.endpoint().Authorize(popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) > 0 || r.ContentLength != 0 || r.TransferEncoding != nil {
+			t.Errorf("got %q, %v, length %d, %q, want no body", body, err, r.ContentLength, r.TransferEncoding)
+		}
+		if r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Pattern != "" {
+			t.Errorf("got form %v, %v, %v, pattern %q, want none", r.Form, r.PostForm, r.MultipartForm, r.Pattern)
+		}
+		if got := r.FormValue("tenant"); got != "original" {
+			t.Errorf("got %q, want what the original query says", got)
+		}
+		return nil
+	}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /auth/", func(w http.ResponseWriter, r *http.Request) {
+		if got := r.FormValue("tenant"); got != "question" { // as middleware that looks for a token in a form
+			t.Errorf("got %q of the question", got)
+		}
+		r.Body = io.NopCloser(strings.NewReader("tenant=question"))
+		h.ServeHTTP(w, r)
+	})
+	r := l.asked(header("X-Forwarded-Uri", "/orders?tenant=original"), header("Content-Type", "application/x-www-form-urlencoded"))
+	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodPost, io.NopCloser(strings.NewReader("tenant=question")), 15, []string{"chunked"}
+	if answer := l.answer(mux, r); answer.StatusCode != http.StatusOK {
+		t.Errorf("got %d, %v, want 200", answer.StatusCode, l.reason)
+	}
+}
+
+// A claim that is null is no string: the API would take it for a token without the claim.
+func TestForwardAuthClaims(t *testing.T) {
+	l := newLab(t)
+	l.o.Claims = map[string]string{"X-Auth-Tenant": "tenant"}
+	h := l.endpoint().Authenticate()
+	for _, tt := range []struct {
+		name   string
+		tenant any
+		status int
+		want   string
+	}{
+		{"absent", popauthtest.Omit, 200, ""},
+		{"string", "a", 200, "a"},
+		{"empty", "", 200, ""},
+		{"null", nil, 403, ""},
+		{"number", 1, 403, ""},
+		{"true", true, 403, ""},
+		{"list", []string{"a"}, 403, ""},
+		{"object", map[string]string{"a": "b"}, 403, ""},
+	} {
+		token := l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "tenant": tt.tenant})
+		answer := l.answer(h, l.asked(header("Authorization", "Bearer "+token)))
+		if answer.StatusCode != tt.status || answer.Header.Get("X-Auth-Tenant") != tt.want {
+			t.Errorf("%s: got %d, %q, want %d, %q", tt.name, answer.StatusCode, answer.Header.Get("X-Auth-Tenant"), tt.status, tt.want)
+		}
+	}
+}
+
 func TestForwardAuthObserved(t *testing.T) {
 	l := newLab(t)
 	var got []string
@@ -297,6 +359,40 @@ func TestForwardAuthObserved(t *testing.T) {
 		got = nil
 		if l.answer(h, l.asked(tt.change)); !slices.Equal(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// Whatever the endpoint says, a proxy is not to keep it, and handlers further out have no say.
+func TestForwardAuthNotKept(t *testing.T) {
+	l := newLab(t)
+	l.o.Claims = map[string]string{"X-Auth-Tenant": "scp"}
+	for name, tt := range map[string]struct {
+		r      *http.Request
+		deny   int
+		status int
+	}{
+		"passes":              {l.asked(), 0, 200},
+		"no token":            {l.asked(header("Authorization")), 0, 401},
+		"not the proxy":       {l.asked(func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }), 0, 403},
+		"no report":           {l.asked(header("X-Forwarded-Uri")), 0, 400},
+		"early data":          {l.asked(header("Early-Data", "1")), 0, 425},
+		"a claim":             {l.asked(header("Authorization", "Bearer "+l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "scp": []string{"a"}}))), 0, 403},
+		"Deny says 200":       {l.asked(header("Authorization")), 200, 401},
+		"Deny says unchanged": {l.asked(header("Authorization")), 304, 401},
+	} {
+		l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.WriteHeader(cmp.Or(tt.deny, e.Status()))
+		}
+		h := l.endpoint().Authorize(popauth.Scope("orders.read"))
+		answer := l.answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.Header().Set("X-Accel-Expires", "60")
+			h.ServeHTTP(w, r)
+		}), tt.r)
+		if got := answer.Header; answer.StatusCode != tt.status || len(got["Cache-Control"]) != 1 || got.Get("Cache-Control") != "no-store" || got.Get("X-Accel-Expires") != "" {
+			t.Errorf("%s: got %d %v, want %d, no-store", name, answer.StatusCode, got, tt.status)
 		}
 	}
 }

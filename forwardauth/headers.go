@@ -1,6 +1,7 @@
 package forwardauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,13 +14,17 @@ import (
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
-// Headers names the headers in which a proxy reports the request that it asks about. It must replace all four on
-// every request. There must be one line of each, else the request is refused with 400 and popauth.ErrForwardedRequest.
+// Headers names the headers in which a proxy reports the request that it asks about. It must replace all of them on
+// every request, since one that it doesn't set is the caller's. There must be one line of each, else the request is
+// refused with 400 and popauth.ErrForwardedRequest.
 type Headers struct {
 	Method string // as it was sent: GET
 	URI    string // the request target, path and query, as it was sent: /orders?page=2
-	Scheme string // http or https
+	Scheme string // http or https; ws and wss, as Traefik has it for WebSockets, mean the same
 	Host   string // host, and port if it is not the scheme's own
+
+	// URL is one absolute URL in place of URI, Scheme and Host: https://api.example.com/orders?page=2
+	URL string
 
 	// OneChallenge puts all challenges of an answer on one WWW-Authenticate line, for a proxy that hands on no more.
 	OneChallenge bool
@@ -28,32 +33,61 @@ type Headers struct {
 // Nginx returns the headers that examples/forwardauth/nginx.conf sets: X-Original-Method, X-Original-URI,
 // X-Original-Proto and X-Original-Host. All challenges come on one line, since nginx before 1.23 hands on no other.
 func Nginx() Headers {
-	return Headers{"X-Original-Method", "X-Original-URI", "X-Original-Proto", "X-Original-Host", true}
+	return Headers{Method: "X-Original-Method", URI: "X-Original-URI", Scheme: "X-Original-Proto", Host: "X-Original-Host", OneChallenge: true}
 }
 
-// Traefik returns the headers that ForwardAuth sets by itself: X-Forwarded-Method, -Uri, -Proto and -Host. Leave its
-// trustForwardHeader off: with it they are the client's.
+// IngressNginx returns the headers that ingress-nginx sets for the annotation auth-url: X-Original-Method, and one
+// X-Original-URL. It passes on all that a client sends beside them, so that those of Nginx would be the client's own.
+// The host is what the client says: use popauth.BaseURL in DPoP.URL where the API has one name.
+func IngressNginx() Headers {
+	return Headers{Method: "X-Original-Method", URL: "X-Original-URL", OneChallenge: true}
+}
+
+// Envoy returns the headers that examples/forwardauth/envoy.yaml sets: the same as Nginx's, with challenges on lines of
+// their own.
+func Envoy() Headers {
+	h := Nginx()
+	h.OneChallenge = false
+	return h
+}
+
+// Traefik returns the headers that ForwardAuth sets by itself: X-Forwarded-Method, -Uri, -Proto and -Host. Leave
+// trustForwardHeader out of its configuration: with true they can be the client's, and with false Traefik 3.6.14 and later
+// remove the certificate's header as well.
 func Traefik() Headers {
-	return Headers{"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Proto", "X-Forwarded-Host", false}
+	return Headers{Method: "X-Forwarded-Method", URI: "X-Forwarded-Uri", Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host"}
 }
 
 // Caddy returns the headers that forward_auth sets by itself: the same as Traefik's. Caddy takes the last two from a
 // client whose address is among trusted_proxies.
 func Caddy() Headers { return Traefik() }
 
-func (h Headers) names() []string { return []string{h.Method, h.URI, h.Scheme, h.Host} }
+// names are the headers to read: the method's, and the URL's or its three parts'.
+func (h Headers) names() []string {
+	if h.URL != "" {
+		return []string{h.Method, h.URL}
+	}
+	return []string{h.Method, h.URI, h.Scheme, h.Host}
+}
 
 func (h Headers) canonical() Headers {
 	h.Method, h.URI = http.CanonicalHeaderKey(h.Method), http.CanonicalHeaderKey(h.URI)
-	h.Scheme, h.Host = http.CanonicalHeaderKey(h.Scheme), http.CanonicalHeaderKey(h.Host)
+	h.Scheme, h.Host, h.URL = http.CanonicalHeaderKey(h.Scheme), http.CanonicalHeaderKey(h.Host), http.CanonicalHeaderKey(h.URL)
 	return h
 }
 
 func (h Headers) problems() []error {
 	var wrong []error
 	seen := map[string]bool{}
+	fields := []string{"Method", "URI", "Scheme", "Host"}
+	if h.URL != "" {
+		fields = []string{"Method", "URL"}
+		if h.URI+h.Scheme+h.Host != "" {
+			wrong = append(wrong, errors.New("forwardauth: Headers.URL: stands in place of URI, Scheme and Host: leave those empty, or it"))
+		}
+	}
 	for i, name := range h.canonical().names() {
-		field := [...]string{"Method", "URI", "Scheme", "Host"}[i]
+		field := fields[i]
 		switch {
 		case !fitName(name):
 			wrong = append(wrong, fmt.Errorf("forwardauth: Headers.%s: %q is not a header's name of letters, digits and hyphens", field, name))
@@ -78,32 +112,28 @@ const maxURI = 16 << 10
 // original makes the request that the proxy reports: its method, URL and host, and of r the other headers and the
 // connection, by which the proxy is known.
 func (h Headers) original(r *http.Request) (*http.Request, error) {
-	var values [4]string
-	for i, name := range h.names() {
-		lines := r.Header[name]
-		if len(lines) != 1 || lines[0] == "" {
-			return nil, unreported(name, "not there once")
-		}
-		values[i] = lines[0]
+	s, err := h.report(r)
+	if err != nil {
+		return nil, err
 	}
-	// RFC 9112, section 3.2: there is no fragment. A proxy and an API that cut one off would see another path than policies.
-	method, target, scheme := values[0], values[1], values[2]
-	if !isMethod(method) {
+	if !isMethod(s.method) {
 		return nil, unreported(h.Method, "no method")
 	}
-	if len(target) > maxURI || target[0] != '/' || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }) {
-		return nil, unreported(h.URI, "no path and query")
+	// RFC 9112, section 3.2: there is no fragment. A proxy and an API that cut one off would see another path than policies.
+	odd := func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }
+	if len(s.target) > maxURI || !strings.HasPrefix(s.target, "/") || strings.ContainsFunc(s.target, odd) {
+		return nil, unreported(cmp.Or(h.URL, h.URI), "no path and query")
 	}
-	u, err := url.ParseRequestURI(target)
+	u, err := url.ParseRequestURI(s.target)
 	if err != nil {
-		return nil, unreported(h.URI, "no path and query")
+		return nil, unreported(cmp.Or(h.URL, h.URI), "no path and query")
 	}
-	host, err := uri.Authority(scheme, values[3]) // an error for a scheme other than http and https
+	host, err := uri.Authority(s.scheme, s.authority) // an error for a scheme other than http and https
 	if err != nil {
-		return nil, unreported(h.Host, "no host, or none of http or https")
+		return nil, unreported(cmp.Or(h.URL, h.Host), "no host, or none of http or https")
 	}
-	o := r.WithContext(context.WithValue(r.Context(), schemeKey{}, scheme))
-	o.Method, o.RequestURI, o.URL, o.Host = method, target, u, host
+	o := r.WithContext(context.WithValue(r.Context(), schemeKey{}, s.scheme))
+	o.Method, o.RequestURI, o.URL, o.Host = s.method, s.target, u, host
 	o.Body, o.ContentLength, o.TransferEncoding = http.NoBody, 0, nil // the body has stayed with the proxy
 	o.Form, o.PostForm, o.MultipartForm, o.Pattern = nil, nil, nil, ""
 	o.Header = maps.Clone(r.Header)
@@ -111,6 +141,53 @@ func (h Headers) original(r *http.Request) (*http.Request, error) {
 		o.Header.Del(name)
 	}
 	return o, nil
+}
+
+// said is what a proxy says of a request.
+type said struct{ method, scheme, authority, target string }
+
+// report reads what the proxy says, and takes an absolute URL apart.
+func (h Headers) report(r *http.Request) (said, error) {
+	var values [4]string
+	for i, name := range h.names() {
+		switch lines := r.Header[name]; {
+		case len(lines) == 0 || len(lines) == 1 && lines[0] == "":
+			return said{}, unreported(name, "not there, or empty; the proxy has to set it")
+		case len(lines) > 1:
+			return said{}, unreported(name, fmt.Sprintf("%d lines, want one; the proxy has to replace a client's own", len(lines)))
+		default:
+			values[i] = lines[0]
+		}
+	}
+	if h.URL != "" {
+		scheme, rest, _ := strings.Cut(values[1], "://")
+		end := strings.IndexByte(rest, '/')
+		if end < 0 {
+			return said{}, unreported(h.URL, "no absolute URL with a path")
+		}
+		s := said{method: values[0], scheme: scheme, authority: rest[:end], target: rest[end:]}
+		return s, h.agree(r, s)
+	}
+	s := said{method: values[0], scheme: values[2], authority: values[3], target: values[1]}
+	switch s.scheme { // the handshake of a WebSocket is a request of HTTP: RFC 6455, section 1.3
+	case "ws":
+		s.scheme = "http"
+	case "wss":
+		s.scheme = "https"
+	}
+	return s, nil
+}
+
+// agree refuses a report in another form beside the URL, of which one must be the caller's.
+func (h Headers) agree(r *http.Request, s said) error {
+	for name, want := range map[string]string{"X-Original-Uri": s.target, "X-Original-Proto": s.scheme, "X-Original-Host": s.authority} {
+		for _, value := range r.Header[name] {
+			if value != want {
+				return unreported(name, "says something else than "+h.URL+", which the proxy sets; have the proxy remove it")
+			}
+		}
+	}
+	return nil
 }
 
 // unreported never quotes a value: the text may end in a log.

@@ -43,6 +43,31 @@ func (e *Endpoint) identity(who *popauth.Principal) (http.Header, error) {
 	return h, nil
 }
 
+// brought refuses a request that comes with a header by which the Endpoint says who is calling. A proxy passes its
+// client's on wherever its configuration has no line for that very name, and then the API would believe the client.
+func (e *Endpoint) brought(h http.Header) error {
+	for name := range h {
+		if own := e.handed[handedName(name)]; own != "" {
+			return unreported(own, "the client's own, or of a proxy further out, want none; have the proxy remove it before it asks, "+
+				"and set it from the answer")
+		}
+	}
+	return nil
+}
+
+// handedName makes one of all spellings that an API may take for the same: any case, and any character for a hyphen.
+func handedName(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}, name)
+}
+
 func encodeAll(values []string) string {
 	var all []string
 	for _, v := range values {

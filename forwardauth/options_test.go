@@ -26,6 +26,10 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
 		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},
 		{"Authorization", func(o *forwardauth.Options) { o.Headers.Method = "authorization" }, []string{"Headers.Method"}},
+		{"a URL and its parts", func(o *forwardauth.Options) { o.Headers.URL = "X-Original-URL" }, []string{"Headers.URL: stands in place of"}},
+		{"a URL with an underscore", func(o *forwardauth.Options) {
+			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
+		}, []string{"Headers.URL"}},
 		{"two certificates", func(o *forwardauth.Options) {
 			o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
 		}, []string{"Options.Certificate"}},
@@ -90,6 +94,7 @@ func FuzzForwardAuthRequest(f *testing.F) {
 		case (w.Code == http.StatusOK) != (seen != nil):
 			t.Fatalf("got %d, policy asked: %t", w.Code, seen != nil)
 		case seen == nil:
+		case scheme == "ws" || scheme == "wss":
 		case seen.Method != method || seen.RequestURI != target || !strings.HasPrefix(target, "/") || seen.URL.Host != "" ||
 			seen.URL.Scheme != "" || strings.ContainsAny(seen.Host, "/?#@ ,") || scheme != "http" && scheme != "https":
 			t.Errorf("%q %q %q %q: got %+v", method, target, scheme, host, seen)

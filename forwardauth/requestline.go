@@ -1,6 +1,7 @@
 package forwardauth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,7 +15,7 @@ func (e *Endpoint) otherLine(r *http.Request) error {
 	target := r.RequestURI
 	path, _, _ := strings.Cut(target, "?")
 	if !e.params && (strings.Contains(path, ";") || strings.Contains(strings.ToUpper(path), "%3B")) {
-		return twoReadings("path parameter", path, "")
+		return twoReadings("path parameter", path, "", "have the proxy refuse it, or set AllowPathParameters")
 	}
 	scheme, _ := r.Context().Value(schemeKey{}).(string)
 	for name, values := range r.Header {
@@ -22,11 +23,11 @@ func (e *Endpoint) otherLine(r *http.Request) error {
 			switch asHyphens(name) {
 			case "X-HTTP-METHOD-OVERRIDE", "X-HTTP-METHOD", "X-METHOD-OVERRIDE":
 				if !e.line.AllowMethodOverride && value != "" && value != r.Method {
-					return twoReadings(name+" with another method", value, r.Method)
+					return twoReadings(name+" with another method", value, r.Method, "have the proxy remove it, or set AllowMethodOverride")
 				}
 			case "X-ORIGINAL-URL", "X-REWRITE-URL": // of the client, or of a proxy that says the same twice
 				if value != target && value != scheme+"://"+r.Host+target {
-					return twoReadings(name+" with another URL", value, target)
+					return twoReadings(name+" with another URL", value, target, "have the proxy remove it")
 				}
 			}
 		}
@@ -44,10 +45,11 @@ func asHyphens(name string) string {
 	}, name))
 }
 
-func twoReadings(rule, found, compared string) error {
-	err := fmt.Errorf("%.64s: %+.64q", rule, found)
+// twoReadings says the rule, what was found, what it was compared with if there is that, and who has to change what.
+func twoReadings(rule, found, compared, cure string) error {
+	text := fmt.Sprintf("%.64s: %+.32q", rule, found)
 	if compared != "" {
-		err = fmt.Errorf("%w, %+.64q", err, compared)
+		text += fmt.Sprintf(", %+.32q", compared)
 	}
-	return &popauth.Error{Reason: popauth.ErrRequestLine, Err: err}
+	return &popauth.Error{Reason: popauth.ErrRequestLine, Err: errors.New(text + ": " + cure)}
 }

@@ -24,6 +24,8 @@ func TestForwardAuthRequestLine(t *testing.T) {
 	parameters := l.endpoint().Authorize(policy)
 	l.o.AllowPathParameters, l.o.Guard.RequestLine = false, popauth.RequestLine{AllowEncodedSlash: true, AllowMethodOverride: true}
 	slash := l.endpoint().Authorize(policy)
+	l.o.Guard.RequestLine = popauth.RequestLine{AllowOtherEncodings: true}
+	encodings := l.endpoint().Authorize(policy)
 	target := func(s string) func(*http.Request) { return header("X-Forwarded-Uri", s) }
 	question := func(s string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -49,7 +51,8 @@ func TestForwardAuthRequestLine(t *testing.T) {
 		{"NUL", target("/orders%00"), "encoded control character", ""},
 		{"line break", target("/orders%0d%0aX:"), "encoded control character", ""},
 		{"backslash", target("/orders\\..\\admin"), "backslash", ""},
-		{"encoded letter", target("/ord%65rs"), "percent-encoding other", ""},
+		{"encoded letter", target("/ord%65rs"), "percent-encoding other", "encodings"},
+		{"encoded at sign", target("/users/a%40b"), "AllowOtherEncodings", "encodings"},
 		{"encoded twice", target("/%256frders"), "encoded percent sign", ""},
 		{"parameter", target("/admin;x/1"), "path parameter", "parameters"},
 		{"encoded parameter", target("/admin%3Bx/1"), "percent-encoding other", ""},
@@ -57,6 +60,14 @@ func TestForwardAuthRequestLine(t *testing.T) {
 		{"method override, underscores", header("X_http_method_override", "DELETE"), "another method", "slash"},
 		{"method override, X-HTTP-Method", header("X-Http-Method", "DELETE"), "another method", "slash"},
 		{"the same method", header("X-Method-Override", "GET"), "", ""},
+		{"override with the original's method", func(r *http.Request) {
+			header("X-Forwarded-Method", "POST")(r)
+			header("X-Http-Method-Override", "POST")(r)
+		}, "", ""},
+		{"override with the question's method", func(r *http.Request) {
+			header("X-Forwarded-Method", "POST")(r)
+			header("X-Http-Method-Override", "GET")(r)
+		}, "another method", "slash"},
 		{"another URL", header("X-Original-Url", "/admin"), "another URL", ""},
 		{"another URL, underscores", header("X_original_url", "/admin"), "another URL", ""},
 		{"another URL, rewrite", header("X-Rewrite-Url", "/admin"), "another URL", ""},
@@ -78,7 +89,7 @@ func TestForwardAuthRequestLine(t *testing.T) {
 			if got.StatusCode != 400 || asked || !errors.Is(l.reason, popauth.ErrRequestLine) || !strings.Contains(log.String(), tt.rule) {
 				t.Errorf("VULNERABLE: got %d %v, asked %t, logged %q, want 400 for %s", got.StatusCode, l.reason, asked, log.String(), tt.rule)
 			}
-			for name, h := range map[string]http.Handler{"parameters": parameters, "slash": slash} {
+			for name, h := range map[string]http.Handler{"parameters": parameters, "slash": slash, "encodings": encodings} {
 				want := 400
 				if tt.opened == name {
 					want = 200
@@ -88,6 +99,31 @@ func TestForwardAuthRequestLine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where the proxy's report says which host a proof is for, New says so.
+func TestForwardAuthAnyHost(t *testing.T) {
+	own, err := popauth.BaseURL("https://api.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		id    string
+		c     popauth.Confirmer
+		warns bool
+	}{
+		"no name": {"", popauth.DPoP{}, true}, "no name, pointer": {"", &popauth.DPoP{}, true},
+		"Resource.ID": {"https://api.example.com", popauth.DPoP{}, false}, "URL": {"", popauth.DPoP{URL: own}, false}, "no DPoP": {"", popauth.MutualTLS{}, false},
+	} {
+		var log bytes.Buffer
+		l := newLab(t)
+		l.o.Guard.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		l.o.Guard.Resource.ID, l.o.Guard.Confirmers = tt.id, []popauth.Confirmer{tt.c}
+		l.endpoint()
+		if got := log.String(); strings.Contains(got, "DPoP proofs for any host: X-Forwarded-Host says which") != tt.warns || tt.warns && !strings.Contains(got, "Guard.Resource.ID") {
+			t.Errorf("%s: logged %q", name, got)
+		}
 	}
 }
 

@@ -13,6 +13,10 @@ type CustomHeaders struct {
 	Encoding    Encoding // its form; what it returns beyond the first certificate is the chain
 	None        []string // values that mean no certificate, as absence does; nil: only the empty one
 
+	// Always says that the proxy sends Certificate with every request, with a value of None where there is no
+	// certificate. A request without the line is an error then. A proxy that leaves it out would pass a client's own on.
+	Always bool
+
 	Chain         string   // header with the other certificates; empty: there is none
 	ChainEncoding Encoding // its form; required with Chain
 
@@ -31,6 +35,7 @@ func Custom(c CustomHeaders) Format {
 		cert:     c.Certificate,
 		encoding: checked(c.Encoding),
 		none:     []string{""},
+		always:   c.Always,
 		others:   slices.Clone(c.Others),
 	}
 	if c.None != nil {

@@ -58,6 +58,17 @@ func TestCustomCopiesItsSlices(t *testing.T) {
 	}
 }
 
+// Where the proxy sends the header always, its absence is not the absence of a certificate.
+func TestCustomAlways(t *testing.T) {
+	f := forwarded.Custom(forwarded.CustomHeaders{Certificate: "X-A", Encoding: forwarded.Base64DER, Always: true})
+	check(t, f, header("X-A", b64(cert(t, "client"))), outcome{leaf: cert(t, "client")})
+	check(t, f, header("X-A", ""), none)
+	check(t, f, header("X-B", ""), malformed)
+	f = forwarded.Custom(forwarded.CustomHeaders{Certificate: "X-A", Encoding: forwarded.Base64DER, None: []string{"-"}, Always: true})
+	check(t, f, header("X-A", "-"), none)
+	check(t, f, header(), malformed)
+}
+
 // What an encoding of the caller's own returns is held to the same limits.
 func TestCustomEncoding(t *testing.T) {
 	client := cert(t, "client")

@@ -50,6 +50,7 @@ type Format struct {
 	cert     string // every name here is canonical
 	encoding Encoding
 	none     []string // values of cert that mean no certificate, as its absence does
+	always   bool     // its absence is an error
 
 	chain      []string // names of chain headers, in order
 	chains     Encoding // nil: the proxy has no chain header
@@ -104,6 +105,9 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 		return Presented{}, err
 	}
 	value, sent := line(h, f.cert)
+	if !sent && f.always {
+		return Presented{}, in(f.cert, malformed("not there, and the proxy has to send it always, empty without a certificate"))
+	}
 	present := sent && !slices.Contains(f.none, value)
 	verdict, err := f.verdict(h, present, sent && value != "")
 	if err != nil {

@@ -91,7 +91,8 @@ func Caddy(cert string) Format {
 // releases, which is also percent-encoded, is an error, and the -Info header is never read: it does not escape what
 // the client chose.
 //
-// forwardedHeaders.trustedIPs and insecure let the client's own header pass: keep them off this entrypoint.
+// forwardedHeaders.trustedIPs and insecure let the client's own header pass: clear it in a middleware before
+// passTLSClientCert, as examples/proxies/traefik.yaml does.
 func Traefik() Format {
 	return newFormat(Format{
 		name:     "traefik",

@@ -14,8 +14,9 @@ import (
 // errors. There is no verdict: Envoy sends what was presented, so Verified is never set.
 //
 // Set forward_client_cert_details to SANITIZE_SET, with cert (and chain) in set_current_client_cert_details; modes
-// that forward or append keep elements that a client sent. Envoy does not quote URI and DNS, which hold text of the
-// client's certificate: the rules above refuse keys and elements that such text tries to add.
+// that forward or append keep elements that a client sent. That is for the hop where the caller's own TLS ends: on a
+// hop behind it, such as a sidecar, the certificate is the gateway's, whoever calls. Envoy does not quote URI and DNS,
+// which hold text of the client's certificate: the rules above refuse keys and elements that such text tries to add.
 func Envoy() Format {
 	return newFormat(Format{name: "envoy", cert: "X-Forwarded-Client-Cert", encoding: xfcc})
 }

@@ -15,12 +15,23 @@ type answer struct {
 	http.ResponseWriter
 	held    int // a status of sessionless, until it is known what for; 0 for none
 	foreign bool
+	wrote   bool
 }
 
 func (a *answer) WriteHeader(status int) {
 	if _, ok := sessionless[status]; ok {
 		a.held = status
 		return
+	}
+	a.write(status)
+}
+
+// write says that the answer is its caller's alone: on an event stream the SDK has replaced what the stage has said by
+// no-cache, with which a shared cache may still keep it.
+func (a *answer) write(status int) {
+	if !a.wrote && status >= http.StatusOK {
+		a.wrote = true
+		a.Header().Set("Cache-Control", "no-store, no-transform")
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
@@ -32,6 +43,8 @@ func (a *answer) Write(b []byte) (int, error) {
 		return len(b), nil
 	case a.held != 0:
 		a.release()
+	case !a.wrote:
+		a.write(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(b)
 }
@@ -42,7 +55,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answer) release() {
 	status := a.held
 	a.held = 0
-	a.ResponseWriter.WriteHeader(status)
+	a.write(status)
 }
 
 // finish reports whether the answer is still to be written, to somebody else than the session's owner.

@@ -213,6 +213,38 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// No cache keeps an answer: what tools say is their caller's, and a refusal is nobody's.
+func TestAnswersAreNotKept(t *testing.T) {
+	public := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			w.Header().Set("ETag", `"a"`)
+			next.ServeHTTP(w, r)
+		})
+	}
+	l := newLab(t, setup{outer: public})
+	session := l.connect(alice)
+	weak := alice
+	weak.scope = "other"
+	for _, tt := range []struct {
+		name string
+		as   identity
+		q    request
+		want string
+	}{
+		{"the owner's call", alice, request{method: "POST", body: callTool, session: session}, "no-store, no-transform"},
+		{"the owner's event stream", alice, request{method: "GET", session: session}, "no-store, no-transform"},
+		{"the SDK's refusal", alice, request{method: "POST", body: initialize, host: "evil.example.com"}, "no-store, no-transform"},
+		{"a stranger's call", bob, request{method: "POST", body: callTool, session: session}, "no-store"},
+		{"a scope too few", weak, request{method: "POST", body: callTool, session: session}, "no-store"},
+	} {
+		resp := l.open(tt.as, tt.q)
+		if got := resp.Header["Cache-Control"]; len(got) != 1 || got[0] != tt.want || tt.want == "no-store" && resp.Header.Get("ETag") != "" {
+			t.Errorf("%s: got %d %v, want %s", tt.name, resp.StatusCode, resp.Header, tt.want)
+		}
+	}
+}
+
 // A 403 of the SDK's for another cause is answered as it is.
 func TestOtherRefusals(t *testing.T) {
 	l := newLab(t, setup{})

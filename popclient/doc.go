@@ -37,4 +37,9 @@
 //
 // Requests are then made as with any other http.Client. A token is never sent without the proof that it takes, nor
 // under another scheme than its own.
+//
+// # Caches
+//
+// A transport that caches, be it under popclient or around it, belongs to one caller, as its token and key do: an answer
+// is for whoever has proven to be its caller. Don't share one between two.
 package popclient

@@ -58,16 +58,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
-		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Logger:   logger,
 	})
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
-		Handler:           routes(guard),
+		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard)),
 		ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 	}

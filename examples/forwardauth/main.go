@@ -3,7 +3,7 @@
 // what reaches the API.
 //
 //	go run ./examples/forwardauth                 with nginx
-//	go run ./examples/forwardauth -proxy caddy
+//	go run ./examples/forwardauth -proxy caddy    or traefik, or envoy
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -38,17 +39,37 @@ var nginxConf string
 //go:embed Caddyfile
 var caddyfile string
 
+//go:embed traefik.yaml
+var traefikYAML string
+
+//go:embed envoy.yaml
+var envoyYAML string
+
 // setup is what differs between the proxies.
 type setup struct {
 	configuration string
 	headers       forwardauth.Headers
 	certificate   forwarded.Format
 	down          string // the answer if the service doesn't answer
+	outage        string // and if it answers 503
+	claims        map[string]string
+	asked         bool // a client's own X-Auth-… reach the service, which refuses them; else they are removed before
 }
 
 var setups = map[string]setup{
-	"nginx": {nginxConf, forwardauth.Nginx(), forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), "503"},
-	"caddy": {caddyfile, forwardauth.Caddy(), forwarded.Caddy("X-SSL-Client-Cert"), "502"},
+	"nginx": {
+		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
+		certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	},
+	"caddy": {
+		configuration: caddyfile, headers: forwardauth.Caddy(), down: "502", outage: "503, Retry-After",
+		certificate: forwarded.Caddy("X-SSL-Client-Cert"),
+	},
+	"traefik": {
+		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
+		certificate: forwarded.Traefik(),
+	},
+	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: forwarded.Envoy(), down: "503", outage: "503"},
 }
 
 // service is the authentication service: one path for each set of policies.
@@ -61,13 +82,20 @@ func service(guard popauth.Options, s setup, secret string) (http.Handler, error
 			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 			popauth.TrustSecret("X-Proxy-Secret", secret),
 		},
+		Claims: s.claims,
 	})
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)))
-	return mux, nil
+	read := endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading))
+	// No ServeMux: Envoy puts the original path behind this one, and would hand its client the redirect to a clean path.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path+"/", "/auth/orders.read/") {
+			http.NotFound(w, r)
+			return
+		}
+		read.ServeHTTP(w, r)
+	}), nil
 }
 
 // reading sees the original request.
@@ -80,34 +108,42 @@ func reading(r *http.Request, _ *popauth.Principal) error {
 
 // orders is the API, as it could be written in any language. It is reached by the proxy only.
 type orders struct {
-	mu   sync.Mutex
-	seen []http.Header
+	mu      sync.Mutex
+	seen    []http.Header
+	targets []string
 }
 
 func (o *orders) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.seen = append(o.seen, r.Header.Clone())
+	o.seen, o.targets = append(o.seen, r.Header.Clone()), append(o.targets, r.RequestURI)
+	if r.Header.Get("Upgrade") == "websocket" {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		return
+	}
 	_, _ = io.WriteString(w, "2 orders\n")
 }
 
 func main() {
-	proxy := flag.String("proxy", "nginx", "nginx or caddy")
+	proxy := flag.String("proxy", "nginx", "nginx, caddy, traefik or envoy")
 	flag.Parse()
 	log.SetFlags(0)
-	if err := run(os.Stdout, *proxy); err != nil {
+	if err := run(os.Stdout, *proxy, ""); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(out io.Writer, proxy string) error {
+// run makes the requests through a proxy. The program is the proxy's, or empty for the one that is installed.
+func run(out io.Writer, proxy, program string) error {
 	if _, ok := setups[proxy]; !ok {
 		return fmt.Errorf("no configuration for a proxy called %q", proxy)
 	}
-	if _, err := proxies.Find(proxy); err != nil {
-		return fmt.Errorf("%w: this example needs nginx with auth_request, or caddy", err)
+	if _, err := proxies.Find(proxy); err != nil && program == "" {
+		return fmt.Errorf("%w: this example needs nginx with auth_request, caddy, traefik or envoy", err)
 	}
-	w := &world{}
+	w := &world{program: program}
 	defer w.close()
 	if err := w.open(proxy); err != nil {
 		return err
@@ -142,15 +178,19 @@ func run(out io.Writer, proxy string) error {
 type world struct {
 	cleanup      []func()
 	setup        setup
+	program      string // of the proxy, if it isn't the installed one
 	issuer       *popauthtest.Issuer
 	authority    *popauthtest.CA
 	owner, thief *popauthtest.Client
 	key          *popauthtest.ProofKey // of the owner, for DPoP
 	token, dpop  string                // the owner's
+	nonceless    bool                  // no proof needs one
 	nonce        string                // the last that was sent
 	proof        string                // the last that was accepted
 	upstream     *orders
+	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
+	configure    func(configuration string) string
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -168,7 +208,12 @@ func (w *world) close() {
 }
 
 func (w *world) open(proxy string) error {
-	w.setup, w.upstream = setups[proxy], &orders{}
+	if w.upstream = (&orders{}); w.setup.configuration == "" {
+		w.setup = setups[proxy]
+	}
+	if w.configure != nil {
+		w.setup.configuration = w.configure(w.setup.configuration)
+	}
 	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
 	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")
 	w.key = popauthtest.NewProofKey(w, "ES256")
@@ -177,7 +222,11 @@ func (w *world) open(proxy string) error {
 
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}}
+	dpop := popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}
+	if w.nonceless {
+		dpop.Nonces = nil
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, dpop}
 	options.Revoked = revoked
 	secret := rand.Text()
 	if w.handler == nil {
@@ -190,11 +239,14 @@ func (w *world) open(proxy string) error {
 	w.auth.Config.ConnContext = popauth.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
-	api := httptest.NewServer(w.upstream)
+	if w.api == nil {
+		w.api = w.upstream
+	}
+	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
 	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
-		API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
+		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
 	})
 	if err != nil {

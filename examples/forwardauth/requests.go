@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/pem"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -63,11 +65,15 @@ func forged(separator string) http.Header {
 func (w *world) certificate() http.Header {
 	der := w.owner.Certificate.Certificate[0]
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	value := base64.StdEncoding.EncodeToString(der)
-	if w.setup.headers.OneChallenge { // nginx
-		value = strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+	value, escaped := base64.StdEncoding.EncodeToString(der), strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+	h := http.Header{
+		"X-SSL-Client-Cert": {value}, "X-SSL-Client-Verify": {"SUCCESS"}, "X-Forwarded-Tls-Client-Cert": {value},
+		"X-Forwarded-Client-Cert": {fmt.Sprintf(`Hash=%x;Cert="%s"`, sha256.Sum256(der), escaped)},
 	}
-	return http.Header{"X-SSL-Client-Cert": {value}, "X-SSL-Client-Verify": {"SUCCESS"}}
+	if w.setup.certificate.Name() == "nginx" {
+		h["X-SSL-Client-Cert"] = []string{escaped}
+	}
+	return h
 }
 
 // reported is what the proxy would send about another request.
@@ -76,6 +82,22 @@ func reported(host, method, target string) http.Header {
 		"X-Original-Method": {method}, "X-Original-URI": {target}, "X-Original-Proto": {"https"}, "X-Original-Host": {host},
 		"X-Forwarded-Method": {method}, "X-Forwarded-Uri": {target}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {host},
 	}
+}
+
+// overrides are what frameworks take for the method or the path.
+func overrides(method, target string) http.Header {
+	return http.Header{
+		"X-HTTP-Method-Override": {method}, "X-HTTP-Method": {method}, "X-Method-Override": {method},
+		"X-Original-URL": {target}, "X-Rewrite-URL": {target},
+	}
+}
+
+// overridden is 400 where these reach the service, before the proxy removes them on the way to the API.
+func (w *world) overridden(want string) string {
+	if name := w.setup.certificate.Name(); name == "nginx" || name == "envoy" {
+		return "400"
+	}
+	return want
 }
 
 func merged(all ...http.Header) http.Header {
@@ -100,10 +122,17 @@ func (w *world) rows() []request {
 	}
 	last := func(string) string { return w.proof }
 	host := w.host()
+	refusedOr := func(want string) string {
+		if w.setup.asked {
+			return "400"
+		}
+		return want
+	}
 	everything := func(sub string) string {
 		return w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"sub": sub}))
 	}
 	const identified = `200 issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`
+	const nameless = `200 issuer, "", "orders-batch", "orders.read", "x5t#S256"`
 	const byProof = `200 issuer, "alice", "orders-batch", "orders.read", "jkt"`
 	listed := http.Header{"Connection": {"X-Auth-Subject, X-Auth-Issuer, X-Auth-Client, X-Auth-Scope, X-Auth-Binding, X-SSL-Client-Cert, X-Forwarded-Uri, X-Original-URI"}}
 	return []request{
@@ -125,17 +154,20 @@ func (w *world) rows() []request {
 		{name: "the owner's token, no certificate", as: nobody, want: "401 invalid_token, 2 challenges"},
 		{name: "the owner's token, another certificate", as: w.thief, want: "401 invalid_token, 2 challenges"},
 		{name: "the same, and the forged report of the owner's", as: w.thief, header: w.certificate(), want: "401 invalid_token, 2 challenges"},
-		{name: "no token, forged identity", token: "none", header: forged("-"), want: "401, 2 challenges"},
-		{name: "the owner, forged identity", header: forged("-"), want: identified},
+		{name: "no token, forged identity", token: "none", header: forged("-"), want: refusedOr("401, 2 challenges")},
+		{name: "the owner, forged identity", header: forged("-"), want: refusedOr(identified)},
 		{name: "the owner, forged identity with `_`", header: forged("_"), want: identified},
 		{name: "the owner, forged identity with `.`", header: forged("."), want: identified},
 		{name: "the owner, forged identity, mixed", header: http.Header{"X-Auth_Subject": {"admin"}, "x_auth-subject": {"admin"}}, want: identified},
 		{name: "the owner, `Connection:` names the headers", header: listed, want: identified},
-		{name: "a token without sub, forged identity", token: everything(""), header: forged("-"), want: `200 issuer, "", "orders-batch", "orders.read", "x5t#S256"`},
+		{name: "a token without sub, forged identity", token: everything(""), header: forged("-"), want: refusedOr(nameless)},
+		{name: "a token without sub", token: everything(""), want: nameless},
+		{name: "the owner, the same method and URL in headers", header: overrides("GET", "/orders"), want: identified},
+		{name: "the owner, another method and URL in headers", header: overrides("DELETE", "/admin"), want: w.overridden(identified)},
 		{name: "a sub of line breaks, comma and umlaut", token: everything("ü\r\nX-Auth-Client: admin, %"), want: `200 issuer, "%C3%BC%0D%0AX-Auth-Client:%20admin%2C%20%25", "orders-batch", "orders.read", "x5t#S256"`},
 		{name: "the scope is missing", token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"scope": "other"})), want: "403 insufficient_scope, 1 challenge"},
 		{name: "the token in the query as well", target: "/orders?access_token=x", want: "400 invalid_request, 1 challenge"},
-		{name: "what the service needs is down", token: everything("nobody can tell"), want: "503, Retry-After"},
+		{name: "what the service needs is down", token: everything("nobody can tell"), want: w.setup.outage},
 		{name: "the service, through the proxy", target: "/auth/orders.read", want: "404"},
 		{name: "the service, from another address", from: "127.0.0.2", header: merged(reported(host, "GET", "/orders"), w.certificate()), want: "403"},
 		{name: "the service, from the proxy's, without the secret", from: "127.0.0.1", header: merged(reported(host, "GET", "/orders"), w.certificate()), want: "400"},
@@ -214,7 +246,8 @@ func (w *world) shown(h http.Header) string {
 	}
 	for name := range h {
 		plain := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
-		if strings.HasPrefix(plain, "x-auth") || plain == "x-proxy-secret" {
+		if strings.HasPrefix(plain, "x-auth") || plain == "x-proxy-secret" || strings.Contains(plain, "-cert") ||
+			strings.Contains(plain, "http-method") || plain == "x-method-override" || plain == "x-original-url" || plain == "x-rewrite-url" {
 			all = append(all, "AND "+name)
 		}
 	}
@@ -253,5 +286,5 @@ func (w *world) send(r request) (*http.Response, error) {
 	case r.token != "none":
 		request.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	return (&http.Client{Transport: transport}).Do(request)
+	return (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(request)
 }

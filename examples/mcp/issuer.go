@@ -86,5 +86,5 @@ func (e *tokenEndpoint) confirmation(h http.Header, r *http.Request) (clientauth
 	if err != nil || c == nil {
 		return cnf, clientauth.ErrProofMissing // neither a proof nor a certificate
 	}
-	return clientauth.ConfirmationX509(c.Leaf), nil
+	return clientauth.Confirmation{Thumbprint: c.Thumbprint}, nil
 }

@@ -85,7 +85,7 @@ var clients = map[string]registration{
 
 func (w *world) start() error {
 	mux := http.NewServeMux()
-	w.issuer, w.api = popauthtest.NewIssuer(w), popauthtest.NewServer(w, mux)
+	w.issuer, w.api = popauthtest.NewIssuer(w), popauthtest.NewServer(w, popauth.RequestLine{}.Handler(mux))
 	w.endpoint = w.api.URL + "/mcp"
 	w.roots = x509.NewCertPool()
 	w.roots.AddCert(w.api.Certificate())

@@ -82,7 +82,8 @@ func (s *service) open() error {
 		return err
 	}
 	orders := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "2 orders\n") })
-	s.api = httptest.NewUnstartedServer(guard.Confirm(guard.Authorize(popauth.Scope("orders.read"))(orders)))
+	read := guard.Authorize(popauth.Scope("orders.read"))
+	s.api = httptest.NewUnstartedServer(popauth.RequestLine{}.Handler(guard.Confirm(read(orders))))
 	s.api.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 	s.api.StartTLS()
 	s.Cleanup(s.api.Close)

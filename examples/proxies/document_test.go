@@ -4,12 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 var update = flag.Bool("update", false, "write the tables into docs/proxies.md")
@@ -63,52 +59,4 @@ func aligned(table [][]string) string {
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-// The commands of the document are run as they stand, but for the URL.
-func TestDeployTest(t *testing.T) {
-	need(t, "nginx")
-	for _, program := range []string{"bash", "curl", "openssl"} {
-		_, err := exec.LookPath(program)
-		installed(t, err)
-	}
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, script, _ := strings.Cut(string(text), "<!-- deploy test -->\n```sh\n")
-	script, _, _ = strings.Cut(script, "```\n")
-	var want []string
-	for line := range strings.Lines(script) {
-		if strings.HasPrefix(line, "ask ") && !strings.HasPrefix(line, "ask()") {
-			_, status, _ := strings.Cut(line, "# ")
-			want = append(want, strings.TrimSpace(status))
-		}
-	}
-	c := newCast(t)
-	l := newLane(t, c, kinds[0], "")
-	dir := t.TempDir()
-	for _, client := range []*popauthtest.Client{c.owner, c.thief} {
-		if _, _, err := client.WritePEM(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, content := range map[string][]byte{"ca.crt": c.authority.PEM(), "owner.token": []byte(c.token(c.owner))} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const example = "https://api.example.com"
-	if !strings.Contains(script, example) || len(want) < 8 {
-		t.Fatalf("%s: no commands in\n%s", page, script)
-	}
-	command := exec.Command("bash", "-c", strings.Replace(script, example, "https://"+l.proxy.Address, 1))
-	command.Dir = dir
-	got, err := command.CombinedOutput()
-	if err != nil || strings.Join(want, "\n")+"\n" != string(got) {
-		t.Errorf("got %v\n%s, want %q", err, got, want)
-	}
-	if l.spy.Ran() != 1 {
-		t.Errorf("the handler ran %d times, want once", l.spy.Ran())
-	}
 }

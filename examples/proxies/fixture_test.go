@@ -3,6 +3,7 @@ package proxies_test
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -62,6 +65,7 @@ type cast struct {
 	authority                     *popauthtest.CA
 	clients                       []byte // the authorities of the callers, in PEM
 	owner, thief                  *popauthtest.Client
+	other                         *popauthtest.Client // of whom a test makes a second owner
 	selfSigned, rsaChain, expired *popauthtest.Client
 }
 
@@ -107,29 +111,57 @@ func (c *cast) token(client *popauthtest.Client) string {
 
 // A kind is a proxy with the format that its API reads.
 type kind struct {
-	name   string
+	name   string // of the column
+	proxy  string // as proxies.Start calls it
 	format forwarded.Format
 	names  []string                         // of the headers it sets
 	lines  func(certificate []byte) []field // what it sends for a certificate that it has validated
+	static string                           // of Traefik; empty: the shipped file
+	wheel  counterpart.Wheel                // where the program is from; zero: of the system
+	anew   bool                             // it resumes no session
 }
 
 var kinds = []kind{
-	{"nginx", forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), sslNames, func(der []byte) []field {
-		return ssl(strings.ReplaceAll(url.QueryEscape(pemOf(der)), "+", "%20"), "SUCCESS")
+	{name: "nginx", proxy: "nginx", format: forwarded.Nginx(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
+		return ssl(escaped(der), "SUCCESS")
 	}},
-	{"apache", forwarded.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify"), sslNames, func(der []byte) []field {
+	{name: "apache", proxy: "apache", format: forwarded.Apache(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(strings.ReplaceAll(pemOf(der), "\n", " "), "SUCCESS")
 	}},
-	{"haproxy", forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), sslNames, func(der []byte) []field {
+	{name: "haproxy", proxy: "haproxy", format: forwarded.HAProxy(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(base64.StdEncoding.EncodeToString(der), "0")
 	}},
-	{"haproxy-rfc9440", forwarded.RFC9440(), []string{"Client-Cert", "Client-Cert-Chain"}, func(der []byte) []field {
-		value := ":" + base64.StdEncoding.EncodeToString(der) + ":"
-		return []field{{"Client-Cert", value}, {"Client-Cert-Chain", value}}
-	}},
-	{"caddy", forwarded.Caddy("X-SSL-Client-Cert"), sslNames[:1], func(der []byte) []field {
-		return ssl(base64.StdEncoding.EncodeToString(der), "")[:1]
-	}},
+	{name: "haproxy-rfc9440", proxy: "haproxy-rfc9440", format: forwarded.RFC9440(), names: []string{"Client-Cert", "Client-Cert-Chain"},
+		lines: func(der []byte) []field {
+			value := ":" + base64.StdEncoding.EncodeToString(der) + ":"
+			return []field{{"Client-Cert", value}, {"Client-Cert-Chain", value}}
+		}},
+	{name: "caddy", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines},
+	// It issues no session tickets where client certificates are asked for.
+	{name: "caddy 2.11", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines,
+		wheel: counterpart.Caddy(), anew: true},
+	{name: "traefik", proxy: "traefik", format: forwarded.Traefik(), names: []string{"X-Forwarded-Tls-Client-Cert"},
+		wheel: counterpart.Traefik(), lines: func(der []byte) []field {
+			return []field{{"X-Forwarded-Tls-Client-Cert", base64.StdEncoding.EncodeToString(der)}}
+		}},
+	{name: "envoy", proxy: "envoy", format: forwarded.Envoy(), names: []string{"X-Forwarded-Client-Cert"}, wheel: counterpart.Envoy(),
+		lines: func(der []byte) []field {
+			return []field{{"X-Forwarded-Client-Cert", fmt.Sprintf(`Hash=%x;Cert="%s"`, sha256.Sum256(der), escaped(der))}}
+		}},
+}
+
+func caddyLines(der []byte) []field { return ssl(base64.StdEncoding.EncodeToString(der), "")[:1] }
+
+// escaped is the certificate in PEM, percent-encoded.
+func escaped(der []byte) string { return strings.ReplaceAll(url.QueryEscape(pemOf(der)), "+", "%20") }
+
+// program is the executable, or empty for the one of the system; the test is skipped without it.
+func (k kind) program(tb testing.TB) string {
+	tb.Helper()
+	if k.wheel != (counterpart.Wheel{}) {
+		return k.wheel.Path(tb)
+	}
+	return ""
 }
 
 var sslNames = []string{"X-SSL-Client-Cert", "X-SSL-Client-Verify"}
@@ -148,9 +180,21 @@ type lane struct {
 	kind
 	spy   *popauthtest.Spy
 	api   *httptest.Server
-	proxy *proxies.Proxy
+	front *proxies.Proxy
 	named atomic.Bool  // the proxy named authorities in its last request for a certificate
-	seen  atomic.Value // names of the proxy's headers that a handler saw
+	seen  atomic.Value // a header that no handler should see
+
+	mu      sync.Mutex
+	refused []popauth.Reason
+}
+
+// refusals are the reasons since the last call.
+func (l *lane) refusals() []popauth.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.refused
+	l.refused = nil
+	return all
 }
 
 // loopback is where the proxies connect from.
@@ -169,14 +213,24 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
 	options.Certificate = popauth.Forwarded(k.format, trust...)
+	options.Observe = func(_ context.Context, o popauth.Observation) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if o.Reason != "" {
+			l.refused = append(l.refused, o.Reason)
+		}
+	}
 	guard, err := popauth.New(options)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	l.spy = &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name := range r.Header {
-			if n := strings.ToLower(name); strings.Contains(n, "client") || strings.Contains(n, "secret") {
-				l.seen.Store(name)
+			n := strings.ToLower(name)
+			for _, part := range []string{"client", "secret", "method", "original", "rewrite"} {
+				if strings.Contains(n, part) {
+					l.seen.Store(name)
+				}
 			}
 		}
 		if p, _ := popauth.FromContext(r.Context()); p.Certificate.Verified == popauth.VerifiedByProxy {
@@ -196,14 +250,21 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 
 func (l *lane) start(tb testing.TB, api, configuration string) {
 	tb.Helper()
-	p, err := proxies.Start(l.name, proxies.Settings{
-		API: api, Secret: secret, Server: l.authority.Server(), Clients: l.clients, Configuration: configuration,
+	if l.proxy == "envoy" { // which waits a second before it closes a connection with an error
+		if configuration == "" {
+			configuration = file(l.kind)
+		}
+		configuration = strings.Replace(configuration, "stat_prefix: https\n", "stat_prefix: https\n          delayed_close_timeout: 0.05s\n", 1)
+	}
+	p, err := proxies.Start(l.proxy, proxies.Settings{
+		Program: l.program(tb), Static: l.static, API: api,
+		Secret: secret, Server: l.authority.Server(), Clients: l.clients, Configuration: configuration,
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(p.Stop)
-	l.proxy = p
+	l.front = p
 }
 
 func chain(h http.Handler, outer, inner func(http.Handler) http.Handler) http.Handler {
@@ -246,7 +307,7 @@ func (l *lane) once(config *tls.Config, alpn string, fields []field) (outcome st
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	before := l.spy.Ran()
-	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", l.proxy.Address)
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", l.front.Address)
 	if err != nil {
 		return l.judge(reply{}, err, before), false
 	}

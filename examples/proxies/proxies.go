@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-//go:embed nginx.conf apache.conf haproxy.cfg haproxy-rfc9440.cfg Caddyfile
+//go:embed nginx.conf apache.conf haproxy.cfg haproxy-rfc9440.cfg Caddyfile traefik.yaml traefik-static.yaml envoy.yaml
 var configurations embed.FS
 
 // Configuration returns one of the files of this directory.
@@ -40,6 +40,8 @@ type Settings struct {
 	Server        tls.Certificate // of the proxy
 	Clients       []byte          // the authority of the callers, in PEM
 	Configuration string          // instead of the file of the same name as the proxy's; empty: that file
+	Static        string          // of Traefik, instead of traefik-static.yaml; empty: that file
+	Program       string          // the proxy's executable; empty: the one that is installed
 }
 
 // A program is a proxy: how it is called, and the frame that its configuration needs to run apart from the system's.
@@ -48,11 +50,13 @@ type program struct {
 	file  string   // of the configuration
 	args  []string // ${DIR} is the directory of this run
 	frame string   // a file "frame" beside the configuration
+	text  bool     // reads no environment: its ${…} are replaced
+	slow  bool     // takes seconds to end when it is asked to, and has nothing to lose
 }
 
 var programs = map[string]program{
 	"nginx": {
-		name: "nginx", file: "nginx.conf", args: []string{"-p", "${DIR}", "-c", "${DIR}/frame", "-e", "${DIR}/log"},
+		name: "nginx", file: "nginx.conf", text: true, args: []string{"-p", "${DIR}", "-c", "${DIR}/frame", "-e", "${DIR}/log"},
 		frame: `daemon off;
 master_process off;
 pid ${DIR}/pid;
@@ -103,12 +107,21 @@ Include ${DIR}/apache.conf
 import ${DIR}/Caddyfile
 `,
 	},
+	"traefik": {
+		name: "traefik", file: "traefik.yaml", text: true, slow: true, args: []string{"--configFile=${DIR}/traefik-static.yaml"},
+	},
+	"envoy": {
+		name: "envoy", file: "envoy.yaml", text: true, args: []string{
+			"-c", "${DIR}/envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "--log-path", "${DIR}/log", "-l", "warn",
+		},
+	},
 }
 
 // ErrMissing is the error of a proxy that is not installed.
 var ErrMissing = errors.New("not installed")
 
-// Find tells where a proxy is installed: nginx, apache, haproxy, haproxy-rfc9440 or caddy.
+// Find tells where a proxy is installed: nginx, apache, haproxy, haproxy-rfc9440, caddy,
+// traefik or envoy.
 func Find(proxy string) (string, error) {
 	p, ok := programs[proxy]
 	if !ok {
@@ -129,6 +142,7 @@ func Find(proxy string) (string, error) {
 // Proxy is a running proxy.
 type Proxy struct {
 	Address string // where callers connect; its certificate says localhost
+	slow    bool
 	dir     string
 	command *exec.Cmd
 	ended   chan struct{}
@@ -137,11 +151,15 @@ type Proxy struct {
 
 // Start runs a proxy until Stop. It is up when Start returns.
 func Start(proxy string, s Settings) (*Proxy, error) {
-	path, err := Find(proxy)
-	if err != nil {
-		return nil, err
+	path := s.Program
+	if path == "" {
+		var err error
+		if path, err = Find(proxy); err != nil {
+			return nil, err
+		}
 	}
 	// The port is free when it is chosen, not when it is used: another process may come in between.
+	var err error
 	for range 5 {
 		var p *Proxy
 		if p, err = start(path, programs[proxy], s); err == nil {
@@ -152,7 +170,7 @@ func Start(proxy string, s Settings) (*Proxy, error) {
 }
 
 func start(path string, program program, s Settings) (p *Proxy, err error) {
-	p = &Proxy{ended: make(chan struct{})}
+	p = &Proxy{ended: make(chan struct{}), slow: program.slow}
 	if p.Address, err = freeAddress(); err != nil {
 		return nil, err
 	}
@@ -206,20 +224,38 @@ func (p *Proxy) write(program program, s Settings) error {
 	if text == "" {
 		text = Configuration(program.file)
 	}
-	if program.name == "nginx" { // reads no environment
-		text = strings.NewReplacer("${LISTEN}", p.Address, "${API}", s.API, "${AUTH}", s.Auth, "${CERTS}", p.dir, "${PROXY_SECRET}", s.Secret).Replace(text)
+	static := s.Static
+	if static == "" {
+		static = Configuration("traefik-static.yaml")
+	}
+	if program.text {
+		values := p.values(s)
+		text, static = values.Replace(text), values.Replace(static)
 	}
 	for name, content := range map[string][]byte{
 		"server.crt": cert, "server.key": keyPEM, "server.pem": append(cert[:len(cert):len(cert)], keyPEM...),
 		"clients-ca.crt": s.Clients,
-		program.file:     []byte(text),
-		"frame":          []byte(strings.ReplaceAll(program.frame, "${DIR}", p.dir)),
+		program.file:     []byte(text), "traefik-static.yaml": []byte(static),
+		"frame": []byte(strings.ReplaceAll(program.frame, "${DIR}", p.dir)),
 	} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// values are what a configuration leaves open, for a program that doesn't read them from its environment.
+func (p *Proxy) values(s Settings) *strings.Replacer {
+	all := []string{
+		"${LISTEN}", p.Address, "${API}", s.API, "${AUTH}", s.Auth,
+		"${CERTS}", p.dir, "${CONF}", p.dir, "${HOST}", "localhost", "${PROXY_SECRET}", s.Secret,
+	}
+	for name, address := range map[string]string{"LISTEN": p.Address, "API": s.API, "AUTH": s.Auth} {
+		host, port, _ := net.SplitHostPort(address)
+		all = append(all, "${"+name+"_HOST}", host, "${"+name+"_PORT}", port)
+	}
+	return strings.NewReplacer(all...)
 }
 
 // awaitUp waits for a handshake with the proxy's own certificate: whatever else may answer at that port has another.
@@ -249,7 +285,7 @@ func (p *Proxy) awaitUp(server tls.Certificate) error {
 
 // Stop ends the proxy, and removes its files.
 func (p *Proxy) Stop() {
-	if p.command.Process.Signal(syscall.SIGTERM) != nil {
+	if p.slow || p.command.Process.Signal(syscall.SIGTERM) != nil {
 		_ = p.command.Process.Kill()
 	}
 	select {

@@ -27,8 +27,13 @@ func host(conn net.Conn) string {
 
 // exchange1 makes one request over HTTP/1.1.
 func exchange1(conn net.Conn, fields []field) (reply, error) {
+	return exchangeFor(conn, "/orders", fields)
+}
+
+// exchangeFor makes one request over HTTP/1.1 for a target, which need not be a path.
+func exchangeFor(conn net.Conn, target string, fields []field) (reply, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET /orders HTTP/1.1\r\nHost: %s\r\n", host(conn))
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, host(conn))
 	for _, f := range fields {
 		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
 	}

@@ -83,7 +83,7 @@ func newWorld() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.api = popauthtest.NewServer(w, routes(guard), func(c *tls.Config) {
+	w.api = popauthtest.NewServer(w, popauth.RequestLine{}.Handler(routes(guard)), func(c *tls.Config) {
 		c.Certificates = []tls.Certificate{w.authority.Server()}
 		c.ClientAuth = tls.RequestClientCert // enough for the binding: the handshake proves possession
 	})

@@ -81,7 +81,8 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: careless(log, routes(guard)), ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second,
+		Handler:     popauth.RequestLine{}.Handler(careless(log, routes(guard))),
+		ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

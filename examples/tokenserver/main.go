@@ -29,6 +29,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // settings are the flags.
@@ -137,7 +139,7 @@ func (l *listeners) serve(ctx context.Context, h http.Handler) error {
 	servers := make([]*http.Server, 0, 2)
 	for _, tcp := range l.all {
 		server := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
+			Handler: popauth.RequestLine{}.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
 			ErrorLog: log.New(io.Discard, "", 0), // of handshakes that strangers have broken off
 		}
 		servers = append(servers, server)

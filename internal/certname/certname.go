@@ -57,6 +57,9 @@ func extension(c *x509.Certificate, id asn1.ObjectIdentifier) []byte {
 	return nil
 }
 
+// maxNames is more alternative names than anybody has: whoever asks about one walks through all of them.
+const maxNames = 1024
+
 // names calls f with each subject alternative name as it stands in the certificate, until f returns false. crypto/x509
 // gives URIs parsed: two of them may read alike afterwards. It returns false if the extension can't be read.
 func names(c *x509.Certificate, f func(Form, []byte) bool) bool {
@@ -69,9 +72,9 @@ func names(c *x509.Certificate, f func(Form, []byte) bool) bool {
 	if !outer.ReadASN1(&list, der.SEQUENCE) || !outer.Empty() {
 		return false
 	}
-	for !list.Empty() {
+	for n := 0; !list.Empty(); n++ {
 		form, content, ok := general(&list)
-		if !ok {
+		if !ok || n == maxNames {
 			return false
 		}
 		if !f(form, content) {
@@ -109,12 +112,14 @@ func general(s *cryptobyte.String) (Form, []byte, bool) {
 	return form, content, true
 }
 
-// Has tells whether a certificate has the name among its subject alternative names. DNS names, and mail addresses after
-// the @, are compared without regard to the case of ASCII letters, all others to the letter. An IP address is its bytes.
-func Has(c *x509.Certificate, form Form, name string) bool {
+// Has tells whether a certificate has one of the names among its subject alternative names. DNS names, and mail addresses
+// after the @, are compared without regard to the case of ASCII letters, all others to the letter. An IP address is its bytes.
+func Has(c *x509.Certificate, form Form, wanted ...string) bool {
 	found := false
 	ok := names(c, func(have Form, value []byte) bool {
-		found = found || have == form && same(form, value, name)
+		for _, name := range wanted {
+			found = found || have == form && same(form, value, name)
+		}
 		return true // to the end: what can't be read there makes all of it unreadable
 	})
 	return ok && found
@@ -132,12 +137,12 @@ func same(form Form, have []byte, name string) bool {
 }
 
 // equalFold folds ASCII alone: to strings.EqualFold the Kelvin sign is a k.
-func equalFold(have []byte, name string) bool {
-	if len(have) != len(name) {
+func equalFold[A, B ~string | ~[]byte](a A, b B) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i, c := range have {
-		if lower(c) != lower(name[i]) {
+	for i := range len(a) {
+		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
 			return false
 		}
 	}
@@ -153,16 +158,7 @@ func lower(c byte) byte {
 
 // SameHost compares two host names as DNS does, without the dot at the end that makes one absolute.
 func SameHost(a, b string) bool {
-	a, b = strings.TrimSuffix(a, "."), strings.TrimSuffix(b, ".")
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
+	return equalFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }
 
 // URIs returns the URIs among the subject alternative names; false if the extension can't be read, though crypto/x509 may

@@ -6,40 +6,12 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
-
-// maxComparisons bounds the work that one certificate of a chain can make: names times subtrees.
-const maxComparisons = 1 << 18
-
-// Check holds every name of a chain, leaf first and root last, against the name constraints of every certificate above
-// it, the root's included and whether critical or not (RFC 5280, section 6.1.3 (b), (c)). The names are the whole
-// subject, the mail addresses in it, the common names of the leaf that read like host names, and the subject alternative
-// names. A constraint or a name that isn't understood refuses: it is never left out.
-func Check(chain []*x509.Certificate) error {
-	for upper := len(chain) - 1; upper > 0; upper-- {
-		value := extension(chain[upper], oidNameConstraints)
-		if value == nil {
-			continue
-		}
-		l, err := readLimits(value)
-		for lower := 0; err == nil && lower < upper; lower++ {
-			c := chain[lower]
-			// RFC 5280, section 6.1.3: not those that are self-issued, unless it is the leaf.
-			if lower > 0 && bytes.Equal(c.RawSubject, c.RawIssuer) {
-				continue
-			}
-			err = l.hold(c, lower == 0)
-		}
-		if err != nil {
-			return fmt.Errorf("name constraints of %.64q: %w", describe(chain[upper].RawSubject), err)
-		}
-	}
-	return nil
-}
 
 // limits are the name constraints of one certificate.
 type limits struct{ permitted, excluded []subtree }
@@ -48,12 +20,13 @@ type subtree struct {
 	form Form
 	base []byte
 	name directory // of a directory name
+	kind string    // of an otherName
 	odd  bool      // it has a minimum or maximum, or a base that can't be read
 }
 
 var errConstraints = errors.New("they can't be read")
 
-func readLimits(value []byte) (*limits, error) {
+func (w *work) readLimits(value []byte) (*limits, error) {
 	outer := cryptobyte.String(value)
 	var both, permitted, excluded cryptobyte.String
 	if !outer.ReadASN1(&both, der.SEQUENCE) || !outer.Empty() ||
@@ -63,14 +36,14 @@ func readLimits(value []byte) (*limits, error) {
 	}
 	var l limits
 	var err error
-	if l.permitted, err = readSubtrees(permitted); err != nil {
+	if l.permitted, err = w.readSubtrees(permitted); err != nil {
 		return nil, err
 	}
-	l.excluded, err = readSubtrees(excluded)
+	l.excluded, err = w.readSubtrees(excluded)
 	return &l, err
 }
 
-func readSubtrees(list cryptobyte.String) ([]subtree, error) {
+func (w *work) readSubtrees(list cryptobyte.String) ([]subtree, error) {
 	var all []subtree
 	for !list.Empty() {
 		var one cryptobyte.String
@@ -81,12 +54,20 @@ func readSubtrees(list cryptobyte.String) ([]subtree, error) {
 		if !ok {
 			return nil, errConstraints
 		}
+		if err := w.spend(costOfName, len(base)); err != nil {
+			return nil, err
+		}
 		// RFC 5280, section 4.2.1.10: minimum is 0, which DER leaves out, and maximum absent.
 		t := subtree{form: form, base: base, odd: !one.Empty()}
 		switch form {
 		case Directory:
-			name, err := readDirectory(base)
+			name, err := w.readDirectory(base)
+			if errors.Is(err, errWork) {
+				return nil, err
+			}
 			t.name, t.odd = name, t.odd || err != nil
+		case Other:
+			t.kind = otherType(base)
 		case DNS, URI:
 			t.odd = t.odd || !isDomain(base)
 		case Mail:
@@ -105,6 +86,31 @@ type name struct {
 	value []byte
 	dir   directory
 	what  string // "subject" and the like, for the log
+	kind  string // of an otherName
+	host  string // of a mail address or URI
+	sure  bool   // everybody reads it alike
+}
+
+// read fills in what a comparison needs, so that it is found out once.
+func (n name) read() name {
+	switch n.form {
+	case Directory:
+		n.sure = true // readDirectory has seen to it
+	case DNS:
+		n.sure = isHost(n.value, true)
+	case Mail:
+		at := bytes.LastIndexByte(n.value, '@')
+		n.sure = at > 0 && isHost(n.value[at+1:], false) && bytes.IndexByte(n.value, 0) < 0
+		n.host = string(n.value[at+1:])
+	case URI:
+		n.host, n.sure = hostOf(n.value)
+	case IP:
+		// Some readers take a 4-in-6 address for the IPv4 address in it, others don't.
+		n.sure = len(n.value) == 4 || len(n.value) == 16 && !netip.AddrFrom16([16]byte(n.value)).Is4In6()
+	case Other:
+		n.kind = otherType(n.value)
+	}
+	return n
 }
 
 func (n name) String() string {
@@ -118,18 +124,14 @@ func (n name) String() string {
 	return fmt.Sprintf("%s %.96q", n.what, value)
 }
 
-func (t subtree) String() string { return name{t.form, t.base, t.name, t.form.String()}.String() }
+func (t subtree) String() string {
+	return name{form: t.form, value: t.base, what: t.form.String()}.String()
+}
 
-func (l *limits) hold(c *x509.Certificate, isLeaf bool) error {
-	all, err := bears(c, isLeaf)
-	if err != nil {
-		return err
-	}
-	if n := len(l.permitted) + len(l.excluded); n > maxComparisons/max(1, len(all)) {
-		return fmt.Errorf("%d of them for %d names", n, len(all))
-	}
+// hold holds names against the limits.
+func (w *work) hold(l *limits, all []name) error {
 	for _, n := range all {
-		if err := l.allow(n); err != nil {
+		if err := w.allow(l, n); err != nil {
 			return err
 		}
 	}
@@ -142,21 +144,30 @@ const (
 )
 
 // bears returns every name that somebody may take a certificate for.
-func bears(c *x509.Certificate, isLeaf bool) ([]name, error) {
+func (w *work) bears(c *x509.Certificate, isLeaf bool) ([]name, error) {
 	var all []name
-	subject, err := readDirectory(c.RawSubject)
+	add := func(n name) error {
+		all = append(all, n.read())
+		return w.spend(costOfName, len(n.value))
+	}
+	if err := w.spend(costOfName, len(c.RawSubject)); err != nil {
+		return nil, err
+	}
+	subject, err := w.readDirectory(c.RawSubject)
 	if err != nil {
 		return nil, fmt.Errorf("subject: %w", err)
 	}
 	if len(subject) > 0 {
-		all = append(all, name{Directory, c.RawSubject, subject, "subject"})
+		err = add(name{form: Directory, value: c.RawSubject, dir: subject, what: "subject"})
+	}
+	if err != nil {
+		return nil, err
 	}
 	err = subject.all(oidEmailAddress, func(a attribute) error {
 		if a.tag != der.IA5String {
 			return errors.New("a mail address in the subject is not an IA5String")
 		}
-		all = append(all, name{form: Mail, value: []byte(a.text), what: "mail address in the subject"})
-		return nil
+		return add(name{form: Mail, value: []byte(a.text), what: "mail address in the subject"})
 	})
 	if err != nil {
 		return nil, err
@@ -165,11 +176,11 @@ func bears(c *x509.Certificate, isLeaf bool) ([]name, error) {
 	if isLeaf {
 		err = subject.all(oidCommonName, func(a attribute) error {
 			cn := strings.TrimRight(a.text, "\x00")
-			if strings.ContainsRune(cn, 0) || !a.isText && a.tag != tagNumericString {
+			if strings.ContainsRune(cn, 0) || !a.isText {
 				return errors.New("a common name that can't be read")
 			}
 			if readsLikeHost(cn) {
-				all = append(all, name{form: DNS, value: []byte(cn), what: "common name"})
+				return add(name{form: DNS, value: []byte(cn), what: "common name"})
 			}
 			return nil
 		})
@@ -181,30 +192,30 @@ func bears(c *x509.Certificate, isLeaf bool) ([]name, error) {
 	readable := names(c, func(form Form, value []byte) bool {
 		n := name{form: form, value: value, what: form.String()}
 		if form == Directory {
-			if n.dir, wrong = readDirectory(value); wrong != nil {
-				return false
-			}
+			n.dir, wrong = w.readDirectory(value)
 		}
-		all = append(all, n)
-		return true
+		if wrong == nil {
+			wrong = add(n)
+		}
+		return wrong == nil
 	})
 	switch {
 	case wrong != nil:
-		return nil, fmt.Errorf("directory name: %w", wrong)
+		return nil, fmt.Errorf("alternative names: %w", wrong)
 	case !readable:
 		return nil, errors.New("subject alternative names that can't be read")
 	}
 	return all, nil
 }
 
-func (l *limits) allow(n name) error {
+func (w *work) allow(l *limits, n name) error {
 	restricted, permitted := false, false
 	var outside subtree
 	for _, t := range l.permitted {
 		if !t.concerns(n) {
 			continue
 		}
-		in, err := n.in(t)
+		in, err := w.in(n, t)
 		if err != nil {
 			return err
 		}
@@ -220,7 +231,7 @@ func (l *limits) allow(n name) error {
 		if !t.concerns(n) {
 			continue
 		}
-		in, err := n.in(t)
+		in, err := w.in(n, t)
 		switch {
 		case err != nil:
 			return err
@@ -236,9 +247,9 @@ func (l *limits) allow(n name) error {
 func (t subtree) concerns(n name) bool {
 	switch {
 	case n.form == Other && t.form == Other:
-		return otherType(n.value) == otherType(t.base)
+		return n.kind == t.kind
 	case n.form == Other && t.form == Mail:
-		return otherType(n.value) == oidSMTPUTF8Mailbox
+		return n.kind == oidSMTPUTF8Mailbox
 	}
 	return n.form == t.form
 }
@@ -252,27 +263,26 @@ func otherType(content cryptobyte.String) string {
 }
 
 // in tells whether a name is in a subtree. What can't be compared is an error.
-func (n name) in(t subtree) (bool, error) {
+func (w *work) in(n name, t subtree) (bool, error) {
+	if err := w.spend(1+len(t.name), len(t.base)); err != nil {
+		return false, err
+	}
 	if t.odd {
 		return false, fmt.Errorf("%v can't be compared with the %v constraint", n, t.form)
 	}
-	switch n.form {
-	case Directory:
-		return n.dir.within(t.name), nil
-	case DNS:
-		if isHost(n.value, true) {
-			return inDomain(string(n.value), string(t.base)), nil
-		}
-	case Mail:
-		if at := bytes.LastIndexByte(n.value, '@'); at > 0 && isHost(n.value[at+1:], false) && bytes.IndexByte(n.value, 0) < 0 {
-			return inMailbox(string(n.value[:at]), string(n.value[at+1:]), string(t.base)), nil
-		}
-	case URI:
-		if host, ok := hostOf(n.value); ok {
-			return inHost(host, string(t.base)), nil
-		}
-	case IP:
-		if len(n.value) == 4 || len(n.value) == 16 {
+	if n.sure {
+		switch n.form {
+		case Directory:
+			if in, ok := n.dir.within(t.name); ok {
+				return in, nil
+			}
+		case DNS:
+			return inDomain(n.value, t.base), nil
+		case Mail:
+			return inMailbox(n.value[:len(n.value)-len(n.host)-1], n.host, t.base), nil
+		case URI:
+			return inHost(n.host, t.base), nil
+		case IP:
 			return inNetwork(n.value, t.base), nil
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
 // directory is a distinguished name for comparison, an RDN each. A constraint is a prefix of the names in its subtree.
@@ -29,7 +30,7 @@ var errName = errors.New("not a distinguished name that can be compared")
 
 // readDirectory reads the DER of a Name. A string that has no certain text makes it an error: such a name must neither
 // slip into a permitted subtree nor past an excluded one.
-func readDirectory(raw []byte) (directory, error) {
+func (w *work) readDirectory(raw []byte) (directory, error) {
 	outer := cryptobyte.String(raw)
 	var rdns cryptobyte.String
 	if !outer.ReadASN1(&rdns, der.SEQUENCE) || !outer.Empty() {
@@ -43,7 +44,7 @@ func readDirectory(raw []byte) (directory, error) {
 		}
 		var rdn []attribute
 		for !set.Empty() {
-			a, err := readAttribute(&set)
+			a, err := w.readAttribute(&set)
 			if err != nil {
 				return nil, err
 			}
@@ -61,7 +62,7 @@ func readDirectory(raw []byte) (directory, error) {
 	return d, nil
 }
 
-func readAttribute(set *cryptobyte.String) (attribute, error) {
+func (w *work) readAttribute(set *cryptobyte.String) (attribute, error) {
 	var pair, whole, content cryptobyte.String
 	var oid asn1.ObjectIdentifier
 	var tag der.Tag
@@ -69,65 +70,20 @@ func readAttribute(set *cryptobyte.String) (attribute, error) {
 		!pair.ReadAnyASN1Element(&whole, &tag) || !pair.Empty() || !whole.ReadAnyASN1(&content, &tag) {
 		return attribute{}, errName
 	}
-	a := attribute{oid: oid.String(), tag: tag}
-	text, isText, err := textOf(tag, content)
-	switch {
-	case err != nil:
+	if err := w.spend(costOfAttribute, 8*len(content)); err != nil {
 		return attribute{}, err
+	}
+	a := attribute{oid: oid.String(), tag: tag}
+	text, isText, ok := dn.Text(tag, content)
+	switch {
+	case !ok:
+		return attribute{}, errName
 	case isText:
 		a.isText, a.text, a.value = true, text, canonical(text)
 	default:
 		a.value = "\xff" + string([]byte{byte(tag)}) + string(content) // which is no text
 	}
 	return a, nil
-}
-
-// The string types that encoding/asn1 does not name.
-const (
-	tagNumericString   der.Tag = 18
-	tagVisibleString   der.Tag = 26
-	tagUniversalString der.Tag = 28
-	tagBMPString       der.Tag = 30
-)
-
-// textOf decodes the string types that OpenSSL compares by their text. NumericString and all others it compares to the
-// letter.
-func textOf(tag der.Tag, content []byte) (text string, isText bool, err error) {
-	switch tag {
-	case der.UTF8String, der.PrintableString, der.IA5String, tagVisibleString:
-		if tag == der.UTF8String && !utf8.Valid(content) || tag != der.UTF8String && !isASCII(content) {
-			return "", true, errName
-		}
-		return string(content), true, nil
-	case der.T61String: // read as Latin-1, as everybody does
-		runes := make([]rune, len(content))
-		for i, c := range content {
-			runes[i] = rune(c)
-		}
-		return string(runes), true, nil
-	case tagBMPString, tagUniversalString:
-		width := map[der.Tag]int{tagBMPString: 2, tagUniversalString: 4}[tag]
-		if len(content)%width != 0 {
-			return "", true, errName
-		}
-		var b strings.Builder
-		for unit := range slices.Chunk(content, width) {
-			code := uint32(0)
-			for _, c := range unit {
-				code = code<<8 | uint32(c)
-			}
-			if code > utf8.MaxRune || utf16.IsSurrogate(rune(code)) {
-				return "", true, errName
-			}
-			b.WriteRune(rune(code))
-		}
-		return b.String(), true, nil
-	}
-	return "", false, nil
-}
-
-func isASCII(b []byte) bool {
-	return !slices.ContainsFunc(b, func(c byte) bool { return c >= utf8.RuneSelf })
 }
 
 // canonical folds ASCII letters, and trims and joins spaces, as OpenSSL does. Letters beyond ASCII differ by case.
@@ -141,11 +97,21 @@ func canonical(s string) string {
 	}, strings.Join(strings.FieldsFunc(s, isSpace), " "))
 }
 
-// within tells whether the name is in the subtree of base (RFC 5280, section 7.1).
-func (d directory) within(base directory) bool {
-	return len(d) >= len(base) && slices.EqualFunc(d[:len(base)], base, func(a, b []attribute) bool {
-		return slices.EqualFunc(a, b, func(x, y attribute) bool { return x.oid == y.oid && x.value == y.value })
+// within tells whether the name is in the subtree of base (RFC 5280, section 7.1). It is not ok if that depends on whether
+// a NumericString is compared by its text, as policies and crypto/x509 read it, or to the letter, as OpenSSL does.
+func (d directory) within(base directory) (in, ok bool) {
+	ok = true
+	in = len(d) >= len(base) && slices.EqualFunc(d[:len(base)], base, func(a, b []attribute) bool {
+		return slices.EqualFunc(a, b, func(x, y attribute) bool {
+			if x.oid != y.oid || x.value != y.value {
+				return false
+			}
+			isNumeric := x.tag == dn.NumericString
+			ok = ok && isNumeric == (y.tag == dn.NumericString) && !(isNumeric && x.text != y.text)
+			return true
+		})
 	})
+	return in, ok || !in
 }
 
 // all calls f with each attribute of a type.
@@ -162,8 +128,11 @@ func (d directory) all(oid string, f func(attribute) error) error {
 	return nil
 }
 
-// describe writes a name for a person.
+// describe writes a name for a person; not one so long that writing it were work.
 func describe(raw []byte) string {
+	if len(raw) > 1<<10 {
+		return fmt.Sprintf("a name of %d bytes", len(raw))
+	}
 	var rdns pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(raw, &rdns); err != nil || len(rest) > 0 {
 		return "unreadable"

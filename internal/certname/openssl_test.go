@@ -126,13 +126,13 @@ func (m *made) openssl(t *testing.T, openssl, dir string) (accepted bool, said s
 
 // generator draws chains from names that are near each other.
 type generator struct {
-	t      *testing.T
+	t      testing.TB
 	random *mathrand.Rand
 	key    *ecdsa.PrivateKey
 	serial int64
 }
 
-func newGenerator(t *testing.T, random *mathrand.Rand) *generator {
+func newGenerator(t testing.TB, random *mathrand.Rand) *generator {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -7,29 +7,29 @@ import (
 
 // inDomain is for DNS names: the base and everything below it (RFC 5280, section 4.2.1.10); with a dot in front, which
 // crypto/x509 and OpenSSL know too, only what is below.
-func inDomain(host, base string) bool {
-	if base == "" {
+func inDomain(host, base []byte) bool {
+	if len(base) == 0 {
 		return true
 	}
-	if len(host) < len(base) || !SameHost(host[len(host)-len(base):], base) {
+	if len(host) < len(base) || !equalFold(host[len(host)-len(base):], base) {
 		return false
 	}
 	rest := host[:len(host)-len(base)]
-	return rest == "" || base[0] == '.' || strings.HasSuffix(rest, ".")
+	return len(rest) == 0 || base[0] == '.' || rest[len(rest)-1] == '.'
 }
 
 // inHost is for URIs, and for the host of a mail address: the base itself, or with a dot in front what is below it.
-func inHost(host, base string) bool {
-	if strings.HasPrefix(base, ".") {
-		return len(host) > len(base) && SameHost(host[len(host)-len(base):], base)
+func inHost(host string, base []byte) bool {
+	if len(base) > 0 && base[0] == '.' {
+		return len(host) > len(base) && equalFold(base, host[len(host)-len(base):])
 	}
-	return base != "" && SameHost(host, base)
+	return len(base) > 0 && equalFold(base, host)
 }
 
 // inMailbox is for mail addresses: one mailbox, all at a host, or, with a dot in front, all at the hosts below.
-func inMailbox(local, host, base string) bool {
-	at := strings.LastIndexByte(base, '@')
-	if at > 0 && base[:at] != local {
+func inMailbox(local []byte, host string, base []byte) bool {
+	at := bytes.LastIndexByte(base, '@')
+	if at > 0 && !bytes.Equal(base[:at], local) {
 		return false
 	}
 	return inHost(host, base[at+1:])
@@ -72,9 +72,15 @@ func hostOf(uri []byte) (string, bool) {
 	return string(host), isHost(host, false)
 }
 
+// maxHost is more than the 253 characters that a host name can have.
+const maxHost = 256
+
 // isHost tells whether a name is one that everybody reads alike: labels of letters, digits, hyphens and underscores. A
 // wildcard stands for itself.
 func isHost(b []byte, wildcard bool) bool {
+	if len(b) > maxHost {
+		return false
+	}
 	if wildcard {
 		b = bytes.TrimPrefix(b, []byte("*."))
 	}

@@ -182,6 +182,7 @@ type failing struct {
 	failed bool
 }
 
+func (f *failing) Skip(...any)           { runtime.Goexit() }
 func (f *failing) Failed() bool          { return f.failed }
 func (f *failing) Fatal(...any)          { f.failed = true; runtime.Goexit() }
 func (f *failing) Fatalf(string, ...any) { f.failed = true; runtime.Goexit() }

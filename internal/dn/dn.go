@@ -2,15 +2,15 @@
 package dn
 
 import (
-	"bytes"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Name is a distinguished name: its RDNs in the order of the certificate, the attributes of each in one fixed order.
@@ -109,12 +109,12 @@ func attributeValue(s string) (attribute, string, error) {
 		if end < 0 {
 			end = len(s)
 		}
-		der, err := hex.DecodeString(s[1:end])
+		value, err := hex.DecodeString(s[1:end])
 		if err != nil {
 			return attribute{}, "", errors.New("not hex after #")
 		}
 		var raw asn1.RawValue
-		if rest, err := asn1.Unmarshal(der, &raw); err != nil || len(rest) > 0 {
+		if rest, err := asn1.Unmarshal(value, &raw); err != nil || len(rest) > 0 {
 			return attribute{}, "", errors.New("not one DER value after #")
 		}
 		return valueOf(raw), s[end:], nil
@@ -165,9 +165,9 @@ type rdnSET []struct {
 }
 
 // ParseDER reads the name of a certificate. An empty one equals no Name that Parse makes.
-func ParseDER(der []byte) (Name, error) {
+func ParseDER(name []byte) (Name, error) {
 	var rdns []rdnSET
-	rest, err := asn1.Unmarshal(der, &rdns)
+	rest, err := asn1.Unmarshal(name, &rdns)
 	if err != nil || len(rest) > 0 {
 		return nil, errors.New("not a name")
 	}
@@ -187,38 +187,12 @@ func ParseDER(der []byte) (Name, error) {
 	return n.sort(), nil
 }
 
-// valueOf is the text of those string types that have one without doubt.
+// valueOf is the text of a string type, and the DER of all else.
 func valueOf(v asn1.RawValue) attribute {
-	if v.Class == asn1.ClassUniversal && !v.IsCompound {
-		switch v.Tag {
-		case asn1.TagUTF8String:
-			if utf8.Valid(v.Bytes) {
-				return attribute{value: string(v.Bytes)}
-			}
-		case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString:
-			if !bytes.ContainsFunc(v.Bytes, func(r rune) bool { return r > 0x7e || r < ' ' }) {
-				return attribute{value: string(v.Bytes)}
-			}
-		case asn1.TagBMPString:
-			if s, ok := bmp(v.Bytes); ok {
-				return attribute{value: s}
-			}
+	if v.Class == asn1.ClassUniversal && !v.IsCompound && v.Tag < 31 {
+		if text, isText, ok := Text(der.Tag(v.Tag), v.Bytes); isText && ok {
+			return attribute{value: text}
 		}
 	}
 	return attribute{value: string(v.FullBytes), isDER: true}
-}
-
-func bmp(b []byte) (string, bool) {
-	if len(b)%2 != 0 {
-		return "", false
-	}
-	units := make([]uint16, 0, len(b)/2)
-	for i := 0; i < len(b); i += 2 {
-		u := uint16(b[i])<<8 | uint16(b[i+1])
-		if utf16.IsSurrogate(rune(u)) {
-			return "", false
-		}
-		units = append(units, u)
-	}
-	return string(utf16.Decode(units)), true
 }

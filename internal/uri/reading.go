@@ -157,14 +157,15 @@ func unhex(c byte) byte {
 // escapes tells whether net/url escapes c in a path (url.URL.EscapedPath).
 func escapes(c byte) bool { return !unreserved(c) && strings.IndexByte("$&+,/:;=@", c) < 0 }
 
-// Fits tells whether u has the path that stands in a request line, or the rest of it behind a prefix of whole segments,
-// as http.StripPrefix leaves it. kept is false if u has lost the escaped path that net/url keeps of such a line.
-func Fits(path string, u *url.URL) (fits, kept bool) {
-	kept = true
+// Rest returns the part of an escaped path, as it stands in a request line, that u is: all of it, or what is left
+// behind a prefix of whole segments, as http.StripPrefix leaves it. kept is false if u has lost the escaped path that
+// net/url keeps of such a line, and fits if u is something else.
+func Rest(path string, u *url.URL) (rest string, kept, fits bool) {
 	if u.RawPath != "" && u.RawPath != u.Path {
-		at := len(path) - len(u.RawPath)
-		return at >= 0 && path[at:] == u.RawPath && whole(path[:at], u.RawPath) && decodes(u.RawPath, u.Path), true
+		prefix, ok := strings.CutSuffix(path, u.RawPath)
+		return u.RawPath, true, ok && whole(prefix, u.RawPath) && Decodes(u.RawPath, u.Path)
 	}
+	kept = true
 	at := len(path)
 	for n := len(u.Path); n > 0; n-- {
 		switch {
@@ -176,10 +177,10 @@ func Fits(path string, u *url.URL) (fits, kept bool) {
 		case at >= 1:
 			at--
 		default:
-			return false, kept
+			return "", kept, false
 		}
 	}
-	return whole(path[:at], u.Path) && decodes(path[at:], u.Path), kept
+	return path[at:], kept, whole(path[:at], u.Path) && Decodes(path[at:], u.Path)
 }
 
 // whole tells that a cut is at the border of a segment.
@@ -187,12 +188,15 @@ func whole(prefix, rest string) bool {
 	return prefix == "" || rest == "" || rest[0] == '/' || prefix[len(prefix)-1] == '/'
 }
 
-// decodes tells whether path, whose escapes are valid, decodes to plain.
-func decodes(path, plain string) bool {
+// Decodes tells whether an escaped path decodes to plain.
+func Decodes(path, plain string) bool {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if c == '%' {
-			c, _ = unescape(path[i:])
+			var ok bool
+			if c, ok = unescape(path[i:]); !ok {
+				return false
+			}
 			i += 2
 		}
 		if plain == "" || plain[0] != c {

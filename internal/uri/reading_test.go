@@ -49,11 +49,11 @@ func FuzzReading(f *testing.F) {
 		if u.RawPath != "" && u.RawPath != u.Path {
 			t.Fatalf("%q: net/url keeps %q beside %q", s, u.RawPath, u.Path)
 		}
-		if fits, kept := uri.Fits(s, u); !fits || !kept {
+		if rest, kept, fits := uri.Rest(s, u); !fits || !kept || rest != s {
 			t.Fatalf("%q doesn't fit %q, %q", s, u.Path, u.RawPath)
 		}
 		u.Path += "x"
-		if fits, _ := uri.Fits(s, u); fits {
+		if _, _, fits := uri.Rest(s, u); fits {
 			t.Fatalf("%q fits %q", s, u.Path)
 		}
 	})

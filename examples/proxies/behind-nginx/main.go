@@ -109,7 +109,7 @@ func (w *world) open() error {
 	if err != nil {
 		return err
 	}
-	w.api = httptest.NewUnstartedServer(routes(guard))
+	w.api = httptest.NewUnstartedServer(popauth.RequestLine{}.Handler(routes(guard)))
 	w.api.Config.ConnContext = popauth.ConnContext // whatever sets RemoteAddr later, this is the peer
 	w.api.Start()
 	w.Cleanup(w.api.Close)

@@ -1,0 +1,76 @@
+package popauth
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/seed-171ab058/popauth/internal/uri"
+)
+
+// brokenRule is the cause of ErrRequestLine: the rule, what was found, what it was compared with, and what to change. It
+// quotes what a sender chose, cut and in ASCII.
+type brokenRule struct{ rule, found, compared string }
+
+func (b *brokenRule) Error() string {
+	if b.compared == "" {
+		return fmt.Sprintf("%s: %s: %s", b.rule, quoted(b.found), b.cure())
+	}
+	return fmt.Sprintf("%s: %s, %s: %s", b.rule, quoted(b.found), quoted(b.compared), b.cure())
+}
+
+// maxQuoted leaves room for two quotations and the cure in a line of maxLogged bytes.
+const maxQuoted = 42
+
+func quoted(s string) string {
+	q := strconv.QuoteToASCII(s[:min(len(s), maxQuoted)])
+	if len(q) > maxQuoted+2 {
+		q = q[:maxQuoted+1] + `"`
+	}
+	return q
+}
+
+const (
+	lineConnect   = "authority of CONNECT"
+	lineAsterisk  = "asterisk of OPTIONS"
+	lineForm      = "neither a path nor an http URL with a host"
+	lineOpaque    = "Request.URL without a path"
+	lineRewritten = "Request.URL is not what the request line says"
+	lineRawPath   = "Request.URL.RawPath is no spelling of its Path"
+	lineDecoded   = "Request.URL has lost the RawPath of its request line"
+	lineHTTP2     = "start of HTTP/2 on this connection"
+	lineMethod    = "header with another method than the request"
+)
+
+// cure says who has to change what. Only rules that have an opening name one.
+func (b *brokenRule) cure() string {
+	switch b.rule {
+	case string(uri.OtherEncoding):
+		return "RequestLine.Handler around all routers decodes it, AllowOtherEncodings lets it be"
+	case string(uri.EncodedSlash):
+		return "the client has to send a slash, or set RequestLine.AllowEncodedSlash"
+	case string(uri.EmptySegment):
+		return "the client has to send one slash, or set RequestLine.AllowEmptySegments"
+	case string(uri.NotAPath):
+		return "set Request.RequestURI before http.StripPrefix, or put RequestLine.Handler around it"
+	case lineConnect, lineAsterisk, lineForm:
+		return "the client has to send a path"
+	case lineOpaque:
+		return "give Request.URL a Path"
+	case lineRewritten:
+		return "set RequestLine.AllowRewrittenURL, or rewrite in the proxy, or redirect"
+	case lineRawPath:
+		return "set RawPath to \"\" wherever Path is set"
+	case lineDecoded:
+		return "leave it there, RequestLine.Handler around all routers decodes"
+	case lineHTTP2:
+		return "what speaks it without TLS belongs outside of ClientCertificate and Guard"
+	case lineMethod:
+		return "remove the header, obey it outside of the Guard, or set RequestLine.AllowMethodOverride"
+	}
+	return "the client has to send another path, nothing allows this one"
+}
+
+func otherEncoding(e *Error) bool {
+	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
+	return ok && b.rule == string(uri.OtherEncoding)
+}

@@ -1,0 +1,253 @@
+package popauth_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// wayIn is a handler that lets the lab's owner pass.
+type wayIn struct {
+	name string
+	wrap func(http.Handler) http.Handler
+}
+
+func waysIn(l *lab) []wayIn {
+	g := l.guard()
+	thumbprint := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	return []wayIn{
+		{"Authenticate", g.Authenticate},
+		{"Confirm", g.Confirm},
+		{"Authorize", g.Authorize(popauth.Scope("orders.read"))},
+		{"ClientCertificate", popauth.ClientCertificate(popauth.TLSCertificate())},
+		{"RequireCertificate", popauth.RequireCertificate(popauth.TLSCertificate(), thumbprint)},
+		{"RequireCertificate without a source", popauth.RequireCertificate(nil, thumbprint)},
+		{"Private", func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, err := g.Check(r); err != nil {
+					g.Refuse(w, r, err)
+					return
+				}
+				popauth.Private(w.Header())
+				next.ServeHTTP(w, r)
+			})
+		}},
+	}
+}
+
+func (l *lab) ask() *http.Request { return l.owner.Request("GET", "/orders", l.bound()) }
+
+// sets is a handler further out that sets headers.
+func sets(lines ...string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, line := range lines {
+				name, value, _ := strings.Cut(line, ": ")
+				w.Header()[name] = append(w.Header()[name], value)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// Caches are told before the handler runs, whatever handlers further out have said.
+func TestAnswerIsItsCallers(t *testing.T) {
+	l := newLab(t)
+	const own, vary = "Cache-Control: private", "Vary: Authorization, DPoP"
+	for _, tt := range []struct {
+		name        string
+		outer, want []string
+	}{
+		{"nothing", nil, []string{own, vary}},
+		{"a lifetime", []string{"Cache-Control: max-age=60"}, []string{own, vary}},
+		{"public", []string{"Cache-Control: public, max-age=31536000, immutable"}, []string{own, vary}},
+		{"two lines", []string{"Cache-Control: private", "Cache-Control: s-maxage=60"}, []string{own, vary}},
+		{"another spelling", []string{"cache-control: public, max-age=60", "expires: Fri, 01 Jan 2100 00:00:00 GMT"}, []string{own, vary}},
+		{"private for a field alone", []string{`Cache-Control: private="Set-Cookie", max-age=60`}, []string{own, vary}},
+		{"no-store", []string{"Cache-Control: no-cache, No-Store, must-revalidate"}, []string{"Cache-Control: no-cache, No-Store, must-revalidate", vary}},
+		{"private and more", []string{"Cache-Control: no-cache,private"}, []string{"Cache-Control: no-cache,private", vary}},
+		{"no-store and public", []string{"Cache-Control: no-store, public"}, []string{"Cache-Control: no-store", vary}},
+		{"no-store, unless understood", []string{"Cache-Control: must-understand, no-store, max-age=60"}, []string{"Cache-Control: no-store", vary}},
+		{"Expires", []string{"Expires: Fri, 01 Jan 2100 00:00:00 GMT"}, []string{own, vary}},
+		{"for a proxy alone", []string{"X-Accel-Expires: 60", "Surrogate-Control: max-age=60", "Edge-Control: max-age=60"}, []string{own, vary}},
+		{"targeted", []string{"CDN-Cache-Control: max-age=60", "Cloudflare-CDN-Cache-Control: max-age=60"}, []string{own, vary}},
+		{"Vary", []string{"Vary: Accept-Encoding", "Vary: Origin"}, []string{own, "Vary: Accept-Encoding", "Vary: Origin", vary}},
+		{"other headers", []string{"X-Frame-Options: DENY"}, []string{own, vary, "X-Frame-Options: DENY"}},
+	} {
+		for _, way := range waysIn(l) {
+			var seen []string
+			h := sets(tt.outer...)(way.wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { seen = lines(w.Header()) })))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, l.ask())
+			if !slices.Equal(seen, tt.want) {
+				t.Errorf("%s, %s outside: got %d, the handler saw %q, want %q", way.name, tt.name, w.Code, seen, tt.want)
+			}
+		}
+	}
+}
+
+func lines(h http.Header) []string {
+	var all []string
+	for name, values := range h {
+		for _, v := range values {
+			all = append(all, name+": "+v)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int {
+		a, _, _ = strings.Cut(a, ":")
+		b, _, _ = strings.Cut(b, ":")
+		return strings.Compare(a, b)
+	})
+	return all
+}
+
+// A stage says it again, since what stands between two stages is outside of the second; once is enough for Vary.
+func TestAnswerIsItsCallersInside(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	want := []string{"Cache-Control: private", "Vary: Authorization, DPoP"}
+	thumbprint := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	inPlace := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, values := range w.Header() {
+				values[0] = "public"
+			}
+			delete(w.Header(), "Vary")
+			next.ServeHTTP(w, r)
+		})
+	}
+	for name, between := range map[string]func(http.Handler) http.Handler{
+		"sets": sets("Cache-Control: public"), "writes in place": inPlace, "PublicAnswers": popauth.PublicAnswers(time.Minute),
+	} {
+		for _, stages := range [][2]func(http.Handler) http.Handler{
+			{g.Authenticate, g.Confirm},
+			{g.Authenticate, g.Authorize(popauth.Scope("orders.read"))},
+			{popauth.ClientCertificate(popauth.TLSCertificate()), popauth.RequireCertificate(nil, thumbprint)},
+			{popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm},
+		} {
+			if got := lines(send(chain(stages[0], between, stages[1]), l.ask()).header); !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", name, got, want)
+			}
+		}
+	}
+}
+
+// A handler can say something else, and what it does to its header no other answer shows.
+func TestAnswerReplaced(t *testing.T) {
+	l := newLab(t)
+	for _, way := range waysIn(l) {
+		answer := func(h http.HandlerFunc) []string {
+			w := httptest.NewRecorder()
+			way.wrap(h).ServeHTTP(w, l.ask())
+			return lines(w.Header())
+		}
+		got := answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "private, max-age=60")
+			w.Header().Add("Vary", "Accept")
+		})
+		if want := []string{"Cache-Control: private, max-age=60", "Vary: Authorization, DPoP", "Vary: Accept"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", way.name, got, want)
+		}
+		answer(func(w http.ResponseWriter, _ *http.Request) {
+			for name, values := range w.Header() {
+				_ = append(values[:1:cap(values)], "x")
+				_ = append(w.Header()[name][:0], "x")
+				clear(values)
+			}
+		})
+		got = answer(func(http.ResponseWriter, *http.Request) {})
+		if want := []string{"Cache-Control: private", "Vary: Authorization, DPoP"}; !slices.Equal(got, want) {
+			t.Errorf("%s, after a handler that wrote over its header: got %q, want %q", way.name, got, want)
+		}
+	}
+	// What is shared by a handler further out stays as it is, too.
+	shared := append(make([]string, 0, 4), "Accept-Encoding")
+	outer := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Vary"] = shared
+			next.ServeHTTP(w, r)
+		})
+	}
+	send(chain(outer, l.guard().Confirm), l.ask()).passed(t)
+	if got := shared[:2]; got[1] != "" {
+		t.Errorf("got %q in the memory of another", got)
+	}
+}
+
+// What a route says to be everybody's, a shared cache may keep.
+func TestPublicAnswers(t *testing.T) {
+	l := newLab(t)
+	public := popauth.PublicAnswers(90 * time.Second)
+	for _, way := range waysIn(l) {
+		o := send(chain(sets("Vary: Accept-Encoding"), way.wrap, public), l.ask())
+		o.passed(t)
+		if got, want := lines(o.header), []string{"Cache-Control: public, max-age=90", "Vary: Accept-Encoding"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", way.name, got, want)
+		}
+		o = send(chain(way.wrap, public), l.ask())
+		if got, want := lines(o.header), []string{"Cache-Control: public, max-age=90"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", way.name, got, want)
+		}
+		if o = send(chain(public, way.wrap), l.ask()); o.header.Get("Cache-Control") != "private" { // outside it means nothing
+			t.Errorf("outside of %s: got %q, want private", way.name, lines(o.header))
+		}
+	}
+	for name, f := range map[string]func(){
+		"negative": func() { popauth.PublicAnswers(-1) },
+		"nil":      func() { popauth.PublicAnswers(0)(nil) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: got no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+// A nonce is one client's: an answer that has one is not for everybody.
+func TestPublicAnswersNonce(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	a.clock.Advance(4 * time.Minute)
+	w := httptest.NewRecorder()
+	a.guard.Confirm(popauth.PublicAnswers(time.Hour)(&popauthtest.Spy{})).ServeHTTP(w, a.request(fields{"nonce": nonce}))
+	if given(t, w.Header()); w.Code != 200 {
+		t.Errorf("got %d, want 200", w.Code)
+	}
+}
+
+// A client that stays busy gets the next nonce with a refusal, too.
+func TestNonceOnForbidden(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	a.clock.Advance(4 * time.Minute)
+	for name, tt := range map[string]struct {
+		wrap   func(http.Handler) http.Handler
+		status int
+	}{
+		"Authorize":                    {a.guard.Authorize(popauth.Scope("admin")), 403},
+		"step-up":                      {a.guard.Authorize(popauth.ACR("gold")), 401},
+		"Authenticate, then Authorize": {chain(a.guard.Authenticate, a.guard.Authorize(popauth.Scope("admin"))), 403},
+		"Check and Refuse": {func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, err := a.guard.Check(r, popauth.Scope("admin"))
+				a.guard.Refuse(w, r, err)
+			})
+		}, 403},
+	} {
+		o := send(tt.wrap, a.request(fields{"nonce": nonce}))
+		given(t, o.header)
+		if o.status != tt.status || o.ran {
+			t.Errorf("%s: got %d, ran %t, want %d", name, o.status, o.ran, tt.status)
+		}
+	}
+}

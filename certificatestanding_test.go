@@ -1,0 +1,398 @@
+package popauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// byTLS is a client's request over a connection whose chain the TLS stack has verified.
+func byTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
+	r := c.Request("GET", "/", token)
+	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
+	return r
+}
+
+// A connection may outlive its certificate. A new request is then nobody's by name; what its token is bound to it still
+// holds. The client gets to show the certificate that it has meanwhile.
+func TestExpiredOnAConnection(t *testing.T) {
+	l := newLab(t)
+	past := func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
+	}
+	late := l.ca.Intermediate("late", past)
+	policy := popauth.CertificateSubject("CN=batch")
+	var log bytes.Buffer
+	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	remembering := popauth.TLSCertificate()
+	for name, tt := range map[string]struct {
+		client  *popauthtest.Client
+		expired bool
+	}{
+		"its own period":                {l.ca.Client("batch", past), true},
+		"the period of its authority":   {late.Client("batch"), true},
+		"a certificate that is valid":   {l.ca.Client("batch"), false},
+		"one below a valid authority's": {l.ca.Intermediate("between").Client("batch"), false},
+	} {
+		token := l.issuer.Token(tt.client.Bound())
+		own := l.guard(func(o *popauth.Options) { o.Certificate = remembering })
+		for way, h := range map[string]func(http.Handler) http.Handler{
+			"Authorize":                      g.Authorize(policy),
+			"Authorize, with its own source": own.Authorize(policy),
+			"RequireCertificate":             popauth.RequireCertificate(nil),
+			"RequireCertificate, policy":     popauth.RequireCertificate(nil, policy),
+			"RequireCertificate, source":     popauth.RequireCertificate(remembering, policy),
+			"CheckCertificate, Refuse": func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if _, err := popauth.CheckCertificate(r, remembering, policy); err != nil {
+						g.Refuse(w, r, err)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			},
+		} {
+			for range 2 { // the second is remembered
+				log.Reset()
+				got := send(h, byTLS(tt.client, token, l.ca))
+				if !tt.expired {
+					got.passed(t)
+					continue
+				}
+				got.refused(t, 403, "")
+				if got.header.Get("Connection") != "close" {
+					t.Errorf("%s, %s: got Connection: %q, want it closed", name, way, got.header.Get("Connection"))
+				}
+				if way == "Authorize" && !strings.Contains(log.String(), "expired on a connection that lasts") {
+					t.Errorf("%s: got log %s", name, &log)
+				}
+			}
+		}
+		// The binding, and what handlers and policies see.
+		seen := popauth.VerifiedBy(-1)
+		see := func(c *popauth.Certificate) {
+			if seen = c.Verified; (c.CheckIdentity() != nil) != tt.expired || (c.Chain == nil) != tt.expired {
+				t.Errorf("%s: got %v, chain %v", name, c.CheckIdentity(), c.Chain)
+			}
+		}
+		want := popauth.VerifiedByTLS
+		if tt.expired {
+			want = popauth.NotVerified
+		}
+		for way, h := range map[string]http.Handler{
+			"FromContext": g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				p, _ := popauth.FromContext(r.Context())
+				see(p.Certificate)
+			})),
+			"CertificateFromContext": popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				c, _ := popauth.CertificateFromContext(r.Context())
+				see(c)
+			})),
+			"PolicyFunc": g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error { see(p.Certificate); return nil }))(http.NotFoundHandler()),
+			"Check": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				p, err := g.Check(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				see(p.Certificate)
+			}),
+			"Certificate": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				c, _ := remembering.Certificate(r)
+				see(c)
+			}),
+			"Confirmer": l.guard(func(o *popauth.Options) {
+				o.Confirmers = []popauth.Confirmer{looking{see}}
+			}).Confirm(http.NotFoundHandler()),
+		} {
+			seen = -1
+			h.ServeHTTP(httptest.NewRecorder(), byTLS(tt.client, token, l.ca))
+			if seen != want {
+				t.Errorf("%s, %s: got %v, want %v", name, way, seen, want)
+			}
+		}
+	}
+}
+
+// looking is a Confirmer that looks at the certificate.
+type looking struct{ see func(*popauth.Certificate) }
+
+func (looking) Member() string { return "x5t#S256" }
+
+func (c looking) Confirm(_ *http.Request, p popauth.Presentation) error {
+	c.see(p.Certificate)
+	return nil
+}
+
+// What a proxy has verified ends as well, and its connection stays: it is not the caller's.
+func TestExpiredBehindAProxy(t *testing.T) {
+	l := newLab(t)
+	old := l.ca.Client("batch", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
+	})
+	source := popauth.Forwarded(forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	request := func(c *popauthtest.Client) *http.Request {
+		return viaProxy(l.issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+	}
+	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	for _, h := range []func(http.Handler) http.Handler{g.Authorize(popauth.CertificateSubject("CN=batch")), popauth.RequireCertificate(source)} {
+		got := send(h, request(old))
+		got.refused(t, 403, "")
+		if got.header.Get("Connection") != "" {
+			t.Error("the proxy's connection is closed")
+		}
+		send(h, request(l.ca.Client("batch"))).passed(t)
+	}
+	send(g.Confirm, request(old)).passed(t)
+}
+
+// Over real connections: one that has been closed is not used again, over HTTP/1.1 and HTTP/2.
+func TestConnectionIsClosed(t *testing.T) {
+	l := newLab(t)
+	client := l.ca.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
+	for _, isHTTP2 := range []bool{false, true} {
+		source := popauth.TLSCertificate()
+		spy := &popauthtest.Spy{}
+		server := httptest.NewUnstartedServer(popauth.RequireCertificate(source)(spy))
+		server.EnableHTTP2 = isHTTP2
+		server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: l.ca.Pool()}
+		connections := make(chan struct{}, 10)
+		server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				connections <- struct{}{}
+			}
+		}
+		server.StartTLS()
+		defer server.Close()
+		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2, TLSClientConfig: &tls.Config{RootCAs: client.HTTP(server).Transport.(*http.Transport).TLSClientConfig.RootCAs, Certificates: []tls.Certificate{client.Certificate}}}
+		defer transport.CloseIdleConnections()
+		ask := func() (int, bool) {
+			answer, err := (&http.Client{Transport: transport}).Get(server.URL)
+			if err != nil {
+				return 0, true // the handshake: the certificate is too old for a new connection
+			}
+			answer.Body.Close()
+			return answer.StatusCode, answer.Close
+		}
+		if got, _ := ask(); got != 200 {
+			t.Errorf("HTTP/2 %t: got %d, want 200", isHTTP2, got)
+		}
+		time.Sleep(time.Until(client.Certificate.Leaf.NotAfter.Add(time.Second)))
+		if got, closes := ask(); got != 403 || !isHTTP2 && !closes || spy.Ran() != 1 {
+			t.Errorf("HTTP/2 %t: got %d, closed %t, ran %d, want 403 once", isHTTP2, got, closes, spy.Ran())
+		}
+		if got, _ := ask(); got != 0 || len(connections) < 2 {
+			t.Errorf("HTTP/2 %t: got %d over the old connection", isHTTP2, got)
+		}
+		client = l.ca.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
+	}
+}
+
+// A request that takes no name from a certificate pays nothing for its names; one that does, once for a connection, for
+// whatever hosts.
+func TestNamesAreLookedAtOnce(t *testing.T) {
+	l := newLab(t)
+	client := l.ca.Intermediate("between", permits(t, false)).Client("batch")
+	token := l.issuer.Token(client.Bound(), cnf{"scope": "orders.read"})
+	r := byTLS(client, token, l.ca)
+	source := popauth.TLSCertificate()
+	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	verified, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range map[string]func(http.Handler) http.Handler{
+		"binding":           g.Confirm,
+		"scope":             g.Authorize(popauth.Scope("orders.read"), popauth.Bound()),
+		"thumbprint":        popauth.RequireCertificate(source, popauth.CertificateThumbprint(client.Thumbprint())),
+		"ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Confirm),
+		"Verified":          popauth.RequireCertificate(verified),
+		"no token":          g.Authorize(popauth.CertificateSubject("CN=batch")),
+		"another's token":   g.Authorize(popauth.CertificateSubject("CN=batch")),
+	} {
+		own := r.Clone(t.Context())
+		own.TLS = r.TLS
+		switch name {
+		case "no token":
+			own.Header.Del("Authorization")
+		case "another's token":
+			own.Header.Set("Authorization", "Bearer "+l.bound())
+		}
+		send(h, own)
+		if popauth.Judged(source, r) {
+			t.Fatalf("%s: the names were looked at", name)
+		}
+	}
+	elsewhere := r.Clone(t.Context())
+	elsewhere.TLS, elsewhere.Host = r.TLS, "other.example.com"
+	send(popauth.RequireCertificate(source), elsewhere).refused(t, 421, "")
+	if popauth.Judged(source, r) {
+		t.Fatal("another host: the names were looked at")
+	}
+	send(popauth.RequireCertificate(source), r).refused(t, 403, "")
+	if !popauth.Judged(source, r) {
+		t.Error("an identity: the names were not looked at")
+	}
+	for i := range 20 { // over HTTP/2, more hosts than a set has places
+		elsewhere.Host = fmt.Sprintf("host%d.example.com", i)
+		send(popauth.RequireCertificate(source), elsewhere).refused(t, 421, "")
+		if !popauth.Judged(source, r) {
+			t.Fatal("other hosts make popauth forget what it knows of the connection")
+		}
+	}
+}
+
+// What is kept is popauth's own: the slices of a connection's state are everybody's.
+func TestKeptChainsAreOwn(t *testing.T) {
+	l := newLab(t)
+	source := popauth.TLSCertificate()
+	good := byTLS(l.owner, "", l.ca)
+	send(popauth.RequireCertificate(source), good).passed(t)
+	limited := l.ca.Intermediate("Partner CA", permits(t, false))
+	good.TLS.VerifiedChains[0][1] = limited.Certificate // the same slice
+	send(popauth.RequireCertificate(source), good).refused(t, 403, "")
+}
+
+// hostileChain has 118 kB of names, and of constraints to hold them against.
+func hostileChain(t testing.TB, ca *popauthtest.CA, names, constraints int) (*popauthtest.Client, []*popauthtest.CA) {
+	t.Helper()
+	list := func(n int, s string) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf(s, i))
+		}
+		return all
+	}
+	between := ca
+	var all []*popauthtest.CA
+	for level := range 2 {
+		between = between.Intermediate(fmt.Sprintf("level %d", level), func(c *x509.Certificate) {
+			c.ExcludedDNSDomains, c.PermittedDNSDomainsCritical = list(constraints, "c%d.example"), true
+		})
+		all = append(all, between)
+	}
+	return between.Client("batch", func(c *x509.Certificate) { c.DNSNames = list(names, "n%d.example") }), all
+}
+
+// A chain with many names and constraints is refused, at once, for what it is; its token's binding is not.
+func TestHostileChain(t *testing.T) {
+	l := newLab(t)
+	client, authorities := hostileChain(t, l.ca, 2500, 1500)
+	size := 0
+	for _, der := range client.Certificate.Certificate {
+		size += len(der)
+	}
+	if size < 70<<10 {
+		t.Fatalf("got a chain of %d bytes", size)
+	}
+	r := byTLS(client, l.issuer.Token(client.Bound()), l.ca)
+	for range 4 {
+		r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains...) // sixteen
+	}
+	var log bytes.Buffer
+	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	start := time.Now()
+	send(g.Authorize(popauth.CertificateDNS("n1.example")), r).refused(t, 403, "")
+	if !strings.Contains(log.String(), "comparisons") {
+		t.Errorf("got log %s", &log)
+	}
+	send(g.Confirm, r).passed(t)
+	source := verified(t, popauth.Verification{Roots: l.ca.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
+	send(popauth.RequireCertificate(source), r).refused(t, 403, "")
+	if took := time.Since(start); took > 2*time.Second { // 4 s for each was what it took
+		t.Errorf("took %v", took)
+	}
+	// What is ordinary passes.
+	ordinary, _ := hostileChain(t, l.ca, 20, 20)
+	send(popauth.RequireCertificate(nil, popauth.CertificateDNS("n1.example")), byTLS(ordinary, "", l.ca)).passed(t)
+	send(popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), ordinary.Request("GET", "/", "")).passed(t)
+}
+
+// BenchmarkHostileChain reports what a request costs whose connection nobody knows yet, in verifications of a signature.
+// Verified searches for the way to a root besides, which verifies a signature for each certificate on it.
+func BenchmarkHostileChain(b *testing.B) {
+	l := newLab(b)
+	large, _ := hostileChain(b, l.ca, 2500, 1500)
+	within, _ := hostileChain(b, l.ca, 100, 100)
+	plain := l.ca.Intermediate("level 0").Intermediate("level 1").Client("batch")
+	key := large.Certificate.PrivateKey.(*ecdsa.PrivateKey)
+	sum := sha256.Sum256([]byte("x"))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bb := range []struct {
+		name     string
+		client   *popauthtest.Client
+		chains   int
+		verified bool
+	}{
+		{"large", large, 1, false}, {"large, 16 chains", large, 16, false}, {"within", within, 1, false}, {"within, 16 chains", within, 16, false},
+		{"Verified, large", large, 1, true}, {"Verified, within", within, 1, true}, {"Verified, plain", plain, 1, true},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			r := byTLS(bb.client, "", l.ca)
+			for len(r.TLS.VerifiedChains) < bb.chains {
+				r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains[0])
+			}
+			var all time.Duration
+			for b.Loop() {
+				source := popauth.TLSCertificate() // which has seen nothing
+				if bb.verified {
+					source = verified(b, popauth.Verification{Roots: l.ca.Pool()})
+				}
+				start := time.Now()
+				c, _ := source.Certificate(r)
+				_ = c.CheckIdentity()
+				all += time.Since(start)
+			}
+			start := time.Now()
+			for range 200 {
+				ecdsa.VerifyASN1(&key.PublicKey, sum[:], signature)
+			}
+			b.ReportMetric(float64(all)/float64(b.N)/(float64(time.Since(start))/200), "verifications/op")
+		})
+	}
+}
+
+// Whatever refuses the connection's own certificate would refuse it again; a policy says nothing about the certificate.
+func TestWhatClosesAConnection(t *testing.T) {
+	l := newLab(t)
+	expired := l.ca.Client("batch", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)
+	})
+	revoked := func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }
+	outage := func(context.Context, []*x509.Certificate) (bool, error) { return false, errors.New("no answer") }
+	for name, tt := range map[string]struct {
+		gate   func(http.Handler) http.Handler
+		client *popauthtest.Client
+		status int
+		want   string
+	}{
+		"Verified, expired": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
+		"Verified, revoked": {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
+		"Verified, outage":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
+		"its names":         {popauth.RequireCertificate(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
+		"a policy":          {popauth.RequireCertificate(nil, popauth.CertificateSubject("CN=other")), l.owner, 403, ""},
+	} {
+		got := send(tt.gate, byTLS(tt.client, "", l.ca))
+		if got.refused(t, tt.status, ""); got.header.Get("Connection") != tt.want {
+			t.Errorf("%s: got Connection: %q, want %q", name, got.header.Get("Connection"), tt.want)
+		}
+	}
+}

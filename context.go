@@ -1,0 +1,114 @@
+package popauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/onerequest"
+)
+
+// station is a handler of this package that requests pass, or NewContext.
+type station struct {
+	guard   *Guard            // nil if it is no Guard's
+	source  CertificateSource // of its own; nil if it goes by what is found further out
+	standIn *Principal        // of NewContext, for tests
+}
+
+type decisionKey struct{}
+
+// innermost returns what the last station has put into ctx, for whichever request.
+func innermost(ctx context.Context) *decision {
+	d, _ := ctx.Value(decisionKey{}).(*decision)
+	return d
+}
+
+// in returns r with the decision in its context.
+func (d *decision) in(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), decisionKey{}, d))
+}
+
+// real leaves out stand-ins, which nothing goes by.
+func (d *decision) real() *decision {
+	for d != nil && d.by.standIn != nil {
+		d = d.outer
+	}
+	return d
+}
+
+// passed returns what stations further out have found out about this very request; nil if nothing.
+func passed(r *http.Request) *decision {
+	d := innermost(r.Context())
+	switch real := d.real(); {
+	case real == nil || real.about(r):
+		return d
+	case d != real:
+		return &decision{by: d.by} // of NewContext, which is about any request
+	}
+	return nil
+}
+
+// about tells whether d is about r, over the same connection. What is outside of d is about the same request as d.
+func (d *decision) about(r *http.Request) bool {
+	return d != nil && onerequest.Same(d.arrived, r) && onerequest.SameCertificate(d.leaf, onerequest.Leaf(r))
+}
+
+var errAnotherRequest = errors.New("a handler outside has asked for the caller's certificate, but for another request or connection: " +
+	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a source of its own")
+
+// extracted returns what stations further out have found of the certificate of r's caller; nil if none has asked. That
+// they have asked for another request is an error: the certificate of the connection may be their proxy's.
+func extracted(r *http.Request) (*decision, error) {
+	d := innermost(r.Context()).real()
+	x := d.extraction(nil)
+	if x != nil && !d.about(r) {
+		return nil, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	}
+	return x, nil
+}
+
+// found is the certificate of a decision; nil if there is no decision.
+func (d *decision) found() *Certificate {
+	if d == nil {
+		return nil
+	}
+	return d.certificate
+}
+
+// extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
+func (d *decision) extraction(but *Guard) *decision {
+	for ; d != nil; d = d.outer {
+		if d.by.source != nil && (but == nil || d.by.guard != but) {
+			return d
+		}
+	}
+	return nil
+}
+
+// isInside tells whether d was made behind outer, on the same request; everything is behind nothing.
+func (d *decision) isInside(outer *decision) bool {
+	for d != outer && d != nil {
+		d = d.outer
+	}
+	return d == outer
+}
+
+// ofServer tells whether ctx is one of the server that d's request comes from. Another server, on a connection that a
+// handler has taken over, may serve its requests with this one's context.
+func (d *decision) ofServer(ctx context.Context) bool {
+	before, _ := d.arrived.Context().Value(http.ServerContextKey).(*http.Server)
+	now, _ := ctx.Value(http.ServerContextKey).(*http.Server)
+	return before == now
+}
+
+// CertificateFromContext returns the certificate that a ClientCertificate or RequireCertificate handler has found, or a
+// Guard with Options.Certificate; false if there is none. Each call returns a copy of its own. The context must be that
+// of the request itself: see FromContext.
+func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
+	x := innermost(ctx).extraction(nil)
+	if x == nil || x.certificate == nil || !x.ofServer(ctx) {
+		return nil, false
+	}
+	return x.certificate.at(time.Now()).clone(), true
+}

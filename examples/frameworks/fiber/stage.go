@@ -1,0 +1,137 @@
+// Package fiber is an API on fiber v3, whose server is fasthttp's.
+package fiber
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/gofiber/fiber/v3"
+)
+
+type requestKey struct{}
+
+// Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a fiber handler. It
+// takes the place of fiber's adaptor.HTTPMiddleware, which must not be used with popauth: that one hands over memory
+// that the next request is read into, joins header lines, and gives handlers back what a stage has removed.
+func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		r, err := request(c)
+		if err != nil {
+			return c.SendStatus(http.StatusBadRequest)
+		}
+		asked, answered := r.Header.Clone(), lines(&c.Response().Header)
+		w := &answer{header: answered.Clone(), status: http.StatusOK}
+		var passed *http.Request
+		stage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).ServeHTTP(w, r)
+		if passed != nil && (passed.Method != r.Method || passed.URL.EscapedPath() != r.URL.EscapedPath()) {
+			return c.SendStatus(http.StatusBadRequest) // fiber would go on by the method and the path from before
+		}
+		rewrite(&c.Response().Header, answered, w.header)
+		if passed == nil {
+			c.Status(w.status).Response().SetBody(w.body.Bytes())
+			return nil
+		}
+		rewrite(&c.Request().Header, asked, passed.Header)
+		c.Locals(requestKey{}, passed)
+		c.SetContext(passed.Context())
+		return c.Next()
+	}
+}
+
+// Request is the request as the last Stage has handed it on, for guard.Recheck, guard.Check and guard.Refuse. It has no body.
+func Request(c fiber.Ctx) (*http.Request, bool) {
+	r, ok := c.Locals(requestKey{}).(*http.Request)
+	return r, ok
+}
+
+// request is one request for all stages, so that a DPoP proof is used once, and a copy of all that fasthttp keeps in
+// memory that it reads the next request into.
+func request(c fiber.Ctx) (*http.Request, error) {
+	if r, ok := Request(c); ok {
+		if r.Method != c.Method() || !routed(c, r.URL) {
+			return nil, errors.New("method or path changed since the last stage")
+		}
+		return r, nil
+	}
+	line := string(c.Request().Header.RequestURI())
+	u, err := url.ParseRequestURI(line)
+	if err != nil {
+		return nil, err
+	}
+	if !routed(c, u) {
+		return nil, errors.New("path changed before the first stage")
+	}
+	header := lines(&c.Request().Header)
+	delete(header, "Host") // as net/http has it
+	r := &http.Request{
+		Method: c.Method(), URL: u, RequestURI: line, Host: string(c.Request().Host()),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody,
+		RemoteAddr: c.RequestCtx().RemoteAddr().String(), TLS: c.RequestCtx().TLSConnectionState(),
+	}
+	return r.WithContext(c.Context()), nil
+}
+
+// routed tells whether fiber routes by the path of the request line, decoded or not.
+func routed(c fiber.Ctx, u *url.URL) bool { return c.Path() == u.EscapedPath() || c.Path() == u.Path }
+
+// header is fasthttp's, of a request or of an answer.
+type header interface {
+	All() iter.Seq2[[]byte, []byte]
+	Add(name, line string)
+	Del(name string)
+}
+
+func lines(h header) http.Header {
+	all := http.Header{}
+	for name, line := range h.All() {
+		key := http.CanonicalHeaderKey(string(name))
+		all[key] = append(all[key], string(line))
+	}
+	return all
+}
+
+// rewrite does to fiber's header what a stage has done to net/http's: what it has removed, no handler may read.
+func rewrite(h header, before, after http.Header) {
+	var old []string // as they are spelled there: fiber can be told to leave names as sent
+	for name := range h.All() {
+		if key := http.CanonicalHeaderKey(string(name)); !slices.Equal(before[key], after[key]) {
+			old = append(old, string(name))
+		}
+	}
+	for _, name := range old {
+		h.Del(name)
+	}
+	for name := range after {
+		if slices.Equal(before[name], after[name]) {
+			continue
+		}
+		for _, line := range after[name] {
+			h.Add(name, line)
+		}
+	}
+}
+
+// answer keeps what a stage answers.
+type answer struct {
+	header http.Header
+	status int
+	wrote  bool
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	if !a.wrote && status >= http.StatusOK {
+		a.status, a.wrote = status, true
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.wrote = true
+	return a.body.Write(b)
+}

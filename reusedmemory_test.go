@@ -1,0 +1,315 @@
+package popauth_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// buffer is the memory of a server that reads each request into that of the one before, as fasthttp does: what a request
+// says changes when the next one comes.
+type buffer struct {
+	memory []byte
+	used   int
+}
+
+// text returns s in the buffer's memory, at the same place as the text of the same position in the request before.
+func (b *buffer) text(s string) string {
+	if s == "" {
+		return ""
+	}
+	at := b.used
+	b.used += len(s)
+	copy(b.memory[at:], s)
+	return unsafe.String(&b.memory[at], len(s))
+}
+
+// request returns r with all its text in the buffer.
+func (b *buffer) request(r *http.Request) *http.Request {
+	if b.memory == nil {
+		b.memory = make([]byte, 1<<20)
+	}
+	b.scribble()
+	own := *r
+	own.RequestURI, own.Host, own.Header = b.text(r.RequestURI), b.text(r.Host), http.Header{}
+	if u, err := url.ParseRequestURI(own.RequestURI); err == nil {
+		own.URL = u
+	}
+	names := make([]string, 0, len(r.Header))
+	for name := range r.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, line := range r.Header[name] {
+			own.Header[b.text(name)] = append(own.Header[name], b.text(line))
+		}
+	}
+	return &own
+}
+
+// scribble is what comes after a request.
+func (b *buffer) scribble() {
+	for i := range b.used {
+		b.memory[i] = '~'
+	}
+	b.used = 0
+}
+
+// sameSize returns clients whose certificates are of one size, so that their headers are at the same place, with names of
+// one length.
+func sameSize(t *testing.T, ca *popauthtest.CA, names ...string) []*popauthtest.Client {
+	t.Helper()
+	clients := []*popauthtest.Client{ca.Client(names[0])}
+	for _, name := range names[1:] {
+		c := ca.Client(name)
+		for len(c.Certificate.Certificate[0]) != len(clients[0].Certificate.Certificate[0]) {
+			c = ca.Client(name)
+		}
+		clients = append(clients, c)
+	}
+	return clients
+}
+
+// order is one in which callers come again and follow each other in every way.
+func order(n int) []int {
+	var all []int
+	for i := range 6 * n * n {
+		all = append(all, (i*i+i/3)%n)
+	}
+	return all
+}
+
+func TestForwardedHeadersInReusedMemory(t *testing.T) {
+	l := newLab(t)
+	names := []string{"alice", "bobby", "carol"}
+	clients := sameSize(t, l.ca, names...)
+	der := func(c *popauthtest.Client) string {
+		return base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0])
+	}
+	text := func(c *popauthtest.Client) string {
+		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate.Certificate[0]})))
+	}
+	root := base64.StdEncoding.EncodeToString(l.ca.Certificate.Raw)
+	for _, tt := range []struct {
+		format  forwarded.Format
+		headers func(*popauthtest.Client) []string
+	}{
+		{forwarded.RFC9440(), func(c *popauthtest.Client) []string {
+			return []string{"Client-Cert", ":" + der(c) + ":", "Client-Cert-Chain", ":" + root + ":"}
+		}},
+		{forwarded.Nginx("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", text(c), "X-Verify", "SUCCESS"} }},
+		{forwarded.HAProxy("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c), "X-Verify", "0"} }},
+		{forwarded.Caddy("X-Cert"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c)} }},
+		{forwarded.Traefik(), func(c *popauthtest.Client) []string { return []string{"X-Forwarded-Tls-Client-Cert", der(c)} }},
+		{forwarded.Kong(), func(c *popauthtest.Client) []string { return []string{"X-Client-Cert", text(c)} }},
+		{forwarded.Envoy(), func(c *popauthtest.Client) []string {
+			sum := sha256.Sum256(c.Certificate.Certificate[0])
+			return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + text(c) + `"`}
+		}},
+	} {
+		t.Run(tt.format.Name(), func(t *testing.T) {
+			source := popauth.Forwarded(tt.format, popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Secret", strings.Repeat("s", 16)))
+			guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
+			tokens := make([]string, len(clients))
+			for i, c := range clients {
+				tokens[i] = l.issuer.Token(popauthtest.Claims{"sub": names[i]}, c.Bound())
+			}
+			var b buffer
+			for _, i := range order(len(clients)) {
+				for j := range clients { // with his own certificate, and with the tokens of the others
+					r := b.request(viaProxy(tokens[j], append(tt.headers(clients[i]), "X-Secret", strings.Repeat("s", 16))...))
+					got, err := source.Certificate(r)
+					if err != nil || got == nil || got.Leaf.Subject.CommonName != names[i] {
+						t.Fatalf("%s: got %v, %v, want the certificate that was sent", names[i], got, err)
+					}
+					p, err := guard.Check(r)
+					if (err == nil) != (i == j) || err == nil && (p.Subject != names[i] || p.Certificate.Leaf.Subject.CommonName != names[i]) {
+						t.Fatalf("certificate of %s, token of %s: got %v, %v", names[i], names[j], p, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What stands beside a certificate counts as much: the same one with another verdict.
+func TestVerdictsInReusedMemory(t *testing.T) {
+	l := newLab(t)
+	source := popauth.Forwarded(forwarded.HAProxy("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
+	der := base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0])
+	var b buffer
+	for _, i := range order(2) {
+		c, err := source.Certificate(b.request(viaProxy("", "X-Cert", der, "X-Verify", []string{"0", "9"}[i])))
+		if want := []popauth.VerifiedBy{popauth.VerifiedByProxy, popauth.NotVerified}[i]; err != nil || c.Verified != want {
+			t.Fatalf("verdict %d: got %v, %v, want %v", i, c.Verified, err, want)
+		}
+	}
+}
+
+// The same for each memory of tokens, of what their headers and those of proofs say, of used proofs, and of hosts.
+func TestTokensInReusedMemory(t *testing.T) {
+	l := newLab(t)
+	names := []string{"alice", "bobby", "carol"}
+	partner := popauthtest.NewIssuer(t)
+	partner.Now = l.clock.Now
+	introspection, err := popauth.NewIntrospection(l.issuer.Introspection())
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+		for _, i := range []*popauthtest.Issuer{l.issuer, partner} {
+			if i.URL == iss {
+				o := i.Options()
+				return popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
+			}
+		}
+		return nil, popauth.ErrTokenIssuer
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := func(v popauth.Verifier) *popauth.Guard {
+		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	for name, tt := range map[string]struct {
+		guard *popauth.Guard
+		token func(name string, i int) (subject, token string)
+	}{
+		"JWT": {l.guard(), func(name string, _ int) (string, string) {
+			return name, l.issuer.Token(popauthtest.Claims{"sub": name})
+		}},
+		"introspection": {verifier(introspection), func(name string, _ int) (string, string) {
+			return name, l.issuer.Opaque(popauthtest.Claims{"sub": name})
+		}},
+		"issuers": {verifier(issuers), func(name string, i int) (string, string) {
+			return name, []*popauthtest.Issuer{l.issuer, partner}[i%2].Token(popauthtest.Claims{"sub": name})
+		}},
+		"unknown kid": {l.guard(), func(name string, i int) (string, string) {
+			if i == 0 {
+				return name, l.issuer.Token(popauthtest.Claims{"sub": name})
+			}
+			return "", l.issuer.TokenWith(popauthtest.Claims{"kid": fmt.Sprintf("unknown%d", i)}, popauthtest.Claims{"sub": name})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b buffer
+			tokens := map[int][2]string{}
+			for i, name := range names {
+				subject, token := tt.token(name, i)
+				tokens[i] = [2]string{subject, token}
+			}
+			for _, i := range order(len(names)) {
+				subject, token := tokens[i][0], tokens[i][1]
+				p, err := tt.guard.Check(b.request((&popauthtest.Client{}).Request("GET", "/orders", token)))
+				if (err == nil) != (subject != "") || err == nil && p.Subject != subject {
+					t.Fatalf("token of %s: got %v, %v", names[i], p, err)
+				}
+			}
+		})
+	}
+	t.Run("proofs", func(t *testing.T) {
+		key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
+		g := l.guard(func(o *popauth.Options) {
+			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}}}
+		})
+		var b buffer
+		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {
+			token := l.issuer.Token(key.Bound())
+			id := popauthtest.Claims{"jti": fmt.Sprintf("id%d", i), "iat": l.clock.Now().Unix()}
+			r := key.Request("GET", "https://api.example.com/orders", token, id)
+			if _, err := g.Check(b.request(r)); err != nil {
+				t.Errorf("proof %d: %v", i, err)
+			}
+			if _, err := g.Check(b.request(r)); !errors.Is(err, popauth.ErrProofReplayed) {
+				t.Errorf("proof %d again: got %v, want it to be used", i, err)
+			}
+		}
+	})
+	t.Run("hosts", func(t *testing.T) {
+		owner := l.ca.Client("owner")
+		source := popauth.TLSCertificate()
+		connection := owner.Request("GET", "https://one.example.com/", "")
+		connection.TLS.VerifiedChains = [][]*x509.Certificate{{connection.TLS.PeerCertificates[0], l.ca.Certificate}}
+		var b buffer
+		for _, i := range order(3) {
+			connection.Host = []string{"one.example.com", "two.example.com", "six.example.com"}[i]
+			c, err := source.Certificate(b.request(connection))
+			if err != nil || (c.CheckIdentity() == nil) != (i == 0) {
+				t.Fatalf("%s: got %v, %v", connection.Host, c.CheckIdentity(), err)
+			}
+			if err := c.CheckIdentity(); err != nil && !strings.Contains(err.Error(), connection.Host) {
+				t.Fatalf("%s: got %v, want its name", connection.Host, err)
+			}
+		}
+	})
+}
+
+// A call to an issuer goes on when its request has ended, and asks about the token of that request.
+func TestACallThatOutlivesItsRequest(t *testing.T) {
+	l := newLab(t)
+	tokens := []string{l.issuer.Opaque(popauthtest.Claims{"sub": "alice"}), l.issuer.Opaque(popauthtest.Claims{"sub": "bobby"})}
+	o := l.issuer.Introspection()
+	asked, release := make(chan struct{}), make(chan struct{})
+	inner := o.Client.Transport
+	client := *o.Client
+	client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet { // discovery
+			asked <- struct{}{}
+			<-release
+		}
+		return inner.RoundTrip(r)
+	})
+	o.Client = &client
+	v, err := popauth.NewIntrospection(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := buffer{memory: make([]byte, 1<<16)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := v.Verify(ctx, b.text(tokens[0]))
+		done <- err
+	}()
+	<-asked
+	cancel()
+	if err := <-done; !errors.Is(err, popauth.ErrUnavailable) {
+		t.Fatalf("got %v, want the request to have ended", err)
+	}
+	b.scribble()
+	again := b.text(tokens[1])
+	close(release)
+	for range 100 { // until the first call is remembered
+		if l.issuer.Introspections() > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for i, token := range []string{strings.Clone(tokens[0]), again} {
+		got, err := v.Verify(t.Context(), token)
+		if want := []string{"alice", "bobby"}[i]; err != nil || got.Subject != want {
+			t.Errorf("got %v, %v, want the token of %s", got, err, want)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package popauth_test
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+func trustedBy(t *testing.T, id popauth.ProxyIdentity) func(*http.Request) error {
+	t.Helper()
+	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trusted
+}
+
+// What was found out about one connection is not about another, of the same certificate: it may not have been verified.
+func TestProxyOfAConnection(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	proxy := ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} })
+	trusted := trustedBy(t, popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true})
+	good := byTLS(proxy, "", ca)
+	for range 300 { // more than there are places
+		other := proxy.Request("GET", "/", "") // crypto/tls has not verified it
+		if trusted(good) != nil || trusted(other) == nil || trusted(other) == nil {
+			t.Fatal("VULNERABLE: one connection's verdict counts for another")
+		}
+	}
+}
+
+// Who a connection's peer is doesn't depend on what a request of it says, nor on the name that the proxy made it for.
+func TestProxyAtAnyHost(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	name := func(c *x509.Certificate) {
+		c.DNSNames = []string{"proxy.internal"}
+		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/proxy"}}
+	}
+	proxy := ca.Client("proxy", name)
+	key := sha256.Sum256(proxy.Certificate.Leaf.RawSubjectPublicKeyInfo)
+	for kind, id := range map[string]popauth.ProxyIdentity{
+		"AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true}, "Roots": {URI: "spiffe://example.org/proxy", Roots: ca.Pool()},
+		"Key": {Key: base64.StdEncoding.EncodeToString(key[:])},
+	} {
+		for _, first := range []string{"api.example.com", "other.example.com", ""} { // the first is what is remembered
+			trusted := trustedBy(t, id)
+			r := byTLS(proxy, "", ca)
+			stranger := byTLS(ca.Client("other"), "", ca)
+			r.TLS.ServerName, stranger.TLS.ServerName = "api.example.com", "api.example.com"
+			for _, host := range []string{first, "api.example.com", "other.example.com", "192.0.2.1", ""} {
+				if r.Host = host; trusted(r) != nil {
+					t.Errorf("%s, first %q: not trusted at %q", kind, first, host)
+				}
+				if stranger.Host = host; trusted(stranger) == nil {
+					t.Errorf("VULNERABLE: %s, first %q: another one is trusted at %q", kind, first, host)
+				}
+			}
+		}
+	}
+}
+
+// A proxy's connection may outlive its certificate.
+func TestProxyThatExpires(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	for kind, id := range map[string]popauth.ProxyIdentity{
+		"AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true}, "Roots": {DNS: "proxy.internal", Roots: ca.Pool()},
+	} {
+		trusted := trustedBy(t, id)
+		end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+		r := byTLS(ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames, c.NotAfter = []string{"proxy.internal"}, end }), "", ca)
+		if err := trusted(r); err != nil {
+			t.Errorf("%s: got %v", kind, err)
+		}
+		time.Sleep(time.Until(end.Add(50 * time.Millisecond)))
+		if trusted(r) == nil {
+			t.Errorf("VULNERABLE: %s: still trusted after its certificate's period", kind)
+		}
+	}
+}
+
+// Each setting by itself, and no two together.
+func TestProxyIdentityProblems(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	sum := sha256.Sum256([]byte("key"))
+	key, pool := base64.StdEncoding.EncodeToString(sum[:]), ca.Pool()
+	loose := key[:len(key)-2] + string(key[len(key)-2]+1) + "=" // other bits behind the last byte
+	for name, tt := range map[string]struct {
+		id   popauth.ProxyIdentity
+		says string
+	}{
+		"nothing":              {popauth.ProxyIdentity{}, "exactly one"},
+		"roots alone":          {popauth.ProxyIdentity{Roots: pool}, "exactly one"},
+		"URI and DNS":          {popauth.ProxyIdentity{URI: "spiffe://a/b", DNS: "a", Roots: pool}, "exactly one"},
+		"URI and Key":          {popauth.ProxyIdentity{URI: "spiffe://a/b", Key: key, Roots: pool}, "exactly one"},
+		"DNS and Key":          {popauth.ProxyIdentity{DNS: "a", Key: key, Roots: pool}, "exactly one"},
+		"all three":            {popauth.ProxyIdentity{URI: "spiffe://a/b", DNS: "a", Key: key, Roots: pool}, "exactly one"},
+		"no authority":         {popauth.ProxyIdentity{DNS: "a"}, "need Roots"},
+		"URI, no authority":    {popauth.ProxyIdentity{URI: "spiffe://a/b"}, "need Roots"},
+		"both authorities":     {popauth.ProxyIdentity{DNS: "a", Roots: pool, AnyAuthority: true}, "set one"},
+		"an empty pool":        {popauth.ProxyIdentity{DNS: "a", Roots: x509.NewCertPool()}, "no certificate in the pool"},
+		"a key with Roots":     {popauth.ProxyIdentity{Key: key, Roots: pool}, "speaks for itself"},
+		"a key with any":       {popauth.ProxyIdentity{Key: key, AnyAuthority: true}, "speaks for itself"},
+		"a short key":          {popauth.ProxyIdentity{Key: key[:40]}, "SHA-256"},
+		"a key of other bits":  {popauth.ProxyIdentity{Key: loose}, "SHA-256"},
+		"a key in two lines":   {popauth.ProxyIdentity{Key: key[:20] + "\n" + key[20:]}, "SHA-256"},
+		"a key in another way": {popauth.ProxyIdentity{Key: strings.Repeat("_", 43) + "="}, "SHA-256"},
+	} {
+		if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS(tt.id)); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.says)
+		}
+		// Beside one that is right it counts as well.
+		if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS(tt.id, popauth.ProxyIdentity{Key: key})); err == nil {
+			t.Errorf("%s, beside another: got no error", name)
+		}
+	}
+	if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS()); err == nil {
+		t.Error("no identity: got no error")
+	}
+	trusted := trustedBy(t, popauth.ProxyIdentity{Key: key})
+	for _, state := range []*tls.ConnectionState{nil, {}, {HandshakeComplete: true}, {PeerCertificates: []*x509.Certificate{ca.Certificate}}} {
+		r := viaProxy("")
+		if r.TLS = state; trusted(r) == nil {
+			t.Errorf("%+v: trusted", state)
+		}
+	}
+}
