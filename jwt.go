@@ -92,7 +92,7 @@ func algorithmsNamed(names []string, problem func(field, format string, args ...
 }
 
 // jwtVerifier verifies JWT access tokens (RFC 7519, RFC 9068) of one issuer. A token is read once, strictly; the
-// signing methods and the claims validation of golang-jwt work on what was read.
+// signing methods and the claims validation of golang-jwt and keyfunc's choice of key work on what was read.
 type jwtVerifier struct {
 	issuer     string
 	keyIssuer  string // as keys name it
@@ -252,10 +252,10 @@ func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm
 	return nil, ErrTokenSignature
 }
 
-// key returns the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
+// key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
 // chosen among as well; nil if that is not known.
 func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, *keySet, error) {
-	alg := a.method.Alg() // EdDSA for Ed25519
+	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	if v.known == nil {
 		key, err := v.foreignKey(ctx, h, a, token)
 		return key, nil, err

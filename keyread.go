@@ -159,14 +159,14 @@ func readKeyOps(v jsontext.Value) error {
 
 // public leaves parsing to jwkset.
 func (j jwkMembers) public() (issuerKey, error) {
-	if j.marshal.ALG == "Ed25519" { // RFC 9864: jwkset and golang-jwt know it as EdDSA
+	if j.marshal.ALG == "Ed25519" { // RFC 9864: jwkset and keyfunc know it as EdDSA
 		j.marshal.ALG = jwkset.AlgEdDSA
 	}
 	k, err := jwkset.NewJWKFromMarshal(j.marshal, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipKeyOps: true})
 	if err != nil {
 		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
 	}
-	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
+	own := issuerKey{jwk: &k, key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
 	if !slices.ContainsFunc(algorithms, func(a algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.method.Alg()}}) }) {
 		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
 			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)

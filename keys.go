@@ -33,7 +33,7 @@ func StaticKeys(jwks []byte) (KeySource, error) {
 
 type staticKeys struct{ set *keySet }
 
-// KeyfuncCtx returns the choice for a token.
+// KeyfuncCtx returns keyfunc's choice for a token.
 func (s staticKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc { return chooseFrom(ctx, s) }
 
 func (s staticKeys) snapshot() *keySet { return s.set }
@@ -48,7 +48,7 @@ func (s staticKeys) find(_ context.Context, w wanted) ([]any, *keySet, error) {
 type ownKeys interface {
 	snapshot() *keySet // the keys that count now; nil if none do
 
-	// find returns the keys to try, and those that they are of.
+	// find returns the keys to try, as keyfunc chooses them, and those that they are of.
 	find(context.Context, wanted) ([]any, *keySet, error)
 }
 
@@ -64,7 +64,7 @@ func ownOf(keys KeySource) ownKeys {
 	return nil
 }
 
-// chooseFrom shows our choice in golang-jwt's way: one key, or several to be tried.
+// chooseFrom returns keyfunc's choice in golang-jwt's way: one key, or several to be tried.
 func chooseFrom(ctx context.Context, from ownKeys) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		w, err := wantedBy(t)

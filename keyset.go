@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/MicahParks/jwkset"
 )
 
 // How a token names its key, in the order in which it counts.
@@ -39,8 +41,9 @@ var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
 
 // issuerKey is a public key of a set, and what the set says about it.
 type issuerKey struct {
+	jwk    *jwkset.JWK // as keyfunc sees it
 	key    any
-	alg    string // golang-jwt's name; "" for any that fits
+	alg    string // keyfunc's name; "" for any that fits
 	issuer string // "" if it says none
 }
 
@@ -57,8 +60,13 @@ func (k issuerKey) of(issuer string) bool { return isIssuer(k.issuer, issuer) }
 type keySet struct {
 	named  map[keyID][]issuerKey
 	all    []issuerKey
-	chosen map[keyName]issuerKey // where a kid and an algorithm leave no choice
+	chosen map[keyName]chosenKey // by keyfunc, where a kid and an algorithm leave one key
 	left   []string              // why keys were left out
+}
+
+type chosenKey struct {
+	key    any
+	issuer string // as in issuerKey
 }
 
 // known takes no lock and allocates nothing.
@@ -66,47 +74,58 @@ func (s *keySet) known(kid, alg, issuer string) (any, bool) {
 	if s == nil {
 		return nil, false
 	}
-	k, ok := s.chosen[keyName{keyID{byKeyID, kid}, alg}]
-	if !ok || !k.of(issuer) {
+	c, ok := s.chosen[keyName{keyID{byKeyID, kid}, alg}]
+	if !ok || !isIssuer(c.issuer, issuer) {
 		return nil, false
 	}
-	return k.key, true
+	return c.key, true
 }
 
 // has tells whether there is a key of that name, or the token names none.
 func (s *keySet) has(id keyID) bool { return id.by == "" || len(s.named[id]) > 0 }
 
-// find returns the issuer's keys that fit the token: at most maxTried of the name, all where it names none.
+// find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name, all where
+// it names none.
 func (s *keySet) find(w wanted) ([]any, error) {
-	if w.by == "" {
-		var all []any
-		for _, k := range s.all {
-			if k.of(w.issuer) && k.fits(w) {
-				all = append(all, k.key)
-			}
-		}
-		return all, nil
+	views := 1
+	if w.by != "" {
+		views = max(1, min(maxTried, len(s.fitting(s.named[w.keyID], w))))
 	}
-	named := s.named[w.keyID]
-	own := slices.DeleteFunc(slices.Clone(named), func(k issuerKey) bool { return !k.of(w.issuer) })
 	var keys []any
-	for _, k := range own {
-		if len(keys) < maxTried && k.fits(w) {
-			keys = append(keys, k.key)
+	for nth := range views {
+		chosen, err := chosenBy(keyView{set: s, token: w, nth: nth}, w)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, chosen...)
+	}
+	return keys, nil
+}
+
+// fitting returns those of the keys that count for the token.
+func (s *keySet) fitting(keys []issuerKey, w wanted) []issuerKey {
+	var fit []issuerKey
+	for _, k := range keys {
+		if k.of(w.issuer) && k.fits(w) {
+			fit = append(fit, k)
 		}
 	}
+	return fit
+}
+
+// missing says why no key of that name counts for the token.
+func (s *keySet) missing(w wanted) error {
+	named := s.named[w.keyID]
 	var err error
 	switch {
-	case len(keys) > 0:
-		return keys, nil
 	case len(named) == 0:
 		err = fmt.Errorf("key not found by its %s among %d of the issuer%s", w.by, len(s.all), s.leftOut())
-	case len(own) == 0:
+	case !slices.ContainsFunc(named, func(k issuerKey) bool { return k.of(w.issuer) }):
 		err = fmt.Errorf("the key says that it is of issuer %.128q: see Options.KeyIssuer", named[0].issuer)
 	default:
 		err = errors.New("the key of that name is for another algorithm than the token's")
 	}
-	return nil, &Error{Reason: ErrTokenKey, Err: err}
+	return &Error{Reason: ErrTokenKey, Err: err}
 }
 
 // leftOut says which keys of the set don't count, and why.
@@ -119,12 +138,12 @@ func (s *keySet) leftOut() string {
 
 // size is about what the set needs, in bytes.
 func (s *keySet) size() int64 {
-	const key, name = 512, 128
+	const key, name = 1536, 128 // jwkset.JWK is large
 	n := int64(0)
 	for _, k := range s.all {
 		n += key + int64(len(k.issuer))
 		if rsaKey, ok := k.key.(*rsa.PublicKey); ok {
-			n += int64(rsaKey.Size())
+			n += 3 * int64(rsaKey.Size()) // once as a number, once as text
 		}
 	}
 	for id := range s.named {
@@ -133,9 +152,10 @@ func (s *keySet) size() int64 {
 	return n + name*int64(len(s.chosen))
 }
 
-// choose fills in what needs no look at the other keys.
+// choose asks keyfunc beforehand for what needs no look at the other keys: where one key alone has the kid and fits the
+// algorithm, whatever the token's issuer.
 func (s *keySet) choose() {
-	s.chosen = map[keyName]issuerKey{}
+	s.chosen = map[keyName]chosenKey{}
 	for id, keys := range s.named {
 		if id.by != byKeyID {
 			continue
@@ -148,8 +168,11 @@ func (s *keySet) choose() {
 					fit = append(fit, k)
 				}
 			}
-			if len(fit) == 1 {
-				s.chosen[n] = fit[0]
+			if len(fit) != 1 {
+				continue
+			}
+			if key, err := s.find(wanted{n, fit[0].issuer}); err == nil && len(key) == 1 {
+				s.chosen[n] = chosenKey{key[0], fit[0].issuer}
 			}
 		}
 	}

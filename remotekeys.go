@@ -150,7 +150,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	return k, nil
 }
 
-// KeyfuncCtx returns the choice of key for a token: several, to be tried in turn, where the issuer has given one name to
+// KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to
 // several. The function waits for a fetch if it needs one, no longer than ctx and RemoteKeysOptions.Wait. It needs one if
 // there are no keys, and if the token names one that is not among them and that the issuer has not been asked for a short
 // while ago.
