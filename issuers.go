@@ -40,7 +40,7 @@ type IssuersOptions struct {
 	Entries int
 
 	// Bytes bounds the tokens that all of the Verifiers together remember, if NewJWTVerifier has made them. What is full
-	// makes room where most is held. If zero, 32 MiB.
+	// makes room where most is held. If zero, 16 MiB.
 	Bytes int64
 
 	// Remember is how long a resolved issuer is kept before Resolve is asked anew. The Verifier that there is serves
@@ -90,7 +90,7 @@ var _ Verifier = (*Issuers)(nil)
 
 var _, _, _ issuing = (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
 
-const defaultTokenBytes = 32 << 20
+const defaultTokenBytes = 16 << 20
 
 // NewIssuers makes no request. The error lists every problem of the options.
 func NewIssuers(o IssuersOptions) (*Issuers, error) {

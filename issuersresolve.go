@@ -90,12 +90,13 @@ func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
 	switch proven := t.proven.Load(); {
 	case genuine && proven:
 		i.tenants.proven.touch(key)
+		i.tenants.weigh(key, t)
 	case genuine:
 		i.mu.Lock() // Remove comes before or after
 		defer i.mu.Unlock()
 		i.tenants.prove(key, t)
 	case !proven:
-		i.tenants.strangers.resize(key, keysSize(t.verifier))
+		i.tenants.weigh(key, t)
 	}
 }
 

@@ -65,6 +65,9 @@ func (k *RemoteKeys) ended(f *flight, set *fetched, err error) {
 	if err == nil {
 		k.failures, k.pause, k.quiet = 0, pause{}, pause{}
 		k.current.Store(set)
+		if changed := k.changed.Load(); changed != nil {
+			(*changed)()
+		}
 		if f.full {
 			k.landed = f.number
 		}

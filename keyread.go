@@ -46,6 +46,7 @@ func readKeySet(jwks []byte) (*keySet, error) {
 		return nil, fmt.Errorf("no usable key in the JWK Set%s", set.leftOut())
 	}
 	set.choose()
+	set.size = set.weight()
 	return set, nil
 }
 
@@ -166,7 +167,7 @@ func (j jwkMembers) public() (issuerKey, error) {
 	if err != nil {
 		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
 	}
-	own := issuerKey{jwk: &k, key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
+	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
 	if !slices.ContainsFunc(algorithms, func(a algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.method.Alg()}}) }) {
 		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
 			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)

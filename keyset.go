@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/MicahParks/jwkset"
 )
 
 // How a token names its key, in the order in which it counts.
@@ -41,7 +39,6 @@ var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
 
 // issuerKey is a public key of a set, and what the set says about it.
 type issuerKey struct {
-	jwk    *jwkset.JWK // as keyfunc sees it
 	key    any
 	alg    string // keyfunc's name; "" for any that fits
 	issuer string // "" if it says none
@@ -62,6 +59,7 @@ type keySet struct {
 	all    []issuerKey
 	chosen map[keyName]chosenKey // by keyfunc, where a kid and an algorithm leave one key
 	left   []string              // why keys were left out
+	size   int64                 // about what all that needs, in bytes
 }
 
 type chosenKey struct {
@@ -136,14 +134,14 @@ func (s *keySet) leftOut() string {
 	return "; left out: " + strings.Join(s.left, ", ")
 }
 
-// size is about what the set needs, in bytes.
-func (s *keySet) size() int64 {
-	const key, name = 1536, 128 // jwkset.JWK is large
+// weight is about what the set needs, in bytes.
+func (s *keySet) weight() int64 {
+	const key, name = 512, 128
 	n := int64(0)
 	for _, k := range s.all {
 		n += key + int64(len(k.issuer))
 		if rsaKey, ok := k.key.(*rsa.PublicKey); ok {
-			n += 3 * int64(rsaKey.Size()) // once as a number, once as text
+			n += int64(rsaKey.Size())
 		}
 	}
 	for id := range s.named {

@@ -27,16 +27,28 @@ func (v keyView) KeyRead(_ context.Context, name string) (jwkset.JWK, error) {
 	if v.nth >= len(named) {
 		return jwkset.JWK{}, v.set.missing(w)
 	}
-	return *named[v.nth].jwk, nil
+	return named[v.nth].jwk()
 }
 
 // KeyReadAll returns what counts for a token that names no key.
 func (v keyView) KeyReadAll(context.Context) ([]jwkset.JWK, error) {
 	var all []jwkset.JWK
 	for _, k := range v.set.fitting(v.set.all, v.token) {
-		all = append(all, *k.jwk)
+		j, err := k.jwk()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, j)
 	}
 	return all, nil
+}
+
+// jwk is the key as keyfunc sees it. It is made when it is needed: it is three times as large as what it says, and a set
+// is kept.
+func (k issuerKey) jwk() (jwkset.JWK, error) {
+	return jwkset.NewJWKFromKey(k.key, jwkset.JWKOptions{
+		Metadata: jwkset.JWKMetadataOptions{ALG: jwkset.ALG(k.alg)}, Validate: jwkset.JWKValidateOptions{SkipAll: true},
+	})
 }
 
 // chosenBy lets keyfunc choose the key for a token: several where the token names none.

@@ -13,7 +13,7 @@ type recent[V any] struct {
 	most int64 // bytes
 
 	mu     sync.Mutex
-	memory *simplelru.LRU[[sha256.Size]byte, kept[V]]
+	memory *simplelru.LRU[[sha256.Size]byte, *kept[V]]
 	bytes  int64
 	out    func(V) // what becomes of a value that is put out or replaced; nil if nothing
 }
@@ -30,7 +30,7 @@ const keptSize = 320
 
 func newRecent[V any](entries int, bytes int64) *recent[V] {
 	m := &recent[V]{most: bytes}
-	m.memory, _ = simplelru.NewLRU(entries, func(_ [sha256.Size]byte, k kept[V]) { // fails for a size that is not positive only
+	m.memory, _ = simplelru.NewLRU(entries, func(_ [sha256.Size]byte, k *kept[V]) { // fails for a size that is not positive only
 		m.bytes -= k.size
 		if m.out != nil {
 			m.out(k.value)
@@ -72,16 +72,21 @@ func (m *recent[V]) last(key [sha256.Size]byte, now time.Time) (v V, left time.D
 func (m *recent[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Duration, size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.add(key, kept[V]{v, pause{now, keep}, size + keptSize})
+	m.add(key, &kept[V]{v, pause{now, keep}, size + keptSize})
 }
 
-func (m *recent[V]) add(key [sha256.Size]byte, k kept[V]) {
+func (m *recent[V]) add(key [sha256.Size]byte, k *kept[V]) {
 	m.memory.Remove(key)
 	if k.size > m.most {
 		return
 	}
 	m.memory.Add(key, k)
-	for m.bytes += k.size; m.bytes > m.most; {
+	m.bytes += k.size
+	m.fit()
+}
+
+func (m *recent[V]) fit() {
+	for m.bytes > m.most {
 		m.memory.RemoveOldest()
 	}
 }
@@ -96,28 +101,28 @@ func (m *recent[V]) putPatiently(key [sha256.Size]byte, v V, now time.Time, keep
 			return false
 		}
 	}
-	m.add(key, kept[V]{v, pause{now, keep}, keptSize})
+	m.add(key, &kept[V]{v, pause{now, keep}, keptSize})
 	return true
 }
 
-// resize says what a value has come to need.
-func (m *recent[V]) resize(key [sha256.Size]byte, size int64) {
+// resize says what a value has come to need, if it is the one there. To say so is no use of it.
+func (m *recent[V]) resize(key [sha256.Size]byte, same func(V) bool, size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k, ok := m.memory.Peek(key); ok && k.size != size+keptSize {
-		m.quietly(key)
+	if k, ok := m.memory.Peek(key); ok && same(k.value) {
+		m.bytes += size + keptSize - k.size
 		k.size = size + keptSize
-		m.add(key, k)
+		m.fit()
 	}
 }
 
 // takeIf takes a value out if it is wanted, without a word to out.
-func (m *recent[V]) takeIf(key [sha256.Size]byte, wanted func(V) bool) (kept[V], bool) {
+func (m *recent[V]) takeIf(key [sha256.Size]byte, wanted func(V) bool) (*kept[V], bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.memory.Peek(key)
 	if !ok || !wanted(k.value) {
-		return kept[V]{}, false
+		return nil, false
 	}
 	m.quietly(key)
 	return k, true

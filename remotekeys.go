@@ -83,7 +83,8 @@ type RemoteKeys struct {
 	metadata []*url.URL    // where the metadata may be
 	url      *url.URL      // nil if it is found by discovery
 	current  atomic.Pointer[fetched]
-	begun    atomic.Int64 // fetches
+	begun    atomic.Int64           // fetches
+	changed  atomic.Pointer[func()] // what is told of other keys; nil if nobody is
 
 	mu       sync.Mutex
 	flight   *flight

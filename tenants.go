@@ -38,8 +38,8 @@ type tenants struct {
 
 const (
 	unknownIssuers = 1024
-	provenBytes    = 16 << 20 // of keys
-	strangerBytes  = 8 << 20  // of keys
+	provenBytes    = 8 << 20 // of keys and headers
+	strangerBytes  = 4 << 20 // of keys
 	fewestPlaces   = 16
 )
 
@@ -95,6 +95,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.place(key, r.tenant, now)
 	default:
 		n.replace(n.strangers, key, r.tenant)
+		n.watch(key, r.tenant)
 		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
 			return resolution{err: unanswered(outage{errManyStrangers, firstPause})}
 		}
@@ -124,7 +125,27 @@ func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
 func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
 	n.replace(n.proven, key, t)
 	shareBudget(t.verifier, n.budget)
-	n.proven.put(key, t, now, n.remember, keysSize(t.verifier))
+	n.watch(key, t)
+	n.proven.put(key, t, now, n.remember, sizeOf(t.verifier))
+}
+
+// watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
+func (n *tenants) watch(key [sha256.Size]byte, t *tenant) {
+	weigh := func() { n.weigh(key, t) }
+	for _, own := range ours(t.verifier) {
+		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+			keys.changed.Store(&weigh)
+		}
+	}
+}
+
+// weigh says what a tenant has come to need.
+func (n *tenants) weigh(key [sha256.Size]byte, t *tenant) {
+	m := n.strangers
+	if t.proven.Load() {
+		m = n.proven
+	}
+	m.resize(key, func(other *tenant) bool { return other == t }, sizeOf(t.verifier))
 }
 
 // replace makes room for an issuer's next tenant.
@@ -154,14 +175,22 @@ func succeed(ctx context.Context, v Verifier) error {
 	return nil
 }
 
-// keysSize is about what the keys of a Verifier of ours need, in bytes.
-func keysSize(v Verifier) int64 {
-	if own, ok := v.(*jwtVerifier); ok && own != nil {
-		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+// sizeOf is about what a Verifier of ours needs beside the tokens that it remembers, in bytes.
+func sizeOf(v Verifier) int64 {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		if v == nil {
+			return 0
+		}
+		size := v.headers.size()
+		if keys, ok := v.keys.(*RemoteKeys); ok && keys.made() {
 			if set := keys.current.Load(); set != nil {
-				return set.size()
+				size += set.size
 			}
 		}
+		return size
+	case jwtOr:
+		return sizeOf(v.jwt) + sizeOf(v.opaque)
 	}
 	return 0
 }
