@@ -92,9 +92,9 @@ func newKeySigner(t *testing.T, members map[string]any) keySigner {
 	return keySigner{key, jwk}
 }
 
-func (s keySigner) token(t *testing.T, issuer string, header map[string]any) string {
+func (s keySigner) token(t *testing.T, header map[string]any) string {
 	t.Helper()
-	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": issuer, "sub": "alice", "aud": popauthtest.Audience, "exp": 4_000_000_000})
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": somewhere, "sub": "alice", "aud": popauthtest.Audience, "exp": 4_000_000_000})
 	token.Header["typ"] = "at+jwt"
 	for name, v := range header {
 		token.Header[name] = v
@@ -133,11 +133,11 @@ func TestSeveralKeysOfOneKid(t *testing.T) {
 	api := newKeyedAPI(t, somewhere, setFrom(t, signers...), nil)
 	for n, want := range []int{200, 200, 200, 401, 401} {
 		for range 2 { // at first sight, and again
-			api.want(t, signers[n].token(t, somewhere, map[string]any{"kid": "k"}), want)
+			api.want(t, signers[n].token(t, map[string]any{"kid": "k"}), want)
 		}
 	}
-	api.want(t, thief.token(t, somewhere, map[string]any{"kid": "k"}), 401)
-	api.want(t, signers[0].token(t, somewhere, nil), 401) // names none of five
+	api.want(t, thief.token(t, map[string]any{"kid": "k"}), 401)
+	api.want(t, signers[0].token(t, nil), 401) // names none of five
 }
 
 // x5t#S256 and x5t choose a key as kid does, whether the set names the certificate's thumbprint or has the certificate.
@@ -170,7 +170,7 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 		{name: "none", by: one, header: nil, want: 401},
 		{name: "a thumbprint as kid", by: one, header: map[string]any{"kid": long(1)}, want: 401},
 	} {
-		t.Run(tt.name, func(t *testing.T) { api.want(t, tt.by.token(t, somewhere, tt.header), tt.want) })
+		t.Run(tt.name, func(t *testing.T) { api.want(t, tt.by.token(t, tt.header), tt.want) })
 	}
 	if _, err := choose(t, keys, map[string]any{"alg": "ES256", "x5t": short(1)}); err != nil {
 		t.Errorf("by golang-jwt: %v", err)
@@ -188,10 +188,10 @@ func TestUnknownThumbprintIsLookedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	api := newKeyedAPI(t, somewhere, keys, nil)
-	api.want(t, before.token(t, somewhere, map[string]any{"x5t": "before"}), 200)
+	api.want(t, before.token(t, map[string]any{"x5t": "before"}), 200)
 	set, _ = json.Marshal(map[string]any{"keys": []any{before.jwk, after.jwk}})
 	s.pages[theKeys] = string(set)
-	api.want(t, after.token(t, somewhere, map[string]any{"x5t": "after"}), 200)
+	api.want(t, after.token(t, map[string]any{"x5t": "after"}), 200)
 	if len(s.asked) != 2 {
 		t.Errorf("asked %d times, want 2", len(s.asked))
 	}

@@ -188,7 +188,7 @@ func (k *RemoteKeys) find(ctx context.Context, w wanted) ([]any, *keySet, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err := set.keySet.find(w)
+	keys, err := set.find(w)
 	return keys, set.keySet, err
 }
 

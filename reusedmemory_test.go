@@ -37,7 +37,7 @@ func (b *buffer) text(s string) string {
 	at := b.used
 	b.used += len(s)
 	copy(b.memory[at:], s)
-	return unsafe.String(&b.memory[at], len(s))
+	return unsafe.String(&b.memory[at], len(s)) //nolint:gosec // memory that is used again is what this is about
 }
 
 // request returns r with all its text in the buffer.

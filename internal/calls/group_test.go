@@ -148,10 +148,10 @@ func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := calls.NewGroup[string, string](4, time.Hour, time.Hour)
 		var n atomic.Int64
-		f := func(context.Context) (string, error) {
+		f := func(ctx context.Context) (string, error) {
 			own := n.Add(1)
 			time.Sleep(time.Duration(own) * time.Second)
-			return fmt.Sprint(own), nil
+			return fmt.Sprint(own), ctx.Err()
 		}
 		want := func(all *sync.WaitGroup, want string) {
 			all.Go(func() {

@@ -190,7 +190,7 @@ func ParseDER(name []byte) (Name, error) {
 // valueOf is the text of a string type, and the DER of all else.
 func valueOf(v asn1.RawValue) attribute {
 	if v.Class == asn1.ClassUniversal && !v.IsCompound && v.Tag < 31 {
-		if text, isText, ok := Text(der.Tag(v.Tag), v.Bytes); isText && ok {
+		if text, isText, ok := Text(der.Tag(v.Tag), v.Bytes); isText && ok { //nolint:gosec // below 31
 			return attribute{value: text}
 		}
 	}
