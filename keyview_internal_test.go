@@ -53,7 +53,8 @@ func TestKeyfuncChooses(t *testing.T) {
 
 // In each view a name is one key, and a name of one kind is none of another.
 func TestKeyViews(t *testing.T) {
-	set := namedSet(t, `"kid":"k","issuer":"a"`, `"kid":"k","issuer":"b"`, `"kid":"k","x5t":"t"`, `"kid":"k","x5t":"t"`, `"kid":"t"`, `"kid":"k","alg":"EdDSA"`)
+	set := namedSet(t, `"kid":"k","issuer":"a"`, `"kid":"k","issuer":"b"`,
+		`"kid":"k","x5t":"t"`, `"kid":"k","x5t":"t"`, `"kid":"t"`, `"kid":"k","alg":"EdDSA"`)
 	name := func(by, name string) keyID { return keyID{by, name} }
 	for _, tt := range []struct {
 		name   string
