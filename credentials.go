@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -31,7 +32,7 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
 	if len(lines[0]) > maxToken {
-		return credentials{}, &Error{Reason: ErrTokenMalformed}
+		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), maxToken)}
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
 	if !isToken(scheme) {

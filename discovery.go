@@ -3,12 +3,9 @@ package popauth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,98 +16,123 @@ import (
 )
 
 const (
-	maxHeader  = 1 << 16
 	minRefresh = time.Minute
 	maxRefresh = 24 * time.Hour
+
+	// maxETag bounds what is kept of one.
+	maxETag = 1 << 10
 )
 
-func (o RemoteKeysOptions) httpClient() *http.Client {
+// httpClient returns the client, and whether its transport is ours.
+func (o RemoteKeysOptions) httpClient() (client *http.Client, own bool) {
 	c := http.Client{}
 	if o.Client != nil {
 		c = *o.Client
 	}
-	if c.Transport == nil {
-		c.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			DisableKeepAlives:      true, // one fetch an hour leaves no idle connection behind
-			MaxResponseHeaderBytes: maxHeader,
-		}
+	if own = c.Transport == nil; own {
+		t := discovery.Transport()
+		t.DisableKeepAlives = true // one fetch an hour leaves no idle connection behind
+		c.Transport = t
 	}
 	c.CheckRedirect = discovery.CheckRedirect(c.CheckRedirect)
-	return &c
+	return &c, own
 }
 
-// fetch returns the issuer's keys. It asks its metadata first where they are, unless that is known: the issuer may
-// have moved them if it was long ago, or if the last fetch failed.
-func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, failed bool) (*fetched, error) {
+// fetch returns the issuer's keys. It asks its metadata first where they are, if that is wanted.
+func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, full bool) (*fetched, error) {
 	now := k.options.Now() // the keys are at least this new
 	set := &fetched{at: now, location: k.url, located: now}
-	if k.issuer != nil {
-		if old != nil && !failed && since(old.located, now) < k.options.MaxAge {
-			set.location, set.located = old.location, old.located
-		} else {
-			var err error
-			if set.location, err = k.discover(ctx, "jwks_uri", false); err != nil {
-				return nil, err
-			}
+	switch {
+	case k.url != nil:
+	case !full:
+		set.location, set.located, set.inside = old.location, old.located, old.inside
+	default:
+		var err error
+		if set.location, set.inside, err = k.discover(ctx, "jwks_uri", false); err != nil {
+			return nil, err
 		}
 	}
 	etag := ""
 	if old != nil && *old.location == *set.location {
 		etag = old.etag
 	}
-	body, answer, err := k.read(ctx, set.location, etag)
+	body, answer, err := k.read(ctx, set.location, etag, &discovery.Reach{Inside: k.url != nil || set.inside})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", set.location, err)
+		return nil, fmt.Errorf("%s: %w", shown(set.location), err)
 	}
 	set.lifetime = spread(min(k.lifetime(answer.Header, now), k.options.MaxAge/2))
 	if answer.StatusCode == http.StatusNotModified {
 		set.keySet, set.document, set.etag = old.keySet, old.document, old.etag
 		return set, nil
 	}
-	set.etag, set.document = answer.Header.Get("ETag"), sha256.Sum256(body)
+	if set.etag = answer.Header.Get("ETag"); len(set.etag) > maxETag {
+		set.etag = ""
+	}
+	set.document = sha256.Sum256(body)
 	if old != nil && old.document == set.document {
 		set.keySet = old.keySet // what is remembered of it still holds
 		return set, nil
 	}
 	if set.keySet, err = readKeySet(body); err != nil {
-		return nil, fmt.Errorf("%s: %w", set.location, err)
+		return nil, fmt.Errorf("%s: %w", shown(set.location), discovery.Unreadable(err, answer))
 	}
 	return set, nil
 }
 
-// discover asks the issuer for its metadata, and takes the URL in one member. Aliased, the one for callers with a
-// certificate comes first (RFC 8705, section 5).
-func (k *RemoteKeys) discover(ctx context.Context, member string, aliased bool) (*url.URL, error) {
-	var failures []error
-	for _, u := range discovery.Locations(k.issuer) {
-		body, _, err := k.read(ctx, u, "")
-		if err == nil {
-			var location *url.URL
-			if location, err = k.readMetadata(body, member, aliased); err == nil {
-				return location, nil
-			}
-		}
-		failures = append(failures, fmt.Errorf("%s: %w", u, err))
-	}
-	return nil, errors.Join(failures...)
+// shown is a URL for the eyes of people: a key may be in its query.
+func shown(u *url.URL) string {
+	own := *u
+	own.RawQuery = ""
+	return own.String()
 }
 
-// readMetadata returns the URL in a member of a metadata document that is the issuer's own (RFC 8414, section 3.3).
+// discover asks the issuer for its metadata, and takes the URL in one member, which may be inside of a network if the
+// metadata is. Aliased, the one for callers with a certificate comes first (RFC 8705, section 5).
+func (k *RemoteKeys) discover(ctx context.Context, member string, aliased bool) (location *url.URL, inside bool, err error) {
+	var all failures
+	for _, u := range k.metadata {
+		reach := &discovery.Reach{Inside: true} // the configuration's own
+		body, answer, err := k.read(ctx, u, "", reach)
+		if err == nil {
+			if location, err = k.readMetadata(body, member, aliased); err == nil {
+				return location, reach.Went.Load(), nil
+			}
+			err = discovery.Unreadable(err, answer)
+		}
+		all = append(all, fmt.Errorf("%s: %w", shown(u), err))
+		if ctx.Err() != nil || discovery.Pause(err, k.options.Now()) > 0 {
+			break // who wants to be left alone is not asked elsewhere
+		}
+	}
+	return nil, false, all
+}
+
+// failures are the errors of several tries, on one line.
+type failures []error
+
+func (f failures) Unwrap() []error { return f }
+func (f failures) Error() string {
+	texts := make([]string, len(f))
+	for i, err := range f {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// readMetadata returns the URL in a member of a metadata document that is the issuer's own (RFC 8414, section 3.3). What
+// else stands in the document doesn't matter here.
 func (k *RemoteKeys) readMetadata(body []byte, member string, aliased bool) (*url.URL, error) {
 	const aliases = "mtls_endpoint_aliases"
 	var issuer, location, alias string
-	err := strictjson.Members(body, []string{"issuer", member, aliases}, func(name string, v jsontext.Value) (err error) {
-		switch name {
-		case "issuer":
+	err := strictjson.Among(body, []string{"issuer", member, aliases}, func(name string, v jsontext.Value) (err error) {
+		switch {
+		case v.Kind() == 'n': // absent, in another spelling
+		case name == "issuer":
 			issuer, err = strictjson.String(v)
-		case member:
+		case name == member:
 			location, err = strictjson.String(v)
-		case aliases:
-			if aliased {
-				alias, err = readMember(v, member)
-			}
+		case aliased:
+			alias, err = readMember(v, member)
 		}
 		return err
 	})
@@ -118,7 +140,7 @@ func (k *RemoteKeys) readMetadata(body []byte, member string, aliased bool) (*ur
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	if issuer != k.options.Issuer {
-		return nil, errors.New("metadata: of another issuer")
+		return nil, fmt.Errorf("metadata: of another issuer: its issuer is %.256q, and %.256q is wanted, to the letter", issuer, k.options.Issuer)
 	}
 	if alias != "" {
 		location = alias
@@ -133,8 +155,8 @@ func (k *RemoteKeys) readMetadata(body []byte, member string, aliased bool) (*ur
 // readMember returns the string in one member of an object; "" if there is none.
 func readMember(object []byte, member string) (string, error) {
 	var value string
-	err := strictjson.Members(object, []string{member}, func(name string, v jsontext.Value) (err error) {
-		if name == member {
+	err := strictjson.Among(object, []string{member}, func(_ string, v jsontext.Value) (err error) {
+		if v.Kind() != 'n' {
 			value, err = strictjson.String(v)
 		}
 		return err
@@ -143,10 +165,13 @@ func readMember(object []byte, member string) (string, error) {
 }
 
 // read gets a document, or a 304 without one if an ETag was sent.
-func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string) ([]byte, *http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil) //nolint:gosec // G704: the URL is the configuration's, or has been through discovery.ParseMember
+func (k *RemoteKeys) read(ctx context.Context, u *url.URL, etag string, reach *discovery.Reach) ([]byte, *http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
+	}
+	if k.guarded && !discovery.ToProxy(r) {
+		r = r.WithContext(discovery.WithReach(ctx, reach))
 	}
 	if etag != "" {
 		r.Header.Set("If-None-Match", etag)
@@ -161,9 +186,9 @@ func (k *RemoteKeys) lifetime(h http.Header, now time.Time) time.Duration {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store", "no-cache":
-			return minRefresh
+			return k.floor
 		case "max-age":
-			if s, ok := seconds(strings.Trim(value, `"`)); ok && said < 0 {
+			if s, ok := discovery.Seconds(strings.Trim(value, `"`)); ok && said < 0 {
 				said = s
 			}
 		}
@@ -177,11 +202,6 @@ func (k *RemoteKeys) lifetime(h http.Header, now time.Time) time.Duration {
 	if said < 0 {
 		return k.options.Refresh
 	}
-	age, _ := seconds(h.Get("Age")) // of a cache on the way
+	age, _ := discovery.Seconds(h.Get("Age")) // of a cache on the way
 	return min(max(said-age, minRefresh), maxRefresh)
-}
-
-func seconds(s string) (time.Duration, bool) {
-	n, err := strconv.ParseUint(s, 10, 31)
-	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange) // n is the most there is
 }

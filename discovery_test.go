@@ -29,13 +29,16 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	page, ok := s.pages[r.URL.String()]
 	if to, redirect := strings.CutPrefix(page, "-> "); redirect {
 		w := answer(302, nil)
+		w.Request = r
 		w.Header.Set("Location", to)
 		return w, nil
 	}
 	if !ok {
 		return answer(404, nil), nil
 	}
-	return answer(200, []byte(page)), nil
+	w := answer(200, []byte(page))
+	w.Request = r
+	return w, nil
 }
 
 func (s *site) preload(t *testing.T, o popauth.RemoteKeysOptions) error {
@@ -54,6 +57,8 @@ func (s *site) preload(t *testing.T, o popauth.RemoteKeysOptions) error {
 	}
 	return err
 }
+
+func clientOf(s *site) *http.Client { return &http.Client{Transport: s} }
 
 func metadata(issuer, jwks string) string {
 	return fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, issuer, jwks)
@@ -127,6 +132,18 @@ var discoveries = []struct {
 		somewhere + "/.well-known/oauth-authorization-server": metadata(somewhere, theKeys)}, ""},
 	{"RFC 8414 with path", somewhere + "/t%2F1", map[string]string{
 		somewhere + "/.well-known/oauth-authorization-server/t%2F1": metadata(somewhere+"/t%2F1", theKeys)}, ""},
+	{"OpenID Connect, path behind", somewhere + "/t", map[string]string{
+		somewhere + "/.well-known/openid-configuration/t": metadata(somewhere+"/t", theKeys)}, ""},
+	{"RFC 8414, path before", somewhere + "/t", map[string]string{
+		somewhere + "/t/.well-known/oauth-authorization-server": metadata(somewhere+"/t", theKeys)}, ""},
+	{"byte order mark", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": "\ufeff" + metadata(somewhere, theKeys)}, ""},
+	{"odd members", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": "{\"op_name\":\"caf\xe9\",\"x\":1,\"x\":2," + metadata(somewhere, theKeys)[1:]}, ""},
+	{"jwks_uri twice", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://evil.example.com/",` + metadata(somewhere, theKeys)[1:]}, "there twice"},
+	{"issuer twice", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://evil.example.com",` + metadata(somewhere, theKeys)[1:]}, "there twice"},
 	{"another host", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://keys.example.net/jwks")}, ""},
 	{"private issuer, private host", "https://10.0.0.1", map[string]string{
@@ -157,6 +174,11 @@ var discoveries = []struct {
 		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://169.254.169.254/jwks")}, "inside"},
 	{"loopback, http after https", "https://127.0.0.1", map[string]string{
 		"https://127.0.0.1/.well-known/openid-configuration": metadata("https://127.0.0.1", "http://127.0.0.1/jwks")}, "less protected"},
+	{"names what came", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": metadata("https://id.example.com/", theKeys)},
+		`its issuer is "https://id.example.com/", and "https://id.example.com" is wanted`},
+	{"a page behind a redirect", somewhere, map[string]string{
+		somewhere + "/.well-known/openid-configuration": "-> /login", somewhere + "/login": "<html>"}, "after a redirect to https://id.example.com/login"},
 	{"HTML", somewhere, map[string]string{somewhere + "/.well-known/openid-configuration": "<html>"}, "metadata: "},
 	{"too large", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": metadata(somewhere, theKeys) + strings.Repeat(" ", 1<<20)}, "more than"},

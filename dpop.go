@@ -286,6 +286,10 @@ func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	if p.Now.After(last) || proof.issued.After(p.Now.Add(d.Leeway)) {
 		return verified{}, ErrProofTime
 	}
+	// RFC 7519, sections 4.1.4 and 4.1.5: a careful client's own bounds count too. They can only make the time shorter.
+	if !proof.ends.IsZero() && !p.Now.Before(proof.ends.Add(d.Leeway)) || p.Now.Before(proof.begins.Add(-d.Leeway)) {
+		return verified{}, ErrProofTime
+	}
 	return verified{proof, target}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -34,7 +35,7 @@ func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
 			s.managed = append(s.managed, h)
 		}
 	}
-	memory, err := lru.New[string, *remembered](maxRemembered)
+	memory, err := lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size })
 	s.memory = memory
 	s.wrong = append(s.wrong, err)
 	return s
@@ -48,6 +49,8 @@ type forwardedSource struct {
 	trust   []Trust
 	wrong   []error
 	memory  *lru.Cache[string, *remembered]
+	putting sync.Mutex
+	bytes   int64     // that memory holds
 	direct  tlsSource // of any other peer
 }
 
@@ -103,12 +106,14 @@ var errSecretGone = errors.New("a handler further out has asked for the certific
 const (
 	maxRemembered      = 512     // certificates
 	maxRememberedValue = 8 << 10 // bytes of the header with the certificate
+	maxRememberedBytes = 4 << 20 // of all together, whatever chains are beside the certificates
 )
 
 // remembered is a certificate with the lines of all headers that it was read from.
 type remembered struct {
 	lines       [][]string
 	certificate *Certificate
+	size        int64
 }
 
 // read decodes the headers. The same lines as before need no second look: decoding and parsing cost more than a
@@ -134,8 +139,36 @@ func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
 			lines[i] = append(lines[i], strings.Clone(line))
 		}
 	}
-	s.memory.Add(lines[0][0], &remembered{lines, c}) // the copy of key
+	s.remember(&remembered{lines: lines, certificate: c})
 	return c, nil
+}
+
+// remember puts out what was used longest ago until there is room.
+func (s *forwardedSource) remember(m *remembered) {
+	s.putting.Lock()
+	defer s.putting.Unlock()
+	key := m.lines[0][0]
+	m.size = m.weight()
+	s.memory.Remove(key)
+	s.memory.Add(key, m)
+	for s.bytes += m.size; s.bytes > maxRememberedBytes; {
+		s.memory.RemoveOldest()
+	}
+}
+
+// weight is about what m needs, in bytes. A parsed certificate has its DER form, that of the leaf again, and what was read.
+func (m *remembered) weight() int64 {
+	n := 1 << 10
+	for _, lines := range m.lines {
+		for _, line := range lines {
+			n += len(line)
+		}
+	}
+	n += 3 * len(m.certificate.raw())
+	for _, c := range m.certificate.Intermediates {
+		n += 2 * len(c.Raw)
+	}
+	return int64(n)
 }
 
 func (s *forwardedSource) same(h http.Header, lines [][]string) bool {

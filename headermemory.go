@@ -19,6 +19,7 @@ const (
 type headerMemory[H any] struct {
 	seed   maphash.Seed // protects nothing: what is found is compared
 	places []atomic.Pointer[knownHeader[H]]
+	bytes  atomic.Int64
 }
 
 type knownHeader[H any] struct {
@@ -58,7 +59,21 @@ func (m *headerMemory[H]) put(segment string, says H) {
 			break
 		}
 	}
-	set[i].Store(&knownHeader[H]{strings.Clone(segment), says})
+	m.bytes.Add(headerSize(segment))
+	if old := set[i].Swap(&knownHeader[H]{strings.Clone(segment), says}); old != nil {
+		m.bytes.Add(-headerSize(old.segment))
+	}
+}
+
+// headerSize is about what a known header needs, in bytes: its text, and what it says.
+func headerSize(segment string) int64 { return 256 + 2*int64(len(segment)) }
+
+// size is about what the memory needs, in bytes.
+func (m *headerMemory[H]) size() int64 {
+	if m == nil {
+		return 0
+	}
+	return int64(len(m.places))*8 + m.bytes.Load()
 }
 
 func (m *headerMemory[H]) set(segment string) (places []atomic.Pointer[knownHeader[H]], hash uint64) {

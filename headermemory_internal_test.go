@@ -74,3 +74,19 @@ func TestHeaderMemoryKeepsCopies(t *testing.T) {
 		t.Errorf("got %v, want what was put in", got)
 	}
 }
+
+// The size is that of what is there, however much came before it.
+func TestHeaderMemorySize(t *testing.T) {
+	m := newHeaderMemory[string](headerWays)
+	empty := m.size()
+	for n := range 100 {
+		m.put(strings.Repeat("x", 100+n), "says")
+	}
+	want := empty
+	for i := range m.places {
+		want += headerSize(m.places[i].Load().segment)
+	}
+	if got := m.size(); got != want || got <= empty {
+		t.Errorf("got %d bytes, want %d", got, want)
+	}
+}

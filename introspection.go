@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
@@ -25,6 +27,9 @@ type IntrospectionOptions struct {
 	// answer without has this one. Unless Endpoint is set it is also where discovery starts, as with RemoteKeys. It is
 	// required.
 	Issuer string
+
+	// MetadataURL is where the issuer's metadata is, as with RemoteKeysOptions.
+	MetadataURL string
 
 	// Endpoint is the URL of the introspection endpoint. If empty, the one that the issuer's metadata names.
 	Endpoint string
@@ -74,7 +79,8 @@ type IntrospectionOptions struct {
 	// Wait is how long a request waits at most for a call that it needs. If zero, 5 s.
 	Wait time.Duration
 
-	// Calls is the number of calls at once. A request for which there is none left waits. If zero, 64.
+	// Calls is the number of calls at once, a quarter of which are kept for tokens that were active lately. A request for
+	// which there is none left waits. If zero, 64.
 	Calls int
 
 	// Remember is how long an answer counts without asking again: as long may a revoked token still pass. An answer
@@ -82,7 +88,8 @@ type IntrospectionOptions struct {
 	// that ask for the same token at the same time share one call.
 	Remember time.Duration
 
-	// Entries is the number of active tokens that are remembered at most. If zero, 10000.
+	// Entries is the number of active tokens that are remembered at most, with 1,600 bytes for each; an answer that needs
+	// more counts for more. If zero, 10000.
 	Entries int
 
 	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min.
@@ -95,6 +102,8 @@ type IntrospectionOptions struct {
 const (
 	rememberRefused = 5 * time.Second
 	refusedEntries  = 1024
+	refusedBytes    = 1 << 20
+	answerSize      = 1600 // bytes of a remembered answer, as it comes
 	givenAnswers    = 1 << 16
 )
 
@@ -109,20 +118,23 @@ const (
 type Introspection struct {
 	options   IntrospectionOptions
 	client    *http.Client
+	guarded   bool         // the transport is ours: it judges addresses
 	metadata  *RemoteKeys  // where discovery starts; nil if nothing is discovered
 	signed    *jwtVerifier // of signed answers; nil if they are plain
 	validator *jwt.Validator
 	kinds     tokenKinds
-	discovery *calls[struct{}, *url.URL]
-	calls     *calls[[sha256.Size]byte, verdict]
-	accepted  *results[verdict]
-	refused   *results[verdict]                                // apart, so that a flood of made-up tokens pushes out no good one
+	discovery *calls.Group[struct{}, *url.URL]
+	calls     *calls.Group[[sha256.Size]byte, verdict]
+	accepted  *recent[verdict]
+	refused   *recent[verdict]                                 // apart, so that a flood of made-up tokens pushes out no good one
 	given     *lru.Cache[[sha256.Size]byte, [sha256.Size]byte] // the token that each signed answer was given about
 
 	mu      sync.Mutex
 	found   *url.URL // the endpoint
+	inside  bool     // it was found inside of a network
 	foundAt time.Time
-	next    time.Time // no call before
+	sought  pause // the metadata is not asked meanwhile
+	quiet   pause // the endpoint has asked to be left alone
 }
 
 var _ Verifier = (*Introspection)(nil)
@@ -154,7 +166,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		problem("Audience", "empty, or has an empty entry")
 	}
 	o.Audience = slices.Clone(o.Audience)
-	transport := RemoteKeysOptions{Issuer: o.Issuer, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now}
+	transport := RemoteKeysOptions{Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now}
 	var err error
 	if o.Endpoint != "" {
 		if i.found, err = discovery.ParseURL(o.Endpoint, o.AllowLoopbackHTTP); err != nil {
@@ -172,12 +184,16 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	i.options, i.client = o, o.httpClient()
+	i.options = o
+	i.client, i.guarded = o.httpClient()
 	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
-	i.discovery = newCalls[struct{}, *url.URL](1, o.Timeout, o.Timeout)
-	i.calls = newCalls[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
-	i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](givenAnswers) // fails for a size that is not positive only
-	i.accepted, i.refused = newResults[verdict](o.Entries), newResults[verdict](refusedEntries)
+	i.discovery = calls.NewGroup[struct{}, *url.URL](1, o.Timeout, o.Timeout)
+	i.calls = calls.NewGroup[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
+	if o.Signed {
+		i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](givenAnswers) // fails for a size that is not positive only
+	}
+	i.accepted = newRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
+	i.refused = newRecent[verdict](refusedEntries, refusedBytes)
 	return i, nil
 }
 
@@ -214,6 +230,7 @@ func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(fie
 	} else {
 		checkKeys(v.keys, o.Issuer, problem)
 	}
+	v.known = ownOf(v.keys)
 	v.algorithms = completeAlgorithms(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
 		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
@@ -225,22 +242,24 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	if i == nil || i.calls == nil {
 		return nil, ErrUnconfigured
 	}
-	if token == "" || len(token) > maxToken {
-		return nil, ErrTokenMalformed
+	if err := fitSize(token); err != nil {
+		return nil, err
 	}
 	key := sha256.Sum256([]byte(token))
 	known := func() (verdict, bool) { return i.known(key) }
 	v, ok := known()
 	if !ok {
+		_, _, lately := i.accepted.last(key, i.options.Now())
 		var err error
 		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
-		v, err = i.calls.do(ctx, key, known, func(ctx context.Context) (verdict, error) {
-			v, err := i.ask(ctx, token)
-			if err == nil {
-				i.remember(key, v)
-			}
-			return v, err
-		})
+		v, err = answered(i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
+			Ask: func(ctx context.Context) (verdict, error) {
+				v, err := i.ask(ctx, token)
+				if err == nil {
+					i.remember(key, v)
+				}
+				return v, err
+			}}))
 		if err != nil {
 			return nil, err
 		}
@@ -252,6 +271,17 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 		return nil, err
 	}
 	return v.token.clone(), nil // what one request does to it is no other's business
+}
+
+// fitSize refuses a token that nobody has to look at.
+func fitSize(token string) error {
+	switch {
+	case token == "":
+		return &Error{Reason: ErrTokenMalformed, Err: errors.New("an empty token")}
+	case len(token) > maxToken:
+		return &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("the token is too large: %d bytes, and %d are the most", len(token), maxToken)}
+	}
+	return nil
 }
 
 // inForce holds the token's times against the clock, on every use.
@@ -270,18 +300,29 @@ func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
 	return i.refused.get(key, now)
 }
 
+// remember keeps the newer verdict and takes the older out, whatever the clock says later.
 func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	now, keep := i.options.Now(), i.options.Remember
-	switch {
-	case keep < 0:
-	case v.refusal != nil || i.inForce(v.token) != nil:
-		i.refused.put(key, v, now, min(keep, rememberRefused))
-	default:
-		if end := v.token.ExpiresAt; !end.IsZero() {
-			keep = min(keep, end.Add(i.options.Leeway).Sub(now))
+	if v.refusal != nil || i.inForce(v.token) != nil {
+		i.accepted.remove(key)
+		if keep > 0 {
+			size := int64(0)
+			if v.token != nil {
+				size = v.token.size()
+			}
+			i.refused.put(key, v, now, min(keep, rememberRefused), size)
 		}
-		i.accepted.put(key, v, now, keep)
+		return
 	}
+	i.refused.remove(key)
+	if keep < 0 {
+		i.accepted.put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
+		return
+	}
+	if end := v.token.ExpiresAt; !end.IsZero() {
+		keep = min(keep, end.Add(i.options.Leeway).Sub(now))
+	}
+	i.accepted.put(key, v, now, keep, v.token.size())
 }
 
 // Issuers returns the one issuer.

@@ -20,6 +20,7 @@ const signedAnswerType = "token-introspection+jwt"
 
 // read makes a verdict of an answer about a token (RFC 7662, section 2.2). An error means that it is none.
 func (i *Introspection) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
+	body = strictjson.TrimMark(body)
 	signed := ""
 	if i.signed != nil {
 		var err error
@@ -35,7 +36,7 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
 	t := &Token{}
-	e, err := t.read(body, i.kinds.required)
+	e, err := t.readAnswer(body, i.kinds.required)
 	if err == nil {
 		err = i.unfit(t, a, e)
 	}

@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,39 +9,39 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 const (
 	maxAnswer       = 64 << 10 // bytes of an introspection answer
-	maxPause        = time.Minute
 	rediscover      = time.Hour
 	idleConnections = 16
 )
 
-// httpClient follows no redirect: where the token is sent is configured or the issuer's word.
-func (o *IntrospectionOptions) httpClient() *http.Client {
+// httpClient follows no redirect: where the token is sent is configured or the issuer's word. It also returns whether
+// the transport is ours.
+func (o *IntrospectionOptions) httpClient() (client *http.Client, own bool) {
 	c := http.Client{}
 	if o.Client != nil {
 		c = *o.Client
 	}
-	if c.Transport == nil {
-		c.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2:      true,
-			MaxIdleConnsPerHost:    idleConnections,
-			IdleConnTimeout:        30 * time.Second, // none stays for good
-			MaxResponseHeaderBytes: maxHeader,
-		}
+	if own = c.Transport == nil; own {
+		t := discovery.Transport()
+		t.ForceAttemptHTTP2 = true
+		t.MaxIdleConnsPerHost = idleConnections
+		t.IdleConnTimeout = 30 * time.Second // none stays for good
+		c.Transport = t
 	}
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
+	return &c, own
 }
 
 // ask makes one call (RFC 7662, section 2). An error is the server's or this API's own fault, not the token's.
 func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) {
-	if pause := i.pause(); pause > 0 {
-		return verdict{}, unanswered(outage{errors.New("the introspection endpoint has asked for a pause"), pause})
+	if left := i.quietLeft(); left > 0 {
+		return verdict{}, unanswered(outage{errors.New("the introspection endpoint has asked for a pause"), left})
 	}
 	endpoint, err := i.endpoint(ctx)
 	if err != nil {
@@ -51,13 +50,13 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(nil)})
+		return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(err)})
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
-			return verdict{}, unanswered(fmt.Errorf("%s: %w", shown(endpoint), err))
+			return verdict{}, unanswered(fmt.Errorf("%s: %w", shown(endpoint), discovery.Unreadable(err, answer)))
 		}
 		return v, nil
 	case http.StatusBadRequest:
@@ -67,17 +66,8 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", shown(endpoint), answer.StatusCode))
 	}
-	return verdict{}, unanswered(outage{fmt.Errorf("%s: status %d", shown(endpoint), answer.StatusCode), i.failed(answer)})
-}
-
-// shown is a URL for logs: some configurations have a key in the query.
-func shown(u *url.URL) string {
-	if u.RawQuery == "" {
-		return u.String()
-	}
-	own := *u
-	own.RawQuery = ""
-	return own.String() + "?…"
+	status := discovery.Status(answer)
+	return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), status), i.failed(status)})
 }
 
 func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
@@ -86,6 +76,9 @@ func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token strin
 		return nil, nil, err
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	if i.guarded && i.options.Endpoint == "" && !discovery.ToProxy(r) {
+		r = r.WithContext(discovery.WithReach(ctx, &discovery.Reach{Inside: i.foundInside()}))
+	}
 	if err := i.options.Authentication.authenticate(r, form); err != nil {
 		return nil, nil, err
 	}
@@ -116,70 +109,82 @@ func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token strin
 	return answer, body, nil
 }
 
-// pause is how long the endpoint wants to be left alone yet.
-func (i *Introspection) pause() time.Duration {
+// quietLeft is how long the endpoint wants to be left alone yet.
+func (i *Introspection) quietLeft() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	left := i.next.Sub(i.options.Now())
-	if left > maxPause { // the clock was set back
-		return 0
-	}
-	return left
+	return i.quiet.left(i.options.Now())
 }
 
-// failed returns after what time to ask again, as the answer says (RFC 9110, section 10.2.3), and keeps to it. The
-// endpoint may have moved. There may be no answer.
-func (i *Introspection) failed(answer *http.Response) time.Duration {
-	now, after := i.options.Now(), time.Duration(0)
-	if answer != nil && (answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusServiceUnavailable) {
-		after = retryAfter(answer.Header, now)
-	}
+func (i *Introspection) foundInside() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.inside
+}
+
+// failed returns after what time to ask again, as the answer in err says, and keeps to it. The endpoint may have moved:
+// the metadata is asked again, once a minute at most.
+func (i *Introspection) failed(err error) time.Duration {
+	now := i.options.Now()
+	after := discovery.Pause(err, now)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if after > 0 {
-		i.next = now.Add(after)
+		i.quiet = pause{now, after}
 	}
 	i.foundAt = time.Time{}
 	return max(after, firstPause)
 }
 
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	said := h.Get("Retry-After")
-	after, ok := seconds(said)
-	if at, err := http.ParseTime(said); err == nil && !ok {
-		after = at.Sub(now)
+// endpoint returns where to ask: as configured, or as the issuer's metadata has said. Once an hour, and after a failure,
+// the metadata is asked again, beside the calls: nobody waits while there is an endpoint.
+func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
+	if i.options.Endpoint != "" {
+		return i.found, nil
 	}
-	return min(max(after, 0), maxPause)
+	q := calls.Question[struct{}, *url.URL]{Ask: i.discover, Known: i.foundLately}
+	i.mu.Lock()
+	found := i.found
+	age := since(i.foundAt, i.options.Now())
+	left := i.sought.left(i.options.Now())
+	i.mu.Unlock()
+	switch {
+	case found == nil && left > 0:
+		return nil, outage{errors.New("the issuer has asked for a pause"), left}
+	case found == nil:
+		return i.discovery.Do(ctx, q)
+	case age >= rediscover || age < -maxLeeway:
+		if left <= 0 {
+			i.discovery.Begin(q)
+		}
+	}
+	return found, nil
 }
 
-// endpoint returns where to ask: as configured, or as the issuer's metadata has said within the last hour.
-func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
-	known := func() (*url.URL, bool) {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		age := since(i.foundAt, i.options.Now())
-		return i.found, i.options.Endpoint != "" || age < rediscover && age > -maxLeeway
-	}
-	if u, ok := known(); ok {
-		return u, nil
-	}
-	return i.discovery.do(ctx, struct{}{}, known, i.discover)
+// foundLately returns the endpoint if nobody has to look for it now.
+func (i *Introspection) foundLately() (*url.URL, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	age := since(i.foundAt, i.options.Now())
+	return i.found, i.found != nil && (age < rediscover && age > -maxLeeway || !i.sought.over(i.options.Now()))
 }
 
 // discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute.
 func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
-	now := i.options.Now()
 	_, aliased := i.options.Authentication.(TLSClientAuth)
-	u, err := i.metadata.discover(ctx, "introspection_endpoint", aliased)
+	u, inside, err := i.metadata.discover(ctx, "introspection_endpoint", aliased)
+	now := i.options.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	switch {
-	case err == nil:
-		i.found, i.foundAt = u, now
-	case i.found == nil:
+	again := discovery.Pause(err, now)
+	if i.found != nil || err == nil {
+		again = max(again, minRefresh)
+	}
+	i.sought = pause{now, again}
+	if err == nil {
+		i.found, i.inside, i.foundAt = u, inside, now
+	} else if i.found == nil {
 		return nil, err
-	default:
-		i.foundAt = now.Add(minRefresh - rediscover)
 	}
 	return i.found, nil
 }

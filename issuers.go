@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -24,21 +25,37 @@ type IssuersOptions struct {
 
 	// Resolve finds the Verifier of an issuer that is in neither Verifiers nor memory, for more tenants than a
 	// configuration has room for. The iss is what the sender of an unverified token claims. No Verifier, or an error
-	// that wraps ErrTokenIssuer, means that there is no such issuer; any other error is answered with 503. The context
+	// that wraps ErrTokenIssuer, means that there is no such issuer; any other error is answered with 503, and Resolve is
+	// not asked about that issuer again for a second. The context
 	// is that of no request, since all who wait for an issuer share one call; it ends after Timeout. If nil, there are
 	// no other issuers.
+	//
+	// Anybody can claim any iss, so answer from something local, and return what you have returned before where nothing
+	// has changed: keep the RemoteKeys of each issuer, as the example does, or its keys are fetched again each time.
 	Resolve func(ctx context.Context, iss string) (Verifier, error)
 
-	// Entries is the number of resolved issuers that are kept at most, those used last. If zero, 1000.
+	// Entries is the number of resolved issuers that are kept at most, those used last. Only an issuer of whom a genuine
+	// token has come takes the place of another such one. The rest have half as many places of their own, and none of
+	// them makes room for the next before RememberUnknown is over: beyond that they are answered with 503. If zero, 1000.
 	Entries int
 
-	// Remember is how long a resolved issuer is kept; then Resolve is asked anew. If zero, one hour.
+	// Bytes bounds the tokens that all of the Verifiers together remember, if NewJWTVerifier has made them. What is full
+	// makes room where most is held. If zero, 16 MiB.
+	Bytes int64
+
+	// Remember is how long a resolved issuer is kept before Resolve is asked anew. The Verifier that there is serves
+	// meanwhile, and until Resolve has found another whose keys can be had, up to MaxAge. If zero, one hour.
 	Remember time.Duration
+
+	// MaxAge is the age after which a resolved Verifier no longer serves though Resolve fails. If zero, 24 hours, or
+	// Remember if that is longer.
+	MaxAge time.Duration
 
 	// RememberUnknown is how long Resolve is not asked again about an issuer that it does not know. If zero, 10 s.
 	RememberUnknown time.Duration
 
-	// Calls is the number of calls of Resolve at once. A request for which there is none left waits. If zero, 64.
+	// Calls is the number of calls of Resolve at once, a quarter of which are kept for issuers of whom genuine tokens have
+	// come lately. A request for which there is none left waits. If zero, 64.
 	Calls int
 
 	// Timeout bounds one call of Resolve, if that heeds its context. If zero, 10 s.
@@ -60,20 +77,20 @@ type IssuersOptions struct {
 // a tenant's route to all tenants. Give each route an Issuer or IssuerFunc.
 type Issuers struct {
 	options IssuersOptions
-	calls   *calls[string, Verifier]
+	calls   *calls.Group[string, resolution]
+	budget  *budget
 
-	mu       sync.RWMutex
-	static   map[string]Verifier
-	changes  int
-	resolved *results[Verifier]
-	unknown  *results[struct{}] // apart, so that a flood of made-up issuers pushes out no good one
+	mu      sync.RWMutex
+	static  map[string]*tenant
+	changes int
+	tenants *tenants
 }
 
 var _ Verifier = (*Issuers)(nil)
 
 var _, _, _ issuing = (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
 
-const unknownIssuers = 1024
+const defaultTokenBytes = 16 << 20
 
 // NewIssuers makes no request. The error lists every problem of the options.
 func NewIssuers(o IssuersOptions) (*Issuers, error) {
@@ -88,20 +105,34 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 		}
 	}
 	completeDurations(problem, duration{"Remember", &o.Remember, time.Hour}, duration{"RememberUnknown", &o.RememberUnknown, 10 * time.Second},
-		duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second})
+		duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
+		duration{"MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour)})
+	if o.MaxAge < o.Remember {
+		problem("MaxAge", "%v is less than Remember, %v", o.MaxAge, o.Remember)
+	}
 	completeCounts(problem, count{"Entries", &o.Entries, 1000}, count{"Calls", &o.Calls, 64})
+	switch {
+	case o.Bytes < 0:
+		problem("Bytes", "negative")
+	case o.Bytes == 0:
+		o.Bytes = defaultTokenBytes
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	return &Issuers{
-		options: o, static: maps.Clone(o.Verifiers),
-		calls:    newCalls[string, Verifier](o.Calls, o.Timeout, o.Wait),
-		resolved: newResults[Verifier](o.Entries),
-		unknown:  newResults[struct{}](unknownIssuers),
-	}, nil
+	b := newBudget(o.Bytes)
+	i := &Issuers{
+		options: o, static: map[string]*tenant{}, budget: b, tenants: newTenants(o, b),
+		calls: calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
+	}
+	for iss, v := range o.Verifiers {
+		i.static[iss] = &tenant{verifier: v}
+		shareBudget(v, i.budget)
+	}
+	return i, nil
 }
 
 // fitting returns what is wrong with a Verifier for that issuer's tokens. Of somebody else's that says nothing, nothing is
@@ -147,20 +178,19 @@ func (i *Issuers) Remove(iss string) {
 
 // change drops what Resolve has said about an issuer, and what it is about to say.
 func (i *Issuers) change(iss string, v Verifier) {
-	defer i.calls.forget(iss) // without mu, which a call may wait for
+	defer i.calls.Forget(iss) // without mu, which a call may wait for
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.changes++
+	i.tenants.forget(sha256.Sum256([]byte(iss)))
+	if old := i.static[iss]; old != nil {
+		retireUnless(old.verifier, v)
+	}
 	delete(i.static, iss)
 	if v != nil {
-		if i.static == nil {
-			i.static = map[string]Verifier{}
-		}
-		i.static[iss] = v
+		i.static[iss] = &tenant{verifier: v}
+		shareBudget(v, i.budget)
 	}
-	i.changes++
-	key := sha256.Sum256([]byte(iss))
-	i.resolved.memory.Remove(key)
-	i.unknown.memory.Remove(key)
 }
 
 // Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer. The Token is the
@@ -178,22 +208,26 @@ func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t 
 	if i == nil || i.calls == nil {
 		return nil, false, ErrUnconfigured
 	}
-	if len(token) > maxToken {
-		return nil, false, ErrTokenMalformed
+	if err := fitSize(token); err != nil {
+		return nil, false, err
 	}
 	iss, err := claimedIssuer(token)
 	if err != nil {
 		return nil, false, err
 	}
-	v, err := i.verifier(ctx, iss)
+	n, err := i.tenant(ctx, iss)
 	if err != nil {
 		return nil, false, err
 	}
-	if t, remembered, err = verifyShared(ctx, v, token, hash); err != nil {
-		return nil, false, err
+	t, remembered, err = verifyShared(ctx, n.verifier, token, hash)
+	if err == nil && (t == nil || t.Issuer != iss) {
+		err = ErrTokenIssuer
 	}
-	if t == nil || t.Issuer != iss {
-		return nil, false, ErrTokenIssuer
+	if n.resolved {
+		i.judge(sha256.Sum256([]byte(iss)), n, err == nil)
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	return t, remembered, nil
 }
@@ -225,70 +259,6 @@ func claimedIssuer(token string) (string, error) {
 	return iss, nil
 }
 
-// verifier returns the Verifier of an issuer, or ErrTokenIssuer.
-func (i *Issuers) verifier(ctx context.Context, iss string) (Verifier, error) {
-	key := sha256.Sum256([]byte(iss))
-	known := func() (Verifier, bool) { return i.known(iss, key) }
-	v, ok := known()
-	if !ok {
-		var err error
-		if v, err = i.calls.do(ctx, iss, known, func(ctx context.Context) (Verifier, error) { return i.resolve(ctx, iss, key) }); err != nil {
-			return nil, err
-		}
-	}
-	if v == nil {
-		return nil, ErrTokenIssuer
-	}
-	return v, nil
-}
-
-// known returns what is known about an issuer; no Verifier if it is that there is none.
-func (i *Issuers) known(iss string, key [sha256.Size]byte) (Verifier, bool) {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	if v, ok := i.static[iss]; ok {
-		return v, true
-	}
-	if i.options.Resolve == nil {
-		return nil, true
-	}
-	now := i.options.Now()
-	if v, ok := i.resolved.get(key, now); ok {
-		return v, true
-	}
-	_, ok := i.unknown.get(key, now)
-	return nil, ok
-}
-
-// resolve asks Resolve. An answer during which issuers were changed serves those who have waited for it, and is not kept.
-func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte) (Verifier, error) {
-	i.mu.RLock()
-	before := i.changes
-	i.mu.RUnlock()
-	v, err := i.options.Resolve(ctx, iss)
-	// By the first Reason: an outage that wraps this one is no word on the issuer.
-	if err != nil && refused(err, ErrUnavailable).Reason == ErrTokenIssuer {
-		v, err = nil, nil
-	}
-	if err == nil && v != nil {
-		err = fitting(iss, v)
-	}
-	if err != nil {
-		return nil, unanswered(fmt.Errorf("resolve issuer: %w", err))
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	now := i.options.Now()
-	switch {
-	case i.changes != before:
-	case v == nil:
-		i.unknown.put(key, struct{}{}, now, i.options.RememberUnknown)
-	default:
-		i.resolved.put(key, v, now, i.options.Remember)
-	}
-	return v, nil
-}
-
 // issuers are those that were configured or added: nobody can list what Resolve would find. They are no Issuers() of a
 // Verifier, which never change.
 func (i *Issuers) issuers() []string {
@@ -298,4 +268,18 @@ func (i *Issuers) issuers() []string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	return slices.Sorted(maps.Keys(i.static))
+}
+
+// verifiers are those of issuers, in their order.
+func (i *Issuers) verifiers() []Verifier {
+	if i == nil {
+		return nil
+	}
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	var all []Verifier
+	for _, iss := range slices.Sorted(maps.Keys(i.static)) {
+		all = append(all, i.static[iss].verifier)
+	}
+	return all
 }

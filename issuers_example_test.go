@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -59,21 +60,30 @@ func ExampleNewIssuers() {
 	// 401
 }
 
-// For many tenants: each is looked up when its first token comes.
+// For many tenants: each is looked up when its first token comes. Its keys are kept from one look-up to the next.
 func ExampleIssuersOptions_resolve() {
 	acme := popauthtest.NewIssuer(t)
 	owner := popauthtest.SelfSigned(t, "owner")
 	database := map[string]string{"acme": acme.URL} // the issuer of each tenant
 
+	var keys sync.Map // RemoteKeys by issuer
 	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
 		Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if !slices.Contains(slices.Collect(maps.Values(database)), iss) {
 				return nil, popauth.ErrTokenIssuer
 			}
+			fresh, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
+				Issuer: iss,
+				Client: acme.Client(), // in production: none
+			})
+			if err != nil {
+				return nil, err
+			}
+			kept, _ := keys.LoadOrStore(iss, fresh)
 			return popauth.NewJWTVerifier(popauth.JWTOptions{
 				Issuer:   iss,
 				Audience: []string{popauthtest.Audience},
-				Keys:     acme.Options().Keys, // in production: none
+				Keys:     kept.(*popauth.RemoteKeys),
 			})
 		},
 	})

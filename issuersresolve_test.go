@@ -30,13 +30,13 @@ func TestIssuersResolve(t *testing.T) {
 		"unknown":              {err: popauth.ErrTokenIssuer, reason: popauth.ErrTokenIssuer, calls: 1},
 		"unknown, wrapped":     {err: fmt.Errorf("tenants: %w", popauth.ErrTokenIssuer), reason: popauth.ErrTokenIssuer, calls: 1},
 		"nothing":              {reason: popauth.ErrTokenIssuer, calls: 1},
-		"found, but an error":  {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
-		"error":                {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 3},
-		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer}, reason: popauth.ErrUnavailable, calls: 3},
-		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 3},
-		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 3},
-		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 3},
-		"Verifier that is nil": {v: (*popauth.Introspection)(nil), reason: popauth.ErrUnavailable, calls: 3},
+		"found, but an error":  {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
+		"error":                {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
+		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer}, reason: popauth.ErrUnavailable, calls: 1},
+		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 1},
+		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 1},
+		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
+		"Verifier that is nil": {v: (*popauth.Introspection)(nil), reason: popauth.ErrUnavailable, calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
@@ -105,7 +105,9 @@ func TestIssuersRemember(t *testing.T) {
 		want := func(iss string, reason error, calls int64) {
 			t.Helper()
 			before := s.calls.Load()
-			if _, err := v.Verify(t.Context(), tokenFrom(iss)); !errors.Is(err, reason) || s.calls.Load()-before != calls {
+			_, err := v.Verify(t.Context(), tokenFrom(iss))
+			synctest.Wait()
+			if !errors.Is(err, reason) || s.calls.Load()-before != calls {
 				t.Errorf("%s: got %v, %d calls, want %v, %d", iss, err, s.calls.Load()-before, reason, calls)
 			}
 		}
@@ -119,7 +121,8 @@ func TestIssuersRemember(t *testing.T) {
 		time.Sleep(time.Hour - 10*time.Second - 1)
 		want("https://good-1", nil, 0)
 		time.Sleep(time.Nanosecond)
-		want("https://good-1", nil, 1)
+		want("https://good-1", nil, 1) // aside
+		want("https://good-1", nil, 0)
 		v.Remove("https://good-1")
 		want("https://good-1", nil, 1)
 		want("https://good-2", nil, 1)
@@ -235,7 +238,8 @@ func TestIssuersFlood(t *testing.T) {
 		}
 		all.Wait()
 		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", crowd, unknown.Load(), unavailable.Load(), s.calls.Load(), s.most.Load(), time.Since(began))
-		if s.most.Load() != calls || unknown.Load()+unavailable.Load() != crowd || time.Since(began) > wait+s.takes {
+		if s.most.Load() != calls*3/4 || // the rest is kept for issuers that are known
+			unknown.Load()+unavailable.Load() != crowd || time.Since(began) > wait+s.takes {
 			t.Errorf("got %d at once, %d answers, after %v", s.most.Load(), unknown.Load()+unavailable.Load(), time.Since(began))
 		}
 		time.Sleep(time.Second)

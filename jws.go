@@ -63,8 +63,8 @@ func (j jws) decode() (segments, error) {
 // header is what counts of a JOSE header. jku, jwk, x5u and x5c, which would let a token bring its own key, are not
 // looked at.
 type header struct {
-	alg, typ, kid string
-	named         bool // there is a kid
+	alg, typ string
+	by, kid  string // what the token calls its key: by kid, else by x5t#S256, else by x5t; "" if it names none
 }
 
 const maxKeyID = 256
@@ -92,10 +92,12 @@ func (j jws) readHeader() (header, error) {
 		case "typ":
 			h.typ, err = strictjson.StringAt(text, at, v)
 		case "kid":
-			h.named = true
+			h.by = byKeyID
 			if h.kid, err = strictjson.StringAt(text, at, v); err == nil && (h.kid == "" || len(h.kid) > maxKeyID || strings.ContainsFunc(h.kid, unicode.IsControl)) {
 				err = errHeader
 			}
+		case bySHA256, bySHA1:
+			h.thumbprint(name, v)
 		case "cty":
 			var cty string
 			if cty, err = strictjson.String(v); err == nil && strings.HasSuffix(strings.ToLower(cty), "jwt") {
@@ -117,4 +119,35 @@ func (j jws) readHeader() (header, error) {
 		return header{}, &Error{Reason: ErrTokenMalformed, Err: err}
 	}
 	return h, nil
+}
+
+// thumbprint takes a certificate's thumbprint for the name of the key, unless there is a better one. What can't be one is
+// not looked at: the kid may be all that the token needs.
+func (h *header) thumbprint(by string, v jsontext.Value) {
+	if h.by == byKeyID || h.by == bySHA256 {
+		return
+	}
+	if s, err := strictjson.String(v); err == nil {
+		if name := thumbprintName(s); name != "" {
+			h.by, h.kid = by, name
+		}
+	}
+}
+
+// isType tells whether a header's typ is one of a list: media types compare in any case, and application/ may be left
+// out where no other slash is (RFC 7515, section 4.1.9).
+func isType(list []string, typ string) bool {
+	if among(list, typ) {
+		return true
+	}
+	short := shortType(typ)
+	return slices.ContainsFunc(list, func(have string) bool { return among([]string{shortType(have)}, short) })
+}
+
+func shortType(typ string) string {
+	const application = "application/"
+	if len(typ) > len(application) && among([]string{application}, typ[:len(application)]) && !strings.Contains(typ[len(application):], "/") {
+		return typ[len(application):]
+	}
+	return typ
 }

@@ -104,10 +104,11 @@ type jwtVerifier struct {
 	validator  *jwt.Validator
 	leeway     time.Duration
 	now        func() time.Time
-	known      snapshots // of keys, if they tell when they change
-	entries    int       // of memory; not positive: nothing is remembered
+	known      ownKeys // keys, if they are ours
+	entries    int     // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
+	shares     *budget    // of memory; nil: it is alone
 	headers    *headerMemory[header]
 }
 
@@ -132,16 +133,8 @@ func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any
 	} else {
 		checkKeys(v.keys, o.Issuer, problem)
 	}
-	// No interface: a type that has one of these embedded, and chooses differently, would have their methods.
-	switch k := v.keys.(type) {
-	case *RemoteKeys:
-		v.known = k
-	case staticKeys:
-		v.known = k
-	default:
-		if o.Remember > 0 {
-			problem("Remember", "Keys is neither RemoteKeys nor StaticKeys: nothing tells when a key no longer counts")
-		}
+	if v.known = ownOf(v.keys); v.known == nil && o.Remember > 0 {
+		problem("Remember", "Keys is neither RemoteKeys nor StaticKeys: nothing tells when a key no longer counts")
 	}
 	switch {
 	case o.Remember == 0:
@@ -191,7 +184,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 		return nil, nil, err
 	}
 	defer s.close()
-	if !among(v.types, h.typ) {
+	if !isType(v.types, h.typ) {
 		return nil, nil, wrongKind("header typ is %.64q, and Options.TokenTypes has %q", h.typ, v.types)
 	}
 	a, err := v.algorithm(h)
@@ -244,29 +237,58 @@ func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm
 	if err != nil {
 		return nil, err
 	}
-	if err := a.method.Verify(signed, signature, key); err != nil {
-		return nil, ErrTokenSignature
+	several, ok := key.([]any)
+	if !ok {
+		if a.method.Verify(signed, signature, key) != nil {
+			return nil, ErrTokenSignature
+		}
+		return keys, nil
 	}
-	return keys, nil
+	for _, key := range several {
+		if a.method.Verify(signed, signature, key) == nil {
+			return keys, nil
+		}
+	}
+	return nil, ErrTokenSignature
 }
 
-// key lets keyfunc choose among the issuer's keys, and then holds the choice against the algorithm. It returns the keys
-// that it was chosen among as well; nil if that is not known.
+// key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
+// chosen among as well; nil if that is not known.
 func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, *keySet, error) {
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
-	keys := v.snapshot()
-	if h.named {
-		if key, ok := keys.known(h.kid, alg, v.keyIssuer); ok && a.fits(key) {
+	if v.known == nil {
+		key, err := v.foreignKey(ctx, h, a, token)
+		return key, nil, err
+	}
+	if h.by == byKeyID {
+		keys := v.known.snapshot()
+		if key, ok := keys.known(h.kid, alg, v.keyIssuer); ok {
 			return key, keys, nil
 		}
 	}
-	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": alg, "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer}}
-	if h.named {
-		t.Header["kid"] = h.kid
+	found, keys, err := v.known.find(ctx, wanted{keyName{keyID{h.by, h.kid}, alg}, v.keyIssuer})
+	if err != nil {
+		return nil, nil, refused(err, keyReason(ctx))
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], keys, nil
+	case h.by == "":
+		// Trying them all would let a token pass that names no key, at any cost.
+		return nil, nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+	}
+	return found, keys, nil
+}
+
+// foreignKey lets a KeySource of somebody else's choose, and then holds the choice against the algorithm.
+func (v *jwtVerifier) foreignKey(ctx context.Context, h header, a algorithm, token string) (any, error) {
+	t := &jwt.Token{Raw: token, Method: a.method, Header: map[string]any{"alg": a.method.Alg(), "typ": h.typ}, Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer}}
+	if h.by != "" {
+		t.Header[h.by] = h.kid
 	}
 	key, err := v.keys.KeyfuncCtx(ctx)(t)
 	if err != nil {
-		return nil, nil, refused(err, keyReason(ctx))
+		return nil, refused(err, keyReason(ctx))
 	}
 	// Without a kid keyfunc returns every key. Trying them all would let a token pass that names no key, at any cost.
 	if set, ok := key.(jwt.VerificationKeySet); ok {
@@ -277,22 +299,14 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 			}
 		}
 		if len(fit) != 1 {
-			return nil, nil, ErrTokenKey
+			return nil, ErrTokenKey
 		}
 		key = fit[0]
 	}
 	if !a.fits(key) {
-		return nil, nil, ErrTokenKey
+		return nil, ErrTokenKey
 	}
-	// Others may have been fetched meanwhile. What keyfunc would choose among them counts then.
-	now := v.snapshot()
-	if same, ok := now.known(h.kid, alg, v.keyIssuer); ok && h.named && a.fits(same) {
-		return same, now, nil
-	}
-	if h.named || now != keys {
-		return key, nil, nil
-	}
-	return key, keys, nil
+	return key, nil
 }
 
 // keyReason tells a key that is not there from a look-up that the request's end cut short.

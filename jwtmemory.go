@@ -29,8 +29,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 	if err != nil {
 		return nil, false, err
 	}
-	m := v.remembering()
-	if m != nil {
+	if m := v.remembered(); m != nil {
 		*hash = hashOf(token)
 		if e := m.find(hash.sum); e != nil {
 			return v.still(e)
@@ -43,24 +42,42 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 	if !known {
 		v.headers.put(j.header, h)
 	}
-	if m == nil { // perhaps only because there were no keys yet
-		if m = v.remembering(); m != nil {
-			*hash = hashOf(token)
+	v.remember(e, keys, token, hash)
+	return &e.Token, false, nil
+}
+
+// remembered returns the memory for the keys that count now; nil if there is none yet.
+func (v *jwtVerifier) remembered() *tokenMemory {
+	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
+	if m == nil || m.keys != v.known.snapshot() {
+		return nil
+	}
+	return m
+}
+
+// remember keeps what a genuine token says. There is no table before the first.
+func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, hash *tokenHash) {
+	if v.known == nil || v.entries <= 0 || keys == nil {
+		return
+	}
+	m := v.remembering()
+	// Don't remember a token that an older key set verified: its key may have been withdrawn.
+	if m == nil || m.keys != keys {
+		return
+	}
+	if hash.token == "" {
+		*hash = hashOf(token)
+	}
+	e.key = hash.sum
+	if m.put(e) {
+		if m = v.growing(m); m != nil {
+			m.put(e)
 		}
 	}
-	// What another set's key has verified is not put in: that key may be gone.
-	if m != nil && m.keys == keys {
-		e.key = hash.sum
-		m.put(e)
-	}
-	return &e.Token, false, nil
 }
 
 // remembering returns the memory for the keys that count now; nil if there is none.
 func (v *jwtVerifier) remembering() *tokenMemory {
-	if v.known == nil || v.entries <= 0 {
-		return nil
-	}
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
 	keys := v.known.snapshot()
 	switch {
@@ -70,15 +87,51 @@ func (v *jwtVerifier) remembering() *tokenMemory {
 		return m
 	}
 	if !v.making.TryLock() {
-		return nil // another request makes one: it is large
+		return nil // another request makes one
 	}
 	defer v.making.Unlock()
 	if v.memory.Load() != m {
 		return nil
 	}
-	fresh := newTokenMemory(keys, v.entries)
+	m.drop()
+	fresh := growingTokenMemory(keys, v.entries, v.shares)
 	v.memory.Store(fresh)
 	return fresh
+}
+
+// growing returns a memory with a larger table in place of m; m if there can be none; nil if another request sees to it.
+func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
+	if !v.making.TryLock() {
+		return nil
+	}
+	defer v.making.Unlock()
+	if v.memory.Load() != m {
+		return nil
+	}
+	larger := m.grown()
+	if larger == nil {
+		return m
+	}
+	v.memory.Store(larger)
+	return larger
+}
+
+// share lets the Verifier remember tokens within a budget that others have too. The first one counts.
+func (v *jwtVerifier) share(b *budget) {
+	v.making.Lock()
+	defer v.making.Unlock()
+	if v.shares == nil {
+		v.shares = b
+		v.memory.Swap(nil).drop()
+	}
+}
+
+// retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
+func (v *jwtVerifier) retire() {
+	v.making.Lock()
+	defer v.making.Unlock()
+	v.shares = nil
+	v.memory.Swap(nil).drop()
 }
 
 // still lets golang-jwt decide whenever its decision could be another than the first time, when the token was in
@@ -92,12 +145,4 @@ func (v *jwtVerifier) still(e *verifiedToken) (*Token, bool, error) {
 		return nil, false, err
 	}
 	return &e.Token, true, nil
-}
-
-// snapshot returns the keys that count now; nil if there are none, or if Keys doesn't tell.
-func (v *jwtVerifier) snapshot() *keySet {
-	if v.known == nil {
-		return nil
-	}
-	return v.known.snapshot()
 }

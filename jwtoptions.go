@@ -7,8 +7,8 @@ import (
 )
 
 // JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
-// Verifier remembers tokens of its own, with a table of 18 bytes for each that there is room for, empty or not: with many
-// tenants, set Remember to what one of them needs.
+// Verifier remembers tokens of its own, in a table that is made with the first genuine token and grows; behind Issuers all
+// of them together keep to IssuersOptions.Bytes.
 type JWTOptions struct {
 	_ [0]func()
 

@@ -53,12 +53,12 @@ var keyEvents = []struct {
 		s.warm()
 		s.issuer.Rotate()
 		return s.api.leaving(s.T, s.issuer.lasting())
-	}, tally{200: crowd / 2, 503: crowd / 2}, 1},
+	}, tally{200: crowd / 2, 503: crowd / 2}, 2},
 	{"rotated, tokens of the new key", func(s scene) tally {
 		s.warm()
 		s.issuer.Rotate()
 		return s.crowd(s.issuer.lasting())
-	}, tally{200: crowd}, 1},
+	}, tally{200: crowd}, 2},
 	{"rotated, tokens of the old key", func(s scene) tally {
 		s.warm()
 		s.issuer.Rotate()
@@ -66,13 +66,13 @@ var keyEvents = []struct {
 			s.Error(err)
 		}
 		return s.crowd(s.token)
-	}, tally{401: crowd}, 1},
+	}, tally{401: crowd}, 4}, // Preload, and one look for a key that there is no more
 	{"rotated while it can't be reached, new key", func(s scene) tally {
 		s.warm()
 		s.issuer.Rotate()
 		s.issuer.fails(unreachable)
 		return s.crowd(s.issuer.lasting())
-	}, tally{503: crowd}, 1},
+	}, tally{503: crowd}, 2},
 	{"the clock jumps by -48 h", jump(-48*time.Hour, true), tally{200: crowd}, 1},
 	{"the clock jumps by -48 h, nobody is reached", jump(-48*time.Hour, false), tally{200: crowd}, 1},
 	{"the clock jumps by 48 h", jump(48*time.Hour, true), tally{200: crowd}, 2}, // metadata are as old as the keys

@@ -39,7 +39,7 @@ func TestRemoteKeysOneFetchForAll(t *testing.T) {
 		if got := api.crowd(t, tokens); got[200] != crowd {
 			t.Errorf("answers after rotation: got %v, want 200 for all", got)
 		}
-		wantCalls(t, issuer, "after rotation", 1)
+		wantCalls(t, issuer, "after rotation", 2)
 	})
 }
 

@@ -11,12 +11,15 @@ import (
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
-// proof is a DPoP proof whose signature is right (RFC 9449, section 4.2). What it says beyond this is not looked at.
+// proof is a DPoP proof whose signature is right (RFC 9449, section 4.2), and what RFC 7519 says of any JWT's times. What it says
+// beyond this is not looked at.
 type proof struct {
 	id     string    // jti
 	method string    // htm
 	uri    string    // htu
 	issued time.Time // iat
+	begins time.Time // nbf; zero without
+	ends   time.Time // exp; zero without
 	token  []byte    // ath, decoded; nil without
 	nonce  string    // "" without
 	header string    // to be put into the memory, since it is not known; "" if it is
@@ -52,6 +55,8 @@ var (
 	errProofClaim  = errors.New("a required claim is missing or empty")
 	errProofID     = errors.New("jti too long")
 )
+
+var proofTypes = []string{"dpop+jwt"}
 
 func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, Err: err} }
 
@@ -111,7 +116,7 @@ func (d DPoP) readProof(lines []string) (proof, error) {
 
 func (h proofHeader) signer(accepted []algorithm) (signer, error) {
 	// Item 4.
-	if h.typ != "dpop+jwt" {
+	if !isType(proofTypes, h.typ) {
 		return signer{}, malformedProof(errProofType)
 	}
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
@@ -152,7 +157,7 @@ func readProofHeader(b []byte) (proofHeader, error) {
 
 func readProofClaims(b []byte) (proof, error) {
 	var p proof
-	err := strictjson.Members(b, []string{"jti", "htm", "htu", "iat", "ath", "nonce"}, func(name string, v jsontext.Value) (err error) {
+	err := strictjson.Members(b, []string{"jti", "htm", "htu", "iat", "nbf", "exp", "ath", "nonce"}, func(name string, v jsontext.Value) (err error) {
 		switch name {
 		case "jti":
 			if p.id, err = strictjson.String(v); err == nil && len(p.id) > maxProofID {
@@ -164,6 +169,10 @@ func readProofClaims(b []byte) (proof, error) {
 			p.uri, err = strictjson.String(v)
 		case "iat":
 			p.issued, err = date(v)
+		case "nbf":
+			p.begins, err = date(v)
+		case "exp":
+			p.ends, err = date(v)
 		case "ath":
 			var hash string
 			if hash, err = strictjson.String(v); err == nil {

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
@@ -21,15 +21,22 @@ type RemoteKeysOptions struct {
 	_ [0]func()
 
 	// Issuer is where discovery starts: its OpenID Connect or RFC 8414 metadata, whose issuer must be this to the
-	// letter, names the JWK Set. That may be on another host, but on a private or loopback address only if the issuer
-	// is on one too. Either Issuer or URL must be set.
+	// letter, names the JWK Set. The four places in use are asked in turn. The JWK Set may be on another host, but inside
+	// of a network only if the issuer is there too. Either Issuer or URL must be set.
 	Issuer string
+
+	// MetadataURL is where the metadata is, for an issuer whose metadata is at none of the usual places, or whose own
+	// address can't be reached from here. The metadata's issuer must be Issuer all the same, which then need not be a URL.
+	// If empty, the usual places are asked.
+	MetadataURL string
 
 	// URL is that of the JWK Set, for an issuer without metadata.
 	URL string
 
 	// Client makes the requests. Redirects to another origin are not followed, whatever it says. If nil, one of
-	// popauth's own, which uses the proxy of the environment.
+	// popauth's own, which uses the proxy of the environment, and connects to a host that the metadata names only if its
+	// address is outside of networks, or the issuer's address is inside too. A Client with a Transport of its own has to
+	// judge addresses itself (net.Dialer.Control); so has a proxy. Only a host that is written as an address is refused then.
 	Client *http.Client
 
 	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
@@ -44,14 +51,17 @@ type RemoteKeysOptions struct {
 
 	// Refresh is the age at which keys are fetched anew, unless the issuer's Cache-Control or Expires says something
 	// else between one minute and a day. It is never more than half of MaxAge, and up to a fifth less, so that many
-	// instances spread. If zero, one hour.
+	// instances spread. An issuer that says no-store or no-cache about everything is asked once a minute; if Refresh is
+	// set, as often as that says. The metadata, too, is asked again where the keys are before what it said is older
+	// than Refresh. If zero, one hour.
 	Refresh time.Duration
 
 	// MaxAge is the age after which keys that could not be fetched anew are no longer used. If zero, 24 hours.
 	MaxAge time.Duration
 
-	// Cooldown is the time between two fetches that are made because a token names an unknown key. A key that is not
-	// found is looked for again after this time, then twice this time, and so on up to Refresh. If zero, 10 s.
+	// Cooldown is the time between two fetches that are made because tokens name unknown keys; no other fetch begins
+	// it, so the first unknown key is looked for at once. A key that is not found is looked for again after this time,
+	// then twice this time, and so on up to a minute. If zero, 10 s.
 	Cooldown time.Duration
 
 	// Now is the clock. If nil, time.Now.
@@ -60,23 +70,31 @@ type RemoteKeysOptions struct {
 
 // RemoteKeys are the keys of one issuer, fetched from it when they are first needed and kept fresh since. Requests
 // that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. While the
-// issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An error
-// about a key that the issuer does not have wraps ErrTokenKey. Make it with NewRemoteKeys, without which it has no keys;
-// it is safe for concurrent use.
+// issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An issuer that
+// answers 429 or 503 with Retry-After is left alone for that time, ten minutes at most. An error about a key that the
+// issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
+// without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
-	options RemoteKeysOptions
-	client  *http.Client
-	issuer  *url.URL // nil if the JWK Set's URL is given
-	url     *url.URL // nil if it is found by discovery
-	choice  keyChoice
-	current atomic.Pointer[fetched]
+	options  RemoteKeysOptions
+	client   *http.Client
+	guarded  bool          // the transport is ours: it judges addresses
+	floor    time.Duration // how long keys serve at least, if the issuer wants no memory of them
+	issuer   *url.URL      // what URLs in the metadata are held against; nil if the JWK Set's URL is given
+	metadata []*url.URL    // where the metadata may be
+	url      *url.URL      // nil if it is found by discovery
+	current  atomic.Pointer[fetched]
+	begun    atomic.Int64           // fetches
+	changed  atomic.Pointer[func()] // what is told of other keys; nil if nobody is
 
 	mu       sync.Mutex
 	flight   *flight
-	next     time.Time // no fetch before
-	failed   error     // of the last fetch
-	failures int       // in a row
-	absent   map[string]absence
+	landed   int64 // the last fetch that has asked the metadata and brought keys
+	pause    pause // no fetch meanwhile
+	quiet    pause // the part of it that the issuer has asked for
+	cooldown pause // no fetch for unknown keys meanwhile
+	failed   error // of the last fetch
+	failures int   // in a row
+	absent   map[keyID]absence
 }
 
 // fetched is one state of the issuer's keys.
@@ -87,12 +105,13 @@ type fetched struct {
 	lifetime time.Duration
 	etag     string
 	location *url.URL // of the JWK Set
+	inside   bool     // the metadata came from inside of a network
 	located  time.Time
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
-	k := &RemoteKeys{absent: map[string]absence{}}
+	k := &RemoteKeys{absent: map[keyID]absence{}, floor: cmp.Or(o.Refresh, minRefresh)}
 	var wrong []error
 	problem := fieldProblems("RemoteKeysOptions", &wrong)
 	var err error
@@ -103,9 +122,19 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 		if k.url, err = discovery.ParseURL(o.URL, o.AllowLoopbackHTTP); err != nil {
 			problem("URL", "%w", err)
 		}
+		if o.MetadataURL != "" {
+			problem("MetadataURL", "set, but URL says already where the keys are")
+		}
+	case o.MetadataURL != "":
+		if k.issuer, err = discovery.ParseURL(o.MetadataURL, o.AllowLoopbackHTTP); err != nil {
+			problem("MetadataURL", "%w", err)
+		}
+		k.metadata = []*url.URL{k.issuer}
 	default:
 		if k.issuer, err = discovery.ParseIssuer(o.Issuer, o.AllowLoopbackHTTP); err != nil {
 			problem("Issuer", "%w", err)
+		} else {
+			k.metadata = discovery.Locations(k.issuer)
 		}
 	}
 	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
@@ -117,25 +146,27 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	k.options, k.client = o, o.httpClient()
-	k.choice = newKeyChoice(remoteStorage{keys: k})
+	k.options = o
+	k.client, k.guarded = o.httpClient()
 	return k, nil
 }
 
-// KeyfuncCtx returns keyfunc's choice of key for a token. The function waits for a fetch if it needs one, no longer
-// than ctx and RemoteKeysOptions.Wait. It needs one if there are no keys, and if the token names one that is not
-// among them and that the issuer has not been asked for a short while ago.
+// KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to
+// several. The function waits for a fetch if it needs one, no longer than ctx and RemoteKeysOptions.Wait. It needs one if
+// there are no keys, and if the token names one that is not among them and that the issuer has not been asked for a short
+// while ago.
 func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 	if !k.made() {
 		return func(*jwt.Token) (any, error) { return nil, ErrUnconfigured }
 	}
+	choose := chooseFrom(ctx, k)
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		alg, _ := t.Header["alg"].(string)
 		if key, ok := k.snapshot().known(kid, alg, issuerOf(t)); ok {
 			return key, nil
 		}
-		return k.choice.KeyfuncCtx(ctx)(t)
+		return choose(t)
 	}
 }
 
@@ -146,16 +177,30 @@ func (k *RemoteKeys) snapshot() *keySet {
 	return nil
 }
 
-// Preload fetches the keys now, whatever their age: for those who want to fail at start-up, or know of a key that must
-// no longer count. It waits as long as ctx and Timeout. An error changes nothing about the keys that there are.
+func (k *RemoteKeys) find(ctx context.Context, w wanted) ([]any, *keySet, error) {
+	before := k.begun.Load()
+	ctx, cancel := k.patience(ctx)
+	defer cancel()
+	set, err := k.load(ctx)
+	if err == nil && !set.has(w.keyID) {
+		set, err = k.lookFor(ctx, w.keyID, before)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := set.find(w)
+	return keys, set.keySet, err
+}
+
+// Preload fetches the keys now, whatever their age, and asks the metadata where they are: for those who want to fail at
+// start-up, or know of a key that must no longer count. A fetch that is under way already is waited for, and another one
+// made: it may have been answered before that. Preload waits as long as ctx, and for each of the two as long as Timeout.
+// An error changes nothing about the keys that there are.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
 	if !k.made() {
 		return ErrUnconfigured
 	}
-	k.mu.Lock()
-	f := k.start()
-	k.mu.Unlock()
-	return f.wait(ctx, k.options.Timeout+time.Second) // the fetch's own end says more than this one
+	return k.demand(ctx)
 }
 
 // Ready tells whether there are keys to verify tokens with. If not, it begins to fetch them and does not wait: a probe
@@ -196,33 +241,6 @@ func (k *RemoteKeys) LastError() error {
 	return k.failed
 }
 
-// remoteStorage shows the keys to keyfunc.
-type remoteStorage struct {
-	jwkset.Storage // nil: keyfunc only reads
-	keys           *RemoteKeys
-}
-
-func (s remoteStorage) KeyRead(ctx context.Context, kid string) (jwkset.JWK, error) {
-	set, err := s.keys.load(ctx)
-	if err != nil {
-		return jwkset.JWK{}, err
-	}
-	if len(set.byID[kid]) == 0 && kid != "" && len(kid) <= maxKeyID {
-		if set, err = s.keys.lookFor(ctx, kid, set); err != nil {
-			return jwkset.JWK{}, err
-		}
-	}
-	return set.find(ctx, kid)
-}
-
-func (s remoteStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
-	set, err := s.keys.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return set.fitting(ctx), nil
-}
-
 // serving returns the keys if they may be used, and begins to fetch them anew if that is due. It never waits, not even
 // for the lock: if that is taken, the next request begins.
 func (k *RemoteKeys) serving() *fetched {
@@ -234,7 +252,7 @@ func (k *RemoteKeys) serving() *fetched {
 	// An age below zero is a clock that was set back.
 	if (age >= set.lifetime || age < -maxLeeway) && k.mu.TryLock() {
 		if k.due(now) {
-			k.start()
+			k.start(false, false)
 		}
 		k.mu.Unlock()
 	}
@@ -250,12 +268,6 @@ func (k *RemoteKeys) usable(set *fetched, now time.Time) *fetched {
 		return nil
 	}
 	return set
-}
-
-// since counts the time that a machine was asleep, which the monotonic clock leaves out, and is not misled by a clock
-// that was set back, as the wall clock is.
-func since(at, now time.Time) time.Duration {
-	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }
 
 // load returns the keys. It waits only if there are none; old ones serve while new ones are on their way.
@@ -275,34 +287,5 @@ func (k *RemoteKeys) load(ctx context.Context) (*fetched, error) {
 	if f == nil {
 		return nil, err
 	}
-	return f.land(ctx, k.options.Wait)
-}
-
-// lookFor fetches the keys for a kid that is not among those of set, unless that was done a short while ago, and
-// returns them as new as they can be.
-func (k *RemoteKeys) lookFor(ctx context.Context, kid string, set *fetched) (*fetched, error) {
-	k.mu.Lock()
-	now := k.options.Now()
-	if newer := k.current.Load(); newer != set {
-		k.mu.Unlock()
-		return newer, nil
-	}
-	asked := k.absent[kid].asked(now)
-	if k.due(now) && (!asked || k.failed != nil) {
-		k.start()
-	}
-	f, err := k.flight, k.outage(now)
-	failing := err != nil && now.Sub(k.next) < k.options.Cooldown // nobody has asked for longer: it may be well again
-	k.mu.Unlock()
-	switch {
-	case failing:
-		return nil, err // at once: a made-up kid must not hold a request while the issuer is failing
-	case asked, f == nil:
-		return set, nil
-	}
-	newer, err := f.land(ctx, k.options.Wait)
-	if err == nil && len(newer.byID[kid]) == 0 {
-		k.miss(kid, newer.at)
-	}
-	return newer, err
+	return k.land(ctx, f)
 }

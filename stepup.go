@@ -74,6 +74,9 @@ type authentication struct {
 func readAuthentication(p *Principal) (authentication, error) {
 	var a authentication
 	err := strictjson.Members([]byte(p.payload), []string{"acr", "auth_time"}, func(name string, v jsontext.Value) (err error) {
+		if v.Kind() == 'n' {
+			return nil // absent, as some servers write it in an answer
+		}
 		switch name {
 		case "acr":
 			a.acr, err = strictjson.String(v)

@@ -52,6 +52,16 @@ func NewToken(claims []byte) (*Token, error) {
 
 // read fills in an empty Token, and returns what its claims say about the kind of token that it is.
 func (t *Token) read(claims []byte, required []string) (evidence, error) {
+	return t.fill(claims, required, false)
+}
+
+// readAnswer is read for the answer of a server, in which null and an empty aud are other spellings of an absent member.
+// A cnf is never absent in another spelling.
+func (t *Token) readAnswer(answer []byte, required []string) (evidence, error) {
+	return t.fill(answer, required, true)
+}
+
+func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, error) {
 	var e evidence
 	t.payload = string(claims)
 	text := t.payload
@@ -59,6 +69,9 @@ func (t *Token) read(claims []byte, required []string) (evidence, error) {
 	scoped := false
 	err := strictjson.MembersAt(claims, registered, func(name string, v jsontext.Value, at int) (err error) {
 		e.claim(name, text, at, v, required)
+		if answer && v.Kind() == 'n' && name != "cnf" {
+			return nil
+		}
 		switch name {
 		case "iss":
 			t.Issuer, err = strictjson.StringAt(text, at, v)
@@ -69,7 +82,9 @@ func (t *Token) read(claims []byte, required []string) (evidence, error) {
 		case "client_id":
 			t.ClientID, err = strictjson.StringAt(text, at, v)
 		case "aud":
-			t.Audience, err = oneOrMore(text, at, v)
+			if t.Audience, err = oneOrMore(text, at, v); answer && len(t.Audience) == 0 {
+				t.Audience = nil
+			}
 		case "exp":
 			t.ExpiresAt, err = date(v)
 		case "nbf":
@@ -116,7 +131,7 @@ func TrustJWT(token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !among(defaultTypes, h.typ) && h.typ != "" {
+	if !isType(defaultTypes, h.typ) && h.typ != "" {
 		return nil, wrongKind("header typ is %.64q", h.typ)
 	}
 	s, err := j.decode()

@@ -261,8 +261,8 @@ func openIssuers(v Verifier) []string {
 		return slices.Concat(openIssuers(v.jwt), openIssuers(v.opaque))
 	case *Issuers:
 		var open []string
-		for _, iss := range v.issuers() {
-			open = append(open, openIssuers(v.static[iss])...)
+		for _, own := range v.verifiers() {
+			open = append(open, openIssuers(own)...)
 		}
 		return open
 	}

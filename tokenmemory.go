@@ -6,12 +6,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
 	// defaultTokens is a token for each of more clients than most APIs have at a time, in 7 MB at most.
 	defaultTokens = 10_000
 	maxTokens     = 10_000_000
+
+	// firstTokens is how many tokens a table has room for at first. It grows as it fills.
+	firstTokens = 64
 
 	// tokenSize is what a typical entry needs, in bytes; one that needs more counts for more.
 	tokenSize = 700
@@ -29,8 +33,12 @@ type tokenMemory struct {
 	keys    *keySet
 	buckets []tokenBucket
 	most    int // entries
+	budget  *budget
+	weight  atomic.Int64 // bytes, the table's among them
 
 	mu      sync.Mutex // of put
+	limit   int        // entries that a larger table may have
+	gone    bool       // another one has taken its place
 	entries int        // free places
 	bytes   int64      // free ones
 	hand    int        // the place that had to make room last
@@ -55,7 +63,65 @@ type verifiedToken struct {
 func newTokenMemory(keys *keySet, entries int) *tokenMemory {
 	return &tokenMemory{
 		keys: keys, buckets: make([]tokenBucket, (2*entries+tokenWays-1)/tokenWays),
-		most: entries, entries: entries, bytes: int64(entries) * tokenSize,
+		most: entries, limit: entries, entries: entries, bytes: int64(entries) * tokenSize,
+	}
+}
+
+// growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
+func growingTokenMemory(keys *keySet, limit int, b *budget) *tokenMemory {
+	return newTokenMemory(keys, min(limit, firstTokens)).within(limit, b)
+}
+
+func (m *tokenMemory) within(limit int, b *budget) *tokenMemory {
+	table := m.table()
+	if !b.reserve(table) {
+		return nil
+	}
+	m.limit, m.budget = limit, b
+	m.weight.Store(table)
+	b.add(m)
+	return m
+}
+
+// table is what the places need, in bytes, empty or not.
+func (m *tokenMemory) table() int64 {
+	return int64(len(m.buckets)) * int64(unsafe.Sizeof(tokenBucket{}))
+}
+
+// grown returns a memory with a larger table, in which everything is; nil if that can't be had.
+func (m *tokenMemory) grown() *tokenMemory {
+	const factor = 4
+	larger := newTokenMemory(m.keys, min(factor*m.most, m.limit)).within(m.limit, m.budget)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if larger == nil {
+		m.limit = m.most
+		return nil
+	}
+	m.gone = true
+	for i := range m.buckets {
+		for j := range m.buckets[i].places {
+			if e := m.buckets[i].places[j].Load(); e != nil && !larger.place(e) {
+				m.budget.release(e.size())
+			}
+		}
+	}
+	m.budget.release(m.table())
+	m.budget.remove(m)
+	return larger
+}
+
+// drop gives back what the memory holds of its budget. What is put in afterwards is not kept.
+func (m *tokenMemory) drop() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.gone {
+		m.gone = true
+		m.budget.release(m.weight.Load())
+		m.budget.remove(m)
 	}
 }
 
@@ -76,20 +142,44 @@ func (m *tokenMemory) find(key [sha256.Size]byte) *verifiedToken {
 	return nil
 }
 
-func (m *tokenMemory) put(e *verifiedToken) {
+// put keeps what is known of a token. It returns true, and keeps nothing, if a larger table is needed first.
+func (m *tokenMemory) put(e *verifiedToken) (full bool) {
 	size := e.size()
-	if size > int64(m.most)*tokenSize {
-		return
+	if size > int64(m.limit)*tokenSize || !m.budget.reserve(size) {
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.most < m.limit && (m.entries == 0 || m.bytes < size || m.bucket(e.key).full()) && !m.gone {
+		m.budget.release(size)
+		return true
+	}
+	if m.gone || !m.place(e) {
+		m.budget.release(size)
+	}
+	return false
+}
+
+// full tells whether another token would have to make room for the next.
+func (b *tokenBucket) full() bool {
+	for i := range b.places {
+		if b.places[i].Load() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// place puts an entry in, and others out where there is no room. The caller holds mu, and the entry is in the budget.
+func (m *tokenMemory) place(e *verifiedToken) bool {
+	size := e.size()
 	b, free := m.bucket(e.key), -1
 	for i := range b.places {
 		switch old := b.places[i].Load(); {
 		case old == nil:
 			free = i
 		case old.key == e.key:
-			return // another request had the same token
+			return false // another request had the same token
 		}
 	}
 	for i := 0; free < 0; i++ {
@@ -99,14 +189,33 @@ func (m *tokenMemory) put(e *verifiedToken) {
 	}
 	for looks := 0; m.entries == 0 || m.bytes < size; looks++ {
 		if looks == maxLooks {
-			return
+			return false
 		}
-		m.hand = (m.hand + 1) % (len(m.buckets) * tokenWays)
-		m.buckets[m.hand/tokenWays].release(m.hand%tokenWays, m)
+		m.next()
 	}
 	m.entries--
 	m.bytes -= size
+	m.weight.Add(size)
 	b.places[free].Store(e)
+	return true
+}
+
+// next lets the next place make room, unless its token was asked for since the last time.
+func (m *tokenMemory) next() {
+	m.hand = (m.hand + 1) % (len(m.buckets) * tokenWays)
+	m.buckets[m.hand/tokenWays].release(m.hand%tokenWays, m)
+}
+
+func (m *tokenMemory) holds() int64 { return m.weight.Load() }
+
+func (m *tokenMemory) shed(n int64) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.weight.Load()
+	for looks := 0; before-m.weight.Load() < n && looks < maxLooks && !m.gone; looks++ {
+		m.next()
+	}
+	return before - m.weight.Load()
 }
 
 // release empties a place, unless its token was asked for since the last time.
@@ -117,16 +226,20 @@ func (b *tokenBucket) release(i int, m *tokenMemory) bool {
 	if e := b.places[i].Swap(nil); e != nil {
 		m.entries++
 		m.bytes += e.size()
+		m.weight.Add(-e.size())
+		m.budget.release(e.size())
 	}
 	return true
 }
 
 // size is about what the garbage collector counts for the entry and its place.
-func (e *verifiedToken) size() int64 {
+func (e *verifiedToken) size() int64 { return e.Token.size() }
+
+func (t *Token) size() int64 {
 	const fixed, text, binding = 280, 16, 48
-	n := fixed + len(e.payload) + text*(cap(e.Audience)+cap(e.Scopes)) + binding*cap(e.bindings)
-	if strings.Contains(e.payload, `\`) {
-		n += len(e.payload) // what had escapes is a copy
+	n := fixed + len(t.payload) + text*(cap(t.Audience)+cap(t.Scopes)) + binding*cap(t.bindings)
+	if strings.Contains(t.payload, `\`) {
+		n += len(t.payload) // what had escapes is a copy
 	}
 	return int64(n)
 }

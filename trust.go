@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
@@ -89,10 +90,9 @@ func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 }
 
 // TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone
-// never. The address is the one that ConnContext kept when the connection was accepted, else Request.RemoteAddr, which
-// a handler further out may have set from a header. Loopback is not implied, and whatever else runs at these addresses
-// is trusted too: prefer TrustProxyTLS, or add TrustSecret. Every address at once, or a prefix of 4-in-6 addresses, is
-// a configuration error.
+// never. The address is that of the connection which ConnContext kept, else Request.RemoteAddr, which a handler further
+// out may have set from a header. Loopback is not implied, and whatever else runs at these addresses is trusted too:
+// prefer TrustProxyTLS, or add TrustSecret. Every address at once, or a prefix of 4-in-6 addresses, is a configuration error.
 func TrustPeers(prefixes ...netip.Prefix) Trust {
 	prefixes = slices.Clone(prefixes)
 	t := Trust{peer: func(r *http.Request) bool {
@@ -158,9 +158,9 @@ func TrustSecret(header string, secrets ...string) Trust {
 
 type peerKey struct{}
 
-// ConnContext keeps the address of a connection's peer as it was when the connection was accepted, for TrustPeers.
-// Set it as http.Server.ConnContext, or call it there. Behind a listener that speaks the PROXY protocol the address is
-// what the peer says.
+// ConnContext keeps a connection for TrustPeers, which asks it for its peer's address: once, when a request needs it, and
+// not in the hook, since a server accepts no other connection meanwhile. Set it as http.Server.ConnContext, or call it
+// there. Behind a listener that speaks the PROXY protocol the address is what the peer says.
 func ConnContext(ctx context.Context, c net.Conn) context.Context { return WithPeer(ctx, c) }
 
 // WithPeer is ConnContext for the hooks of other servers, whose connections are no net.Conn:
@@ -169,26 +169,41 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context { return WithP
 //		return popauth.WithPeer(ctx, c)
 //	}}
 func WithPeer(ctx context.Context, c interface{ RemoteAddr() net.Addr }) context.Context {
-	return context.WithValue(ctx, peerKey{}, c.RemoteAddr())
+	return context.WithValue(ctx, peerKey{}, &peer{connection: c})
+}
+
+// peer is the other end of a connection.
+type peer struct {
+	connection interface{ RemoteAddr() net.Addr }
+	once       sync.Once
+	kept       net.Addr
+}
+
+// address is the one that the connection has told first. The requests of a connection that is slow to tell wait; those of
+// others don't.
+func (p *peer) address() net.Addr {
+	p.once.Do(func() {
+		if p.connection != nil {
+			p.kept = p.connection.RemoteAddr()
+		}
+	})
+	return p.kept
 }
 
 // peerAddress returns the address of the peer; false if it is not a plain one. A client on a unix socket can bind its
-// own end to a name that reads like an address.
+// own end to a name that reads like an address. What a connection doesn't tell is not read from the request.
 func peerAddress(r *http.Request) (netip.Addr, bool) {
-	var peer netip.AddrPort
-	if kept, ok := r.Context().Value(peerKey{}).(net.Addr); ok {
-		a, ok := kept.(interface{ AddrPort() netip.AddrPort }) // *net.TCPAddr, *net.UDPAddr
+	if p, ok := r.Context().Value(peerKey{}).(*peer); ok {
+		a, ok := p.address().(interface{ AddrPort() netip.AddrPort }) // *net.TCPAddr, *net.UDPAddr
 		if !ok {
 			return netip.Addr{}, false
 		}
-		peer = a.AddrPort()
-	} else {
-		_, unix := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
-		a, err := netip.ParseAddrPort(r.RemoteAddr) // an address without a port is none that net/http has written
-		if unix || err != nil {
-			return netip.Addr{}, false
-		}
-		peer = a
+		return a.AddrPort().Addr().Unmap(), true // no prefix contains one with a zone
 	}
-	return peer.Addr().Unmap(), true // no prefix contains one with a zone
+	_, unix := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+	a, err := netip.ParseAddrPort(r.RemoteAddr) // an address without a port is none that net/http has written
+	if unix || err != nil {
+		return netip.Addr{}, false
+	}
+	return a.Addr().Unmap(), true
 }

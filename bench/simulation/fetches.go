@@ -16,7 +16,6 @@ type Fleet struct {
 	Start     time.Duration // they start within this time
 	Requests  float64       // a second, to each instance
 	Refresh   time.Duration // RemoteKeysOptions.Refresh
-	Cooldown  time.Duration // RemoteKeysOptions.Cooldown
 	MaxAge    time.Duration // RemoteKeysOptions.MaxAge
 	Spread    bool          // false: as if popauth did not take up to a fifth off
 	Seed      uint64
@@ -25,7 +24,7 @@ type Fleet struct {
 // Defaults are RemoteKeys as they come.
 func Defaults() Fleet {
 	return Fleet{
-		Instances: 10_000, Start: 10 * time.Second, Requests: 100, Refresh: time.Hour, Cooldown: 10 * time.Second,
+		Instances: 10_000, Start: 10 * time.Second, Requests: 100, Refresh: time.Hour,
 		MaxAge: 24 * time.Hour, Spread: true, Seed: 1,
 	}
 }
@@ -105,7 +104,6 @@ func between(events []time.Duration, from, until time.Duration) []time.Duration 
 // Rotation is what a new key did, with which the issuer signed at once.
 type Rotation struct {
 	Fetches []time.Duration // after the change, in order
-	Refused int             // good tokens that met an instance which had fetched less than Cooldown ago
 	Waited  int             // requests that waited for a fetch
 }
 
@@ -115,9 +113,7 @@ func (f Fleet) Rotate(lifetime, latency time.Duration) Rotation {
 	r := f.random()
 	var all Rotation
 	for range f.Instances {
-		last := -within(r, f.lifetime(r)) // its last fetch
-		at, refused := f.fetchAfter(last, f.arrivals(r, lifetime))
-		all.Refused += refused
+		at := f.arrivals(r, lifetime)() // the first unknown key is looked for at once
 		all.Fetches = append(all.Fetches, at)
 		// The share of the new key's tokens among those that come while it waits.
 		all.Waited += 1 + int(f.Requests*latency.Seconds()*min(1, at.Seconds()/lifetime.Seconds())+r.Float64())
@@ -136,18 +132,6 @@ func (f Fleet) arrivals(r *rand.Rand, lifetime time.Duration) func() time.Durati
 			return time.Duration(math.Sqrt(2*lifetime.Seconds()*work/f.Requests) * float64(time.Second))
 		}
 		return lifetime + time.Duration((work-whole)/f.Requests*float64(time.Second))
-	}
-}
-
-// fetchAfter is when RemoteKeys fetch for a key that they don't have: with the first request for it that comes when
-// Cooldown has passed since the last fetch. Those before are refused.
-func (f Fleet) fetchAfter(last time.Duration, arrival func() time.Duration) (at time.Duration, refused int) {
-	for {
-		at = arrival()
-		if at-last >= f.Cooldown {
-			return at, refused
-		}
-		refused++
 	}
 }
 

@@ -60,9 +60,9 @@ type Traffic struct {
 
 // RotationRow is a Rotation in a table.
 type RotationRow struct {
-	Requests                 float64
-	Half, Most               time.Duration
-	Busiest, Waited, Refused int
+	Requests        float64
+	Half, Most      time.Duration
+	Busiest, Waited int
 }
 
 // Reverified is what is verified again when the tokens were forgotten.
@@ -199,7 +199,7 @@ func (s *Scale) rotations() {
 		r := f.Rotate(s.Lifetime, s.Latency)
 		s.Rotations = append(s.Rotations, RotationRow{
 			requests, At(r.Fetches, 0.5).Round(100 * time.Millisecond), At(r.Fetches, 0.99).Round(100 * time.Millisecond),
-			Busiest(r.Fetches, 0, s.Lifetime), r.Waited, r.Refused,
+			Busiest(r.Fetches, 0, s.Lifetime), r.Waited,
 		})
 	}
 }

@@ -5,7 +5,6 @@ package discovery
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,6 +20,8 @@ const maxRedirects = 3
 func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
+	case len(s) > maxURL:
+		return nil, fmt.Errorf("a URL of %d bytes, more than %d", len(s), maxURL)
 	case err != nil:
 		return nil, errors.New("no URL")
 	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
@@ -56,26 +57,27 @@ func ParseMember(s string, issuer *url.URL, loopbackHTTP bool) (*url.URL, error)
 	return u, nil
 }
 
+// maxURL bounds what is kept of a URL that somebody else has written.
+const maxURL = 2 << 10
+
 // IsLoopback tells whether a host is localhost or a loopback address.
 func IsLoopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && a.IsLoopback()
 }
 
-func isInternal(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return IsLoopback(host) || err == nil && (a.IsPrivate() || !a.IsGlobalUnicast())
-}
-
 // Locations are where an issuer's metadata may be, in the order in which to ask: OpenID Connect Discovery 1.0, section
-// 4, and RFC 8414, section 3.
+// 4; RFC 8414, section 3; its section 5, for the name of OpenID Connect; and behind the path, as servers do whose
+// framework gives them no other place. Without a path they are two.
 func Locations(issuer *url.URL) []*url.URL {
+	const openID, oauth = ".well-known/openid-configuration", ".well-known/oauth-authorization-server"
 	root := &url.URL{Scheme: issuer.Scheme, Host: issuer.Host, Path: "/"}
 	path := strings.TrimRight(issuer.EscapedPath(), "/")
-	return []*url.URL{
-		root.JoinPath(path, ".well-known/openid-configuration"),
-		root.JoinPath(".well-known/oauth-authorization-server", path),
+	all := []*url.URL{root.JoinPath(path, openID), root.JoinPath(oauth, path)}
+	if path == "" {
+		return all
 	}
+	return append(all, root.JoinPath(openID, path), root.JoinPath(path, oauth))
 }
 
 // CheckRedirect is one for http.Client that keeps requests on their origin, and then asks own, if that is not nil.
@@ -90,30 +92,4 @@ func CheckRedirect(own func(*http.Request, []*http.Request) error) func(*http.Re
 		}
 		return nil
 	}
-}
-
-// Read gets a document of bounded size. Only 200 is an answer, and 304, then without a document, if the request has
-// If-None-Match. The client's CheckRedirect should be the one of this package.
-func Read(client *http.Client, r *http.Request) ([]byte, *http.Response, error) {
-	r.Header.Set("Accept", "application/json, application/jwk-set+json")
-	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
-	answer, err := client.Do(r)               //nolint:gosec // G704: the URL is the configuration's, or has been through ParseMember
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
-	if answer.StatusCode == http.StatusNotModified && r.Header.Get("If-None-Match") != "" {
-		return nil, answer, nil
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("status %d", answer.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxDocument+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(body) > MaxDocument {
-		return nil, nil, fmt.Errorf("more than %d bytes", MaxDocument)
-	}
-	return body, answer, nil
 }

@@ -2,6 +2,8 @@ package discovery_test
 
 import (
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
@@ -32,6 +34,22 @@ func TestParseMember(t *testing.T) {
 		{"https://id.example.com", "https://keys.example.net/#x", false, false},
 		{"https://id.example.com", "https:keys", false, false},
 		{"https://id.example.com", "", false, false},
+		{"https://id.example.com", "https://localhost./", false, false},
+		{"https://id.example.com", "https://x.localhost/", false, false},
+		{"https://id.example.com", "https://127.1/", false, false},
+		{"https://id.example.com", "https://2130706433/", false, false},
+		{"https://id.example.com", "https://0x7f000001/", false, false},
+		{"https://id.example.com", "https://0177.0.0.0x1/", false, false},
+		{"https://id.example.com", "https://[64:ff9b::7f00:1]/", false, false},
+		{"https://id.example.com", "https://[2002:7f00:1::]/", false, false},
+		{"https://id.example.com", "https://[::127.0.0.1]/", false, false},
+		{"https://id.example.com", "https://100.64.0.1/", false, false},
+		{"https://id.example.com", "https://0.1.2.3/", false, false},
+		{"https://id.example.com", "https://[fec0::1]/", false, false},
+		{"https://id.example.com", "https://[64:ff9b::808:808]/", false, true},
+		{"https://id.example.com", "https://8.8.8.8/", false, true},
+		{"https://id.example.com", "https://0x.example.com/", false, true},
+		{"https://id.example.com", "https://keys.example.com/" + strings.Repeat("x", 2<<10), false, false},
 	} {
 		issuer, err := url.Parse(test.issuer)
 		if err != nil {
@@ -44,19 +62,24 @@ func TestParseMember(t *testing.T) {
 }
 
 func TestLocations(t *testing.T) {
-	for issuer, want := range map[string][2]string{
-		"https://id.example.com":       {"https://id.example.com/.well-known/openid-configuration", "https://id.example.com/.well-known/oauth-authorization-server"},
-		"https://id.example.com/":      {"https://id.example.com/.well-known/openid-configuration", "https://id.example.com/.well-known/oauth-authorization-server"},
-		"https://id.example.com/a%2Fb": {"https://id.example.com/a%2Fb/.well-known/openid-configuration", "https://id.example.com/.well-known/oauth-authorization-server/a%2Fb"},
+	const openID, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+	const host = "https://id.example.com"
+	for issuer, want := range map[string][]string{
+		host:            {host + openID, host + oauth},
+		host + "/":      {host + openID, host + oauth},
+		host + "/a%2Fb": {host + "/a%2Fb" + openID, host + oauth + "/a%2Fb", host + openID + "/a%2Fb", host + "/a%2Fb" + oauth},
+		host + "/t/":    {host + "/t" + openID, host + oauth + "/t", host + openID + "/t", host + "/t" + oauth},
 	} {
 		u, err := discovery.ParseIssuer(issuer, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, got := range discovery.Locations(u) {
-			if got.String() != want[i] {
-				t.Errorf("%s: got %s, want %s", issuer, got, want[i])
-			}
+		var got []string
+		for _, l := range discovery.Locations(u) {
+			got = append(got, l.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", issuer, got, want)
 		}
 	}
 	for _, issuer := range []string{"https://id.example.com?", "https://id.example.com?x=y", "http://id.example.com", "http://127.0.0.1"} {

@@ -107,6 +107,9 @@ func (m members) okp() (Key, error) {
 	if err != nil || len(x) != ed25519.PublicKeySize {
 		return Key{}, ErrValue
 	}
+	if Sound(ed25519.PublicKey(x)) != nil {
+		return Key{}, ErrValue
+	}
 	return Key{ed25519.PublicKey(x), thumbprint("crv", m.crv, "kty", "OKP", "x", m.x)}, nil
 }
 

@@ -26,6 +26,7 @@ var (
 	ErrFolded = errors.New("a member's name differs from a registered one in case only")
 	ErrType   = errors.New("a member has the wrong JSON type")
 	ErrRange  = errors.New("a date is out of range")
+	ErrTwice  = errors.New("a member that counts is there twice")
 )
 
 // Members calls each for every member of the one object that data holds, in order. The value is a part of data. A name

@@ -1,0 +1,106 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// StatusError is an answer that is none.
+type StatusError struct {
+	Status     int
+	Location   string // of a redirect that was not followed
+	retryAfter string
+}
+
+func (e *StatusError) Error() string {
+	if e.Location != "" {
+		return fmt.Sprintf("status %d, to %.256q", e.Status, e.Location)
+	}
+	return fmt.Sprintf("status %d", e.Status)
+}
+
+// MaxPause is how long at most one answer can make a caller wait until the next call.
+const MaxPause = 10 * time.Minute
+
+// Pause is how long a server wants to be left alone (RFC 9110, section 10.2.3), as its 429 or 503 among the errors of err
+// says; zero if nothing in err does.
+func Pause(err error, now time.Time) time.Duration {
+	switch e := err.(type) { //nolint:errorlint // the whole tree is looked at
+	case *StatusError:
+		return e.pause(now)
+	case interface{ Unwrap() error }:
+		return Pause(e.Unwrap(), now)
+	case interface{ Unwrap() []error }:
+		most := time.Duration(0)
+		for _, err := range e.Unwrap() {
+			most = max(most, Pause(err, now))
+		}
+		return most
+	}
+	return 0
+}
+
+func (e *StatusError) pause(now time.Time) time.Duration {
+	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
+		return 0
+	}
+	after, ok := Seconds(e.retryAfter)
+	if at, err := http.ParseTime(e.retryAfter); err == nil && !ok {
+		after = at.Sub(now)
+	}
+	return min(max(after, 0), MaxPause)
+}
+
+// Seconds reads the delta-seconds of HTTP's headers (RFC 9110, section 10.2.3; RFC 9111, section 1.2.2).
+func Seconds(s string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange) // n is the most there is
+}
+
+// Status returns the error for an answer of another status than what is wanted.
+func Status(answer *http.Response) *StatusError {
+	return &StatusError{Status: answer.StatusCode, Location: answer.Header.Get("Location"), retryAfter: answer.Header.Get("Retry-After")}
+}
+
+// Read gets a document of bounded size. Only 200 is an answer, and 304, then without a document, if the request has
+// If-None-Match. The client's CheckRedirect should be the one of this package.
+func Read(client *http.Client, r *http.Request) ([]byte, *http.Response, error) {
+	r.Header.Set("Accept", "application/json, application/jwk-set+json")
+	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
+	answer, err := client.Do(r)               //nolint:gosec // G704: the URL is the configuration's, or has been through ParseMember
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
+	if answer.StatusCode == http.StatusNotModified && r.Header.Get("If-None-Match") != "" {
+		return nil, answer, nil
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, nil, Status(answer)
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxDocument+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > MaxDocument {
+		return nil, nil, fmt.Errorf("more than %d bytes", MaxDocument)
+	}
+	return body, answer, nil
+}
+
+// Unreadable is the error for a document that can't be read. It says what came: a page for people, perhaps, behind a
+// redirect to a login.
+func Unreadable(err error, answer *http.Response) error {
+	if answer == nil {
+		return err
+	}
+	what := fmt.Sprintf("%.64q", answer.Header.Get("Content-Type"))
+	if r := answer.Request; r != nil && r.Response != nil { // the redirect that led here
+		what += fmt.Sprintf(", after a redirect to %.256s", r.URL)
+	}
+	return fmt.Errorf("%w (Content-Type %s)", err, what)
+}

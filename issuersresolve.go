@@ -1,0 +1,111 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
+)
+
+// tenant returns who decides about an issuer's tokens, or ErrTokenIssuer.
+func (i *Issuers) tenant(ctx context.Context, iss string) (*tenant, error) {
+	key := sha256.Sum256([]byte(iss))
+	r, ok := i.known(iss, key)
+	switch {
+	case !ok:
+		var err error
+		if r, err = answered(i.calls.Do(ctx, i.question(iss, key, func() (resolution, bool) { return i.known(iss, key) }))); err != nil {
+			return nil, err
+		}
+	case r.stale: // it serves meanwhile
+		i.calls.Begin(i.question(iss, key, func() (resolution, bool) {
+			r, ok := i.known(iss, key)
+			return r, ok && !r.stale
+		}))
+	}
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case r.tenant == nil:
+		return nil, ErrTokenIssuer
+	}
+	return r.tenant, nil
+}
+
+func (i *Issuers) question(iss string, key [sha256.Size]byte, known func() (resolution, bool)) calls.Question[string, resolution] {
+	return calls.Question[string, resolution]{
+		Key: iss, Known: known, Lately: i.tenants.lately(key),
+		Ask: func(ctx context.Context) (resolution, error) { return i.resolve(ctx, iss, key) },
+	}
+}
+
+// known returns what is known about an issuer.
+func (i *Issuers) known(iss string, key [sha256.Size]byte) (resolution, bool) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if t, ok := i.static[iss]; ok {
+		return resolution{tenant: t}, true
+	}
+	if i.options.Resolve == nil {
+		return resolution{}, true
+	}
+	return i.tenants.known(key, i.options.Now())
+}
+
+// resolve asks Resolve. An answer during which issuers were changed serves those who have waited for it, and is not kept.
+func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte) (resolution, error) {
+	i.mu.RLock()
+	before := i.changes
+	i.mu.RUnlock()
+	v, err := i.ask(ctx, iss)
+	// By the first Reason: an outage that wraps this one is no word on the issuer.
+	if err != nil && refused(err, ErrUnavailable).Reason == ErrTokenIssuer {
+		v, err = nil, nil
+	}
+	if err == nil && v != nil {
+		err = fitting(iss, v)
+	}
+	if err == nil && v != nil && i.tenants.lately(key) {
+		err = succeed(ctx, v)
+	}
+	r := resolution{}
+	switch {
+	case err != nil:
+		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", err), firstPause})
+	case v != nil:
+		r.tenant = &tenant{verifier: v, resolved: true}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.changes == before {
+		r = i.tenants.keep(key, r, i.options.Now())
+	}
+	return r, r.err
+}
+
+// judge takes into account what a token of a resolved issuer has come to. Only a genuine one is a use of the issuer's
+// place.
+func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
+	switch proven := t.proven.Load(); {
+	case genuine && proven:
+		i.tenants.proven.touch(key)
+		i.tenants.weigh(key, t)
+	case genuine:
+		i.mu.Lock() // Remove comes before or after
+		defer i.mu.Unlock()
+		i.tenants.prove(key, t)
+	case !proven:
+		i.tenants.weigh(key, t)
+	}
+}
+
+// ask calls Resolve. A panic is an error like any other: it has a pause, too.
+func (i *Issuers) ask(ctx context.Context, iss string) (v Verifier, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = nil, fmt.Errorf("it panicked: %v", p)
+		}
+	}()
+	return i.options.Resolve(ctx, iss)
+}

@@ -1,0 +1,282 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// estate is many tenants with one signing key, each with keys and a Verifier of its own.
+type estate struct {
+	*memoryIssuer
+	resolves atomic.Int64
+	down     atomic.Bool // Resolve's database
+	options  popauth.JWTOptions
+}
+
+func (e *estate) tenant(n int) string { return fmt.Sprintf("https://tenant-%d.example.com", n) }
+
+// RoundTrip answers for each tenant.
+func (e *estate) RoundTrip(r *http.Request) (*http.Response, error) {
+	host := "https://" + r.URL.Host
+	if strings.HasSuffix(r.URL.Path, "openid-configuration") {
+		e.calls.Add(1)
+		return answer(200, []byte(metadata(host, host+"/jwks"))), nil
+	}
+	return e.memoryIssuer.RoundTrip(r)
+}
+
+func (e *estate) resolve(_ context.Context, iss string) (popauth.Verifier, error) {
+	e.resolves.Add(1)
+	switch {
+	case e.down.Load():
+		return nil, errors.New("the database is down")
+	case !strings.HasPrefix(iss, "https://tenant-"):
+		return nil, popauth.ErrTokenIssuer
+	}
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: e}})
+	if err != nil {
+		return nil, err
+	}
+	o := e.options
+	o.Issuer, o.Audience, o.Keys = iss, []string{popauthtest.Audience}, keys
+	return popauth.NewJWTVerifier(o)
+}
+
+func (e *estate) token(n int, claims ...popauthtest.Claims) string {
+	all := append([]popauthtest.Claims{{"iss": e.tenant(n), "exp": time.Now().Add(1000 * time.Hour).Unix()}}, claims...)
+	return e.Token(all...)
+}
+
+// unsigned is a token of a tenant that nobody has signed.
+func (e *estate) unsigned(n int) string { return withBadSignature(e.token(n)) }
+
+func withBadSignature(token string) string { return token[:len(token)-8] + "AAAAAAAA" }
+
+// Tokens that nobody has signed, of real tenants, put no tenant out that has shown a genuine one.
+func TestUnsignedTokensDisplaceNobody(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	synctest.Test(t, func(t *testing.T) {
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Entries: 50})
+		want := func(token string, reason error) {
+			t.Helper()
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, reason) {
+				t.Errorf("got %v, want %v", err, reason)
+			}
+		}
+		good := e.token(0)
+		want(good, nil)
+		e.resolves.Store(0)
+		e.calls.Store(0)
+		const rounds, strangers = 40, 200
+		for range rounds {
+			for n := range strangers {
+				if _, err := v.Verify(t.Context(), e.unsigned(1+n)); err == nil {
+					t.Fatal("VULNERABLE: a token that nobody has signed")
+				}
+			}
+			want(good, nil)
+			time.Sleep(time.Second)
+		}
+		// 25 places, each for 10 s: what all of them together can make this API fetch.
+		most := int64(25 * (rounds/10 + 1))
+		t.Logf("%d unsigned tokens of %d tenants in %d s: %d fetches", rounds*strangers, strangers, rounds, e.calls.Load())
+		if got := e.calls.Load(); got > 2*most {
+			t.Errorf("fetches: got %d, want %d at most", got, 2*most)
+		}
+		before := e.resolves.Load()
+		want(good, nil)
+		if e.resolves.Load() != before {
+			t.Error("the good tenant was resolved again")
+		}
+	})
+}
+
+// The place that is given away is that of the tenant whose last genuine token is oldest, whatever nobody has signed.
+func TestUnsignedTokensAreNoUse(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Entries: 2})
+	want := func(n int, resolves int64) {
+		t.Helper()
+		e.resolves.Store(0)
+		if _, err := v.Verify(t.Context(), e.token(n)); err != nil || e.resolves.Load() != resolves {
+			t.Errorf("tenant %d: got %v, resolved %d times, want %d", n, err, e.resolves.Load(), resolves)
+		}
+	}
+	want(0, 1)
+	want(1, 1)
+	for range 10 {
+		if _, err := v.Verify(t.Context(), e.unsigned(0)); err == nil {
+			t.Fatal("VULNERABLE: a token that nobody has signed")
+		}
+	}
+	want(2, 1) // takes the place of 0
+	want(1, 0)
+	want(0, 1)
+}
+
+// Made-up issuers, however slowly they are found to be none, stop no tenant that is known.
+func TestMadeUpIssuersStopNobody(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	synctest.Test(t, func(t *testing.T) {
+		v := newIssuers(t, popauth.IssuersOptions{Calls: 8, Wait: time.Second, Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+			time.Sleep(100 * time.Millisecond)
+			return e.resolve(ctx, iss)
+		}})
+		good := e.token(0)
+		if _, err := v.Verify(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+		for _, later := range []time.Duration{time.Hour, 25 * time.Hour} { // resolved beside the requests; and while they wait
+			time.Sleep(later)
+			flood, end := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			for w := range 100 {
+				all.Go(func() {
+					for n := 0; flood.Err() == nil; n++ {
+						_, _ = v.Verify(flood, tokenFrom(fmt.Sprintf("https://made-up-%d-%d", w, n)))
+					}
+				})
+			}
+			time.Sleep(500 * time.Millisecond)
+			for range 20 {
+				if _, err := v.Verify(t.Context(), good); err != nil {
+					t.Errorf("after %v: got %v", later, err)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			end()
+			all.Wait()
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// A good Verifier serves until there is another whose keys can be had, and Remove ends it at once.
+func TestIssuersServeUntilThereIsAnother(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fail func(e *estate)
+	}{
+		{"the database is down", func(e *estate) { e.down.Store(true) }},
+		{"the tenant's issuer is down", func(e *estate) { e.fails(unreachable) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &estate{memoryIssuer: newMemoryIssuer(t)}
+			synctest.Test(t, func(t *testing.T) {
+				v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve})
+				good := e.token(0)
+				want := func(what string, reason error) {
+					t.Helper()
+					if _, err := v.Verify(t.Context(), good); !errors.Is(err, reason) {
+						t.Errorf("%s: got %v, want %v", what, err, reason)
+					}
+				}
+				want("at first", nil)
+				time.Sleep(time.Hour)
+				tt.fail(e)
+				e.resolves.Store(0)
+				for range 600 {
+					want("meanwhile", nil)
+					time.Sleep(100 * time.Millisecond)
+				}
+				synctest.Wait()
+				if got := e.resolves.Load(); got < 10 || got > 61 {
+					t.Errorf("Resolve was asked %d times in a minute, want once a second at most", got)
+				}
+				time.Sleep(22 * time.Hour)
+				want("almost a day later", nil)
+				time.Sleep(time.Minute)
+				v.Remove(e.tenant(0))
+				want("removed", popauth.ErrUnavailable)
+				e.down.Store(false)
+				e.fails(nil)
+				time.Sleep(2 * time.Second)
+				want("well again", nil)
+				time.Sleep(time.Hour)
+				e.down.Store(true)
+				time.Sleep(23*time.Hour + time.Second)
+				want("more than a day later", popauth.ErrUnavailable)
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// heapAlloc is what is reachable, without the gaps between: bytes that others use again.
+func heapAlloc() float64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return float64(stats.HeapAlloc)
+}
+
+// Whatever tenants do, what they make this API remember keeps to one bound for all of them.
+func TestIssuersMemoryBytes(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
+	const tenants, each, bound = 60, 100, 4 << 20
+	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Bytes: bound})
+	long := popauthtest.Claims{"more": strings.Repeat("x", 6<<10)}
+	tokens := make([][]string, tenants)
+	for n := range tokens {
+		for range each {
+			tokens[n] = append(tokens[n], e.token(n, long))
+		}
+	}
+	for n := range tokens { // the keys, which are not what is measured
+		if _, err := v.Verify(t.Context(), e.token(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := heapAlloc()
+	for n := range tokens { // 40 MB, if all were kept
+		for _, token := range tokens[n] {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	grown := heapAlloc() - before
+	t.Logf("%.1f MB after %d tokens of %d tenants", grown/1e6, tenants*each, tenants)
+	if grown > 1.5*bound {
+		t.Errorf("got %.1f MB, want %.1f at most", grown/1e6, 1.5*bound/1e6)
+	}
+	runtime.KeepAlive(v)
+	runtime.KeepAlive(tokens)
+}
+
+// Nobody has a table for tokens before a genuine one has come.
+func TestUnsignedTokensMakeNoTable(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
+	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, RememberUnknown: time.Nanosecond})
+	const tenants = 400
+	tokens := make([]string, tenants)
+	for n := range tokens {
+		tokens[n] = e.unsigned(n)
+	}
+	before := heapAlloc()
+	for _, token := range tokens {
+		if _, err := v.Verify(t.Context(), token); err == nil {
+			t.Fatal("VULNERABLE: a token that nobody has signed")
+		}
+	}
+	grown := heapAlloc() - before
+	t.Logf("%.1f MB after unsigned tokens of %d tenants", grown/1e6, tenants)
+	if grown > 20e6 {
+		t.Errorf("got %.1f MB, want the keys alone", grown/1e6)
+	}
+	runtime.KeepAlive(v)
+	runtime.KeepAlive(tokens)
+}

@@ -1,0 +1,63 @@
+package popauth
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
+)
+
+// reached stands in for the transport: it says where each request may lead, and that the issuer's own went inside.
+type reached struct {
+	pages  map[string]string
+	inside bool // what the issuer's address is
+	seen   map[string]bool
+}
+
+func (r *reached) RoundTrip(q *http.Request) (*http.Response, error) {
+	reach := discovery.ReachOf(q.Context())
+	if reach == nil {
+		return nil, http.ErrSkipAltProtocol
+	}
+	r.seen[q.URL.String()] = reach.Inside
+	if reach.Inside && r.inside {
+		reach.Went.Store(true)
+	}
+	w := httptest.NewRecorder()
+	_, _ = w.WriteString(r.pages[q.URL.String()])
+	return w.Result(), nil
+}
+
+// What the metadata names may be inside of a network only if the metadata is. The configuration's own may be anywhere.
+func TestWhatMetadataNamesStaysOutside(t *testing.T) {
+	const issuer, keys = "https://id.example.com", "https://keys.example.net/jwks"
+	const place = issuer + "/.well-known/openid-configuration"
+	for _, inside := range []bool{false, true} {
+		k, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer})
+		if err != nil || !k.guarded {
+			t.Fatalf("got %v, guarded %t", err, k.guarded)
+		}
+		if tr, ok := k.client.Transport.(*http.Transport); !ok || tr.DialContext == nil {
+			t.Fatal("the transport judges no address")
+		}
+		r := &reached{inside: inside, seen: map[string]bool{}, pages: map[string]string{
+			place: `{"issuer":"` + issuer + `","jwks_uri":"` + keys + `"}`, keys: `{"keys":[]}`,
+		}}
+		k.client.Transport = r
+		for range 2 {
+			if err := k.Preload(t.Context()); err == nil || !strings.Contains(err.Error(), "no usable key") {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if !r.seen[place] || r.seen[keys] != inside {
+			t.Errorf("issuer inside %t: may go inside: metadata %t, keys %t", inside, r.seen[place], r.seen[keys])
+		}
+	}
+	// A Client of one's own is left alone.
+	k, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer, Client: &http.Client{Transport: http.DefaultTransport}})
+	if err != nil || k.guarded {
+		t.Errorf("got %v, guarded %t", err, k.guarded)
+	}
+}

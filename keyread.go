@@ -1,0 +1,235 @@
+package popauth
+
+import (
+	"cmp"
+	"crypto/sha1" //nolint:gosec // x5t names a key among the issuer's own, and proves nothing
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/jwk"
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
+
+const (
+	// maxKeys is how many keys of a set are looked at.
+	maxKeys = 200
+
+	// maxLeftOut is how many keys an error names that were left out.
+	maxLeftOut = 5
+)
+
+// readKeySet reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
+func readKeySet(jwks []byte) (*keySet, error) {
+	set := &keySet{named: map[keyID][]issuerKey{}}
+	found := false
+	err := strictjson.Among(jwks, []string{"keys"}, func(_ string, v jsontext.Value) error {
+		found = true
+		keys, err := strictjson.Items(v, maxKeys)
+		for i, raw := range keys {
+			set.add(i, raw)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("JWK Set: %w", err)
+	case !found:
+		return nil, errors.New("no usable key in the JWK Set: it has no member keys")
+	case len(set.all) == 0:
+		return nil, fmt.Errorf("no usable key in the JWK Set%s", set.leftOut())
+	}
+	set.choose()
+	set.size = set.weight()
+	return set, nil
+}
+
+// add adds a key of a set, or the reason for which it doesn't count.
+func (s *keySet) add(i int, raw jsontext.Value) {
+	j, err := readJWK(raw)
+	if err == nil {
+		var k issuerKey
+		if k, err = j.public(); err == nil {
+			s.all = append(s.all, k)
+			for _, id := range j.names(raw) {
+				s.named[id] = append(s.named[id], k)
+			}
+			return
+		}
+	}
+	if len(s.left) < maxLeftOut {
+		s.left = append(s.left, fmt.Sprintf("key %d, kid %.64q: %v", i+1, j.kid, err))
+	}
+}
+
+// jwkMembers is what counts of a JWK. The certificates that may stand beside it are not relied on, and nothing else is
+// looked at.
+type jwkMembers struct {
+	kid, issuer string
+	marshal     jwkset.JWKMarshal // kty, crv, x, y, n, e and alg
+}
+
+var (
+	errSecretKey = errors.New("a private or symmetric key, which everybody can read: it is nobody's")
+	jwkNames     = []string{
+		"kty", "crv", "x", "y", "n", "e", "alg", "use", "key_ops", "kid", "issuer", "d", "k", "p", "q", "dp", "dq", "qi", "oth",
+	}
+)
+
+func readJWK(raw jsontext.Value) (jwkMembers, error) {
+	var j jwkMembers
+	err := strictjson.Among(raw, jwkNames, func(name string, v jsontext.Value) error {
+		if v.Kind() == 'n' {
+			return nil // absent, in another spelling
+		}
+		if err := j.read(name, v); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+	return j, err
+}
+
+func (j *jwkMembers) read(name string, v jsontext.Value) error {
+	switch name {
+	case "d", "k", "p", "q", "dp", "dq", "qi", "oth":
+		if s := string(v); s == `""` || s == "[]" {
+			return nil
+		}
+		return errSecretKey
+	case "key_ops":
+		return readKeyOps(v)
+	}
+	s, err := strictjson.String(v)
+	if err != nil {
+		return err
+	}
+	switch name {
+	case "kty":
+		j.marshal.KTY = jwkset.KTY(s)
+	case "crv":
+		j.marshal.CRV = jwkset.CRV(s)
+	case "x":
+		j.marshal.X = s
+	case "y":
+		j.marshal.Y = s
+	case "n":
+		j.marshal.N = s
+	case "e":
+		j.marshal.E = s
+	case "alg":
+		j.marshal.ALG = jwkset.ALG(s)
+	case "use":
+		// SPIFFE's bundles have uses of their own (SPIFFE Trust Domain and Bundle, section 4.2.2).
+		if s != "" && s != "sig" && s != "jwt-svid" {
+			return fmt.Errorf("%.64q is not for signatures", s)
+		}
+	case "kid":
+		if j.kid = s; len(s) > maxKeyID {
+			return fmt.Errorf("of %d bytes, more than %d", len(s), maxKeyID)
+		}
+	case "issuer":
+		// Microsoft Entra says by it whose a key is, in sets that several issuers share.
+		if j.issuer = s; s == "" {
+			return errors.New("empty: nobody knows whose key it is")
+		}
+	}
+	return nil
+}
+
+// readKeyOps reads what a key is for: a list (RFC 7517, section 4.3), or one entry without the list.
+func readKeyOps(v jsontext.Value) error {
+	ops := []string{""}
+	err := strictjson.Strict(v)
+	if err == nil && v.Kind() == '[' {
+		ops, err = strictjson.Strings(v)
+	} else if err == nil {
+		ops[0], err = strictjson.String(v)
+	}
+	if err == nil && len(ops) > 0 && !slices.Contains(ops, "verify") {
+		err = errors.New("without verify")
+	}
+	return err
+}
+
+// public leaves parsing to jwkset.
+func (j jwkMembers) public() (issuerKey, error) {
+	if j.marshal.ALG == "Ed25519" { // RFC 9864: jwkset and keyfunc know it as EdDSA
+		j.marshal.ALG = jwkset.AlgEdDSA
+	}
+	k, err := jwkset.NewJWKFromMarshal(j.marshal, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipKeyOps: true})
+	if err != nil {
+		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
+	}
+	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
+	if !slices.ContainsFunc(algorithms, func(a algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.method.Alg()}}) }) {
+		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
+			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)
+	}
+	// A key that nobody can sign with, or everybody. crypto/rsa would refuse its own only when a token is verified: too
+	// late for another key of the same kid, and for telling a set without any.
+	return own, jwk.Sound(own.key)
+}
+
+// names are what tokens may call the key. Thumbprints are those of the certificate beside it (RFC 7517, sections 4.7 to
+// 4.9); what is strange about them spoils no key.
+func (j jwkMembers) names(raw jsontext.Value) []keyID {
+	var all []keyID
+	if j.kid != "" {
+		all = append(all, keyID{byKeyID, j.kid})
+	}
+	said := map[string]string{}
+	_ = strictjson.Among(raw, []string{bySHA256, bySHA1, "x5c"}, func(name string, v jsontext.Value) error {
+		switch name {
+		case "x5c":
+			if certificate := firstCertificate(v); certificate != nil {
+				long, short := sha256.Sum256(certificate), sha1.Sum(certificate) //nolint:gosec // as above
+				said["of "+bySHA256] = base64.RawURLEncoding.EncodeToString(long[:])
+				said["of "+bySHA1] = base64.RawURLEncoding.EncodeToString(short[:])
+			}
+		default:
+			if s, err := strictjson.String(v); err == nil {
+				said[name] = thumbprintName(s)
+			}
+		}
+		return nil
+	})
+	for _, by := range []string{bySHA256, bySHA1} {
+		if name := cmp.Or(said[by], said["of "+by]); name != "" {
+			all = append(all, keyID{by, name})
+		}
+	}
+	return all
+}
+
+// firstCertificate returns the DER form of the first certificate of an x5c; nil if there is none.
+func firstCertificate(v jsontext.Value) []byte {
+	first, err := strictjson.Items(v, 1)
+	if err != nil || len(first) == 0 || strictjson.Strict(first[0]) != nil {
+		return nil
+	}
+	s, err := strictjson.String(first[0])
+	if err != nil {
+		return nil
+	}
+	der, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return der
+}
+
+// thumbprintName returns a thumbprint in its one spelling; "" for what can't be one.
+func thumbprintName(s string) string {
+	s = strings.TrimRight(s, "=")
+	if len(s) > base64.RawURLEncoding.EncodedLen(sha256.Size) {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+package popauth
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// budget is a bound in bytes that several memories share. When it is used up, the memory that holds most makes room.
+type budget struct {
+	most int64
+	used atomic.Int64
+
+	mu      sync.Mutex
+	holders map[holder]struct{}
+}
+
+// holder is a memory with a budget.
+type holder interface {
+	holds() int64       // bytes
+	shed(n int64) int64 // makes room for n bytes, if it can, and returns how much it has freed
+}
+
+func newBudget(most int64) *budget { return &budget{most: most, holders: map[holder]struct{}{}} }
+
+// maxShed is how many memories at most make room for one entry.
+const maxShed = 4
+
+// reserve takes n bytes, and returns false if there is no room to be had. The caller holds no memory's lock. A nil budget
+// has room for everything.
+func (b *budget) reserve(n int64) bool {
+	if b == nil {
+		return true
+	}
+	for range maxShed {
+		if b.used.Add(n) <= b.most {
+			return true
+		}
+		b.used.Add(-n)
+		h := b.largest()
+		if h == nil || h.shed(n) == 0 {
+			return false
+		}
+	}
+	return false
+}
+
+func (b *budget) release(n int64) {
+	if b != nil {
+		b.used.Add(-n)
+	}
+}
+
+func (b *budget) largest() holder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found holder
+	most := int64(0)
+	for h := range b.holders {
+		if n := h.holds(); n > most {
+			found, most = h, n
+		}
+	}
+	return found
+}
+
+func (b *budget) add(h holder) {
+	if b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.holders[h] = struct{}{}
+	}
+}
+
+func (b *budget) remove(h holder) {
+	if b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.holders, h)
+	}
+}

@@ -1,0 +1,172 @@
+package popauth
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// weigh holds a budget's account against what its memories hold, by looking.
+func weigh(t *testing.T, b *budget, memories ...*tokenMemory) {
+	t.Helper()
+	held := int64(0)
+	for _, m := range memories {
+		m.mu.Lock()
+		own := m.table()
+		for i := range m.buckets {
+			for j := range m.buckets[i].places {
+				if e := m.buckets[i].places[j].Load(); e != nil {
+					own += e.size()
+				}
+			}
+		}
+		if own != m.weight.Load() {
+			t.Errorf("a memory says %d bytes, and has %d", m.weight.Load(), own)
+		}
+		held += own
+		m.mu.Unlock()
+	}
+	if got := b.used.Load(); got != held || got > b.most {
+		t.Errorf("the budget says %d bytes of %d, and %d are held", got, b.most, held)
+	}
+}
+
+// However many Verifiers fill their memories at once, and grow, retire and come back, the account is right.
+func TestBudgetAccount(t *testing.T) {
+	const most, verifiers = 512 << 10, 8
+	b := newBudget(most)
+	all := make([]*jwtVerifier, verifiers)
+	for n := range all {
+		keys := &keySet{}
+		all[n] = &jwtVerifier{known: staticKeys{keys}, entries: 1000}
+		all[n].share(b)
+	}
+	var wg sync.WaitGroup
+	for n, v := range all {
+		for g := range 2 {
+			wg.Go(func() {
+				for i := range 400 {
+					token := fmt.Sprint(n, g, i)
+					var hash tokenHash
+					v.remember(entryOf(token, 100+i%7*300), v.known.snapshot(), token, &hash)
+					if m := v.remembered(); m != nil {
+						m.find(hash.sum)
+					}
+					if i == 200 && n%4 == 0 {
+						v.retire()
+						v.share(b)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	var memories []*tokenMemory
+	for _, v := range all {
+		if m := v.memory.Load(); m != nil {
+			memories = append(memories, m)
+		}
+	}
+	weigh(t, b, memories...)
+	if b.used.Load() < most/2 {
+		t.Errorf("got %d bytes used of %d, want the room to be used", b.used.Load(), most)
+	}
+	for _, v := range all {
+		v.retire()
+	}
+	if b.used.Load() != 0 || len(b.holders) != 0 {
+		t.Errorf("all have left: got %d bytes, %d holders", b.used.Load(), len(b.holders))
+	}
+}
+
+// One tenant that fills the memory makes room for others.
+func TestBudgetIsSharedFairly(t *testing.T) {
+	b := newBudget(256 << 10)
+	greedy := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
+	modest := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
+	fill := func(v *jwtVerifier, name string, n int) (kept int) {
+		v.share(b)
+		for i := range n {
+			var hash tokenHash
+			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.snapshot(), fmt.Sprint(name, i), &hash)
+		}
+		for i := range n {
+			if m := v.remembered(); m != nil && m.find(sha256.Sum256(fmt.Append(nil, name, i))) != nil {
+				kept++
+			}
+		}
+		return kept
+	}
+	fill(greedy, "greedy", 2000)
+	if kept := fill(modest, "modest", 50); kept < 45 {
+		t.Errorf("got %d of 50 tokens of a tenant that came late, want most of them", kept)
+	}
+	weigh(t, b, greedy.memory.Load(), modest.memory.Load())
+}
+
+// A table grows to what is allowed, and loses nothing on the way.
+func TestTokenMemoryGrows(t *testing.T) {
+	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
+	for i := range 900 {
+		var hash tokenHash
+		v.remember(entryOf(fmt.Sprint(i), 100), v.known.snapshot(), fmt.Sprint(i), &hash)
+	}
+	m := v.memory.Load()
+	if n := m.held(); n < 870 || m.most != 1000 {
+		t.Errorf("got %d of 900 tokens, and room for %d, want most of them, and 1000", n, m.most)
+	}
+}
+
+// What is remembered counts no longer after a sleep, which the monotonic clock leaves out, nor after the clock was set
+// back to before it.
+func TestRecentCountsSleep(t *testing.T) {
+	m, key := newRecent[string](10, 1<<20), sha256.Sum256([]byte("k"))
+	at := time.Now()
+	m.put(key, "v", at, time.Minute, 0)
+	woken := at.Add(time.Hour)
+	*(*int64)(unsafe.Add(unsafe.Pointer(&woken), 8)) -= int64(time.Hour) //nolint:gosec // no other way to make such a time
+	if woken.Sub(at) != 0 {
+		t.Skip("a Time is made in another way")
+	}
+	for name, tt := range map[string]struct {
+		now  time.Time
+		want bool
+	}{
+		"at once":                 {at, true},
+		"within":                  {at.Add(time.Minute - 1), true},
+		"too late":                {at.Add(time.Minute), false},
+		"after an hour of sleep":  {woken, false},
+		"set back, no monotonic":  {at.Round(0).Add(-time.Second), false},
+		"set back, but monotonic": {at, true},
+	} {
+		if _, ok := m.get(key, tt.now); ok != tt.want {
+			t.Errorf("%s: got %t, want %t", name, ok, tt.want)
+		}
+	}
+}
+
+// The bound is one in bytes, and what has no room at all puts nothing out.
+func TestRecentBytes(t *testing.T) {
+	m, now := newRecent[string](1000, 100_000), time.Now()
+	key := func(n int) [sha256.Size]byte { return sha256.Sum256(fmt.Append(nil, n)) }
+	for n := range 500 {
+		value := strings.Repeat("x", n*10)
+		m.put(key(n), value, now, time.Hour, int64(len(value)))
+		held := int64(0)
+		for _, k := range m.memory.Values() {
+			held += k.size
+		}
+		if held != m.bytes || held > m.most {
+			t.Fatalf("says %d bytes, has %d, want %d at most", m.bytes, held, m.most)
+		}
+	}
+	before := m.memory.Len()
+	m.put(key(1000), "", now, time.Hour, m.most)
+	if m.memory.Len() != before || before == 0 {
+		t.Errorf("got %d entries, want the %d from before", m.memory.Len(), before)
+	}
+}

@@ -1,0 +1,86 @@
+package popauth
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth/forwarded"
+)
+
+// memoryBound is what docs/scale.md says of all memories that come with the defaults, but for used proofs and the
+// certificates of connections.
+const memoryBound = 64 << 20
+
+// What the memories hold at most, each at its own bound and all at once.
+func TestMemoriesTogether(t *testing.T) {
+	issuers, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, ErrTokenIssuer }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := NewIntrospection(IntrospectionOptions{
+		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{"a"}, Authentication: ClientSecretBasic{ID: "a", Secret: "s"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := issuers.tenants
+	sum := int64(0)
+	for _, m := range []struct {
+		what  string
+		bytes int64
+	}{
+		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
+		{"an issuer's headers", issuerHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
+		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
+		{"keys that there are not", maxAbsent * (keptSize + maxKeyID)},
+		{"tokens behind Issuers", issuers.budget.most},
+		{"resolved issuers", n.proven.most + n.strangers.most},
+		{"issuers that there are not", min(n.nobody.most, unknownIssuers*keptSize)},
+		{"issuers of whom Resolve can't tell", min(n.failing.most, unknownIssuers*(keptSize+errorSize))},
+		{"introspection answers", i.accepted.most + i.refused.most},
+		{"headers of proofs", clientHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
+		{"certificates from headers", maxRememberedBytes},
+	} {
+		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))
+		sum += m.bytes
+	}
+	t.Logf("%-36s %6.2f MiB", "together", float64(sum)/(1<<20))
+	if sum > memoryBound {
+		t.Errorf("got %d bytes, want %d at most", sum, memoryBound)
+	}
+}
+
+// However long the chains beside them, certificates from headers keep to their bound, and one that comes again with
+// another chain counts once.
+func TestForwardedMemoryBytes(t *testing.T) {
+	s, _ := Forwarded(forwarded.RFC9440(), TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))).(*forwardedSource)
+	put := func(leaf string, chain int) {
+		s.remember(&remembered{lines: [][]string{{leaf}, {strings.Repeat("x", chain)}}, certificate: &Certificate{}})
+	}
+	for n := range 3 {
+		put("again", 1000*n)
+	}
+	if got, want := s.bytes, int64(1<<10+len("again")+2000); s.memory.Len() != 1 || got != want {
+		t.Errorf("the same leaf: got %d entries of %d bytes, want 1 of %d", s.memory.Len(), got, want)
+	}
+	for n := range 1000 {
+		put(fmt.Sprint(n), 60<<10)
+		held := int64(0)
+		for _, m := range s.memory.Values() {
+			held += m.weight()
+		}
+		if held != s.bytes || held > maxRememberedBytes {
+			t.Fatalf("after %d: got %d bytes, counted as %d, want %d at most", n, held, s.bytes, maxRememberedBytes)
+		}
+	}
+	put("too large", maxRememberedBytes)
+	if s.bytes > maxRememberedBytes {
+		t.Errorf("one that is too large: got %d bytes, want %d at most", s.bytes, maxRememberedBytes)
+	}
+	if put("last", 1000); s.memory.Len() == 0 {
+		t.Error("nothing is remembered any more")
+	}
+}

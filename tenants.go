@@ -1,0 +1,229 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// tenant is who decides about the tokens of an issuer.
+type tenant struct {
+	verifier Verifier
+	resolved bool        // by Resolve
+	proven   atomic.Bool // a genuine token has come
+}
+
+// resolution is what is known about an issuer: nothing but zero values if there is none.
+type resolution struct {
+	tenant *tenant
+	stale  bool // it serves until there is another
+	err    error
+}
+
+// tenants are the memories of Resolve's answers, apart, so that what proves nothing pushes out nothing that has: neither
+// tokens that nobody has signed, nor made-up issuers.
+type tenants struct {
+	remember, maxAge, unknown time.Duration
+	places                    int // of strangers
+	budget                    *budget
+
+	proven    *recent[*tenant]  // of whom a genuine token has come
+	strangers *recent[*tenant]  // the rest
+	nobody    *recent[struct{}] // issuers that there are not
+	failing   *recent[error]    // of whom Resolve could not tell
+}
+
+const (
+	unknownIssuers = 1024
+	provenBytes    = 8 << 20 // of keys and headers
+	strangerBytes  = 4 << 20 // of keys
+	fewestPlaces   = 16
+)
+
+func newTenants(o IssuersOptions, b *budget) *tenants {
+	n := &tenants{
+		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2), budget: b,
+		proven:  newRecent[*tenant](o.Entries, provenBytes),
+		nobody:  newRecent[struct{}](unknownIssuers, 1<<20),
+		failing: newRecent[error](unknownIssuers, 1<<20),
+	}
+	n.strangers = newRecent[*tenant](n.places, strangerBytes)
+	out := func(t *tenant) { retire(t.verifier) }
+	n.proven.out, n.strangers.out = out, out
+	return n
+}
+
+// known returns what counts about an issuer now.
+func (n *tenants) known(key [sha256.Size]byte, now time.Time) (resolution, bool) {
+	failure, failing := n.failing.get(key, now)
+	if t, left, ok := n.proven.last(key, now); ok && left > n.remember-n.maxAge {
+		return resolution{tenant: t, stale: left <= 0 && !failing}, true
+	}
+	if t, ok := n.strangers.get(key, now); ok {
+		return resolution{tenant: t}, true
+	}
+	if failing {
+		return resolution{err: failure}, true
+	}
+	_, ok := n.nobody.get(key, now)
+	return resolution{}, ok
+}
+
+// lately tells whether a genuine token of the issuer has come.
+func (n *tenants) lately(key [sha256.Size]byte) bool {
+	_, _, ok := n.proven.last(key, time.Time{})
+	return ok
+}
+
+var errManyStrangers = errors.New("too many issuers at once of whom no genuine token has come yet")
+
+// keep keeps the newer answer and takes the older ones out. It returns what counts of it.
+func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resolution {
+	switch {
+	case r.err != nil:
+		n.failing.put(key, r.err, now, firstPause, errorSize)
+		return r
+	case r.tenant == nil:
+		n.proven.remove(key)
+		n.strangers.remove(key)
+		n.nobody.put(key, struct{}{}, now, n.unknown, 0)
+	case n.lately(key): // its place is its own, whatever the new Verifier has shown yet
+		r.tenant.proven.Store(true)
+		n.place(key, r.tenant, now)
+	default:
+		n.replace(n.strangers, key, r.tenant)
+		n.watch(key, r.tenant)
+		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
+			return resolution{err: unanswered(outage{errManyStrangers, firstPause})}
+		}
+	}
+	n.failing.remove(key)
+	if r.tenant != nil {
+		n.nobody.remove(key)
+	}
+	return r
+}
+
+// errorSize is about what an error of Resolve needs.
+const errorSize = 512
+
+// prove gives an issuer a place among the proven ones. The caller keeps others from changing the issuers.
+func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
+	if t.proven.Swap(true) {
+		return
+	}
+	same := func(other *tenant) bool { return other == t }
+	if k, ok := n.strangers.takeIf(key, same); ok { // else it was removed, or is another by now
+		n.place(key, t, k.time.from)
+	}
+}
+
+// place puts a tenant among the proven ones, who share a budget for what they remember.
+func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
+	n.replace(n.proven, key, t)
+	shareBudget(t.verifier, n.budget)
+	n.watch(key, t)
+	n.proven.put(key, t, now, n.remember, sizeOf(t.verifier))
+}
+
+// watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
+func (n *tenants) watch(key [sha256.Size]byte, t *tenant) {
+	weigh := func() { n.weigh(key, t) }
+	for _, own := range ours(t.verifier) {
+		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+			keys.changed.Store(&weigh)
+		}
+	}
+}
+
+// weigh says what a tenant has come to need.
+func (n *tenants) weigh(key [sha256.Size]byte, t *tenant) {
+	m := n.strangers
+	if t.proven.Load() {
+		m = n.proven
+	}
+	m.resize(key, func(other *tenant) bool { return other == t }, sizeOf(t.verifier))
+}
+
+// replace makes room for an issuer's next tenant.
+func (n *tenants) replace(m *recent[*tenant], key [sha256.Size]byte, next *tenant) {
+	if old, ok := m.takeIf(key, func(*tenant) bool { return true }); ok {
+		retireUnless(old.value.verifier, next.verifier)
+	}
+}
+
+// forget takes out all that is known about an issuer.
+func (n *tenants) forget(key [sha256.Size]byte) {
+	n.proven.remove(key)
+	n.strangers.remove(key)
+	n.nobody.remove(key)
+	n.failing.remove(key)
+}
+
+// succeed makes sure that a Verifier can take the place of one in use: its keys can be had. Until then that one serves.
+func succeed(ctx context.Context, v Verifier) error {
+	own, _ := v.(*jwtVerifier)
+	if own == nil {
+		return nil
+	}
+	if keys, ok := own.keys.(*RemoteKeys); ok && !keys.Ready() {
+		return keys.Preload(ctx)
+	}
+	return nil
+}
+
+// sizeOf is about what a Verifier of ours needs beside the tokens that it remembers, in bytes.
+func sizeOf(v Verifier) int64 {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		if v == nil {
+			return 0
+		}
+		size := v.headers.size()
+		if keys, ok := v.keys.(*RemoteKeys); ok && keys.made() {
+			if set := keys.current.Load(); set != nil {
+				size += set.size
+			}
+		}
+		return size
+	case jwtOr:
+		return sizeOf(v.jwt) + sizeOf(v.opaque)
+	}
+	return 0
+}
+
+// ours returns the Verifiers of ours that remember tokens. Others can't be compared.
+func ours(v Verifier) []*jwtVerifier {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		if v != nil {
+			return []*jwtVerifier{v}
+		}
+	case jwtOr:
+		return append(ours(v.jwt), ours(v.opaque)...)
+	}
+	return nil
+}
+
+// shareBudget lets a Verifier of ours remember tokens within the budget.
+func shareBudget(v Verifier, b *budget) {
+	for _, own := range ours(v) {
+		own.share(b)
+	}
+}
+
+// retire lets a Verifier of ours forget the tokens that it has verified.
+func retire(v Verifier) { retireUnless(v, nil) }
+
+// retireUnless is retire, but for what the next Verifier goes on with.
+func retireUnless(v, next Verifier) {
+	going := ours(next)
+	for _, own := range ours(v) {
+		if !slices.Contains(going, own) {
+			own.retire()
+		}
+	}
+}
