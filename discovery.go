@@ -81,9 +81,12 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, full bool) (*fetch
 
 // shown is a URL for the eyes of people: a key may be in its query.
 func shown(u *url.URL) string {
+	if u.RawQuery == "" {
+		return u.String()
+	}
 	own := *u
 	own.RawQuery = ""
-	return own.String()
+	return own.String() + "?…"
 }
 
 // discover asks the issuer for its metadata, and takes the URL in one member, which may be inside of a network if the
