@@ -20,7 +20,7 @@ func TestMetadataURL(t *testing.T) {
 		{name: "an issuer that is no URL", issuer: "accounts.example.com", page: metadata("accounts.example.com", theKeys)},
 		{name: "of another issuer", issuer: somewhere, page: metadata("https://login.example.com/policy", theKeys), want: "of another issuer"},
 		{name: "keys inside", issuer: somewhere, page: metadata(somewhere, "https://10.0.0.1/jwks"), want: "inside"},
-		{name: "nothing", issuer: somewhere, want: "login.example.com/policy/.well-known/openid-configuration: "},
+		{name: "nothing", issuer: somewhere, want: "login.example.com/policy/.well-known/openid-configuration?…: "},
 	} {
 		s := &site{pages: map[string]string{place: tt.page, theKeys: oneKey, somewhere + "/.well-known/openid-configuration": metadata(somewhere, theKeys)}}
 		err := s.preload(t, popauth.RemoteKeysOptions{Issuer: tt.issuer, MetadataURL: place})
