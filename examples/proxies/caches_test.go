@@ -78,10 +78,10 @@ func (l *cachedLane) known(_ *http.Request, p *popauth.Principal) error {
 // tell asks through the proxy, and names the outcome: status, and the body of a 200.
 func (l *cachedLane) tell(t *testing.T, as caller, path string, header http.Header) string {
 	t.Helper()
-	return through(t, l.cast, l.front, as, path, header)
+	return through(t, l.cast, l.front, as, http.MethodGet, path, header)
 }
 
-func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, path string, header http.Header) string {
+func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, method, path string, header http.Header) string {
 	t.Helper()
 	config := &tls.Config{RootCAs: c.authority.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS12}
 	if as.client != nil {
@@ -90,7 +90,7 @@ func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, path string, he
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, DisableCompression: true}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+strings.Replace(p.Address, "127.0.0.1", "localhost", 1)+path, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, method, "https://"+strings.Replace(p.Address, "127.0.0.1", "localhost", 1)+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +136,38 @@ func TestCaches(t *testing.T) {
 				}
 			}
 			l.servesPublic(t)
+		})
+	}
+}
+
+// A cache asks the API with the method that policies and proofs are about.
+func TestCachesHead(t *testing.T) {
+	for proxy := range cachingProxies {
+		t.Run(proxy, func(t *testing.T) {
+			need(t, proxy)
+			c := newCast(t)
+			c.other = c.authority.Client("other")
+			l := newCachedLane(t, c, proxy)
+			l.outer = func(next http.Handler) http.Handler { return next }
+			owner := caller{name: "owner", client: l.owner, token: l.token(l.owner)}
+			for _, inner := range []func(http.Handler) http.Handler{l.outer, popauth.PublicAnswers(time.Minute)} {
+				for _, path := range []string{"/token/head", "/certificate/head"} {
+					method := make(chan string, 1)
+					l.handler = inner(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						method <- r.Method
+						_, _ = io.WriteString(w, "for owner")
+					}))
+					if got := through(t, c, l.front, owner, http.MethodHead, path, nil); got != "200 " {
+						t.Errorf("%s, HEAD: got %s, want 200", path, got)
+					}
+					if got := <-method; got != http.MethodHead {
+						t.Errorf("%s: the API saw %s, want HEAD", path, got)
+					}
+					if got := l.tell(t, owner, path, nil); got != "200 for owner" {
+						t.Errorf("%s, GET after HEAD: got %s, want the body", path, got)
+					}
+				}
+			}
 		})
 	}
 }
