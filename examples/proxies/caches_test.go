@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
+
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -87,7 +89,7 @@ func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, method, path st
 	if as.client != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &as.client.Certificate, nil }
 	}
-	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, DisableCompression: true}
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, "https://"+strings.Replace(p.Address, "127.0.0.1", "localhost", 1)+path, http.NoBody)
@@ -136,6 +138,7 @@ func TestCaches(t *testing.T) {
 				}
 			}
 			l.servesPublic(t)
+			l.keepsPrivate(t)
 		})
 	}
 }
@@ -160,8 +163,13 @@ func TestCachesHead(t *testing.T) {
 					if got := through(t, c, l.front, owner, http.MethodHead, path, nil); got != "200 " {
 						t.Errorf("%s, HEAD: got %s, want 200", path, got)
 					}
-					if got := <-method; got != http.MethodHead {
-						t.Errorf("%s: the API saw %s, want HEAD", path, got)
+					select {
+					case got := <-method:
+						if got != http.MethodHead {
+							t.Errorf("%s: the API saw %s, want HEAD", path, got)
+						}
+					default:
+						t.Errorf("%s: the API saw nothing, want HEAD", path)
 					}
 					if got := l.tell(t, owner, path, nil); got != "200 for owner" {
 						t.Errorf("%s, GET after HEAD: got %s, want the body", path, got)
@@ -232,6 +240,57 @@ func (l *cachedLane) servesPublic(t *testing.T) {
 	}
 }
 
+// keepsPrivate is that of a route for everybody nobody gets an error, or a cookie, out of the cache.
+func (l *cachedLane) keepsPrivate(t *testing.T) {
+	schema := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "schema") })
+	plain := func(next http.Handler) http.Handler { return next }
+	session := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.SetCookie(w, &http.Cookie{Name: "sid", Value: "secret"})
+			next.ServeHTTP(w, r)
+		})
+	}
+	for _, tt := range []struct {
+		name    string
+		handler http.Handler
+		outer   func(http.Handler) http.Handler
+		first   string
+	}{
+		{"an error", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusServiceUnavailable) }), plain, "503"},
+		{"no such file", http.FileServer(http.Dir(t.TempDir())), plain, "404"},
+		{"a redirect", http.RedirectHandler("/login", http.StatusMovedPermanently), plain, "301"},
+		{"a cookie of the handler's", session(schema), plain, "200 schema"},
+		{"a cookie from outside", schema, session, "200 schema"},
+		{"a panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("down") }), recovering, "500"},
+	} {
+		for path, owner := range map[string]caller{
+			"/certificate/": {name: "owner", client: l.owner}, "/token/": {name: "owner", client: l.owner, token: l.token(l.owner)},
+		} {
+			path += strings.ReplaceAll(tt.name, " ", "-")
+			l.outer, l.handler = tt.outer, popauth.PublicAnswers(time.Minute)(tt.handler)
+			if got := l.tell(t, owner, path, nil); got != tt.first {
+				t.Errorf("%s, %s: got %s, want %s", path, tt.name, got, tt.first)
+			}
+			l.outer, l.handler = plain, popauth.PublicAnswers(time.Minute)(schema)
+			before := l.spy.Ran()
+			if got := l.tell(t, owner, path, nil); got != "200 schema" || l.spy.Ran() != before+1 {
+				t.Errorf("%s after %s: got %s, the handler ran %d times, want schema, from the API", path, tt.name, got, l.spy.Ran()-before)
+			}
+		}
+	}
+}
+
+func recovering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if recover() != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
 // cachedContent is a handler for the two callers who pass.
 type cachedContent struct {
 	name    string
@@ -281,14 +340,25 @@ var outsideOfStages = []struct {
 	wrap func(http.Handler) http.Handler
 }{
 	{"nothing outside", func(next http.Handler) http.Handler { return next }},
-	{"kept by what is outside", func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h := w.Header()
-			h.Set("Cache-Control", "public, max-age=60")
-			h.Set("Expires", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
-			h.Set("X-Accel-Expires", "60")
-			h.Set("ETag", `"a"`)
-			next.ServeHTTP(w, r)
-		})
+	{"kept by what is outside", func(next http.Handler) http.Handler { return saysPublic(next, "X-Accel-Expires", "60") }},
+	// http.TimeoutHandler has a header map of its own. What goes past Cache-Control belongs inside of it, not outside.
+	{"kept by what is inside of a TimeoutHandler", func(next http.Handler) http.Handler {
+		return http.TimeoutHandler(saysPublic(next, "X-Accel-Expires", "60"), time.Minute, "late")
 	}},
+	{"public outside of a TimeoutHandler", func(next http.Handler) http.Handler {
+		return saysPublic(http.TimeoutHandler(next, time.Minute, "late"), "X-Frame-Options", "DENY")
+	}},
+	{"compressed", middleware.Compress(5, "text/*")},
+}
+
+// saysPublic is middleware that says to caches that they may keep everything.
+func saysPublic(next http.Handler, name, value string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "public, max-age=60")
+		h.Set("Expires", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		h.Set("ETag", `"a"`)
+		h.Set(name, value)
+		next.ServeHTTP(w, r)
+	})
 }
