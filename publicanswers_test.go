@@ -26,7 +26,7 @@ const (
 	ownVary    = "Vary: Authorization, DPoP"
 )
 
-// servePublic serves a request that may pass, and returns what caches hear, before and after a recoverer further out.
+// servePublic serves a request that may pass, by a recoverer, a stage and what is between, and returns what caches hear.
 func servePublic(l *lab, h http.HandlerFunc, between ...func(http.Handler) http.Handler) (status int, header []string) {
 	recoverer := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,10 @@ func TestPublicAnswersWritten(t *testing.T) {
 			w.Header().Set("Expires", "Fri, 01 Jan 2100 00:00:00 GMT")
 			w.WriteHeader(404)
 		}, 404, own},
-		{"an error that says no-store", func(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store"); w.WriteHeader(404) }, 404, []string{"Cache-Control: no-store", ownVary}},
+		{"an error that says no-store", func(w http.ResponseWriter) {
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(404)
+		}, 404, []string{"Cache-Control: no-store", ownVary}},
 		{"a handler that says private", func(w http.ResponseWriter) { w.Header().Set("Cache-Control", "private") }, 200, own},
 		{"panic", func(http.ResponseWriter) { panic("x") }, 500, own},
 		{"panic after it was sent", func(w http.ResponseWriter) { w.WriteHeader(200); panic("x") }, 200, public},
@@ -237,7 +240,8 @@ func TestPublicAnswersSendsFiles(t *testing.T) {
 			t.Errorf("Range: %s: got %s, want %s", value, got, want)
 		}
 	}
-	if status, _, cc := get("If-Modified-Since", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)); status != 304 || cc != "public, max-age=3600" {
+	later := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+	if status, _, cc := get("If-Modified-Since", later); status != 304 || cc != "public, max-age=3600" {
 		t.Errorf("nothing has changed: got %d %q, want 304, public", status, cc)
 	}
 }
