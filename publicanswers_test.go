@@ -68,7 +68,7 @@ func TestPublicAnswersWritten(t *testing.T) {
 	l := newLab(t)
 	own := []string{"Cache-Control: private", ownVary}
 	public := []string{everybodys}
-	cookie := func(w http.ResponseWriter) { http.SetCookie(w, &http.Cookie{Name: "sid", Value: "alice"}) }
+	cookie := func(w http.ResponseWriter) { w.Header().Add("Set-Cookie", "sid=alice") }
 	for _, tt := range []struct {
 		name    string
 		handler func(http.ResponseWriter)

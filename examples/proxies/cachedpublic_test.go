@@ -75,7 +75,7 @@ func (l *cachedLane) keepsPrivate(t *testing.T) {
 	plain := func(next http.Handler) http.Handler { return next }
 	session := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.SetCookie(w, &http.Cookie{Name: "sid", Value: "secret"})
+			w.Header().Add("Set-Cookie", "sid=secret")
 			next.ServeHTTP(w, r)
 		})
 	}
