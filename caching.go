@@ -19,13 +19,16 @@ import (
 func Private(h http.Header) { new(reply.Lines).Private(h) }
 
 // PublicAnswers returns middleware that says to all caches, shared ones too, that they may keep an answer for maxAge and
-// give it to anybody. It stands inside of a stage or of RequireCertificate; outside, it has no effect.
+// give it to anybody. It stands inside of a stage or of RequireCertificate, or where Private has been called; outside, it has
+// no effect.
 //
 //	mux.Handle("GET /schemas/", guard.Authenticate(popauth.PublicAnswers(time.Hour)(schemas)))
 //
 // Danger: whoever asks such a cache gets the answer, without a token and without a certificate. It is for what is the same
-// for everybody and no secret. Answers with a DPoP nonce stay with their caller. It panics if maxAge is negative, or next
-// is nil.
+// for everybody and no secret. Errors, redirects, and answers with Set-Cookie or a DPoP nonce stay with their caller: only 2xx
+// and 304 are public. That is decided when the answer is written. A cookie that a writer further out adds later, or that is
+// in a header map of its own, as with http.TimeoutHandler, isn't seen: with such a writer between the stage and
+// PublicAnswers it has no effect. See docs/caches.md. It panics if maxAge is negative, or next is nil.
 func PublicAnswers(maxAge time.Duration) func(next http.Handler) http.Handler {
 	if maxAge < 0 {
 		panic("popauth: PublicAnswers: negative maxAge")
@@ -36,8 +39,7 @@ func PublicAnswers(maxAge time.Duration) func(next http.Handler) http.Handler {
 			panic("popauth: PublicAnswers: nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			reply.Public(w.Header(), cacheControl)
-			next.ServeHTTP(w, r)
+			reply.ServePublic(w, r, next, cacheControl)
 		})
 	}
 }

@@ -251,3 +251,35 @@ func TestNonceOnForbidden(t *testing.T) {
 		}
 	}
 }
+
+// A writer with a header map of its own, between a stage and middleware outside, keeps the stage from removing what that
+// middleware has said. What the stage says itself arrives. Inside of the stage, and around both, nothing is lost.
+func TestAnswerThroughAnotherHeader(t *testing.T) {
+	l := newLab(t)
+	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") }
+	outside := sets("Cache-Control: public, max-age=60", "X-Accel-Expires: 60", "Vary: Accept-Encoding")
+	nobody := func() *http.Request { return httptest.NewRequest("GET", "/orders", nil) }
+	stage := l.guard().Authenticate
+	clean := []string{"Cache-Control: private", "Vary: Accept-Encoding", "Vary: Authorization, DPoP"}
+	left := []string{"Cache-Control: private", "Vary: Authorization, DPoP", "X-Accel-Expires: 60"}
+	refused := []string{"Cache-Control: no-store", "Vary: Accept-Encoding"}
+	for _, tt := range []struct {
+		name    string
+		wrap    func(http.Handler) http.Handler
+		request func() *http.Request
+		status  int
+		want    []string
+	}{
+		{"between", chain(outside, timeout, stage), l.ask, 200, left},
+		{"between, refused", chain(outside, timeout, stage), nobody, 401, append(slices.Clone(refused), left[2])},
+		{"inside", chain(outside, stage, timeout), l.ask, 200, clean},
+		{"around both", chain(timeout, outside, stage), l.ask, 200, clean},
+		{"around both, refused", chain(timeout, outside, stage), nobody, 401, refused},
+	} {
+		o := send(tt.wrap, tt.request())
+		got := slices.DeleteFunc(lines(o.header), func(line string) bool { return strings.HasPrefix(line, "Www-") })
+		if o.status != tt.status || o.ran != (tt.status == 200) || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %d %q, want %d %q", tt.name, o.status, got, tt.status, tt.want)
+		}
+	}
+}

@@ -128,6 +128,7 @@ func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 		return
 	}
 	refusal := reply.NewRefusal(w, status)
+	defer refusal.Close()
 	g.options.Deny(refusal, reply.Whole(r), e)
 	refusal.Finish()
 }

@@ -189,3 +189,31 @@ func TestDenyWriter(t *testing.T) {
 		t.Errorf("got %d, want 401", status)
 	}
 }
+
+// A Deny that says public and panics leaves nothing for a recoverer further out to send with its 500.
+func TestDenyPanics(t *testing.T) {
+	l := newLab(t)
+	panics := func(http.Handler) http.Handler {
+		return denying(l, sets(ofAnother...)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("deny") })))(&popauthtest.Spy{})
+	}
+	recoverer := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				if got := recover(); got != "deny" {
+					t.Errorf("got panic %v, want that of Deny", got)
+				}
+				w.WriteHeader(http.StatusInternalServerError)
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
+	o := send(chain(recoverer, panics), httptest.NewRequest("GET", "/orders", nil))
+	if o.status != 500 || o.ran || !slices.Equal(o.header["Cache-Control"], []string{"no-store"}) {
+		t.Errorf("got %d, ran %t, %q, want 500, no-store", o.status, o.ran, lines(o.header))
+	}
+	for _, field := range []string{"Expires", "CDN-Cache-Control", "Etag", "cache-control"} {
+		if o.header[field] != nil {
+			t.Errorf("got %s: %q", field, o.header[field])
+		}
+	}
+}

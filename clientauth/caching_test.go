@@ -70,6 +70,31 @@ func TestRefusalIsNotKept(t *testing.T) {
 	}
 }
 
+// A Deny that says public and panics leaves nothing for a recoverer further out to send with its 500.
+func TestDenyPanics(t *testing.T) {
+	a := newAuth(t, clientauth.Options{
+		Clients: clientauth.Static{"a": {thumbprint(t, popauthtest.NewCA(t).Client("a"))}},
+		Deny: func(w http.ResponseWriter, _ *http.Request, _ *clientauth.Error) {
+			outside(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("deny") })).ServeHTTP(w, nil)
+		},
+	})
+	spy := &popauthtest.Spy{}
+	w := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if got := recover(); got != "deny" {
+				t.Errorf("got panic %v, want that of Deny", got)
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+		}()
+		a.Handler(spy).ServeHTTP(w, post(&popauthtest.Client{}, "client_id=a"))
+	}()
+	if w.Code != 500 || spy.Ran() > 0 {
+		t.Errorf("got %d, ran %d, want 500", w.Code, spy.Ran())
+	}
+	kept(t, "panic", w.Header(), "no-store")
+}
+
 func kept(t *testing.T, name string, h http.Header, want string) {
 	t.Helper()
 	if len(h["Cache-Control"]) != 1 || h.Get("Cache-Control") != want {

@@ -83,6 +83,7 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 func (a *Authenticator) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	reply.Refuse(w.Header())
 	refusal := reply.NewRefusal(w, e.Status())
+	defer refusal.Close()
 	a.options.Deny(refusal, reply.Whole(r), e)
 	refusal.Finish()
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,14 +18,18 @@ const greedy = "proxy_cache_path ${CERTS}/cache keys_zone=answers:1m;\nproxy_cac
 // answering is an API that says what its caller may see, and counts.
 type answering struct {
 	cacheControl string
+	header       http.Header // and what else it says
 	mu           sync.Mutex
 	ran          int
+	methods      []string
 }
 
 func (a *answering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ran++
+	a.methods = append(a.methods, r.Method)
+	maps.Copy(w.Header(), a.header)
 	if a.cacheControl != "" {
 		w.Header().Set("Cache-Control", a.cacheControl)
 	}
@@ -37,15 +43,43 @@ func (a *answering) count() int {
 	return a.ran
 }
 
+// kept turns the cache in the guarded location on, as the comment there has it.
+func kept(s string) string {
+	const off = "\t\tproxy_cache off;\n"
+	var lines strings.Builder
+	for line := range strings.Lines(nginxConf) {
+		if line, ok := strings.CutPrefix(line, "\t\t#\tproxy_cache_"); ok {
+			lines.WriteString("\t\tproxy_cache_" + line)
+		}
+	}
+	return greedy + strings.Replace(s, off, lines.String(), 1)
+}
+
+// A cache for each caller asks the API for what its caller has asked for, be it HEAD.
+func TestCachesHead(t *testing.T) {
+	need(t, "nginx")
+	api := &answering{}
+	w := &world{api: api, configure: kept}
+	defer w.close()
+	if err := w.open("nginx"); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{http.MethodHead, http.MethodGet, http.MethodHead, http.MethodGet} {
+		answer, body := w.get(t, request{method: method})
+		if want := map[string]string{http.MethodGet: "for alice"}[method]; answer.StatusCode != http.StatusOK || body != want {
+			t.Errorf("%s: got %d %q, want 200 %q", method, answer.StatusCode, body, want)
+		}
+	}
+	api.mu.Lock()
+	defer api.mu.Unlock()
+	if want := []string{http.MethodHead, http.MethodGet}; !slices.Equal(api.methods, want) {
+		t.Errorf("the API saw %q, want %q", api.methods, want)
+	}
+}
+
 // A cache of nginx's gives nobody what the API has answered to somebody else, and none of the service's answers twice.
 func TestCaches(t *testing.T) {
 	need(t, "nginx")
-	const off = "\t\tproxy_cache off;\n"
-	_, key, _ := strings.Cut(nginxConf, "#\tproxy_cache_key ")
-	key, _, _ = strings.Cut(key, "\n")
-	kept := func(s string) string { // as the comment has it
-		return greedy + strings.Replace(s, off, "\t\tproxy_cache_key "+key+"\n", 1)
-	}
 	for _, tt := range []struct {
 		name      string
 		configure func(string) string
@@ -117,7 +151,12 @@ func TestCaches(t *testing.T) {
 // What the shipped file says to caches in front of nginx.
 func TestCacheControl(t *testing.T) {
 	need(t, "nginx")
-	api := &answering{}
+	forOne := []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control", "Akamai-Cache-Control",
+		"Surrogate-Control", "Edge-Control", "X-Accel-Expires", "Expires"}
+	api := &answering{header: http.Header{"Vary": {"Accept-Language"}}}
+	for _, name := range forOne {
+		api.header.Set(name, "max-age=60")
+	}
 	w := &world{api: api}
 	defer w.close()
 	if err := w.open("nginx"); err != nil {
@@ -133,6 +172,14 @@ func TestCacheControl(t *testing.T) {
 		answer, _ := w.get(t, request{})
 		if cc := answer.Header["Cache-Control"]; answer.StatusCode != http.StatusOK || len(cc) != 1 || cc[0] != want {
 			t.Errorf("%s: got %d %q, want %q", says, answer.StatusCode, cc, want)
+		}
+		for _, name := range forOne {
+			if got := answer.Header[http.CanonicalHeaderKey(name)]; got != nil {
+				t.Errorf("%s: got %s: %q, want none", says, name, got)
+			}
+		}
+		if got := answer.Header["Vary"]; !slices.Contains(got, "Authorization, DPoP") || !slices.Contains(got, "Accept-Language") {
+			t.Errorf("%s: got Vary %q, want Authorization, DPoP beside the API's own", says, got)
 		}
 	}
 }

@@ -108,6 +108,14 @@ func (f *Refusal) Write(b []byte) (int, error) {
 // Finish answers with the refusal's own status, unless a status is written already.
 func (f *Refusal) Finish() { f.WriteHeader(f.status) }
 
+// Close is deferred around whoever words the refusal: if he has panicked before he wrote, a recoverer further out must not
+// send what he has said to caches with its own answer.
+func (f *Refusal) Close() {
+	if !f.wrote {
+		Refuse(f.below.Header())
+	}
+}
+
 // FlushError is for http.ResponseController, as is what follows.
 func (f *Refusal) FlushError() error {
 	f.Finish()

@@ -53,18 +53,6 @@ func (l *Lines) Private(h http.Header) {
 	}
 }
 
-// Public takes back what Private has said, and says what is given instead. An answer with a nonce stays as it is.
-func Public(h http.Header, cacheControl string) {
-	if len(h["Dpop-Nonce"]) > 0 { // RFC 9449, section 8.2
-		return
-	}
-	h.Set("Cache-Control", cacheControl)
-	others := slices.DeleteFunc(slices.Clone(h["Vary"]), func(v string) bool { return v == vary })
-	if h["Vary"] = others; len(others) == 0 {
-		delete(h, "Vary")
-	}
-}
-
 // directives are those of Cache-Control that count here.
 type directives struct{ private, unstored, shared bool }
 
