@@ -173,6 +173,9 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
 	}
+	if e := tooLarge(r.TLS.PeerCertificates[0].Raw); e != nil {
+		return nil, e
+	}
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
 	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
 	if k.certificate.standing != nil && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {

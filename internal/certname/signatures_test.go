@@ -1,0 +1,176 @@
+package certname_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
+)
+
+// mesh is a leaf and layers of authorities: each of a layer has issued each of the layer below.
+type mesh struct {
+	t             *testing.T
+	serial        int64
+	intermediates []*x509.Certificate
+}
+
+func (m *mesh) issue(name, issuer string, own, by *ecdsa.PrivateKey, isCA bool) *x509.Certificate {
+	m.t.Helper()
+	m.serial++
+	template := &x509.Certificate{SerialNumber: big.NewInt(m.serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{fmt.Sprintf("x%d.example", m.serial)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: isCA, BasicConstraintsValid: isCA}
+	if isCA {
+		template.KeyUsage = x509.KeyUsageCertSign
+	}
+	parent := &x509.Certificate{Subject: pkix.Name{CommonName: issuer}, SerialNumber: big.NewInt(1)}
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, own.Public(), by)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(raw)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return c
+}
+
+func key(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// layers returns a leaf below so many authorities, layer by layer; the last ones are named as issued by root.
+func (m *mesh) layers(curve elliptic.Curve, root *ecdsa.PrivateKey, counts ...int) *x509.Certificate {
+	k := key(m.t, curve)
+	name := func(layer int) string {
+		if layer == len(counts) {
+			return "root"
+		}
+		return fmt.Sprintf("layer %d", layer)
+	}
+	for layer, n := range counts {
+		by := k
+		if layer == len(counts)-1 {
+			by = root
+		}
+		for range n {
+			m.intermediates = append(m.intermediates, m.issue(name(layer), name(layer+1), k, by, true))
+		}
+	}
+	return m.issue("leaf", name(0), key(m.t, elliptic.P256()), k, false)
+}
+
+// What a caller sends decides how many signatures are checked: its bound is kept, and ordinary ways are within it.
+func TestSignaturesAreBounded(t *testing.T) {
+	rootKey := key(t, elliptic.P256())
+	for name, tt := range map[string]struct {
+		curve  elliptic.Curve
+		counts []int
+		passes bool
+	}{
+		"one":                            {elliptic.P256(), []int{1}, true},
+		"two keys of one name":           {elliptic.P256(), []int{2}, true},
+		"two keys of two names":          {elliptic.P256(), []int{2, 2}, true},
+		"the same, P-384":                {elliptic.P384(), []int{2, 2}, true},
+		"nine in a row":                  {elliptic.P256(), []int{1, 1, 1, 1, 1, 1, 1, 1}, true},
+		"three in a row, P-521":          {elliptic.P521(), []int{1, 1, 1}, true},
+		"twelve":                         {elliptic.P256(), []int{3, 3}, true},
+		"thirteen":                       {elliptic.P256(), []int{1, 3, 3}, false},
+		"fourteen, two by two":           {elliptic.P256(), []int{2, 2, 2}, false},
+		"two by two, to the full length": {elliptic.P256(), []int{2, 2, 2, 2, 2}, false},
+		"of two, P-521":                  {elliptic.P521(), []int{2, 2}, false},
+	} {
+		m := &mesh{t: t}
+		root := m.issue("root", "root", rootKey, rootKey, true)
+		pool := x509.NewCertPool()
+		pool.AddCert(root)
+		leaf := m.layers(tt.curve, rootKey, tt.counts...)
+		o := x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+		chains, err := certname.Verify(leaf, append(m.intermediates, m.intermediates...), o) // twice is once
+		switch {
+		case tt.passes && (err != nil || len(chains) == 0):
+			t.Errorf("%s: got %v", name, err)
+		case !tt.passes && (err == nil || !strings.Contains(err.Error(), "more ways to a root")):
+			t.Errorf("%s: got %d ways, %v, want the bound", name, len(chains), err)
+		}
+	}
+}
+
+// Ten authorities that have issued each other would be a hundred signatures for crypto/x509: that it is none is seen by
+// the time.
+func TestCircleCostsNoSignature(t *testing.T) {
+	for name, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-521": elliptic.P521()} {
+		m := &mesh{t: t}
+		k := key(t, curve)
+		var circle []*x509.Certificate
+		for range 10 {
+			circle = append(circle, m.issue("circle", "circle", k, k, true))
+		}
+		leaf := m.issue("leaf", "circle", key(t, elliptic.P256()), k, false)
+		pool := x509.NewCertPool()
+		pool.AddCert(m.issue("root", "root", k, k, true))
+		took := best(func() {
+			if _, err := certname.Verify(leaf, circle, x509.VerifyOptions{Roots: pool}); err == nil {
+				t.Error("VULNERABLE: accepted")
+			}
+		})
+		sum := sha256.Sum256([]byte("x"))
+		signature, err := ecdsa.SignASN1(rand.Reader, k, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := best(func() { ecdsa.VerifyASN1(&k.PublicKey, sum[:], signature) }); took > 2*one {
+			t.Errorf("%s: took %v, want less than two signatures of %v", name, took, one)
+		}
+	}
+}
+
+func best(f func()) time.Duration {
+	least := time.Hour
+	for range 20 {
+		start := time.Now()
+		f()
+		least = min(least, time.Since(start))
+	}
+	return least
+}
+
+// Names that are read once say what Has says of each.
+func TestNames(t *testing.T) {
+	m := &mesh{t: t}
+	k := key(t, elliptic.P256())
+	c := m.issue("x", "x", k, k, false)
+	n := certname.Read(c)
+	for _, wanted := range []string{"x1.example", "X1.Example", "x2.example", "", "x1.example."} {
+		if got, want := n.Has(certname.DNS, wanted), certname.Has(c, certname.DNS, wanted); got != want {
+			t.Errorf("%q: got %t, want %t", wanted, got, want)
+		}
+		if n.Has(certname.URI, wanted) || n.Has(certname.Mail, wanted) {
+			t.Errorf("VULNERABLE: %q is of another form", wanted)
+		}
+	}
+	if (certname.Names{}).Has(certname.DNS, "") {
+		t.Error("VULNERABLE: no names have a name")
+	}
+	for i := range c.Extensions {
+		if c.Extensions[i].Id.Equal([]int{2, 5, 29, 17}) {
+			c.Extensions[i].Value = append(c.Extensions[i].Value, 5, 0)
+		}
+	}
+	if certname.Read(c).Has(certname.DNS, "x1.example") {
+		t.Error("VULNERABLE: a name is taken from what can't be read")
+	}
+}
