@@ -37,7 +37,8 @@ type Options struct {
 	Certificate popauth.CertificateSource
 
 	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as
-	// by popauth.Verified, for client authentication, and what is found out is remembered as there. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
+	// by popauth.Verified, for client authentication, and what is found out is remembered as there, so
+	// keys and usages that it refuses are refused here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
 	// verified (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication
 	// from authorities alone that may name clients.
 	Roots *x509.CertPool

@@ -7,8 +7,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -172,5 +174,45 @@ func TestNames(t *testing.T) {
 	}
 	if certname.Read(c).Has(certname.DNS, "x1.example") {
 		t.Error("VULNERABLE: a name is taken from what can't be read")
+	}
+}
+
+// The figures that docs/certificates.md gives for honest authorities.
+func TestHonestConstraints(t *testing.T) {
+	g := newGenerator(t, mathrand.New(mathrand.NewPCG(1, 1)))
+	subject := func(s string) []byte { return g.marshal([]asn1.RawValue{g.rdn(pair{oidO, utf8Value(s)})}) }
+	domains := func(n int) (all []asn1.RawValue) {
+		for i := range n {
+			all = append(all, implicit(2, fmt.Appendf(nil, "d%d.example", i)))
+		}
+		return all
+	}
+	root, err := g.issue(subject("Root"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	for name, tt := range map[string]struct {
+		permitted, names []asn1.RawValue
+		says             string
+	}{
+		"300 domains":              {domains(300), domains(1), ""},
+		"400 domains":              {domains(400), domains(1), "comparisons"},
+		"100 domains and 40 names": {domains(100), domains(40), "comparisons"},
+		"urn":                      {domains(1), append(domains(1), implicit(6, []byte("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"))), "URI with empty host"},
+	} {
+		between, err := g.issue(subject("CA"), []pkix.Extension{g.limitedTo(0, tt.permitted...)}, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := g.issue(subject("x"), g.bearing(tt.names...), between)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = certname.Verify(leaf, []*x509.Certificate{between}, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.says)
+		}
 	}
 }
