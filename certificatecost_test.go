@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -127,5 +128,38 @@ func TestProxyIdentitiesCostLittle(t *testing.T) {
 		if one := oneVerification(t); took >= one {
 			t.Errorf("%s: got %.2f verifications a request, want less than 1", name, float64(took)/float64(one))
 		}
+	}
+}
+
+// A proxy's certificate is no larger than anybody's, and of two identities the one that fits counts, whichever stands first.
+func TestProxyIdentitiesTogether(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
+	proxy, stranger := ca.Client("proxy", name), popauthtest.NewCA(t).Client("proxy", name)
+	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(
+		popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true}, // which crypto/tls has not verified
+		popauth.ProxyIdentity{DNS: "other.internal", Roots: ca.Pool()},
+		popauth.ProxyIdentity{DNS: "proxy.internal", Roots: ca.Pool()},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := trusted(proxy.Request("GET", "/", "")); err != nil {
+			t.Errorf("got %v", err)
+		}
+		for who, c := range map[string]*popauthtest.Client{"its name, of another authority": stranger, "no such name": ca.Client("x")} {
+			if trusted(c.Request("GET", "/", "")) == nil {
+				t.Errorf("VULNERABLE: %s: trusted", who)
+			}
+		}
+	}
+	large := selfIssued(t, func(c *x509.Certificate) { c.DNSNames = []string{strings.Repeat("n", 17<<10)} })
+	key := sha256.Sum256(large.RawSubjectPublicKeyInfo)
+	trusted = trustedBy(t, popauth.ProxyIdentity{Key: base64.StdEncoding.EncodeToString(key[:])})
+	r := httptest.NewRequest("GET", "/", http.NoBody)
+	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{large}}
+	if trusted(r) == nil {
+		t.Errorf("a certificate of %d bytes: trusted", len(large.Raw))
 	}
 }

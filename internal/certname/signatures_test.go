@@ -169,7 +169,8 @@ func TestNames(t *testing.T) {
 	}
 	for i := range c.Extensions {
 		if c.Extensions[i].Id.Equal([]int{2, 5, 29, 17}) {
-			c.Extensions[i].Value = append(c.Extensions[i].Value, 5, 0)
+			own := append([]byte{0x30, 14, 0x82, 10}, "x1.example"...)
+			c.Extensions[i].Value = append(own, 5, 0) // which is no name
 		}
 	}
 	if certname.Read(c).Has(certname.DNS, "x1.example") {
