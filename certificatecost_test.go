@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector slows down all but the signatures that costs are compared with.
+
 package popauth_test
 
 import (

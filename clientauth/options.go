@@ -36,11 +36,11 @@ type Options struct {
 	// popauth.ClientCertificate handler found, and without one the TLS connection.
 	Certificate popauth.CertificateSource
 
-	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as
-	// by popauth.Verified, for client authentication, and what is found out is remembered as there, so
-	// keys and usages that it refuses are refused here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
-	// verified (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication
-	// from authorities alone that may name clients.
+	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by popauth.Verified,
+	// for client authentication, and what is found out is remembered as there. Keys and usages that it refuses are refused
+	// here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has verified
+	// (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication from
+	// authorities alone that may name clients.
 	Roots *x509.CertPool
 
 	// Methods are what clients may use, in the order in which metadata lists them. If nil, both.
@@ -130,7 +130,8 @@ func New(o Options) (*Authenticator, error) {
 		return a, nil
 	}
 	var err error
-	if a.chained, err = popauth.Verified(popauth.CertificateFunc(a.arrivedWith), popauth.Verification{Roots: o.Roots, Now: o.Now}); err != nil {
+	arrived := popauth.CertificateFunc(a.arrivedWith)
+	if a.chained, err = popauth.Verified(arrived, popauth.Verification{Roots: o.Roots, Now: o.Now}); err != nil {
 		return nil, fmt.Errorf("clientauth: Options.Roots: %w", err)
 	}
 	return a, nil
