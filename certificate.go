@@ -140,11 +140,16 @@ func (c *Certificate) CheckIdentity() error {
 // too, which crypto/x509 leaves out. And the connection's server name (SNI) is the request's host: a server may verify
 // against other authorities for each name, but a request says its host itself. Otherwise the refusal is ErrMisdirected,
 // 421, and the caller may try again over another connection. A connection without a server name is for a host that is
-// an IP address. An identity ends with the certificate's period, though the connection may last: a new request is refused
+// an IP address, and a client that sends none, as some do for names without a dot, gets 421 at any other:
+// TLSCertificateAnyHost is for those. A session that is resumed brings the identity of its first handshake. Where
+// GetConfigForClient returns other configs for other names, crypto/tls resumes the sessions of one at the other, so call
+// OwnSessions on each of them, or set SessionTicketsDisabled. An identity ends with the certificate's period, though the connection may last: a new request is refused
 // with 403 then, and the connection closed, so that the caller can show the certificate that it has meanwhile.
 //
 // The first request of a connection that takes the identity pays for the look at the names, which is bounded: too many
-// names, or constraints, for less than three verifications of a signature are refused.
+// names, or constraints, for less than three verifications of a signature are refused. What the handshake itself costs is up
+// to crypto/tls, which checks as many as a hundred signatures for a chain where it verifies. A certificate of more than
+// 16 KiB is refused with 431 and ErrCertificateTooLarge.
 func TLSCertificate() CertificateSource { return tlsSource{memory: newCertificateMemory()} }
 
 // TLSCertificateAnyHost is TLSCertificate without the condition on the host, for a server with one tls.Config.ClientCAs
@@ -172,6 +177,9 @@ func (tlsSource) Headers() ([]string, error) { return nil, nil }
 func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 		return nil, nil
+	}
+	if e := tooLarge(r.TLS.PeerCertificates[0].Raw); e != nil {
+		return nil, e
 	}
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
 	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})

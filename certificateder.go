@@ -43,8 +43,8 @@ func NewCertificate(source Source, leaf []byte, intermediates ...[]byte) (*Certi
 
 // wholeDER returns a copy of what is one certificate, as far as can be told without reading what it says.
 func wholeDER(b []byte) ([]byte, error) {
-	if len(b) > maxCertificate {
-		return nil, &Error{Reason: ErrCertificateTooLarge, Err: fmt.Errorf("%d bytes, want %d at most", len(b), maxCertificate)}
+	if e := tooLarge(b); e != nil {
+		return nil, e
 	}
 	outer := cryptobyte.String(b)
 	var parts cryptobyte.String
@@ -53,6 +53,14 @@ func wholeDER(b []byte) ([]byte, error) {
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("not the DER form of one X.509 certificate, and nothing else")}
 	}
 	return bytes.Clone(b), nil
+}
+
+// tooLarge refuses what nobody needs: of a larger certificate no name is read, nor is it hashed.
+func tooLarge(leaf []byte) *Error {
+	if len(leaf) <= maxCertificate {
+		return nil
+	}
+	return &Error{Reason: ErrCertificateTooLarge, Err: fmt.Errorf("%d bytes, want %d at most", len(leaf), maxCertificate)}
 }
 
 // DER returns the DER form of the caller's own certificate as it was received, which is there without Leaf, too.
@@ -84,6 +92,9 @@ var errNoContent = errors.New("a source's certificate without content: it needs 
 func (c *Certificate) complete() error {
 	if len(c.raw()) == 0 || slices.Contains(c.Intermediates, nil) || slices.Contains(c.Chain, nil) {
 		return &Error{Reason: ErrCertificateMalformed, Err: errNoContent}
+	}
+	if e := tooLarge(c.raw()); e != nil {
+		return e
 	}
 	return nil
 }

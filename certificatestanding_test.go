@@ -292,7 +292,7 @@ func hostileChain(t testing.TB, ca *popauthtest.CA, names, constraints int) (*po
 // A chain with many names and constraints is refused, at once, for what it is; its token's binding is not.
 func TestHostileChain(t *testing.T) {
 	l := newLab(t)
-	client, authorities := hostileChain(t, l.ca, 2500, 1500)
+	client, authorities := hostileChain(t, l.ca, 1000, 2500)
 	size := 0
 	for _, der := range client.Certificate.Certificate {
 		size += len(der)

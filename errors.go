@@ -20,7 +20,7 @@ const (
 	ErrCredentialsMalformed Reason = "credentials malformed or sent twice"
 	ErrEarlyData            Reason = "request in TLS early data"
 	ErrCertificateMalformed Reason = "client certificate header malformed"
-	ErrCertificateTooLarge  Reason = "client certificate header too large"
+	ErrCertificateTooLarge  Reason = "client certificate too large"
 	ErrProxySecret          Reason = "connection of the proxy, but not its secret"
 	ErrPeerUntrusted        Reason = "not a connection of the proxy"
 	ErrForwardedRequest     Reason = "proxy's account of the original request missing, malformed or sent twice"

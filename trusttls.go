@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,50 +49,69 @@ type ProxyIdentity struct {
 // connection for another name.
 func TrustProxyTLS(identities ...ProxyIdentity) Trust {
 	t := Trust{}
-	var match []func(*http.Request) bool
+	var keys [][sha256.Size]byte
+	var named []*namedProxy
 	for _, id := range identities {
-		m, err := id.matcher()
-		if err != nil {
+		key, name, err := id.read()
+		switch {
+		case err != nil:
 			t.problem = err
+		case name != nil:
+			named = append(named, name)
+		default:
+			keys = append(keys, key)
 		}
-		match = append(match, m)
 	}
 	if len(identities) == 0 {
 		t.problem = errors.New("TrustProxyTLS: no identity")
 	}
+	known := &connectionMemory{seed: maphash.MakeSeed()}
 	t.peer = func(r *http.Request) bool {
 		if r.TLS == nil || !r.TLS.HandshakeComplete || len(r.TLS.PeerCertificates) == 0 {
 			return false
 		}
-		return slices.ContainsFunc(match, func(m func(*http.Request) bool) bool { return m(r) })
+		leaf := r.TLS.PeerCertificates[0]
+		if tooLarge(leaf.Raw) != nil {
+			return false
+		}
+		if len(keys) > 0 && oneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
+			return true
+		}
+		return len(named) > 0 && known.remember(r.TLS, time.Now(), func() *Certificate { return firstOf(named, r) })
 	}
 	return t
 }
 
-func (id ProxyIdentity) matcher() (func(*http.Request) bool, error) {
+// read returns the hash of a key, or a name and whose word counts for it.
+func (id ProxyIdentity) read() (key [sha256.Size]byte, name *namedProxy, err error) {
 	switch {
 	case id.URI != "" && id.DNS == "" && id.Key == "":
-		return id.named(certname.URI, id.URI)
+		name, err = id.named(certname.URI, id.URI)
+		return key, name, err
 	case id.DNS != "" && id.URI == "" && id.Key == "":
-		return id.named(certname.DNS, id.DNS)
+		name, err = id.named(certname.DNS, id.DNS)
+		return key, name, err
 	case id.Key != "" && id.URI == "" && id.DNS == "":
 		want, err := base64.StdEncoding.Strict().DecodeString(id.Key)
 		if err != nil || len(want) != sha256.Size || strings.ContainsAny(id.Key, "\r\n") { // which encoding/base64 skips
-			return nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256: 44 characters, of 32 bytes")
+			return key, nil, errors.New("TrustProxyTLS: Key is not the base64 of a SHA-256: 44 characters, of 32 bytes")
 		}
 		if id.Roots != nil || id.AnyAuthority {
-			return nil, errors.New("TrustProxyTLS: Key speaks for itself: leave Roots and AnyAuthority out")
+			return key, nil, errors.New("TrustProxyTLS: Key speaks for itself: leave Roots and AnyAuthority out")
 		}
-		return func(r *http.Request) bool {
-			got := sha256.Sum256(r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
-			return subtle.ConstantTimeCompare(got[:], want) == 1
-		}, nil
+		return [sha256.Size]byte(want), nil, nil
 	}
-	return nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
+	return key, nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
 }
 
-// named matches a name that the right authority has given.
-func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Request) bool, error) {
+// namedProxy is a name, and a source that accepts it of the right authority alone.
+type namedProxy struct {
+	form   certname.Form
+	name   string
+	source CertificateSource
+}
+
+func (id ProxyIdentity) named(form certname.Form, name string) (*namedProxy, error) {
 	source := TLSCertificateAnyHost()
 	switch {
 	case id.Roots != nil && id.AnyAuthority:
@@ -107,16 +124,21 @@ func (id ProxyIdentity) named(form certname.Form, name string) (func(*http.Reque
 			return nil, fmt.Errorf("TrustProxyTLS: %w", err)
 		}
 	}
-	known := &connectionMemory{seed: maphash.MakeSeed()}
-	return func(r *http.Request) bool {
-		return certname.Has(r.TLS.PeerCertificates[0], form, name) && known.remember(r.TLS, time.Now(), func() *Certificate {
-			c, err := source.Certificate(r)
-			if err != nil || c.CheckIdentity() != nil {
-				return nil
-			}
+	return &namedProxy{form, name, source}, nil
+}
+
+// firstOf returns the connection's certificate if it is one of these proxies', and nil if not. Its names are read once.
+func firstOf(named []*namedProxy, r *http.Request) *Certificate {
+	names := certname.Read(r.TLS.PeerCertificates[0])
+	for _, p := range named {
+		if !names.Has(p.form, p.name) {
+			continue
+		}
+		if c, err := p.source.Certificate(r); err == nil && c.CheckIdentity() == nil {
 			return c
-		})
-	}, nil
+		}
+	}
+	return nil
 }
 
 // connectionMemory keeps what was found out about connections, the last ones. A look takes no lock. What was found depends

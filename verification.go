@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
@@ -82,7 +84,7 @@ const (
 	maxResults      = 1024
 
 	maxSent           = 40 // with the leaf
-	maxCertificate    = 16 << 10
+	maxCertificate    = certname.MaxCertificate
 	maxCertificates   = 64 << 10 // together; a handshake can't carry more
 	minRSA, maxRSABit = 2048, 8192
 )
@@ -93,7 +95,9 @@ const (
 // there is none. The error lists every problem of v.
 //
 // The intermediates that the caller or its proxy has sent only help to find the way to a root. What is remembered is
-// keyed by all certificates that were sent, and bounded.
+// keyed by all certificates that were sent, and bounded: the second request of a connection costs a look at that, be it
+// accepted or refused. The first look checks at most 25 signatures, 12 of them by keys of intermediates, for which one key
+// of P-384 counts as two and of P-521 as four. A certificate whose intermediates open more ways than that is refused.
 func Verified(source CertificateSource, v Verification) (CertificateSource, error) {
 	s := &verifiedSource{source: source, v: v}
 	if err := s.complete(); err != nil {
@@ -270,7 +274,7 @@ func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (ways, error) 
 func (s *verifiedSource) fit(c *Certificate) error {
 	sent := append([]*x509.Certificate{c.Leaf}, c.Intermediates...)
 	if len(sent) > maxSent {
-		return untrusted("%d certificates sent, at most %d are read", len(sent), maxSent)
+		return untrusted("%d certificates sent, at most %d are read: send those of the way to the root alone", len(sent), maxSent)
 	}
 	total := 0
 	for _, x := range sent {

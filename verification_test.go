@@ -419,8 +419,8 @@ func TestVerificationLimits(t *testing.T) {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte{5, 0}, Critical: true}}
 	}
 	deep := root
-	for range 8 {
-		deep = deep.Intermediate("deep")
+	for i := range 8 {
+		deep = deep.Intermediate(fmt.Sprintf("deep %d", i))
 	}
 	sending := func(n int) *http.Request {
 		r := root.Client("c").Request("GET", "/", "")
@@ -444,7 +444,7 @@ func TestVerificationLimits(t *testing.T) {
 		want int
 	}{
 		"big":                {v, root.Client("c", padded(15<<10)).Request("GET", "/", ""), 200},
-		"too big":            {v, root.Client("c", padded(16<<10)).Request("GET", "/", ""), 403},
+		"too big":            {v, root.Client("c", padded(16<<10)).Request("GET", "/", ""), 431},
 		"too big in between": {v, root.Intermediate("i", padded(16<<10)).Client("c").Request("GET", "/", ""), 403},
 		"forty sent":         {v, sending(39), 200},
 		"forty-one sent":     {v, sending(40), 403},

@@ -2,7 +2,6 @@ package clientauth
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -84,21 +83,12 @@ func (a *Authenticator) authenticate(r *http.Request) (*Client, *Error) {
 	case len(registrations) == 0:
 		return nil, &Error{Reason: ErrClientUnknown, Err: fmt.Errorf("client %q", who.clientID)}
 	}
-	found, refusal := a.find(x.certificate, registrations)
+	found, refusal := a.find(r, x, registrations)
 	if refusal != nil {
-		refusal.Err = fmt.Errorf("client %q, certificate %s: %w", who.clientID, described(x.certificate), refusal.Err)
+		refusal.Err = fmt.Errorf("client %q, certificate %s: %w", who.clientID, x.presented, refusal.Err)
 		return nil, refusal
 	}
 	return &Client{who.clientID, found.Credential.Method(), x.certificate, found}, nil
-}
-
-// described is a certificate for the log.
-func described(c *popauth.Certificate) string {
-	thumbprint := confirmationDER(c.DER()).Thumbprint
-	if c.Leaf == nil {
-		return thumbprint
-	}
-	return fmt.Sprintf("%s of %.128q", thumbprint, c.Leaf.Subject.String())
 }
 
 // ofConnection answers a failure on a connection that was made for another host as that, whatever it was, and ends a
@@ -128,19 +118,19 @@ func (a *Authenticator) ofConnection(r *http.Request, refusal *Error) {
 }
 
 // find returns the first registration that counts and fits. A name is only taken from a certificate that is trusted.
-func (a *Authenticator) find(c *popauth.Certificate, registrations []Registration) (Registration, *Error) {
+func (a *Authenticator) find(r *http.Request, x *arrival, registrations []Registration) (Registration, *Error) {
 	now := a.options.Now()
-	if err := inPeriod(c, now); err != nil {
+	if err := inPeriod(x.certificate, now); err != nil {
 		return Registration{}, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
-	trusted := sync.OnceValue(func() error { return a.trusted(c, now) })
+	trusted := sync.OnceValue(func() error { return a.trusted(r, x.certificate) })
 	refusal := &Error{Reason: ErrCertificateMismatch, Err: errors.New("no registration fits")}
 	for _, reg := range registrations {
 		method := reg.Credential.Method() // of the zero Credential none, which is never among Methods
 		if !reg.Expires.IsZero() && !now.Before(reg.Expires) || !slices.Contains(a.options.Methods, method) {
 			continue
 		}
-		if !reg.Credential.is.fits(c) {
+		if !reg.Credential.is.fits(x.presented) {
 			continue
 		}
 		if method != TLSClientAuth {
@@ -172,11 +162,8 @@ func inPeriod(c *popauth.Certificate, now time.Time) error {
 	return nil
 }
 
-// maxIntermediates bounds what a sender can make the server verify.
-const maxIntermediates = 10
-
 // trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
-func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
+func (a *Authenticator) trusted(r *http.Request, c *popauth.Certificate) error {
 	if c.Leaf == nil {
 		return c.CheckIdentity()
 	}
@@ -184,7 +171,7 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 	if bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
 		return errors.New("it is its own issuer; register its thumbprint")
 	}
-	if a.options.Roots == nil {
+	if a.chained == nil {
 		if err := c.CheckIdentity(); err != nil {
 			return fmt.Errorf("there are no Roots: %w", err)
 		}
@@ -193,16 +180,16 @@ func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 		}
 		return nil
 	}
-	if len(c.Intermediates) > maxIntermediates {
-		return fmt.Errorf("%d intermediates", len(c.Intermediates))
-	}
-	chains, err := certname.Verify(c.Leaf, c.Intermediates, x509.VerifyOptions{
-		Roots: a.options.Roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err == nil && len(chains[0]) == 1 {
+	found, err := a.chained.Certificate(r)
+	switch {
+	case err != nil:
+		return err
+	case found == nil: // never, since there is an arrival
+		return errors.New("no certificate")
+	case len(found.Chain) == 1:
 		return errOneOfTheRoots
 	}
-	return err
+	return nil
 }
 
 var errOneOfTheRoots = errors.New("it is one of the roots itself; register its thumbprint")
@@ -217,5 +204,5 @@ func (a *Authenticator) Confirmation(r *http.Request) Confirmation {
 	if x == nil {
 		return Confirmation{}
 	}
-	return confirmationDER(x.certificate.DER())
+	return Confirmation{Thumbprint: x.thumbprint()}
 }

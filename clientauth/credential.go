@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
@@ -30,7 +29,7 @@ type Credential struct {
 
 // fitter is a value, so that it can't change while requests are held to it.
 type fitter interface {
-	fits(*popauth.Certificate) bool
+	fits(*presented) bool
 }
 
 // kinds are what a text may start with.
@@ -101,10 +100,7 @@ func SubjectDN(name string) (Credential, error) {
 
 type subject dn.Name
 
-func (s subject) fits(c *popauth.Certificate) bool {
-	if c.Leaf == nil {
-		return false
-	}
-	have, err := dn.ParseDER(c.Leaf.RawSubject)
+func (s subject) fits(p *presented) bool {
+	have, err := p.subject()
 	return err == nil && dn.Name(s).Equal(have)
 }

@@ -3,10 +3,8 @@ package clientauth
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
@@ -15,11 +13,11 @@ import (
 
 // arrival is a request's arrival at a certificate endpoint, which only Handler writes down.
 type arrival struct {
-	by          *Authenticator
-	certificate *popauth.Certificate
-	request     *http.Request // as it arrived
-	host        string
-	leaf        *x509.Certificate // of the connection
+	by *Authenticator
+	*presented
+	request *http.Request // as it arrived
+	host    string
+	leaf    *x509.Certificate // of the connection
 }
 
 // is tells whether r is the request that arrived, on the connection that it arrived on, and not another one with its
@@ -65,13 +63,13 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			a.deny(w, r, &Error{Reason: ErrEarlyData})
 			return
 		}
-		c, refusal := a.certificate(sent)
+		p, refusal := a.presented(sent)
 		if refusal != nil {
 			refusal.challenge = challengeFor(r.Header)
 			a.deny(w, r, refusal)
 			return
 		}
-		x := &arrival{by: a, certificate: c, request: r, host: r.Host, leaf: onerequest.Leaf(r)}
+		x := &arrival{by: a, presented: p, request: r, host: r.Host, leaf: onerequest.Leaf(r)}
 		r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, x))
 		r.URL = ordinary
 		reply.NoStore(w.Header()) // RFC 6749, section 5.1
@@ -88,19 +86,15 @@ func (a *Authenticator) deny(w http.ResponseWriter, r *http.Request, e *Error) {
 	refusal.Finish()
 }
 
-func (a *Authenticator) certificate(r *http.Request) (*popauth.Certificate, *Error) {
+func (a *Authenticator) presented(r *http.Request) (*presented, *Error) {
 	c, err := a.options.Certificate.Certificate(r)
 	switch {
 	case err != nil:
 		return nil, unreadable(err)
 	case c == nil:
 		return nil, &Error{Reason: ErrCertificateMissing}
-	case len(c.DER()) == 0 || slices.Contains(c.Intermediates, nil) || slices.Contains(c.Chain, nil):
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: errors.New("a source's certificate without content")}
 	}
-	own := *c
-	own.Thumbprint = confirmationDER(c.DER()).Thumbprint // whatever a source has put there
-	return &own, nil
+	return newPresented(c)
 }
 
 // OriginalURL is the URL with which a request arrived at a certificate endpoint: r.URL before Handler took the prefix

@@ -36,10 +36,11 @@ type Options struct {
 	// popauth.ClientCertificate handler found, and without one the TLS connection.
 	Certificate popauth.CertificateSource
 
-	// Roots are the authorities whose certificates may authenticate by name; the chain is verified on every request, for
-	// client authentication. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has
-	// verified (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication
-	// from authorities alone that may name clients.
+	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by popauth.Verified,
+	// for client authentication, and what is found out is remembered as there. Keys and usages that it refuses are refused
+	// here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has verified
+	// (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication from
+	// authorities alone that may name clients.
 	Roots *x509.CertPool
 
 	// Methods are what clients may use, in the order in which metadata lists them. If nil, both.
@@ -67,6 +68,7 @@ type Options struct {
 // one refuse every request.
 type Authenticator struct {
 	options Options
+	chained popauth.CertificateSource // of an arrival, held against Roots; nil without
 }
 
 // New returns an Authenticator, or an error that lists everything that is wrong with the options.
@@ -123,7 +125,25 @@ func New(o Options) (*Authenticator, error) {
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
-	return &Authenticator{options: o}, nil
+	a := &Authenticator{options: o}
+	if o.Roots == nil {
+		return a, nil
+	}
+	var err error
+	arrived := popauth.CertificateFunc(a.arrivedWith)
+	if a.chained, err = popauth.Verified(arrived, popauth.Verification{Roots: o.Roots, Now: o.Now}); err != nil {
+		return nil, fmt.Errorf("clientauth: Options.Roots: %w", err)
+	}
+	return a, nil
+}
+
+// arrivedWith is a source of the certificate that a request has arrived with.
+func (a *Authenticator) arrivedWith(r *http.Request) (*popauth.Certificate, error) {
+	x := a.arrived(r)
+	if x == nil {
+		return nil, nil
+	}
+	return x.certificate, nil
 }
 
 func (a *Authenticator) unconfigured() bool { return a == nil || a.options.Clients == nil }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
@@ -17,9 +16,7 @@ type alternative struct {
 	value string
 }
 
-func (a alternative) fits(c *popauth.Certificate) bool {
-	return c.Leaf != nil && certname.Has(c.Leaf, a.form, a.value)
-}
+func (a alternative) fits(p *presented) bool { return p.names().Has(a.form, a.value) }
 
 // foldASCII leaves alone what is not ASCII: the case mappings of Unicode lead from there into ASCII.
 func foldASCII(s string) string {

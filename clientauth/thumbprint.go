@@ -8,18 +8,15 @@ import (
 	"errors"
 	"strings"
 	"unicode"
-
-	"github.com/seed-171ab058/popauth"
 )
 
 // pinned is a certificate with one of the SHA-256 thumbprints.
 type pinned [][sha256.Size]byte
 
-func (p pinned) fits(c *popauth.Certificate) bool {
-	have := sha256.Sum256(c.DER())
+func (p pinned) fits(have *presented) bool {
 	fits := 0
 	for _, want := range p {
-		fits |= subtle.ConstantTimeCompare(have[:], want[:])
+		fits |= subtle.ConstantTimeCompare(have.sum[:], want[:])
 	}
 	return fits == 1
 }

@@ -57,6 +57,9 @@ func extension(c *x509.Certificate, id asn1.ObjectIdentifier) []byte {
 	return nil
 }
 
+// MaxCertificate is the most bytes of one certificate that anything is read of.
+const MaxCertificate = 16 << 10
+
 // maxNames is more alternative names than anybody has: whoever asks about one walks through all of them.
 const maxNames = 1024
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
@@ -48,7 +49,11 @@ func (n Name) sort() Name {
 	return n
 }
 
-const maxLength = 8 << 10
+// More than anybody's name has: whoever compares one reads all of it.
+const (
+	maxLength     = 8 << 10
+	maxAttributes = 64
+)
 
 // Parse reads a name as RFC 4514 has it: the last RDN first. Spaces after a separator are skipped, as RFC 2253 wrote
 // them. The empty name is an error.
@@ -58,6 +63,7 @@ func Parse(s string) (Name, error) {
 	}
 	var n Name
 	var rdn []attribute
+	count := 0
 	for {
 		s = strings.TrimLeft(s, " ")
 		kind, rest, ok := strings.Cut(s, "=")
@@ -74,6 +80,9 @@ func Parse(s string) (Name, error) {
 		}
 		a.kind = oid
 		rdn = append(rdn, a)
+		if count++; count > maxAttributes {
+			return nil, fmt.Errorf("more than %d attributes", maxAttributes)
+		}
 		if rest == "" || rest[0] == ',' {
 			n, rdn = append(n, rdn), nil
 		}
@@ -159,32 +168,58 @@ func attributeValue(s string) (attribute, string, error) {
 	return attribute{value: b.String()}, s[i:], nil
 }
 
-type rdnSET []struct {
-	Type  asn1.ObjectIdentifier
-	Value asn1.RawValue
-}
-
-// ParseDER reads the name of a certificate. An empty one equals no Name that Parse makes.
+// ParseDER reads the name of a certificate. An empty one equals no Name that Parse makes, and one that is longer than Parse
+// reads is an error before it is read.
 func ParseDER(name []byte) (Name, error) {
-	var rdns []rdnSET
-	rest, err := asn1.Unmarshal(name, &rdns)
-	if err != nil || len(rest) > 0 {
-		return nil, errors.New("not a name")
+	if len(name) > maxLength {
+		return nil, fmt.Errorf("a name of %d bytes, want %d at most", len(name), maxLength)
 	}
-	n := make(Name, 0, len(rdns))
-	for _, set := range rdns {
-		if len(set) == 0 {
+	s := cryptobyte.String(name)
+	var rdns cryptobyte.String
+	if !s.ReadASN1(&rdns, der.SEQUENCE) || !s.Empty() {
+		return nil, errNoName
+	}
+	n := Name{}
+	for count := 0; !rdns.Empty(); {
+		var set cryptobyte.String
+		if !rdns.ReadASN1(&set, der.SET) {
+			return nil, errNoName
+		}
+		if set.Empty() {
 			return nil, errors.New("an empty RDN")
 		}
-		rdn := make([]attribute, 0, len(set))
-		for _, a := range set {
-			v := valueOf(a.Value)
-			v.kind = a.Type.String()
-			rdn = append(rdn, v)
+		var rdn []attribute
+		for !set.Empty() {
+			if count++; count > maxAttributes {
+				return nil, fmt.Errorf("more than %d attributes", maxAttributes)
+			}
+			a, ok := readAttribute(&set)
+			if !ok {
+				return nil, errNoName
+			}
+			rdn = append(rdn, a)
 		}
 		n = append(n, rdn)
 	}
 	return n.sort(), nil
+}
+
+var errNoName = errors.New("not a name")
+
+func readAttribute(set *cryptobyte.String) (attribute, bool) {
+	var pair, value cryptobyte.String
+	var kind asn1.ObjectIdentifier
+	var tag der.Tag
+	if !set.ReadASN1(&pair, der.SEQUENCE) || !pair.ReadASN1ObjectIdentifier(&kind) || !pair.ReadAnyASN1Element(&value, &tag) || !pair.Empty() {
+		return attribute{}, false
+	}
+	content := value
+	if !content.ReadAnyASN1(&content, &tag) {
+		return attribute{}, false
+	}
+	a := valueOf(asn1.RawValue{Class: int(tag >> 6), IsCompound: tag&0x20 != 0, Tag: int(tag & 0x1f), Bytes: content, FullBytes: value})
+	a.kind = kind.String()
+	return a, true
 }
 
 // valueOf is the text of a string type, and the DER of all else.

@@ -161,3 +161,45 @@ func FuzzName(f *testing.F) {
 		}
 	})
 }
+
+// Whoever compares a name reads all of it, and a sender chooses how long it is: 64 attributes are the most, in either form.
+func TestTooManyAttributes(t *testing.T) {
+	written := func(n int, separator string) string {
+		return strings.TrimSuffix(strings.Repeat("OU=x"+separator, n), separator)
+	}
+	raw := func(rdns, attributes int, value string) []byte {
+		var sequence pkix.RDNSequence
+		for range rdns {
+			var set pkix.RelativeDistinguishedNameSET
+			for range attributes {
+				set = append(set, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: value})
+			}
+			sequence = append(sequence, set)
+		}
+		b, err := asn1.Marshal(sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for name, tt := range map[string]struct {
+		err  error
+		good bool
+	}{
+		"64 written":         {second(dn.Parse(written(64, ","))), true},
+		"65 written":         {second(dn.Parse(written(65, ","))), false},
+		"65 written, in one": {second(dn.Parse(written(65, "+"))), false},
+		"64":                 {second(dn.ParseDER(raw(64, 1, "x"))), true},
+		"65":                 {second(dn.ParseDER(raw(65, 1, "x"))), false},
+		"64 in one":          {second(dn.ParseDER(raw(1, 64, "x"))), true},
+		"65 in one":          {second(dn.ParseDER(raw(1, 65, "x"))), false},
+		"8000 bytes":         {second(dn.ParseDER(raw(1, 1, strings.Repeat("x", 8000)))), true},
+		"8200 bytes":         {second(dn.ParseDER(raw(1, 1, strings.Repeat("x", 8200)))), false},
+	} {
+		if (tt.err == nil) != tt.good {
+			t.Errorf("%s: got %v", name, tt.err)
+		}
+	}
+}
+
+func second(_ dn.Name, err error) error { return err }
