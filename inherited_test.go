@@ -308,7 +308,7 @@ func takeOver(inner http.Handler) http.Handler {
 			http.Error(w, err.Error(), http.StatusTeapot)
 			return
 		}
-		_, _ = io.WriteString(c, "taken over\n")
+		_, _ = io.WriteString(c, greeting(r))
 		one := &single{conn: c, done: make(chan struct{})}
 		s := &http.Server{Handler: inner, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return r.Context() }}
 		s.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -318,6 +318,14 @@ func takeOver(inner http.Handler) http.Handler {
 		}
 		_ = s.Serve(one)
 	})
+}
+
+// greeting says that a connection has been taken over, to a proxy in its own words.
+func greeting(r *http.Request) string {
+	if protocol := r.Header.Get("Upgrade"); protocol != "" {
+		return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n\r\n"
+	}
+	return "taken over\n"
 }
 
 // single is a listener for one connection.

@@ -133,7 +133,9 @@ func New(o Options) (*Endpoint, error) {
 // ofConnection goes by the type: each source remembers on its own, so that no two are equal. Verified has a source within.
 func ofConnection(s popauth.CertificateSource) bool {
 	for {
-		within, ok := s.(interface{ Unwrap() popauth.CertificateSource })
+		within, ok := s.(interface {
+			Unwrap() popauth.CertificateSource
+		})
 		if !ok {
 			break
 		}
