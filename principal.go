@@ -60,7 +60,7 @@ func (p *Principal) clone() *Principal {
 // of its own, so that changing it changes no decision.
 //
 // A context says nothing about another request than its own. Whoever serves further requests with it, as a handler does
-// that takes the connection over, needs a Guard for those, inside: that decides anew.
+// that takes the connection over, needs a Guard for those, inside: that decides anew, but refuses to ask a proxy's headers.
 func FromContext(ctx context.Context) (*Principal, bool) {
 	for d := innermost(ctx); d != nil; d = d.outer {
 		switch {
