@@ -116,7 +116,8 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 			if got := ask(stolen); got != 401 {
 				t.Fatalf("thief: got %d, want 401", got)
 			}
-			if got := ask("Connection: Upgrade\r\nUpgrade: tunnel\r\nAuthorization: Bearer " + l.issuer.Token(l.thief.Bound()) + "\r\n"); got != 101 {
+			upgrade := "Connection: Upgrade\r\nUpgrade: tunnel\r\n"
+			if got := ask(upgrade + "Authorization: Bearer " + l.issuer.Token(l.thief.Bound()) + "\r\n"); got != 101 {
 				t.Fatalf("as himself: got %d, want the connection", got)
 			}
 			if got := ask(stolen); got != 500 || spy.Ran() > 0 {

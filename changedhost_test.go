@@ -41,7 +41,8 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 	byTLS, anyHost := popauth.ClientCertificate(popauth.TLSCertificate()), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())
 	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
 	plain := l.guard()
-	recheck := func(ask func(*http.Request) error) func(http.Handler) http.Handler {
+	known := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
+	asks := func(ask func(*http.Request) error) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if err := ask(r); err != nil {
@@ -52,6 +53,9 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 			})
 		}
 	}
+	recheck := func(r *http.Request) error { _, err := own.Recheck(r, named); return err }
+	recheckCertificate := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r, named); return err }
+	check := func(r *http.Request) error { _, err := popauth.CheckCertificate(r, nil, named); return err }
 	for name, tt := range map[string]struct {
 		outer, inner func(http.Handler) http.Handler
 		want         int // at another host
@@ -64,16 +68,16 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 		"a Guard":                       {byTLS, plain.Authorize(named), 421},
 		"two stages":                    {plain.Authenticate, plain.Authorize(named), 421},
 		"two stages, a source":          {own.Authenticate, own.Authorize(named), 421},
-		"stages around a gate":          {own.Authenticate, chain(popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint())), own.Authorize(named)), 421},
+		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(named)), 421},
 		"another Guard":                 {own.Authenticate, plain.Authorize(named), 421},
-		"Recheck":                       {own.Authenticate, recheck(func(r *http.Request) error { _, err := own.Recheck(r, named); return err }), 421},
-		"RecheckCertificate":            {byTLS, recheck(func(r *http.Request) error { _, err := popauth.RecheckCertificate(r, named); return err }), 421},
-		"CheckCertificate":              {byTLS, recheck(func(r *http.Request) error { _, err := popauth.CheckCertificate(r, nil, named); return err }), 421},
+		"Recheck":                       {own.Authenticate, asks(recheck), 421},
+		"RecheckCertificate":            {byTLS, asks(recheckCertificate), 421},
+		"CheckCertificate":              {byTLS, asks(check), 421},
 		"any host":                      {anyHost, popauth.RequireCertificate(nil, named), 200},
 		"any host, a Guard":             {anyHost, plain.Authorize(named), 200},
 		"a binding":                     {byTLS, plain.Confirm, 200},
 		"a binding, two stages":         {own.Authenticate, own.Confirm, 200},
-		"a thumbprint":                  {byTLS, popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint())), 200},
+		"a thumbprint":                  {byTLS, known, 200},
 		"verified by popauth, any name": {byTLS, popauth.RequireCertificate(verifiedBy(t, popauth.CallerCertificate(), ca)), 200},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +109,8 @@ func TestNoIdentityBehindAThumbprint(t *testing.T) {
 		r.Header.Set("X-Forwarded-Host", host)
 		ran := false
 		gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
-		chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		outside := chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)
+		outside(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			ran = true
 			c, ok := popauth.CertificateFromContext(r.Context())
 			if err := c.CheckIdentity(); !ok || !errors.Is(err, want) {

@@ -13,13 +13,14 @@ import (
 func TestAnswersOfOneDecisionShareNoLines(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
+	gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))
 	r := l.owner.Request("GET", "/orders", l.bound())
 	inside := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for name, tt := range map[string]struct {
 		outer, inner func(http.Handler) http.Handler
 	}{
 		"stages":             {g.Authenticate, g.Confirm},
-		"RequireCertificate": {popauth.ClientCertificate(popauth.TLSCertificate()), popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))},
+		"RequireCertificate": {popauth.ClientCertificate(popauth.TLSCertificate()), gate},
 	} {
 		outer := httptest.NewRecorder()
 		tt.outer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -53,7 +54,8 @@ func TestOneDecisionForManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := chain(g.Authenticate, popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint())), l.guard().Confirm, g.Confirm)(
+	gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))
+	h := chain(g.Authenticate, gate, l.guard().Confirm, g.Confirm)(
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := g.Recheck(r); err != nil {
 				t.Error(err)
