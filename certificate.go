@@ -46,6 +46,7 @@ type Certificate struct {
 	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
 	withheld *Error    // why what somebody has verified is no identity; nil if it is
 	pooled   bool      // popauth has verified it by one pool of roots for every name
+	hosted   bool      // by the TLS stack's verification it is an identity for the connection's server name alone
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -182,7 +183,7 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 		return nil, e
 	}
 	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
-	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}, !s.anyHost)
 	if k.certificate.standing != nil && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
 		return k.at(r.TLS.ServerName, r.Host), nil
 	}
@@ -228,7 +229,7 @@ func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
 
 func (s callerSource) shared(r *http.Request) (*Certificate, error) {
 	if x, err := extracted(r); x != nil || err != nil {
-		return x.found(), err
+		return x.found(r), err
 	}
 	return s.connection.shared(r)
 }
@@ -265,13 +266,14 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 				refuseLine(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
 				return
 			}
-			c, err := obtain(source, r)
+			r = own(r)
+			c, err := headers.obtain(source, r)
 			r = headers.strip(r)
 			if err != nil {
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
 				return
 			}
-			d := &decision{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}
+			d := &decision{finding: finding{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}}
 			d.lines.Private(w.Header())
 			next.ServeHTTP(w, d.in(r))
 		})

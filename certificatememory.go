@@ -68,8 +68,8 @@ type elsewhere struct {
 	certificate  *Certificate
 }
 
-func newKnown(h handshake) *known {
-	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS}
+func newKnown(h handshake, hosted bool) *known {
+	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS, hosted: hosted}
 	c.hash()
 	if len(h.chains) > 0 {
 		c.standing = &standing{chains: h.chains}
@@ -93,10 +93,11 @@ func (k *known) at(server, host string) *Certificate {
 	return &own
 }
 
-// find returns what is known of a handshake. It is shared: whoever may change it gets a clone.
-func (m *certificateMemory) find(h handshake) *known {
+// find returns what is known of a handshake. It is shared: whoever may change it gets a clone. Hosted is the same for
+// each call: a memory is one source's.
+func (m *certificateMemory) find(h handshake, hosted bool) *known {
 	if m == nil {
-		return newKnown(h)
+		return newKnown(h, hosted)
 	}
 	places := m.small[:]
 	if h.size() > maxKeptChain {
@@ -109,7 +110,7 @@ func (m *certificateMemory) find(h handshake) *known {
 			return k
 		}
 	}
-	k := newKnown(h.own())
+	k := newKnown(h.own(), hosted)
 	i := hash >> 62 // any: a certificate that is put out is hashed again
 	for free := range set {
 		if set[free].Load() == nil {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
 // RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token:
@@ -36,7 +38,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x, err := extracted(r) // of the handler around this one, if not of one further out
 			if err == nil {
-				err = allowCertificate(r, x.found(), policies)
+				err = allowCertificate(r, x.found(r), policies)
 			}
 			if err != nil {
 				(*Guard)(nil).deny(w, r, certificateRefused(err))
@@ -85,7 +87,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 	case err != nil:
 		err = &Error{Reason: ErrUnconfigured, Err: err}
 	case source != nil:
-		c, err = obtain(source, r)
+		c, err = headers.obtain(source, r)
 	default:
 		c, err = found(r)
 	}
@@ -100,19 +102,27 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 
 // inherit makes what a request has inherited from an outer handler or its connection available to CertificateFromContext.
 func inherit(next http.Handler) http.Handler {
-	own := ClientCertificate(TLSCertificate())(next)
+	direct := ClientCertificate(TLSCertificate())(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if x, err := extracted(r); x != nil || err != nil { // the gate looks at the error
-			next.ServeHTTP(w, r)
+		x, err := extracted(r)
+		if x == nil && err == nil {
+			direct.ServeHTTP(w, r)
 			return
 		}
-		own.ServeHTTP(w, r)
+		if c := x.found(r); x != nil && c != x.certificate { // it is no identity for the host that r names by now
+			r = own(r)
+			d := &decision{finding: finding{
+				outer: passed(r), by: &station{source: x.by.source}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
+			}}
+			r = d.in(r)
+		}
+		next.ServeHTTP(w, r) // the gate looks at the error
 	})
 }
 
 func found(r *http.Request) (*Certificate, error) {
 	if x, err := extracted(r); x != nil || err != nil {
-		return x.found(), err
+		return x.found(r), err
 	}
 	return tlsSource{}.shared(r)
 }

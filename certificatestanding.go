@@ -104,6 +104,24 @@ func (c *Certificate) at(now time.Time) *Certificate {
 	return &own
 }
 
+// on returns the certificate as it is for r, which may name another host by now than when the certificate was found:
+// middleware takes it from X-Forwarded-Host. What the TLS stack has verified for one server name is no identity elsewhere.
+func (c *Certificate) on(r *http.Request) *Certificate {
+	if c == nil || !c.hosted || c.standing == nil && c.Verified != VerifiedByTLS {
+		return c
+	}
+	server := ""
+	if r.TLS != nil {
+		if server = r.TLS.ServerName; serves(server, r.Host) {
+			return c
+		}
+	}
+	elsewhere := *c
+	elsewhere.standing, elsewhere.Verified, elsewhere.Chain = nil, NotVerified, nil
+	elsewhere.withheld = misdirected(server, r.Host)
+	return &elsewhere
+}
+
 // isVerified leaves out values of Verified that mean nothing, and what has no names.
 func (c *Certificate) isVerified() bool {
 	return c.Leaf != nil && VerifiedByTLS <= c.Verified && c.Verified <= VerifiedLocally

@@ -44,7 +44,7 @@ func passed(r *http.Request) *decision {
 	case real == nil || real.about(r):
 		return d
 	case d != real:
-		return &decision{by: d.by} // of NewContext, which is about any request
+		return &decision{finding: finding{by: d.by}} // of NewContext, which is about any request
 	}
 	return nil
 }
@@ -54,8 +54,28 @@ func (d *decision) about(r *http.Request) bool {
 	return d != nil && onerequest.Same(d.arrived, r) && onerequest.SameCertificate(d.leaf, onerequest.Leaf(r))
 }
 
-var errAnotherRequest = errors.New("a handler outside has asked for the caller's certificate, but for another request or connection: " +
-	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a source of its own")
+// own returns r as a station looks at it and hands it on: with text of its own, by which its copies are known.
+func own(r *http.Request) *http.Request {
+	if d := innermost(r.Context()).real(); d != nil {
+		return onerequest.Own(r, d.arrived)
+	}
+	return onerequest.Own(r, nil)
+}
+
+// ofAnother tells whether r has the context of another request, whose stations have decided about that. A proxy's question
+// is the request that its connection carries, whatever it asks about.
+func ofAnother(r *http.Request) bool {
+	d := innermost(r.Context()).real()
+	if d == nil || d.about(r) {
+		return false
+	}
+	q := onerequest.Question(r.Context())
+	return q == nil || !d.about(q)
+}
+
+var errAnotherRequest = errors.New("a handler outside has decided about another request or connection, whose context this one has: " +
+	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a certificate of " +
+	"its own connection, by TLSCertificate; middleware that copies a request has to keep the RequestURI as it is")
 
 // extracted returns what stations further out have found of the certificate of r's caller; nil if none has asked. That
 // they have asked for another request is an error: the certificate of the connection may be their proxy's.
@@ -68,12 +88,12 @@ func extracted(r *http.Request) (*decision, error) {
 	return x, nil
 }
 
-// found is the certificate of a decision; nil if there is no decision.
-func (d *decision) found() *Certificate {
+// found is the certificate of a decision, as it is for r; nil if there is no decision.
+func (d *decision) found(r *http.Request) *Certificate {
 	if d == nil {
 		return nil
 	}
-	return d.certificate
+	return d.certificate.on(r)
 }
 
 // extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
@@ -104,7 +124,8 @@ func (d *decision) ofServer(ctx context.Context) bool {
 
 // CertificateFromContext returns the certificate that a ClientCertificate or RequireCertificate handler has found, or a
 // Guard with Options.Certificate; false if there is none. Each call returns a copy of its own. The context must be that
-// of the request itself: see FromContext.
+// of the request itself: see FromContext. An identity is one for the host that the request named at that handler, or at a
+// RequireCertificate further in: a context doesn't know of middleware that has changed Request.Host since.
 func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
 	x := innermost(ctx).extraction(nil)
 	if x == nil || x.certificate == nil || !x.ofServer(ctx) {

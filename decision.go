@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"crypto/x509"
+	"hash/maphash"
 	"net/http"
 	"strings"
 	"time"
@@ -13,6 +14,12 @@ import (
 // decision is what a station has found out about one request, and hands on in its context: a Guard about its
 // credentials, ClientCertificate about its caller's certificate alone.
 type decision struct {
+	finding
+	lines reply.Lines // of the first answer
+}
+
+// finding is what may be copied of a decision.
+type finding struct {
 	outer       *decision // of a station further out, on the same request; nil if there is none
 	by          *station
 	arrived     *http.Request     // as it came to the station, but for what that removes
@@ -23,7 +30,6 @@ type decision struct {
 	under       uint16       // the number of the Guard's scheme that the token came under, from 1; 0 if it isn't known
 	certificate *Certificate // nil if there is none
 	header      http.Header  // what the Confirmers put on the answer
-	lines       reply.Lines
 }
 
 // String is for those who print contexts, as GoString is: a decision has the token in it.
@@ -43,9 +49,9 @@ func (d *decision) scheme() string {
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, but with
 // another method, another path or other credentials.
 type presented struct {
-	line          uint64 // and the proof: see lineSum
-	authorization string
-	extraction    *decision // of a handler further out; those of the Guard's own stages don't count
+	line        uint64    // and the proof: see lineSum
+	credentials uint64    // see credentialSum
+	extraction  *decision // of a handler further out; those of the Guard's own stages don't count
 }
 
 // principal returns a Principal that its owner may change.
@@ -55,11 +61,21 @@ func (d *decision) principal() *Principal {
 
 func (g *Guard) present(r *http.Request, outer *decision) presented {
 	return presented{
-		line:          lineSum(r, g.options.RequestLine.rewritten(r)),
-		authorization: strings.Join(r.Header["Authorization"], "\n"),
-		extraction:    outer.extraction(g),
+		line:        lineSum(r, g.options.RequestLine.rewritten(r)),
+		credentials: credentialSum(r),
+		extraction:  outer.extraction(g),
 	}
 }
+
+var credentialSeed = maphash.MakeSeed()
+
+// credentialSum stands for a request's credentials. A decision keeps no text of them: a server may read the next request
+// into the memory that they are in, as fasthttp's does, and they would be the same as those again.
+func credentialSum(r *http.Request) uint64 {
+	return maphash.String(credentialSeed, credentialText(r))
+}
+
+func credentialText(r *http.Request) string { return strings.Join(r.Header["Authorization"], "\n") }
 
 // decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
 // credentials: a proof may be good for one use only. The source alone sees the request as it was sent; everybody else
@@ -76,11 +92,11 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	outer := passed(clean)
 	now := g.present(clean, outer)
 	if err == nil {
-		if d := g.decided(sent, now, outer); d != nil {
+		if d := g.decided(sent, clean, now, outer); d != nil {
 			return d, nil
 		}
 	}
-	d := &decision{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}
+	d := &decision{finding: finding{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}}
 	observed := g.observe(clean.Context(), StageAuthenticate)
 	if err == nil {
 		err = g.authenticate(sent, clean, d)
@@ -97,7 +113,7 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 }
 
 // decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
-func (g *Guard) decided(sent *http.Request, now presented, outer *decision) *decision {
+func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decision) *decision {
 	for d := outer; d != nil; d = d.outer {
 		if d.by.guard != g {
 			continue
@@ -106,11 +122,47 @@ func (g *Guard) decided(sent *http.Request, now presented, outer *decision) *dec
 		if d.presented != now {
 			same = d.behind(now, g.source)
 		}
-		if same != nil && g.confirms(same, sent) {
-			return same
+		if same != nil && g.confirms(same, sent) && g.holdsFor(same, clean) {
+			return same.on(clean)
 		}
 	}
 	return nil
+}
+
+// holdsFor tells whether what a decision's token was confirmed by holds for the host that r names now. Middleware in between
+// may have changed that, and a DPoP proof is for one host; of somebody else's Confirmer nobody knows.
+func (g *Guard) holdsFor(d *decision, r *http.Request) bool {
+	if d.arrived.Host == r.Host {
+		return true
+	}
+	for _, b := range d.token.bindings {
+		switch c := g.confirmers[b.Member].Confirmer.(type) {
+		case MutualTLS:
+		case DPoP:
+			if !c.sameTarget(d.arrived, r) {
+				return false
+			}
+		case *DPoP:
+			if !c.sameTarget(d.arrived, r) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// on returns the decision as it is for r. The identity in it ends where r names another host than the connection was made
+// for; the binding doesn't.
+func (d *decision) on(r *http.Request) *decision {
+	c := d.certificate.on(r)
+	if c == d.certificate {
+		return d
+	}
+	inner := &decision{finding: d.finding}
+	inner.certificate = c
+	return inner
 }
 
 // confirms tells whether the headers of a proxy, if there are any, still say the certificate that a decision was made on. A
@@ -138,10 +190,10 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	if d.presented != now || x == nil || !x.isInside(now.extraction) {
 		return nil
 	}
-	inner := *d
+	inner := &decision{finding: d.finding}
 	inner.presented.extraction = x
 	if !asksOthers(source) {
-		return &inner
+		return inner
 	}
 	if !sameCertificate(x.certificate, d.certificate) {
 		return nil
@@ -149,7 +201,7 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	if _, theirs := source.(callerSource); theirs {
 		inner.certificate = x.certificate
 	}
-	return &inner
+	return inner
 }
 
 // asksOthers tells whether a source may go by what a handler further out has found.
@@ -174,8 +226,7 @@ func (d *decision) pass(r *http.Request) *http.Request {
 		return r
 	}
 	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
-		again := *d
-		d = &again
+		d = &decision{finding: d.finding}
 	}
 	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)
 	return d.in(r)

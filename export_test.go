@@ -106,7 +106,7 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 // Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that
 // is TLSCertificate.
 func Judged(source CertificateSource, r *http.Request) bool {
-	k := source.(tlsSource).memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains})
+	k := source.(tlsSource).memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}, true)
 	s := k.certificate.standing
 	return s != nil && (s.paths != nil || s.err != nil)
 }

@@ -20,6 +20,10 @@ import (
 // secret, and names that some software takes for the same, are removed from every request before anybody else sees it: a
 // handler, a Policy, a Confirmer, Verification.Check or Options.Deny. So are trailers of these names.
 //
+// A request that has the context of another one, which a Guard or ClientCertificate has passed, is refused with
+// ErrAnotherRequest. A handler that takes a connection over (Hijack) serves such, and so does a batch: the peer in the
+// context is the proxy, and the headers are the client's.
+//
 // No rule, a rule that accepts everybody, and an invalid format are configuration errors: New returns them,
 // ClientCertificate panics with them.
 func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {

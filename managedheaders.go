@@ -23,13 +23,13 @@ func headersOf(source CertificateSource) (managedHeaders, error) {
 	if slices.Contains(names, "") {
 		err = errors.Join(err, fmt.Errorf("popauth: %T: Headers has an empty name", source))
 	}
-	return names, err
+	return slices.Clone(names), err // a source of somebody else's may change its own
 }
 
 // WithoutHeaders returns r without the headers that source reads, as ClientCertificate and a Guard hand requests on:
 // names that some software takes for the same, and trailers of these names, are gone too, and with them an offer to go on
-// with HTTP/2. It is for programs that ask Check or CheckCertificate and then show the request to others. It is r itself
-// if there is nothing to remove, and never changes r.
+// with HTTP/2. It is for programs that ask Check or CheckCertificate and then show the request to others. It never changes
+// r, and is r itself where there is nothing to remove now, and no body behind which a trailer could come.
 func WithoutHeaders(r *http.Request, source CertificateSource) *http.Request {
 	headers, _ := headersOf(source)
 	clean := headers.strip(r)
@@ -71,10 +71,24 @@ func (m managedHeaders) strip(r *http.Request) *http.Request {
 		}
 		clean = &own
 	}
-	if len(m) > 0 && len(r.Trailer) > 0 {
+	switch {
+	case len(m) == 0:
+	case len(r.Trailer) > 0:
 		clean = m.watchTrailer(clean, r)
+	case clean == r && r.Body != nil && r.Body != http.NoBody: // the server writes a trailer that nobody has announced into its own request, when the body is read
+		own := *r
+		clean = &own
 	}
 	return clean
+}
+
+// obtain asks a source that reads these headers. In a request that has another one's context they may be what a client
+// has sent through the proxy's connection, or in a batch: who the peer is says nothing about that.
+func (m managedHeaders) obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
+	if len(m) > 0 && ofAnother(r) {
+		return nil, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	}
+	return obtain(source, r)
 }
 
 // carried tells whether r has one of the headers.

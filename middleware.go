@@ -153,6 +153,7 @@ type Decision struct {
 //	popauth.Private(w.Header())
 //	orders.ServeHTTP(w, d.Request)
 func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
+	r = own(r)
 	clean := g.clean(r)
 	d, err := g.decide(r, clean)
 	if err == nil {
@@ -189,6 +190,7 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 		panic("popauth: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = own(r)
 		clean := g.clean(r)
 		d, err := g.decide(r, clean)
 		if err == nil {
@@ -211,7 +213,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	}
 	d.under = c.under
 	var err error
-	if d.certificate, err = obtain(g.source, sent); err != nil {
+	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
 		return refused(err, ErrCertificateMalformed)
 	}
 	var hash tokenHash

@@ -60,7 +60,7 @@ func (p *Principal) clone() *Principal {
 // of its own, so that changing it changes no decision.
 //
 // A context says nothing about another request than its own. Whoever serves further requests with it, as a handler does
-// that takes the connection over, needs a Guard for those, inside: that decides anew.
+// that takes the connection over, needs a Guard for those, inside: that decides anew, but refuses to ask a proxy's headers.
 func FromContext(ctx context.Context) (*Principal, bool) {
 	for d := innermost(ctx); d != nil; d = d.outer {
 		switch {
@@ -79,7 +79,7 @@ func FromContext(ctx context.Context) (*Principal, bool) {
 // NewContext returns a context from which FromContext takes p. It is for tests of handlers: a Guard never trusts it.
 func NewContext(ctx context.Context, p *Principal) context.Context {
 	own := *p
-	return context.WithValue(ctx, decisionKey{}, &decision{outer: innermost(ctx), by: &station{standIn: &own}})
+	return context.WithValue(ctx, decisionKey{}, &decision{finding: finding{outer: innermost(ctx), by: &station{standIn: &own}}})
 }
 
 // Claims decodes the claims of the principal's token into a T, whatever the token has beyond Principal's fields.

@@ -39,7 +39,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		return nil, e
 	}
 	outer := passed(r)
-	d := g.decided(r, g.present(r, outer), outer)
+	d := g.decided(r, r, g.present(r, outer), outer)
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
@@ -62,31 +62,31 @@ var errAnotherToken = errors.New("the Verifier now says another issuer, subject,
 
 // recheck returns the decision as it would be now.
 func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
-	now := *d
-	_, token, _ := strings.Cut(d.presented.authorization, " ")
+	now := &decision{finding: d.finding}
+	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
 	var hash tokenHash
 	var err error
 	now.token, now.remembered, err = g.verify(r.Context(), strings.TrimLeft(token, " "), &hash)
 	if err != nil {
 		e := refused(err, ErrTokenInvalid)
 		now.token = d.token
-		return &now, e
+		return now, e
 	}
 	if !now.token.sameHolder(d.token) {
 		now.token = d.token
-		return &now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, token: d.token}
+		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, token: d.token}
 	}
 	t := g.options.Now()
 	// Of somebody else's Verifier nobody knows whether it looks at the time.
 	if end := now.token.ExpiresAt; !end.IsZero() && !t.Before(end.Add(g.options.Leeway)) {
-		return &now, &Error{Reason: ErrTokenExpired, token: d.token}
+		return now, &Error{Reason: ErrTokenExpired, token: d.token}
 	}
 	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, t); err != nil {
 		e := refused(err, ErrCertificateMalformed)
 		e.token = d.token
-		return &now, e
+		return now, e
 	}
-	return &now, nil
+	return now, nil
 }
 
 // sameHolder tells whether both name the same caller and the same keys, in whatever order.
@@ -146,7 +146,7 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 			return recheckCertificate(r, x.by.source, x.certificate, x.outer, now)
 		}
 	}
-	if c = c.at(now); c == nil || !c.isVerified() || !c.isOver(now) {
+	if c = c.on(r).at(now); c == nil || !c.isVerified() || !c.isOver(now) {
 		return c, nil
 	}
 	expired := *c

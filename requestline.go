@@ -82,7 +82,7 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 		panic("popauth: RequestLine: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = withLine(r)
+		r = own(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
@@ -122,17 +122,6 @@ func outerRules(r *http.Request) *outerLine {
 		return o
 	}
 	return nil
-}
-
-// withLine gives a request that no server has read, as adapters of CGI and of clouds make it, the line of its URL. Else
-// http.StripPrefix inside would change the path that a DPoP proof is held against.
-func withLine(r *http.Request) *http.Request {
-	if r.RequestURI != "" || r.URL == nil || r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' {
-		return r
-	}
-	r = r.WithContext(r.Context())
-	r.RequestURI = r.URL.RequestURI()
-	return r
 }
 
 // inPlain returns r without encodings other than net/url's own. An encoded slash stays one, in the RawPath.

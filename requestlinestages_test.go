@@ -137,7 +137,7 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 	a.refuseProof(t, thief, popauth.ErrProofTarget)
 	a.handler = http.StripPrefix("/api/", a.guard.Confirm(a.spy))
 	a.refuseLine(t, request())
-	// A decision is for its URL: nothing else says what was asked for.
+	// A decision is for its URL, which the stage has made the request line.
 	a.handler = a.guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path = "/admin"
@@ -145,7 +145,7 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 		a.guard.Confirm(a.spy).ServeHTTP(w, r)
 	}))
 	w := httptest.NewRecorder()
-	if a.handler.ServeHTTP(w, request()); w.Code != 401 || a.spy.Ran() != 1 {
+	if a.handler.ServeHTTP(w, request()); w.Code != 400 || a.spy.Ran() != 1 {
 		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another URL", w.Code, a.spy.Ran())
 	}
 	for _, u := range []*url.URL{nil, {Path: "orders"}, {Path: "//orders"}, {Path: "/../orders"}, {Path: "/orders", Opaque: "x"}, {Path: "/a/x", RawPath: "/a%2Fx"}} {

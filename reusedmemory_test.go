@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -251,5 +252,29 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 		if want := []string{"alice", "bobby"}[i]; err != nil || got.Subject != want {
 			t.Errorf("got %v, %v, want the token of %s", got, err, want)
 		}
+	}
+}
+
+// Recheck is about the token that has come with the request, not about what is in its memory by now.
+func TestRecheckInReusedMemory(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	tokens := []string{l.bound(popauthtest.Claims{"jti": "one"}), l.bound(popauthtest.Claims{"jti": "two"})}
+	var b reused.Buffer
+	kept := (*http.Request)(nil)
+	keep := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { kept = r })
+	g.Confirm(keep).ServeHTTP(httptest.NewRecorder(), b.Request(l.owner.Request("GET", "/orders", tokens[0])))
+	if kept == nil {
+		t.Fatal("the handler did not run")
+	}
+	if _, err := g.Recheck(kept); err != nil {
+		t.Fatal(err)
+	}
+	b.Request(l.owner.Request("GET", "/orders", tokens[1]))
+	if got := kept.Header.Get("Authorization"); got != "Bearer "+tokens[1] {
+		t.Fatalf("the memory has %.20s: the test shows nothing", got)
+	}
+	if p, err := g.Recheck(kept); !errors.Is(err, popauth.ErrUndecided) {
+		t.Errorf("got %v, %v, want %s", p, err, popauth.ErrUndecided)
 	}
 }

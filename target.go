@@ -115,6 +115,16 @@ func withPath(r *http.Request, scheme, host, prefix string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: host, Path: path, RawPath: raw}
 }
 
+// sameTarget tells whether a proof that is good for the one request is good for the other.
+func (d DPoP) sameTarget(a, b *http.Request) bool {
+	find := d.URL
+	if find == nil {
+		find = RequestURL
+	}
+	u, v := find(a), find(b)
+	return u != nil && v != nil && u.String() == v.String()
+}
+
 // method is the request's; net/http lets a request that no server has read leave out GET.
 func method(r *http.Request) string {
 	if r.Method == "" {

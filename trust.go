@@ -44,8 +44,13 @@ func problems(function string, trust []Trust) []error {
 }
 
 // accepts asks all the rules. What can be told from the connection comes first: a request from the proxy's own
-// connection that lacks what each of its requests must carry was not made by it, and is nobody else's either.
+// connection that lacks what each of its requests must carry was not made by it, and is nobody else's either. A request
+// with another one's context has the proxy's connection in it, but a handler may have made it of what a client has sent
+// through that: it is refused whatever the rules are.
 func accepts(trust []Trust, r *http.Request) (bool, error) {
+	if ofAnother(r) {
+		return false, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	}
 	known := false
 	for _, t := range trust {
 		if t.peer == nil {
@@ -68,8 +73,9 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 }
 
 // TrustedPeer returns a function that tells whether a request comes from a peer that all rules of trust accept, for
-// programs that read other headers of their proxy's: nil, or an *Error with ErrPeerUntrusted, or with ErrProxySecret for
-// a request from that peer without the secret. It removes no header.
+// programs that read other headers of their proxy's: nil, or an *Error with ErrPeerUntrusted, with ErrProxySecret for
+// a request from that peer without the secret, or with ErrAnotherRequest for one that has the context of a request that a
+// handler of this package has decided about, and isn't that. It removes no header.
 //
 // No rule, or one that accepts everybody, is an error.
 func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {

@@ -149,9 +149,25 @@ type connectionMemory struct {
 }
 
 type judged struct {
-	connection  weakly.Pointer[tls.ConnectionState] // never equal to that of another, even at the same address
+	peer        certifiedPeer
 	good        bool
 	from, until time.Time // in which that holds
+}
+
+// certifiedPeer is who is at the other end of a connection. Its pointers are never equal to those of another, even at the same
+// address.
+type certifiedPeer struct {
+	connection weakly.Pointer[tls.ConnectionState]
+	leaf       weakly.Pointer[x509.Certificate]    // a server may use the state of one connection again for the next
+	chains     weakly.Pointer[[]*x509.Certificate] // that the TLS stack has verified, by the first
+}
+
+func certifiedPeerOf(connection *tls.ConnectionState) certifiedPeer {
+	p := certifiedPeer{connection: weakly.Make(connection), leaf: weakly.Make(connection.PeerCertificates[0])}
+	if len(connection.VerifiedChains) > 0 {
+		p.chains = weakly.Make(&connection.VerifiedChains[0])
+	}
+	return p
 }
 
 // rememberStranger is how long a connection that isn't the proxy's stays that: its certificate may not be valid yet.
@@ -161,11 +177,11 @@ const rememberStranger = 10 * time.Second
 // certificate.
 func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Time, judge func() *Certificate) bool {
 	place := &m.places[maphash.Comparable(m.seed, connection)%uint64(len(m.places))]
-	key := weakly.Make(connection)
-	if j := place.Load(); j != nil && j.connection == key && within(now, j.from, j.until) {
+	who := certifiedPeerOf(connection)
+	if j := place.Load(); j != nil && j.peer == who && within(now, j.from, j.until) {
 		return j.good
 	}
-	j := &judged{connection: key, from: now, until: now.Add(rememberStranger)}
+	j := &judged{peer: who, from: now, until: now.Add(rememberStranger)}
 	if c := judge(); c != nil && len(c.Chain) > 0 {
 		p := newPath(c.Chain)
 		j.good, j.from, j.until = true, p.from, p.until

@@ -133,3 +133,30 @@ func TestProxyIdentityProblems(t *testing.T) {
 		}
 	}
 }
+
+// A server may use the memory of one connection's state for the next: who was at the other end then is not who is now.
+func TestProxyOfAStateInUseAgain(t *testing.T) {
+	ca, other := popauthtest.NewCA(t), popauthtest.NewCA(t)
+	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
+	proxy, thief := ca.Client("proxy", name), other.Client("thief", name)
+	for way, id := range map[string]popauth.ProxyIdentity{
+		"Roots": {DNS: "proxy.internal", Roots: ca.Pool()}, "AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true},
+	} {
+		trusted := trustedBy(t, id)
+		good := byTLS(proxy, "", ca)
+		if err := trusted(good); err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		*good.TLS = *thief.Request("GET", "/", "").TLS
+		if trusted(good) == nil {
+			t.Errorf("VULNERABLE: %s: the thief's connection is the proxy's", way)
+		}
+		good = byTLS(proxy, "", ca)
+		if err := trusted(good); err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		if good.TLS.VerifiedChains = nil; trusted(good) == nil && id.AnyAuthority {
+			t.Errorf("VULNERABLE: %s: nobody has verified this one", way)
+		}
+	}
+}

@@ -190,6 +190,9 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 // Headers implements CertificateSource.
 func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
 
+// Unwrap returns the source that finds the certificates, for package forwardauth.
+func (s *verifiedSource) Unwrap() CertificateSource { return s.source }
+
 func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
 	if err := c.complete(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/cgi"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -180,5 +181,51 @@ func TestMisdirectedAlwaysBind(t *testing.T) {
 	}
 	if bodies[0] != bodies[1] || bodies[0] != bodies[2] || !strings.Contains(bodies[0], "open one for this host") {
 		t.Errorf("got %q, want one answer, and what to do", bodies)
+	}
+}
+
+// Adapters of CGI make requests without RequestURI, and middleware clones them. Of HTTP/2 a path may be one text for all
+// requests of a connection.
+func TestArrivalByTextOfItsOwn(t *testing.T) {
+	alice := popauthtest.SelfSigned(t, "alice")
+	a := newAuth(t, clientauth.Options{
+		Clients: clientauth.Static{"alice": {thumbprint(t, alice)}}, Certificate: fixed{certificate: by(alice, popauth.NotVerified)},
+	})
+	form := func(r *http.Request) *http.Request {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Body = io.NopCloser(strings.NewReader("client_id=alice"))
+		return r
+	}
+	adapted := func() *http.Request {
+		r, err := cgi.RequestFromMap(map[string]string{
+			"REQUEST_METHOD": "POST", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "mtls.example.com", "HTTPS": "on", "REQUEST_URI": "/token",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return form(r)
+	}
+	const indexed = "/token"
+	overHTTP2 := func() *http.Request {
+		r := form(httptest.NewRequest("POST", "https://mtls.example.com/token", http.NoBody))
+		r.RequestURI, r.Proto, r.ProtoMajor, r.ProtoMinor = indexed, "HTTP/2.0", 2, 0
+		return r
+	}
+	for name, request := range map[string]func() *http.Request{"CGI": adapted, "HTTP/2": overHTTP2} {
+		ran := false
+		a.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ran = true
+			clone := r.Clone(r.Context())
+			clone.Body = io.NopCloser(strings.NewReader("client_id=alice"))
+			if c, err := a.Authenticate(clone); err != nil || c == nil {
+				t.Errorf("%s: the clone: got %v, %v", name, c, err)
+			}
+			if c, err := a.Authenticate(request().WithContext(r.Context())); c != nil {
+				t.Errorf("VULNERABLE: %s: another request: got %v, %v", name, c, err)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), request())
+		if !ran {
+			t.Errorf("%s: the handler did not run", name)
+		}
 	}
 }

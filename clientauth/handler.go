@@ -51,6 +51,7 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			WriteError(w, ErrUnconfigured)
 			return
 		}
+		r = onerequest.Own(r, nil)
 		sent := r
 		r = popauth.WithoutHeaders(r, a.options.Certificate) // they are for the source alone
 		ordinary, ok := a.options.Endpoints.match(r)

@@ -125,8 +125,17 @@ func New(o Options) (*Endpoint, error) {
 	return e, nil
 }
 
-// ofConnection goes by the type: each source remembers on its own, so that no two are equal.
+// ofConnection goes by the type: each source remembers on its own, so that no two are equal. Verified has a source within.
 func ofConnection(s popauth.CertificateSource) bool {
+	for {
+		within, ok := s.(interface {
+			Unwrap() popauth.CertificateSource
+		})
+		if !ok {
+			break
+		}
+		s = within.Unwrap()
+	}
 	t := reflect.TypeOf(s)
 	return t == reflect.TypeOf(popauth.TLSCertificate()) || t == reflect.TypeOf(popauth.CallerCertificate())
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/onerequest"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -132,7 +133,7 @@ func (h Headers) original(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, unreported(cmp.Or(h.URL, h.Host), "no host, or none of http or https")
 	}
-	o := r.WithContext(context.WithValue(r.Context(), schemeKey{}, s.scheme))
+	o := r.WithContext(onerequest.WithQuestion(context.WithValue(r.Context(), schemeKey{}, s.scheme), r))
 	o.Method, o.RequestURI, o.URL, o.Host = s.method, s.target, u, host
 	o.Body, o.ContentLength, o.TransferEncoding = http.NoBody, 0, nil // the body has stayed with the proxy
 	o.Form, o.PostForm, o.MultipartForm, o.Pattern = nil, nil, nil, ""

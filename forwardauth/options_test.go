@@ -39,6 +39,12 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"the caller's certificate", func(o *forwardauth.Options) {
 			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.CallerCertificate()
 		}, []string{"Guard: Certificate"}},
+		{"the connection's certificate, verified", func(o *forwardauth.Options) {
+			o.Certificate, o.Guard.Certificate = forwarded.Format{}, verified(t, popauth.TLSCertificate())
+		}, []string{"Guard: Certificate"}},
+		{"the caller's certificate, verified twice", func(o *forwardauth.Options) {
+			o.Certificate, o.Guard.Certificate = forwarded.Format{}, verified(t, verified(t, popauth.CallerCertificate()))
+		}, []string{"Guard: Certificate"}},
 		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} }, []string{"Options.Claims"}},
 		{"a claim under no name", func(o *forwardauth.Options) { o.Claims = map[string]string{"X_Tenant": "tenant"} }, []string{"Options.Claims"}},
 		{"an empty claim", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": ""} }, []string{"Options.Claims"}},
@@ -137,4 +143,30 @@ func (e *example) close() {
 	for _, f := range e.cleanup {
 		f()
 	}
+}
+
+func verified(t *testing.T, s popauth.CertificateSource) popauth.CertificateSource {
+	t.Helper()
+	v, err := popauth.Verified(s, popauth.Verification{Roots: popauthtest.NewCA(t).Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// A handler around the Endpoint may have decided about the proxy's question, which is the request of its connection.
+func TestForwardAuthInsideOfAnotherStation(t *testing.T) {
+	l := newLab(t)
+	h := popauth.ClientCertificate(popauth.TLSCertificate())(l.endpoint().Confirm())
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, l.asked()); w.Code != http.StatusOK {
+		t.Errorf("got %d, %v, want 200", w.Code, l.reason)
+	}
+	// Another question with the context of this one is not of the proxy's connection.
+	popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		w := httptest.NewRecorder()
+		if l.endpoint().Confirm().ServeHTTP(w, l.asked().WithContext(r.Context())); w.Code == http.StatusOK {
+			t.Errorf("VULNERABLE: got %d for another request's context", w.Code)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), l.asked())
 }

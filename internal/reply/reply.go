@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 const (
@@ -14,11 +15,22 @@ const (
 	vary    = "Authorization, DPoP"
 )
 
-// Lines are the header lines that Private sets, in memory of one request: what a handler does to its header, also in
-// place, no other answer shows.
-type Lines [2]string
+// Lines are the header lines that Private sets, in memory of one answer: what a handler does to its header, also in
+// place, no other answer shows. The first answer that needs them takes them; later ones, such as the parts of a batch, get
+// lines of their own.
+type Lines struct {
+	taken atomic.Bool
+	text  [2]string
+}
 
-var lines = Lines{private, vary}
+// own returns lines that no other answer has.
+func (l *Lines) own() *[2]string {
+	if !l.taken.CompareAndSwap(false, true) {
+		l = new(Lines)
+	}
+	l.text = [2]string{private, vary}
+	return &l.text
+}
 
 // Private says that the answer with the header h is one caller's, whatever handlers further out have said of it. They may
 // have said no-store, or private and more: that stays.
@@ -28,26 +40,26 @@ var lines = Lines{private, vary}
 // of this server sees (RFC 9440, section 2.4), and a stolen token is the same line in the hand of its thief. It is for
 // the cache of one browser with several users.
 func (l *Lines) Private(h http.Header) {
-	if *l == (Lines{}) {
-		*l = lines
-	} else if *l != lines { // somebody has written into it
-		l = &Lines{private, vary}
-	}
 	for name := range h {
 		if isForCaches(name) {
 			delete(h, name)
 		}
 	}
+	var own *[2]string // most answers need both lines, or none
 	switch is := read(h["Cache-Control"]); {
 	case (is.private || is.unstored) && !is.shared:
 	case is.unstored:
 		h["Cache-Control"] = []string{noStore}
 	default:
-		h["Cache-Control"] = l[0:1:1]
+		own = l.own()
+		h["Cache-Control"] = own[0:1:1]
 	}
 	switch v := h["Vary"]; {
 	case len(v) == 0:
-		h["Vary"] = l[1:2:2]
+		if own == nil {
+			own = l.own()
+		}
+		h["Vary"] = own[1:2:2]
 	case !slices.Contains(v, vary):
 		h["Vary"] = append(v[:len(v):len(v)], vary)
 	}

@@ -1,0 +1,232 @@
+package popauth_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// hostFromHeader is middleware that takes the host from X-Forwarded-Host, as gorilla's ProxyHeaders does.
+func hostFromHeader(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := r.Header.Get("X-Forwarded-Host"); host != "" {
+			r.Host = host
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// What the TLS stack has verified for one server name is no identity at a host that middleware has set since.
+func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
+	l := newLab(t)
+	lasting := func(c *x509.Certificate) { c.NotAfter = l.clock.Now().AddDate(1, 0, 0) } // Recheck goes by the Guard's clock
+	ca := popauthtest.NewCA(t, lasting)
+	client := ca.Client("admin", func(c *x509.Certificate) { c.DNSNames = []string{"admin.internal"} }, lasting)
+	token := l.issuer.Token(client.Bound())
+	request := func(host string) *http.Request {
+		r := client.Request("GET", "https://a.example.com/", token)
+		r.TLS.ServerName = "a.example.com"
+		r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], ca.Certificate}}
+		if host != "" {
+			r.Header.Set("X-Forwarded-Host", host)
+		}
+		return r
+	}
+	named := popauth.CertificateDNS("admin.internal")
+	byTLS, anyHost := popauth.ClientCertificate(popauth.TLSCertificate()), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())
+	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	plain := l.guard()
+	known := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
+	asks := func(ask func(*http.Request) error) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if err := ask(r); err != nil {
+					plain.Refuse(w, r, err)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	recheck := func(r *http.Request) error { _, err := own.Recheck(r, named); return err }
+	recheckCertificate := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r, named); return err }
+	check := func(r *http.Request) error { _, err := popauth.CheckCertificate(r, nil, named); return err }
+	for name, tt := range map[string]struct {
+		outer, inner func(http.Handler) http.Handler
+		want         int // at another host
+	}{
+		"RequireCertificate":            {byTLS, popauth.RequireCertificate(nil, named), 421},
+		"RequireCertificate of both":    {popauth.RequireCertificate(nil, named), popauth.RequireCertificate(nil, named), 421},
+		"a wrapped source":              {popauth.ClientCertificate(wrapped{popauth.TLSCertificate()}), popauth.RequireCertificate(nil), 421},
+		"CallerCertificate":             {byTLS, popauth.RequireCertificate(popauth.CallerCertificate()), 421},
+		"a source of its own":           {byTLS, popauth.RequireCertificate(popauth.TLSCertificate()), 421},
+		"a Guard":                       {byTLS, plain.Authorize(named), 421},
+		"two stages":                    {plain.Authenticate, plain.Authorize(named), 421},
+		"two stages, a source":          {own.Authenticate, own.Authorize(named), 421},
+		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(named)), 421},
+		"another Guard":                 {own.Authenticate, plain.Authorize(named), 421},
+		"Recheck":                       {own.Authenticate, asks(recheck), 421},
+		"RecheckCertificate":            {byTLS, asks(recheckCertificate), 421},
+		"CheckCertificate":              {byTLS, asks(check), 421},
+		"any host":                      {anyHost, popauth.RequireCertificate(nil, named), 200},
+		"any host, a Guard":             {anyHost, plain.Authorize(named), 200},
+		"a binding":                     {byTLS, plain.Confirm, 200},
+		"a binding, two stages":         {own.Authenticate, own.Confirm, 200},
+		"a thumbprint":                  {byTLS, known, 200},
+		"verified by popauth, any name": {byTLS, popauth.RequireCertificate(verifiedBy(t, popauth.CallerCertificate(), ca)), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for host, want := range map[string]int{"": 200, "a.example.com:443": 200, "b.example.com": tt.want} {
+				if o := send(chain(tt.outer, hostFromHeader, tt.inner), request(host)); o.status != want || o.ran != (want == 200) {
+					t.Errorf("host %q: got %d, ran %t, want %d", host, o.status, o.ran, want)
+				}
+			}
+		})
+	}
+}
+
+func verifiedBy(t *testing.T, s popauth.CertificateSource, ca *popauthtest.CA) popauth.CertificateSource {
+	t.Helper()
+	v, err := popauth.Verified(s, popauth.Verification{Roots: ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// A handler that is let in by the thumbprint alone finds no identity for another host.
+func TestNoIdentityBehindAThumbprint(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	client := ca.Client("admin")
+	for host, want := range map[string]error{"a.example.com": nil, "b.example.com": popauth.ErrMisdirected} {
+		r := client.Request("GET", "https://a.example.com/", "")
+		r.TLS.ServerName, r.TLS.VerifiedChains = "a.example.com", [][]*x509.Certificate{{r.TLS.PeerCertificates[0], ca.Certificate}}
+		r.Header.Set("X-Forwarded-Host", host)
+		ran := false
+		gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
+		outside := chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)
+		outside(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ran = true
+			c, ok := popauth.CertificateFromContext(r.Context())
+			if err := c.CheckIdentity(); !ok || !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", host, err, want)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		if !ran {
+			t.Errorf("%s: the handler did not run", host)
+		}
+	}
+}
+
+// Over real connections, with a host mux inside: a tenant's authority names nobody at another tenant.
+func TestTenantsByChangedHost(t *testing.T) {
+	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
+	spies := map[string]*popauthtest.Spy{"a.example.com": {}, "b.example.com": {}}
+	mux := http.NewServeMux()
+	for host, spy := range spies {
+		mux.Handle(host+"/", popauth.RequireCertificate(nil, popauth.CertificateDNS("admin.internal"))(spy))
+	}
+	admin := a.Client("admin", func(c *x509.Certificate) { c.DNSNames = []string{"admin.internal"} })
+	for _, isHTTP2 := range []bool{false, true} {
+		target := "b.example.com"
+		rehost := altered(func(r *http.Request) { r.Host = target })
+		ask := byName(t, chain(popauth.ClientCertificate(popauth.TLSCertificate()), rehost)(mux), isHTTP2,
+			map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()})
+		if got := ask("a.example.com", "a.example.com", admin, ""); got != 421 || spies[target].Ran() > 0 {
+			t.Errorf("VULNERABLE: got %d, ran %d, want 421", got, spies[target].Ran())
+		}
+		target = "a.example.com"
+		before := spies[target].Ran()
+		if got := ask("a.example.com", "a.example.com", admin, ""); got != 200 || spies[target].Ran() != before+1 {
+			t.Errorf("got %d, want 200", got)
+		}
+	}
+}
+
+// A proof is for one host, and so is the decision that it has led to.
+func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
+	base, err := popauth.BaseURL("https://api.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noResource := func(o *popauth.Options) { o.Resource.ID = "" }
+	for name, tt := range map[string]struct {
+		dpop   popauth.Confirmer
+		change func(*popauth.Options)
+		want   int
+	}{
+		"the sender's host":            {popauth.DPoP{}, noResource, 401},
+		"the sender's host, a pointer": {&popauth.DPoP{}, noResource, 401},
+		"RequestURL":                   {popauth.DPoP{URL: popauth.RequestURL}, noResource, 401},
+		"BaseURL":                      {popauth.DPoP{URL: base}, noResource, 200},
+		"a name of its own":            {popauth.DPoP{}, func(o *popauth.Options) { o.Resource.ID = "https://api.example.com" }, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
+				tt.change(o)
+				o.Confirmers = []popauth.Confirmer{tt.dpop}
+			})
+			for host, want := range map[string]int{"": 200, "b.example.com": tt.want} {
+				for stage, inner := range map[string]func(http.Handler) http.Handler{"Confirm": a.guard.Confirm, "Recheck": rechecked(a.guard)} {
+					r := a.request()
+					r.Header.Set("X-Forwarded-Host", host)
+					w, before := httptest.NewRecorder(), a.spy.Ran()
+					chain(a.guard.Authenticate, hostFromHeader, inner)(a.spy).ServeHTTP(w, r)
+					if ran := a.spy.Ran() > before; ran != (want == 200) {
+						t.Errorf("%s, host %q: got %d, ran %t, want %d", stage, host, w.Code, ran, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func rechecked(g *popauth.Guard) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := g.Recheck(r); err != nil {
+				g.Refuse(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// Of somebody else's Confirmer nobody knows what it goes by: it is asked again at another host.
+func TestAConfirmerIsAskedForEachHost(t *testing.T) {
+	l := newLab(t)
+	asked := 0
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{hostConfirmer{&asked}}
+	})
+	token := l.issuer.Token(popauthtest.Claims{"cnf": map[string]any{"x-host": "a.example.com"}})
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com": 401} {
+		r := httptest.NewRequest("GET", "https://a.example.com/", http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("X-Forwarded-Host", host)
+		if o := send(chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.status != want || o.ran != (want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", host, o.status, o.ran, want)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times, want 3: twice outside, once more at the other host", asked)
+	}
+}
+
+type hostConfirmer struct{ asked *int }
+
+func (hostConfirmer) Member() string { return "x-host" }
+
+func (c hostConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
+	*c.asked++
+	if r.Host != p.Binding.Value {
+		return popauth.ErrBindingUnconfirmed
+	}
+	return nil
+}
