@@ -37,9 +37,12 @@ func (k *walker) inside(c caller) *walker {
 }
 
 // ask is what the source finds: by the proxy what its header says, else the connection's. Who has removed the proxy's
-// secret has also seen whether there was one.
+// secret has also seen whether there was one. What comes on a connection that was taken over is written by the client, and
+// the peer is the proxy: no header counts there, whoever asks.
 func (k *walker) ask() (found string, ok bool) {
 	switch {
+	case k.foreign && !k.asked:
+		return "", false
 	case k.direct || k.gone:
 		for _, f := range k.removed {
 			if k.connection != "" && f != k.connection {
