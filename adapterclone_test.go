@@ -2,7 +2,7 @@ package popauth_test
 
 import (
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // of Go 1.6.3 and later
 	"net/http/httptest"
 	"testing"
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -125,7 +126,7 @@ func ExampleOwnSessions() {
 	for _, c := range configs {
 		popauth.OwnSessions(c)
 	}
-	server := &http.Server{Handler: popauth.RequireCertificate(nil)(http.NotFoundHandler()), TLSConfig: &tls.Config{
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: popauth.RequireCertificate(nil)(http.NotFoundHandler()), TLSConfig: &tls.Config{
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c := configs[h.ServerName]; c != nil {
 				return c, nil

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // of Go 1.6.3 and later
 	"net/http/httptest"
 	"net/url"
 	"strings"

@@ -98,7 +98,7 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 			if token != "" {
 				r.Header.Set("Authorization", "Bearer "+token)
 			}
-			answer, err := client.RoundTrip(r) //nolint:staticcheck // what programs still run
+			answer, err := client.RoundTrip(r)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -257,6 +257,6 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	return nil, errors.New("it was the only one")
 }
 
-func (l *oneConn) Addr() net.Addr { return l.Conn.LocalAddr() }
+func (l *oneConn) Addr() net.Addr { return l.LocalAddr() }
 
 func (l *oneConn) Close() error { return nil }

@@ -25,11 +25,11 @@ func untrailed(c *fiber.Ctx) error {
 	}
 	type field struct{ name, line string }
 	sent := map[field]int{}
-	head.VisitAll(func(name, line []byte) {
+	head.VisitAll(func(name, line []byte) { //nolint:staticcheck // fiber v2 is used with fasthttp v1.51, which has no other
 		sent[field{strings.ToLower(string(name)), string(line)}]++
 	})
 	late := ""
-	c.Request().Header.VisitAll(func(name, line []byte) {
+	c.Request().Header.VisitAll(func(name, line []byte) { //nolint:staticcheck // as above
 		f := field{strings.ToLower(string(name)), string(line)}
 		if sent[f]--; sent[f] < 0 && f.name != "content-length" { // fasthttp sets that one where the body is empty
 			late = f.name
