@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -126,15 +125,15 @@ func ExampleOwnSessions() {
 	for _, c := range configs {
 		popauth.OwnSessions(c)
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: popauth.RequireCertificate(nil)(http.NotFoundHandler()), TLSConfig: &tls.Config{
+	outermost := &tls.Config{ // http.Server.TLSConfig
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c := configs[h.ServerName]; c != nil {
 				return c, nil
 			}
 			return nil, fmt.Errorf("no server name %q", h.ServerName)
 		},
-	}}
-	_, err := server.TLSConfig.GetConfigForClient(&tls.ClientHelloInfo{ServerName: "x.example.com"})
+	}
+	_, err := outermost.GetConfigForClient(&tls.ClientHelloInfo{ServerName: "x.example.com"})
 	fmt.Println(err)
 	// Output: no server name "x.example.com"
 }
