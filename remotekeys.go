@@ -251,7 +251,7 @@ func (k *RemoteKeys) serving() *fetched {
 	age := since(set.at, now)
 	// An age below zero is a clock that was set back.
 	if (age >= set.lifetime || age < -maxLeeway) && k.mu.TryLock() {
-		if k.due(now) {
+		if k.due(now) && k.current.Load() == set { // else a fetch has ended meanwhile
 			k.start(false, false)
 		}
 		k.mu.Unlock()
