@@ -30,7 +30,7 @@ func Stage(stage func(http.Handler) http.Handler) gin.HandlerFunc {
 		if wrapped {
 			nothingPublic(c.Writer.Header()) // what the stage has said on its way out
 		}
-		if !passed || wrapped {
+		if !passed {
 			c.Abort()
 		}
 	}

@@ -24,6 +24,14 @@ func compressed(next http.Handler) http.Handler {
 	})
 }
 
+// late says what caches may keep when the next handler is through.
+func late(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(zipped{w, w}, r)
+		w.Header().Set("Cache-Control", "public, max-age=60")
+	})
+}
+
 type zipped struct {
 	http.ResponseWriter
 	to io.Writer
@@ -44,6 +52,7 @@ func TestWrappingStage(t *testing.T) {
 		{"within a stage", []gin.HandlerFunc{Stage(func(h http.Handler) http.Handler { return w.Guard.Confirm(public(h)) })}},
 		{"around a stage", []gin.HandlerFunc{confirm, Stage(func(h http.Handler) http.Handler { return public(w.Guard.Confirm(h)) })}},
 		{"compression", []gin.HandlerFunc{confirm, Stage(compressed)}},
+		{"public on its way out", []gin.HandlerFunc{confirm, Stage(late)}},
 		{"compression alone", []gin.HandlerFunc{Stage(compressed)}},
 		{"both", []gin.HandlerFunc{confirm, Stage(func(h http.Handler) http.Handler { return compressed(public(h)) })}},
 		{"http.TimeoutHandler", []gin.HandlerFunc{confirm, Stage(func(h http.Handler) http.Handler {
