@@ -125,6 +125,27 @@ func TestPublicAnswers(t *testing.T) {
 	}
 }
 
+// gin answers with the status that somebody has set before, where PublicAnswers sees a 200: the page says not to do that.
+func TestPublicAnswersBehindStatus(t *testing.T) {
+	w := caller.New(t, "orders.read")
+	says := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "schema") })
+	schemas := gin.WrapH(popauth.PublicAnswers(time.Hour)(says))
+	for name, wire := range map[string]func(*gin.Engine){
+		"NoRoute": func(r *gin.Engine) { r.NoRoute(Stage(w.Guard.Confirm), schemas) },
+		"c.Status": func(r *gin.Engine) {
+			r.GET("/schemas", Stage(w.Guard.Confirm), func(c *gin.Context) { c.Status(http.StatusNotFound) }, schemas)
+		},
+	} {
+		r := gin.New()
+		wire(r)
+		answer := httptest.NewRecorder()
+		r.ServeHTTP(answer, w.Owner.Request("GET", "/schemas", w.Token))
+		if got := answer.Result().Header.Get("Cache-Control"); answer.Code != 404 || got != "public, max-age=3600" {
+			t.Errorf("%s: got %d, Cache-Control %q, want what the page says: 404, public", name, answer.Code, got)
+		}
+	}
+}
+
 // Middleware that hands on the ResponseWriter that it got runs as a Stage.
 func TestPassingStages(t *testing.T) {
 	w := caller.New(t, "orders.write")
