@@ -3,6 +3,7 @@ package fiber2
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,7 +17,8 @@ type requestKey struct{}
 // Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a fiber handler. It
 // takes the place of fiber's adaptor.HTTPMiddleware, which must not be used with popauth: that one hands over memory
 // that the next request is read into, joins header lines, and gives handlers back what a stage has removed. The app is made
-// by New. A request that fiber reads otherwise than net/http would is refused by a Refusal.
+// by New. A request that fiber reads otherwise than net/http would is refused by a Refusal, and so is every request that a
+// stage hands on with a ResponseWriter of its own: it would never see the answer, and PublicAnswers would take an error for a 200.
 func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		r, err := request(c)
@@ -26,7 +28,17 @@ func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 		asked, answered := r.Header.Clone(), lines(&c.Response().Header)
 		w := &answer{header: answered.Clone(), status: http.StatusOK}
 		var passed *http.Request
-		stage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).ServeHTTP(w, r)
+		var wrapper http.ResponseWriter
+		stage(http.HandlerFunc(func(got http.ResponseWriter, r *http.Request) {
+			if passed = r; got != w {
+				wrapper = got
+			}
+		})).ServeHTTP(w, r)
+		if wrapper != nil {
+			c.Set("Cache-Control", "no-store")
+			return refuse(http.StatusInternalServerError, "this stage wraps the ResponseWriter, which a Stage can't hand on: leave it out, "+
+				"and say in the handler itself, as it answers 200, what caches may keep", fmt.Sprintf("a %T", wrapper))
+		}
 		if passed != nil && (passed.Method != r.Method || !routed(c, passed.URL)) {
 			return refuse(http.StatusBadRequest, "a stage has changed the method or the path, and fiber would go on by those from before: "+
 				"write the path as RFC 3986 does (/~, not /%7E), or set fiber.Config.UnescapePath; change neither in a stage",

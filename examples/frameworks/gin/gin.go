@@ -2,6 +2,7 @@
 package gin
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -11,17 +12,34 @@ import (
 )
 
 // Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a gin handler.
-// Without Abort gin would go on after a refusal.
+// Without Abort gin would go on after a refusal. A stage that wraps the ResponseWriter is refused: it would never see
+// what comes after it, and PublicAnswers would take an error for a 200.
 func Stage(stage func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		passed := false
-		stage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			passed, c.Request = true, r
+		passed, wrapped := false, false
+		stage(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if w == c.Writer {
+				passed, c.Request = true, r
+				return
+			}
+			wrapped = true
+			nothingPublic(c.Writer.Header())
+			_ = c.AbortWithError(http.StatusInternalServerError, fmt.Errorf("popauth: this stage wraps the ResponseWriter, which "+
+				"a Stage can't hand on: put it around the handler with gin.WrapH, or around the engine; got a %T, want gin's own", w))
 		})).ServeHTTP(c.Writer, c.Request)
+		if wrapped {
+			nothingPublic(c.Writer.Header()) // what the stage has said on its way out
+		}
 		if !passed {
 			c.Abort()
 		}
 	}
+}
+
+// nothingPublic takes back all that a stage, or middleware outside, has said of an answer that isn't to come.
+func nothingPublic(h http.Header) {
+	clear(h)
+	h.Set("Cache-Control", "no-store")
 }
 
 // Routes has the principal in the context of c.Request.
