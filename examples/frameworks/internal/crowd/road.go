@@ -18,10 +18,14 @@ type road struct {
 	base    string
 	clients map[*popauthtest.Client]*http.Client // nil: without certificate
 	proxy   *http.Client
+
+	// trailers are clients that speak HTTP/1.1: a trailer that crosses a refusal is a connection error in HTTP/2, at the cost of
+	// all other requests of the connection.
+	trailers map[*popauthtest.Client]*http.Client
 }
 
 func newRoad(w *World, addr string, connections int) *road {
-	r := &road{base: w.base, clients: map[*popauthtest.Client]*http.Client{}}
+	r := &road{base: w.base, clients: map[*popauthtest.Client]*http.Client{}, trailers: map[*popauthtest.Client]*http.Client{}}
 	if connections > 0 {
 		r.url = "http://" + addr
 		r.proxy = &http.Client{Transport: &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections}}
@@ -38,13 +42,16 @@ func newRoad(w *World, addr string, connections int) *road {
 			config.Certificates = []tls.Certificate{c.Certificate}
 		}
 		r.clients[c] = &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4}}
+		r.trailers[c] = &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), MaxIdleConnsPerHost: 4}}
 	}
 	return r
 }
 
 func (r *road) close() {
-	for _, c := range r.clients {
-		c.CloseIdleConnections()
+	for _, clients := range []map[*popauthtest.Client]*http.Client{r.clients, r.trailers} {
+		for _, c := range clients {
+			c.CloseIdleConnections()
+		}
 	}
 	if r.proxy != nil {
 		r.proxy.CloseIdleConnections()
@@ -75,6 +82,9 @@ func (r *road) do(c *call, method, path, contentType, body string) (int, string,
 		request.Header.Set("DPoP", c.proof)
 	}
 	client := r.clients[c.client]
+	if c.behind != nil {
+		client = r.trailers[c.client]
+	}
 	if r.proxy != nil {
 		client = r.proxy
 		request.Header.Set("X-Proxy-Secret", Secret)
