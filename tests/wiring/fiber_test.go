@@ -1,6 +1,7 @@
 package wiring_test
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -36,7 +37,7 @@ func TestStagesOverFiber(t *testing.T) {
 	for _, encrypted := range []bool{false, true} {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true})
 		for _, stage := range []func(http.Handler) http.Handler{guard.Authenticate, other.Authenticate, guard.Confirm, other.Confirm} {
-			app.Use(adaptor.HTTPMiddleware(stage))
+			app.Use(adaptor.HTTPMiddleware(lasting(stage)))
 		}
 		ran := 0
 		app.Get("/orders", func(c *fiber.Ctx) error {
@@ -89,5 +90,21 @@ func TestStagesOverFiber(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 		_ = app.Shutdown()
+	}
+}
+
+// endless is what context.WithoutCancel makes, in a form that fiber's adaptor can copy from.
+type endless struct{ context.Context }
+
+// Done returns nil.
+func (*endless) Done() <-chan struct{} { return nil }
+
+// lasting gives a stage a context that doesn't end: fasthttp's ends with the server, in a data race with whoever waits for it.
+func lasting(stage func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		h := stage(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r.WithContext(&endless{r.Context()}))
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package fiber
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -94,7 +95,7 @@ func TestRemovedHeaders(t *testing.T) {
 		{"names as sent", fiber.Config{DisableHeaderNormalizing: true}, []any{Stage(guard.Confirm)}, ""},
 		{"RequireCertificate", fiber.Config{},
 			[]any{Stage(popauth.RequireCertificate(crowd.Proxy(), popauth.CertificateThumbprint(owner.Thumbprint())))}, ""},
-		{"adaptor.HTTPMiddleware", fiber.Config{}, []any{adaptor.HTTPMiddleware(guard.Confirm)}, both},
+		{"adaptor.HTTPMiddleware", fiber.Config{}, []any{adaptor.HTTPMiddleware(lasting(guard.Confirm))}, both},
 	} {
 		app := New(tt.config, silent)
 		app.Get("/", tt.stages[0], append(tt.stages[1:], handler)...)
@@ -114,7 +115,7 @@ func TestTwoTokens(t *testing.T) {
 		want  int
 	}{
 		{"Stage", Stage(guard.Confirm), 400},
-		{"adaptor.HTTPMiddleware", adaptor.HTTPMiddleware(guard.Confirm), 200},
+		{"adaptor.HTTPMiddleware", adaptor.HTTPMiddleware(lasting(guard.Confirm)), 200},
 	} {
 		ran := 0
 		app := New(fiber.Config{}, silent)
@@ -272,5 +273,21 @@ func TestWrongWiring(t *testing.T) {
 	guard.Confirm(adaptor.FiberApp(inside)).ServeHTTP(w, r)
 	if w.Code != 200 || w.Body.String() != "false" {
 		t.Errorf("adaptor.FiberApp: got %d %q, want what the page says: no principal inside", w.Code, w.Body)
+	}
+}
+
+// endless is what context.WithoutCancel makes, in a form that fiber's adaptor can copy from.
+type endless struct{ context.Context }
+
+// Done returns nil.
+func (*endless) Done() <-chan struct{} { return nil }
+
+// lasting gives a stage a context that doesn't end: fasthttp's ends with the server, in a data race with whoever waits for it.
+func lasting(stage func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		h := stage(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r.WithContext(&endless{r.Context()}))
+		})
 	}
 }
