@@ -160,6 +160,7 @@ func FuzzRequestLine(f *testing.F) {
 			f.Add("POST", unspelled(f, target), "")
 		}
 		f.Add("POST", []byte("/orders"), "DELETE")
+		f.Add("POST", []byte("/orders"), "post")
 	}
 	f.Add("GET", []byte("/close"), "")
 	f.Fuzz(func(t *testing.T, method string, spelled []byte, override string) {
