@@ -144,8 +144,9 @@ func (c *Certificate) CheckIdentity() error {
 // an IP address, and a client that sends none, as some do for names without a dot, gets 421 at any other:
 // TLSCertificateAnyHost is for those. A session that is resumed brings the identity of its first handshake. Where
 // GetConfigForClient returns other configs for other names, crypto/tls resumes the sessions of one at the other, so call
-// OwnSessions on each of them, or set SessionTicketsDisabled. An identity ends with the certificate's period, though the connection may last: a new request is refused
-// with 403 then, and the connection closed, so that the caller can show the certificate that it has meanwhile.
+// OwnSessions on each of them, or set SessionTicketsDisabled. An identity ends with the certificate's period, though the
+// connection may last: a new request is refused with 403 then, and the connection closed, so that the caller can show the
+// certificate that it has meanwhile.
 //
 // The first request of a connection that takes the identity pays for the look at the names, which is bounded: too many
 // names, or constraints, for less than three verifications of a signature are refused. What the handshake itself costs is up
