@@ -36,10 +36,10 @@ type DPoP struct {
 	// sends a request again after the API has taken it gets 401 for the second.
 	Replay ReplayStore
 
-	// Remember is how long after its iat a used proof is remembered; a second is added for what iat is rounded by. It
-	// must be as long as anybody who shares Replay accepts a proof, or that one would accept it again. If zero, 11 min, the
-	// longest that any DPoP can accept one; where Replay is nil too, nobody shares it, and MaxAge and Leeway are enough.
-	// At least MaxAge and Leeway together, at most 11 min.
+	// Remember is how long a used proof is remembered, from its iat or its use, whichever is later; a second is added for
+	// what iat is rounded by. It must be as long as anybody who shares Replay accepts a proof, or that one would accept it
+	// again. If zero, 11 min, the longest that any DPoP can accept one; where Replay is nil too, nobody shares it, and
+	// MaxAge and Leeway are enough, or with NonceTime the nonces' MaxAge and 30 s. At least that, at most 11 min.
 	//
 	// Less takes less memory: the store has proofs per second × Remember ids at a time. Lower it only if all who
 	// share the store agree, now and through every change of MaxAge and Leeway.
@@ -48,7 +48,9 @@ type DPoP struct {
 	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
 	MaxAge time.Duration
 
-	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 1 min.
+	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 5 min, which
+	// is what the Model Context Protocol asks for, and with MaxAge at most 11 min. Whoever can make a client sign ahead of
+	// time can do so for that long: where nonces are asked for, NonceTime takes any clock, and needs none of that.
 	Leeway time.Duration
 
 	// Algorithms lists the signature algorithms accepted, of those in Options.Algorithms. If nil, ES256 ES384 EdDSA
@@ -57,6 +59,16 @@ type DPoP struct {
 
 	// Nonces provides the nonces that proofs must carry (section 9). If nil, none is asked for.
 	Nonces NonceSource
+
+	// NonceTime lets the nonce say when a proof was made, instead of its iat (section 4.3, item 11): for clients whose
+	// clocks are wrong, and can't be put right. A proof is good as long as its nonce, StatelessNonces.MaxAge, and MaxAge
+	// counts for nothing. Its iat may be as old as it likes, and at most one hour ahead: a Guard without NonceTime
+	// that shares Replay would accept it when its time comes, so it is remembered until then. An exp or nbf counts
+	// as ever, by this clock and Leeway.
+	//
+	// Nonces has to be StatelessNonces, not Optional, with a MaxAge of at most 10 min: those say when they were made, and
+	// nobody else can make them. If false, iat counts, with a nonce too.
+	NonceTime bool
 
 	// URL returns the URL of a request as its client sent it, of which scheme, host and path count. If nil, scheme and
 	// host are those of Options.Resource.ID. Without one it is RequestURL, and New logs a warning: the host is the
@@ -82,8 +94,11 @@ const (
 	defaultProofAge    = time.Minute
 	maxProofAge        = 10 * time.Minute
 	defaultProofLeeway = 10 * time.Second
-	maxProofLeeway     = time.Minute
-	maxProofRemember   = maxProofAge + maxProofLeeway
+	maxProofLeeway     = 5 * time.Minute
+	maxProofRemember   = 11 * time.Minute
+
+	// maxProofAhead is how far iat may be ahead where it doesn't count: so much longer is a proof remembered.
+	maxProofAhead = time.Hour
 )
 
 // proofAlgorithms come first in the order that a client had best prefer.
@@ -132,24 +147,6 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	if d.Replay == nil {
 		problem("Replay", "nil outside Options.Confirmers, and not completed")
 	}
-	if d.MaxAge == 0 {
-		d.MaxAge = defaultProofAge
-	} else if d.MaxAge < time.Second || d.MaxAge > maxProofAge {
-		problem("MaxAge", "%v is not between 1s and %v", d.MaxAge, maxProofAge)
-	}
-	if d.Leeway == 0 {
-		d.Leeway = defaultProofLeeway
-	} else if d.Leeway < 0 || d.Leeway > maxProofLeeway {
-		problem("Leeway", "%v is not between 0 and %v", d.Leeway, maxProofLeeway)
-	}
-	switch least := d.MaxAge + d.Leeway; {
-	case d.Remember == 0 && alone:
-		d.Remember = least
-	case d.Remember == 0:
-		d.Remember = maxProofRemember
-	case d.Remember < least || d.Remember > maxProofRemember:
-		problem("Remember", "%v is not between %v, MaxAge and Leeway, and %v", d.Remember, least, maxProofRemember)
-	}
 	if d.Algorithms = slices.Clone(d.Algorithms); d.Algorithms == nil {
 		d.Algorithms = slices.Clone(proofAlgorithms)
 	} else if len(d.Algorithms) == 0 {
@@ -162,6 +159,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)
 	}
+	d.completeTimes(alone, problem)
 	if d.URL == nil {
 		d.URL = RequestURL
 	}
@@ -211,7 +209,7 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 	if subtle.ConstantTimeCompare(v.signer.key.Thumbprint[:], bound) != 1 {
 		return ErrProofKey
 	}
-	return d.use(r, v)
+	return d.use(r, v, p.Now)
 }
 
 // ProveKey verifies the proof of a request that presents no token, as those to a token endpoint do (RFC 9449, section
@@ -238,7 +236,7 @@ func (d DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprin
 	if err != nil {
 		return "", err
 	}
-	if err := d.use(r, v); err != nil {
+	if err := d.use(r, v, now); err != nil {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(v.signer.key.Thumbprint[:]), nil
@@ -281,14 +279,8 @@ func (d DPoP) verify(r *http.Request, p Presentation) (verified, error) {
 	if err := d.checkNonce(r, p, proof); err != nil {
 		return verified{}, err
 	}
-	// Item 11. With a nonce too: whoever can make a client sign ahead of time may have had the nonce as well.
-	last := proof.issued.Add(d.MaxAge + d.Leeway)
-	if p.Now.After(last) || proof.issued.After(p.Now.Add(d.Leeway)) {
-		return verified{}, ErrProofTime
-	}
-	// RFC 7519, sections 4.1.4 and 4.1.5: a careful client's own bounds count too. They can only make the time shorter.
-	if !proof.ends.IsZero() && !p.Now.Before(proof.ends.Add(d.Leeway)) || p.Now.Before(proof.begins.Add(-d.Leeway)) {
-		return verified{}, ErrProofTime
+	if err := d.checkTime(proof, p.Now); err != nil {
+		return verified{}, err
 	}
 	return verified{proof, target}, nil
 }

@@ -24,7 +24,7 @@ func TestDPoPOptions(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"DPoP.MaxAge: 1h0m0s is not between 1s and 10m0s", "DPoP.Leeway: -1ns is not between 0 and 1m0s",
+		"DPoP.MaxAge: 1h0m0s is not between 1s and 10m0s", "DPoP.Leeway: -1ns is not between 0 and 5m0s",
 		`DPoP.Algorithms: "HS256"`, `DPoP.Algorithms: "none"`, "StatelessNonces.MaxAge: 1s is not between 10s and 1h0m0s",
 		"StatelessNonces.Secrets: entry 0 has 1 bytes, not 32 or more", "Options.Leeway", "Options.Issuer", "Options.Audience",
 	} {
@@ -37,7 +37,8 @@ func TestDPoPOptions(t *testing.T) {
 		"nil pointer":       (*popauth.DPoP)(nil),
 		"pointer, MaxAge":   &popauth.DPoP{MaxAge: -1},
 		"MaxAge too short":  popauth.DPoP{MaxAge: time.Millisecond},
-		"Leeway too long":   popauth.DPoP{Leeway: 2 * time.Minute},
+		"Leeway too long":   popauth.DPoP{Leeway: 5*time.Minute + 1},
+		"Leeway and MaxAge": popauth.DPoP{Leeway: 5 * time.Minute, MaxAge: 6*time.Minute + 1},
 		"no algorithm":      popauth.DPoP{Algorithms: []string{}},
 		"no secret":         popauth.DPoP{Nonces: popauth.StatelessNonces{}},
 		"empty secret":      popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32), nil}}},

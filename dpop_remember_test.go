@@ -134,6 +134,10 @@ func TestRememberProofOptions(t *testing.T) {
 		{popauth.DPoP{Remember: 11*time.Minute + 1}, false},
 		{popauth.DPoP{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
 		{popauth.DPoP{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
+		{popauth.DPoP{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
+		{popauth.DPoP{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
+		{popauth.DPoP{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
+		{popauth.DPoP{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
 	} {
 		for _, store := range []popauth.ReplayStore{nil, &onceStore{}} {
 			o := issuer.Options()

@@ -40,10 +40,9 @@ type ReplayStore interface {
 
 // use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
 // proof to its owner.
-func (d DPoP) use(r *http.Request, v verified) error {
+func (d DPoP) use(r *http.Request, v verified, now time.Time) error {
 	key, id := replayNames(v.proof, v.target)
-	// A fraction of iat is cut off when it is read, hence the second.
-	fresh, err := d.Replay.Use(r.Context(), key, id, v.issued.Add(d.Remember+time.Second))
+	fresh, err := d.Replay.Use(r.Context(), key, id, d.remembered(v.issued, now))
 	switch {
 	case errors.Is(err, ErrProofLimit):
 		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}

@@ -24,6 +24,7 @@ type api struct {
 	spy        *popauthtest.Spy
 	challenged atomic.Int32 // refusals for want of a nonce
 	callers    map[*popauthtest.Client]*http.Client
+	streams    []*stream
 }
 
 // reasonHeader names what a test wants to know and no client is told: why its request was refused.

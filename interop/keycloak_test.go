@@ -39,6 +39,7 @@ func TestKeycloak(t *testing.T) {
 		{"OtherJWTs", testKeycloakOtherJWTs},
 		{"Expired", testKeycloakExpired},
 		{"Stolen", testKeycloakStolen},
+		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k.TB = t // whose failures are the subtest's

@@ -116,6 +116,24 @@ func Maven(tb testing.TB, dir, artifact, checksum string) (file string) {
 	return files[0]
 }
 
+// MavenLibraries gets the jars that a pom.xml depends on at run time into dir, and checks the SHA-256 of the list of their
+// names and SHA-256s.
+func MavenLibraries(tb testing.TB, dir, pom, checksum string) {
+	tb.Helper()
+	Run(tb, exec.Command("mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+dir)) //nolint:gosec // G204: the test names it
+	entries, err := os.ReadDir(dir)                                                                                                         // sorted
+	must(tb, err)
+	list := sha256.New()
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name())) //nolint:gosec // G304: a file that Maven has put there
+		must(tb, err)
+		_, _ = fmt.Fprintf(list, "%s %x\n", e.Name(), sha256.Sum256(content))
+	}
+	if got := hex.EncodeToString(list.Sum(nil)); got != checksum {
+		tb.Fatalf("%s: got %d files of SHA-256 %s, want %s", pom, len(entries), got, checksum)
+	}
+}
+
 func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {

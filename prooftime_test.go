@@ -1,0 +1,186 @@
+package popauth_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// longNonces are good for so long.
+func longNonces(age time.Duration) popauth.StatelessNonces {
+	n := nonces(nonceSecret(1))
+	n.MaxAge = age
+	return n
+}
+
+// Whatever a client's clock shows, the nonce says when it has signed (RFC 9449, section 4.3, item 11).
+func TestNonceTime(t *testing.T) {
+	for _, believed := range []bool{true, false} {
+		a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1)), NonceTime: believed})
+		nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+		// at is the iat of a client whose clock is off by d.
+		at := func(d time.Duration) int64 { return a.clock.Now().Add(d).Unix() }
+		for _, off := range []time.Duration{-15 * time.Minute, 15 * time.Minute, -50 * 365 * 24 * time.Hour, time.Hour} {
+			r := a.request(fields{"nonce": nonce, "iat": at(off)})
+			if !believed {
+				a.refuseProof(t, r, popauth.ErrProofTime)
+				continue
+			}
+			a.accept(t, r)
+			a.refuseProof(t, r, popauth.ErrProofReplayed)
+			a.refuseProof(t, a.request(fields{"iat": at(off)}), popauth.ErrNonceRequired)
+			a.refuseProof(t, a.request(fields{"iat": at(off), "nonce": strings.Repeat("A", 32)}), popauth.ErrNonceRequired)
+		}
+		for _, off := range []time.Duration{time.Hour + time.Second, 200 * 365 * 24 * time.Hour} {
+			a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": at(off)}), popauth.ErrProofTime)
+		}
+		a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": 1e15}), popauth.ErrProofTime)
+		// A client's own bounds count by this clock.
+		a.refuseProof(t, a.request(fields{"nonce": nonce, "exp": at(-11 * time.Second)}), popauth.ErrProofTime)
+		a.refuseProof(t, a.request(fields{"nonce": nonce, "nbf": at(11 * time.Second)}), popauth.ErrProofTime)
+
+		// A proof that was made ahead is good as long as its nonce.
+		ahead := a.request(fields{"nonce": nonce, "iat": at(5 * time.Minute)})
+		late := a.request(fields{"nonce": nonce, "iat": at(5*time.Minute + time.Second)})
+		a.clock.Advance(5 * time.Minute)
+		a.accept(t, ahead)
+		a.clock.Advance(time.Second)
+		a.refuseProof(t, late, popauth.ErrNonceRequired)
+	}
+}
+
+// A used proof stays used with everybody who shares the store, whether it goes by iat or by the nonce, and whoever has
+// accepted it first: a rollout that begins to ask for nonces, and to believe them, lets none pass twice.
+func TestNonceTimeIsRemembered(t *testing.T) {
+	all := map[string]popauth.DPoP{
+		"nonce":                  {NonceTime: true, Nonces: nonces(nonceSecret(1))},
+		"longest nonce":          {NonceTime: true, Nonces: longNonces(10 * time.Minute)},
+		"iat":                    {},
+		"oldest iat":             {MaxAge: 10 * time.Minute, Leeway: time.Minute},
+		"earliest iat":           {MaxAge: 6 * time.Minute, Leeway: 5 * time.Minute},
+		"iat, beside nonces":     {MaxAge: 10 * time.Minute, Leeway: time.Minute, Nonces: longNonces(time.Hour)},
+		"iat, nonces or nothing": {MaxAge: 10 * time.Minute, Nonces: popauth.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}},
+	}
+	for first := range all {
+		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute, -660 * time.Second, 300 * time.Second, time.Hour, -100 * time.Hour} {
+			t.Run(fmt.Sprint(first, "/", off), func(t *testing.T) {
+				var names []string
+				guards := []popauth.DPoP{}
+				for name, d := range all {
+					names, guards = append(names, name), append(guards, d)
+				}
+				s := newSharing(t, inMemory(t), guards...)
+				_, nonce, err := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(off).Unix()})
+				for i, name := range names {
+					if name == first && s.ask(i, r) != 200 {
+						return // it has no use for that
+					}
+				}
+				began := s.clock.Now()
+				for s.clock.Now().Sub(began) < 90*time.Minute {
+					for i, name := range names {
+						if got := s.ask(i, r); got != 401 {
+							t.Fatalf("VULNERABLE: %s, %v later: got %d, want 401", name, s.clock.Now().Sub(began), got)
+						}
+					}
+					s.clock.Advance(10*time.Second + time.Millisecond)
+				}
+				if got := s.spy.Ran(); got != 1 {
+					t.Errorf("the handler ran %d times, want once", got)
+				}
+			})
+		}
+	}
+}
+
+// So in a memory of its own, which keeps ids as long as this Guard needs them.
+func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
+	for _, age := range []time.Duration{10 * time.Second, 5 * time.Minute, 10 * time.Minute} {
+		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute} {
+			for _, ahead := range []time.Duration{0, 30 * time.Second} { // of the clock that has made the nonce
+				s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return nil }, popauth.DPoP{NonceTime: true, Nonces: longNonces(age)})
+				_, nonce, err := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now().Add(ahead))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(off).Unix()})
+				if got := s.ask(0, r); got != 200 {
+					t.Fatalf("got %d, want 200", got)
+				}
+				for range 700 {
+					if got := s.ask(0, r); got != 401 {
+						t.Fatalf("VULNERABLE: nonces of %v, clock off by %v: got %d, want 401", age, off, got)
+					}
+					s.clock.Advance(time.Second)
+				}
+			}
+		}
+	}
+}
+
+func TestNonceTimeOptions(t *testing.T) {
+	secret := [][]byte{nonceSecret(1)}
+	for want, d := range map[string]popauth.DPoP{
+		"DPoP.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
+		"DPoP.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
+		"DPoP.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: popauth.StatelessNonces{Secrets: secret, Optional: true}},
+		"DPoP.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
+		"DPoP.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
+		"": {NonceTime: true, Nonces: &popauth.StatelessNonces{Secrets: secret}},
+	} {
+		o := popauthtest.NewIssuer(t).Options()
+		o.Confirmers = []popauth.Confirmer{d}
+		if _, err := popauth.New(o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// The Model Context Protocol asks servers for five minutes, in either direction.
+func TestLeewayOfFiveMinutes(t *testing.T) {
+	a := newDPoPAPI(t, popauth.DPoP{Leeway: 5 * time.Minute})
+	for off, ok := range map[time.Duration]bool{
+		-6 * time.Minute: true, -361 * time.Second: false, 5 * time.Minute: true, 301 * time.Second: false,
+	} {
+		r := a.request(fields{"iat": a.clock.Now().Add(off).Unix()})
+		if ok {
+			a.accept(t, r)
+		} else {
+			a.refuseProof(t, r, popauth.ErrProofTime)
+		}
+	}
+}
+
+// The log says how far the clocks are apart, and what to change.
+func TestProofTimeIsExplained(t *testing.T) {
+	plain := newDPoPAPI(t, popauth.DPoP{})
+	for _, tt := range []struct {
+		claim string
+		off   time.Duration
+		want  string
+	}{
+		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than DPoP.Leeway, 10s: see DPoP.NonceTime"},
+		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than DPoP.MaxAge and Leeway, 1m10s: see DPoP.NonceTime"},
+		{"exp", -time.Minute, "exp was 1m0s ago, not less than DPoP.Leeway, 10s"},
+		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than DPoP.Leeway, 10s"},
+	} {
+		plain.refuseProof(t, plain.request(fields{tt.claim: plain.clock.Now().Add(tt.off).Unix()}), popauth.ErrProofTime)
+		if !strings.Contains(plain.last.Error(), tt.want) {
+			t.Errorf("got %v, want %s", plain.last, tt.want)
+		}
+	}
+	a := newDPoPAPI(t, popauth.DPoP{NonceTime: true, Nonces: nonces(nonceSecret(1))})
+	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Add(2 * time.Hour).Unix()}), popauth.ErrProofTime)
+	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that DPoP.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
+		t.Errorf("got %v, want %s", a.last, want)
+	}
+}
