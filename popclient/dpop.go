@@ -18,6 +18,13 @@ import (
 // usual kinds of body. So is one whose proof was refused after Base had sent it twice, as transports do that repeat
 // requests: put those above, where each try gets a proof of its own.
 //
+// A client whose clock is wrong signs proofs that are too old or from the future. Where a proof is refused, and the Date of
+// that answer differs from this clock by more than two seconds, DPoP goes by the server's clock from then on, for this
+// origin alone, and sends the request again, once. It believes no answer by plain http, none of a server whose
+// certificate the transport has not verified against roots (Response.TLS.VerifiedChains), none out of a cache, and no
+// Date that is more than 27 hours from this clock. A server that lies gets proofs for itself that are of another time,
+// and nothing else.
+//
 // A request's own Authorization and DPoP headers are replaced. Nothing is sent if the token's type is not DPoP, or by
 // plain http to a host other than this one.
 //
@@ -58,7 +65,7 @@ var (
 
 // RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
 func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
-	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, again: refused}
+	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, refusal: refusedProof}
 	return e.roundTrip(r, func() (err error) {
 		meant, err := readOrigins("DPoP", d.Origins)
 		if err != nil {
@@ -128,7 +135,17 @@ func (d *DPoP) ask() *question {
 	return d.asking
 }
 
-// refused tells whether an API asks for a nonce (RFC 9449, section 9).
-func refused(resp *http.Response) bool {
-	return resp.StatusCode == http.StatusUnauthorized && wantsNonce(resp.Header.Values("WWW-Authenticate"))
+// refusedProof is the error by which an API refuses a proof, or asks for a nonce (RFC 9449, sections 7.1 and 9).
+func refusedProof(resp *http.Response) string {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return ""
+	}
+	lines := resp.Header.Values("WWW-Authenticate")
+	switch {
+	case wantsNonce(lines):
+		return useNonce
+	case challenges(lines, scheme, badProof):
+		return badProof
+	}
+	return ""
 }

@@ -22,15 +22,16 @@ type exchange struct {
 	// own are the headers that a request can't bring along itself.
 	own []string
 
-	// again tells whether a response asks for the same request with a nonce.
-	again func(*http.Response) bool
+	// refusal is the error of a response by which a proof is refused, use_dpop_nonce or invalid_dpop_proof; else "".
+	refusal func(*http.Response) string
 
 	origin  string
 	trusted bool   // may carry credentials
 	token   string // "" for a proof alone
 	bearer  bool   // the token goes without proof: the connection is its proof
 
-	sent *atomic.Int32 // how often the last proof was sent; nil without one
+	sent   *atomic.Int32 // how often the last proof was sent; nil without one
+	signed time.Time     // when that was, by the client's clock
 }
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
@@ -38,14 +39,14 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	if e.base == nil {
 		e.base = http.DefaultTransport
 	}
-	var nonce string
+	var said known
 	signed, err := r, prepare()
 	if err == nil {
 		err = e.direct(r)
 	}
 	if err == nil {
-		nonce = e.nonces.of(e.origin)
-		signed, err = e.sign(r, r.Body, nonce)
+		said = e.nonces.of(e.origin)
+		signed, err = e.sign(r, r.Body, said)
 	}
 	if err != nil {
 		closeBody(r.Body)
@@ -56,7 +57,7 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		return nil, err
 	}
 	if e.trusted && !e.bearer {
-		if resp, err = e.answered(r, resp, nonce); err != nil {
+		if resp, err = e.answered(r, resp, said); err != nil {
 			return nil, err
 		}
 	}
@@ -65,15 +66,10 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	return resp, nil
 }
 
-// answered looks after the nonce in a response, and repeats the request if there is reason to.
-func (e *exchange) answered(r *http.Request, resp *http.Response, sent string) (*http.Response, error) {
-	next := newNonce(resp.Header)
-	if next != "" {
-		e.nonces.keep(e.origin, next)
-	} else {
-		next = sent
-	}
-	if (next == sent || !e.again(resp)) && !e.usedBefore(resp) {
+// answered looks after what a response says of nonce and clock, and repeats the request if there is reason to.
+func (e *exchange) answered(r *http.Request, resp *http.Response, sent known) (*http.Response, error) {
+	next, again := e.learn(resp, sent)
+	if !again && !e.usedBefore(resp) {
 		return resp, nil
 	}
 	body, ok := replay(r)
@@ -90,15 +86,32 @@ func (e *exchange) answered(r *http.Request, resp *http.Response, sent string) (
 	if resp, err = e.base.RoundTrip(signed); err != nil {
 		return nil, err
 	}
-	if next = newNonce(resp.Header); next != "" {
-		e.nonces.keep(e.origin, next)
-	}
+	e.learn(resp, next)
 	return resp, nil
+}
+
+// learn remembers what a response says, and tells whether the same request, sent with that, may come to something else.
+func (e *exchange) learn(resp *http.Response, sent known) (next known, again bool) {
+	next = sent
+	code := e.refusal(resp)
+	if nonce := newNonce(resp.Header); nonce != "" {
+		next.nonce = nonce
+		again = code == useNonce && nonce != sent.nonce
+		e.nonces.keep(e.origin, func(k *known) { k.nonce = nonce })
+	}
+	if code == "" {
+		return next, false
+	}
+	if c, other := sent.clock.corrected(resp, e.signed, e.key.now()); other {
+		next.clock, again = c, true
+		e.nonces.keep(e.origin, func(k *known) { k.clock = c })
+	}
+	return next, again
 }
 
 // sign returns r with this body and with credentials, if it may have them. It is no deep copy: trailers are filled in
 // by the caller while the body is read.
-func (e *exchange) sign(r *http.Request, body io.ReadCloser, nonce string) (*http.Request, error) {
+func (e *exchange) sign(r *http.Request, body io.ReadCloser, said known) (*http.Request, error) {
 	signed := r.WithContext(e.counted(r.Context()))
 	signed.Body = body
 	if signed.Header = r.Header.Clone(); signed.Header == nil {
@@ -122,7 +135,8 @@ func (e *exchange) sign(r *http.Request, body io.ReadCloser, nonce string) (*htt
 	if host == "" {
 		host = r.URL.Host
 	}
-	proof, err := e.key.proveWithin(r.Context(), method, r.URL, host, e.token, nonce)
+	e.signed = e.key.now()
+	proof, err := e.key.proveWithin(r.Context(), occasion{method, r.URL, host, e.token, said.nonce, said.clock})
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +173,7 @@ func (e *exchange) counted(ctx context.Context) context.Context {
 // usedBefore tells whether a proof was refused, and was sent more than once: then the first of these has used it up, and
 // the same request gets a proof of its own.
 func (e *exchange) usedBefore(resp *http.Response) bool {
-	return e.sent != nil && e.sent.Load() > 1 && e.token != "" && resp.StatusCode == http.StatusUnauthorized &&
-		challenges(resp.Header.Values("WWW-Authenticate"), scheme, "invalid_dpop_proof")
+	return e.sent != nil && e.sent.Load() > 1 && e.token != "" && e.refusal(resp) == badProof
 }
 
 var errProxy = errors.New("popclient: http without TLS to this host, and a proxy that is not on it")

@@ -24,7 +24,8 @@ import (
 type Key struct {
 	_ [0]func()
 
-	// Now is the clock for iat. If nil, time.Now. It is for before the first use.
+	// Now is the clock for iat. If nil, time.Now. It is for before the first use. DPoP and Proofs put right what a server
+	// says is wrong with it, see DPoP.
 	Now func() time.Time
 
 	signer     crypto.Signer
@@ -163,6 +164,13 @@ func marshalJWK(public crypto.PublicKey) ([]byte, error) {
 		members["e"] = encode(big.NewInt(int64(k.E)).Bytes())
 	}
 	return json.Marshal(members)
+}
+
+func (k *Key) now() time.Time {
+	if k != nil && k.Now != nil {
+		return k.Now()
+	}
+	return time.Now()
 }
 
 // Thumbprint is the jkt that tokens are bound to (RFC 7638; RFC 9449, section 6.1); "" without a key.

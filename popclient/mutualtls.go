@@ -119,7 +119,7 @@ func (m *MutualTLS) admit(r *http.Request) (origin string, trusted bool, err err
 // exchange is one with token and certificate.
 func (m *MutualTLS) exchange(origin string, c grant) *exchange {
 	return &exchange{
-		key: m.options.Key, nonces: &m.nonces, again: refused, base: c.generation.transport,
+		key: m.options.Key, nonces: &m.nonces, refusal: refusedProof, base: c.generation.transport,
 		origin: origin, trusted: true, token: c.token.access, bearer: m.options.Key == nil,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
@@ -38,28 +37,34 @@ func (k *Key) Proof(method, target, token, nonce string) (string, error) {
 	if err != nil {
 		return "", errURL // the error of net/url quotes what may be secret
 	}
-	return k.prove(method, u, u.Host, token, nonce)
+	return k.prove(occasion{method: method, url: u, host: u.Host, token: token, nonce: nonce})
 }
 
-func (k *Key) prove(method string, u *url.URL, host, token, nonce string) (string, error) {
+// occasion is what a proof is for.
+type occasion struct {
+	method string
+	url    *url.URL
+	host   string
+	token  string // "" without
+	nonce  string // "" without
+	clock  clock  // the server's, as far as it is known
+}
+
+func (k *Key) prove(o occasion) (string, error) {
 	if k == nil || k.signer == nil {
 		return "", errKey
 	}
-	if method == "" {
+	if o.method == "" {
 		return "", errMethod
 	}
-	htu, err := target(u, host)
+	htu, err := target(o.url, o.host)
 	if err != nil {
 		return "", err
 	}
-	now := time.Now
-	if k.Now != nil {
-		now = k.Now
-	}
 	// rand.Text has the 128 bits that make a jti unique.
-	c := claims{ID: rand.Text(), Method: method, URI: htu, Issued: now().Unix(), Nonce: nonce}
-	if token != "" {
-		sum := sha256.Sum256([]byte(token))
+	c := claims{ID: rand.Text(), Method: o.method, URI: htu, Issued: o.clock.at(k.now()).Unix(), Nonce: o.nonce}
+	if o.token != "" {
+		sum := sha256.Sum256([]byte(o.token))
 		c.Token = encode(sum[:])
 	}
 	payload, err := json.Marshal(c)
@@ -76,9 +81,9 @@ func (k *Key) prove(method string, u *url.URL, host, token, nonce string) (strin
 
 // proveWithin is prove for a request that may end before a signer elsewhere, in a KMS, has answered. Keys in memory don't
 // take the time.
-func (k *Key) proveWithin(ctx context.Context, method string, u *url.URL, host, token, nonce string) (string, error) {
+func (k *Key) proveWithin(ctx context.Context, o occasion) (string, error) {
 	if k == nil || k.places == nil {
-		return k.prove(method, u, host, token, nonce)
+		return k.prove(o)
 	}
 	select {
 	case k.places <- struct{}{}:
@@ -99,7 +104,7 @@ func (k *Key) proveWithin(ctx context.Context, method string, u *url.URL, host, 
 			}
 			done <- made
 		}()
-		made.proof, made.err = k.prove(method, u, host, token, nonce)
+		made.proof, made.err = k.prove(o)
 	}()
 	select {
 	case made := <-done:

@@ -9,7 +9,7 @@ import (
 
 // Proofs is an http.RoundTripper for requests to an authorization server, which bind the token that it issues to Key
 // (RFC 9449, section 5): each gets a proof, and keeps its own Authorization, if any. Give golang.org/x/oauth2 a client
-// with it under oauth2.HTTPClient. In all else it is like [DPoP]: nonces, the one retry, plain http and redirects.
+// with it under oauth2.HTTPClient. In all else it is like [DPoP]: nonces, the clock, the one retry, plain http and redirects.
 //
 // The retry repeats the body. An authorization server that takes a client assertion only once, and has done so before
 // it asks for a nonce, refuses it; the nonce is remembered for the next request.
@@ -29,7 +29,7 @@ var _ http.RoundTripper = (*Proofs)(nil)
 
 // RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
 func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
-	e := exchange{key: p.Key, base: p.Base, nonces: &p.nonces, own: []string{"DPoP"}, again: refusedToken}
+	e := exchange{key: p.Key, base: p.Base, nonces: &p.nonces, own: []string{"DPoP"}, refusal: refusedToken}
 	return e.roundTrip(r, func() (err error) {
 		e.origin, e.trusted, err = admit(r, nil)
 		return err
@@ -39,11 +39,11 @@ func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
 // maxAnswer is how much of an answer is looked at.
 const maxAnswer = 64 << 10
 
-// refusedToken tells whether an authorization server asks for a nonce (RFC 9449, section 8). The body can be read
-// after it as before.
-func refusedToken(resp *http.Response) bool {
+// refusedToken is the error by which an authorization server refuses a proof, or asks for a nonce (RFC 9449, sections 5
+// and 8). The body can be read after it as before.
+func refusedToken(resp *http.Response) string {
 	if resp.StatusCode != http.StatusBadRequest {
-		return false
+		return ""
 	}
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // an error comes again for whoever reads on
 	resp.Body = struct {
@@ -53,5 +53,8 @@ func refusedToken(resp *http.Response) bool {
 	var answer struct {
 		Error string `json:"error"`
 	}
-	return json.Unmarshal(b, &answer) == nil && answer.Error == useNonce
+	if json.Unmarshal(b, &answer) != nil || answer.Error != useNonce && answer.Error != badProof {
+		return ""
+	}
+	return answer.Error
 }
