@@ -27,6 +27,7 @@ type rotation struct {
 const (
 	perSecond = 20               // good requests
 	cooldown  = 10 * time.Second // of RemoteKeysOptions, as it comes
+	slow      = 5 * time.Second  // for one fetch, on a machine that does much else
 )
 
 // An API that fetched its keys a moment ago refuses nothing that the new key signs, and what the withdrawn key signs
@@ -55,15 +56,15 @@ func (r rotation) test(t *testing.T) {
 	old.end()
 	t.Logf("at once: new key: %s", fresh.summary(rotated))
 	t.Logf("at once: old key: %s", old.summary(rotated))
-	if refused, _ := fresh.refused(rotated); refused > 0 || fresh.longest() > 2*time.Second {
+	if refused, _ := fresh.refused(rotated); refused > 0 || fresh.longest() > slow {
 		t.Errorf("new key: got %s, want none refused", fresh.summary(rotated))
 	}
 	if refused, _ := old.refused(time.Time{}); old.before(rotated) == 0 || old.refusedBefore(rotated) > 0 || r.keeps != (refused == 0) {
 		t.Errorf("old key: got %s, want all accepted until the new key is seen", old.summary(rotated))
 	}
 	// VULNERABLE otherwise: a withdrawn key counts.
-	if last := old.lastAccepted().Sub(rotated); !r.keeps && last > 2*time.Second {
-		t.Errorf("old key: the last was accepted after %v, want 2s at most", last)
+	if last := old.lastAccepted().Sub(rotated); !r.keeps && last > slow {
+		t.Errorf("old key: the last was accepted after %v, want %v at most", last, slow)
 	}
 
 	flood := a.stream(t, 5*perSecond, func(n int) string { return otherKID(t, next, fmt.Sprint("made-up-", n)) })
@@ -78,7 +79,7 @@ func (r rotation) test(t *testing.T) {
 	_, last := fresh.refused(rotated)
 	t.Logf("in a flood: new key: %s", fresh.summary(rotated))
 	t.Logf("in a flood: made-up kids: %s", flood.summary(rotated))
-	if last > cooldown+time.Second || fresh.longest() > 2*time.Second {
+	if last > cooldown+slow/2 || fresh.longest() > slow {
 		t.Errorf("in a flood: got %s, want none refused after %v", fresh.summary(rotated), cooldown)
 	}
 	if n := flood.accepted(); n > 0 { // VULNERABLE
@@ -188,6 +189,7 @@ func (s *stream) refused(since time.Time) (n int, last time.Duration) {
 	return n, last
 }
 
+// before counts what was sent before.
 func (s *stream) before(end time.Time) (n int) {
 	for _, x := range s.samples {
 		if x.at.Before(end) {
@@ -197,9 +199,10 @@ func (s *stream) before(end time.Time) (n int) {
 	return n
 }
 
+// refusedBefore counts what was refused, and answered, before.
 func (s *stream) refusedBefore(end time.Time) (n int) {
 	for _, x := range s.samples {
-		if x.at.Before(end) && x.status != http.StatusOK {
+		if x.at.Add(x.took).Before(end) && x.status != http.StatusOK {
 			n++
 		}
 	}

@@ -33,7 +33,8 @@
 //
 //   - maxmemory-policy must be noeviction. Every other policy forgets ids to make room. A full Redis refuses commands,
 //     and requests with them. An id needs up to 200 bytes until its time and Skew have passed, 11 min and
-//     31 s unless DPoP.Remember says less. The count of a key needs up to 250 bytes, and 1,000 if the key is busy.
+//     31 s unless DPoP.Remember says less, and up to an hour more where DPoP.NonceTime lets in clients whose clocks are
+//     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy.
 //   - A restart forgets what was not written: everything without persistence, up to a second's ids after a power loss
 //     with appendfsync everysec, what came after the last snapshot with RDB alone. appendonly yes with appendfsync
 //     always forgets nothing. Where Redis runs without, keep APIs from it after a restart for as long as a proof is good.

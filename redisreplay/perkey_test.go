@@ -168,3 +168,47 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 	}
 }
+
+// A proof whose time the nonce says is kept until nobody can take it for a new one, whatever its client's clock shows.
+func TestNonceTimeIsKept(t *testing.T) {
+	server := newServer(t)
+	issuer := popauthtest.NewIssuer(t)
+	key := popauthtest.NewProofKey(t, "ES256")
+	token := issuer.Token(key.Bound())
+	o := issuer.Options()
+	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte("a secret of 32 bytes for a test.")}}
+	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)}}
+	guard, err := popauth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, nonce, err := nonces.Check(t.Context(), "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spy := &popauthtest.Spy{}
+	for n, tt := range []struct{ off, least time.Duration }{
+		{0, 11 * time.Minute}, {-15 * time.Minute, 11 * time.Minute}, {15 * time.Minute, 26 * time.Minute}, {59 * time.Minute, 70 * time.Minute},
+	} {
+		if err := server.client().FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		r := key.Request("GET", apiURL+"/orders", token, popauthtest.Claims{"nonce": nonce, "iat": time.Now().Add(tt.off).Unix()})
+		for _, want := range []int{200, 401, 401} {
+			w := httptest.NewRecorder()
+			guard.Confirm(spy).ServeHTTP(w, r.Clone(t.Context()))
+			if w.Code != want || spy.Ran() != n+1 {
+				t.Fatalf("off by %v: got %d, the handler ran %d times, want %d", tt.off, w.Code, spy.Ran(), want)
+			}
+		}
+		ids, err := server.client().Keys(t.Context(), "*").Result()
+		if err != nil || len(ids) != 2 { // the id, and its key's count
+			t.Fatalf("got %v, %v, want two", ids, err)
+		}
+		for _, id := range ids {
+			if left := server.client().PTTL(t.Context(), id).Val(); left < tt.least || left > tt.least+2*time.Minute {
+				t.Errorf("off by %v: %s is kept for %v, want %v at least", tt.off, id, left, tt.least)
+			}
+		}
+	}
+}

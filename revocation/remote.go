@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
 )
 
 // dated is what an authority says for some time.
@@ -39,11 +41,11 @@ type entry[T document] struct {
 	key     [sha256.Size]byte
 	place   *linked.Element
 	bytes   int
-	flight  chan struct{} // closed when the fetch under way ends; nil: there is none
-	value   T             // the zero value: there is none
-	fetched time.Time     // when the fetch of value began
-	err     error         // what the last fetch failed with
-	next    time.Time     // not before this is it fetched again, if that failed
+	flight  *calls.Call[T] // the fetch under way; nil: there is none
+	value   T              // the zero value: there is none
+	fetched time.Time      // when the fetch of value began
+	err     error          // what the last fetch failed with
+	next    time.Time      // not before this is it fetched again, if that failed
 }
 
 // entrySize is what an entry takes beside its value.
@@ -62,16 +64,14 @@ func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, fetch func(c
 	now := m.options.Now()
 	old, soon := e.age(now, m.options.MaxAge)
 	if e.flight == nil && soon && !e.paused(now) {
-		e.flight = make(chan struct{})
-		go m.fly(context.WithoutCancel(ctx), e, e.flight, fetch)
+		e.flight = m.fly(ctx, e, now, fetch)
 	}
 	flight := e.flight
 	m.mu.Unlock()
 	var ended error
 	if old && flight != nil {
-		select {
-		case <-flight:
-		case <-ctx.Done():
+		_, err := flight.Wait(ctx, 0)
+		if _, gone := errors.AsType[*calls.Abandoned](err); gone {
 			ended = ctx.Err()
 		}
 	}
@@ -114,27 +114,23 @@ func since(at, now time.Time) (age time.Duration, ok bool) {
 	return max(now.Sub(at), calendar), calendar >= 0
 }
 
-// fly fetches in a context of its own, so that no request's end spoils it for the others.
-func (m *remote[T]) fly(ctx context.Context, e *entry[T], flight chan struct{}, fetch func(context.Context) (T, error)) {
-	ctx, cancel := context.WithTimeout(ctx, m.options.Timeout)
-	defer cancel()
-	var value T
-	began, err := m.options.Now(), errors.New("the fetch did not end")
-	defer func() {
-		if p := recover(); p != nil { // it would end the process, not one request
-			err = fmt.Errorf("the fetch panicked: %v", p)
+// fly begins a fetch in a context of its own, so that no request's end spoils it for the others. The caller holds mu, so
+// that the fetch can't have landed before it is known. The time of a wait for a slot counts, too.
+func (m *remote[T]) fly(ctx context.Context, e *entry[T], began time.Time, fetch func(context.Context) (T, error)) *calls.Call[T] {
+	values := context.WithoutCancel(ctx)
+	return calls.Go(m.options.Timeout, func(ctx context.Context) (T, error) {
+		select {
+		case m.slots <- struct{}{}:
+			defer func() { <-m.slots }()
+		case <-ctx.Done():
+			var none T
+			return none, fmt.Errorf("%d fetches at once: %w", cap(m.slots), ctx.Err())
 		}
-		m.landed(e, value, err, began)
-		close(flight)
-	}()
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-	case <-ctx.Done():
-		err = fmt.Errorf("%d fetches at once: %w", cap(m.slots), ctx.Err())
-		return
-	}
-	value, err = fetch(ctx)
+		end, _ := ctx.Deadline()
+		ctx, cancel := context.WithDeadline(values, end)
+		defer cancel()
+		return fetch(ctx)
+	}, func(value T, err error) { m.landed(e, value, err, began) })
 }
 
 func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
