@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -183,27 +182,6 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.observeOutside(r, e)
 	g.deny(w, g.clean(r), e)
-}
-
-func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.Handler {
-	if next == nil {
-		panic("popauth: nil handler")
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = own(r)
-		clean := g.clean(r)
-		d, err := g.decide(r, clean)
-		if err == nil {
-			err = g.allow(clean, d, stage, policies)
-		}
-		if err != nil {
-			g.deny(w, clean, err)
-			return
-		}
-		maps.Copy(w.Header(), d.header)
-		d.lines.Private(w.Header())
-		next.ServeHTTP(w, d.pass(clean))
-	})
 }
 
 func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
