@@ -29,7 +29,7 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 // such a one, there is nobody who could have changed the request in between, and nothing to read again. Authorize has
 // policies, which may be functions of the program.
 func (g *Guard) leavesAlone() bool {
-	if g == nil || len(g.headers) > 0 {
+	if g == nil || !g.prompt {
 		return false
 	}
 	for _, c := range g.confirmers {
@@ -37,8 +37,7 @@ func (g *Guard) leavesAlone() bool {
 			return false
 		}
 	}
-	_, ours := g.source.(sharing)
-	return ours
+	return true
 }
 
 // ServeHTTP implements http.Handler.
