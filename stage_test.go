@@ -135,7 +135,9 @@ func TestRememberedTokenWithMoreBehindIt(t *testing.T) {
 	send(g.Authenticate, l.owner.Request("GET", "/", token)).passed(t)
 	remembers(t, g, l.owner.Request("GET", "/", token), true)
 	last := token[:len(token)-1]
-	for _, more := range []string{token + ",", token + " ", token + "\t", token + "\x00", token + "é", last + ",", token + " " + token, "\t" + token} {
+	for _, more := range []string{
+		token + ",", token + " ", token + "\t", token + "\x00", token + "é", last + ",", token + " " + token, "\t" + token,
+	} {
 		r := l.owner.Request("GET", "/", "")
 		r.Header.Set("Authorization", "Bearer "+more)
 		alike(t, g, r)
