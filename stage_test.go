@@ -67,6 +67,21 @@ func TestStageRightBehindAnother(t *testing.T) {
 			}
 		}
 	}
+	for _, tt := range []struct {
+		name   string
+		inner  func(http.Handler) http.Handler
+		client *popauthtest.Client
+		token  string
+		want   int
+	}{
+		{"bearer", read, l.owner, l.unbound(), 401}, {"stolen", read, l.thief, l.bound(), 401}, {"no scope", write, l.owner, l.bound(), 403},
+	} {
+		for range 2 { // the second time the token is remembered
+			if got := send(chain(g.Confirm, tt.inner), tt.client.Request("GET", "/orders", tt.token)); got.ran || got.status != tt.want {
+				t.Errorf("%s: got status %d, ran %t, want %d", tt.name, got.status, got.ran, tt.want)
+			}
+		}
+	}
 }
 
 // Where code of the program sees the request before a stage, the stage looks at it again.
