@@ -19,6 +19,8 @@ const maxToken = 16 << 10
 type credentials struct {
 	under uint16
 	token string
+	hash  tokenHash
+	known recalled
 }
 
 // readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
@@ -43,10 +45,14 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
-	if !isToken68(token) || tokenElsewhere(r) {
+	c := credentials{under: uint16(known) + 1, token: token}
+	if g.prompt { // else keys may change until the source has its certificate
+		c.known = recall(g.options.Verifier, token, &c.hash)
+	}
+	if c.known.entry == nil && !isToken68(token) || tokenElsewhere(r) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: g.schemes[known].scheme}
 	}
-	return credentials{uint16(known) + 1, token}, nil
+	return c, nil
 }
 
 // tokenElsewhere tells whether the request carries an access token in its query or in a form that is parsed already
@@ -84,6 +90,7 @@ type characters uint8
 const (
 	inToken68 characters = 1 << iota
 	inToken
+	inMethod // of inToken, but for lower case
 )
 
 // consists is asked about each character of each access token: a table without a branch is several times as fast as a
@@ -107,6 +114,9 @@ var classes = func() (all [256]characters) {
 	}
 	for _, c := range []byte(alphanumeric + "!#$%&'*+-.^_`|~") {
 		all[c] |= inToken
+		if c < 'a' || c > 'z' {
+			all[c] |= inMethod
+		}
 	}
 	return all
 }()

@@ -64,9 +64,8 @@ var errAnotherToken = errors.New("the Verifier now says another issuer, subject,
 func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	now := &decision{finding: d.finding}
 	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
-	var hash tokenHash
 	var err error
-	now.token, now.remembered, err = g.verify(r.Context(), strings.TrimLeft(token, " "), &hash)
+	now.token, now.remembered, err = g.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
 	if err != nil {
 		e := refused(err, ErrTokenInvalid)
 		now.token = d.token
