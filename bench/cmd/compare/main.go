@@ -31,6 +31,7 @@ func run(args []string, out, progress io.Writer) error {
 	cycles := flags.Int("cycles", 0, "`number` of cycles of what is measured in pairs; 1000, or 50 with -short")
 	folder := flags.String("out", "", "`folder` of the documents and the chart; ../docs, or none with -short")
 	results := flags.String("results", "results.json", "`file` of the figures")
+	only := flags.String("only", "", "`part` to measure anew, the rest being as in -results: hostile")
 	from := flags.String("from", "", "`file` of figures to write the document from, instead of measuring")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -44,9 +45,18 @@ func run(args []string, out, progress io.Writer) error {
 	}
 	var r *report.Results
 	var err error
-	if *from != "" {
+	switch {
+	case *only != "" && *only != "hostile":
+		return fmt.Errorf("-only %s: want hostile", *only)
+	case *only != "" && *from != "":
+		return errors.New("-only and -from: want one of them")
+	case *only != "":
+		if r, err = report.Read(*results); err == nil {
+			err = r.MeasureHostile(o)
+		}
+	case *from != "":
 		r, err = report.Read(*from)
-	} else {
+	default:
 		r, err = report.Measure(context.Background(), o)
 	}
 	if err != nil {
