@@ -58,7 +58,9 @@ func measure(contenders []Contender, cycles int, clock func() time.Duration) []S
 	samples := make([]Sample, len(contenders))
 	counts := make([]int, len(contenders))
 	for i, c := range contenders {
-		counts[i] = c.calibrate(clock)
+		if counts[i] = c.calibrate(clock); c.Together != nil {
+			counts[i] = max(counts[i], Rotation) // or the wait of a few would be most of it
+		}
 		samples[i] = Sample{Name: c.Name, each: make([]float64, 0, cycles)}
 		samples[i].Allocations, samples[i].Bytes = c.allocations()
 	}
