@@ -211,9 +211,6 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 	if err := v.kinds.check(said, &e.Token, h.typ); err != nil {
 		return nil, nil, err
 	}
-	if e.Issuer != v.issuer {
-		return nil, nil, ErrTokenIssuer
-	}
 	if err := v.validate(&e.Token); err != nil {
 		return nil, nil, err
 	}

@@ -48,8 +48,13 @@ func (f *Fixture) Strangers(tb popauthtest.TB) []*Hostile {
 	return rows
 }
 
-// different is how many different requests are sent for the memory's sake, where one is cheap.
-const different = 100_000
+const (
+	// different is how many different requests are sent for the memory's sake: more than any memory has places.
+	different = 12_000
+
+	// many are sent where one is cheap.
+	many = 100_000
+)
 
 // around makes the API once: what it remembers it has in common for all requests.
 func around(protect func(http.Handler) http.Handler, spy http.Handler) func(http.Handler) http.Handler {

@@ -36,7 +36,6 @@ func (s *stranger) proofs() []*Hostile {
 	}
 	zero := popauth.DPoP{}
 	owners := row("proof of the token's own RSA key of 4,096 bits, wrong signature", large, 401, zero, one(proofOf(own, large)))
-	owners.Different = 20_000
 	owners.Why = "the owner has chosen this key, which everybody knows who has seen a proof; to verify by it takes longer than by one of 2,048 bits"
 	valid := row("15,000 good proofs of one key", token, reached, zero, one(good(key)))
 	valid.Passes, valid.Different = true, 15_000

@@ -25,14 +25,14 @@ func vouched(leaf *x509.Certificate, intermediates []*x509.Certificate, roots *x
 		return intermediates, nil
 	}
 	rest := above(leaf, intermediates)
-	d := descent{left: MaxSignatures}
+	d := descent{}            // bounded has counted these ways
 	names := roots.Subjects() //nolint:staticcheck // SA1019: it leaves out the system's roots, and these are none
 	rest, err := d.sort(rest, func(c *x509.Certificate) (bool, error) {
 		isRoots := func(name []byte) bool { return bytes.Equal(name, c.RawIssuer) }
-		if !slices.ContainsFunc(names, isRoots) && !slices.ContainsFunc(names, func(n []byte) bool { return bytes.Equal(n, c.RawSubject) }) {
+		if !slices.ContainsFunc(names, isRoots) {
 			return false, nil
 		}
-		return d.check(1, underRoots(c, roots))
+		return d.check(underRoots(c, roots))
 	})
 	for i := 0; err == nil && i < len(d.good); i++ {
 		issuer := d.good[i]
@@ -40,7 +40,7 @@ func vouched(leaf *x509.Certificate, intermediates []*x509.Certificate, roots *x
 			if !isIssuer(issuer, c) || !maySign(issuer) {
 				return false, nil
 			}
-			return d.check(effort(issuer), func() bool { return c.CheckSignatureFrom(issuer) == nil })
+			return d.check(func() bool { return c.CheckSignatureFrom(issuer) == nil })
 		})
 	}
 	return d.good, err
@@ -63,7 +63,6 @@ func above(leaf *x509.Certificate, intermediates []*x509.Certificate) []*x509.Ce
 // descent goes down from the roots.
 type descent struct {
 	good  []*x509.Certificate
-	left  int // of MaxSignatures
 	wrong int
 }
 
@@ -83,10 +82,7 @@ func (d *descent) sort(all []*x509.Certificate, is func(*x509.Certificate) (bool
 	return rest, nil
 }
 
-func (d *descent) check(effort int, verify func() bool) (bool, error) {
-	if d.left -= effort; d.left < 0 {
-		return false, errSignatures
-	}
+func (d *descent) check(verify func() bool) (bool, error) {
 	if verify() {
 		return true, nil
 	}
@@ -96,7 +92,7 @@ func (d *descent) check(effort int, verify func() bool) (bool, error) {
 	return false, nil
 }
 
-// underRoots tells whether a root has signed the certificate, or is it. Everything else that may be wrong with it is for the
+// underRoots tells whether a root has signed the certificate. Everything else that may be wrong with it is for the
 // search to say: it has an end of its period that is to come, and no critical extension.
 func underRoots(c *x509.Certificate, roots *x509.CertPool) func() bool {
 	return func() bool {

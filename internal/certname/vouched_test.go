@@ -38,7 +38,7 @@ func TestHonestWays(t *testing.T) {
 	}
 	edited := func(edit func(*x509.Certificate)) []*x509.Certificate {
 		g := &editor{mesh: m, edit: edit}
-		return []*x509.Certificate{g.issue(good, root, between, rootKey)}
+		return []*x509.Certificate{g.issue(good, root, rootKey)}
 	}
 	leaf := m.issue("leaf", "between", key(t, elliptic.P256()), between, false)
 	for _, tt := range []struct {
@@ -89,11 +89,11 @@ type editor struct {
 	edit func(*x509.Certificate)
 }
 
-func (e *editor) issue(like, parent *x509.Certificate, own, by *ecdsa.PrivateKey) *x509.Certificate {
+func (e *editor) issue(like, parent *x509.Certificate, by *ecdsa.PrivateKey) *x509.Certificate {
 	e.mesh.t.Helper()
 	template := *like
 	e.edit(&template)
-	raw, err := x509.CreateCertificate(rand.Reader, &template, parent, own.Public(), by)
+	raw, err := x509.CreateCertificate(rand.Reader, &template, parent, like.PublicKey, by)
 	if err != nil {
 		e.mesh.t.Fatal(err)
 	}
