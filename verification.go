@@ -270,7 +270,7 @@ func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (ways, error) 
 	case err == nil:
 		s.accepted.put(key, w, now, s.v.Remember)
 	case !passing(err):
-		s.refused.put(key, noWay{roots, err}, now, min(s.v.Remember, rememberRefusal))
+		s.refused.put(key, noWay{roots, inWords(err)}, now, min(s.v.Remember, rememberRefusal))
 	}
 	w.paths = valid(paths, now)
 	return w, err
