@@ -144,8 +144,9 @@ func before(leaf *mint, chain ...*x509.Certificate) func(int) []*x509.Certificat
 func (s *stranger) dear(above []byte) func(int) []*x509.Certificate {
 	lower, upper := subject(s.tb, "lower"), subject(s.tb, "upper")
 	key, large := newEd25519(s.tb), newECDSA(s.tb, elliptic.P521())
+	by := newECDSA(s.tb, elliptic.P256()) // a signature that a root's key of P-256 has to look at as a whole
 	twin := func(alias string, key any) *x509.Certificate {
-		return issued(s.tb, authority(alias), upper, above, key, large)
+		return issued(s.tb, authority(alias), upper, above, key, by)
 	}
 	return before(newMint(s.tb, client("stranger.example"), lower, key.Public(), key),
 		issued(s.tb, authority(), lower, upper, key.Public(), large),

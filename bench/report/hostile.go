@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/seed-171ab058/popauth/bench"
@@ -22,16 +24,31 @@ const hostileCycles = 200
 func hostile(t popauthtest.TB, f *bench.Fixture, o Options) (Hostile, error) {
 	h := Hostile{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Cycles: min(o.Cycles, hostileCycles)}
 	var err error
-	h.Costs, err = f.HostileRace(t, h.Cycles, o.Short)
+	h.Costs, err = f.HostileRace(t, h.Cycles, o.Short, cmp.Or(o.Rows, regexp.MustCompile("")))
 	return h, err
 }
 
-// MeasureHostile measures what a stranger can cost, and leaves everything else as it is.
-func (r *Results) MeasureHostile(o Options) (err error) {
+// MeasureHostile measures what a stranger can cost, all rows or those that Options.Rows names, and leaves everything else as
+// it is.
+func (r *Results) MeasureHostile(o Options) error {
 	t := &bench.Program{}
 	defer t.Close()
-	r.Hostile, err = hostile(t, bench.NewFixture(t), o)
-	return err
+	h, err := hostile(t, bench.NewFixture(t), o)
+	if err != nil {
+		return err
+	}
+	if o.Rows != nil {
+		for i, old := range r.Hostile.Costs {
+			for _, c := range h.Costs {
+				if c.Name == old.Name {
+					r.Hostile.Costs[i] = c
+				}
+			}
+		}
+		return nil
+	}
+	r.Hostile = h
+	return nil
 }
 
 // dearest is the highest ratio of those that need no word of explanation.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type Options struct {
 	Cycles int       // of everything measured in pairs
 	Short  bool      // seconds instead of minutes: what it says about time is rough
 	Log    io.Writer // what is being done
+
+	Rows *regexp.Regexp // of the hostile requests to measure; all if nil
 }
 
 // Results are everything that was measured.
