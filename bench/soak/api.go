@@ -94,7 +94,7 @@ func serve(in *bufio.Reader, out io.Writer) error {
 		Handler: handler, ConnContext: popauth.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }() // the process is about to end
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	if _, err := fmt.Fprintln(out, listener.Addr()); err != nil {
@@ -119,6 +119,7 @@ func (a *api) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(silent{})
 	store, err := redisreplay.New(redis.NewClient(&redis.Options{
 		Network: "unix", Addr: a.settings.Redis, ContextTimeoutEnabled: true,
 	}), redisreplay.Options{Now: a.clock.Now})
@@ -154,6 +155,11 @@ func (a *api) handler() (http.Handler, error) {
 	}
 	return popauth.RequestLine{}.Handler(a.named(mux)), nil
 }
+
+// silent is a log of go-redis that nobody reads: an outage is what is looked for.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // verifier accepts the issuer's JWTs, and asks it about opaque tokens.
 func (a *api) verifier() (popauth.Verifier, error) {

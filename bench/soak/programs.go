@@ -88,7 +88,7 @@ func (w *world) startNginx(path string, authority *popauthtest.CA) error {
 			return err
 		}
 	}
-	command := exec.Command(path, "-p", dir, "-c", filepath.Join(dir, "frame"), "-e", filepath.Join(dir, "log"))
+	command := exec.Command(path, "-p", dir, "-c", filepath.Join(dir, "frame"), "-e", filepath.Join(dir, "log")) //nolint:gosec // looked up
 	var output bytes.Buffer // not to be read before the process has ended
 	command.Stdout, command.Stderr = &output, &output
 	command.WaitDelay = time.Second
@@ -117,7 +117,7 @@ func (w *world) startRedis() error {
 		return err
 	}
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: w.socket(), ContextTimeoutEnabled: true, MaxRetries: -1})
-	defer client.Close()
+	defer func() { _ = client.Close() }() // it has said what it knows
 	return within(20*time.Second, w.redis, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

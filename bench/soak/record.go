@@ -47,7 +47,8 @@ type theft struct {
 	known         bool // it may reach the handler, and the page says when
 	statuses      map[int]int
 	reasons       map[string]int
-	elsewhere     int // of replays: at the process that had not taken the proof
+	elsewhere     int           // of replays: at the process that had not taken the proof
+	oldest        time.Duration // how old what was let in has been at most: since its first use, or its withdrawal
 }
 
 // maxWrong bounds what is printed.
@@ -81,13 +82,17 @@ func (c *recorder) end(s *slot, note string) {
 	s.over, s.note = time.Now(), note
 }
 
-// owner takes down what an owner was answered. A request counts for the slot in which it began.
+// underWay is how long before a fault a request may have begun to count for it, if it was refused.
+const underWay = time.Second
+
+// owner takes down what an owner was answered. A request counts for the slot in which it began, but one that was refused
+// and under way when a fault began for that fault.
 func (c *recorder) owner(r result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var s *slot
 	for _, one := range slices.Backward(c.slots) {
-		if s = one; !one.began.After(r.at) {
+		if s = one; !one.began.After(r.at) || r.status != 200 && one.began.Sub(r.at) < underWay && one.began.Before(r.at.Add(r.took)) {
 			break
 		}
 	}
@@ -114,8 +119,9 @@ func (c *recorder) owner(r result) {
 	}
 }
 
-// thief takes down what a thief was answered.
-func (c *recorder) thief(r result, known, elsewhere bool) {
+// thief takes down what a thief was answered: known if it may be let in, elsewhere if a replay came to the process that
+// hadn't taken the proof; age is that of what was stolen.
+func (c *recorder) thief(r result, known, elsewhere bool, age time.Duration) {
 	c.mu.Lock()
 	t := c.thefts[r.kind]
 	if t == nil {
@@ -130,6 +136,7 @@ func (c *recorder) thief(r result, known, elsewhere bool) {
 	in := r.status >= 200 && r.status < 400
 	if in {
 		t.reached++
+		t.oldest = max(t.oldest, age)
 	} else if r.reason != "" {
 		t.reasons[r.reason]++
 	}

@@ -22,23 +22,15 @@ func (w *world) dial(o *owner) (*tls.Conn, error) {
 	})
 }
 
-// half sends a part of a header and waits. It returns nil if there was an answer.
-func (w *world) half(o *owner, d time.Duration) error {
+// half sends a part of a header, and holds the connection for as long as d.
+func (w *world) half(ctx context.Context, o *owner, d time.Duration) error {
 	conn, err := w.dial(o)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuth", plainPath, w.proxy); err != nil {
-		return err
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(d)); err != nil {
-		return err
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err == nil && response.StatusCode != http.StatusOK {
-		return errors.New(response.Status)
-	}
+	defer func() { _ = conn.Close() }() // what was read is read
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuth", plainPath, w.proxy)
+	wait(ctx, d)
 	return err
 }
 
@@ -49,7 +41,7 @@ func (w *world) dribble(ctx context.Context, o *owner, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what was read is read
 	length := int64(max(d/step, 1))
 	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\n%s: owner\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n",
 		plainPath, w.proxy, senderHeader, w.issuer.stolen(o.name), length)

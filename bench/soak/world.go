@@ -66,7 +66,7 @@ func newWorld() (w *world, err error) {
 		return w, err
 	}
 	for n := range w.apis {
-		i := &instance{name: string(rune('a' + n)), address: "127.0.0.1:0", reached: map[string]int{}}
+		i := &instance{name: instanceName(n), address: "127.0.0.1:0", reached: map[string]int{}}
 		w.apis[n] = i
 		if err := w.startAPI(i); err != nil {
 			return w, err

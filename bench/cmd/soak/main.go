@@ -54,18 +54,19 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Write(out); err != nil {
+	var b bytes.Buffer
+	if err := r.Document(&b); err != nil {
+		return err
+	}
+	if _, err := out.Write(b.Bytes()); err != nil {
 		return err
 	}
 	if *name != "" {
-		var b bytes.Buffer
-		if err := r.Document(&b); err != nil {
-			return err
-		}
 		if err := os.WriteFile(*name, b.Bytes(), 0o644); err != nil { //nolint:gosec // everybody may read it
 			return err
 		}
 	}
+	_, _ = fmt.Fprintf(out, "\n%s\n", r.Verdict()) // the last line says it once more
 	if n := r.Wrong(); n > 0 {
 		return fmt.Errorf("%d wrong answers", n)
 	}
