@@ -104,6 +104,10 @@ func faults() []fault {
 			promise: "401 by b for as long; a none",
 		},
 		{
+			name: "clock of b 2 min behind", run: clockMoved(-2 * time.Minute), expected: clockRefused(),
+			promise: "401 by b for as long; a none; proofs of two minutes ago, which are new again at b, are refused",
+		},
+		{
 			name: "Redis killed, back empty", run: redisEmptied, expected: proofsUnavailable,
 			promise: "proofs 503 for as long; certificates none",
 		},
@@ -112,17 +116,17 @@ func faults() []fault {
 			name: "issuer hanging", run: issuerMode(hanging), expected: opaqueRefused(6 * time.Second),
 			promise: "opaque tokens 503 after `Wait`; JWTs none",
 		},
-		{name: "slow clients", run: clientsSlow, promise: "none refused, and the slow ones answered"},
-		{
-			name: "b killed (SIGKILL), and restarted", run: apiKilled, expected: apiGone(),
-			promise: "requests that were at b: 502, or 401 where nginx had b's proof sent to a; none after 3 s",
-		},
 		{
 			name: "keys rotated at once", run: keysRotated,
 			expected: []expectation{
 				{status: 401, reason: "token key unknown", within: cooldown + 2*time.Second},
 			},
 			promise: "401 for a `Cooldown` (10 s) at most, since thieves name made-up keys all the time",
+		},
+		{name: "slow clients", run: clientsSlow, promise: "none refused, and the slow ones answered"},
+		{
+			name: "b killed (SIGKILL), and restarted", run: apiKilled, expected: apiGone(),
+			promise: "requests that were at b: 502, or 401 where nginx had b's proof sent to a; none after 3 s",
 		},
 		{
 			name: "issuer answers 429, Retry-After 5", run: issuerMode(limited), expected: opaqueRefused(6 * time.Second),
@@ -201,8 +205,8 @@ func keysRotated(ctx context.Context, s *soak, d time.Duration) (string, error) 
 func clockMoved(offset time.Duration) func(context.Context, *soak, time.Duration) (string, error) {
 	return func(ctx context.Context, s *soak, d time.Duration) (string, error) {
 		if offset < 0 {
-			s.thieves.behind.Store(true)
-			defer s.thieves.behind.Store(false)
+			s.thieves.behind.Store(int64(-offset))
+			defer s.thieves.behind.Store(0)
 			wait(ctx, time.Second) // for what was sent before, and must be refused
 		}
 		if err := s.w.apis[1].setClock(offset); err != nil {

@@ -102,7 +102,7 @@ func (r *Report) forgotten() string {
 	case t.reached == 0:
 		return fmt.Sprintf("%d were tried, and none was accepted", t.sent)
 	}
-	return fmt.Sprintf("%d of %d that were tried were accepted, the last of them %s after its first use", t.reached, t.sent, seconds(t.oldest))
+	return fmt.Sprintf("%d of %d that were tried were accepted, none later than %s after its first use", t.reached, t.sent, seconds(t.oldest))
 }
 
 func (r *Report) ownersTable() string {

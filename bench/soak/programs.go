@@ -89,7 +89,7 @@ func (w *world) startNginx(path string, authority *popauthtest.CA) error {
 		}
 	}
 	command := exec.Command(path, "-p", dir, "-c", filepath.Join(dir, "frame"), "-e", filepath.Join(dir, "log")) //nolint:gosec // looked up
-	var output bytes.Buffer // not to be read before the process has ended
+	var output bytes.Buffer                                                                                      // not to be read before the process has ended
 	command.Stdout, command.Stderr = &output, &output
 	command.WaitDelay = time.Second
 	if w.nginx, err = w.group.start(command); err != nil {

@@ -39,7 +39,7 @@ type thieves struct {
 	none    *http.Client // without one
 	theirs  map[*owner]*http.Client
 	tries   []func() *attempt
-	behind  atomic.Bool // b's clock is, or is about to be
+	behind  atomic.Int64 // by how much b's clock is, or is about to be
 
 	mu      sync.Mutex
 	emptied time.Time // when Redis last lost everything
