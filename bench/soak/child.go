@@ -36,6 +36,8 @@ func Child() {
 type group struct {
 	watchdog *exec.Cmd
 	in       io.Closer
+	mu       sync.Mutex
+	all      []*process
 }
 
 func newGroup() (*group, error) {
@@ -51,6 +53,11 @@ func newGroup() (*group, error) {
 func (g *group) close() {
 	_ = g.in.Close()
 	_ = g.watchdog.Wait() // it says that it was killed
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.all {
+		<-p.ended
+	}
 }
 
 // process is one member of a group.
@@ -65,6 +72,9 @@ func (g *group) start(command *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	p := &process{command: command, ended: make(chan struct{})}
+	g.mu.Lock()
+	g.all = append(g.all, p)
+	g.mu.Unlock()
 	go func() {
 		_ = command.Wait() // its error says which signal ended it
 		close(p.ended)

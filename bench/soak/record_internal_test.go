@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,6 +139,33 @@ func TestClock(t *testing.T) {
 	}
 	if d := after.Round(0).Sub(before.Round(0)); d > -59*time.Minute {
 		t.Errorf("wall clock: moved by %v, want an hour back", d)
+	}
+}
+
+// Nothing that was started goes on after the group's end, stopped or not.
+func TestGroup(t *testing.T) {
+	g, err := newGroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*process
+	for range 2 {
+		p, err := g.start(exec.Command("sleep", "600"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if err := all[0].signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	g.close()
+	for _, p := range all {
+		select {
+		case <-p.ended:
+		default:
+			t.Errorf("process %d goes on", p.pid())
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,8 @@ func newThieves(w *world, owners []*owner, used *proofs) *thieves {
 		t.by[o.kind] = append(t.by[o.kind], o)
 		t.theirs[o] = client(w.transport(&o.Certificate))
 	}
-	t.tries = append(t.stolen(), append(t.made(), append(t.proven(), t.late()...)...)...)
+	t.tries = slices.Concat(t.stolen(), t.made(), t.proven(), t.late())
+	rand.Shuffle(len(t.tries), func(a, b int) { t.tries[a], t.tries[b] = t.tries[b], t.tries[a] }) // a short fault meets all kinds
 	return t
 }
 

@@ -156,9 +156,6 @@ func (w *world) reachedBy() (map[string]int, error) {
 
 // close ends everything.
 func (w *world) close() {
-	if w.nginx != nil {
-		_ = w.nginx.end(syscall.SIGTERM) // the group's end is next
-	}
 	if w.group != nil {
 		w.group.close()
 	}
