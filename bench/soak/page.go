@@ -177,15 +177,15 @@ func (r *Report) thievesTable() string {
 	return b.String()
 }
 
-// mostly is the reason that was given most often.
+// mostly are the two reasons that were given most often.
 func (t *theft) mostly() string {
-	most := ""
-	for _, why := range slices.Sorted(maps.Keys(t.reasons)) {
-		if most == "" || t.reasons[why] > t.reasons[most] {
-			most = why
-		}
+	reasons := slices.SortedFunc(maps.Keys(t.reasons), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.reasons[b], t.reasons[a]), strings.Compare(a, b))
+	})
+	for i, why := range reasons {
+		reasons[i] = fmt.Sprintf("%s (%d)", why, t.reasons[why])
 	}
-	return most
+	return strings.Join(reasons[:min(2, len(reasons))], ", ")
 }
 
 func (r *Report) healthTable() string {
