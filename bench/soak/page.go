@@ -39,7 +39,9 @@ func (s *slot) rows() []row {
 	at := map[told][]string{}
 	for key, p := range s.refused {
 		after := p.last.Sub(s.over)
-		t := told{key.status, key.reason, slices.ContainsFunc(s.fault.expected, func(e expectation) bool { return e.covers(key, p.last.Sub(s.began), after) })}
+		t := told{key.status, key.reason, slices.ContainsFunc(s.fault.expected, func(e expectation) bool {
+			return e.covers(key, p.last.Sub(s.began), after)
+		})}
 		one := all[t]
 		if one == nil {
 			one = &row{first: p.first.Sub(s.began), expected: t.expected}

@@ -89,7 +89,8 @@ func (w *world) startNginx(path string, authority *popauthtest.CA) error {
 		}
 	}
 	command := exec.Command(path, "-p", dir, "-c", filepath.Join(dir, "frame"), "-e", filepath.Join(dir, "log")) //nolint:gosec // looked up
-	var output bytes.Buffer                                                                                      // not to be read before the process has ended
+	// Not to be read before the process has ended.
+	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	command.WaitDelay = time.Second
 	if w.nginx, err = w.group.start(command); err != nil {
@@ -111,7 +112,8 @@ func (w *world) startNginx(path string, authority *popauthtest.CA) error {
 
 // startRedis starts one that keeps everything in memory, as it comes.
 func (w *world) startRedis() error {
-	command := exec.Command(w.redisProgram, "--port", "0", "--unixsocket", w.socket(), "--save", "", "--dir", w.dir) //nolint:gosec // looked up
+	args := []string{"--port", "0", "--unixsocket", w.socket(), "--save", "", "--dir", w.dir}
+	command := exec.Command(w.redisProgram, args...) //nolint:gosec // looked up
 	var err error
 	if w.redis, err = w.group.start(command); err != nil {
 		return err

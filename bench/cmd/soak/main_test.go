@@ -24,8 +24,8 @@ func TestRun(t *testing.T) {
 	}
 	name := filepath.Join(t.TempDir(), "soak.md")
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-for", "3s", "-every", "1s", "-rate", "50", "-faults", "nginx reloaded every 2 s", "-write", name}, &out, t.Output())
-	if err != nil {
+	args := []string{"-for", "3s", "-every", "1s", "-rate", "50", "-faults", "nginx reloaded every 2 s", "-write", name}
+	if err := run(t.Context(), args, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(name)
