@@ -64,7 +64,8 @@ func newThieves(w *world, owners []*owner, used *proofs) *thieves {
 		t.theirs[o] = client(w.transport(&o.Certificate))
 	}
 	t.tries = slices.Concat(t.stolen(), t.made(), t.proven(), t.late())
-	rand.Shuffle(len(t.tries), func(a, b int) { t.tries[a], t.tries[b] = t.tries[b], t.tries[a] }) // a short fault meets all kinds
+	// A short fault meets all kinds.
+	rand.Shuffle(len(t.tries), func(a, b int) { t.tries[a], t.tries[b] = t.tries[b], t.tries[a] }) //nolint:gosec // protects nothing
 	return t
 }
 
