@@ -46,9 +46,7 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
 	c := credentials{under: uint16(known) + 1, token: token}
-	if g.prompt { // else keys may change until the source has its certificate
-		c.known = recall(g.options.Verifier, token, &c.hash)
-	}
+	c.known = recall(g.options.Verifier, token, &c.hash)
 	if c.known.entry == nil && !isToken68(token) || tokenElsewhere(r) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: g.schemes[known].scheme}
 	}
@@ -66,7 +64,7 @@ func tokenElsewhere(r *http.Request) bool {
 		if name == parameter {
 			return true
 		}
-		if strings.Contains(name, "%") {
+		if len(name) <= 3*len(parameter) && strings.Contains(name, "%") {
 			if plain, err := url.QueryUnescape(name); err == nil && plain == parameter {
 				return true
 			}

@@ -17,6 +17,19 @@ func verifyShared(ctx context.Context, v Verifier, token string, hash *tokenHash
 	return t, false, err
 }
 
+// verifyAgain looks at a token that was verified a moment ago once more. Of a Verifier that remembers none, nothing is asked:
+// that would be a second call to somebody else.
+func verifyAgain(ctx context.Context, v Verifier, c *credentials) error {
+	switch v := v.(type) {
+	case *jwtVerifier, *Issuers:
+		_, _, err := verifyShared(ctx, v, c.token, &c.hash)
+		return err
+	case jwtOr:
+		return verifyAgain(ctx, v.choose(c.token), c)
+	}
+	return nil
+}
+
 // recalled is a token that the Verifier remembers; its entry is nil if there is none.
 type recalled struct {
 	by    *jwtVerifier

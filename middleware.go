@@ -193,11 +193,19 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	}
 	d.under = c.under
 	var err error
-	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
-		return refused(err, ErrCertificateMalformed)
-	}
+	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
 	if d.token, d.remembered, err = g.verify(r.Context(), &c); err != nil {
 		return refused(err, ErrTokenInvalid)
+	}
+	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
+		e := refused(err, ErrCertificateMalformed)
+		e.token = d.token
+		return e
+	}
+	if !g.prompt { // it may have waited: a key may be gone, and the token over
+		if err = verifyAgain(r.Context(), g.options.Verifier, &c); err != nil {
+			return refused(err, ErrTokenInvalid)
+		}
 	}
 	if err = g.confirm(r, d, &c); err != nil {
 		e := refused(err, ErrBindingUnconfirmed)

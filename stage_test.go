@@ -142,6 +142,28 @@ func TestKeyWithdrawnWhileTheSourceLooks(t *testing.T) {
 	send(g.Authenticate, request()).refused(t, 401, invalidToken)
 }
 
+// Chains are verified, and responders asked, for those alone who have a token.
+func TestSourceIsAskedForTheSakeOfAToken(t *testing.T) {
+	l := newLab(t)
+	asked := 0
+	g := l.guard(func(o *popauth.Options) {
+		o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
+			asked++
+			return popauth.TLSCertificate().Certificate(r)
+		})
+	})
+	forged := l.bound()
+	forged = forged[:len(forged)-8] + "AAAAAAAA"
+	send(g.Confirm, l.owner.Request("GET", "/", forged)).refused(t, 401, invalidToken)
+	if asked != 0 {
+		t.Errorf("asked %d times with a forged token, want 0", asked)
+	}
+	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+}
+
 // What is remembered of a token says nothing about one that goes on, or differs in a character that no token has.
 func TestRememberedTokenWithMoreBehindIt(t *testing.T) {
 	l := newLab(t)
