@@ -2,9 +2,10 @@ package popclient
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // Proofs is an http.RoundTripper for requests to an authorization server, which bind the token that it issues to Key
@@ -50,8 +51,6 @@ func refusedToken(resp *http.Response) bool {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(b), resp.Body), resp.Body}
-	var answer struct {
-		Error string `json:"error"`
-	}
-	return json.Unmarshal(b, &answer) == nil && answer.Error == useNonce
+	code, err := discovery.MemberOf(b, "error")
+	return err == nil && code == useNonce
 }
