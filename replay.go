@@ -48,7 +48,7 @@ func (d DPoP) use(r *http.Request, v verified) error {
 	case errors.Is(err, ErrProofLimit):
 		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
 	case err != nil:
-		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}
+		return endOf(r.Context(), &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)})
 	case !fresh:
 		return ErrProofReplayed
 	}
