@@ -34,7 +34,8 @@ type ReplayStore interface {
 	//
 	// An error means that the store doesn't accept the id; fresh is false then. One that wraps ErrProofLimit says that
 	// this key has as many ids as one may have, and the request is answered with 429. Any other says that the store
-	// can't tell, because it is full or out of reach or ctx has ended, and the request is answered with 503.
+	// can't tell, because it is full or out of reach or ctx has ended, and the request is answered with 503; after a
+	// client that has gone it counts as ErrRequestEnded.
 	Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error)
 }
 
