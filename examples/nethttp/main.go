@@ -44,6 +44,16 @@ func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
 	}
 }
 
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
+		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+	}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -78,14 +88,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
-		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
-		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
-	}
+	// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+	server := newServer(popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)))
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err
