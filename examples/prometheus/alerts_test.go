@@ -46,7 +46,10 @@ type watched struct {
 
 // newWatched hangs each fetch of an issuer's keys where there is a channel, until that is closed.
 func newWatched(t *testing.T, hang chan struct{}) *watched {
-	w := &watched{T: t, registry: prometheus.NewRegistry(), issuer: popauthtest.NewIssuer(t), owner: popauthtest.SelfSigned(t, "owner"), spy: &popauthtest.Spy{}}
+	w := &watched{
+		T: t, registry: prometheus.NewRegistry(), issuer: popauthtest.NewIssuer(t), owner: popauthtest.SelfSigned(t, "owner"),
+		spy: &popauthtest.Spy{},
+	}
 	if hang != nil {
 		keys := w.issuer.JWKS()
 		w.issuer.Handle("/jwks", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {

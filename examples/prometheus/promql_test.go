@@ -145,7 +145,9 @@ func (p *promql) sumOfRates(token string) (v vector) {
 }
 
 func TestPromql(t *testing.T) {
-	p := &promql{TB: t, before: map[string]float64{`n{a="x"}`: 0, `n{a="y"}`: 100}, after: map[string]float64{`n{a="x"}`: 600, `n{a="y"}`: 400}}
+	p := &promql{
+		TB: t, before: map[string]float64{`n{a="x"}`: 0, `n{a="y"}`: 100}, after: map[string]float64{`n{a="x"}`: 600, `n{a="y"}`: 400},
+	}
 	for expression, want := range map[string]bool{
 		`sum(rate(n{a="x"}[5m])) > 1.5`:                                    true,
 		`sum(rate(n{a="x"}[5m])) > 2`:                                      false,

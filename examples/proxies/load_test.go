@@ -129,7 +129,8 @@ func (x *crowd) leaving(ctx context.Context) {
 			x.Logf("%s: %v", x.name, err)
 			return
 		}
-		_, _ = fmt.Fprintf(conn, "POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer none\r\nContent-Length: %d\r\n\r\n", 2*len(half))
+		const head = "POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer none\r\nContent-Length: %d\r\n\r\n"
+		_, _ = fmt.Fprintf(conn, head, 2*len(half))
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = conn.Write(half)
 		_ = conn.NetConn().Close()
