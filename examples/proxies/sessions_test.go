@@ -30,7 +30,7 @@ func TestNginxSessionCache(t *testing.T) {
 	// Nobody is behind it: the handshake is all.
 	l.start(t, "127.0.0.1:1", "error_log "+log+" notice;\n"+file(l.kind))
 	config := &tls.Config{
-		ServerName: "localhost", RootCAs: c.authority.Pool(), MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
+		ServerName: "localhost", RootCAs: c.authority.Pool(), MinVersion: tls.VersionTLS12,
 		Certificates: []tls.Certificate{large.Certificate},
 	}
 	var done atomic.Int64
