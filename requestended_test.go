@@ -284,6 +284,22 @@ var endings = map[string]func(*ending) error{
 			ServeHTTP(httptest.NewRecorder(), x.plain())
 		return err
 	},
+	"what Recheck asks": func(x *ending) (err error) {
+		rechecked := false
+		g := x.guard(func(o *popauth.Options) {
+			o.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) {
+				if !rechecked {
+					return false, nil
+				}
+				return false, x.hang(ctx)
+			}
+		})
+		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			rechecked = true
+			_, err = g.Recheck(r)
+		})).ServeHTTP(httptest.NewRecorder(), x.plain())
+		return err
+	},
 	"CheckCertificate": func(x *ending) error {
 		_, err := popauth.CheckCertificate(x.plain(), hangingSource(x.outage))
 		return err
