@@ -144,7 +144,7 @@ func TestOutageAlert(t *testing.T) {
 		{name: "an outage from the start", cold: true, want: true, happens: func(w *watched) { w.down = true; w.good(50) }},
 		{name: "an outage in a flood", want: true, happens: func(w *watched) { w.down = true; w.good(50); w.strangers(200) }},
 		{name: "half an outage", want: true, happens: func(w *watched) { w.good(50); w.down = true; w.good(50) }},
-		{name: "one failure among many", happens: func(w *watched) { w.good(400); w.down = true; w.good(1) }},
+		{name: "few failures among many", happens: func(w *watched) { w.good(600); w.down = true; w.good(20) }},
 		{name: "one of twenty, seldom", happens: func(w *watched) { w.good(5); w.down = true; w.good(1) }},
 	} {
 		w := newWatched(t, nil)
