@@ -293,7 +293,7 @@ func (d DPoP) checkNonce(r *http.Request, p Presentation, proof proof) error {
 		err = errNonceSource
 	}
 	if err != nil {
-		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("nonces: %w", err)}
+		return endOf(r.Context(), &Error{Reason: ErrUnavailable, Err: fmt.Errorf("nonces: %w", err)})
 	}
 	if next != "" {
 		p.SetHeader("DPoP-Nonce", next)

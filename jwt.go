@@ -293,7 +293,7 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h header, a algorithm, tok
 	}
 	key, err := v.keys.KeyfuncCtx(ctx)(t)
 	if err != nil {
-		return nil, refused(err, keyReason(ctx))
+		return nil, endOf(ctx, refused(err, keyReason(ctx)))
 	}
 	// Without a kid keyfunc returns every key. Trying them all would let a token pass that names no key, at any cost.
 	if set, ok := key.(jwt.VerificationKeySet); ok {

@@ -96,8 +96,8 @@ func TestRemoteKeysClientLeaves(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var both sync.WaitGroup
 		both.Go(func() {
-			if got := api.ask(ctx, token).Code; got != 503 {
-				t.Errorf("who left: got %d, want 503", got)
+			if got := api.ask(ctx, token).Code; got != 499 {
+				t.Errorf("who left: got %d, want 499", got)
 			}
 		})
 		synctest.Wait()

@@ -178,7 +178,7 @@ func (g *Guard) clean(r *http.Request) *http.Request {
 // those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
 // is answered like ErrForbidden.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := refused(err, ErrForbidden)
+	e := endOf(r.Context(), refused(err, ErrForbidden))
 	if e.challenges == nil && g != nil {
 		e.challenges = g.challenges(e)
 	}
@@ -295,7 +295,7 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 			err = policy.check(r, view)
 		}
 		if err != nil {
-			e := refused(err, ErrForbidden)
+			e := endOf(r.Context(), refused(err, ErrForbidden))
 			e.token, e.used, e.header = d.token, d.scheme(), d.header
 			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)

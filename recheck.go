@@ -47,6 +47,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		return nil, err
 	}
 	now, err := g.recheck(r, d)
+	err = endOf(r.Context(), err)
 	if err == nil {
 		err = g.hold(r, now, policies)
 	}
@@ -115,7 +116,7 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 		err = allowCertificate(r, c, policies)
 	}
 	if err != nil {
-		return nil, certificateRefused(err)
+		return nil, certificateRefused(r, err)
 	}
 	return c.at(time.Now()).clone(), nil
 }

@@ -51,17 +51,28 @@ func (g *Group[K, V]) Do(ctx context.Context, q Question[K, V]) (V, error) {
 	defer patience.Stop()
 	var none V
 	var slot chan struct{}
+	why := errSlow
 	for {
 		v, ok, ongoing := g.join(q, slot)
 		if ok {
 			return v, nil
 		}
 		if ongoing != nil {
-			return ongoing.wait(ctx, patience.C)
+			return ongoing.wait(ctx, patience.C, why)
 		}
 		var kept chan struct{} // nil is never ready
 		if q.Lately {
 			kept = g.kept
+		}
+		select {
+		case g.slots <- struct{}{}:
+			slot = g.slots
+			continue
+		case kept <- struct{}{}:
+			slot = kept
+			continue
+		default:
+			why = ErrBusy // the call has what is left of the time, however quick it is
 		}
 		select {
 		case g.slots <- struct{}{}:
@@ -71,7 +82,7 @@ func (g *Group[K, V]) Do(ctx context.Context, q Question[K, V]) (V, error) {
 		case <-ctx.Done():
 			return none, &Abandoned{context.Cause(ctx)}
 		case <-patience.C:
-			return none, &Abandoned{errBusy}
+			return none, &Abandoned{ErrBusy}
 		}
 	}
 }
