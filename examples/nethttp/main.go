@@ -44,9 +44,10 @@ func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
 	}
 }
 
-func newServer(h http.Handler) *http.Server {
+func newServer(routes http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
 		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
@@ -88,8 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
-	server := newServer(popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)))
+	server := newServer(routes(guard, keys), logger)
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err

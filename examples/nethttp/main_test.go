@@ -117,7 +117,7 @@ func TestFreshInstance(t *testing.T) {
 	}
 	ca := popauthtest.NewCA(t)
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = newServer(routes(guard, fetched))
+	server.Config = newServer(routes(guard, fetched), nil)
 	server.TLS = server.Config.TLSConfig
 	server.TLS.Certificates = []tls.Certificate{ca.Server()}
 	server.StartTLS()
@@ -164,7 +164,7 @@ func TestFreshInstance(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	const idle = 200
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = newServer(http.NotFoundHandler())
+	server.Config = newServer(http.NotFoundHandler(), nil)
 	if server.Config.IdleTimeout <= 0 || server.Config.ReadHeaderTimeout <= 0 {
 		t.Fatalf("got IdleTimeout %v, ReadHeaderTimeout %v", server.Config.IdleTimeout, server.Config.ReadHeaderTimeout)
 	}
