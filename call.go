@@ -17,7 +17,7 @@ func overloaded(err error) error { return &Error{Reason: ErrOverloaded, Err: cro
 type crowd struct{ error }
 
 func (c crowd) Unwrap() error      { return c.error }
-func (crowd) Is(target error) bool { return target == ErrUnavailable } //nolint:errorlint // this itself
+func (crowd) Is(target error) bool { return target == ErrUnavailable }
 
 // answered returns what a shared call came to, for a request with this context. An error wraps ErrUnavailable, unless the
 // call itself has given it a Reason of its own, or the request had to wait for other calls, or has ended.

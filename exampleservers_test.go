@@ -52,7 +52,7 @@ func TestExampleServersBoundIdleConnections(t *testing.T) {
 				return true
 			})
 		}
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(path) //nolint:gosec // of this repository
 		if err != nil {
 			return err
 		}

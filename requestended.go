@@ -9,7 +9,7 @@ import (
 // another matter: whoever runs the API has set it, and what wasn't there in time is an outage. Only a limit whose cause is
 // ErrRequestEnded is the client's own.
 func hasEnded(ctx context.Context) bool {
-	switch ctx.Err() { //nolint:errorlint // these themselves
+	switch ctx.Err() {
 	case nil:
 		return false
 	case context.Canceled:

@@ -42,7 +42,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		popauth.Options{Confirmers: []popauth.Confirmer{popauth.DPoP{Nonces: nonces}}}, guard, struct{ G *popauth.Guard }{guard},
 		trust, popauth.Forwarded(forwarded.RFC9440(), trust), []popauth.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
-		strings.Trim(fmt.Sprint([]byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
+		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
 	for _, x := range all {
 		var texts []string
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
