@@ -202,7 +202,11 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 	if e.Issuer != v.issuer {
 		return nil, nil, ErrTokenIssuer
 	}
+	begun := v.fetches()
 	keys, err := v.verifySignature(ctx, h, a, token, j.signed, s.signature)
+	if err != nil && v.renewed(ctx, h, keys, begun, &e.Token, err) {
+		keys, err = v.verifySignature(ctx, h, a, token, j.signed, s.signature)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -210,6 +214,28 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 		return nil, nil, err
 	}
 	return e, keys, nil
+}
+
+// fetches returns how many fetches of the issuer's keys have begun.
+func (v *jwtVerifier) fetches() int64 {
+	if keys, ok := v.known.(*RemoteKeys); ok {
+		return keys.begun.Load()
+	}
+	return 0
+}
+
+// renewed tells whether the issuer has other keys by now than those that did not verify a token. A token that names no
+// key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
+// that would pass otherwise.
+func (v *jwtVerifier) renewed(ctx context.Context, h header, than *keySet, begun int64, t *Token, err error) bool {
+	keys, ok := v.known.(*RemoteKeys)
+	if !ok || than == nil || !than.has(keyID{h.by, h.kid}) {
+		return false
+	}
+	if reason := refused(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
+		return false
+	}
+	return v.validate(t) == nil && keys.renewed(ctx, than, begun)
 }
 
 func (v *jwtVerifier) validate(t *Token) error {
@@ -235,12 +261,12 @@ func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
 func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token, signed string, signature []byte) (*keySet, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
-		return nil, err
+		return keys, err
 	}
 	several, ok := key.([]any)
 	if !ok {
 		if a.method.Verify(signed, signature, key) != nil {
-			return nil, ErrTokenSignature
+			return keys, ErrTokenSignature
 		}
 		return keys, nil
 	}
@@ -249,11 +275,11 @@ func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm
 			return keys, nil
 		}
 	}
-	return nil, ErrTokenSignature
+	return keys, ErrTokenSignature
 }
 
 // key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
-// chosen among as well; nil if that is not known.
+// looked for among as well, with an error, too; nil if that is not known.
 func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, *keySet, error) {
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	if v.known == nil {
@@ -268,14 +294,14 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	found, keys, err := v.known.find(ctx, wanted{keyName{keyID{h.by, h.kid}, alg}, v.keyIssuer})
 	if err != nil {
-		return nil, nil, refused(err, keyReason(ctx))
+		return nil, keys, refused(err, keyReason(ctx))
 	}
 	switch {
 	case len(found) == 1:
 		return found[0], keys, nil
 	case h.by == "":
 		// Trying them all would let a token pass that names no key, at any cost.
-		return nil, nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+		return nil, keys, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
 	}
 	return found, keys, nil
 }

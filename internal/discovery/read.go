@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,13 +59,26 @@ func (e *StatusError) pause(now time.Time) time.Duration {
 
 // Seconds reads the delta-seconds of HTTP's headers (RFC 9110, section 10.2.3; RFC 9111, section 1.2.2).
 func Seconds(s string) (time.Duration, bool) {
+	if len(s) > maxKept { // strconv would copy it into its error
+		return math.MaxInt32 * time.Second, strings.Trim(s, "0123456789") == ""
+	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange) // n is the most there is
 }
 
 // Status returns the error for an answer of another status than what is wanted.
 func Status(answer *http.Response) *StatusError {
-	return &StatusError{Status: answer.StatusCode, Location: answer.Header.Get("Location"), retryAfter: answer.Header.Get("Retry-After")}
+	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")), retryAfter: kept(answer.Header.Get("Retry-After"))}
+}
+
+const maxKept = 256 // bytes of a header, in an error that may be remembered
+
+// kept is the beginning of a header: it may have as many megabytes as the transport allows.
+func kept(s string) string {
+	if len(s) > maxKept {
+		return strings.Clone(s[:maxKept]) // a part would hold on to the whole
+	}
+	return s
 }
 
 // Read gets a document of bounded size. Only 200 is an answer, and 304, then without a document, if the request has
