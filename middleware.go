@@ -329,6 +329,9 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
+	if isEmptySet(e.Err) {
+		level = slog.LevelError // nobody's token counts until the issuer publishes a key
+	}
 	if !logger.Enabled(r.Context(), level) {
 		return
 	}

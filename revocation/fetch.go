@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
 )
 
 // clientFrom copies the one given, or makes one whose connections leave nothing behind.
@@ -34,6 +36,10 @@ func (c *Checker) fetch(ctx context.Context, address string, request []byte, mos
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, errors.New("an address that is no plain HTTP URL")
+	}
+	if strings.IndexFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }) >= 0 {
+		// A Client of one's own would map full-width digits to an address, after it has judged the name.
+		return nil, fmt.Errorf("host %.128q is not in ASCII: the certificate has to name it in its A-label form, xn--…", u.Host)
 	}
 	now := c.options.Now()
 	if err := c.hosts.busy(u.Host, now); err != nil {
