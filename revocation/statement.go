@@ -139,11 +139,7 @@ func (c *Checker) signerStruck(ctx context.Context, by, above *x509.Certificate)
 	if w, ok := c.withdrawn.of(s.id); ok && w.byFiles == nil {
 		return true
 	}
-	if c.consultFile(ctx, &q) {
-		return true
-	}
-	_, struck := c.withdrawn.of(s.authority())
-	return struck || c.consultSources(ctx, &q, remaining(ctx, c.options.Timeout)/2)
+	return c.consultFile(ctx, &q) || c.consultSources(ctx, &q, remaining(ctx, c.options.Timeout)/2) || c.struckBefore(ctx, &q)
 }
 
 // remaining is the time until the context ends, and no more than most.
