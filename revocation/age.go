@@ -15,7 +15,7 @@ func (e *entry[T]) isCurrent(now time.Time) bool {
 func (m *remote[T]) reach(e *entry[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e.reached = true
+	e.reached = time.Now()
 }
 
 // failing tells that the source has failed, and was last known to not long ago: until its pause is over, and for as long
@@ -28,10 +28,19 @@ func (e *entry[T]) failing(now time.Time, timeout time.Duration) bool {
 	return -maxPause <= after && after <= pause+timeout
 }
 
+// leastShare is the part of Timeout for which a source is asked at least before it counts as one that doesn't answer.
+const leastShare = 8
+
 // mayBeOld tells whether an acquittal that is older than MaxAge counts: because its own source has failed, or has been
-// asked and waited for as long as its share allows. Not because it couldn't be asked, nor because the caller is gone.
+// asked for long enough. Not because it couldn't be asked, as where others hold all places, nor because the caller is gone.
 func (e *entry[T]) mayBeOld(now time.Time, ended error, timeout time.Duration) bool {
-	return e.failing(now, timeout) || e.reached && (ended == nil || errors.Is(ended, errShare))
+	switch {
+	case e.failing(now, timeout):
+		return true
+	case e.reached.IsZero():
+		return false
+	}
+	return ended == nil || errors.Is(ended, errShare) && time.Since(e.reached) >= timeout/leastShare
 }
 
 // mark is when the newest statement was issued that came, apart from one of the future.

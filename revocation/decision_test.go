@@ -287,3 +287,23 @@ func TestSeveralWaysTakeOneTimeout(t *testing.T) {
 	got, _ = ask()
 	is(t, "one way is good", got, http.StatusOK)
 }
+
+// A source that had its turn at the very end has not failed: the time went by for others' fetches.
+func TestAskedTooLateIsNoFailure(t *testing.T) {
+	root := lasting(t)
+	registry := root.Registry()
+	clock := popauthtest.NewClock(time.Now())
+	registry.Now = clock.Now
+	client := root.Client("c", registry.CRL, long)
+	c := checker(t, revocation.Options{DistributionPoints: true, Now: clock.Now, Timeout: time.Second})
+	is(t, "good", try(t, c, root, client), http.StatusOK)
+	clock.Advance(2 * time.Hour)
+	slow(registry, 300*time.Millisecond)
+	leave := c.Busy() // all places are taken
+	time.AfterFunc(950*time.Millisecond, leave)
+	if got := verdict(t, c, certificate(t, client), root.Certificate); got != "unknown" {
+		t.Errorf("VULNERABLE: got %s, want unknown", got)
+	}
+	time.Sleep(400 * time.Millisecond) // the fetch has ended
+	is(t, "asked anew", try(t, c, root, client), http.StatusOK)
+}

@@ -84,3 +84,15 @@ func Asked(cert, issuer *x509.Certificate, n int) int {
 	}
 	return held
 }
+
+// Busy takes all places for fetches of lists.
+func (c *Checker) Busy() (leave func()) {
+	for range cap(c.lists.slots) {
+		c.lists.slots <- struct{}{}
+	}
+	return func() {
+		for range cap(c.lists.slots) {
+			<-c.lists.slots
+		}
+	}
+}

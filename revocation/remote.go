@@ -43,7 +43,7 @@ type entry[T document] struct {
 	flight  chan struct{} // closed when the fetch under way ends; nil: there is none
 	value   T             // the zero value: there is none
 	fetched time.Time     // when the fetch of value began
-	reached bool          // the fetch under way, or else the last one, has begun to ask
+	reached time.Time     // when the fetch under way, or else the last one, began to ask, by the real clock; zero: not yet
 	newest  time.Time     // when the newest statement was issued that ever came, also if it isn't kept
 	err     error         // what the last fetch failed with
 	next    time.Time     // not before this is it fetched again, if that failed
@@ -67,7 +67,7 @@ func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, fetch func(c
 	wait := old && (!e.isCurrent(now) || !e.failing(now, m.options.Timeout))
 	if e.flight == nil && soon && !e.paused(now) {
 		wait = old // somebody has to
-		e.flight, e.reached = make(chan struct{}), false
+		e.flight, e.reached = make(chan struct{}), time.Time{}
 		go m.fly(context.WithoutCancel(ctx), e, e.flight, func(ctx context.Context) (T, error) {
 			m.reach(e)
 			return fetch(ctx)
@@ -168,10 +168,13 @@ func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 		}
 	}
 	e.flight, e.err = nil, err
+	if errors.Is(err, context.DeadlineExceeded) && time.Since(e.reached) < m.options.Timeout/leastShare {
+		e.reached = time.Time{} // the time went by before
+	}
 	switch {
 	case err == nil:
 		e.next = time.Time{}
-	case e.reached: // otherwise the source has not failed: nobody has asked it
+	case !e.reached.IsZero(): // otherwise the source has not failed: nobody has asked it
 		after := pause
 		if busy, ok := errors.AsType[*busyError](err); ok {
 			after = max(after, busy.after)
