@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"sync"
 	"time"
 )
@@ -16,6 +17,8 @@ import (
 type list struct {
 	issuer, authorityKey []byte
 	this, next           time.Time
+	number               *big.Int // the CRL number; nil: it has none
+	kept                 bool     // from before its file was read again
 	serials              serials
 	scope                scope
 
@@ -74,7 +77,7 @@ func parseList(der []byte) (*list, error) {
 	if len(crl.Raw) != len(der) {
 		return nil, errors.New("a CRL with something behind it")
 	}
-	l := &list{issuer: crl.RawIssuer, authorityKey: crl.AuthorityKeyId, this: crl.ThisUpdate, next: crl.NextUpdate}
+	l := &list{issuer: crl.RawIssuer, authorityKey: crl.AuthorityKeyId, number: crl.Number, this: crl.ThisUpdate, next: crl.NextUpdate}
 	for _, e := range crl.Extensions {
 		switch {
 		case e.Id.Equal(oidDelta):

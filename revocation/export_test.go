@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"crypto/x509"
+	"math/big"
 	"time"
 	"unsafe"
 )
@@ -41,4 +42,57 @@ func ReadAnswer(body []byte, chain []*x509.Certificate, now time.Time) (revoked 
 		return false, err
 	}
 	return a.revoked, nil
+}
+
+// Reading has a file under way to be read since then, until end is called.
+func (c *Checker) Reading(path string, since time.Time) (end func()) {
+	for _, f := range c.files {
+		if f.path == path {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			flight := make(chan struct{})
+			f.flight, f.began = flight, since
+			return func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.flight, f.looked = nil, f.options.Now()
+				close(flight)
+			}
+		}
+	}
+	panic("no such file")
+}
+
+// Withdrawn is how many certificates and authorities are remembered as revoked.
+func (c *Checker) Withdrawn() int {
+	c.withdrawn.mu.Lock()
+	defer c.withdrawn.mu.Unlock()
+	return len(c.withdrawn.until)
+}
+
+// Asked is how many certificates are remembered to have been asked about, once so many were, by three lists.
+func Asked(cert, issuer *x509.Certificate, n int) int {
+	var a asked
+	for i := range n {
+		own := *cert
+		own.SerialNumber = big.NewInt(int64(i))
+		a.note([32]byte{byte(i % 3)}, newSubject([]*x509.Certificate{&own, issuer}, 0))
+	}
+	held := 0
+	for list := range a.of {
+		held += len(a.about(list))
+	}
+	return held
+}
+
+// Busy takes all places for fetches of lists.
+func (c *Checker) Busy() (leave func()) {
+	for range cap(c.lists.slots) {
+		c.lists.slots <- struct{}{}
+	}
+	return func() {
+		for range cap(c.lists.slots) {
+			<-c.lists.slots
+		}
+	}
 }

@@ -30,13 +30,14 @@ func clientFrom(o Options) *http.Client {
 }
 
 // fetch gets what is at the address, or what it answers to an OCSP request.
-func (c *Checker) fetch(ctx context.Context, address string, request []byte, most int64) ([]byte, error) {
+func (c *Checker) fetch(ctx context.Context, s subject, address string, request []byte, most int64) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, errors.New("an address that is no plain HTTP URL")
 	}
 	now := c.options.Now()
-	if err := c.hosts.busy(u.Host, now); err != nil {
+	who := party{u.Host, s.issuedBy}
+	if err := c.hosts.busy(who, now); err != nil {
 		return nil, err
 	}
 	method, body := http.MethodGet, io.Reader(nil)
@@ -56,7 +57,7 @@ func (c *Checker) fetch(ctx context.Context, address string, request []byte, mos
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, c.hosts.refused(u.Host, answer, now)
+		return nil, c.hosts.refused(who, answer, now)
 	}
 	data, err := io.ReadAll(io.LimitReader(answer.Body, most+1))
 	switch {

@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -8,10 +9,18 @@ import (
 	"time"
 )
 
-// hosts are those that have asked to be left alone for a while (RFC 9110, section 10.2.3), whatever they are asked for.
+// hosts are those that have asked to be left alone for a while (RFC 9110, section 10.2.3), whatever they are asked for on
+// behalf of one issuer.
 type hosts struct {
 	mu   sync.Mutex
-	next map[string]time.Time
+	next map[party]time.Time
+}
+
+// party is a host, and on whose behalf it is asked: another authority's certificates may name a path there whose answer
+// is somebody else's to choose.
+type party struct {
+	host   string
+	issuer [sha256.Size]byte // name and key
 }
 
 const maxHosts = 256
@@ -28,19 +37,19 @@ func (e *busyError) Error() string {
 
 // busy is an error if the host isn't to be asked yet. A time further ahead than any that is kept to was set by a clock
 // that was wrong.
-func (h *hosts) busy(host string, now time.Time) error {
+func (h *hosts) busy(who party, now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	left := h.next[host].Round(0).Sub(now.Round(0))
+	left := h.next[who].Round(0).Sub(now.Round(0))
 	if left <= 0 || left > maxPause {
-		delete(h.next, host)
+		delete(h.next, who)
 		return nil
 	}
 	return &busyError{http.StatusServiceUnavailable, left}
 }
 
 // refused makes the error of an answer other than 200, and keeps to what it says of the next.
-func (h *hosts) refused(host string, answer *http.Response, now time.Time) error {
+func (h *hosts) refused(who party, answer *http.Response, now time.Time) error {
 	after := retryAfter(answer, now)
 	if after == 0 {
 		return fmt.Errorf("status %d", answer.StatusCode)
@@ -48,9 +57,9 @@ func (h *hosts) refused(host string, answer *http.Response, now time.Time) error
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.next == nil || len(h.next) >= maxHosts {
-		h.next = map[string]time.Time{}
+		h.next = map[party]time.Time{}
 	}
-	h.next[host] = now.Add(after)
+	h.next[who] = now.Add(after)
 	return &busyError{answer.StatusCode, after}
 }
 

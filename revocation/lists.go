@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -13,9 +12,9 @@ import (
 
 // signature is who has signed a list, as seen from one issuer.
 type signature struct {
-	issuer, above *x509.Certificate // seen from whom
-	by            *x509.Certificate // one of Options.ListSigners; nil: the issuer's key
-	err           error             // neither
+	issuer, above *x509.Certificate   // seen from whom
+	by            []*x509.Certificate // those of Options.ListSigners that have the key; nil: it is the issuer's
+	err           error               // neither
 }
 
 func (l *list) issued() time.Time  { return l.this }
@@ -43,9 +42,8 @@ func (l *list) signatureFor(s subject, signers func(subject) []*x509.Certificate
 	made = signature{issuer: s.issuer, above: s.above}
 	if made.err = l.checkSignature(s.issuer); made.err != nil {
 		for _, other := range signers(s) {
-			if l.checkSignature(other) == nil {
-				made.by, made.err = other, nil
-				break
+			if l.checkSignature(other) == nil { // one key may have several, of other periods
+				made.by, made.err = append(made.by, other), nil
 			}
 		}
 	}
@@ -101,8 +99,6 @@ func (l *list) says(s subject, made signature, now time.Time) (revoked, hold boo
 		return false, false, outOfDate("a CRL", l)
 	case made.by == nil && !maySignLists(s.issuer):
 		return false, false, errors.New("a CRL of an issuer whose certificate doesn't allow it to sign any")
-	case made.by != nil && (now.Before(made.by.NotBefore) || now.After(made.by.NotAfter)):
-		return false, false, errors.New("a CRL by one of Options.ListSigners that is outside its period")
 	}
 	return false, false, nil
 }
@@ -124,55 +120,11 @@ func current(now time.Time, d dated) bool {
 	return !now.Add(skew).Before(d.issued()) && now.Before(d.expires())
 }
 
+// ahead tells of what is of the future, by more than a clock may be wrong.
+func ahead(now time.Time, d dated) bool { return now.Add(skew).Before(d.issued()) }
+
 func outOfDate(what string, d dated) error {
 	return fmt.Errorf("%s for %s to %s", what, d.issued().UTC().Format(time.RFC3339), d.expires().UTC().Format(time.RFC3339))
-}
-
-// byFiles lets any list that names the certificate revoke it, and any acquit it that nothing else revokes.
-func (c *Checker) byFiles(ctx context.Context, s subject) (known, revoked bool, err error) {
-	now := c.options.Now()
-	var why []error
-	for _, f := range c.files {
-		for _, l := range f.current(ctx, now) {
-			if !bytes.Equal(l.issuer, s.cert.RawIssuer) {
-				continue
-			}
-			hit, _, err := l.says(s, l.signatureFor(s, c.options.signers), now)
-			switch {
-			case errors.Is(err, errOtherScope):
-			case err != nil:
-				why = append(why, err)
-			default:
-				known, revoked = true, revoked || hit
-			}
-		}
-	}
-	return known, revoked, errors.Join(why...)
-}
-
-// fetchList asks a distribution point. What is remembered is for the issuer's name and key, and for who has certified it.
-func (c *Checker) fetchList(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
-	key := digest("list", []byte(address), s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
-	l, err := c.lists.get(ctx, key, func(ctx context.Context) (*list, error) {
-		body, err := c.fetch(ctx, address, nil, maxListSize)
-		if err != nil {
-			return nil, err
-		}
-		l, err := parseList(body)
-		if err != nil {
-			return nil, err
-		}
-		made := l.signatureFor(s, c.options.signers)
-		l.seal()
-		return l, made.err
-	})
-	if l != nil {
-		revoked, hold, err2 := l.says(s, l.signatureFor(s, c.options.signers), c.options.Now())
-		if revoked || err == nil {
-			return revoked, hold, within("distribution point", err2)
-		}
-	}
-	return false, false, within("distribution point", err)
 }
 
 func within(what string, err error) error {

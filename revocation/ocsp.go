@@ -46,11 +46,17 @@ func (c *Checker) askResponder(ctx context.Context, address string, s subject) (
 		if err != nil {
 			return nil, err
 		}
-		body, err := c.fetch(ctx, address, request, maxAnswerSize)
+		body, err := c.fetch(ctx, s, address, request, maxAnswerSize)
 		if err != nil {
 			return nil, err
 		}
-		return readAnswer(body, s, c.options.Now(), c.options.MaxAge)
+		now := c.options.Now()
+		a, err := readAnswer(body, s, now, c.options.MaxAge)
+		// Nobody may be waiting any more, and the answer may be pushed out before somebody asks again.
+		if err == nil && a.revoked && !a.hold && (a.responder == nil || !c.struck(ctx, a.responder, s)) {
+			c.withdrawn.add(s, now, nil)
+		}
+		return a, err
 	})
 	switch {
 	case a != nil && a.responder != nil && c.struck(ctx, a.responder, s):
@@ -69,8 +75,7 @@ func (c *Checker) struck(ctx context.Context, r *responder, s subject) bool {
 	own := from(s.issuer, s.above)
 	own.serial = r.serial
 	own.cert = &x509.Certificate{RawIssuer: s.issuer.RawSubject, CRLDistributionPoints: r.points}
-	_, revoked, _ := c.byFiles(ctx, own)
-	return revoked
+	return c.byFiles(ctx, own).revoked
 }
 
 // readAnswer makes the checks of RFC 6960, section 3.2. An answer that is over is returned as well: what it says of a

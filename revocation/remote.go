@@ -35,6 +35,7 @@ type remote[T document] struct {
 	entries map[[sha256.Size]byte]*entry[T]
 	order   linked.List // of the entries, those used last in front
 	bytes   int
+	marks   marks
 }
 
 type entry[T document] struct {
@@ -44,6 +45,8 @@ type entry[T document] struct {
 	flight  *calls.Call[T] // the fetch under way; nil: there is none
 	value   T              // the zero value: there is none
 	fetched time.Time      // when the fetch of value began
+	reached time.Time      // when the fetch under way, or else the last one, began to ask, by the real clock; zero: not yet
+	newest  time.Time      // when the newest statement was issued that ever came, also if it isn't kept
 	err     error          // what the last fetch failed with
 	next    time.Time      // not before this is it fetched again, if that failed
 }
@@ -57,30 +60,37 @@ func newRemote[T document](o Options, most, atOnce int) *remote[T] {
 
 // get returns what is known, having waited for it if it is too old, for no longer than ctx allows. The fetch goes on
 // without: others wait for it, and the next request will ask. With an error there may be a value all the same, which is
-// the authority's but no acquittal: it is over, or of the future.
+// the authority's but no acquittal: it is over, or of the future, or too old and its source was not asked.
 func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, fetch func(context.Context) (T, error)) (T, error) {
 	m.mu.Lock()
 	e := m.entry(key)
 	now := m.options.Now()
 	old, soon := e.age(now, m.options.MaxAge)
+	wait := old && (!e.isCurrent(now) || !e.failing(now, m.options.Timeout))
 	if e.flight == nil && soon && !e.paused(now) {
-		e.flight = m.fly(ctx, e, now, fetch)
+		wait = old // somebody has to
+		e.reached = time.Time{}
+		e.flight = m.fly(ctx, e, now, func(ctx context.Context) (T, error) {
+			m.reach(e)
+			return fetch(ctx)
+		})
 	}
 	flight := e.flight
 	m.mu.Unlock()
 	var ended error
-	if old && flight != nil {
+	if wait && flight != nil {
 		_, err := flight.Wait(ctx, 0)
 		if _, gone := errors.AsType[*calls.Abandoned](err); gone {
-			ended = ctx.Err()
+			ended = context.Cause(ctx)
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var none T
-	switch {
-	case e.value != none && current(m.options.Now(), e.value):
-		return e.value, nil // though the fetch may have failed
+	now = m.options.Now()
+	switch old, _ = e.age(now, m.options.MaxAge); {
+	case e.isCurrent(now) && (!old || e.mayBeOld(now, ended, m.options.Timeout)):
+		return e.value, nil
 	case ended != nil:
 		return e.value, ended
 	case e.err != nil:
@@ -136,13 +146,15 @@ func (m *remote[T]) fly(ctx context.Context, e *entry[T], began time.Time, fetch
 func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var none T
 	now := m.options.Now()
 	if err == nil {
+		older := value.issued().Before(e.mark(now))
+		if !ahead(now, value) && !older {
+			e.newest = value.issued()
+		}
 		switch {
-		// Whoever sits in between can play back an older one, from before a certificate was revoked.
-		case e.value != none && value.issued().Before(e.value.issued()) && (current(now, e.value) || !current(now, value)):
-			err = fmt.Errorf("%w, older than the one that is known", outOfDate("a statement", value))
+		case older: // Whoever sits in between can play it back, from before a certificate was revoked.
+			err = fmt.Errorf("%w, older than one that came before", outOfDate("a statement", value))
 		case value.size()+entrySize > m.most:
 			err = fmt.Errorf("%d bytes of %d that there are for it: raise Options.MaxMemory", value.size()+entrySize, m.most)
 		default:
@@ -152,8 +164,14 @@ func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 			}
 		}
 	}
-	e.flight, e.err, e.next = nil, err, time.Time{}
-	if err != nil {
+	e.flight, e.err = nil, err
+	if errors.Is(err, context.DeadlineExceeded) && time.Since(e.reached) < m.options.Timeout/leastShare {
+		e.reached = time.Time{} // the time went by before
+	}
+	switch {
+	case err == nil:
+		e.next = time.Time{}
+	case !e.reached.IsZero(): // otherwise the source has not failed: nobody has asked it
 		after := pause
 		if busy, ok := errors.AsType[*busyError](err); ok {
 			after = max(after, busy.after)
@@ -170,7 +188,7 @@ func (m *remote[T]) entry(key [sha256.Size]byte) *entry[T] {
 		m.order.MoveToFront(e.place)
 		return e
 	}
-	e = &entry[T]{key: key}
+	e = &entry[T]{key: key, newest: m.marks.take(key)}
 	e.place = m.order.PushFront(e)
 	m.entries[key] = e
 	m.weigh(e)
@@ -197,6 +215,7 @@ func (m *remote[T]) weigh(e *entry[T]) {
 			m.bytes -= victim.bytes
 			m.order.Remove(victim.place)
 			delete(m.entries, victim.key)
+			m.marks.keep(victim.key, victim.newest, m.most/markShare)
 		}
 	}
 }

@@ -23,7 +23,6 @@
 package revocation
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -31,8 +30,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/seed-171ab058/popauth"
 )
 
 // Options configure a Checker. What knows an answer is asked in the order Files, OCSP, DistributionPoints, until one
@@ -117,6 +114,7 @@ type Checker struct {
 	answers   *remote[*answer]
 	hosts     hosts
 	withdrawn withdrawn
+	asked     asked
 }
 
 // New makes a Checker, and reads the files. The error lists every problem.
@@ -171,78 +169,4 @@ func New(o Options) (*Checker, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// Revoked tells whether a certificate of a verified chain has been revoked: leaf first, and the last, the root, is not
-// asked about. An error means that it can't be found out; one that wraps popauth.ErrCertificateUntrusted, that waiting
-// won't help.
-func (c *Checker) Revoked(ctx context.Context, chain []*x509.Certificate) (bool, error) {
-	own, cancel := context.WithTimeout(ctx, c.options.Timeout)
-	defer cancel()
-	var first error
-	for i := range len(chain) - 1 {
-		revoked, err := c.state(own, newSubject(chain, i))
-		switch {
-		case revoked:
-			return true, nil
-		case ctx.Err() != nil && err != nil:
-			return false, fmt.Errorf("revocation: certificate %d of the chain: %w", i, err) // nobody waits for the answer any more
-		case err != nil && c.options.AllowUnknown:
-			c.options.Logger.LogAttrs(ctx, slog.LevelWarn, "revocation unknown, certificate allowed",
-				slog.String("serial", chain[i].SerialNumber.Text(16)), slog.Int("position", i), slog.String("error", err.Error()))
-		case err != nil && first == nil:
-			first = fmt.Errorf("revocation: certificate %d of the chain: %w", i, err)
-		}
-	}
-	return false, first
-}
-
-// state asks one source after the other; the first that knows decides, unless it is known already that the certificate
-// was revoked.
-func (c *Checker) state(ctx context.Context, s subject) (revoked bool, err error) {
-	if c.withdrawn.has(s.id) {
-		return true, nil
-	}
-	revoked, final, err := c.ask(ctx, s)
-	if final {
-		c.withdrawn.add(s, c.options.Now())
-	}
-	// Another certificate of the same authority was revoked. Whoever isn't known to be good is not let in by this one.
-	if err != nil && s.cert.IsCA && c.withdrawn.has(s.authority()) {
-		return true, nil
-	}
-	return revoked, err
-}
-
-// ask returns whether the certificate is revoked, and whether that is final: not for certificateHold, which may end.
-// What files say is not, since who keeps the files may have to mend one.
-func (c *Checker) ask(ctx context.Context, s subject) (revoked, final bool, err error) {
-	var why []error
-	known, revoked, err := c.byFiles(ctx, s)
-	if known {
-		return revoked, false, nil
-	}
-	why = append(why, err)
-	if c.options.OCSP {
-		for _, address := range s.cert.OCSPServer[:min(len(s.cert.OCSPServer), maxAddresses)] {
-			revoked, hold, err := c.askResponder(ctx, address, s)
-			if err == nil {
-				return revoked, revoked && !hold, nil
-			}
-			why = append(why, err)
-		}
-	}
-	if c.options.DistributionPoints {
-		for _, address := range s.cert.CRLDistributionPoints[:min(len(s.cert.CRLDistributionPoints), maxAddresses)] {
-			revoked, hold, err := c.fetchList(ctx, address, s)
-			if err == nil {
-				return revoked, revoked && !hold, nil
-			}
-			why = append(why, err)
-		}
-	}
-	if err := errors.Join(why...); err != nil {
-		return false, false, err
-	}
-	return false, false, fmt.Errorf("%w: no source knows its issuer", popauth.ErrCertificateUntrusted)
 }

@@ -13,6 +13,7 @@ import (
 type subject struct {
 	cert, issuer *x509.Certificate
 	above        *x509.Certificate // that has certified the issuer; the issuer itself if it is the root
+	signer       bool              // it is one of Options.ListSigners, asked about since it has signed a list
 
 	serial   string
 	issuedBy [sha256.Size]byte // the issuer's name and key
@@ -57,11 +58,10 @@ func maySignLists(c *x509.Certificate) bool {
 }
 
 // signers are the certificates of Options.ListSigners that may speak for the subject's issuer: of the same name, another
-// key, and certified by the same authority (RFC 5280, section 6.3.3 (f): a path from the same trust anchor).
+// key, and certified by the same authority (RFC 5280, section 6.3.3 (f): a path from the same trust anchor). Whether one is
+// in its period is asked when its list is: what is found out here is remembered.
 func (o *Options) signers(s subject) []*x509.Certificate {
-	now := o.Now()
 	return slices.DeleteFunc(slices.Clone(o.ListSigners), func(own *x509.Certificate) bool {
-		return string(own.RawSubject) != string(s.issuer.RawSubject) || now.Before(own.NotBefore) || now.After(own.NotAfter) ||
-			own.CheckSignatureFrom(s.above) != nil
+		return string(own.RawSubject) != string(s.issuer.RawSubject) || own.CheckSignatureFrom(s.above) != nil
 	})
 }
