@@ -1,0 +1,89 @@
+package calls
+
+import (
+	"context"
+	"time"
+)
+
+// share is a semaphore that is there as long as somebody has, or waits for, a part of it.
+type share struct {
+	taken chan struct{}
+	users int
+}
+
+// enter waits for a place in each share of the question, and then for a slot. So who waits for a share holds no slot.
+func (g *Group[K, V]) enter(ctx context.Context, q Question[K, V], late <-chan time.Time) (leave func(), err error) {
+	held := make([]func(), 0, len(q.Shares)+1)
+	leave = func() {
+		for _, release := range held {
+			release()
+		}
+	}
+	for _, s := range q.Shares {
+		own := g.use(s)
+		if _, err := acquire(ctx, late, own.taken, nil); err != nil {
+			g.unuse(s.Of, own)
+			leave()
+			return nil, err
+		}
+		held = append(held, func() {
+			<-own.taken
+			g.unuse(s.Of, own)
+		})
+	}
+	var kept chan struct{} // nil is never ready
+	if q.Lately {
+		kept = g.kept
+	}
+	slot, err := acquire(ctx, late, g.slots, kept)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	held = append(held, func() { <-slot })
+	return leave, nil
+}
+
+// acquire prefers a free place to a context that has ended.
+func acquire(ctx context.Context, late <-chan time.Time, places, kept chan struct{}) (chan struct{}, error) {
+	select {
+	case places <- struct{}{}:
+		return places, nil
+	default:
+	}
+	select {
+	case kept <- struct{}{}:
+		return kept, nil
+	default:
+	}
+	select {
+	case places <- struct{}{}:
+		return places, nil
+	case kept <- struct{}{}:
+		return kept, nil
+	case <-ctx.Done():
+		return nil, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
+	case <-late:
+		return nil, &Abandoned{Cause: errBusy, Waiting: true}
+	}
+}
+
+func (g *Group[K, V]) use(s Share[K]) *share {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	own := g.shares[s.Of]
+	if own == nil {
+		own = &share{taken: make(chan struct{}, max(s.Most, 1))}
+		g.shares[s.Of] = own
+	}
+	own.users++
+	return own
+}
+
+func (g *Group[K, V]) unuse(of K, own *share) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if own.users--; own.users == 0 {
+		delete(g.shares, of)
+	}
+}
