@@ -11,10 +11,11 @@ func (e *entry[T]) isCurrent(now time.Time) bool {
 	return e.value != none && current(now, e.value)
 }
 
-// reach notes that the source is being asked: a fetch may have to wait before for others to end.
+// reach notes that the source is being asked: a fetch may have had to wait before for others to end.
 func (m *remote[T]) reach(e *entry[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.hold(e) // until it has landed
 	e.reached = time.Now()
 }
 

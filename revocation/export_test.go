@@ -1,10 +1,14 @@
 package revocation
 
 import (
+	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"math/big"
 	"time"
 	"unsafe"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
 )
 
 // Since is how an age is reckoned.
@@ -87,12 +91,12 @@ func Asked(cert, issuer *x509.Certificate, n int) int {
 
 // Busy takes all places for fetches of lists.
 func (c *Checker) Busy() (leave func()) {
-	for range cap(c.lists.slots) {
-		c.lists.slots <- struct{}{}
+	end := make(chan struct{})
+	for n := range maxListsAtOnce {
+		c.lists.calls.Begin(calls.Question[[sha256.Size]byte, *list]{
+			Key: [sha256.Size]byte{byte(n)}, Lately: true, Known: func() (*list, bool) { return nil, false },
+			Ask: func(context.Context) (*list, error) { <-end; return nil, nil },
+		})
 	}
-	return func() {
-		for range cap(c.lists.slots) {
-			<-c.lists.slots
-		}
-	}
+	return func() { close(end) }
 }

@@ -8,7 +8,7 @@ import (
 func (c *Checker) fetchList(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
 	key := digest("list", []byte(address), s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
 	c.asked.note(key, s)
-	l, err := c.lists.get(ctx, key, func(ctx context.Context) (*list, error) {
+	l, err := c.lists.get(ctx, key, origin{s, address}, func(ctx context.Context) (*list, error) {
 		body, err := c.fetch(ctx, s, address, nil, maxListSize)
 		if err != nil {
 			return nil, err

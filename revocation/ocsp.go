@@ -40,7 +40,7 @@ func (a *answer) size() int {
 
 // askResponder is for the issuer's name and key, and a serial number, which is all that a responder is told.
 func (c *Checker) askResponder(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
-	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), func(ctx context.Context) (*answer, error) {
+	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), origin{s, address}, func(ctx context.Context) (*answer, error) {
 		// The hash only names the issuer; SHA-1 is the one that every responder knows (RFC 5019, section 2.1.1).
 		request, err := ocsp.CreateRequest(s.cert, s.issuer, nil)
 		if err != nil {

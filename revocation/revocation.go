@@ -99,7 +99,7 @@ const (
 	skew                             = 5 * time.Minute                    // that the authority's clock may be ahead
 	defaultMemory, leastMemory       = 32 << 20, 1 << 20
 	maxListSize, maxAnswerSize       = 16 << 20, 64 << 10
-	maxListsAtOnce, maxAnswersAtOnce = 4, 64 // reading a list takes many times the memory that it needs afterwards
+	maxListsAtOnce, maxAnswersAtOnce = 16, 64
 	maxFileSize                      = 64 << 20
 	maxAddresses                     = 4 // of one kind are tried per certificate
 )

@@ -13,6 +13,7 @@ import (
 type subject struct {
 	cert, issuer *x509.Certificate
 	above        *x509.Certificate // that has certified the issuer; the issuer itself if it is the root
+	top          *x509.Certificate // the highest on the way below the root; the root itself if that is the issuer
 	signer       bool              // it is one of Options.ListSigners, asked about since it has signed a list
 
 	serial   string
@@ -22,6 +23,7 @@ type subject struct {
 
 func newSubject(chain []*x509.Certificate, i int) subject {
 	s := from(chain[i+1], chain[min(i+2, len(chain)-1)])
+	s.top = chain[max(i+1, len(chain)-2)]
 	s.cert, s.serial = chain[i], string(chain[i].SerialNumber.Bytes())
 	s.id = digest("serial", s.issuedBy[:], []byte(s.serial))
 	return s
@@ -29,7 +31,7 @@ func newSubject(chain []*x509.Certificate, i int) subject {
 
 // from is any certificate of an issuer.
 func from(issuer, above *x509.Certificate) subject {
-	return subject{issuer: issuer, above: above, issuedBy: digest("issuer", issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)}
+	return subject{issuer: issuer, above: above, top: issuer, issuedBy: digest("issuer", issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)}
 }
 
 // authority is the certificate's own name and key, for those that issue others.
