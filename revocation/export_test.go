@@ -100,3 +100,12 @@ func (c *Checker) Busy() (leave func()) {
 	}
 	return func() { close(end) }
 }
+
+// ReadList reads a CRL, and returns what finds a number in it.
+func ReadList(der []byte) (find func(number string) (found, hold bool), err error) {
+	l, err := parseList(der)
+	if err != nil {
+		return nil, err
+	}
+	return l.serials.find, nil
+}

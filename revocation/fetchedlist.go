@@ -9,20 +9,26 @@ func (c *Checker) fetchList(ctx context.Context, address string, s subject) (rev
 	key := digest("list", []byte(address), s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
 	c.asked.note(key, s)
 	l, err := c.lists.get(ctx, key, origin{s, address}, func(ctx context.Context) (*list, error) {
-		body, err := c.fetch(ctx, s, address, nil, maxListSize)
+		into := c.bodies.begin(s.top)
+		defer into.end()
+		body, err := c.fetch(ctx, into, origin{s, address}, nil, maxList(c.options.MaxMemory))
 		if err != nil {
 			return nil, err
 		}
-		l, err := parseList(body)
+		l, err := parseUnread(body)
 		if err != nil {
 			return nil, err
 		}
 		made := l.signatureFor(s, c.options.signers)
-		l.seal()
-		if made.err == nil {
-			c.strike(ctx, key, l, s, made)
+		if made.err != nil {
+			return nil, made.err
 		}
-		return l, made.err
+		if err := l.read(); err != nil {
+			return nil, err
+		}
+		l.seal()
+		c.strike(ctx, key, l, s, made)
+		return l, nil
 	})
 	if l != nil {
 		now := c.options.Now()

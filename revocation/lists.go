@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // signature is who has signed a list, as seen from one issuer.
@@ -24,7 +26,10 @@ func (l *list) expires() time.Time { return l.next }
 func (l *list) size() int {
 	n := 1<<10 + len(l.issuer) + l.serials.size
 	for _, p := range l.scope.points {
-		n += len(p)
+		n += int(unsafe.Sizeof(p)) + len(p)
+	}
+	if l.number != nil {
+		n += len(l.number.Bits()) * int(unsafe.Sizeof(big.Word(0)))
 	}
 	return n
 }
@@ -112,7 +117,8 @@ func (l *list) isAbout(cert *x509.Certificate) bool {
 	case l.scope.points == nil:
 		return true
 	}
-	return slices.ContainsFunc(l.scope.points, func(p string) bool { return slices.Contains(cert.CRLDistributionPoints, p) })
+	named := cert.CRLDistributionPoints[:min(len(cert.CRLDistributionPoints), maxPoints)]
+	return slices.ContainsFunc(l.scope.points, func(p string) bool { return slices.Contains(named, p) })
 }
 
 // current looks at a period; it ends with nextUpdate, when there is something newer.

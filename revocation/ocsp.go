@@ -46,7 +46,9 @@ func (c *Checker) askResponder(ctx context.Context, address string, s subject) (
 		if err != nil {
 			return nil, err
 		}
-		body, err := c.fetch(ctx, s, address, request, maxAnswerSize)
+		into := c.bodies.begin(s.top)
+		defer into.end()
+		body, err := c.fetch(ctx, into, origin{s, address}, request, maxAnswerSize)
 		if err != nil {
 			return nil, err
 		}

@@ -113,6 +113,7 @@ type Checker struct {
 	lists     *remote[*list]
 	answers   *remote[*answer]
 	hosts     hosts
+	bodies    *bodies
 	withdrawn withdrawn
 	asked     asked
 }
@@ -155,7 +156,7 @@ func New(o Options) (*Checker, error) {
 			problem("ListSigners", "entry %d is not the certificate of an authority that may sign lists (basicConstraints CA, keyUsage cRLSign)", i)
 		}
 	}
-	c := &Checker{options: o, client: clientFrom(o)}
+	c := &Checker{options: o, client: clientFrom(o), bodies: newBodies(o)}
 	for i, path := range o.Files {
 		f, err := newFile(path, o)
 		if err != nil {
