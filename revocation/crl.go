@@ -29,6 +29,9 @@ type list struct {
 	signed []byte               // what is signed; nil once it is sealed
 	crl    *x509.RevocationList // the signature and its algorithm
 	made   map[[sha256.Size]byte]signature
+	checks map[[sha256.Size]byte]*check
+	hashed sync.Once
+	hash   []byte // of what is signed, once it is hashed
 }
 
 // scope is the issuing distribution point, RFC 5280, section 5.2.5.

@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,51 +33,12 @@ func (l *list) size() int {
 	return n
 }
 
-// signatureFor is remembered: a list may be long. It is made of the issuer's key, since what that has signed counts
-// whichever of the authority's certificates it is seen from.
-func (l *list) signatureFor(s subject, signers func(subject) []*x509.Certificate) signature {
-	key := digest("signature", s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	made, ok := l.made[key]
-	if ok {
-		return made
-	}
-	made = signature{issuer: s.issuer, above: s.above}
-	if made.err = l.checkSignature(s.issuer); made.err != nil {
-		for _, other := range signers(s) {
-			if l.checkSignature(other) == nil { // one key may have several, of other periods
-				made.by, made.err = append(made.by, other), nil
-			}
-		}
-	}
-	if l.made == nil || len(l.made) >= maxSignatures {
-		l.made = map[[sha256.Size]byte]signature{}
-	}
-	l.made[key] = made
-	return made
-}
-
-// maxSignatures are remembered per list.
-const maxSignatures = 64
-
-func (l *list) checkSignature(by *x509.Certificate) error {
-	if l.signed == nil {
-		return errors.New("a CRL whose signature has been checked for another issuer")
-	}
-	if err := by.CheckSignature(l.crl.SignatureAlgorithm, l.signed, l.crl.Signature); err != nil {
-		return fmt.Errorf("a CRL that bears the issuer's name and that another key has signed: "+
-			"if the authority has renewed its key, put the certificate of the new one into Options.ListSigners: %w", err)
-	}
-	return nil
-}
-
 // seal lets go of what is signed: whom the list can be asked about has been found out.
 func (l *list) seal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.issuer, l.authorityKey = bytes.Clone(l.issuer), nil
-	l.signed, l.crl = nil, nil
+	l.signed, l.crl, l.checks = nil, nil, nil
 	for key, made := range l.made {
 		made.issuer, made.above = nil, nil
 		l.made[key] = made
