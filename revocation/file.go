@@ -50,7 +50,14 @@ type file struct {
 	began  time.Time     // of the look under way, by the real clock
 	told   bool          // that it takes too long
 
-	read fs.FileInfo // of what lists were made of; nil: to be read again. One look at a time has it.
+	// One look at a time has these.
+	read    fs.FileInfo // of what lists were made of; nil: to be read again
+	sighted fs.FileInfo // when it was read last
+	since   time.Time   // when it was read first that way
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 func newFile(path string, o Options) (*file, error) {
@@ -130,7 +137,7 @@ func (f *file) load(before []*list) ([]*list, error) {
 	switch {
 	case err != nil:
 		return before, err
-	case f.read != nil && os.SameFile(info, f.read) && info.Size() == f.read.Size() && info.ModTime().Equal(f.read.ModTime()):
+	case f.read != nil && unchanged(info, f.read):
 		return before, nil
 	case !info.Mode().IsRegular():
 		return before, errors.New("not a regular file")
@@ -155,7 +162,11 @@ func (f *file) load(before []*list) ([]*list, error) {
 		return before, fmt.Errorf("%s: %w", f.path, err)
 	}
 	f.read = nil
-	if at.Sub(info.ModTime()) >= settled {
+	if f.sighted == nil || !unchanged(info, f.sighted) {
+		f.sighted, f.since = info, at
+	}
+	// Also where the file's time is ahead of this machine's: whatever was written later has another by now.
+	if at.Sub(info.ModTime()) >= settled || at.Sub(f.since) >= settled {
 		f.read = info
 	}
 	return f.replace(before, lists), nil

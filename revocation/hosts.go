@@ -56,11 +56,26 @@ func (h *hosts) refused(who party, answer *http.Response, now time.Time) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.next == nil || len(h.next) >= maxHosts {
+	if h.next == nil {
 		h.next = map[party]time.Time{}
+	}
+	if _, ok := h.next[who]; !ok && len(h.next) >= maxHosts {
+		h.makeRoom()
 	}
 	h.next[who] = now.Add(after)
 	return &busyError{answer.StatusCode, after}
+}
+
+// makeRoom forgets the one that may be asked again before all others.
+func (h *hosts) makeRoom() {
+	var first party
+	var at time.Time
+	for who, next := range h.next {
+		if at.IsZero() || next.Before(at) {
+			first, at = who, next
+		}
+	}
+	delete(h.next, first)
 }
 
 // retryAfter is what a 429 or 503 says, as seconds or as a date, at most maxPause.

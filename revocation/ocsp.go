@@ -2,6 +2,8 @@ package revocation
 
 import (
 	"context"
+	"crypto"
+	"crypto/fips140"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -22,7 +24,6 @@ type answer struct {
 // responder is who answers for an issuer: as much of its certificate as can be looked up in a list.
 type responder struct {
 	serial string
-	points []string
 }
 
 func (a *answer) issued() time.Time  { return a.this }
@@ -31,9 +32,7 @@ func (a *answer) expires() time.Time { return a.until }
 func (a *answer) size() int {
 	n := 256
 	if a.responder != nil {
-		for _, p := range a.responder.points {
-			n += len(p)
-		}
+		n += len(a.responder.serial)
 	}
 	return n
 }
@@ -41,8 +40,7 @@ func (a *answer) size() int {
 // askResponder is for the issuer's name and key, and a serial number, which is all that a responder is told.
 func (c *Checker) askResponder(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
 	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), origin{s, address}, func(ctx context.Context) (*answer, error) {
-		// The hash only names the issuer; SHA-1 is the one that every responder knows (RFC 5019, section 2.1.1).
-		request, err := ocsp.CreateRequest(s.cert, s.issuer, nil)
+		request, err := ocsp.CreateRequest(s.cert, s.issuer, &ocsp.RequestOptions{Hash: questionHash()})
 		if err != nil {
 			return nil, err
 		}
@@ -71,12 +69,21 @@ func (c *Checker) askResponder(ctx context.Context, address string, s subject) (
 	return false, false, within("OCSP", err)
 }
 
+// questionHash only names the issuer, so any will do (RFC 6960, section 4.1.1). SHA-1 is the one that every responder
+// knows (RFC 5019, section 2.1.1). GODEBUG=fips140=only forbids it; there it is SHA-256, for responders that know that.
+func questionHash() crypto.Hash {
+	if fips140.Enforced() {
+		return crypto.SHA256
+	}
+	return crypto.SHA1
+}
+
 // struck tells whether a responder is on a list of Options.Files. To ask elsewhere about who answers is what
 // id-pkix-ocsp-nocheck is to spare (RFC 6960, section 4.2.2.2.1).
 func (c *Checker) struck(ctx context.Context, r *responder, s subject) bool {
 	own := from(s.issuer, s.above)
 	own.serial = r.serial
-	own.cert = &x509.Certificate{RawIssuer: s.issuer.RawSubject, CRLDistributionPoints: r.points}
+	own.cert = &x509.Certificate{RawIssuer: s.issuer.RawSubject}
 	return c.byFiles(ctx, own).revoked
 }
 
@@ -103,7 +110,7 @@ func readAnswer(body []byte, s subject, now time.Time, most time.Duration) (*ans
 	a := &answer{revoked: r.Status == ocsp.Revoked, unknown: r.Status == ocsp.Unknown, this: r.ThisUpdate, until: r.NextUpdate}
 	a.hold = a.revoked && r.RevocationReason == ocsp.CertificateHold
 	if by != nil {
-		a.responder = &responder{serial: string(by.SerialNumber.Bytes()), points: by.CRLDistributionPoints}
+		a.responder = &responder{serial: string(by.SerialNumber.Bytes())}
 	}
 	if a.until.IsZero() {
 		// Newer information is available all the time then (section 4.2.2.1); an old answer is one played back.

@@ -2,6 +2,8 @@ package revocation
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/fips140"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -169,6 +171,9 @@ func sameCertificate(r *ocsp.Response, cert, issuer *x509.Certificate) error {
 	}
 	if rest, err := asn1.Unmarshal(r.TBSResponseData, &data); err != nil || len(rest) > 0 {
 		return errors.New("an answer that can't be read")
+	}
+	if r.IssuerHash == crypto.SHA1 && fips140.Enforced() {
+		return errors.New("an answer that names the issuer by SHA-1, which GODEBUG=fips140=only forbids: it was asked by SHA-256")
 	}
 	var key struct {
 		Algorithm pkix.AlgorithmIdentifier

@@ -77,17 +77,19 @@ func (w *withdrawn) mend(s subject, at time.Time) bool {
 	return true
 }
 
-// makeRoom forgets those that are over by more than a clock may be wrong, or else one: it is asked about again.
+// roomLooks is how many are looked at to find some that may go: everybody waits meanwhile.
+const roomLooks = 64
+
+// makeRoom forgets those that it finds over by more than a clock may be wrong, or else one: it is asked about again.
 func (w *withdrawn) makeRoom(now time.Time) {
-	for id, known := range w.until {
-		if now.Sub(known.until) > 24*time.Hour {
+	looked := 0
+	for id, known := range w.until { // from anywhere, as maps are
+		over := now.Sub(known.until) > 24*time.Hour
+		if looked++; over || looked == roomLooks && len(w.until) >= maxWithdrawn {
 			delete(w.until, id)
 		}
-	}
-	for id := range w.until {
-		if len(w.until) < maxWithdrawn-1 {
+		if looked == roomLooks {
 			return
 		}
-		delete(w.until, id)
 	}
 }
