@@ -275,6 +275,7 @@ func TestAdvisoryTokenInTheQuery(t *testing.T) {
 			}
 		}
 		send(g.Confirm, l.owner.Request("GET", "/?access_token="+token, token)).refused(t, 400, invalidRequest)
+		send(g.Confirm, l.owner.Request("GET", "/?%61%63%63%65%73%73%5f%74%6f%6B%65%6E="+token, token)).refused(t, 400, invalidRequest)
 		if strings.Contains(log.String(), token[:40]) {
 			t.Error("VULNERABLE: the log has the token")
 		}

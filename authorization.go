@@ -19,6 +19,7 @@ import (
 // nothing. Each policy sees what the token says, whatever stands beside it: none can change what the next one sees.
 type Policy struct {
 	allow  func(*http.Request, *Principal) error // reads the Principal, which is shared, and keeps nothing of it
+	token  func(*Token) error                    // the same, where the token alone decides; nil elsewhere
 	scopes []string                              // that the policy asks for
 	acr    []string                              // one of which would do
 	maxAge time.Duration
@@ -73,10 +74,10 @@ func scopesOf(policies []Policy) []string {
 // AnyIssuer beside it; so do AnyScope, Client, Subject, ACR, AuthorizationDetails and ClaimsPolicy.
 func Scope(scopes ...string) Policy {
 	scopes = mustScopes("Scope", scopes)
-	return Policy{scopes: scopes, names: true, allow: func(_ *http.Request, p *Principal) error {
+	return scopePolicy(scopes, func(has []string) error {
 		var missing []string
 		for _, s := range scopes {
-			if !slices.Contains(p.Scopes, s) {
+			if !slices.Contains(has, s) {
 				missing = append(missing, s)
 			}
 		}
@@ -84,18 +85,26 @@ func Scope(scopes ...string) Policy {
 			return &Error{Reason: ErrScope, Err: errors.New(strings.Join(missing, " "))}
 		}
 		return nil
-	}}
+	})
 }
 
 // AnyScope asks for at least one of these scopes; otherwise it is like Scope. The challenge lists them all.
 func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
-	return Policy{scopes: scopes, names: true, allow: func(_ *http.Request, p *Principal) error {
-		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.Scopes, s) }) {
+	return scopePolicy(scopes, func(has []string) error {
+		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
 			return &Error{Reason: ErrScope, Err: errors.New("one of " + strings.Join(scopes, " "))}
 		}
 		return nil
-	}}
+	})
+}
+
+func scopePolicy(scopes []string, allow func(has []string) error) Policy {
+	return Policy{
+		scopes: scopes, names: true,
+		allow: func(_ *http.Request, p *Principal) error { return allow(p.Scopes) },
+		token: func(t *Token) error { return allow(t.Scopes) },
+	}
 }
 
 func mustScopes(policy string, scopes []string) []string {
@@ -150,12 +159,16 @@ func forbidUnless(ok bool, what string) error {
 // Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any
 // other is refused with 401 and ErrBindingMissing.
 func Bound() Policy {
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
-		if len(p.Bindings) == 0 {
+	bound := func(by []Binding) error {
+		if len(by) == 0 {
 			return ErrBindingMissing
 		}
 		return nil
-	}}
+	}
+	return Policy{
+		allow: func(_ *http.Request, p *Principal) error { return bound(p.Bindings) },
+		token: func(t *Token) error { return bound(t.bindings) },
+	}
 }
 
 // BoundBy asks for a token that is bound in every one of these ways, cnf members such as x5t#S256. Any other is

@@ -51,6 +51,7 @@ const (
 	lineDecoded   = "Request.URL has lost the RawPath of its request line"
 	lineHTTP2     = "start of HTTP/2 on this connection"
 	lineLetters   = "method that is no token in upper case"
+	lineLong      = "path of more than 8 KiB"
 	lineMethod    = "header with another method than the request"
 )
 
@@ -67,6 +68,8 @@ func (b *brokenRule) cure() string {
 		return "the client has to leave out the semicolon, or set RequestLine.AllowPathParameters"
 	case string(uri.NotAPath):
 		return "set Request.RequestURI before http.StripPrefix, or put RequestLine.Handler around it"
+	case lineLong:
+		return "the client has to send a shorter path, a query may be longer"
 	case lineConnect, lineAsterisk, lineForm:
 		return "the client has to send a path"
 	case lineLetters:

@@ -271,7 +271,7 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			c, err := headers.obtain(source, r)
 			r = headers.strip(r)
 			if err != nil {
-				(*Guard)(nil).deny(w, r, certificateRefused(err))
+				(*Guard)(nil).deny(w, r, certificateRefused(r, err))
 				return
 			}
 			d := &decision{finding: finding{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}}

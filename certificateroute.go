@@ -41,7 +41,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 				err = allowCertificate(r, x.found(r), policies)
 			}
 			if err != nil {
-				(*Guard)(nil).deny(w, r, certificateRefused(err))
+				(*Guard)(nil).deny(w, r, certificateRefused(r, err))
 				return
 			}
 			x.lines.Private(w.Header())
@@ -95,7 +95,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, policies ...Pol
 		err = allowCertificate(headers.strip(r), c, policies)
 	}
 	if err != nil {
-		return nil, certificateRefused(err)
+		return nil, certificateRefused(r, err)
 	}
 	return c.at(time.Now()).clone(), nil
 }
@@ -145,8 +145,8 @@ func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error 
 }
 
 // certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
-func certificateRefused(err error) *Error {
-	e := refused(err, ErrCertificateMalformed)
+func certificateRefused(r *http.Request, err error) *Error {
+	e := endOf(r.Context(), refused(err, ErrCertificateMalformed))
 	if e.Status() == http.StatusUnauthorized {
 		return &Error{Reason: ErrForbidden, Err: e}
 	}

@@ -54,17 +54,18 @@ type tokenHash struct {
 	sum   [sha256.Size]byte
 }
 
-func hashOf(token string) tokenHash {
-	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
-	return tokenHash{token, sha256.Sum256(append(space, token...))}
+// of returns the hash of a token, which it computes once.
+func (h *tokenHash) of(token string) [sha256.Size]byte {
+	if token == "" || token != h.token {
+		space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
+		*h = tokenHash{token, sha256.Sum256(append(space, token...))}
+	}
+	return h.sum
 }
 
 // tokenHash is the SHA-256 of Token, which a Confirmer may have set.
 func (p Presentation) tokenHash() [sha256.Size]byte {
-	if p.Token != "" && p.Token == p.hash.token {
-		return p.hash.sum
-	}
-	return hashOf(p.Token).sum
+	return p.hash.of(p.Token)
 }
 
 // SetHeader puts a header on the answer to the request, be it a refusal or the handler's response: a nonce, for one.
@@ -191,7 +192,7 @@ type confirmation struct {
 
 // confirm proves every binding of the token, those under a scheme of their own last: such a proof may be good for one
 // use, and a request that is refused anyway shall not burn it.
-func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenHash) error {
+func (g *Guard) confirm(r *http.Request, d *decision, sent *credentials) error {
 	scheme := bearer
 	for _, b := range d.token.bindings {
 		c, ok := g.confirmers[b.Member]
@@ -212,7 +213,7 @@ func (g *Guard) confirm(r *http.Request, d *decision, token string, hash *tokenH
 			if (c.scheme != "") != last {
 				continue
 			}
-			p := Presentation{Binding: b, Token: token, Certificate: d.certificate, header: &d.header, hash: *hash}
+			p := Presentation{Binding: b, Token: sent.token, Certificate: d.certificate, header: &d.header, hash: sent.hash}
 			if !c.always {
 				p.Now = g.options.Now()
 			}

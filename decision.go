@@ -99,7 +99,7 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	d := &decision{finding: finding{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}}
 	observed := g.observe(clean.Context(), StageAuthenticate)
 	if err == nil {
-		err = g.authenticate(sent, clean, d)
+		err = endOf(clean.Context(), g.authenticate(sent, clean, d))
 	}
 	observed(d, err)
 	if err != nil {

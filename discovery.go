@@ -9,10 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/seed-171ab058/popauth/internal/discovery"
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 const (
@@ -93,9 +90,11 @@ func shown(u *url.URL) string {
 // metadata is. Aliased, the one for callers with a certificate comes first (RFC 8705, section 5).
 func (k *RemoteKeys) discover(ctx context.Context, member string, aliased bool) (location *url.URL, inside bool, err error) {
 	var all failures
-	for _, u := range k.metadata {
+	for i, u := range k.metadata {
 		reach := &discovery.Reach{Inside: true} // the configuration's own
-		body, answer, err := k.read(ctx, u, "", reach)
+		share, cancel := discovery.Share(ctx, i == len(k.metadata)-1)
+		body, answer, err := k.read(share, u, "", reach)
+		cancel()
 		if err == nil {
 			if location, err = k.readMetadata(body, member, aliased); err == nil {
 				return location, reach.Went.Load(), nil
@@ -122,49 +121,17 @@ func (f failures) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// readMetadata returns the URL in a member of a metadata document that is the issuer's own (RFC 8414, section 3.3). What
-// else stands in the document doesn't matter here.
+// readMetadata returns the URL in a member of the issuer's metadata.
 func (k *RemoteKeys) readMetadata(body []byte, member string, aliased bool) (*url.URL, error) {
-	const aliases = "mtls_endpoint_aliases"
-	var issuer, location, alias string
-	err := strictjson.Among(body, []string{"issuer", member, aliases}, func(name string, v jsontext.Value) (err error) {
-		switch {
-		case v.Kind() == 'n': // absent, in another spelling
-		case name == "issuer":
-			issuer, err = strictjson.String(v)
-		case name == member:
-			location, err = strictjson.String(v)
-		case aliased:
-			alias, err = readMember(v, member)
-		}
-		return err
-	})
+	location, err := discovery.Member(body, k.options.Issuer, member, aliased)
 	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	if issuer != k.options.Issuer {
-		return nil, fmt.Errorf("metadata: of another issuer: its issuer is %.256q, and %.256q is wanted, to the letter", issuer, k.options.Issuer)
-	}
-	if alias != "" {
-		location = alias
+		return nil, err
 	}
 	u, err := discovery.ParseMember(location, k.issuer, k.options.AllowLoopbackHTTP)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %s: %w", member, err)
 	}
 	return u, nil
-}
-
-// readMember returns the string in one member of an object; "" if there is none.
-func readMember(object []byte, member string) (string, error) {
-	var value string
-	err := strictjson.Among(object, []string{member}, func(_ string, v jsontext.Value) (err error) {
-		if v.Kind() != 'n' {
-			value, err = strictjson.String(v)
-		}
-		return err
-	})
-	return value, err
 }
 
 // read gets a document, or a 304 without one if an ETag was sent.

@@ -154,3 +154,26 @@ func TestRemoteKeysProxy(t *testing.T) {
 		t.Errorf("the proxy saw %q, want CONNECT %s", seen, host)
 	}
 }
+
+// A place that hangs leaves some of the time for the others.
+func TestMetadataPlaceHangs(t *testing.T) {
+	issuer := newMemoryIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		issuer.fails(func(r *http.Request) (*http.Response, error) {
+			switch r.URL.Path {
+			case "/.well-known/openid-configuration":
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			case "/.well-known/oauth-authorization-server":
+				return answer(http.StatusOK, []byte(metadata(issuer.URL, issuer.URL+"/jwks"))), nil
+			}
+			w := httptest.NewRecorder()
+			issuer.Server.Config.Handler.ServeHTTP(w, r)
+			return w.Result(), nil
+		})
+		start := time.Now()
+		if err := issuer.keys(t, popauth.RemoteKeysOptions{}).Preload(t.Context()); err != nil || time.Since(start) != 5*time.Second {
+			t.Errorf("got %v after %v, want the second place's answer after 5 s", err, time.Since(start))
+		}
+	})
+}

@@ -11,7 +11,10 @@
 //	})
 //	read := guard.Authorize(popauth.Scope("orders.read"))
 //	mux.Handle("GET /orders", guard.Confirm(read(orders)))
-//	server := &http.Server{Handler: popauth.RequestLine{}.Handler(mux)}
+//	server := &http.Server{
+//		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+//		Handler: popauth.RequestLine{}.Handler(mux),
+//	}
 //
 // # Rules of deployment
 //

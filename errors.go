@@ -65,6 +65,8 @@ const (
 	ErrIssuerUnsaid         Reason = "policy on names, but not whose"
 	ErrUndecided            Reason = "no stage has let this request pass"
 	ErrAnotherRequest       Reason = "context of another request or connection"
+	ErrRequestEnded         Reason = "request ended before the decision"
+	ErrOverloaded           Reason = "too many requests wait for a decision"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -77,6 +79,10 @@ type answer struct {
 	code        string // the challenge's error parameter, RFC 6750, section 3.1
 	description string
 }
+
+// statusRequestEnded is what nginx logs for a client that has gone, and what gRPC's CANCELLED is over HTTP. RFC 9110 has no
+// status for it, since nobody reads the answer. It is none of 5xx: those count as this side's faults.
+const statusRequestEnded = 499
 
 // answers is the table of answers. A Reason with a status of 400, 401 or 403 and a code is put into the challenge of
 // the scheme that was used; one without a code into a bare challenge (401) or into none.
@@ -136,6 +142,8 @@ var answers = map[Reason]answer{
 	ErrUndecided:    {status: http.StatusInternalServerError},
 	// The wiring's fault, not the caller's: an answer of 4xx would have him look for it in vain.
 	ErrAnotherRequest: {status: http.StatusInternalServerError},
+	ErrRequestEnded:   {status: statusRequestEnded},
+	ErrOverloaded:     {status: http.StatusServiceUnavailable},
 	ErrUnavailable:    {status: http.StatusServiceUnavailable},
 }
 

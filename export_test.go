@@ -52,7 +52,7 @@ func Known(r Reason) bool {
 
 // Forgetful is g without a memory of tokens.
 func Forgetful(g *Guard) *Guard {
-	twin := &Guard{options: g.options, source: g.source, headers: g.headers, confirmers: g.confirmers, schemes: g.schemes, prepared: g.prepared, metadata: g.metadata, several: g.several}
+	twin := &Guard{options: g.options, source: g.source, headers: g.headers, confirmers: g.confirmers, schemes: g.schemes, prepared: g.prepared, metadata: g.metadata, several: g.several, prompt: g.prompt}
 	twin.station = &station{guard: twin, source: g.options.Certificate}
 	if v, ok := g.options.Verifier.(*jwtVerifier); ok {
 		twin.options.Verifier = &jwtVerifier{

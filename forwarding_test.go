@@ -434,6 +434,8 @@ func TestForwardedConfiguration(t *testing.T) {
 		"no secret":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth")),
 		"empty secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "")),
 		"short secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcde")),
+		"secret in Connection": popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("Connection", "0123456789abcdef")),
+		"secret in Host":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("host", "0123456789abcdef")),
 		"three secrets":        popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
 		"secret's header":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X_Proxy_Auth", "0123456789abcdef")),
 		"one header, two uses": popauth.Forwarded(forwarded.RFC9440(), peers, popauth.TrustSecret("Client-Cert", "0123456789abcdef")),

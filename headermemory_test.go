@@ -71,11 +71,11 @@ func TestKnownHeaderProvesNothing(t *testing.T) {
 			a.accept(t, a.request())
 			a.accept(t, other.Request("GET", dpopURL, theirs))
 		}
-		for _, proof := range []string{
-			withHeaderOf(a.request().Header.Get("DPoP"), other.Proof("GET", dpopURL, a.token)),
-			withHeaderOf(other.Proof("GET", dpopURL, a.token), a.request().Header.Get("DPoP")),
+		for proof, want := range map[string]popauth.Reason{
+			withHeaderOf(a.request().Header.Get("DPoP"), other.Proof("GET", dpopURL, a.token)): popauth.ErrProofSignature,
+			withHeaderOf(other.Proof("GET", dpopURL, a.token), a.request().Header.Get("DPoP")): popauth.ErrProofKey,
 		} {
-			a.refuseProof(t, a.with(proof), popauth.ErrProofSignature)
+			a.refuseProof(t, a.with(proof), want)
 		}
 		for name, header := range map[string]popauthtest.Claims{
 			"typ": {"typ": "JWT"}, "crit": {"crit": []string{"exp"}}, "private": {"jwk": jwkWith(a.key.JWK(), "d", "AQAB")},

@@ -252,15 +252,15 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 		_, _, lately := i.accepted.last(key, i.options.Now())
 		var err error
 		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
-		v, err = answered(i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
+		v, err = i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
 			Ask: func(ctx context.Context) (verdict, error) {
 				v, err := i.ask(ctx, token)
 				if err == nil {
 					i.remember(key, v)
 				}
 				return v, err
-			}}))
-		if err != nil {
+			}})
+		if v, err = answered(ctx, v, err); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -212,6 +213,6 @@ func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
 
 // isUnsupported tells whether a refusal is about the token, not about the call (RFC 7009, section 2.2.1).
 func isUnsupported(body []byte) bool {
-	code, err := readMember(body, "error")
+	code, err := discovery.MemberOf(body, "error")
 	return err == nil && code == "unsupported_token_type"
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
@@ -243,20 +241,14 @@ func claimedIssuer(token string) (string, error) {
 		return "", err
 	}
 	defer parts.close()
-	iss := ""
-	err = strictjson.Members(parts.payload, []string{"iss"}, func(name string, v jsontext.Value) (err error) {
-		if name == "iss" {
-			iss, err = strictjson.String(v)
-		}
-		return err
-	})
+	iss, err := strictjson.PeekString(parts.payload, "iss")
 	switch {
 	case err != nil:
 		return "", &Error{Reason: ErrTokenMalformed, Err: err}
-	case iss == "":
+	case len(iss) == 0:
 		return "", ErrTokenIssuer
 	}
-	return iss, nil
+	return string(iss), nil
 }
 
 // issuers are those that were configured or added: nobody can list what Resolve would find. They are no Issuers() of a

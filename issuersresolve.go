@@ -15,7 +15,8 @@ func (i *Issuers) tenant(ctx context.Context, iss string) (*tenant, error) {
 	switch {
 	case !ok:
 		var err error
-		if r, err = answered(i.calls.Do(ctx, i.question(iss, key, func() (resolution, bool) { return i.known(iss, key) }))); err != nil {
+		r, err = i.calls.Do(ctx, i.question(iss, key, func() (resolution, bool) { return i.known(iss, key) }))
+		if r, err = answered(ctx, r, err); err != nil {
 			return nil, err
 		}
 	case r.stale: // it serves meanwhile

@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -67,9 +68,18 @@ type header struct {
 	by, kid  string // what the token calls its key: by kid, else by x5t#S256, else by x5t; "" if it names none
 }
 
-const maxKeyID = 256
+const (
+	maxKeyID = 256
 
-var errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
+	// maxHeaderValues bounds what a header without a signature makes its reader do. Most have three members, and those of
+	// proofs with their key eight.
+	maxHeaderValues = 64
+)
+
+var (
+	errHeader  = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
+	errCrowded = fmt.Errorf("header has more than %d members or elements", maxHeaderValues)
+)
 
 var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}
 
@@ -83,6 +93,9 @@ func (j jws) readHeader() (header, error) {
 		return header{}, err
 	}
 	defer s.close()
+	if strictjson.Values(s.header) > maxHeaderValues {
+		return header{}, &Error{Reason: ErrTokenMalformed, Err: errCrowded}
+	}
 	var h header
 	text := string(s.header)
 	err = strictjson.MembersAt(s.header, joseMembers, func(name string, v jsontext.Value, at int) (err error) {

@@ -17,6 +17,49 @@ func verifyShared(ctx context.Context, v Verifier, token string, hash *tokenHash
 	return t, false, err
 }
 
+// verifyAgain looks at a token that was verified a moment ago once more. Of a Verifier that remembers none, nothing is asked:
+// that would be a second call to somebody else.
+func verifyAgain(ctx context.Context, v Verifier, c *credentials) error {
+	switch v := v.(type) {
+	case *jwtVerifier, *Issuers:
+		_, _, err := verifyShared(ctx, v, c.token, &c.hash)
+		return err
+	case jwtOr:
+		return verifyAgain(ctx, v.choose(c.token), c)
+	}
+	return nil
+}
+
+// recalled is a token that the Verifier remembers; its entry is nil if there is none.
+type recalled struct {
+	by    *jwtVerifier
+	entry *verifiedToken
+}
+
+// recall returns what v remembers of a token, for a look before all others: every character of it was right then.
+func recall(v Verifier, token string, hash *tokenHash) recalled {
+	switch v := v.(type) {
+	case *jwtVerifier:
+		return recalled{v, v.recall(token, hash)}
+	case jwtOr:
+		return recall(v.jwt, token, hash) // what has no JWT's form it doesn't remember
+	}
+	return recalled{}
+}
+
+// recall hashes nothing but what begins as one of the issuer's tokens does.
+func (v *jwtVerifier) recall(token string, hash *tokenHash) *verifiedToken {
+	j, err := part(token)
+	if err != nil || v.headers.find(j.header) == nil {
+		return nil
+	}
+	m := v.remembered()
+	if m == nil {
+		return nil
+	}
+	return m.find(hash.of(token))
+}
+
 // shared returns what the token says, perhaps to many requests at a time. A token that is remembered needs no second
 // look but at the time.
 func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
@@ -30,8 +73,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 		return nil, false, err
 	}
 	if m := v.remembered(); m != nil {
-		*hash = hashOf(token)
-		if e := m.find(hash.sum); e != nil {
+		if e := m.find(hash.of(token)); e != nil {
 			return v.still(e)
 		}
 	}
@@ -65,10 +107,7 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, has
 	if m == nil || m.keys != keys {
 		return
 	}
-	if hash.token == "" {
-		*hash = hashOf(token)
-	}
-	e.key = hash.sum
+	e.key = hash.of(token)
 	if m.put(e) {
 		if m = v.growing(m); m != nil {
 			m.put(e)

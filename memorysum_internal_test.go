@@ -43,6 +43,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"introspection answers", i.accepted.most + i.refused.most},
 		{"headers of proofs", clientHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
+		{"certificates that Verified refuses", maxResults * (keptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {
 		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))
 		sum += m.bytes

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,6 +27,7 @@ type Guard struct {
 	prepared   map[occasion][]string
 	metadata   *metadata // nil: none
 	several    bool      // issuers can be behind the Verifier
+	prompt     bool      // source is ours: it runs no code of the program, and waits for nothing
 }
 
 // noCopy has go vet find copies.
@@ -64,6 +64,7 @@ func New(o Options) (*Guard, error) {
 		g.source = CallerCertificate()
 	}
 	g.headers, _ = headersOf(g.source) // complete has looked at the error
+	_, g.prompt = g.source.(sharing)
 	g.station = &station{guard: g, source: o.Certificate}
 	for _, c := range o.Confirmers {
 		own := confirmation{Confirmer: c}
@@ -177,33 +178,12 @@ func (g *Guard) clean(r *http.Request) *http.Request {
 // those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
 // is answered like ErrForbidden.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := refused(err, ErrForbidden)
+	e := endOf(r.Context(), refused(err, ErrForbidden))
 	if e.challenges == nil && g != nil {
 		e.challenges = g.challenges(e)
 	}
 	g.observeOutside(r, e)
 	g.deny(w, g.clean(r), e)
-}
-
-func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.Handler {
-	if next == nil {
-		panic("popauth: nil handler")
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = own(r)
-		clean := g.clean(r)
-		d, err := g.decide(r, clean)
-		if err == nil {
-			err = g.allow(clean, d, stage, policies)
-		}
-		if err != nil {
-			g.deny(w, clean, err)
-			return
-		}
-		maps.Copy(w.Header(), d.header)
-		d.lines.Private(w.Header())
-		next.ServeHTTP(w, d.pass(clean))
-	})
 }
 
 func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
@@ -213,14 +193,21 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	}
 	d.under = c.under
 	var err error
-	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
-		return refused(err, ErrCertificateMalformed)
-	}
-	var hash tokenHash
-	if d.token, d.remembered, err = g.verify(r.Context(), c.token, &hash); err != nil {
+	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
+	if d.token, d.remembered, err = g.verify(r.Context(), &c); err != nil {
 		return refused(err, ErrTokenInvalid)
 	}
-	if err = g.confirm(r, d, c.token, &hash); err != nil {
+	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
+		e := refused(err, ErrCertificateMalformed)
+		e.token = d.token
+		return e
+	}
+	if !g.prompt { // it may have waited: a key may be gone, and the token over
+		if err = verifyAgain(r.Context(), g.options.Verifier, &c); err != nil {
+			return refused(err, ErrTokenInvalid)
+		}
+	}
+	if err = g.confirm(r, d, &c); err != nil {
 		e := refused(err, ErrBindingUnconfirmed)
 		e.token = d.token
 		return e
@@ -231,8 +218,13 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	return nil
 }
 
-func (g *Guard) verify(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
-	if t, remembered, err = verifyShared(ctx, g.options.Verifier, token, hash); err != nil {
+func (g *Guard) verify(ctx context.Context, c *credentials) (t *Token, remembered bool, err error) {
+	if c.known.entry != nil {
+		t, remembered, err = c.known.by.still(c.known.entry)
+	} else {
+		t, remembered, err = verifyShared(ctx, g.options.Verifier, c.token, &c.hash)
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	if t == nil || t.payload == "" {
@@ -283,18 +275,27 @@ func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
 	return g.ask(r, d, policies)
 }
 
-// ask shows all policies one view of the token, which none of them changes.
+// ask shows the policies one view of the token, which none of them changes. Where the token alone decides, none is made.
 func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
-	view, _ := views.Get().(*Principal)
+	var view *Principal
 	defer func() {
-		*view = Principal{} // a pool would keep its token and certificate alive
-		views.Put(view)
+		if view != nil {
+			*view = Principal{} // a pool would keep its token and certificate alive
+			views.Put(view)
+		}
 	}()
-	*view = d.token.view(d.certificate)
-	view.clock = clock{g.options.Now, g.options.Leeway}
 	for _, policy := range policies {
-		if err := policy.check(r, view); err != nil {
-			e := refused(err, ErrForbidden)
+		var err error
+		if policy.token != nil {
+			err = policy.token(d.token)
+		} else {
+			if view == nil {
+				view = g.view(d)
+			}
+			err = policy.check(r, view)
+		}
+		if err != nil {
+			e := endOf(r.Context(), refused(err, ErrForbidden))
 			e.token, e.used, e.header = d.token, d.scheme(), d.header
 			e.asked = asked(e.Reason, pursued(policies, e.branch))
 			e.challenges = g.challenges(e)
@@ -302,6 +303,14 @@ func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
 		}
 	}
 	return nil
+}
+
+// view returns a Principal out of views.
+func (g *Guard) view(d *decision) *Principal {
+	view, _ := views.Get().(*Principal)
+	*view = d.token.view(d.certificate)
+	view.clock = clock{g.options.Now, g.options.Leeway}
+	return view
 }
 
 // log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler

@@ -33,7 +33,8 @@ type Observation struct {
 	// Verifier or a Policy of yours, is ErrTokenInvalid, as which it is answered.
 	Reason Reason
 
-	// Status is that of the answer; zero if the stage let the request pass.
+	// Status is that of the answer; zero if the stage let the request pass. A request that ended before the decision,
+	// since its client went away or its server shuts down, is ErrRequestEnded with 499: no fault of this side.
 	Status int
 
 	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With IssuersOptions.Resolve, or

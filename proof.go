@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"crypto/subtle"
 	"errors"
 	"slices"
 	"time"
@@ -61,8 +62,10 @@ var proofTypes = []string{"dpop+jwt"}
 func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, Err: err} }
 
 // readProof makes the checks 1 to 7 of RFC 9449, section 4.3, on the values of the DPoP header, each before one that
-// costs more. A header that is known has passed those that are about it alone.
-func (d DPoP) readProof(lines []string) (proof, error) {
+// costs more. A header that is known has passed those that are about it alone. Where bound is not nil, it is the thumbprint
+// of the key that the token is bound to, and no signature by another key is looked at: who has a token but not its key would
+// choose one that is slow to verify by.
+func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 	// Item 1: one header. Proxies and frameworks differ in which of two they pass on.
 	switch len(lines) {
 	case 0:
@@ -95,22 +98,28 @@ func (d DPoP) readProof(lines []string) (proof, error) {
 			return proof{}, malformedProof(err)
 		}
 	}
+	by, fresh := known, ""
+	if known == nil {
+		own, err := h.signer(d.accepted)
+		if err != nil {
+			return proof{}, err
+		}
+		by, fresh = &own, j.header
+	}
+	// Item 12, second half.
+	if bound != nil && subtle.ConstantTimeCompare(by.key.Thumbprint[:], bound) != 1 {
+		return proof{}, ErrProofKey
+	}
+	// Item 6.
+	if err := by.algorithm.method.Verify(j.signed, parts.signature, by.key.Public); err != nil {
+		return proof{}, ErrProofSignature
+	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
 	p, err := readProofClaims(parts.payload)
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
-	if known != nil {
-		p.signer = *known
-	} else if p.signer, err = h.signer(d.accepted); err != nil {
-		return proof{}, err
-	} else {
-		p.header = j.header
-	}
-	// Item 6.
-	if err := p.signer.algorithm.method.Verify(j.signed, parts.signature, p.signer.key.Public); err != nil {
-		return proof{}, ErrProofSignature
-	}
+	p.signer, p.header = *by, fresh
 	return p, nil
 }
 
@@ -137,6 +146,9 @@ func (h proofHeader) signer(accepted []algorithm) (signer, error) {
 }
 
 func readProofHeader(b []byte) (proofHeader, error) {
+	if strictjson.Values(b) > maxHeaderValues {
+		return proofHeader{}, errCrowded
+	}
 	var h proofHeader
 	err := strictjson.Members(b, []string{"typ", "alg", "jwk", "crit", "b64", "zip", "enc"}, func(name string, v jsontext.Value) (err error) {
 		switch name {

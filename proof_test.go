@@ -63,7 +63,7 @@ func TestProof(t *testing.T) {
 		"2 two parts":                      {parts[0] + "." + parts[1], malformed},
 		"2 four parts":                     {good + ".", malformed},
 		"2 five parts":                     {good + ".AA.AA", malformed},
-		"2 empty payload":                  {parts[0] + ".." + parts[2], malformed},
+		"2 empty payload":                  {parts[0] + ".." + parts[2], signature},
 		"2 quoted":                         {`"` + good + `"`, malformed},
 		"2 spaces around":                  {" " + good, malformed},
 		"2 line break":                     {parts[0] + "\n." + parts[1] + "." + parts[2], malformed},

@@ -47,6 +47,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 		return nil, err
 	}
 	now, err := g.recheck(r, d)
+	err = endOf(r.Context(), err)
 	if err == nil {
 		err = g.hold(r, now, policies)
 	}
@@ -64,9 +65,8 @@ var errAnotherToken = errors.New("the Verifier now says another issuer, subject,
 func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	now := &decision{finding: d.finding}
 	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
-	var hash tokenHash
 	var err error
-	now.token, now.remembered, err = g.verify(r.Context(), strings.TrimLeft(token, " "), &hash)
+	now.token, now.remembered, err = g.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
 	if err != nil {
 		e := refused(err, ErrTokenInvalid)
 		now.token = d.token
@@ -116,7 +116,7 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 		err = allowCertificate(r, c, policies)
 	}
 	if err != nil {
-		return nil, certificateRefused(err)
+		return nil, certificateRefused(r, err)
 	}
 	return c.at(time.Now()).clone(), nil
 }

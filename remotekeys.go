@@ -186,7 +186,7 @@ func (k *RemoteKeys) find(ctx context.Context, w wanted) ([]any, *keySet, error)
 		set, err = k.lookFor(ctx, w.keyID, before)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unreached(ctx, err)
 	}
 	keys, err := set.find(w)
 	return keys, set.keySet, err

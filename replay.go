@@ -34,7 +34,8 @@ type ReplayStore interface {
 	//
 	// An error means that the store doesn't accept the id; fresh is false then. One that wraps ErrProofLimit says that
 	// this key has as many ids as one may have, and the request is answered with 429. Any other says that the store
-	// can't tell, because it is full or out of reach or ctx has ended, and the request is answered with 503.
+	// can't tell, because it is full or out of reach or ctx has ended, and the request is answered with 503; after a
+	// client that has gone it counts as ErrRequestEnded.
 	Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error)
 }
 
@@ -47,7 +48,7 @@ func (d DPoP) use(r *http.Request, v verified, now time.Time) error {
 	case errors.Is(err, ErrProofLimit):
 		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
 	case err != nil:
-		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)}
+		return endOf(r.Context(), &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)})
 	case !fresh:
 		return ErrProofReplayed
 	}

@@ -332,8 +332,8 @@ func TestReplayMemoryContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	fresh, err := m.Use(ctx, "key", "a", until)
-	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrUnavailable) {
-		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
+	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrRequestEnded) {
+		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrRequestEnded", fresh, err)
 	}
 	wantUse(t, m, "a", until, true) // it was not used up
 }

@@ -156,16 +156,16 @@ var (
 	errReplayBack   = errors.New("clock was set back to a time whose ids are forgotten")
 )
 
-// Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, and else ErrUnavailable:
-// the store is full, ctx has ended, or the clock was set back so far that the store can't tell any more. That ends when
-// the clock is again where it was, with the first id whose time is later than all that were forgotten, or with a restart,
-// which forgets the rest too.
+// Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, ErrRequestEnded where ctx
+// was canceled, and else ErrUnavailable: the store is full, a time limit of ctx has run out, or the clock was set back so
+// far that the store can't tell any more. That ends when the clock is again where it was, with the first id whose time is
+// later than all that were forgotten, or with a restart, which forgets the rest too.
 func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
 	if m == nil || m.now == nil {
 		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
 	}
 	if err := ctx.Err(); err != nil {
-		return false, &Error{Reason: ErrUnavailable, Err: err}
+		return false, unreached(ctx, err)
 	}
 	now, end := nanoseconds(m.now()), nanoseconds(until)
 	if end < now {

@@ -20,7 +20,7 @@ import (
 // CONNECT and the asterisk of an OPTIONS are refused. The path has no dot segment, plain or encoded, no empty segment,
 // no encoded slash, no backslash, no semicolon, no control character, and no invalid or double percent-encoding. It is
 // encoded as net/url encodes it, or not at all. Request.URL is what stands in the request line, or what http.StripPrefix
-// leaves of it. The method has no lower-case letter, and no header names another one.
+// leaves of it; it has 8 KiB at most. The method has no lower-case letter, and no header names another one.
 //
 // It can't make two programs agree about a path that both read alike: routers differ in whether /users/{id} matches
 // /users/ or /users/7/, and servers behind a proxy in whether letter case and a slash at the end count. Put policies at
@@ -221,7 +221,13 @@ func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
 	return l.brokenPath(path, false)
 }
 
+// maxPath bounds the work on one path. RFC 9110, section 4.1, recommends to support 8000 bytes.
+const maxPath = 8 << 10
+
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
+	if len(path) > maxPath {
+		return &brokenRule{rule: lineLong, found: path}
+	}
 	rule, at := uri.Reading(path, uri.Allowed{
 		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
 		PathParameter: l.AllowPathParameters, OtherEncoding: l.AllowOtherEncodings || decoded,

@@ -33,6 +33,7 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 		"has lost the RawPath":        "RequestLine.Handler around all routers decodes",
 		"no spelling of its Path":     `set RawPath to ""`,
 		"header with another method":  "RequestLine.AllowMethodOverride",
+		"more than 8 KiB":             "the client has to send a shorter path",
 		"no token in upper case":      "the client has to send the method in upper case",
 		"path parameter":              "RequestLine.AllowPathParameters",
 		"does not begin with a slash": "set Request.RequestURI before http.StripPrefix",
@@ -89,6 +90,9 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 	lower := of("/orders", "/orders", "")
 	lower.Method = "delete" + strings.Repeat("x", 90)
 	check(strict, lower)
+	deep := "/" + strings.Repeat("a", 8<<10)
+	check(strict, of(deep, deep, ""))
+	send(strict.Confirm, of(deep[:8<<10]+"?"+deep, deep[:8<<10], "")).passed(t)
 	for rule := range cures {
 		t.Errorf("%s: not tried, or said otherwise", rule)
 	}

@@ -1,9 +1,6 @@
 package popauth
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // overrides are the headers by which frameworks let a POST be another method.
 var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
@@ -12,7 +9,7 @@ var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method
 // notwithstanding, and headers with another method.
 func (l RequestLine) brokenMethod(r *http.Request) *brokenRule {
 	own := method(r)
-	if !isToken(own) || strings.ContainsFunc(own, func(c rune) bool { return 'a' <= c && c <= 'z' }) {
+	if !consists(own, inMethod) {
 		return &brokenRule{rule: lineLetters, found: own}
 	}
 	if l.AllowMethodOverride {

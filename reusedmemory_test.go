@@ -235,7 +235,7 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 	}()
 	<-asked
 	cancel()
-	if err := <-done; !errors.Is(err, popauth.ErrUnavailable) {
+	if err := <-done; !errors.Is(err, popauth.ErrRequestEnded) {
 		t.Fatalf("got %v, want the request to have ended", err)
 	}
 	b.Scribble()

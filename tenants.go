@@ -97,7 +97,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.replace(n.strangers, key, r.tenant)
 		n.watch(key, r.tenant)
 		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
-			return resolution{err: unanswered(outage{errManyStrangers, firstPause})}
+			return resolution{err: overloaded(outage{errManyStrangers, firstPause})}
 		}
 	}
 	n.failing.remove(key)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/seed-171ab058/popauth/internal/fieldname"
 )
 
 // Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
@@ -137,6 +139,9 @@ func TrustSecret(header string, secrets ...string) Trust {
 	t := Trust{headers: []string{header}}
 	if !isToken(header) || strings.ContainsAny(header, "_.") {
 		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens")
+	}
+	if why := fieldname.Taken(header); why != "" {
+		t.problem = fmt.Errorf("TrustSecret: no secret arrives in %s, since %s: name another, such as X-Proxy-Secret", header, why)
 	}
 	if len(secrets) == 0 || len(secrets) > 2 {
 		t.problem = errors.New("TrustSecret: one secret or two")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -14,6 +15,20 @@ import (
 
 func untrusted(format string, args ...any) error {
 	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+}
+
+// maxWords bounds the text of a refusal that is remembered.
+const maxWords = 512
+
+// inWords returns a refusal to remember: what it says, without the certificates that the errors of crypto/x509 hold, which a
+// stranger makes as large as may be.
+func inWords(err error) error {
+	e := refused(err, ErrCertificateUntrusted)
+	if e.Err == nil {
+		return e
+	}
+	text := e.Err.Error()
+	return &Error{Reason: e.Reason, Err: errors.New(strings.Clone(text[:min(len(text), maxWords)]))}
 }
 
 // passing tells whether time alone can change a refusal: such a one is never remembered.

@@ -15,6 +15,9 @@ type Contender struct {
 
 	// Prepare makes what the next n runs use up; it is not measured. If nil, they use up nothing.
 	Prepare func(n int)
+
+	// Together does what n calls of Run would, at the same time, and waits for all of them. If nil, one follows the other.
+	Together func(n int)
 }
 
 // Ratio is the distribution of how many times as long one operation takes as another in the same cycle.
@@ -41,22 +44,33 @@ const (
 // Pairs measures the contenders in batches of half a millisecond, each once in every cycle, in random order. The garbage
 // collector runs between cycles only, so this is the time of the request alone.
 func Pairs(contenders []Contender, cycles int) []Sample {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return measure(contenders, cycles, spent)
+}
+
+// PairsOfProcess is Pairs by the CPU time of all goroutines, for what has others work for it.
+func PairsOfProcess(contenders []Contender, cycles int) []Sample {
+	return measure(contenders, cycles, spentByAll)
+}
+
+func measure(contenders []Contender, cycles int, clock func() time.Duration) []Sample {
 	samples := make([]Sample, len(contenders))
 	counts := make([]int, len(contenders))
 	for i, c := range contenders {
-		counts[i] = c.calibrate()
+		if counts[i] = c.calibrate(clock); c.Together != nil {
+			counts[i] = max(counts[i], Rotation) // or the wait of a few would be most of it
+		}
 		samples[i] = Sample{Name: c.Name, each: make([]float64, 0, cycles)}
 		samples[i].Allocations, samples[i].Bytes = c.allocations()
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for cycle := range cycles {
 		if cycle%collection == 0 {
 			runtime.GC()
 		}
 		for _, i := range rand.Perm(len(contenders)) { //nolint:gosec // protects nothing
-			samples[i].each = append(samples[i].each, contenders[i].batch(counts[i]))
+			samples[i].each = append(samples[i].each, contenders[i].batch(counts[i], clock))
 		}
 	}
 	for i := range samples {
@@ -71,23 +85,31 @@ func Pairs(contenders []Contender, cycles int) []Sample {
 func (s Sample) Over(other Sample) Ratio { return Paired(s.each, other.each) }
 
 // batch returns the time of one run of n, in nanoseconds.
-func (c Contender) batch(n int) float64 {
+func (c Contender) batch(n int, clock func() time.Duration) float64 {
 	if c.Prepare != nil {
 		c.Prepare(n)
 	}
-	start := spent()
+	start := clock()
+	c.run(n)
+	return float64(clock()-start) / float64(n)
+}
+
+func (c Contender) run(n int) {
+	if c.Together != nil {
+		c.Together(n)
+		return
+	}
 	for range n {
 		c.Run()
 	}
-	return float64(spent()-start) / float64(n)
 }
 
 // calibrate returns how many runs fit into a batch.
-func (c Contender) calibrate() int {
+func (c Contender) calibrate(clock func() time.Duration) int {
 	n := 1
 	for {
-		c.batch(n) // what is first seen is seen here
-		if took := c.batch(n) * float64(n); took >= float64(batch)/4 || n >= 1<<16 {
+		c.batch(n, clock) // what is first seen is seen here
+		if took := c.batch(n, clock) * float64(n); took >= float64(batch)/4 || n >= 1<<16 {
 			return max(1, int(float64(n)*float64(batch)/max(took, 1)))
 		}
 		n *= 4
@@ -101,14 +123,10 @@ func (c Contender) allocations() (count, size float64) {
 	if c.Prepare != nil {
 		c.Prepare(2 * n)
 	}
-	for range n { // every token, so that what can be remembered is
-		c.Run()
-	}
+	c.run(n) // every token, so that what can be remembered is
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	for range n {
-		c.Run()
-	}
+	c.run(n)
 	runtime.ReadMemStats(&after)
 	return float64((after.Mallocs - before.Mallocs) / n), float64((after.TotalAlloc - before.TotalAlloc) / n)
 }

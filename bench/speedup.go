@@ -65,7 +65,7 @@ func speedups(pairs []pair, cycles int) []Speedup {
 	for i := range pairs {
 		pairs[i].n = Rotation
 		pairs[i].together(lanes) // what is remembered is so from here on
-		pairs[i].n = 16 * Contender{Run: pairs[i].run[0]}.calibrate()
+		pairs[i].n = 16 * Contender{Run: pairs[i].run[0]}.calibrate(spent)
 		pairs[i].together(lanes)
 	}
 	each := make([][]float64, len(pairs))

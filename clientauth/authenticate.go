@@ -43,6 +43,7 @@ func (c *Client) Confirmation() Confirmation {
 // The form is parsed, up to 64 KiB, and stays in r.PostForm.
 func (a *Authenticator) Authenticate(r *http.Request) (*Client, error) {
 	c, refusal := a.authenticate(r)
+	refusal = endOf(r, refusal)
 	if refusal != nil {
 		a.ofConnection(r, refusal)
 		refusal.challenge = challengeFor(r.Header)

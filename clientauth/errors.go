@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,6 +33,7 @@ const (
 	ErrProofNonce           Reason = "DPoP nonce needed"
 	ErrProofLimit           Reason = "too many DPoP proofs of one key"
 	ErrEarlyData            Reason = "request in TLS early data"
+	ErrRequestEnded         Reason = "request ended before the decision"
 	ErrUnavailable          Reason = "something needed for the decision can't be reached"
 )
 
@@ -67,6 +69,8 @@ var answers = map[Reason]answer{
 	ErrProofNonce:   {http.StatusBadRequest, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
 	ErrEarlyData:    {http.StatusTooEarly, "temporarily_unavailable", "Send the request again when the TLS handshake is complete"}, // RFC 8470, section 5.2
 	ErrProofLimit:   {http.StatusTooManyRequests, "temporarily_unavailable", "Too many DPoP proofs of one key"},
+	// Nobody reads it; see popauth.ErrRequestEnded.
+	ErrRequestEnded: {(&popauth.Error{Reason: popauth.ErrRequestEnded}).Status(), "temporarily_unavailable", "The request ended"},
 	ErrUnavailable:  {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},
 }
 
@@ -159,6 +163,20 @@ func challengeFor(h http.Header) string {
 	return `Basic realm="client"`
 }
 
+// endOf returns a refusal as ErrRequestEnded where it is an outage for no other reason than that the request has ended.
+func endOf(r *http.Request, e *Error) *Error {
+	if e == nil || e.Reason != ErrUnavailable && !errors.Is(e.Err, context.Canceled) {
+		return e
+	}
+	ctx := r.Context()
+	if !errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), popauth.ErrRequestEnded) {
+		return e
+	}
+	own := *e
+	own.Reason, own.Err = ErrRequestEnded, context.Cause(ctx)
+	return &own
+}
+
 // unreadable makes an Error of what a CertificateSource returned.
 func unreadable(err error) *Error {
 	reason, ok := errors.AsType[popauth.Reason](err)
@@ -166,6 +184,10 @@ func unreadable(err error) *Error {
 		return &Error{Reason: ErrCertificateMalformed, Err: err}
 	}
 	e := &Error{Reason: ErrCertificateUntrusted, Err: err}
+	if reason == popauth.ErrRequestEnded {
+		e.Reason = ErrRequestEnded
+		return e
+	}
 	switch (&popauth.Error{Reason: reason}).Status() {
 	case http.StatusServiceUnavailable:
 		e.Reason = ErrUnavailable

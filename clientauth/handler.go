@@ -65,6 +65,7 @@ func (a *Authenticator) Handler(next http.Handler) http.Handler {
 			return
 		}
 		p, refusal := a.presented(sent)
+		refusal = endOf(r, refusal)
 		if refusal != nil {
 			refusal.challenge = challengeFor(r.Header)
 			a.deny(w, r, refusal)

@@ -27,6 +27,8 @@ func (a *Authenticator) Proof(h http.Header, r *http.Request) (Confirmation, err
 	switch {
 	case err == nil:
 		return Confirmation{JKT: thumbprint}, nil
+	case errors.Is(err, popauth.ErrRequestEnded):
+		return Confirmation{}, &Error{Reason: ErrRequestEnded, Err: err}
 	case errors.Is(err, popauth.ErrUnavailable):
 		return Confirmation{}, &Error{Reason: ErrUnavailable, Err: err}
 	case errors.Is(err, popauth.ErrProofLimit):

@@ -152,6 +152,9 @@ func TestProofUnavailable(t *testing.T) {
 		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{reason}}})
 		prove(broken, r).refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	prove(a, r.WithContext(gone)).refused(t, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
 	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{popauth.ErrProofLimit}}})
 	toomany := prove(limited, r)
 	toomany.refused(t, clientauth.ErrProofLimit, http.StatusTooManyRequests, "temporarily_unavailable")

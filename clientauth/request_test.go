@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -206,7 +207,22 @@ func TestStoreErrors(t *testing.T) {
 	a := newAuth(t, clientauth.Options{Clients: contextStore{regs}})
 	ctx := context.WithValue(context.Background(), key{}, 1)
 	send(a, post(owner, form).WithContext(ctx)).passed(t, "batch")
+	late, end := context.WithTimeout(ctx, 0)
+	defer end()
+	send(a, post(owner, form).WithContext(late)).refused(t, clientauth.ErrUnavailable, 503, "temporarily_unavailable")
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	send(a, post(owner, form).WithContext(ctx)).refused(t, clientauth.ErrUnavailable, 503, "temporarily_unavailable")
+	ended := func(a *clientauth.Authenticator, ctx context.Context) {
+		t.Helper()
+		got := send(a, post(owner, form).WithContext(ctx))
+		got.refused(t, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
+		if errors.Is(got.err, clientauth.ErrUnavailable) || errors.Is(got.err, popauth.ErrUnavailable) {
+			t.Errorf("%v is an outage for errors.Is", got.err)
+		}
+	}
+	ended(a, ctx)
+	theirs, over := context.WithTimeoutCause(context.WithValue(context.Background(), key{}, 1), 0, popauth.ErrRequestEnded)
+	defer over()
+	ended(a, theirs)
+	ended(newAuth(t, clientauth.Options{Clients: clientauth.Static{}, Certificate: fixed{err: popauth.ErrUnavailable}}), ctx)
 }

@@ -9,14 +9,17 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/fieldname"
 )
 
 // SenderOptions configure a Sender.
 type SenderOptions struct {
 	_ [0]func()
 
-	// SecretHeader and Secret are what popauth.TrustSecret of the API behind is given: at least 16 bytes. If both are
-	// empty, none is sent, and the API needs another Trust, such as popauth.TrustProxyTLS.
+	// SecretHeader and Secret are what popauth.TrustSecret of the API behind is given: at least 16 bytes, in a header that is
+	// for nothing else, such as X-Gateway-Secret. If both are empty, none is sent, and the API needs another Trust, such as
+	// popauth.TrustProxyTLS.
 	SecretHeader, Secret string
 
 	// Chain sends the intermediates that the client has sent along too, in Client-Cert-Chain.
@@ -61,6 +64,11 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		wrong = append(wrong, errors.New("forwarded: SenderOptions.Secret: less than 16 bytes, or not of printable ASCII without spaces"))
 	case o.SecretHeader != "" && !isName(o.SecretHeader):
 		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
+	case strings.HasPrefix(spelled(o.SecretHeader), "client-cert"):
+		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
+	case fieldname.Taken(o.SecretHeader) != "":
+		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
+			o.SecretHeader, fieldname.Taken(o.SecretHeader)))
 	}
 	all := append(identities[:len(identities):len(identities)], o.Remove...)
 	if o.SecretHeader != "" {

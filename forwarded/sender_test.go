@@ -183,6 +183,15 @@ func TestSenderOptions(t *testing.T) {
 			t.Errorf("got %v, %v, want %q", s, err, want)
 		}
 	}
+	for _, name := range []string{
+		"Client-Cert", "client-cert", "Client-Cert-Chain", "Client-Cert-Secret", "Authorization", "Connection", "Host", "Content-Length",
+		"Transfer-Encoding", "Trailer", "Early-Data", "TE", "Upgrade", "Keep-Alive", "Proxy-Authorization", "DPoP", "Cookie", "Forwarded",
+	} {
+		s, err := forwarded.NewSender(forwarded.SenderOptions{SecretHeader: name, Secret: gatewaySecret})
+		if s != nil || err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "name another") {
+			t.Errorf("the secret in %s: got %v, want an error that says so", name, err)
+		}
+	}
 	defer func() {
 		if recover() == nil {
 			t.Error("the zero Sender handed a request on")

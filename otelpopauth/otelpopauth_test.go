@@ -295,3 +295,20 @@ func ExampleNew() {
 	fmt.Println(guard != nil, err)
 	// Output: true <nil>
 }
+
+// A client that goes away has a label of its own, and its span is no error.
+func TestRequestThatEnds(t *testing.T) {
+	l := newLab(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	ctx, server := l.tracer.Start(gone, "server")
+	l.send(l.owner.Request("GET", "/", l.token(popauthtest.Claims{"sub": "unknown"})).WithContext(ctx))
+	server.End()
+	if lines := strings.Join(l.series(), "\n"); !strings.Contains(lines, "error.type="+string(popauth.ErrRequestEnded)) ||
+		strings.Contains(lines, string(popauth.ErrUnavailable)) {
+		t.Errorf("got\n%s", lines)
+	}
+	if own := l.spans.GetSpans()[0]; own.Status.Code != codes.Unset {
+		t.Errorf("got %v", own.Status)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/oauth2"
 
+	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -37,7 +38,7 @@ type answer struct {
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := a.base.RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return nil, discovery.Brief(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -50,7 +51,7 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	read, err := readAnswer(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, refuse(resp.StatusCode, read, retryAfter(resp, time.Now()))
+		return nil, refuse(resp.StatusCode, read, discovery.Pause(discovery.Status(resp), time.Now()))
 	case err != nil:
 		return nil, fmt.Errorf("the answer: %w", err)
 	case read.code != "": // there are servers that say no with 200
@@ -70,10 +71,11 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // readAnswer takes null for the absence of a member, as the servers that write it do. Nothing is bound by any of these.
+// What else a server writes doesn't matter, nor does a description that can't be read.
 func readAnswer(body []byte) (answer, error) {
 	var a answer
-	names := []string{"access_token", "token_type", "expires_in", "error", "error_description"}
-	err := strictjson.Members(body, names, func(name string, v jsontext.Value) (err error) {
+	names := []string{"access_token", "token_type", "expires_in", "error"}
+	err := strictjson.Among(body, names, func(name string, v jsontext.Value) (err error) {
 		if v.Kind() == 'n' {
 			return nil
 		}
@@ -86,12 +88,16 @@ func readAnswer(body []byte) (answer, error) {
 			a.Lifetime, err = readLifetime(v)
 		case "error":
 			a.code, err = strictjson.String(v)
-		case "error_description":
-			a.description, err = strictjson.String(v)
 		}
 		return err
 	})
-	return a, err
+	if err != nil {
+		return a, err // and no description: the token may be in it
+	}
+	if description, err := discovery.MemberOf(body, "error_description"); err == nil {
+		a.description = description
+	}
+	return a, nil
 }
 
 var errLifetime = errors.New("expires_in is not a positive number of seconds")
@@ -143,25 +149,6 @@ func (r refusal) Error() string {
 		s += fmt.Sprintf(": %q", r.oauth.ErrorDescription)
 	}
 	return s
-}
-
-// maxRetryAfter is the longest that a server can ask to be left alone for.
-const maxRetryAfter = 10 * time.Minute
-
-// retryAfter is what a 429 or 503 says, as seconds or as a date (RFC 9110, section 10.2.3).
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
-		return 0
-	}
-	said := resp.Header.Get("Retry-After")
-	if n, err := strconv.ParseUint(said, 10, 32); err == nil {
-		return min(time.Duration(n)*time.Second, maxRetryAfter)
-	}
-	at, err := http.ParseTime(said)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 func (r refusal) Unwrap() error { return r.oauth }

@@ -129,6 +129,7 @@ func belongs(signer crypto.Signer, cert *x509.Certificate) bool {
 	if signer == nil {
 		return false
 	}
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(cert.PublicKey)
+	said, err := publicOf(signer)
+	public, ok := said.(interface{ Equal(crypto.PublicKey) bool })
+	return err == nil && ok && public.Equal(cert.PublicKey)
 }

@@ -2,56 +2,70 @@ package popclient
 
 import "strings"
 
-// challenge is one of those in WWW-Authenticate (RFC 9110, section 11.6.1).
-type challenge struct {
-	scheme string
-	params map[string]string // by name in lower case; the first of each
-}
+// maxChallenges bounds what is read of all WWW-Authenticate lines of one answer, in bytes: a server may send megabytes.
+const maxChallenges = 16 << 10
 
 // wantsNonce tells whether one of these field lines has a challenge by which an API asks for a nonce (RFC 9449,
 // section 9).
 func wantsNonce(lines []string) bool { return challenges(lines, scheme, useNonce) }
 
-// challenges tells whether one of these field lines has a challenge of the scheme with the error.
+// challenges tells whether one of these field lines has a challenge (RFC 9110, section 11.6.1) of the scheme with the
+// error, the first of its parameters of this name. Nothing is kept of what is read.
 func challenges(lines []string, scheme, code string) bool {
+	left := maxChallenges
 	for _, line := range lines {
-		for _, c := range readChallenges(line) {
-			if strings.EqualFold(c.scheme, scheme) && c.params["error"] == code {
-				return true
-			}
+		if len(line) > left {
+			// What ends at a comma is whole. One inside of quotes leaves a quoted-string without an end, which is none.
+			line = line[:strings.LastIndexByte(line[:left], ',')+1]
+			left = 0
+		}
+		left -= len(line)
+		if search(line, scheme, code) {
+			return true
+		}
+		if left <= 0 {
+			return false
 		}
 	}
 	return false
 }
 
-// readChallenges reads up to the first error of syntax: servers make them, most of them behind what counts here.
-func readChallenges(line string) []challenge {
-	var read []challenge
+// search reads up to the first error of syntax: servers make them, most of them behind what counts here.
+func search(line, scheme, code string) bool {
 	s := scanner{rest: line}
 	for {
 		s.skip(" \t,")
-		if s.param(read) {
+		if s.param() {
 			continue
 		}
-		name := s.token()
-		if name == "" {
-			return read
+		// The challenge before has all its parameters.
+		if s.found(scheme, code) {
+			return true
 		}
-		read = append(read, challenge{name, map[string]string{}})
+		if s.scheme = s.token(); s.scheme == "" {
+			return false
+		}
+		s.code, s.coded = "", false
 		if s.end() {
 			continue
 		}
-		if s.skip(" ") == 0 {
-			return read
-		}
-		if !s.param(read) && !s.token68() {
-			return read
+		if s.skip(" ") == 0 || !s.param() && !s.token68() {
+			return false
 		}
 	}
 }
 
-// scanner holds what has not been read yet.
-type scanner struct{ rest string }
+// scanner holds what has not been read yet, and the challenge that is being read.
+type scanner struct {
+	rest   string
+	scheme string // "" before the first challenge
+	code   string // its error
+	coded  bool   // it has one
+}
+
+func (s *scanner) found(scheme, code string) bool {
+	return s.coded && s.code == code && strings.EqualFold(s.scheme, scheme)
+}
 
 // skip takes off all leading characters of the set, and tells how many.
 func (s *scanner) skip(set string) int {
@@ -66,32 +80,46 @@ func (s *scanner) end() bool {
 	return rest == "" || rest[0] == ','
 }
 
-// param reads an auth-param into the last of the challenges. Without a challenge it would be nobody's.
-func (s *scanner) param(read []challenge) bool {
-	if len(read) == 0 {
+// param reads an auth-param of the challenge. Without a challenge it would be nobody's. Behind a space there may be
+// another without a comma, as gateways write them.
+func (s *scanner) param() bool {
+	if s.scheme == "" {
 		return false
 	}
-	try := *s
-	name := strings.ToLower(try.token())
+	read := false
+	for {
+		name, value, rest, ok := s.nameAndValue()
+		if !ok {
+			break
+		}
+		read = true
+		if strings.EqualFold(name, "error") && !s.coded {
+			s.code, s.coded = value, true
+		}
+		if s.rest = rest; s.end() {
+			return true
+		}
+		if s.skip(" \t") == 0 {
+			break
+		}
+	}
+	if read {
+		s.rest = "" // nothing behind it can be told apart
+	}
+	return read
+}
+
+func (s *scanner) nameAndValue() (name, value, rest string, ok bool) {
+	try := scanner{rest: s.rest}
+	name = try.token()
 	try.skip(" \t")
 	if name == "" || !strings.HasPrefix(try.rest, "=") {
-		return false
+		return "", "", "", false
 	}
 	try.rest = try.rest[1:]
 	try.skip(" \t")
-	value, ok := try.value()
-	if !ok {
-		return false
-	}
-	params := read[len(read)-1].params
-	if _, twice := params[name]; !twice {
-		params[name] = value
-	}
-	if !try.end() {
-		try.rest = "" // nothing behind it can be told apart
-	}
-	*s = try
-	return true
+	value, ok = try.value()
+	return name, value, try.rest, ok
 }
 
 // value reads a token or a quoted-string (RFC 9110, section 5.6.4).

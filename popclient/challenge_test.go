@@ -1,6 +1,7 @@
 package popclient_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -36,6 +37,16 @@ func TestWantsNonce(t *testing.T) {
 
 		{"Bearer\t,\tDPoP error=\"use_dpop_nonce\"", true},
 
+		// Without commas, as some gateways write them.
+		{`DPoP scope="" error="use_dpop_nonce" error_description="no nonce"`, true},
+		{"DPoP algs=\"ES256\"\terror=use_dpop_nonce", true},
+		{`DPoP a=b error="use_dpop_nonce", Bearer error="invalid_token"`, true},
+		{`DPoP error="invalid_token" error="use_dpop_nonce"`, false},
+		{`Bearer a=b error="use_dpop_nonce"`, false},
+		{`Bearer a=b DPoP error="use_dpop_nonce"`, false},
+		{`DPoP a="b"error="use_dpop_nonce"`, false},
+		{`DPoP a="b" c error="use_dpop_nonce"`, false},
+
 		{``, false}, {`,`, false}, {`DPoP`, false}, {`DPoP `, false}, {`=`, false}, {`"`, false},
 		{`error="use_dpop_nonce"`, false},
 		{`DPoP use_dpop_nonce`, false},
@@ -68,6 +79,42 @@ func TestWantsNonce(t *testing.T) {
 	} {
 		if got := popclient.WantsNonce(strings.Split(test.lines, "\n")); got != test.want {
 			t.Errorf("%q: got %v, want %v", test.lines, got, test.want)
+		}
+	}
+}
+
+// A server may send megabytes of challenges. Of all lines together a bounded part is read, and nothing of it is kept. What
+// the bound cuts in two says nothing.
+func TestChallengesAreBounded(t *testing.T) {
+	const wanted = `DPoP error="use_dpop_nonce"`
+	much := strings.Repeat("a,", 4<<20)
+	fill := func(n int) string { return strings.Repeat("a,", n/2) + strings.Repeat(" ", n%2) }
+	const bound = 16 << 10
+	for name, test := range map[string]struct {
+		lines []string
+		want  bool
+	}{
+		"before much":        {[]string{wanted + "," + much}, true},
+		"on a line before":   {[]string{wanted, much}, true},
+		"behind much":        {[]string{much + wanted}, false},
+		"on a line behind":   {[]string{much, wanted}, false},
+		"behind parameters":  {[]string{"Bearer " + strings.Repeat("a=b,", 2<<20) + wanted}, false},
+		"behind a value":     {[]string{`Bearer a="` + strings.Repeat("b", 8<<20) + `", ` + wanted}, false},
+		"behind no commas":   {[]string{"Bearer " + strings.Repeat("a=b ", 2<<20) + ", " + wanted}, false},
+		"behind many":        {append(strings.Split(strings.Repeat("a ", 8<<10), " "), fill(9<<10)+wanted), false},
+		"just before":        {[]string{fill(bound-len(wanted)-2) + wanted + ",", much}, true},
+		"cut in its value":   {[]string{fill(bound-len("DPoP error=use_dpop_nonce")) + "DPoP error=use_dpop_noncexxx"}, false},
+		"cut in a quotation": {[]string{fill(bound-len(wanted)-20) + `Bearer realm=", ` + wanted + strings.Repeat(" ", 100) + `"`}, false},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := popclient.WantsNonce(test.lines)
+		runtime.ReadMemStats(&after)
+		if got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+		if made := after.TotalAlloc - before.TotalAlloc; made > 4*bound {
+			t.Errorf("VULNERABLE: %s: %d bytes were allocated, want %d at most", name, made, 4*bound)
 		}
 	}
 }

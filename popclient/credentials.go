@@ -60,6 +60,7 @@ func (c *Credentials) Certificate() *tls.Certificate {
 		return nil
 	}
 	certificate := *c.generation.certificate
+	certificate.PrivateKey = c.generation.key.signer()
 	return &certificate
 }
 
@@ -69,7 +70,7 @@ func (c *Credentials) TLSConfig() *tls.Config {
 	if c == nil || c.generation == nil {
 		return &tls.Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12} //nolint:gosec // G402: it is no version at all
 	}
-	config := c.generation.client.newTransport(c.generation.certificate).TLSClientConfig
+	config := c.generation.client.newTransport(c.generation.present).TLSClientConfig
 	config.NextProtos = nil
 	if config.RootCAs != nil {
 		config.RootCAs = config.RootCAs.Clone()

@@ -38,8 +38,10 @@
 // With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens
 // are bound to the key.
 //
-// Requests are then made as with any other http.Client. A token is never sent without the proof that it takes, nor
-// under another scheme than its own.
+// Requests are then made as with any other http.Client. A token of the type DPoP is never sent without its proof, and no
+// token under another scheme than its own. Of a token that is bound to a certificate, the connection is the proof: the
+// certificate is presented to every server that asks for one. A server that doesn't ask gets the token alone, which is of
+// no use to it where the certificate is asked for. Set Origins, so that no other server gets any.
 //
 // # Caches
 //

@@ -41,7 +41,8 @@ type DPoP struct {
 	// for it longer than the request's context allows, but what hangs goes on to hang: give its http.Client a Timeout.
 	Source oauth2.TokenSource
 
-	// Base sends the requests. If nil, http.DefaultTransport.
+	// Base sends the requests. If nil, http.DefaultTransport. A token for http on this host must not reach a proxy elsewhere:
+	// of an *http.Transport that is seen to, and any other has to see to it itself.
 	Base http.RoundTripper
 
 	// Origins lists what the tokens are meant for: scheme, host and port, as in https://api.example.com. A request to

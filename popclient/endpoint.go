@@ -9,10 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/seed-171ab058/popauth/internal/discovery"
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 const (
@@ -28,6 +25,9 @@ type endpoint struct {
 	url   string
 	at    time.Time // when the metadata were read
 	moved bool      // perhaps: it is to be looked up before the next use
+
+	paused string    // the last answer, by which the issuer wants to be left alone; "" if it doesn't
+	until  time.Time // not to be asked before
 }
 
 // find asks the issuer's metadata, unless they are known. Those who come with two certificates at a time may ask twice.
@@ -36,83 +36,74 @@ func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer
 		return o.TokenURL, nil
 	}
 	e.mu.Lock()
-	last, age, moved := e.url, age(e.at), e.moved
+	last, age, moved, paused, until := e.url, age(e.at), e.moved, e.paused, e.until
 	e.mu.Unlock()
 	if last != "" && age < maxMetadata && !moved {
 		return last, nil
 	}
 	lastKnown := last != "" && age < maxLastKnown
+	if paused != "" && time.Now().Before(until) {
+		if lastKnown {
+			return last, nil
+		}
+		return "", fmt.Errorf("popclient: the issuer isn't asked before %s, as it wished: %s", until.UTC().Format(time.RFC3339), paused)
+	}
 	if lastKnown { // some of the time is for the endpoint itself
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.Timeout/3)
 		defer cancel()
 	}
 	found, away, err := look(ctx, transport, issuer, o.Issuer)
-	if err != nil {
-		// Only because nobody answered: an answer without a token endpoint is one.
-		if lastKnown && away {
-			return last, nil
-		}
-		return "", err
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.url, e.at, e.moved = found, time.Now(), false
-	return found, nil
+	if err == nil {
+		e.url, e.at, e.moved, e.paused = found, time.Now(), false, ""
+		return found, nil
+	}
+	if after := discovery.Pause(err, time.Now()); after > 0 {
+		e.paused, e.until = err.Error(), time.Now().Add(after)
+	}
+	// Only because no metadata can be had: those that name no token endpoint are some.
+	if lastKnown && away {
+		return last, nil
+	}
+	return "", err
 }
 
-// look asks all places where the metadata may be. It tells whether nobody can be found there at the moment.
+// look asks the places where the metadata may be, one after the other. It tells whether the issuer's word can't be had at
+// the moment: nobody answers, or with a refusal, a redirect elsewhere, or a page for people. What another issuer says of
+// itself there, or this one without an endpoint, is a word.
 func look(ctx context.Context, transport http.RoundTripper, issuer *url.URL, name string) (found string, away bool, err error) {
-	heard := &hearing{base: transport}
-	client := &http.Client{Transport: heard, CheckRedirect: discovery.CheckRedirect(nil)}
+	client := &http.Client{Transport: transport, CheckRedirect: discovery.CheckRedirect(nil)}
 	var failures []error
-	misread := false
-	for _, u := range discovery.Locations(issuer) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-		if err != nil {
-			return "", false, err
-		}
-		heard.status = 0 // nobody has answered yet
-		body, _, err := discovery.Read(client, r)
+	away = true
+	places := discovery.Locations(issuer)
+	for i, u := range places {
+		body, err := read(ctx, client, u, i == len(places)-1)
 		if err == nil {
 			if found, err = readEndpoint(body, name, issuer); err == nil {
 				return found, false, nil
 			}
-			misread = true // somebody answers there
+			away = away && errors.Is(err, discovery.ErrNoMetadata)
 		}
-		away = away || heard.status == 0 || heard.status >= 500 || heard.status == http.StatusTooManyRequests
 		failures = append(failures, fmt.Errorf("popclient: %s: %w", u, err))
+		if discovery.Pause(err, time.Now()) > 0 {
+			break // who wants to be left alone is not asked elsewhere
+		}
 	}
-	err = errors.Join(failures...)
-	if heard.after > 0 {
-		err = pausedError{err, heard.after}
+	return "", away, errors.Join(failures...)
+}
+
+func read(ctx context.Context, client *http.Client, u *url.URL, last bool) ([]byte, error) {
+	ctx, cancel := discovery.Share(ctx, last)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
 	}
-	return "", away && !misread, err
+	body, _, err := discovery.Read(client, r)
+	return body, err
 }
-
-// hearing notes what a server has answered with.
-type hearing struct {
-	base   http.RoundTripper
-	status int
-	after  time.Duration
-}
-
-// RoundTrip implements http.RoundTripper.
-func (h *hearing) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := h.base.RoundTrip(r)
-	if err == nil {
-		h.status, h.after = resp.StatusCode, max(h.after, retryAfter(resp, time.Now()))
-	}
-	return resp, err
-}
-
-// pausedError is of a server that wants to be left alone.
-type pausedError struct {
-	error
-	after time.Duration
-}
-
-func (e pausedError) Unwrap() error { return e.error }
 
 // forget has the endpoint looked up before it is used again.
 func (e *endpoint) forget() {
@@ -127,46 +118,18 @@ func age(at time.Time) time.Duration {
 	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }
 
-// readEndpoint returns the token endpoint of a metadata document that is the issuer's own (RFC 8414, section 3.3): the
-// one for clients with a certificate, if there is one (RFC 8705, section 5).
+// readEndpoint returns the token endpoint that the issuer's own metadata name: the one for clients with a certificate, if
+// there is one (RFC 8705, section 5).
 func readEndpoint(body []byte, name string, issuer *url.URL) (string, error) {
-	var said, plain, alias string
-	err := strictjson.Members(body, []string{"issuer", "token_endpoint", "mtls_endpoint_aliases"}, func(name string, v jsontext.Value) (err error) {
-		switch name {
-		case "issuer":
-			said, err = strictjson.String(v)
-		case "token_endpoint":
-			plain, err = readURL(name, v, issuer)
-		case "mtls_endpoint_aliases":
-			err = strictjson.Members(v, []string{"token_endpoint"}, func(member string, v jsontext.Value) (err error) {
-				if member == "token_endpoint" {
-					alias, err = readURL(name+"."+member, v, issuer)
-				}
-				return err
-			})
-		}
-		return err
-	})
+	said, err := discovery.Member(body, name, "token_endpoint", true)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("metadata: %w", err)
-	case said != name:
-		return "", errors.New("metadata: of another issuer")
-	case alias != "":
-		return alias, nil
-	case plain == "":
+		return "", err
+	case said == "":
 		return "", errors.New("metadata: no token_endpoint")
 	}
-	return plain, nil
-}
-
-func readURL(name string, v jsontext.Value, issuer *url.URL) (string, error) {
-	s, err := strictjson.String(v)
-	if err == nil {
-		_, err = discovery.ParseMember(s, issuer, false)
+	if _, err = discovery.ParseMember(said, issuer, false); err != nil {
+		return "", fmt.Errorf("metadata: token_endpoint: %w", err)
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	return s, nil
+	return said, nil
 }

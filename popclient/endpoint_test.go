@@ -2,9 +2,13 @@ package popclient_test
 
 import (
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,19 +35,26 @@ func TestMetadata(t *testing.T) {
 		"alias no URL":         {`"token_endpoint":"` + here + `",` + aliases(":"), "no URL"},
 		"alias with password":  {`"token_endpoint":"` + here + `",` + aliases("https://u:p@127.0.0.1/token"), "no URL of host"},
 		"alias number":         {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"token_endpoint":1}`, "wrong JSON type"},
-		"alias null":           {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"token_endpoint":null}`, "wrong JSON type"},
-		"alias twice":          {`"mtls_endpoint_aliases":{"token_endpoint":"` + here + `","token_endpoint":"https://x"}`, "strict JSON"},
-		"aliases twice":        {aliases(here) + "," + aliases("https://evil.example.com"), "strict JSON"},
+		"alias null":           {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":{"token_endpoint":null}`, ""},
+		"null beside alias":    {`"token_endpoint":null,` + aliases(here), ""},
+		"all null":             {`"token_endpoint":null,"mtls_endpoint_aliases":null`, "no token_endpoint"},
+		"another twice":        {`"token_endpoint":"` + here + `","x":1,"x":1`, ""},
+		"Latin-1 elsewhere":    {`"token_endpoint":"` + here + "\",\"x\":\"caf\xe9\"", ""},
+		"deep elsewhere":       {`"token_endpoint":"` + here + `","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40), ""},
+		"beyond elsewhere":     {`"token_endpoint":"` + here + `","x":1e999`, ""},
+		"http beside alias":    {`"token_endpoint":"http://127.0.0.1/token",` + aliases(here), ""},
+		"alias twice":          {`"mtls_endpoint_aliases":{"token_endpoint":"` + here + `","token_endpoint":"https://x"}`, "there twice"},
+		"aliases twice":        {aliases(here) + "," + aliases("https://evil.example.com"), "there twice"},
 		"aliases in upper":     {`"token_endpoint":"` + here + `","MTLS_endpoint_aliases":{}`, "case only"},
 		"aliases no object":    {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":["` + here + `"]`, "strict JSON"},
-		"aliases null":         {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":null`, "strict JSON"},
-		"plain http":           {`"token_endpoint":"http://127.0.0.1/token",` + aliases(here), "not https"},
-		"empty":                {`"token_endpoint":""`, "no URL"},
-		"two issuers":          {`"token_endpoint":"` + here + `","issuer":"https://evil.example.com"`, "strict JSON"},
+		"aliases null":         {`"token_endpoint":"` + here + `","mtls_endpoint_aliases":null`, ""},
+		"plain http":           {`"token_endpoint":"http://127.0.0.1/token"`, "not https"},
+		"empty":                {`"token_endpoint":""`, "no token_endpoint"},
+		"two issuers":          {`"token_endpoint":"` + here + `","issuer":"https://evil.example.com"`, "there twice"},
 		"issuer of other case": {`"token_endpoint":"` + here + `","Issuer":"https://evil.example.com"`, "case only"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			document := fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,%s}`, s.issuer.URL, s.issuer.JWKSURL(), test.members)
+			document := fmt.Sprintf("\ufeff"+`{"issuer":%q,"jwks_uri":%q,%s}`, s.issuer.URL, s.issuer.JWKSURL(), test.members)
 			s.issuer.Handle("/.well-known/openid-configuration", text(document))
 			s.issuer.Handle("/.well-known/oauth-authorization-server", text(document))
 			fails(t, s, s.client(t, job), test.want)
@@ -162,13 +173,14 @@ func TestMetadataInside(t *testing.T) {
 	}
 }
 
-// While the issuer can't be reached, the endpoint that its metadata named last counts, for a day. What it says, counts at
-// once.
+// While no metadata can be had, the endpoint that they named last counts, for a day: nobody answers, or with a refusal, or
+// with what is no metadata. What an issuer says counts at once.
 func TestMetadataOutage(t *testing.T) {
 	t.Parallel()
 	status := func(code int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 	}
+	elsewhere := http.RedirectHandler("https://login.example.com/", http.StatusFound)
 	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for name, test := range map[string]struct {
 		first, second http.Handler
@@ -180,20 +192,93 @@ func TestMetadataOutage(t *testing.T) {
 		"silent":          {silent, silent, 2 * time.Hour, ""},
 		"429":             {status(429), status(404), 2 * time.Hour, ""},
 		"a day ago":       {status(503), status(503), 25 * time.Hour, "status 503"},
-		"gone":            {status(404), status(404), 2 * time.Hour, "status 404"},
+		"gone":            {status(404), status(404), 2 * time.Hour, ""},
+		"gone for a day":  {status(404), status(404), 25 * time.Hour, "status 404"},
+		"forbidden":       {status(403), status(403), 2 * time.Hour, ""},
+		"to a login":      {elsewhere, elsewhere, 2 * time.Hour, ""},
+		"page":            {text("<html>"), text("<html>"), 2 * time.Hour, ""},
+		"page and 503":    {text("<html>"), status(503), 2 * time.Hour, ""},
+		"other JSON":      {text(`{}`), text(`{"error":"maintenance"}`), 2 * time.Hour, ""},
+		"half of it":      {text(`{"issuer":"ISSUER","token_endp`), status(404), 2 * time.Hour, ""},
 		"another's":       {text(`{"issuer":"https://evil.example.com","token_endpoint":"https://evil.example.com/t"}`), status(503), 2 * time.Hour, "another issuer"},
-		"without the one": {status(503), text(`{}`), 2 * time.Hour, "another issuer"},
+		"page, another's": {text("<html>"), text(`{"issuer":"https://evil.example.com"}`), 2 * time.Hour, "another issuer"},
+		"without the one": {status(503), text(`{"issuer":"ISSUER"}`), 2 * time.Hour, "no token_endpoint"},
+		"with a bad one":  {text(`{"issuer":"ISSUER","token_endpoint":"http://127.0.0.1/"}`), status(503), 2 * time.Hour, "not https"},
+		"with two":        {text(`{"issuer":"ISSUER","token_endpoint":"https://a","token_endpoint":"https://b"}`), status(503), 2 * time.Hour, "there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newRealm(t)
 			client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Timeout = 2 * time.Second })
 			m, _ := client.Transport.(*popclient.MutualTLS)
 			fails(t, s, client, "")
-			s.issuer.Handle("/.well-known/openid-configuration", test.first)
-			s.issuer.Handle("/.well-known/oauth-authorization-server", test.second)
+			s.issuer.Handle("/.well-known/openid-configuration", named(s.issuer.URL, test.first))
+			s.issuer.Handle("/.well-known/oauth-authorization-server", named(s.issuer.URL, test.second))
 			m.MetadataAge(test.age)
 			s.revoke(1)
 			fails(t, s, client, test.want)
 		})
+	}
+}
+
+// named is a handler that writes an issuer's name for ISSUER.
+func named(issuer string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		maps.Copy(w.Header(), rec.Header())
+		w.WriteHeader(rec.Code)
+		_, _ = io.WriteString(w, strings.ReplaceAll(rec.Body.String(), "ISSUER", issuer))
+	})
+}
+
+// An issuer that wants to be left alone is asked nowhere else, nor before its time, whether an endpoint of it is known or
+// not, and with whatever certificate.
+func TestMetadataRetryAfter(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]bool{"known": true, "unknown": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newRealm(t)
+			var asked atomic.Int32
+			busy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked.Add(1)
+				w.Header().Set("Retry-After", "600")
+				w.WriteHeader(http.StatusTooManyRequests)
+			})
+			var certificate switched
+			set := func() { c := s.ca.Client("job"); certificate.now.Store(&c.Certificate) }
+			set()
+			client := s.client(t, nil, func(o *popclient.MutualTLSOptions) { o.Certificate = certificate.certificate })
+			m, _ := client.Transport.(*popclient.MutualTLS)
+			if known {
+				fails(t, s, client, "")
+				m.MetadataAge(2 * time.Hour)
+			}
+			s.issuer.Handle("/.well-known/openid-configuration", busy)
+			s.issuer.Handle("/.well-known/oauth-authorization-server", busy)
+			for range 3 {
+				set()
+				m.AskAgain()
+				if known {
+					fails(t, s, client, "")
+				} else {
+					fails(t, s, client, "status 429")
+				}
+			}
+			if got := asked.Load(); got != 1 {
+				t.Errorf("asked %d times, want once", got)
+			}
+		})
+	}
+}
+
+// A place that hangs leaves some of the time for the others.
+func TestMetadataPlaceHangs(t *testing.T) {
+	t.Parallel()
+	s := newRealm(t)
+	s.issuer.Handle("/.well-known/openid-configuration", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Timeout = 2 * time.Second })
+	m, _ := client.Transport.(*popclient.MutualTLS)
+	if _, err := m.Credentials(t.Context()); err != nil { // the API has the same metadata to ask, in its own time
+		t.Errorf("got %v, want the second place's answer", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -183,16 +184,27 @@ func (e *exchange) direct(r *http.Request) error {
 	if !e.trusted || r.URL.Scheme == "https" {
 		return nil
 	}
-	base, ok := e.base.(*http.Transport)
-	if !ok || base.Proxy == nil {
+	of := proxyOf(e.base)
+	if of == nil {
 		return nil
 	}
-	proxy, err := base.Proxy(r)
+	proxy, err := of(r)
 	if err != nil {
 		return err
 	}
 	if proxy != nil && !loopback(proxy.Hostname()) {
 		return errProxy
+	}
+	return nil
+}
+
+// proxyOf is the function by which a transport chooses its proxy; nil if it has none, or none that can be seen.
+func proxyOf(base http.RoundTripper) func(*http.Request) (*url.URL, error) {
+	switch t := base.(type) {
+	case *http.Transport:
+		return t.Proxy
+	case *connections:
+		return t.proxy
 	}
 	return nil
 }

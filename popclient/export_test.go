@@ -36,8 +36,18 @@ func (m *MutualTLS) AskNow() {
 	m.mu.Lock()
 	m.asked = time.Time{}
 	m.mu.Unlock()
-	if asking := m.renewCertificate(); asking != nil {
+	if asking, _ := m.renewCertificate(); asking != nil {
 		<-asking
+	}
+	m.AwaitLog()
+}
+
+// AwaitLog waits until all is logged.
+func (m *MutualTLS) AwaitLog() {
+	for busy := true; busy; time.Sleep(time.Millisecond) {
+		m.journal.mu.Lock()
+		busy = m.journal.writing
+		m.journal.mu.Unlock()
 	}
 }
 

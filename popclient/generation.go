@@ -3,22 +3,17 @@ package popclient
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
-
-const askEvery = 10 * time.Second // for the certificate
 
 // generation is one certificate, with the connections that were made with it and the token that is bound to it.
 type generation struct {
 	client      *MutualTLS
 	certificate *tls.Certificate
-	transport   *http.Transport
+	key         *certificateKey
+	transport   *connections
 	tokens      http.RoundTripper // to the token endpoint, with proofs if the client has a Key
 	credentials *Credentials
 
@@ -32,7 +27,8 @@ type generation struct {
 }
 
 func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
-	g := &generation{client: m, certificate: c, transport: m.newTransport(c)}
+	g := &generation{client: m, certificate: c, key: newCertificateKey(c, m.options.Timeout)}
+	g.transport = m.newConnections(g.present)
 	g.tokens = g.transport
 	if m.options.Key != nil {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.transport}
@@ -42,85 +38,25 @@ func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	return g
 }
 
-// renewCertificate asks for the certificate if it is time to, beside the requests: the last one serves meanwhile. It
-// returns what is closed when the certificate has been asked for; nil if nobody is asking.
-func (m *MutualTLS) renewCertificate() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.asking == nil && age(m.asked) >= askEvery {
-		m.asking = make(chan struct{})
-		go m.ask(m.asking)
-	}
-	return m.asking
+// present returns the certificate for one handshake, with the key as it is now.
+func (g *generation) present(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	c := *g.certificate
+	c.PrivateKey = handshakeKey{info.Context(), g.key}
+	return &c, nil
 }
 
-func (m *MutualTLS) ask(asking chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), m.options.Timeout)
-	defer cancel()
-	err := errors.New("popclient: Certificate did not return")
-	var c *tls.Certificate
-	defer func() {
-		if err != nil {
-			m.kept(err)
-		} else if old, another := m.turn(c); another {
-			if old != nil {
-				old.transport.CloseIdleConnections()
-			}
-			m.options.Logger.Info("new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
-		}
-		close(asking)
-	}()
-	c, err = m.readCertificate(ctx)
-}
-
-// kept notes why the certificate is still the last one.
-func (m *MutualTLS) kept(err error) {
-	m.mu.Lock()
-	known := m.failure == err.Error()
-	m.asking, m.asked, m.failure = nil, time.Now(), err.Error()
-	m.mu.Unlock()
-	if !known { // with nothing held: a log may be sent by this very client
-		m.options.Logger.Warn("client certificate not read, the last one stays in use", slog.String("error", err.Error()))
-	}
-}
-
-// turn begins a generation, if the certificate is another one, and returns the one that has no more use, if any.
-func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.asking, m.asked, m.failure = nil, time.Now(), ""
-	if slices.EqualFunc(c.Certificate, m.current.certificate.Certificate, slices.Equal) {
-		return nil, false
-	}
-	old = m.current
-	m.current = m.newGeneration(c)
-	if old.usable() {
-		m.previous, old = old, m.previous
-	}
-	return old, true
-}
+// over tells whether the certificate has expired.
+func (g *generation) over() bool { return time.Now().After(g.certificate.Leaf.NotAfter) }
 
 // retire forgets the generation before the current one.
 func (m *MutualTLS) retire(g *generation) {
 	m.mu.Lock()
 	if m.previous == g {
 		m.previous = nil
+		m.retired.add(g.transport)
 	}
 	m.mu.Unlock()
 	g.transport.CloseIdleConnections()
-}
-
-// readCertificate holds what the function returns to what a handshake needs: it would fail there, for every request.
-func (m *MutualTLS) readCertificate(ctx context.Context) (c *tls.Certificate, err error) {
-	defer func() {
-		if p := recover(); p != nil { // a request is the wrong one to end by it
-			c, err = nil, fmt.Errorf("popclient: Certificate panicked: %v", p)
-		}
-	}()
-	if c, err = m.options.Certificate(ctx); err != nil {
-		return nil, err
-	}
-	return checkCertificate(c)
 }
 
 // usable tells whether the generation has a token that is still good somewhere.

@@ -35,9 +35,6 @@ type Key struct {
 	places     chan struct{} // of signatures that a signer elsewhere is making; nil for keys in memory
 }
 
-// maxSigning is how many signatures are under way at a time, where the key isn't in memory.
-const maxSigning = 64
-
 // algorithm is a row of the algorithms that a Key may have.
 type algorithm struct {
 	name     string
@@ -122,7 +119,10 @@ func NewKey(signer crypto.Signer, alg string) (*Key, error) {
 }
 
 func newKey(signer crypto.Signer, a algorithm) (*Key, error) {
-	public := signer.Public()
+	public, err := publicOf(signer)
+	if err != nil {
+		return nil, fmt.Errorf("popclient: %w", err)
+	}
 	if !a.fits(public) {
 		return nil, fmt.Errorf("popclient: a key of type %T, or of this curve or size, does not fit %s", public, a.name)
 	}
@@ -137,9 +137,7 @@ func newKey(signer crypto.Signer, a algorithm) (*Key, error) {
 	}
 	header := `{"typ":"dpop+jwt","alg":"` + a.name + `","jwk":` + string(b) + `}`
 	key := &Key{signer: signer, alg: a, header: encode([]byte(header)), thumbprint: encode(read.Thumbprint[:])}
-	switch signer.(type) {
-	case *ecdsa.PrivateKey, ed25519.PrivateKey, *rsa.PrivateKey:
-	default:
+	if !inMemory(signer) {
 		key.places = make(chan struct{}, maxSigning)
 	}
 	return key, nil

@@ -74,6 +74,11 @@ func TestNewKeyRefuses(t *testing.T) {
 		alg    string
 	}{
 		"nil":              {nil, "ES256"},
+		"nil *ecdsa":       {(*ecdsa.PrivateKey)(nil), "ES256"},
+		"nil *rsa":         {(*rsa.PrivateKey)(nil), "RS256"},
+		"nil ed25519":      {ed25519.PrivateKey(nil), "EdDSA"},
+		"nil of one's own": {(*sleeper)(nil), "ES256"},
+		"nothing inside":   {&sleeper{}, "ES256"},
 		"no alg":           {p256, ""},
 		"none":             {p256, "none"},
 		"HS256":            {p256, "HS256"},

@@ -16,14 +16,19 @@ import (
 // same time, and no goroutine stays behind it. It never looks into a token.
 //
 // A token is fetched when the first request needs it, by one fetch for all who wait, and renewed ahead of its expiry;
-// while that fails, the old one is used as long as it is valid. One without expires_in counts as valid for five
-// minutes. After a failure there is a pause of a second, then twice that and so on up to half a minute, in which
-// requests that have no token fail at once.
+// while that fails, the old one is used until ten seconds before its end, or a tenth of its life if that is less. One
+// without expires_in counts as valid for five minutes. After a failure there is a pause of a second, then twice that and
+// so on up to half a minute, in which requests that have no token fail at once.
 //
 // A new certificate takes effect without a restart. Token, certificate and connections belong together: a token is sent
 // on connections that were made with the certificate that it was obtained with, and on no others. Until the new
-// certificate has its first token, the old one serves on if it has a good one, and no request waits. A certificate that
-// can't be read, such as one whose key is not there yet, leaves the last one in use.
+// certificate has its first token, the old one serves on if it has a good one and hasn't expired itself, and no request
+// waits. A certificate that can't be read, such as one whose key is not there yet, leaves the last one in use, and so does
+// one whose time has not come. The same certificate with another key, such as a new session with a PKCS#11 token, is signed
+// with by that key from then on.
+//
+// A request waits for Certificate where the last answer can't be relied on: after 20 seconds without a request, or when the
+// certificate has expired. It waits for no longer than Timeout, and goes on with the last one then.
 //
 // An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
 // unless it has a body without GetBody. If that is refused as well, the answer is the caller's. The refused token is not
@@ -31,6 +36,8 @@ import (
 //
 // No request waits for anything longer than its context allows. A server that asks for it by Retry-After is left alone,
 // for ten minutes at most.
+//
+// A proxy that is reached over TLS is shown no certificate.
 //
 // A request's own Authorization and DPoP headers are replaced. Nothing is sent without TLS, except with Key to this
 // host. After a redirect by http.Client token and certificate go along only if every request so far went to the same
@@ -48,12 +55,15 @@ type MutualTLS struct {
 
 	endpoint endpoint
 
+	journal journal
+
 	mu       sync.Mutex
 	current  *generation
-	previous *generation   // in use until current has a token; nil without need
-	asked    time.Time     // for the certificate
-	asking   chan struct{} // closed when the function has returned; nil: nobody asks it
-	failure  string        // of the certificate, as it was logged last
+	previous *generation // in use until current has a token; nil without need
+	retired  retired
+	asked    time.Time // for the certificate
+	asking   *asking   // nil: the function has returned
+	failure  string    // of the certificate, as it was logged last
 }
 
 var _ http.RoundTripper = (*MutualTLS)(nil)
@@ -151,8 +161,10 @@ func (m *MutualTLS) CloseIdleConnections() {
 	}
 	m.mu.Lock()
 	all := slices.DeleteFunc([]*generation{m.current, m.previous}, func(g *generation) bool { return g == nil })
+	retired := slices.Clone(m.retired)
 	m.mu.Unlock()
 	m.stranger.CloseIdleConnections()
+	retired.closeIdle()
 	for _, g := range all {
 		g.transport.CloseIdleConnections()
 	}
@@ -167,15 +179,19 @@ type grant struct {
 // grant returns that of the certificate as it is now. Until that has its first token, the one before serves, if its
 // token is still good: nobody waits for what is new while the old serves.
 func (m *MutualTLS) grant(ctx context.Context, origin string) (grant, error) {
-	asking := m.renewCertificate()
+	asking, old := m.renewCertificate()
 	current, previous := m.generations()
-	if asking != nil && !current.usable() && (previous == nil || !previous.usable()) {
+	if asking != nil && (old || !current.usable() && (previous == nil || !previous.usable())) {
 		select {
 		case <-asking:
 		case <-ctx.Done():
 			return grant{}, context.Cause(ctx)
 		}
 		current, previous = m.generations()
+	}
+	if previous != nil && previous.over() {
+		m.retire(previous)
+		previous = nil
 	}
 	if previous != nil {
 		if t := current.held(origin); t != nil {

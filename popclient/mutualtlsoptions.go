@@ -33,7 +33,7 @@ type MutualTLSOptions struct {
 
 	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
 	// crypto.Signer. It is required. NewMutualTLS asks it, and it is asked beside a request when ten seconds have passed
-	// since; it must return the same as before if nothing is new, and may be called from several goroutines.
+	// since, but not before it has returned; one that hangs is waited for no longer than Timeout. It must return the same as before if nothing is new, and may be called from several goroutines.
 	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
 	Certificate func(context.Context) (*tls.Certificate, error)
 
@@ -65,11 +65,13 @@ type MutualTLSOptions struct {
 	// 1.2. It must not dial TLS itself, nor skip the verification of servers. If nil, http.DefaultTransport.
 	Transport *http.Transport
 
-	// Timeout bounds one fetch of a token, metadata included. If zero, 10 s.
+	// Timeout bounds one fetch of a token, metadata included, one wait for Certificate, and one signature by a key of the
+	// certificate that is not in memory. If zero, 10 s.
 	Timeout time.Duration
 
 	// Logger gets what doesn't make a request fail: a new certificate, one that can't be read, a token that can't be
-	// renewed yet. If nil, nothing is logged.
+	// renewed yet. It is written to beside the requests; of one that hangs, what comes after 64 lines is lost. If nil, nothing
+	// is logged.
 	Logger *slog.Logger
 }
 
@@ -133,16 +135,12 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	if o.Timeout == 0 {
 		m.options.Timeout = 10 * time.Second
 	}
-	if o.Logger == nil {
-		m.options.Logger = slog.New(slog.DiscardHandler)
-	}
+	m.journal.logger = o.Logger
 	var first *tls.Certificate
 	if o.Certificate == nil {
 		problem(".Certificate: nil")
 	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), max(m.options.Timeout, 0))
-		defer cancel()
-		if first, err = m.readCertificate(ctx); err != nil {
+		if first, err = m.firstCertificate(); err != nil {
 			problem(".Certificate: %w", err)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -26,7 +25,6 @@ var (
 	errKey    = errors.New("popclient: no key")
 	errURL    = errors.New("popclient: not an http or https URL of an ASCII host and a path")
 	errMethod = errors.New("popclient: no method")
-	errSigner = errors.New("popclient: sign: the signer did not return")
 )
 
 // Proof makes a proof for one request: query and fragment of target are left out, there is no ath without a token (""),
@@ -85,33 +83,7 @@ func (k *Key) proveWithin(ctx context.Context, o occasion) (string, error) {
 	if k == nil || k.places == nil {
 		return k.prove(o)
 	}
-	select {
-	case k.places <- struct{}{}:
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
-	type result struct {
-		proof string
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		defer func() { <-k.places }()
-		made := result{err: errSigner}
-		defer func() {
-			if p := recover(); p != nil { // it would end the process, not one request
-				made = result{err: fmt.Errorf("popclient: sign: the signer panicked: %v", p)}
-			}
-			done <- made
-		}()
-		made.proof, made.err = k.prove(o)
-	}()
-	select {
-	case made := <-done:
-		return made.proof, made.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
+	return signWithin(ctx, k.places, func() (string, error) { return k.prove(o) })
 }
 
 // target is the htu: what the server gets to see, not its normal form, since there are servers that compare without

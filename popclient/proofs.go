@@ -2,9 +2,10 @@ package popclient
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // Proofs is an http.RoundTripper for requests to an authorization server, which bind the token that it issues to Key
@@ -50,11 +51,9 @@ func refusedToken(resp *http.Response) string {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(b), resp.Body), resp.Body}
-	var answer struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(b, &answer) != nil || answer.Error != useNonce && answer.Error != badProof {
+	code, err := discovery.MemberOf(b, "error")
+	if err != nil || code != useNonce && code != badProof {
 		return ""
 	}
-	return answer.Error
+	return code
 }

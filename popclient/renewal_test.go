@@ -147,10 +147,14 @@ type switched struct {
 	err    atomic.Pointer[error]
 	panics atomic.Bool
 	hangs  atomic.Bool
+	stuck  atomic.Pointer[chan struct{}]
 }
 
 func (s *switched) certificate(ctx context.Context) (*tls.Certificate, error) {
 	s.calls.Add(1)
+	if stuck := s.stuck.Load(); stuck != nil {
+		<-*stuck // whatever its context says
+	}
 	if s.hangs.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()

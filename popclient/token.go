@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // token is one that a generation holds.
@@ -112,8 +114,8 @@ func (g *generation) landed(f *flight, t *oauth2.Token, asked time.Time) {
 	}
 	g.mu.Unlock()
 	close(f.done)
-	if f.err != nil { // with nothing held: a log may be sent by this very client
-		g.client.options.Logger.Warn("no new access token", slog.String("error", f.err.Error()))
+	if f.err != nil {
+		g.client.journal.add(slog.LevelWarn, "no new access token", slog.String("error", f.err.Error()))
 	}
 }
 
@@ -135,10 +137,7 @@ func wanted(err error) time.Duration {
 	if no, ok := errors.AsType[refusal](err); ok {
 		return no.after
 	}
-	if paused, ok := errors.AsType[pausedError](err); ok {
-		return paused.after
-	}
-	return 0
+	return discovery.Pause(err, time.Now())
 }
 
 // fetch asks the token endpoint by the grant client_credentials (RFC 6749, section 4.4), with the certificate as the

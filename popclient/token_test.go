@@ -35,6 +35,7 @@ type stage struct {
 	mu     sync.Mutex
 	asked  int      // token requests
 	tokens []string // that came to the API
+	serial string   // of the certificate that came with the last of them
 }
 
 func granted(token string, lifetime int) string {
@@ -95,6 +96,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
 	s.tokens = append(s.tokens, token)
+	s.serial = r.TLS.PeerCertificates[0].SerialNumber.String()
 	api := s.api
 	s.mu.Unlock()
 	api(w, token)

@@ -1,19 +1,141 @@
 package popclient
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
+	"weak"
 )
 
 // maxIdle ends connections of a certificate that is no longer used, where the transport has no limit of its own.
 const maxIdle = 90 * time.Second
 
+// presents returns the certificate for a handshake.
+type presents = func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
+// connections are those of one certificate, or without any.
+type connections struct {
+	direct *http.Transport
+	tunnel *http.Transport // for proxies that are reached over TLS; nil if there is no proxy, or no certificate
+	proxy  func(*http.Request) (*url.URL, error)
+}
+
+// newConnections shares nothing with any other, as newTransport says.
+func (m *MutualTLS) newConnections(present presents) *connections {
+	c := &connections{direct: m.newTransport(present)}
+	if c.proxy = c.direct.Proxy; c.proxy == nil || present == nil {
+		return c
+	}
+	c.tunnel = m.newTransport(present)
+	c.tunnel.DialTLSContext = strangely(c.tunnel)
+	c.direct.Proxy, c.tunnel.Proxy = chosenProxy, chosenProxy
+	return c
+}
+
+// RoundTrip implements http.RoundTripper. A proxy is shown no certificate: net/http has one TLS configuration for it and for
+// the server behind it.
+func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.tunnel == nil {
+		return c.direct.RoundTrip(r)
+	}
+	proxy, err := c.proxy(r)
+	if err != nil {
+		closeBody(r.Body)
+		return nil, err
+	}
+	if proxy == nil {
+		return c.direct.RoundTrip(r)
+	}
+	// Asked once: a function that takes turns would name another the next time.
+	r = r.WithContext(context.WithValue(r.Context(), proxyKey{}, proxy))
+	if proxy.Scheme == "https" {
+		return c.tunnel.RoundTrip(r)
+	}
+	return c.direct.RoundTrip(r)
+}
+
+// CloseIdleConnections does what that of http.Transport does.
+func (c *connections) CloseIdleConnections() {
+	c.direct.CloseIdleConnections()
+	if c.tunnel != nil {
+		c.tunnel.CloseIdleConnections()
+	}
+}
+
+type proxyKey struct{}
+
+func chosenProxy(r *http.Request) (*url.URL, error) {
+	proxy, _ := r.Context().Value(proxyKey{}).(*url.URL)
+	return proxy, nil
+}
+
+// strangely dials a proxy over TLS without a certificate. A transport asks it for nothing else, if all its requests go by
+// such a proxy.
+func strangely(t *http.Transport) func(context.Context, string, string) (net.Conn, error) {
+	config, timeout := t.TLSClientConfig.Clone(), t.TLSHandshakeTimeout
+	config.GetClientCertificate, config.NextProtos = nil, nil
+	config.ClientSessionCache = nil // a session of the proxy's would go on at a server of the same name
+	dial := t.DialContext
+	if own := t.Dial; dial == nil && own != nil { //nolint:staticcheck // SA1019: it would be used all the same
+		dial = func(_ context.Context, network, address string) (net.Conn, error) { return own(network, address) }
+	}
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		raw, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		own := config.Clone()
+		if own.ServerName == "" {
+			if own.ServerName, _, err = net.SplitHostPort(address); err != nil {
+				_ = raw.Close()
+				return nil, err
+			}
+		}
+		if timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+		c := tls.Client(raw, own)
+		if err := c.HandshakeContext(ctx); err != nil {
+			_ = raw.Close()
+			return nil, err
+		}
+		return c, nil
+	}
+}
+
+// retired are transports of certificates that are out of use. There is something to close for as long as a connection holds
+// on to its transport.
+type retired []weak.Pointer[http.Transport]
+
+func (r *retired) add(c *connections) {
+	*r = slices.DeleteFunc(*r, func(p weak.Pointer[http.Transport]) bool { return p.Value() == nil })
+	*r = append(*r, weak.Make(c.direct))
+	if c.tunnel != nil {
+		*r = append(*r, weak.Make(c.tunnel))
+	}
+}
+
+func (r retired) closeIdle() {
+	for _, p := range r {
+		if t := p.Value(); t != nil {
+			t.CloseIdleConnections()
+		}
+	}
+}
+
 // newTransport shares neither connections nor TLS sessions with any other: with either, a request would be sent on
 // behalf of the certificate that they were made with.
-func (m *MutualTLS) newTransport(c *tls.Certificate) *http.Transport {
+func (m *MutualTLS) newTransport(present presents) *http.Transport {
 	base := m.options.Transport
 	if base == nil {
 		base, _ = http.DefaultTransport.(*http.Transport)
@@ -40,11 +162,8 @@ func (m *MutualTLS) newTransport(c *tls.Certificate) *http.Transport {
 	if config.ClientSessionCache != nil {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}
-	config.Certificates, config.GetClientCertificate = nil, nil
-	if c != nil {
-		// Through Certificates, one that the server's list of authorities doesn't cover would stay at home.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
-	}
+	// Through Certificates, one that the server's list of authorities doesn't cover would stay at home.
+	config.Certificates, config.GetClientCertificate = nil, present
 	return t
 }
 

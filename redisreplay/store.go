@@ -142,20 +142,21 @@ var (
 
 // Use marks an id as used, with one command, or one more where the server doesn't have the script yet. Its errors wrap
 // popauth.ErrProofLimit where the key has PerKey ids, and else popauth.ErrUnavailable: Redis can't be reached, did not
-// answer in time, refused, or ctx has ended. The id may be used then or not, so its proof should not be sent again.
+// answer in time, or refused. Where ctx was canceled it is popauth.ErrRequestEnded. The id may be used then or not, so its
+// proof should not be sent again.
 func (s *Store) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
 	if s == nil || s.client == nil {
 		return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: errUnmade}
 	}
 	if err := ctx.Err(); err != nil {
-		return false, unavailable(err)
+		return false, unavailable(ctx, err)
 	}
 	now := s.o.Now()
 	left := until.Sub(now)
 	if left < 0 {
 		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout) // which is an outage where it runs out; see unavailable
 	defer cancel()
 	owner := s.owner(key)
 	if s.script != nil {
@@ -164,7 +165,7 @@ func (s *Store) Use(ctx context.Context, key, id string, until time.Time) (fresh
 	// Redis has small numbers in stock: of all values they need the least memory.
 	fresh, err = s.client.SetNX(ctx, owner+half(id), 1, s.life(left)).Result()
 	if err != nil {
-		return false, unavailable(err)
+		return false, unavailable(ctx, err)
 	}
 	return fresh, nil
 }
@@ -177,13 +178,13 @@ func (s *Store) useBounded(ctx context.Context, owner, id string, now time.Time,
 	).Int()
 	switch {
 	case err != nil:
-		return false, unavailable(err)
+		return false, unavailable(ctx, err)
 	case answer == -1:
 		return false, &popauth.Error{Reason: popauth.ErrProofLimit, Err: errLimit}
 	case answer == 0 || answer == 1:
 		return answer == 1, nil
 	}
-	return false, unavailable(errAnswer)
+	return false, unavailable(ctx, errAnswer)
 }
 
 // life is how long the server keeps an id whose time is over after left. It is counted by the server from when it gets
@@ -206,6 +207,12 @@ func half(name string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }
 
-func unavailable(err error) error {
-	return &popauth.Error{Reason: popauth.ErrUnavailable, Err: fmt.Errorf("redisreplay: %w", err)}
+// unavailable tells an outage, which a time limit is too, from a request that has ended meanwhile, by its client or with
+// its server.
+func unavailable(ctx context.Context, err error) error {
+	reason := popauth.ErrUnavailable
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(context.Cause(ctx), popauth.ErrRequestEnded) {
+		reason = popauth.ErrRequestEnded
+	}
+	return &popauth.Error{Reason: reason, Err: fmt.Errorf("redisreplay: %w", err)}
 }

@@ -113,6 +113,14 @@ func (r *Results) Goals() []Goal {
 			Name: "flood of unknown keys: fetches in an interval / good requests held up", Must: []float64{1, 0}, Stretch: []float64{1, 0},
 			Have: []float64{float64(r.Flood.Fetches), float64(r.Flood.HeldUp)}, Time: true, format: number,
 		},
+		{
+			Name: "the dearest hostile request ÷ signature, RS256, but for those that say why", Must: []float64{3}, Stretch: []float64{2},
+			Have: r.Hostile.dearest(), Time: true, format: ratio,
+		},
+		{
+			Name: "heap that all hostile requests together leave behind, MiB", Must: []float64{64}, Stretch: []float64{32},
+			Have: r.Hostile.heap(), format: number,
+		},
 	}
 }
 

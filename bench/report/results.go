@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type Options struct {
 	Cycles int       // of everything measured in pairs
 	Short  bool      // seconds instead of minutes: what it says about time is rough
 	Log    io.Writer // what is being done
+
+	Rows *regexp.Regexp // of the hostile requests to measure; all if nil
 }
 
 // Results are everything that was measured.
@@ -43,6 +46,7 @@ type Results struct {
 	Speedup []bench.Speedup
 	Flood   bench.Flood
 	Servers []load.Server
+	Hostile Hostile
 }
 
 // Machine is where it was measured.
@@ -78,6 +82,7 @@ func Measure(ctx context.Context, o Options) (*Results, error) {
 		{"certificates of a proxy", func() (err error) { r.Headers, err = f.CertificateRace("RS256", o.Cycles); return err }},
 		{"two goroutines", func() (err error) { r.Speedup, err = f.SpeedupRace(ctx, "ES256", o.Cycles); return err }},
 		{"a flood of unknown keys", func() (err error) { r.Flood, err = o.flood(ctx); return err }},
+		{"what a stranger can cost", func() (err error) { r.Hostile, err = hostile(t, f, o); return err }},
 		{"servers", func() (err error) { r.Servers, err = load.Measure(ctx, f, o.servers()); return err }},
 	} {
 		if _, err := fmt.Fprintln(o.Log, time.Now().Format(time.TimeOnly), step.what); err != nil {

@@ -23,9 +23,10 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-func routes(guard *popauth.Guard) http.Handler {
+func routes(guard *popauth.Guard, keys *popauth.RemoteKeys) http.Handler {
 	r := chi.NewRouter()
 	r.Get("/health", func(http.ResponseWriter, *http.Request) {}) // public: outside the group
+	r.Get("/ready", ready(keys))
 	r.Group(func(r chi.Router) {
 		r.Use(guard.Authenticate, guard.Confirm)
 		r.With(guard.Authorize(popauth.Scope("orders.read"))).Get("/orders", orders)
@@ -37,6 +38,15 @@ func routes(guard *popauth.Guard) http.Handler {
 func orders(w http.ResponseWriter, r *http.Request) {
 	caller, _ := popauth.FromContext(r.Context())
 	_, _ = fmt.Fprintf(w, "%s by %s\n", chi.RouteContext(r.Context()).RoutePattern(), caller.ClientID)
+}
+
+// ready is for the load balancer's probe: it sends no requests to an instance that has no keys yet.
+func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if !keys.Ready() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
 }
 
 func main() {
@@ -59,9 +69,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: *issuer})
+	if err != nil {
+		return err
+	}
+	keys.Ready() // begins to fetch them: the first request finds them there
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
+		Keys:     keys,
 		Logger:   logger,
 	})
 	if err != nil {
@@ -69,8 +85,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	server := &http.Server{
 		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
-		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard)),
+		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)),
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 	}
 	l, err := net.Listen("tcp", *addr)

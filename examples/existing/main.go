@@ -89,7 +89,7 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{
-		Addr: *addr, Handler: popauth.RequestLine{}.Handler(h), ReadHeaderTimeout: 10 * time.Second,
+		Addr: *addr, Handler: popauth.RequestLine{}.Handler(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 	}
 	log.Fatal(server.ListenAndServeTLS(*cert, *key))

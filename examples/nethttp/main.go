@@ -21,17 +21,38 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-func routes(guard *popauth.Guard) http.Handler {
+func routes(guard *popauth.Guard, keys *popauth.RemoteKeys) http.Handler {
 	read := guard.Authorize(popauth.Scope("orders.read"))
 	mux := http.NewServeMux()
 	mux.Handle("GET /orders", guard.Confirm(read(http.HandlerFunc(listOrders))))
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {}) // public: no Guard around it
+	mux.HandleFunc("GET /ready", ready(keys))
 	return mux
 }
 
 func listOrders(w http.ResponseWriter, r *http.Request) {
 	caller, _ := popauth.FromContext(r.Context())
 	_, _ = fmt.Fprintf(w, "orders of %s, read with certificate %s\n", caller.ClientID, caller.Certificate.Thumbprint)
+}
+
+// ready is for the load balancer's probe: it sends no requests to an instance that has no keys yet.
+func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if !keys.Ready() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+}
+
+func newServer(routes http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
+		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+	}
 }
 
 func main() {
@@ -54,21 +75,21 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: *issuer})
+	if err != nil {
+		return err
+	}
+	keys.Ready() // begins to fetch them: the first request finds them there
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
+		Keys:     keys,
 		Logger:   logger,
 	})
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
-		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard)),
-		ReadHeaderTimeout: 10 * time.Second,
-		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
-	}
+	server := newServer(routes(guard, keys), logger)
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err

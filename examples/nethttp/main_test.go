@@ -5,13 +5,18 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -19,31 +24,9 @@ import (
 // a public one.
 func TestService(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
-	dir := t.TempDir()
 	ca := popauthtest.NewCA(t)
-	cert, key, err := (&popauthtest.Client{Certificate: ca.Server()}).WritePEM(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := filepath.Join(dir, "roots.pem")
-	trusted := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Server.Certificate().Raw})
-	if err := os.WriteFile(roots, trusted, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SSL_CERT_FILE", roots)
-
-	ctx, stop := context.WithCancel(t.Context())
-	read, write := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		done <- run(ctx, []string{"-issuer", issuer.URL, "-audience", popauthtest.Audience, "-addr", "127.0.0.1:0", "-cert", cert, "-key", key}, write)
-	}()
-	line := make([]byte, 128)
-	n, err := read.Read(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := strings.TrimSpace(strings.TrimPrefix(string(line[:n]), "listening on "))
+	url, end := start(t, issuer, ca)
+	defer end()
 
 	owner, thief := popauthtest.SelfSigned(t, "owner"), popauthtest.SelfSigned(t, "thief")
 	token := issuer.Token(owner.Bound(), popauthtest.Claims{"scope": "orders.read"})
@@ -78,9 +61,133 @@ func TestService(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", tt.name, answer.StatusCode, tt.want)
 		}
 	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+}
+
+// start runs the service until end.
+func start(t *testing.T, issuer *popauthtest.Issuer, ca *popauthtest.CA) (url string, end func()) {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key, err := (&popauthtest.Client{Certificate: ca.Server()}).WritePEM(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := filepath.Join(dir, "roots.pem")
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Server.Certificate().Raw})
+	if err := os.WriteFile(roots, trusted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", roots)
+
+	ctx, stop := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{
+			"-issuer", issuer.URL, "-audience", popauthtest.Audience, "-addr", "127.0.0.1:0", "-cert", cert, "-key", key,
+		}, write)
+	}()
+	line := make([]byte, 128)
+	n, err := read.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url = strings.TrimSpace(strings.TrimPrefix(string(line[:n]), "listening on "))
+	return url, func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An instance that has no keys yet says so to the load balancer at once, and refuses a request within a bound. When the
+// issuer can be reached it is ready by itself.
+func TestFreshInstance(t *testing.T) {
+	issuer := popauthtest.NewIssuer(t)
+	keys, reached := issuer.JWKS(), make(chan struct{})
+	issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-reached
+		_, _ = w.Write(keys)
+	}))
+	options := issuer.Options()
+	fetched, _ := options.Keys.(*popauth.RemoteKeys)
+	guard, err := popauth.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := popauthtest.NewCA(t)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = newServer(routes(guard, fetched), nil)
+	server.TLS = server.Config.TLSConfig
+	server.TLS.Certificates = []tls.Certificate{ca.Server()}
+	server.StartTLS()
+	defer server.Close()
+	owner := popauthtest.SelfSigned(t, "owner")
+	token := issuer.Token(owner.Bound(), popauthtest.Claims{"scope": "orders.read"})
+	ask := func(path string) (status int, took time.Duration) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, server.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		began := time.Now()
+		answer, err := trusting(ca, owner).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode, time.Since(began)
+	}
+	if status, took := ask("/ready"); status != 503 || took > 2*time.Second {
+		t.Errorf("ready without keys: got %d after %v, want 503 at once", status, took)
+	}
+	if status, took := ask("/orders"); status != 503 || took > 8*time.Second {
+		t.Errorf("a request without keys: got %d after %v, want 503 within RemoteKeysOptions.Wait", status, took)
+	}
+	close(reached)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		status, _ := ask("/ready")
+		if status == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("ready: got %d", status)
+		}
+	}
+	if status, _ := ask("/orders"); status != 200 {
+		t.Errorf("then: got %d, want 200", status)
+	}
+}
+
+// Connections that say nothing are closed by the server's IdleTimeout, here a shorter one.
+func TestIdleConnections(t *testing.T) {
+	const idle = 200
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = newServer(http.NotFoundHandler(), nil)
+	if server.Config.IdleTimeout <= 0 || server.Config.ReadHeaderTimeout <= 0 {
+		t.Fatalf("got IdleTimeout %v, ReadHeaderTimeout %v", server.Config.IdleTimeout, server.Config.ReadHeaderTimeout)
+	}
+	server.Config.IdleTimeout, server.Config.ReadHeaderTimeout = 300*time.Millisecond, 300*time.Millisecond
+	server.Start()
+	defer server.Close()
+	var all []net.Conn
+	for n := range idle {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if n%2 == 0 { // the others never say anything
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		}
+		all = append(all, conn)
+	}
+	for n, conn := range all {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("connection %d is open yet", n)
+		}
 	}
 }
 

@@ -140,6 +140,7 @@ func TestQueries(t *testing.T) {
 		t.Errorf("got %d queries", len(queries))
 	}
 	known := []string{"", string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed), string(popauth.ErrProofLimit),
+		string(popauth.ErrUnavailable), string(popauth.ErrOverloaded),
 		string(popauth.ErrCertificateMalformed), string(popauth.ErrProxySecret), string(popauth.ErrPeerUntrusted)}
 	for _, q := range queries {
 		for _, name := range regexp.MustCompile(`popauth_[a-z_]+`).FindAllString(q, -1) {

@@ -77,7 +77,9 @@ ServerName localhost
 Mutex sem
 User www-data
 Group www-data
-StartServers 1
+StartServers 3
+ThreadsPerChild 64
+MaxSpareThreads 250
 LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so

@@ -76,13 +76,14 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	keys.Ready() // begins to fetch them
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
 		Handler:     popauth.RequestLine{}.Handler(careless(log, routes(guard))),
-		ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second,
+		ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

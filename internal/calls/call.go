@@ -11,9 +11,12 @@ import (
 
 var (
 	errSlow = errors.New("no answer in time")
-	errBusy = errors.New("too many calls at once")
 	errEnd  = errors.New("the call did not end")
 )
+
+// ErrBusy is why a wait ended that began behind other calls: so many have asked at once that not everybody's turn came in
+// time. What is asked may be well.
+var ErrBusy = errors.New("too many calls at once")
 
 // Abandoned is the error of a wait that ended before its call, or before a call was made. It is nothing that the call
 // has said.
@@ -63,10 +66,10 @@ func (c *Call[V]) Wait(ctx context.Context, bound time.Duration) (V, error) {
 		defer t.Stop()
 		late = t.C
 	}
-	return c.wait(ctx, late)
+	return c.wait(ctx, late, errSlow)
 }
 
-func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time) (V, error) {
+func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time, why error) (V, error) {
 	var none V
 	select {
 	case <-c.done: // before a context that ended at the same time
@@ -79,6 +82,6 @@ func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time) (V, error) {
 	case <-ctx.Done():
 		return none, &Abandoned{Cause: context.Cause(ctx)}
 	case <-late:
-		return none, &Abandoned{Cause: errSlow}
+		return none, &Abandoned{Cause: why}
 	}
 }

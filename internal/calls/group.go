@@ -51,6 +51,7 @@ type awaited[V any] struct {
 	*Call[V]
 	left chan struct{} // closed if it isn't made: whoever wanted to make it has left
 	made chan struct{} // closed when it begins
+	why  error         // why a wait ends late that began before the call did
 }
 
 // NewGroup returns a Group of so many calls at once, a quarter of them for what was good lately.
@@ -80,7 +81,7 @@ func (g *Group[K, V]) Do(ctx context.Context, q Question[K, V]) (V, error) {
 				return v, err
 			}
 		}
-		if v, again, err := a.result(ctx, patience.C); !again {
+		if v, again, err := a.result(ctx, patience.C, first); !again {
 			return v, err
 		}
 	}
@@ -117,7 +118,7 @@ func (g *Group[K, V]) join(q Question[K, V]) (v V, ok bool, a *awaited[V], first
 
 // begin begins the call as soon as there is a place for it, unless the answer has become known meanwhile.
 func (g *Group[K, V]) begin(ctx context.Context, q Question[K, V], a *awaited[V], late <-chan time.Time) (v V, known bool, err error) {
-	leave, err := g.enter(ctx, q, late)
+	leave, waited, err := g.enter(ctx, q, late)
 	if err == nil {
 		g.mu.Lock()
 		v, known = q.Known()
@@ -130,6 +131,10 @@ func (g *Group[K, V]) begin(ctx context.Context, q Question[K, V], a *awaited[V]
 		g.end(q.Key, a)
 		close(a.left)
 		return v, known, err
+	}
+	a.why = errSlow
+	if waited {
+		a.why = ErrBusy // the call has what is left of the time, however quick it is
 	}
 	close(a.made)
 	go a.run(g.timeout, q.Ask, func(v V, err error) {
@@ -151,23 +156,27 @@ func (g *Group[K, V]) end(key K, a *awaited[V]) {
 }
 
 // result waits for the call; again tells that it isn't made.
-func (a *awaited[V]) result(ctx context.Context, late <-chan time.Time) (v V, again bool, err error) {
+func (a *awaited[V]) result(ctx context.Context, late <-chan time.Time, first bool) (v V, again bool, err error) {
 	select {
 	case <-a.made:
-		v, err = a.wait(ctx, late)
+		why := errSlow
+		if first {
+			why = a.why
+		}
+		v, err = a.wait(ctx, late, why)
 		return v, false, err
 	default:
 	}
 	select {
 	case <-a.made:
-		v, err = a.wait(ctx, late)
+		v, err = a.wait(ctx, late, a.why)
 		return v, false, err
 	case <-a.left:
 		return v, true, nil
 	case <-ctx.Done():
 		return v, false, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
 	case <-late:
-		return v, false, &Abandoned{Cause: errBusy, Waiting: true}
+		return v, false, &Abandoned{Cause: ErrBusy, Waiting: true}
 	}
 }
 

@@ -12,7 +12,7 @@ type share struct {
 }
 
 // enter waits for a place in each share of the question, and then for a slot. So who waits for a share holds no slot.
-func (g *Group[K, V]) enter(ctx context.Context, q Question[K, V], late <-chan time.Time) (leave func(), err error) {
+func (g *Group[K, V]) enter(ctx context.Context, q Question[K, V], late <-chan time.Time) (leave func(), waited bool, err error) {
 	held := make([]func(), 0, len(q.Shares)+1)
 	leave = func() {
 		for _, release := range held {
@@ -21,11 +21,13 @@ func (g *Group[K, V]) enter(ctx context.Context, q Question[K, V], late <-chan t
 	}
 	for _, s := range q.Shares {
 		own := g.use(s)
-		if _, err := acquire(ctx, late, own.taken, nil); err != nil {
+		_, behind, err := acquire(ctx, late, own.taken, nil)
+		if err != nil {
 			g.unuse(s.Of, own)
 			leave()
-			return nil, err
+			return nil, false, err
 		}
+		waited = waited || behind
 		held = append(held, func() {
 			<-own.taken
 			g.unuse(s.Of, own)
@@ -35,36 +37,36 @@ func (g *Group[K, V]) enter(ctx context.Context, q Question[K, V], late <-chan t
 	if q.Lately {
 		kept = g.kept
 	}
-	slot, err := acquire(ctx, late, g.slots, kept)
+	slot, behind, err := acquire(ctx, late, g.slots, kept)
 	if err != nil {
 		leave()
-		return nil, err
+		return nil, false, err
 	}
 	held = append(held, func() { <-slot })
-	return leave, nil
+	return leave, waited || behind, nil
 }
 
-// acquire prefers a free place to a context that has ended.
-func acquire(ctx context.Context, late <-chan time.Time, places, kept chan struct{}) (chan struct{}, error) {
+// acquire prefers a free place to a context that has ended. It tells whether there was none at once.
+func acquire(ctx context.Context, late <-chan time.Time, places, kept chan struct{}) (place chan struct{}, waited bool, err error) {
 	select {
 	case places <- struct{}{}:
-		return places, nil
+		return places, false, nil
 	default:
 	}
 	select {
 	case kept <- struct{}{}:
-		return kept, nil
+		return kept, false, nil
 	default:
 	}
 	select {
 	case places <- struct{}{}:
-		return places, nil
+		return places, true, nil
 	case kept <- struct{}{}:
-		return kept, nil
+		return kept, true, nil
 	case <-ctx.Done():
-		return nil, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
+		return nil, true, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
 	case <-late:
-		return nil, &Abandoned{Cause: errBusy, Waiting: true}
+		return nil, true, &Abandoned{Cause: ErrBusy, Waiting: true}
 	}
 }
 

@@ -44,7 +44,8 @@ func (w *work) check(chain []*x509.Certificate) error {
 // Verify is x509.Certificate.Verify with all name constraints: it returns the chains that Check has nothing against, of
 // the first four that have at most ten certificates. An intermediate whose constraints are critical, as RFC 5280 wants
 // them to be, counts even if crypto/x509 knows only some of their forms. A root in the pool can't be helped like that: a
-// pool doesn't show its certificates. What takes more than MaxSignatures is refused before a signature is checked.
+// pool doesn't show its certificates. What takes more than MaxSignatures is refused before a signature is checked, and
+// intermediates that no root vouches for before one by their keys is.
 func Verify(leaf *x509.Certificate, intermediates []*x509.Certificate, o x509.VerifyOptions) ([][]*x509.Certificate, error) {
 	w := newWork()
 	// crypto/x509 holds names against constraints for each chain that it finds: what is too much for one is too much for it.
@@ -54,8 +55,12 @@ func Verify(leaf *x509.Certificate, intermediates []*x509.Certificate, o x509.Ve
 	if err := bounded(leaf, intermediates); err != nil {
 		return nil, err
 	}
+	good, err := vouched(leaf, intermediates, o.Roots)
+	if err != nil {
+		return nil, err
+	}
 	o.Intermediates = x509.NewCertPool()
-	for _, c := range intermediates {
+	for _, c := range good {
 		o.Intermediates.AddCert(understood(c))
 	}
 	chains, err := leaf.Verify(o)

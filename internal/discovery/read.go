@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,14 +59,50 @@ func (e *StatusError) pause(now time.Time) time.Duration {
 
 // Seconds reads the delta-seconds of HTTP's headers (RFC 9110, section 10.2.3; RFC 9111, section 1.2.2).
 func Seconds(s string) (time.Duration, bool) {
+	if len(s) > maxKept { // strconv would copy it into its error
+		return math.MaxInt32 * time.Second, strings.Trim(s, "0123456789") == ""
+	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange) // n is the most there is
 }
 
 // Status returns the error for an answer of another status than what is wanted.
 func Status(answer *http.Response) *StatusError {
-	return &StatusError{Status: answer.StatusCode, Location: answer.Header.Get("Location"), retryAfter: answer.Header.Get("Retry-After")}
+	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")), retryAfter: kept(answer.Header.Get("Retry-After"))}
 }
+
+const (
+	maxKept = 256     // bytes of a header, in an error that may be remembered
+	maxText = 2 << 10 // bytes of an error's text
+)
+
+// kept is the beginning of a header: it may have as many megabytes as the transport allows.
+func kept(s string) string {
+	if len(s) > maxKept {
+		return strings.Clone(s[:maxKept]) // a part would hold on to the whole
+	}
+	return s
+}
+
+// Brief bounds an error's text. Those of net/http quote what a server has sent: a Location, or a whole line.
+func Brief(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if len(text) <= maxText {
+		return err
+	}
+	return briefError{err, strings.ToValidUTF8(strings.Clone(text[:maxText]), "") + "…"}
+}
+
+type briefError struct {
+	error
+	text string
+}
+
+func (e briefError) Error() string { return e.text }
+func (e briefError) Unwrap() error { return e.error }
 
 // Read gets a document of bounded size. Only 200 is an answer, and 304, then without a document, if the request has
 // If-None-Match. The client's CheckRedirect should be the one of this package.
@@ -73,7 +111,7 @@ func Read(client *http.Client, r *http.Request) ([]byte, *http.Response, error) 
 	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
 	answer, err := client.Do(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, Brief(err)
 	}
 	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
 	if answer.StatusCode == http.StatusNotModified && r.Header.Get("If-None-Match") != "" {

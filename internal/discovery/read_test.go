@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
@@ -122,5 +123,41 @@ func TestRead(t *testing.T) {
 		case test.body.read > discovery.MaxDocument+1 || !test.body.closed:
 			t.Errorf("%s: %d bytes read, closed %v", name, test.body.read, test.body.closed)
 		}
+	}
+}
+
+// What a server writes into a header may be megabytes, and ends in errors, which are logged and remembered.
+func TestLongHeaders(t *testing.T) {
+	long := strings.Repeat("x", 4<<20)
+	for name, location := range map[string]string{"elsewhere": "https://evil.example.com/" + long, "here": "/" + long, "no URL": "%" + long} {
+		client := &http.Client{CheckRedirect: discovery.CheckRedirect(nil), Transport: answering(func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {location}}, Body: http.NoBody}
+		})}
+		if _, _, err := discovery.Read(client, get(t, "https://id.example.com/")); err == nil || len(err.Error()) > 4<<10 {
+			t.Errorf("%s: got an error of %d bytes", name, len(err.Error()))
+		}
+	}
+	for said, want := range map[string]time.Duration{
+		"5": 5 * time.Second, strings.Repeat("9", 4<<20): discovery.MaxPause, "4294967296": discovery.MaxPause, "99999999999999999999": discovery.MaxPause,
+		long: 0, strings.Repeat("9", 4<<20) + "x": discovery.MaxPause, "-1": 0, "": 0,
+	} {
+		answer := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {said}, "Location": {long}}}
+		status := discovery.Status(answer)
+		if got := discovery.Pause(status, time.Now()); got != want || len(status.Location) > 1<<10 {
+			t.Errorf("%.20q: got %v, want %v, and %d bytes kept", said, got, want, len(status.Location))
+		}
+	}
+	if got, ok := discovery.Seconds(strings.Repeat("9", 4<<20)); !ok || got < 24*time.Hour {
+		t.Errorf("got %v, %t, want the most there is", got, ok)
+	}
+	if got, ok := discovery.Seconds(long); ok {
+		t.Errorf("got %v of what is no number", got)
+	}
+	short := errors.New("short")
+	if discovery.Brief(nil) != nil || !errors.Is(discovery.Brief(short), short) || discovery.Brief(short).Error() != "short" {
+		t.Error("an error that is short has changed")
+	}
+	if err := discovery.Brief(errors.Join(short, errors.New(long))); !errors.Is(err, short) || len(err.Error()) > 4<<10 {
+		t.Errorf("got an error of %d bytes, which is the one inside: %t", len(err.Error()), errors.Is(err, short))
 	}
 }

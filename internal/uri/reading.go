@@ -38,6 +38,9 @@ func Reading(path string, allowed Allowed) (rule Rule, at int) {
 	}
 	other, escape, bare, untaken, slash := -1, -1, -1, -1, false
 	for i := 0; i < len(path); i++ {
+		if unreserved(path[i]) { // no rule is about these
+			continue
+		}
 		at, c, plain := i, path[i], path[i] != '%'
 		if !plain {
 			var ok bool
@@ -181,6 +184,9 @@ func Rest(path string, u *url.URL) (rest string, kept, fits bool) {
 
 // behind is Rest by the decoded path.
 func behind(path, plain string) (rest string, kept, fits bool) {
+	if path == plain && strings.IndexByte(path, '%') < 0 { // as most are
+		return path, true, true
+	}
 	kept = true
 	at := len(path)
 	for n := len(plain); n > 0; n-- {

@@ -126,3 +126,18 @@ func FuzzReading(f *testing.F) {
 		}
 	})
 }
+
+// An escaped path fits what it decodes to, not a URL.Path that is spelled as it is: that one is decoded already.
+func TestRestIsDecodedOnce(t *testing.T) {
+	for _, tt := range []struct {
+		path, plain string
+		fits        bool
+	}{
+		{"/orders", "/orders", true}, {"/%41", "/%41", false}, {"/%2541", "/%41", true}, {"/a%2Fb", "/a%2Fb", false}, {"/%", "/%", false},
+	} {
+		rest, _, fits := uri.Rest(tt.path, &url.URL{Path: tt.plain})
+		if fits != tt.fits || fits && rest != tt.path {
+			t.Errorf("%q, Path %q: got %q, fits %t, want %t", tt.path, tt.plain, rest, fits, tt.fits)
+		}
+	}
+}

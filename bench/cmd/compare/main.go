@@ -12,6 +12,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/seed-171ab058/popauth/bench/load"
 	"github.com/seed-171ab058/popauth/bench/report"
@@ -31,11 +32,20 @@ func run(args []string, out, progress io.Writer) error {
 	cycles := flags.Int("cycles", 0, "`number` of cycles of what is measured in pairs; 1000, or 50 with -short")
 	folder := flags.String("out", "", "`folder` of the documents and the chart; ../docs, or none with -short")
 	results := flags.String("results", "results.json", "`file` of the figures")
+	only := flags.String("only", "", "`part` to measure anew, the rest being as in -results: hostile")
+	rows := flags.String("rows", "", "with -only hostile, the `expression` that names of rows have to match; all if empty")
 	from := flags.String("from", "", "`file` of figures to write the document from, instead of measuring")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	o := report.Options{Cycles: *cycles, Short: *short, Log: progress}
+	if *rows != "" {
+		names, err := regexp.Compile(*rows)
+		if err != nil || *only == "" {
+			return fmt.Errorf("-rows %q goes with -only, and is a regular expression: %w", *rows, err)
+		}
+		o.Rows = names
+	}
 	if o.Cycles == 0 {
 		o.Cycles = map[bool]int{false: 1000, true: 50}[*short]
 	}
@@ -44,9 +54,18 @@ func run(args []string, out, progress io.Writer) error {
 	}
 	var r *report.Results
 	var err error
-	if *from != "" {
+	switch {
+	case *only != "" && *only != "hostile":
+		return fmt.Errorf("-only %s: want hostile", *only)
+	case *only != "" && *from != "":
+		return errors.New("-only and -from: want one of them")
+	case *only != "":
+		if r, err = report.Read(*results); err == nil {
+			err = r.MeasureHostile(o)
+		}
+	case *from != "":
 		r, err = report.Read(*from)
-	} else {
+	default:
 		r, err = report.Measure(context.Background(), o)
 	}
 	if err != nil {

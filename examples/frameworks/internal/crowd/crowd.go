@@ -45,7 +45,7 @@ type API struct {
 // Handler is an API.Serve for what net/http serves.
 func Handler(routes func(*popauth.Guard, popauth.CertificateSource, *shop.Shop) http.Handler) API {
 	return API{Serve: func(t *testing.T, l net.Listener, config *tls.Config, g *popauth.Guard, d popauth.CertificateSource, s *shop.Shop) {
-		server := &http.Server{Handler: routes(g, d, s), TLSConfig: config, ReadHeaderTimeout: time.Minute}
+		server := &http.Server{Handler: routes(g, d, s), TLSConfig: config, ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute}
 		t.Cleanup(func() { _ = server.Close() })
 		go func() {
 			if config == nil {

@@ -1,0 +1,93 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/seed-171ab058/popauth/bench"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// Hostile is what requests cost that are made to cost much, and when that was measured: it can be measured alone.
+type Hostile struct {
+	Date    string
+	Machine Machine
+	Cycles  int
+	Costs   []bench.Cost
+}
+
+// hostileCycles are enough: a cycle has to make every request that it sends.
+const hostileCycles = 200
+
+func hostile(t popauthtest.TB, f *bench.Fixture, o Options) (Hostile, error) {
+	h := Hostile{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Cycles: min(o.Cycles, hostileCycles)}
+	var err error
+	h.Costs, err = f.HostileRace(t, h.Cycles, o.Short, cmp.Or(o.Rows, regexp.MustCompile("")))
+	return h, err
+}
+
+// MeasureHostile measures what a stranger can cost, all rows or those that Options.Rows names, and leaves everything else as
+// it is.
+func (r *Results) MeasureHostile(o Options) error {
+	t := &bench.Program{}
+	defer t.Close()
+	h, err := hostile(t, bench.NewFixture(t), o)
+	if err != nil {
+		return err
+	}
+	if o.Rows != nil {
+		for i, old := range r.Hostile.Costs {
+			for _, c := range h.Costs {
+				if c.Name == old.Name {
+					r.Hostile.Costs[i] = c
+				}
+			}
+		}
+		return nil
+	}
+	r.Hostile = h
+	return nil
+}
+
+// dearest is the highest ratio of those that need no word of explanation.
+func (h Hostile) dearest() []float64 {
+	var most float64
+	for _, c := range h.Costs {
+		if c.Why == "" {
+			most = max(most, c.Ratio.Median)
+		}
+	}
+	return []float64{most}
+}
+
+func (h Hostile) heap() []float64 {
+	var sum int64
+	for _, c := range h.Costs {
+		sum += c.Heap
+	}
+	return []float64{float64(sum) / (1 << 20)}
+}
+
+// MiB is the heap of all rows.
+func (h Hostile) MiB() string { return fmt.Sprintf("%.1f", h.heap()[0]) }
+
+// cost is a row of the page.
+type cost struct{ bench.Cost }
+
+func (c cost) KiB() string { return fmt.Sprintf("%.0f", float64(c.Heap)/(1<<10)) }
+
+func (p page) costs(is func(bench.Cost) bool) []cost {
+	var all []cost
+	for _, c := range p.Hostile.Costs {
+		if is(c) {
+			all = append(all, cost{c})
+		}
+	}
+	return all
+}
+
+func (p page) Strangers() []cost { return p.costs(func(c bench.Cost) bool { return !c.Genuine }) }
+func (p page) Clients() []cost   { return p.costs(func(c bench.Cost) bool { return c.Genuine }) }
+func (p page) Explained() []cost { return p.costs(func(c bench.Cost) bool { return c.Why != "" }) }

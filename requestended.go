@@ -1,0 +1,48 @@
+package popauth
+
+import (
+	"context"
+	"errors"
+)
+
+// hasEnded tells whether a request has ended before the decision on it, by its client or with its server. A time limit is
+// another matter: whoever runs the API has set it, and what wasn't there in time is an outage. Only a limit whose cause is
+// ErrRequestEnded is the client's own.
+func hasEnded(ctx context.Context) bool {
+	switch ctx.Err() {
+	case nil:
+		return false
+	case context.Canceled:
+		return true
+	}
+	return errors.Is(context.Cause(ctx), ErrRequestEnded)
+}
+
+// endOf returns a refusal as ErrRequestEnded where it is an outage for no other reason than that the request has ended.
+// Whether there was an outage as well, the next request tells.
+func endOf(ctx context.Context, e *Error) *Error {
+	if e == nil || !hasEnded(ctx) || e.Reason != ErrUnavailable && !errors.Is(e.Err, context.Canceled) {
+		return e
+	}
+	own := *e
+	own.Reason, own.Err = ErrRequestEnded, endedError{e.Err, context.Cause(ctx)}
+	return &own
+}
+
+// unreached returns the error of a call that a request has waited for: ErrUnavailable, unless the request has ended.
+func unreached(ctx context.Context, err error) error {
+	return endOf(ctx, refused(err, ErrUnavailable))
+}
+
+// endedError says what a request was waiting for when it ended. It doesn't wrap that: whoever asks with errors.Is for an
+// outage must not find one.
+type endedError struct{ waited, cause error }
+
+func (e endedError) Error() string {
+	if e.waited == nil {
+		return e.cause.Error()
+	}
+	return e.waited.Error()
+}
+
+func (e endedError) Unwrap() error { return e.cause }
