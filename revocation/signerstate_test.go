@@ -84,10 +84,8 @@ func TestListSignerWhoseTimeComes(t *testing.T) {
 	old := root.Intermediate("issuing", long)
 	renewed := root.Intermediate("issuing", long)
 	client := certificate(t, old.Client("c", long))
-	again := *renewed
 	over := *renewed.Certificate
 	over.NotAfter = over.NotBefore
-	again.Certificate = &over
 	list := renewed.CRL(nil, func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(1000 * time.Hour) })
 	upper := root.CRL(nil, func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(1000 * time.Hour) })
 	clock := popauthtest.NewClock(time.Now().Add(-48 * time.Hour))
