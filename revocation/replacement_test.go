@@ -3,7 +3,9 @@ package revocation_test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -245,5 +247,27 @@ func TestVanishedListOfNobodys(t *testing.T) {
 	w.want("its list is gone", "revoked", bad, between.Certificate, root.Certificate)
 	if !strings.Contains(w.log.String(), w.path) {
 		t.Errorf("logged: got %q", w.log.String())
+	}
+}
+
+// How many lists are kept that are not in a file any more is bounded; those that end last stay.
+func TestKeptListsAreBounded(t *testing.T) {
+	root := lasting(t)
+	cert := certificate(t, root.Client("c", long))
+	numbered := func(i int) *x509.Certificate {
+		own := *cert
+		own.SerialNumber = big.NewInt(int64(i + 1))
+		return &own
+	}
+	var lists [][]byte
+	for i := range 80 {
+		lists = append(lists, root.CRL(revoked(numbered(i)), point(fmt.Sprint("http://crl.example/", i)), func(l *x509.RevocationList) {
+			l.NextUpdate = time.Now().Add(time.Duration(i+2) * time.Hour)
+		}))
+	}
+	w := watch(t, revocation.Options{}, lists...)
+	w.write(root.CRL(nil, issued(0)))
+	for i := range lists {
+		w.want(fmt.Sprint("list ", i), map[bool]string{false: "good", true: "revoked"}[i >= 16], numbered(i), root.Certificate)
 	}
 }

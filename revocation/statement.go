@@ -81,13 +81,13 @@ func (c *Checker) signedFor(lists []*list, s subject) []signedList {
 	return all
 }
 
-// newest leaves out the lists of a file that a newer one has taken the place of, for the same certificates: it may have
-// come behind them, as where each is appended, or before one that is still kept. Who has signed neither displaces nothing,
-// and nor does one that is of the future.
+// newest leaves out the lists of a file that a newer one supersedes, of the same scope: where each new list is appended, or
+// where one is kept that is not in the file any more. A list supersedes none if nobody who may has signed it, or if it is of
+// the future.
 func newest(all []signedList, now time.Time) []signedList {
 	return slices.DeleteFunc(all, func(old signedList) bool {
 		return old.made.err == nil && slices.ContainsFunc(all, func(l signedList) bool {
-			return l.list != nil && l.made.err == nil && l.this.After(old.this) && !ahead(now, l.list) && l.scope.equal(old.scope)
+			return l.made.err == nil && l.this.After(old.this) && !ahead(now, l.list) && l.scope.equal(old.scope)
 		})
 	})
 }
