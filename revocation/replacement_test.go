@@ -149,6 +149,23 @@ func TestOlderFileWhenTheNewerIsOver(t *testing.T) {
 	w.want("of the future", "unknown", good, root.Certificate)
 	w.write(root.CRL(nil))
 	w.want("of today", "good", good, root.Certificate)
+	if got := w.log.String(); got != "" {
+		t.Errorf("of today, logged: %q", got)
+	}
+}
+
+// Lists of several scopes stand beside each other, though one is newer than the other.
+func TestScopesOfAFile(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	named := func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://crl.example/1"} }
+	bad, good := certificate(t, root.Client("bad", named)), certificate(t, root.Client("good", named))
+	lists := [][]byte{root.CRL(revoked(bad), point("http://crl.example/1"), issued(-2*time.Hour)), root.CRL(nil, point("http://crl.example/2"), issued(-time.Hour))}
+	w := watch(t, revocation.Options{}, lists...)
+	for range 2 {
+		w.want("revoked by the older", "revoked", bad, root.Certificate)
+		w.want("acquitted by the older", "good", good, root.Certificate)
+		w.write(lists...)
+	}
 }
 
 // A file to which each new list is appended is read as the newest of it.
@@ -171,6 +188,7 @@ func TestAppendedFile(t *testing.T) {
 	// A stranger's list, though the newest, and one of the future displace nothing.
 	w.write(append(lists, popauthtest.NewCA(t).CRL(nil), root.CRL(nil, issued(time.Hour)))...)
 	w.want("with a stranger's and one of the future", "revoked", client, root.Certificate)
+	w.want("with a stranger's and one of the future, another", "good", certificate(t, root.Client("other")), root.Certificate)
 	if got := w.log.String(); got != "" {
 		t.Errorf("logged: %q", got)
 	}
