@@ -244,9 +244,16 @@ func TestFileLateAcquitsNobody(t *testing.T) {
 		end()
 		w.want("read", "good", good, root.Certificate)
 	}
+	// Another file doesn't acquit either: the one that is read may revoke.
+	w := watch(t, revocation.Options{Timeout: 100 * time.Millisecond, Files: []string{listFile(t, root.CRL(nil))}}, root.CRL(nil))
+	end := w.c.Reading(w.path, time.Now())
+	w.clock.Advance(time.Hour)
+	w.want("by another file", "unknown", good, root.Certificate)
+	end()
+
 	// After a minute it is one that can't be read, and the log says so once.
-	w := watch(t, revocation.Options{}, root.CRL(revoked(bad)))
-	end := w.c.Reading(w.path, time.Now().Add(-time.Minute))
+	w = watch(t, revocation.Options{}, root.CRL(revoked(bad)))
+	end = w.c.Reading(w.path, time.Now().Add(-time.Minute))
 	defer end()
 	w.clock.Advance(time.Hour)
 	for range 2 {

@@ -34,7 +34,7 @@ func (c *Checker) byFiles(ctx context.Context, s subject) statement {
 			case revoked:
 				hit, revokes.hold = true, revokes.hold && hold
 				revokes.at = later(revokes.at, l.this)
-			case late == nil:
+			default:
 				good = true
 				acquits.at = later(acquits.at, l.this)
 			}
