@@ -48,6 +48,16 @@ func TestAuthorityRevokedByFile(t *testing.T) {
 	w.clock.Advance(8 * 24 * time.Hour)
 	w.want("its other certificate, by a list of other certificates", "revoked", other...)
 
+	// A mended list lets in whom it isn't about too.
+	const part = "http://crl.example/1"
+	partial := root.Intermediate("partial", func(c *x509.Certificate) { c.CRLDistributionPoints = []string{part} })
+	below := certificate(t, partial.Client("c"))
+	w = watch(t, revocation.Options{AllowUnknown: true}, root.CRL(revoked(partial.Certificate), point(part), issued(-2*time.Hour)))
+	w.want("itself", "revoked", below, partial.Certificate, root.Certificate)
+	w.want("its other certificate", "revoked", below, otherCertificate(partial.Certificate), root.Certificate)
+	w.write(root.CRL(nil, point(part), issued(-time.Hour)))
+	w.want("its other certificate, mended", "good", below, otherCertificate(partial.Certificate), root.Certificate)
+
 	// On hold is not for good.
 	w = watch(t, revocation.Options{AllowUnknown: true}, root.CRL(revoked(between.Certificate), func(l *x509.RevocationList) {
 		l.RevokedCertificateEntries[0].ReasonCode = ocsp.CertificateHold
