@@ -58,6 +58,9 @@ func TestRevokedAuthorityBeforeItsCertificates(t *testing.T) {
 		if got := try(t, c, root, thief); got != http.StatusForbidden {
 			t.Errorf("VULNERABLE: AllowUnknown %t: got %d, want 403", allow, got)
 		}
+		if got := verdict(t, c, certificate(t, thief), otherCertificate(between.Certificate), root.Certificate); got != "revoked" {
+			t.Errorf("VULNERABLE: AllowUnknown %t, by its other certificate: got %s, want revoked", allow, got)
+		}
 		is(t, "requests to the thief's addresses", int(asked.Load()), 0)
 	}
 }

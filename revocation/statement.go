@@ -113,15 +113,15 @@ func (c *Checker) maySign(ctx context.Context, s subject, made signature, now ti
 	if made.err != nil || len(made.by) == 0 {
 		return made.err
 	}
-	if s.signer {
-		return errors.New("a CRL about one of Options.ListSigners that another of them has signed: have the authority above both sign it")
+	if s.signer > 1 { // a key would vouch for itself
+		return errors.New("a CRL about one of Options.ListSigners, by another of them whose own state depends on a third")
 	}
 	var err error
 	for _, by := range made.by {
 		switch {
 		case now.Before(by.NotBefore) || now.After(by.NotAfter):
 			err = fmt.Errorf("a CRL by one of Options.ListSigners that is outside its period, serial %x: put its new certificate there", by.SerialNumber)
-		case c.signerStruck(ctx, by, s.above):
+		case c.signerStruck(ctx, by, s):
 			err = fmt.Errorf("a CRL by one of Options.ListSigners that is revoked itself, serial %x: take it out, "+
 				"and have the authority issue a list by a key that is good", by.SerialNumber)
 		default:
@@ -132,9 +132,9 @@ func (c *Checker) maySign(ctx context.Context, s subject, made signature, now ti
 }
 
 // signerStruck asks all that a Checker asks about a certificate, in what is left of the time.
-func (c *Checker) signerStruck(ctx context.Context, by, above *x509.Certificate) bool {
-	s := newSubject([]*x509.Certificate{by, above}, 0)
-	s.signer = true
+func (c *Checker) signerStruck(ctx context.Context, by *x509.Certificate, of subject) bool {
+	s := newSubject([]*x509.Certificate{by, of.above}, 0)
+	s.signer = of.signer + 1
 	q := question{subject: s}
 	if w, ok := c.withdrawn.of(s.id); ok && w.byFiles == nil {
 		return true

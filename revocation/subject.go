@@ -13,7 +13,10 @@ import (
 type subject struct {
 	cert, issuer *x509.Certificate
 	above        *x509.Certificate // that has certified the issuer; the issuer itself if it is the root
-	signer       bool              // it is one of Options.ListSigners, asked about since it has signed a list
+
+	// signer is how far it is from who was asked about: 1 is one of Options.ListSigners that has signed a list about that, 2
+	// one that has signed a list about the first.
+	signer int
 
 	serial   string
 	issuedBy [sha256.Size]byte // the issuer's name and key
