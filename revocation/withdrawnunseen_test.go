@@ -3,6 +3,7 @@ package revocation_test
 import (
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -79,6 +80,21 @@ func TestFileMendsNoAnswer(t *testing.T) {
 	w.want("by both", "revoked", bad, root.Certificate)
 	w.write(root.CRL(nil, issued(-time.Hour)))
 	w.want("by a list without it", "revoked", bad, root.Certificate)
+
+	// The key of an authority too, of which the file has another certificate.
+	between := root.Intermediate("between", registry.OCSP)
+	registry.Revoke(between.Certificate)
+	below := certificate(t, between.Client("c"))
+	second := otherCertificate(between.Certificate)
+	third := *second
+	third.SerialNumber = big.NewInt(3)
+	w = watch(t, revocation.Options{OCSP: true, AllowUnknown: true}, root.CRL(revoked(second), point("http://crl.example/elsewhere"), issued(-2*time.Hour)))
+	w.want("by the responder", "revoked", below, between.Certificate, root.Certificate)
+	w.want("by the file", "revoked", below, second, root.Certificate)
+	second.CRLDistributionPoints = []string{"http://crl.example/elsewhere"}
+	w.write(root.CRL(nil, point("http://crl.example/elsewhere"), issued(-time.Hour)))
+	w.want("mended", "good", below, second, root.Certificate)
+	w.want("a third, about which nobody can be asked", "revoked", below, &third, root.Certificate)
 }
 
 // A revocation that came when nobody waited for it any more counts as one that was seen.
