@@ -106,7 +106,8 @@ func TestFileReplacedByListSigner(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	old, renewed := root.Intermediate("issuing"), root.Intermediate("issuing")
 	client := certificate(t, old.Client("c"))
-	w := watch(t, revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate}, Files: []string{listFile(t, root.CRL(nil))}}, old.CRL(nil))
+	o := revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate}, Files: []string{listFile(t, root.CRL(nil))}}
+	w := watch(t, o, old.CRL(nil))
 	w.want("by the old key", "good", client, old.Certificate, root.Certificate)
 	w.write(renewed.CRL(revoked(client), issued(0)))
 	w.want("by the new key", "revoked", client, old.Certificate, root.Certificate)
@@ -159,7 +160,10 @@ func TestScopesOfAFile(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	named := func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://crl.example/1"} }
 	bad, good := certificate(t, root.Client("bad", named)), certificate(t, root.Client("good", named))
-	lists := [][]byte{root.CRL(revoked(bad), point("http://crl.example/1"), issued(-2*time.Hour)), root.CRL(nil, point("http://crl.example/2"), issued(-time.Hour))}
+	lists := [][]byte{
+		root.CRL(revoked(bad), point("http://crl.example/1"), issued(-2*time.Hour)),
+		root.CRL(nil, point("http://crl.example/2"), issued(-time.Hour)),
+	}
 	w := watch(t, revocation.Options{}, lists...)
 	for range 2 {
 		w.want("revoked by the older", "revoked", bad, root.Certificate)

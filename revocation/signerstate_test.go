@@ -89,7 +89,8 @@ func TestListSignerOfAListSigner(t *testing.T) {
 	client := certificate(t, old.Client("c"))
 	signers := []*x509.Certificate{renewed.Certificate, next.Certificate}
 	for want, entries := range map[string][]*x509.Certificate{"good": nil, "unknown": {renewed.Certificate}} {
-		c := checker(t, revocation.Options{ListSigners: signers, Files: []string{listFile(t, renewed.CRL(nil)), listFile(t, next.CRL(entries))}})
+		files := []string{listFile(t, renewed.CRL(nil)), listFile(t, next.CRL(entries))}
+		c := checker(t, revocation.Options{ListSigners: signers, Files: files})
 		if got := verdict(t, c, client, old.Certificate, root.Certificate); got != want {
 			t.Errorf("VULNERABLE: got %s, want %s", got, want)
 		}

@@ -120,7 +120,8 @@ func (c *Checker) maySign(ctx context.Context, s subject, made signature, now ti
 	for _, by := range made.by {
 		switch {
 		case now.Before(by.NotBefore) || now.After(by.NotAfter):
-			err = fmt.Errorf("a CRL by one of Options.ListSigners that is outside its period, serial %x: put its new certificate there", by.SerialNumber)
+			err = fmt.Errorf("a CRL by one of Options.ListSigners that is outside its period, serial %x: "+
+				"put its new certificate there", by.SerialNumber)
 		case c.signerStruck(ctx, by, s):
 			err = fmt.Errorf("a CRL by one of Options.ListSigners that is revoked itself, serial %x: take it out, "+
 				"and have the authority issue a list by a key that is good", by.SerialNumber)

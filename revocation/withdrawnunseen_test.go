@@ -88,7 +88,8 @@ func TestFileMendsNoAnswer(t *testing.T) {
 	second := otherCertificate(between.Certificate)
 	third := *second
 	third.SerialNumber = big.NewInt(3)
-	w = watch(t, revocation.Options{OCSP: true, AllowUnknown: true}, root.CRL(revoked(second), point("http://crl.example/elsewhere"), issued(-2*time.Hour)))
+	w = watch(t, revocation.Options{OCSP: true, AllowUnknown: true},
+		root.CRL(revoked(second), point("http://crl.example/elsewhere"), issued(-2*time.Hour)))
 	w.want("by the responder", "revoked", below, between.Certificate, root.Certificate)
 	w.want("by the file", "revoked", below, second, root.Certificate)
 	second.CRLDistributionPoints = []string{"http://crl.example/elsewhere"}
@@ -114,7 +115,8 @@ func TestRevokedWhenNobodyWaits(t *testing.T) {
 		for i := range 2000 { // the answer is pushed out
 			other := *bad
 			other.SerialNumber = bigOne
-			other.OCSPServer, other.CRLDistributionPoints = []string{fmt.Sprint("http://127.0.0.1:1/", i)}, []string{fmt.Sprint("http://127.0.0.1:1/", i)}
+			nowhere := []string{fmt.Sprint("http://127.0.0.1:1/", i)}
+			other.OCSPServer, other.CRLDistributionPoints = nowhere, nowhere
 			verdict(t, c, &other, root.Certificate)
 		}
 		if got := verdict(t, c, bad, root.Certificate); got != "revoked" {
