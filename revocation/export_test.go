@@ -109,3 +109,14 @@ func ReadList(der []byte) (find func(number string) (found, hold bool), err erro
 	}
 	return l.serials.find, nil
 }
+
+// Failed tells whether a source counts as failed whose fetch ended so, having been asked for so long; negative: not at all.
+func Failed(asked time.Duration, err error, timeout time.Duration) bool {
+	m := newRemote[*answer](Options{Timeout: timeout, Now: time.Now}, leastMemory, 1)
+	e := m.entry([32]byte{})
+	if asked >= 0 {
+		e.reached = time.Now().Add(-asked)
+	}
+	m.landed(e, nil, err, time.Now())
+	return e.paused(time.Now()) && e.mayBeOld(time.Now(), nil, timeout)
+}

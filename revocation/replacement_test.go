@@ -3,7 +3,9 @@ package revocation_test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +106,8 @@ func TestFileReplacedByListSigner(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	old, renewed := root.Intermediate("issuing"), root.Intermediate("issuing")
 	client := certificate(t, old.Client("c"))
-	w := watch(t, revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate}, Files: []string{listFile(t, root.CRL(nil))}}, old.CRL(nil))
+	o := revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate}, Files: []string{listFile(t, root.CRL(nil))}}
+	w := watch(t, o, old.CRL(nil))
 	w.want("by the old key", "good", client, old.Certificate, root.Certificate)
 	w.write(renewed.CRL(revoked(client), issued(0)))
 	w.want("by the new key", "revoked", client, old.Certificate, root.Certificate)
@@ -147,6 +150,26 @@ func TestOlderFileWhenTheNewerIsOver(t *testing.T) {
 	w.want("of the future", "unknown", good, root.Certificate)
 	w.write(root.CRL(nil))
 	w.want("of today", "good", good, root.Certificate)
+	if got := w.log.String(); got != "" {
+		t.Errorf("of today, logged: %q", got)
+	}
+}
+
+// Lists of several scopes stand beside each other, though one is newer than the other.
+func TestScopesOfAFile(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	named := func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://crl.example/1"} }
+	bad, good := certificate(t, root.Client("bad", named)), certificate(t, root.Client("good", named))
+	lists := [][]byte{
+		root.CRL(revoked(bad), point("http://crl.example/1"), issued(-2*time.Hour)),
+		root.CRL(nil, point("http://crl.example/2"), issued(-time.Hour)),
+	}
+	w := watch(t, revocation.Options{}, lists...)
+	for range 2 {
+		w.want("revoked by the older", "revoked", bad, root.Certificate)
+		w.want("acquitted by the older", "good", good, root.Certificate)
+		w.write(lists...)
+	}
 }
 
 // A file to which each new list is appended is read as the newest of it.
@@ -169,6 +192,7 @@ func TestAppendedFile(t *testing.T) {
 	// A stranger's list, though the newest, and one of the future displace nothing.
 	w.write(append(lists, popauthtest.NewCA(t).CRL(nil), root.CRL(nil, issued(time.Hour)))...)
 	w.want("with a stranger's and one of the future", "revoked", client, root.Certificate)
+	w.want("with a stranger's and one of the future, another", "good", certificate(t, root.Client("other")), root.Certificate)
 	if got := w.log.String(); got != "" {
 		t.Errorf("logged: %q", got)
 	}
@@ -224,9 +248,16 @@ func TestFileLateAcquitsNobody(t *testing.T) {
 		end()
 		w.want("read", "good", good, root.Certificate)
 	}
+	// Another file doesn't acquit either: the one that is read may revoke.
+	w := watch(t, revocation.Options{Timeout: 100 * time.Millisecond, Files: []string{listFile(t, root.CRL(nil))}}, root.CRL(nil))
+	end := w.c.Reading(w.path, time.Now())
+	w.clock.Advance(time.Hour)
+	w.want("by another file", "unknown", good, root.Certificate)
+	end()
+
 	// After a minute it is one that can't be read, and the log says so once.
-	w := watch(t, revocation.Options{}, root.CRL(revoked(bad)))
-	end := w.c.Reading(w.path, time.Now().Add(-time.Minute))
+	w = watch(t, revocation.Options{}, root.CRL(revoked(bad)))
+	end = w.c.Reading(w.path, time.Now().Add(-time.Minute))
 	defer end()
 	w.clock.Advance(time.Hour)
 	for range 2 {
@@ -245,5 +276,27 @@ func TestVanishedListOfNobodys(t *testing.T) {
 	w.want("its list is gone", "revoked", bad, between.Certificate, root.Certificate)
 	if !strings.Contains(w.log.String(), w.path) {
 		t.Errorf("logged: got %q", w.log.String())
+	}
+}
+
+// How many lists are kept that are not in a file any more is bounded; those that end last stay.
+func TestKeptListsAreBounded(t *testing.T) {
+	root := lasting(t)
+	cert := certificate(t, root.Client("c", long))
+	numbered := func(i int) *x509.Certificate {
+		own := *cert
+		own.SerialNumber = big.NewInt(int64(i + 1))
+		return &own
+	}
+	var lists [][]byte
+	for i := range 80 {
+		lists = append(lists, root.CRL(revoked(numbered(i)), point(fmt.Sprint("http://crl.example/", i)), func(l *x509.RevocationList) {
+			l.NextUpdate = time.Now().Add(time.Duration(i+2) * time.Hour)
+		}))
+	}
+	w := watch(t, revocation.Options{}, lists...)
+	w.write(root.CRL(nil, issued(0)))
+	for i := range lists {
+		w.want(fmt.Sprint("list ", i), map[bool]string{false: "good", true: "revoked"}[i >= 16], numbered(i), root.Certificate)
 	}
 }

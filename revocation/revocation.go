@@ -9,9 +9,17 @@
 // A statement counts if the issuer's key has signed it, whichever certificate of that key a request came with. One that
 // calls a certificate revoked counts for good, also after its nextUpdate, unless the reason is certificateHold. One that
 // doesn't is an acquittal, which counts while it is current: how late a revocation can be noticed is in docs/withdrawal.md.
+// An older statement never takes the place of a newer one, also where that one is over.
+//
+// # Who is asked, and for how long
+//
+// The certificates of a chain are asked about from the root downwards. Each has half of the time that is left, the last
+// one all of it, and its sources share that equally; what nobody needs is for those that are slow. So whoever chose the
+// addresses in one certificate can't take the time of those above it, nor that of another source of the same certificate.
+// Once an authority is known to be revoked, nothing below it is asked.
 //
 // An authority that has renewed its key signs lists with the new one, about certificates that the old one has signed.
-// Such a list counts if Options.ListSigners has the authority's new certificate.
+// Such a list counts if Options.ListSigners has the authority's new certificate, unless that is known to be revoked.
 //
 // # Where it connects to
 //
@@ -37,12 +45,15 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Files are CRLs, in DER or PEM, several to a file in PEM. They are read again when they change, beside the requests;
-	// one that can't be read then leaves the one before in force, until its nextUpdate. If nil, none.
+	// Files are CRLs, in DER or PEM, several to a file in PEM; of several of one authority and scope the newest counts. They
+	// are read again when they change, beside the requests. A list that is missing then, older than before, or not signed
+	// by whoever had signed it, leaves the one before in force until its nextUpdate, as does a file that can't be read; what
+	// it revokes stays revoked. The log says so. If nil, none.
 	Files []string
 
-	// Reread is how often at most Files are looked at. A changed file counts at most Reread and 10 s later: a request
-	// that comes after a longer time without any waits until the file has been read. If zero, 10 s; at most 1 h.
+	// Reread is how often at most Files are looked at. A changed file counts at most Reread and 10 s later: a request that
+	// comes after a longer time without any waits until the file has been read. Where Timeout isn't enough for that, the
+	// certificate is unknown. A file that takes longer than a minute is one that can't be read. If zero, 10 s; at most 1 h.
 	Reread time.Duration
 
 	// OCSP asks the responders that a certificate names.
@@ -53,16 +64,20 @@ type Options struct {
 
 	// ListSigners are certificates of authorities that sign lists with another key than the one that has signed the
 	// certificates on them, as after a renewal of the key. One counts for lists of an issuer of the same name, if
-	// whoever certified that issuer has certified it too; where the issuer is the root, if the root has. If nil, none.
+	// whoever certified that issuer has certified it too; where the issuer is the root, if the root has. It is asked
+	// about as other certificates are: one that is revoked doesn't count, one whose state is unknown does. If nil, none.
 	ListSigners []*x509.Certificate
 
-	// AllowUnknown lets a certificate pass whose state can't be found out: its sources can't be reached, are out of
-	// date, don't know it, or it names none. Without it, such a request is refused. A revoked one is refused always.
+	// AllowUnknown lets a certificate pass whose state can't be found out: its sources can't be reached in time, are out
+	// of date, don't know it, or it names none. Without it, such a request is refused. A revoked one is refused if any
+	// source says so in its share of the time, or has said so before.
 	AllowUnknown bool
 
 	// MaxAge is how old an answer or list may be that was fetched, counted from the fetch. A request that finds an older
-	// one waits for a new one, and the old one counts only if that can't be had, until its nextUpdate. Where requests
-	// come all the time, a new one is fetched beside them before. If zero, 1 h; at least 1 min, at most 24 h.
+	// one waits for a new one. The old one counts, until its nextUpdate, only if its source has failed, or has been asked
+	// for an eighth of Timeout and longer: not where it couldn't be asked, nor where the request ended before. While a
+	// source fails, one request at a time waits for it, the others go by the old one. Where requests come all the time, a
+	// new one is fetched beside them before. If zero, 1 h; at least 1 min, at most 24 h.
 	MaxAge time.Duration
 
 	// MaxMemory bounds the memory for what was fetched, in bytes: three quarters for lists, one for OCSP answers. What
@@ -70,7 +85,8 @@ type Options struct {
 	// least 1 MiB.
 	MaxMemory int
 
-	// Timeout bounds how long a request waits, all of its chain's certificates together. If zero, 5 s; at most 30 s.
+	// Timeout bounds how long a request waits, for all certificates of its chain, and all of its ways to a root, together.
+	// If zero, 5 s; at most 30 s.
 	Timeout time.Duration
 
 	// InternalAddresses allows to connect to loopback, private and other addresses that are not public, which is what
@@ -83,8 +99,8 @@ type Options struct {
 	// it, nor for what a proxy connects to. If nil, one that keeps no connections, with the proxy of the environment.
 	Client *http.Client
 
-	// Logger gets a warning where AllowUnknown let a certificate pass, and where a file can't be read again. If nil,
-	// nothing is logged.
+	// Logger gets a warning where AllowUnknown let a certificate pass, where a file can't be read again, and where a list
+	// in it doesn't take the place of the one before. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.

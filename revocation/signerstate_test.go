@@ -47,6 +47,72 @@ func TestRevokedListSigner(t *testing.T) {
 	}
 }
 
+// A list that a revoked signer has made doesn't revoke either, also for those that nobody waits for.
+func TestRevokedListSignerRevokesNobody(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	old, renewed := root.Intermediate("issuing"), root.Intermediate("issuing")
+	registry := renewed.Registry()
+	client := certificate(t, old.Client("c", registry.CRL))
+	registry.Revoke(client)
+	c := checker(t, revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate}, DistributionPoints: true,
+		Files: []string{listFile(t, root.CRL(revoked(renewed.Certificate)))}})
+	for range 2 {
+		if got := verdict(t, c, client, old.Certificate, root.Certificate); got != "unknown" {
+			t.Errorf("got %s, want unknown", got)
+		}
+	}
+}
+
+// A signer that isn't known to be good is struck by another certificate of its key that was revoked.
+func TestListSignerStruckByItsKey(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	const part = "http://crl.example/1"
+	old := root.Intermediate("issuing", func(c *x509.Certificate) { c.CRLDistributionPoints = []string{part} })
+	renewed := root.Intermediate("issuing")
+	client := certificate(t, old.Client("c"))
+	twin := otherCertificate(renewed.Certificate)
+	for want, entries := range map[string][]*x509.Certificate{"good": nil, "unknown": {twin}} {
+		c := checker(t, revocation.Options{ListSigners: []*x509.Certificate{renewed.Certificate},
+			Files: []string{listFile(t, renewed.CRL(nil)), listFile(t, root.CRL(entries, point(part)))}})
+		verdict(t, c, certificate(t, renewed.Client("x")), twin, root.Certificate)
+		if got := verdict(t, c, client, old.Certificate, root.Certificate); got != want {
+			t.Errorf("VULNERABLE: got %s, want %s", got, want)
+		}
+	}
+}
+
+// Where the root has renewed its key too, the list about a signer is by a signer as well. None vouches for itself.
+func TestListSignerOfAListSigner(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	next := root.Intermediate("x", func(c *x509.Certificate) { c.Subject, c.RawSubject = root.Certificate.Subject, nil })
+	old, renewed := root.Intermediate("issuing"), root.Intermediate("issuing")
+	client := certificate(t, old.Client("c"))
+	signers := []*x509.Certificate{renewed.Certificate, next.Certificate}
+	for want, entries := range map[string][]*x509.Certificate{"good": nil, "unknown": {renewed.Certificate}} {
+		files := []string{listFile(t, renewed.CRL(nil)), listFile(t, next.CRL(entries))}
+		c := checker(t, revocation.Options{ListSigners: signers, Files: files})
+		if got := verdict(t, c, client, old.Certificate, root.Certificate); got != want {
+			t.Errorf("VULNERABLE: got %s, want %s", got, want)
+		}
+	}
+}
+
+// What a responder says that is revoked itself is forgotten with its answer.
+func TestRevokedResponderRevokesNobody(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	registry := root.Registry()
+	registry.Responder = root.Client("responder", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning} })
+	bad := certificate(t, root.Client("bad", registry.OCSP))
+	registry.Revoke(bad)
+	over := func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(-time.Minute) }
+	c := checker(t, revocation.Options{OCSP: true, Files: []string{listFile(t, root.CRL(revoked(certificate(t, registry.Responder)), over))}})
+	for range 2 {
+		if got := verdict(t, c, bad, root.Certificate); got != "unknown" {
+			t.Errorf("got %s, want unknown", got)
+		}
+	}
+}
+
 // The state of a signer is asked over the network too.
 func TestRevokedListSignerByRegistry(t *testing.T) {
 	for _, o := range []revocation.Options{{OCSP: true}, {DistributionPoints: true}} {
@@ -84,10 +150,8 @@ func TestListSignerWhoseTimeComes(t *testing.T) {
 	old := root.Intermediate("issuing", long)
 	renewed := root.Intermediate("issuing", long)
 	client := certificate(t, old.Client("c", long))
-	again := *renewed
 	over := *renewed.Certificate
 	over.NotAfter = over.NotBefore
-	again.Certificate = &over
 	list := renewed.CRL(nil, func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(1000 * time.Hour) })
 	upper := root.CRL(nil, func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(1000 * time.Hour) })
 	clock := popauthtest.NewClock(time.Now().Add(-48 * time.Hour))

@@ -34,7 +34,7 @@ func (c *Checker) byFiles(ctx context.Context, s subject) statement {
 			case revoked:
 				hit, revokes.hold = true, revokes.hold && hold
 				revokes.at = later(revokes.at, l.this)
-			case late == nil:
+			default:
 				good = true
 				acquits.at = later(acquits.at, l.this)
 			}
@@ -81,13 +81,13 @@ func (c *Checker) signedFor(lists []*list, s subject) []signedList {
 	return all
 }
 
-// newest leaves out the lists of a file that a newer one has taken the place of, for the same certificates: it may have
-// come behind them, as where each is appended, or before one that is still kept. Who has signed neither displaces nothing,
-// and nor does one that is of the future.
+// newest leaves out the lists of a file that a newer one supersedes, of the same scope: where each new list is appended, or
+// where one is kept that is not in the file any more. A list supersedes none if nobody who may has signed it, or if it is of
+// the future.
 func newest(all []signedList, now time.Time) []signedList {
 	return slices.DeleteFunc(all, func(old signedList) bool {
 		return old.made.err == nil && slices.ContainsFunc(all, func(l signedList) bool {
-			return l.list != nil && l.made.err == nil && l.this.After(old.this) && !ahead(now, l.list) && l.scope.equal(old.scope)
+			return l.made.err == nil && l.this.After(old.this) && !ahead(now, l.list) && l.scope.equal(old.scope)
 		})
 	})
 }
@@ -113,15 +113,16 @@ func (c *Checker) maySign(ctx context.Context, s subject, made signature, now ti
 	if made.err != nil || len(made.by) == 0 {
 		return made.err
 	}
-	if s.signer {
-		return errors.New("a CRL about one of Options.ListSigners that another of them has signed: have the authority above both sign it")
+	if s.signer > 1 { // a key would vouch for itself
+		return errors.New("a CRL about one of Options.ListSigners, by another of them whose own state depends on a third")
 	}
 	var err error
 	for _, by := range made.by {
 		switch {
 		case now.Before(by.NotBefore) || now.After(by.NotAfter):
-			err = fmt.Errorf("a CRL by one of Options.ListSigners that is outside its period, serial %x: put its new certificate there", by.SerialNumber)
-		case c.signerStruck(ctx, by, s.above):
+			err = fmt.Errorf("a CRL by one of Options.ListSigners that is outside its period, serial %x: "+
+				"put its new certificate there", by.SerialNumber)
+		case c.signerStruck(ctx, by, s):
 			err = fmt.Errorf("a CRL by one of Options.ListSigners that is revoked itself, serial %x: take it out, "+
 				"and have the authority issue a list by a key that is good", by.SerialNumber)
 		default:
@@ -132,9 +133,9 @@ func (c *Checker) maySign(ctx context.Context, s subject, made signature, now ti
 }
 
 // signerStruck asks all that a Checker asks about a certificate, in what is left of the time.
-func (c *Checker) signerStruck(ctx context.Context, by, above *x509.Certificate) bool {
-	s := newSubject([]*x509.Certificate{by, above}, 0)
-	s.signer = true
+func (c *Checker) signerStruck(ctx context.Context, by *x509.Certificate, of subject) bool {
+	s := newSubject([]*x509.Certificate{by, of.above}, 0)
+	s.signer = of.signer + 1
 	q := question{subject: s}
 	if w, ok := c.withdrawn.of(s.id); ok && w.byFiles == nil {
 		return true

@@ -14,7 +14,10 @@ type subject struct {
 	cert, issuer *x509.Certificate
 	above        *x509.Certificate // that has certified the issuer; the issuer itself if it is the root
 	top          *x509.Certificate // the highest on the way below the root; the root itself if that is the issuer
-	signer       bool              // it is one of Options.ListSigners, asked about since it has signed a list
+
+	// signer is how far it is from who was asked about: 1 is one of Options.ListSigners that has signed a list about that, 2
+	// one that has signed a list about the first.
+	signer int
 
 	serial   string
 	issuedBy [sha256.Size]byte // the issuer's name and key

@@ -3,6 +3,7 @@ package revocation_test
 import (
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -48,6 +49,16 @@ func TestAuthorityRevokedByFile(t *testing.T) {
 	w.clock.Advance(8 * 24 * time.Hour)
 	w.want("its other certificate, by a list of other certificates", "revoked", other...)
 
+	// A mended list lets in whom it isn't about too.
+	const part = "http://crl.example/1"
+	partial := root.Intermediate("partial", func(c *x509.Certificate) { c.CRLDistributionPoints = []string{part} })
+	below := certificate(t, partial.Client("c"))
+	w = watch(t, revocation.Options{AllowUnknown: true}, root.CRL(revoked(partial.Certificate), point(part), issued(-2*time.Hour)))
+	w.want("itself", "revoked", below, partial.Certificate, root.Certificate)
+	w.want("its other certificate", "revoked", below, otherCertificate(partial.Certificate), root.Certificate)
+	w.write(root.CRL(nil, point(part), issued(-time.Hour)))
+	w.want("its other certificate, mended", "good", below, otherCertificate(partial.Certificate), root.Certificate)
+
 	// On hold is not for good.
 	w = watch(t, revocation.Options{AllowUnknown: true}, root.CRL(revoked(between.Certificate), func(l *x509.RevocationList) {
 		l.RevokedCertificateEntries[0].ReasonCode = ocsp.CertificateHold
@@ -69,6 +80,22 @@ func TestFileMendsNoAnswer(t *testing.T) {
 	w.want("by both", "revoked", bad, root.Certificate)
 	w.write(root.CRL(nil, issued(-time.Hour)))
 	w.want("by a list without it", "revoked", bad, root.Certificate)
+
+	// The key of an authority too, of which the file has another certificate.
+	between := root.Intermediate("between", registry.OCSP)
+	registry.Revoke(between.Certificate)
+	below := certificate(t, between.Client("c"))
+	second := otherCertificate(between.Certificate)
+	third := *second
+	third.SerialNumber = big.NewInt(3)
+	w = watch(t, revocation.Options{OCSP: true, AllowUnknown: true},
+		root.CRL(revoked(second), point("http://crl.example/elsewhere"), issued(-2*time.Hour)))
+	w.want("by the responder", "revoked", below, between.Certificate, root.Certificate)
+	w.want("by the file", "revoked", below, second, root.Certificate)
+	second.CRLDistributionPoints = []string{"http://crl.example/elsewhere"}
+	w.write(root.CRL(nil, point("http://crl.example/elsewhere"), issued(-time.Hour)))
+	w.want("mended", "good", below, second, root.Certificate)
+	w.want("a third, about which nobody can be asked", "revoked", below, &third, root.Certificate)
 }
 
 // A revocation that came when nobody waited for it any more counts as one that was seen.
@@ -88,7 +115,8 @@ func TestRevokedWhenNobodyWaits(t *testing.T) {
 		for i := range 2000 { // the answer is pushed out
 			other := *bad
 			other.SerialNumber = bigOne
-			other.OCSPServer, other.CRLDistributionPoints = []string{fmt.Sprint("http://127.0.0.1:1/", i)}, []string{fmt.Sprint("http://127.0.0.1:1/", i)}
+			nowhere := []string{fmt.Sprint("http://127.0.0.1:1/", i)}
+			other.OCSPServer, other.CRLDistributionPoints = nowhere, nowhere
 			verdict(t, c, &other, root.Certificate)
 		}
 		if got := verdict(t, c, bad, root.Certificate); got != "revoked" {
