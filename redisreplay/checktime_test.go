@@ -40,7 +40,7 @@ func TestCheckSlow(t *testing.T) {
 	server := newServer(t)
 	for _, perKey := range []int{0, -1} {
 		client := closed(t, redis.NewClient(server.options()))
-		client.AddHook(slowWay{map[int]string{0: "eval", -1: "setnx"}[perKey], 1200 * time.Millisecond})
+		client.AddHook(slowWay{map[int]string{0: "eval", -1: "set"}[perKey], 1200 * time.Millisecond})
 		checked(t, newStore(t, client, redisreplay.Options{Timeout: 10 * time.Second, PerKey: perKey}), "")
 		_, err := newStore(t, client, redisreplay.Options{Timeout: time.Second, PerKey: perKey}).Check(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "no answer within 1s") || strings.Contains(err.Error(), "no Redis") {

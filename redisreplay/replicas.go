@@ -44,7 +44,7 @@ func (c *check) replica(ctx context.Context, master *redis.Client, address strin
 	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	o := *master.Options()
-	o.Addr = address
+	o.Network, o.Addr = "tcp", address
 	o.Dialer = nil // Sentinel's connects to the master, whatever the address
 	o.MaxRetries = -1
 	o.PoolSize, o.MinIdleConns, o.MaxIdleConns = 1, 0, 0
