@@ -122,7 +122,7 @@ func eachEntry(entries cryptobyte.String, f func(number []byte, hold bool)) erro
 // readMagnitude: whatever a negative number was meant for, a certificate's is compared without its sign.
 func readMagnitude(content []byte) ([]byte, error) {
 	switch {
-	case len(content) == 0, len(content) > 1 && content[0] == 0 && content[1] < 0x80, len(content) > 1 && content[0] == 0xff && content[1] >= 0x80:
+	case len(content) == 0, len(content) > 1 && (content[0] == 0 && content[1] < 0x80 || content[0] == 0xff && content[1] >= 0x80):
 		return nil, errEntry
 	case content[0] == 0:
 		return content[1:], nil

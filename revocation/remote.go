@@ -230,7 +230,8 @@ func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 		}
 	}
 	e.err = err
-	if _, crowded := errors.AsType[*crowdedError](err); crowded || errors.Is(err, context.DeadlineExceeded) && time.Since(e.reached) < m.options.Timeout/leastShare {
+	_, crowded := errors.AsType[*crowdedError](err)
+	if late := errors.Is(err, context.DeadlineExceeded); crowded || late && time.Since(e.reached) < m.options.Timeout/leastShare {
 		e.reached = time.Time{} // the time went by before
 	}
 	switch {

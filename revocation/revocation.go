@@ -27,6 +27,13 @@
 // this process connects to. Nor can an authority reach what only this host or its network can: see
 // Options.InternalAddresses.
 //
+// At most 64 OCSP answers and 16 lists are fetched at once. One authority has a quarter of these, with all that it has
+// certified in turn, and one host has half; a quarter is kept for what was good lately. So an authority whose servers
+// don't answer costs its own clients time, and no others'. The error of a request that found no place says so.
+//
+// RSA keys of more than 8192 bits count as none, whoever's they are. Of a certificate's distribution points the first 16
+// are looked at.
+//
 // It is a package of its own so that golang.org/x/crypto/ocsp is linked by those who use it.
 package revocation
 
@@ -56,7 +63,8 @@ type Options struct {
 	// certificate is unknown. A file that takes longer than a minute is one that can't be read. If zero, 10 s; at most 1 h.
 	Reread time.Duration
 
-	// OCSP asks the responders that a certificate names.
+	// OCSP asks the responders that a certificate names. GODEBUG=fips140=only forbids the SHA-1 by which a question names
+	// the issuer; it is SHA-256 then, and responders that don't know that say nothing.
 	OCSP bool
 
 	// DistributionPoints fetches the CRLs that a certificate names.
@@ -81,8 +89,11 @@ type Options struct {
 	MaxAge time.Duration
 
 	// MaxMemory bounds the memory for what was fetched, in bytes: three quarters for lists, one for OCSP answers. What
-	// was used last stays. A list takes about as many bytes as its serial numbers have together. If zero, 32 MiB; at
-	// least 1 MiB.
+	// was used last stays. A list takes about as many bytes as its serial numbers have together, and 1.5 kB. If zero,
+	// 32 MiB; at least 1 MiB.
+	//
+	// A list that is being fetched takes memory beside that until its signature has been checked: four times the longest
+	// list that is read, for all lists together. The longest is 16 MiB, or four times MaxMemory if that is less.
 	MaxMemory int
 
 	// Timeout bounds how long a request waits, for all certificates of its chain, and all of its ways to a root, together.
@@ -91,8 +102,9 @@ type Options struct {
 
 	// InternalAddresses allows to connect to loopback, private and other addresses that are not public, which is what
 	// the responders of an authority of one's own often have. Without it, whoever chooses the URLs in a certificate
-	// would reach services that trust this host or network. Link-local addresses, where clouds have their metadata
-	// services, are never connected to. What counts is the address that is dialled, whatever its name.
+	// would reach services that trust this host or network. Link-local addresses and those of clouds' metadata
+	// services are never connected to, nor what leads there, such as NAT64. What counts is the address that is dialled,
+	// whatever its name.
 	InternalAddresses bool
 
 	// Client fetches. Redirects to another host are not followed, whatever it says. InternalAddresses doesn't hold for
