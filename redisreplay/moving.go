@@ -18,7 +18,9 @@ const (
 )
 
 func moves(err error) bool {
-	return err != nil && slices.ContainsFunc([]string{"TRYAGAIN ", "MOVED ", "ASK "}, func(p string) bool { return strings.HasPrefix(err.Error(), p) })
+	return err != nil && slices.ContainsFunc([]string{"TRYAGAIN ", "MOVED ", "ASK "}, func(said string) bool {
+		return strings.HasPrefix(err.Error(), said)
+	})
 }
 
 // whileMoving asks until the slot is somewhere.

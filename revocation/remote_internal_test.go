@@ -154,17 +154,21 @@ func TestAskedForIsNoBurden(t *testing.T) {
 		if a, err := ask(); a != fine || err != nil {
 			t.Fatalf("got %v, %v", a, err)
 		}
-		ctx, leave := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		for n := range 3000 {
-			all.Go(func() {
-				_, _ = m.get(ctx, digest("key", fmt.Append(nil, n)), askedFor("hangs", "hangs"), func(context.Context) (*answer, error) {
-					<-ctx.Done()
-					return nil, errors.New("refused")
+		flood := func() (leave func()) {
+			ctx, leave := context.WithCancel(t.Context())
+			for n := range 3000 {
+				all.Go(func() {
+					_, _ = m.get(ctx, digest("key", fmt.Append(nil, n)), askedFor("hangs", "hangs"), func(context.Context) (*answer, error) {
+						<-ctx.Done()
+						return nil, errors.New("refused")
+					})
 				})
-			})
+			}
+			synctest.Wait()
+			return leave
 		}
-		synctest.Wait()
+		leave := flood()
 		m.mu.Lock()
 		if m.entries[good] == nil || m.order.Len() != 1 || m.bytes > 1<<10 {
 			t.Errorf("got %t, %d entries that may go, %d bytes; want that it stays, 1, those of one answer",
@@ -182,5 +186,15 @@ func TestAskedForIsNoBurden(t *testing.T) {
 		if a, err := ask(); a != fine || err != nil {
 			t.Errorf("afterwards: got %v, %v", a, err)
 		}
+		// So is what has failed before.
+		time.Sleep(pause)
+		leave = flood()
+		m.mu.Lock()
+		if m.bytes > 1<<10 {
+			t.Errorf("asked for again: got %d bytes, want those of one answer", m.bytes)
+		}
+		m.mu.Unlock()
+		leave()
+		all.Wait()
 	})
 }

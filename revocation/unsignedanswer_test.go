@@ -27,6 +27,8 @@ type sentAlong struct {
 	Certificates []asn1.RawValue `asn1:"explicit,tag:0,optional"`
 }
 
+var rsaSHA256 = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
+
 func answerWith(tb testing.TB, issuer *popauthtest.CA, cert *x509.Certificate, edit func(*sentAlong)) []byte {
 	tb.Helper()
 	now := time.Now()
@@ -89,7 +91,7 @@ func TestUnsignedAnswersCostLittle(t *testing.T) {
 	byRSA := func(key *rsa.PublicKey, sent ...asn1.RawValue) func(*sentAlong) {
 		return func(r *sentAlong) {
 			size := key.N.BitLen() / 8
-			r.Algorithm = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
+			r.Algorithm = rsaSHA256
 			r.Signature = asn1.BitString{Bytes: make([]byte, size), BitLength: 8 * size}
 			r.Signature.Bytes[size-1] = 2
 			r.Certificates = sent
@@ -131,7 +133,8 @@ func TestUnsignedAnswersCostLittle(t *testing.T) {
 	// An issuer or signer whose own key is above the bound says nothing either.
 	big := *root.Certificate
 	big.PublicKey = hugeKey(t, 16384)
-	if _, err := revocation.ReadAnswer(answerWith(t, root, cert, func(*sentAlong) {}), revoked(cert, &big), time.Now()); !contains(err, "16384 bits") {
+	fine := answerWith(t, root, cert, func(*sentAlong) {})
+	if _, err := revocation.ReadAnswer(fine, revoked(cert, &big), time.Now()); !contains(err, "16384 bits") {
 		t.Errorf("an issuer's key of 16384 bits: got %v", err)
 	}
 	c := checker(t, revocation.Options{Files: []string{listFile(t, root.CRL(nil))}})
@@ -169,7 +172,7 @@ func TestResponderAmongOthers(t *testing.T) {
 	}
 	body := answerWith(t, root, cert, func(r *sentAlong) {
 		r.Data = asn1.RawValue{FullBytes: read.TBSResponseData}
-		r.Algorithm = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
+		r.Algorithm = rsaSHA256
 		r.Signature = asn1.BitString{Bytes: read.Signature, BitLength: 8 * len(read.Signature)}
 		r.Certificates = []asn1.RawValue{withKey(t, stranger, &key.PublicKey), withKey(t, root, &old.PublicKey), own}
 	})

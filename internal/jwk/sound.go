@@ -49,7 +49,8 @@ func Affordable(key any) error {
 	case k.N == nil:
 		return ErrUnsound
 	case k.N.BitLen() > MaxRSABits || k.E > maxRSAExponent:
-		return fmt.Errorf("an RSA key of %d bits, with the exponent %d; want at most %d bits, and %d", k.N.BitLen(), k.E, MaxRSABits, maxRSAExponent)
+		return fmt.Errorf("an RSA key of %d bits, with the exponent %d; want at most %d bits, and %d",
+			k.N.BitLen(), k.E, MaxRSABits, maxRSAExponent)
 	}
 	return nil
 }
