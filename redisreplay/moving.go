@@ -2,6 +2,7 @@ package redisreplay
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,11 +24,18 @@ func moves(err error) bool {
 	})
 }
 
-// whileMoving asks until the slot is somewhere.
-func whileMoving(ctx context.Context, ask func() (int, error)) (answer int, err error) {
+// whileMoving asks until the slot is somewhere. An error says that it wasn't, whatever ended the wait.
+func whileMoving(ctx context.Context, ask func() (int, error)) (int, error) {
+	var moving error
 	pause := movingPause
 	for range movingTries {
-		if answer, err = ask(); !moves(err) {
+		answer, err := ask()
+		switch {
+		case moves(err):
+			moving = fmt.Errorf("the cluster is moving the key's slot: %w", err)
+		case err != nil && moving != nil:
+			return 0, fmt.Errorf("%w: %w", moving, err)
+		default:
 			return answer, err
 		}
 		timer := time.NewTimer(pause)
@@ -35,9 +43,9 @@ func whileMoving(ctx context.Context, ask func() (int, error)) (answer int, err 
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return answer, err // which says more than that the time is over
+			return 0, fmt.Errorf("%w: %w", moving, ctx.Err())
 		}
 		pause = min(2*pause, movingMost)
 	}
-	return answer, err
+	return 0, moving
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -39,19 +40,22 @@ func TestRoomForTheWithdrawnIsFoundSoon(t *testing.T) {
 	}
 }
 
-// Hundreds of hosts that want to be left alone make none forgotten that wants it for longer.
+// Hundreds of hosts that want to be left alone make none forgotten that wants it for longer, nor one of another
+// authority.
 func TestHostsForgetTheSoonest(t *testing.T) {
 	now := time.Now()
 	var h hosts
-	refuse := func(host, seconds string) {
-		_ = h.refused(party{host: host}, &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {seconds}}}, now)
+	who := func(authority byte, host string) party { return party{host: host, top: [32]byte{authority}} }
+	refuse := func(p party, seconds string) {
+		_ = h.refused(p, &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {seconds}}}, now)
 	}
-	refuse("long", "600")
+	refuse(who(1, "long"), "600")
+	refuse(who(2, "other"), "60")
 	for n := range 3 * maxHosts {
-		refuse(fmt.Sprint(n), "120")
+		refuse(who(1, fmt.Sprint(n)), "120")
 	}
-	if h.busy(party{host: "long"}, now.Add(9*time.Minute)) == nil || len(h.next) > maxHosts {
-		t.Errorf("got that the host may be asked, of %d; want its Retry-After kept", len(h.next))
+	if h.busy(who(1, "long"), now.Add(9*time.Minute)) == nil || h.busy(who(2, "other"), now) == nil || len(h.next) > maxHosts {
+		t.Errorf("got that one of the hosts may be asked, of %d; want their Retry-After kept", len(h.next))
 	}
 }
 
@@ -160,12 +164,40 @@ func TestStrangersOfTheSameName(t *testing.T) {
 	waits.Wait()
 }
 
-// A list that can't be hashed has been signed by nobody.
+// A list that can't be hashed has been signed by nobody, though anybody can make a signature of an empty hash.
 func TestAnEmptyHashIsNone(t *testing.T) {
 	l, issuer := fileList(t, 100)
+	x := new(big.Int).SetBytes(issuer.PublicKey.(*ecdsa.PublicKey).X.Bytes()) //nolint:staticcheck // SA1019: there is no other way to it
+	forged, err := asn1.Marshal(struct{ R, S *big.Int }{x, x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ecdsa.VerifyASN1(issuer.PublicKey.(*ecdsa.PublicKey), nil, forged) {
+		t.Fatal("got no signature of an empty hash")
+	}
+	l.crl.Signature = forged
 	l.hashed.Do(func() {})
 	if err := l.signatureFor(from(issuer, issuer), noSigners).err; err == nil {
 		t.Error("VULNERABLE: got a signature of nothing")
+	}
+}
+
+// A check that panics says nothing, then and later.
+func TestACheckThatPanics(t *testing.T) {
+	l, issuer := fileList(t, 100)
+	odd := *issuer
+	odd.PublicKey = (*ecdsa.PublicKey)(nil)
+	panicked := false
+	for range 2 {
+		func() {
+			defer func() { panicked = panicked || recover() != nil }()
+			if l.signatureFor(from(&odd, &odd), noSigners).err == nil {
+				t.Error("VULNERABLE: got a signature by a key that nothing can be checked by")
+			}
+		}()
+	}
+	if !panicked {
+		t.Error("got no panic: the test needs another key")
 	}
 }
 

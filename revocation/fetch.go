@@ -37,7 +37,7 @@ func (c *Checker) fetch(ctx context.Context, into *reading, of origin, request [
 		return nil, errors.New("an address that is no plain HTTP URL")
 	}
 	now := c.options.Now()
-	who := party{u.Host, of.issuedBy}
+	who := party{u.Host, of.issuedBy, of.authorityKey()}
 	if err := c.hosts.busy(who, now); err != nil {
 		return nil, err
 	}

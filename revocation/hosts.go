@@ -21,6 +21,7 @@ type hosts struct {
 type party struct {
 	host   string
 	issuer [sha256.Size]byte // name and key
+	top    [sha256.Size]byte // of the authority that the root has certified: it may make any number of others
 }
 
 const maxHosts = 256
@@ -66,12 +67,17 @@ func (h *hosts) refused(who party, answer *http.Response, now time.Time) error {
 	return &busyError{answer.StatusCode, after}
 }
 
-// makeRoom forgets the one that may be asked again before all others.
+// makeRoom forgets the one that may be asked again before all others, of the authority that has the most: its certificates
+// may name ever other hosts.
 func (h *hosts) makeRoom() {
+	count := map[[sha256.Size]byte]int{}
+	for who := range h.next {
+		count[who.top]++
+	}
 	var first party
 	var at time.Time
 	for who, next := range h.next {
-		if at.IsZero() || next.Before(at) {
+		if more := count[who.top] - count[first.top]; at.IsZero() || more > 0 || more == 0 && next.Before(at) {
 			first, at = who, next
 		}
 	}

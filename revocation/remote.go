@@ -173,11 +173,15 @@ func (m *remote[T]) question(
 	}
 }
 
+func (of origin) authorityKey() [sha256.Size]byte {
+	return digest("highest authority", of.top.RawSubject, of.top.RawSubjectPublicKeyInfo)
+}
+
 // shares: an authority is whoever the root has certified, with all that it has certified in turn, since it may make any
 // number of others.
 func (of origin) shares(atOnce int) []calls.Share[[sha256.Size]byte] {
 	own := []calls.Share[[sha256.Size]byte]{{
-		Of: digest("share of an authority", of.top.RawSubject, of.top.RawSubjectPublicKeyInfo), Most: atOnce / authorityShare,
+		Of: of.authorityKey(), Most: atOnce / authorityShare,
 	}}
 	if u, err := url.Parse(of.address); err == nil {
 		own = append(own, calls.Share[[sha256.Size]byte]{Of: digest("share of a host", []byte(u.Host)), Most: atOnce / hostShare})
