@@ -52,9 +52,8 @@ func (c *Checker) fetch(ctx context.Context, into *reading, of origin, request [
 	// As it is: a few bytes of a compressed one could become any number.
 	r.Header.Set("Accept-Encoding", "identity")
 	// A cache between, such as the proxy of the environment, asks whether its copy is still good: one from before a revocation is
-	// as valid as the newest, and nobody else could tell (RFC 9111, section 5.2.1.4). Old programs know Pragma alone.
+	// as valid as the newest, and nobody else could tell (RFC 9111, section 5.2.1.4).
 	r.Header.Set("Cache-Control", "no-cache")
-	r.Header.Set("Pragma", "no-cache")
 	if request != nil {
 		r.Header.Set("Content-Type", "application/ocsp-request") // RFC 6960, appendix A.1
 	}

@@ -91,3 +91,27 @@ func TestAnotherMakesTheCall(t *testing.T) {
 		}
 	})
 }
+
+// Who has waited behind others is told so, though the call has begun meanwhile; who came after that, that it is slow.
+func TestBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := calls.NewGroup[string, string](1, time.Hour, 15*time.Second)
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = g.Do(t.Context(), question("blocks", false, says("", 10*time.Second))) })
+		synctest.Wait()
+		wait := func(what string, busy bool) {
+			all.Go(func() {
+				if _, err := g.Do(t.Context(), question("a", false, says("late", time.Minute))); errors.Is(err, calls.ErrBusy) != busy || err == nil {
+					t.Errorf("%s: got %v, want that too many asked at once: %t", what, err, busy)
+				}
+			})
+			synctest.Wait()
+		}
+		wait("the first", true)
+		wait("another", true)
+		time.Sleep(12 * time.Second)
+		wait("one that came later", false)
+		all.Wait()
+		time.Sleep(time.Minute)
+	})
+}
