@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -53,7 +54,7 @@ func saltAsLongAsHash(m *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
 // token expensive.
 func isRSA(key any) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k != nil && k.N != nil && k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192
+	return ok && k != nil && k.N != nil && k.N.BitLen() >= minRSA && jwk.Affordable(k) == nil
 }
 
 func isOn(curve elliptic.Curve) func(any) bool {

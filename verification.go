@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/jwk"
 )
 
 // Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
@@ -83,10 +84,10 @@ const (
 	rememberRefusal = 10 * time.Second
 	maxResults      = 1024
 
-	maxSent           = 40 // with the leaf
-	maxCertificate    = certname.MaxCertificate
-	maxCertificates   = 64 << 10 // together; a handshake can't carry more
-	minRSA, maxRSABit = 2048, 8192
+	maxSent         = 40 // with the leaf
+	maxCertificate  = certname.MaxCertificate
+	maxCertificates = 64 << 10 // together; a handshake can't carry more
+	minRSA          = 2048
 )
 
 // Verified is source with validation: a certificate becomes an identity only if v accepts it, and its Verified is then
@@ -288,8 +289,8 @@ func (s *verifiedSource) fit(c *Certificate) error {
 		if len(x.Raw) > maxCertificate || total > maxCertificates {
 			return untrusted("certificates of more than %d bytes, or %d together", maxCertificate, maxCertificates)
 		}
-		if bits := rsaBits(x); bits > maxRSABit {
-			return untrusted("an RSA key of %d bits", bits)
+		if err := jwk.Affordable(x.PublicKey); err != nil {
+			return untrusted("%w", err)
 		}
 	}
 	switch {
