@@ -99,9 +99,9 @@ type path struct {
 }
 
 func (s *verifiedSource) search(c *Certificate, roots *x509.CertPool, now time.Time) ([]path, error) {
-	chains, err := certname.Verify(c.Leaf, slices.Concat(s.v.Intermediates, c.Intermediates), x509.VerifyOptions{
+	chains, err := certname.Verify(c.Leaf, c.Intermediates, x509.VerifyOptions{
 		Roots: roots, CurrentTime: now, KeyUsages: s.v.KeyUsages,
-	})
+	}, s.v.Intermediates...)
 	if err != nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
