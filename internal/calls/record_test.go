@@ -13,7 +13,7 @@ import (
 )
 
 // crowd asks for 600 keys, as 200 do who come within two seconds and wait one after the other for three of them.
-func crowd(ctx context.Context, g *calls.Group[string, string], limit time.Duration, ask func(n int) func(context.Context) (string, error)) (*sync.WaitGroup, *ends) {
+func crowd(ctx context.Context, g *calls.Group[string, string], limit time.Duration, ask func(n int) asking) *ends {
 	var all sync.WaitGroup
 	e := &ends{}
 	for n := range 200 {
@@ -27,8 +27,12 @@ func crowd(ctx context.Context, g *calls.Group[string, string], limit time.Durat
 			}
 		})
 	}
-	return &all, e
+	all.Wait()
+	return e
 }
+
+// asking is what finds an answer out.
+type asking = func(context.Context) (string, error)
 
 // ends counts what waits came to.
 type ends struct {
@@ -58,12 +62,13 @@ func fails(context.Context) (string, error) {
 
 // Whose turn doesn't come is told whether that is for the crowd, or for calls that get no answer.
 func TestTurnsThatDontCome(t *testing.T) {
-	always := func(f func(context.Context) (string, error)) func(int) func(context.Context) (string, error) {
-		return func(int) func(context.Context) (string, error) { return f }
+	always := func(f asking) func(int) asking {
+		return func(int) asking { return f }
 	}
 	const hour = time.Hour
-	quick, slow, late := always(says("", 200*time.Millisecond)), always(says("", 900*time.Millisecond)), always(says("", 1100*time.Millisecond))
-	mostly := func(n int) func(context.Context) (string, error) {
+	quick, slow := always(says("", 200*time.Millisecond)), always(says("", 900*time.Millisecond))
+	late := always(says("", 1100*time.Millisecond))
+	mostly := func(n int) asking {
 		if n%10 == 0 {
 			return says("", 100*time.Millisecond)
 		}
@@ -71,13 +76,13 @@ func TestTurnsThatDontCome(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name            string
-		ask             func(int) func(context.Context) (string, error)
+		ask             func(int) asking
 		limit           time.Duration // of a request
 		crowded, outage bool          // what is told
 	}{
 		{name: "all is well", ask: quick, limit: hour, crowded: true},
 		{name: "all is well, though slow", ask: slow, limit: hour, crowded: true},
-		{name: "all is well, and requests have a limit", ask: always(says("", 100*time.Millisecond)), limit: 500 * time.Millisecond, crowded: true},
+		{name: "all is well, and requests have a limit", ask: quick, limit: 500 * time.Millisecond, crowded: true},
 		{name: "nothing is answered", ask: always(hangs), limit: hour, outage: true},
 		{name: "nothing is answered, and requests have a limit", ask: always(hangs), limit: 500 * time.Millisecond, outage: true},
 		{name: "all calls fail", ask: always(fails), limit: hour, outage: true},
@@ -87,8 +92,7 @@ func TestTurnsThatDontCome(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := calls.NewGroup[string, string](8, 2*time.Second, time.Second)
-				all, got := crowd(t.Context(), g, tt.limit, tt.ask)
-				all.Wait()
+				got := crowd(t.Context(), g, tt.limit, tt.ask)
 				time.Sleep(2 * time.Second) // for the calls that nobody waits for
 				if tt.crowded != (got.busy > 0) || tt.outage != (got.outage > 0) {
 					t.Errorf("got %d told of an outage, %d of a crowd, want an outage: %t, a crowd: %t", got.outage, got.busy, tt.outage, tt.crowded)
@@ -104,7 +108,7 @@ func TestStrangersNeitherRaiseNorHideAnOutage(t *testing.T) {
 	quick := says("", 50*time.Millisecond)
 	for _, tt := range []struct {
 		name             string
-		strangers, known func(context.Context) (string, error)
+		strangers, known asking
 		lately           bool // who waits behind them
 		busy             bool
 	}{
@@ -117,7 +121,7 @@ func TestStrangersNeitherRaiseNorHideAnOutage(t *testing.T) {
 				g := calls.NewGroup[string, string](8, 5*time.Second, time.Second)
 				over, end := context.WithCancel(t.Context())
 				var all sync.WaitGroup
-				everybody := func(name string, lately bool, most int, f func(context.Context) (string, error)) {
+				everybody := func(name string, lately bool, most int, f asking) {
 					for w := range most {
 						all.Go(func() {
 							for n := 0; over.Err() == nil; n++ {
