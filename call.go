@@ -20,7 +20,8 @@ func (c crowd) Unwrap() error      { return c.error }
 func (crowd) Is(target error) bool { return target == ErrUnavailable }
 
 // answered returns what a shared call came to, for a request with this context. An error wraps ErrUnavailable, unless the
-// call itself has given it a Reason of its own, or the request had to wait for other calls, or has ended.
+// call itself has given it a Reason of its own, or the request had to wait behind other calls that were answered, or has
+// ended. Whose turn doesn't come within a time limit of the API's own is refused for the same reason.
 func answered[V any](ctx context.Context, v V, err error) (V, error) {
 	if err == nil {
 		return v, nil
@@ -28,7 +29,7 @@ func answered[V any](ctx context.Context, v V, err error) (V, error) {
 	var none V
 	gone, ok := errors.AsType[*calls.Abandoned](err)
 	switch {
-	case ok && errors.Is(gone.Cause, calls.ErrBusy):
+	case ok && errors.Is(gone.Cause, calls.ErrBusy) && !hasEnded(ctx):
 		return none, overloaded(gone.Cause)
 	case ok:
 		return none, unreached(ctx, gone.Cause)

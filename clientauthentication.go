@@ -31,13 +31,34 @@ var (
 	_ ClientAuthentication = TLSClientAuth{}
 )
 
-// ClientSecretBasic sends a secret in the Authorization header (client_secret_basic: RFC 6749, section 2.3.1).
+// withheldAuthentication holds a secret where fmt doesn't print it.
+type withheldAuthentication struct {
+	id   string
+	with func(r *http.Request, form url.Values) error
+}
+
+func withholding(c ClientAuthentication) ClientAuthentication {
+	return withheldAuthentication{c.clientID(), c.authenticate}
+}
+
+func (c withheldAuthentication) clientID() string { return c.id }
+
+func (c withheldAuthentication) completed(string, func() time.Time) (ClientAuthentication, error) {
+	return c, nil
+}
+
+func (c withheldAuthentication) authenticate(r *http.Request, form url.Values) error {
+	return c.with(r, form)
+}
+
+// ClientSecretBasic sends a secret in the Authorization header (client_secret_basic: RFC 6749, section 2.3.1). It prints
+// itself without the secret, except in an unexported field of another struct: keep it out of those.
 type ClientSecretBasic struct{ ID, Secret string }
 
 func (c ClientSecretBasic) clientID() string { return c.ID }
 
 func (c ClientSecretBasic) completed(string, func() time.Time) (ClientAuthentication, error) {
-	return c, needed(c.ID, c.Secret)
+	return withholding(c), needed(c.ID, c.Secret)
 }
 
 // authenticate encodes both parts first, as RFC 6749 has it: a colon or a percent sign would else be read as another.
@@ -47,13 +68,13 @@ func (c ClientSecretBasic) authenticate(r *http.Request, _ url.Values) error {
 }
 
 // ClientSecretPost sends a secret in the form, for servers that know nothing better (client_secret_post: RFC 6749,
-// section 2.3.1).
+// section 2.3.1). It prints itself without the secret, except in an unexported field of another struct: keep it out of those.
 type ClientSecretPost struct{ ID, Secret string }
 
 func (c ClientSecretPost) clientID() string { return c.ID }
 
 func (c ClientSecretPost) completed(string, func() time.Time) (ClientAuthentication, error) {
-	return c, needed(c.ID, c.Secret)
+	return withholding(c), needed(c.ID, c.Secret)
 }
 
 func (c ClientSecretPost) authenticate(_ *http.Request, form url.Values) error {
@@ -79,7 +100,7 @@ func (c TLSClientAuth) authenticate(_ *http.Request, form url.Values) error {
 }
 
 // PrivateKeyJWT sends a JWT that is signed with a key of this API's own (private_key_jwt: RFC 7523, section 2.2), a new
-// one for each request.
+// one for each request. It prints itself without the key, except in an unexported field of another struct: keep it out of those.
 type PrivateKeyJWT struct {
 	ID string
 
@@ -117,7 +138,7 @@ func (c PrivateKeyJWT) completed(audience string, now func() time.Time) (ClientA
 	} else if signer, isSigner := c.Key.(crypto.Signer); isSigner && !a.fits(signer.Public()) {
 		wrong = append(wrong, errors.New("the key does not fit the algorithm"))
 	}
-	return c, errors.Join(wrong...)
+	return withholding(c), errors.Join(wrong...)
 }
 
 func (c PrivateKeyJWT) authenticate(r *http.Request, form url.Values) error {

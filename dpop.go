@@ -63,8 +63,9 @@ type DPoP struct {
 	// NonceTime lets the nonce say when a proof was made, instead of its iat (section 4.3, item 11): for clients whose
 	// clocks are wrong, and can't be put right. A proof is good as long as its nonce, StatelessNonces.MaxAge, and MaxAge
 	// counts for nothing. Its iat may be as old as it likes, and at most one hour ahead: a Guard without NonceTime
-	// that shares Replay would accept it when its time comes, so it is remembered until then. An exp or nbf counts
-	// as ever, by this clock and Leeway.
+	// that shares Replay would accept it when its time comes, so it is remembered until then. Such a client has up to twelve
+	// times as many ids in the store as others, which count against its PerKey. An exp or nbf counts as ever, by this
+	// clock and Leeway.
 	//
 	// Nonces has to be StatelessNonces, not Optional, with a MaxAge of at most 10 min: those say when they were made, and
 	// nobody else can make them. If false, iat counts, with a nonce too.

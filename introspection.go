@@ -114,7 +114,9 @@ const (
 // concurrent use.
 //
 // A token that is not active is refused with ErrTokenInvalid. ErrUnavailable are an endpoint that can't be reached,
-// one that does not accept how this API authenticates, and an answer that is none.
+// one that does not accept how this API authenticates, and an answer that is none. A request whose turn for a call doesn't
+// come in time is refused with ErrOverloaded if the calls before it were answered, as in a flood of made-up tokens, and with
+// ErrUnavailable if they were not.
 type Introspection struct {
 	options   IntrospectionOptions
 	client    *http.Client

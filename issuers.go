@@ -53,7 +53,8 @@ type IssuersOptions struct {
 	RememberUnknown time.Duration
 
 	// Calls is the number of calls of Resolve at once, a quarter of which are kept for issuers of whom genuine tokens have
-	// come lately. A request for which there is none left waits. If zero, 64.
+	// come lately. A request for which there is none left waits; if its turn doesn't come in time it is refused with
+	// ErrOverloaded if the calls before it were answered, else with ErrUnavailable. If zero, 64.
 	Calls int
 
 	// Timeout bounds one call of Resolve, if that heeds its context. If zero, 10 s.

@@ -89,12 +89,13 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
+	failed := r.err // an answer that there is no place for is one: strangers can bring that about
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.changes == before {
 		r = i.tenants.keep(key, r, i.options.Now())
 	}
-	return r, r.err
+	return r, failed
 }
 
 var errNotReady = errors.New("the keys of the Verifier that Resolve has found are being fetched")

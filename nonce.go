@@ -31,6 +31,8 @@ type NonceSource interface {
 //
 // A response that carries a nonce gets Cache-Control: no-store. A handler that replaces it must keep the response out
 // of shared caches.
+//
+// They print themselves without the secrets, except in an unexported field of another struct: keep it out of those.
 type StatelessNonces struct {
 	_ [0]func()
 
@@ -48,7 +50,7 @@ type StatelessNonces struct {
 	// client that was given a nonce can leave it out again, which section 11.3 forbids.
 	Optional bool
 
-	ready bool // complete has seen it
+	held func() [][]byte // the secrets once complete has seen them, where fmt doesn't print them
 }
 
 var _ NonceSource = StatelessNonces{}
@@ -85,6 +87,9 @@ func completeNonces(s NonceSource) (NonceSource, error) {
 
 // complete fills in the defaults, or returns everything that is wrong.
 func (n StatelessNonces) complete() (StatelessNonces, error) {
+	if n.held != nil {
+		return n, nil
+	}
 	var wrong []error
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("popauth: StatelessNonces."+field+": "+format, args...))
@@ -103,13 +108,15 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 			problem("Secrets", "entry %d has %d bytes, not %d or more", i, len(s), minNonceSecret)
 		}
 	}
-	n.Secrets, n.ready = secrets, len(wrong) == 0
+	if len(wrong) == 0 {
+		n.Secrets, n.held = nil, func() [][]byte { return secrets }
+	}
 	return n, errors.Join(wrong...)
 }
 
 // Check accepts what a secret of the list has made no longer than MaxAge ago.
 func (n StatelessNonces) Check(_ context.Context, nonce string, now time.Time) (ok bool, next string, err error) {
-	if !n.ready {
+	if n.held == nil {
 		if n, err = n.complete(); err != nil {
 			return false, "", err
 		}
@@ -131,7 +138,7 @@ func (n StatelessNonces) Check(_ context.Context, nonce string, now time.Time) (
 // seal makes a nonce. All that are made within one second are the same, and nobody without the secret can tell one.
 func (n StatelessNonces) seal(now time.Time) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix())) //nolint:gosec // G115: open turns it back
-	return base64.RawURLEncoding.EncodeToString(append(b, nonceMAC(n.Secrets[0], b)...))
+	return base64.RawURLEncoding.EncodeToString(append(b, nonceMAC(n.held()[0], b)...))
 }
 
 // open returns when a nonce was made, and whether it was made here.
@@ -143,7 +150,7 @@ func (n StatelessNonces) open(nonce string) (time.Time, bool) {
 	if err != nil || len(b) != nonceTime+nonceProof {
 		return time.Time{}, false
 	}
-	genuine := slices.ContainsFunc(n.Secrets, func(secret []byte) bool {
+	genuine := slices.ContainsFunc(n.held(), func(secret []byte) bool {
 		return hmac.Equal(b[nonceTime:], nonceMAC(secret, b[:nonceTime]))
 	})
 	if !genuine {

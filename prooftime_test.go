@@ -182,3 +182,33 @@ func TestProofTimeIsExplained(t *testing.T) {
 		t.Errorf("got %v, want %s", a.last, want)
 	}
 }
+
+// What docs/clocks.md says of the room that a client takes whose clock is ahead: its id counts against PerKey for so long.
+func TestNonceTimeAheadHoldsItsPlace(t *testing.T) {
+	for _, tt := range []struct{ off, remember, kept time.Duration }{
+		{off: 0, remember: 330 * time.Second, kept: 331 * time.Second},
+		{off: time.Hour, remember: 330 * time.Second, kept: 3931 * time.Second},
+		{off: 0, kept: 661 * time.Second},
+		{off: time.Hour, kept: 4261 * time.Second},
+	} {
+		s := newSharing(t, func(now func() time.Time) popauth.ReplayStore {
+			m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: now, PerKey: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}, popauth.DPoP{NonceTime: true, Remember: tt.remember, Nonces: nonces(nonceSecret(1))})
+		ask := func() int {
+			_, nonce, _ := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now())
+			return s.ask(0, s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(tt.off).Unix()}))
+		}
+		first := ask()
+		s.clock.Advance(tt.kept - time.Second)
+		before := ask()
+		s.clock.Advance(2 * time.Second)
+		if after := ask(); first != 200 || before != 429 || after != 200 {
+			t.Errorf("%v ahead, Remember %v: got %d, and %d and %d around %v, want 200, 429, 200",
+				tt.off, tt.remember, first, before, after, tt.kept)
+		}
+	}
+}

@@ -63,3 +63,72 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 	}
 }
+
+// program is a struct of somebody else's, whose unexported fields fmt prints without asking them how.
+type program[T any] struct{ kept T }
+
+func in[T any](x T) any { return program[T]{x} }
+
+// printed is all that a program may write of x.
+func printed(x any) string {
+	var log bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+		_, _ = fmt.Fprintf(&log, verb, x)
+	}
+	slog.New(slog.NewTextHandler(&log, nil)).Info("configured", "it", x)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("configured", "it", x)
+	return strings.ToLower(log.String())
+}
+
+// In an unexported field what is made of options is printed without the secret. The options themselves can't be kept from it,
+// which the comments say.
+func TestSecretsInUnexportedFields(t *testing.T) {
+	const secret = "Secret-of-This-Test-0123456789-abcdef"
+	l := newLab(t)
+	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
+	basic, post := popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret}
+	signed := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
+	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
+	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
+	byValue := l.issuer.Introspection()
+	byValue.Authentication = basic
+	var made []any
+	for _, a := range []popauth.ClientAuthentication{basic, &basic, post, signed} {
+		o := byValue
+		o.Authentication = a
+		v, err := popauth.NewIntrospection(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, in(v), in(popauth.Verifier(v)))
+	}
+	for _, tt := range []struct {
+		name  string
+		x     any
+		leaks bool // what Go leaves no way to withhold
+	}{
+		{name: "Introspections", x: made},
+		{name: "*Guard", x: in(guard)},
+		{name: "*Guard, in a struct in a struct", x: in(program[*popauth.Guard]{guard})},
+		{name: "Trust", x: in(trust)},
+		{name: "CertificateSource", x: in(popauth.Forwarded(forwarded.RFC9440(), trust))},
+		{name: "a function that returns it", x: in(func() popauth.ClientSecretBasic { return basic })},
+		{name: "ClientSecretBasic", x: in(basic), leaks: true},
+		{name: "*ClientSecretBasic", x: in(&basic), leaks: true}, // by %s
+		{name: "ClientSecretPost", x: in(post), leaks: true},
+		{name: "PrivateKeyJWT", x: in(signed), leaks: true},
+		{name: "StatelessNonces", x: in(nonces), leaks: true},
+		{name: "DPoP", x: in(popauth.DPoP{Nonces: nonces}), leaks: true},
+		{name: "IntrospectionOptions", x: in(byValue), leaks: true},
+	} {
+		text, found := printed(tt.x), false
+		numbers := strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]")
+		for _, form := range []string{secret, hex.EncodeToString([]byte(secret))[:32], numbers} {
+			found = found || strings.Contains(text, strings.ToLower(form))
+		}
+		if found != tt.leaks {
+			t.Errorf("%s: got the secret printed: %t, want %t", tt.name, found, tt.leaks)
+		}
+	}
+}

@@ -15,7 +15,7 @@ var (
 )
 
 // ErrBusy is why a wait ended that began behind other calls: so many have asked at once that not everybody's turn came in
-// time. What is asked may be well.
+// time. What is asked is well: those calls were answered.
 var ErrBusy = errors.New("too many calls at once")
 
 // Abandoned is the error of a wait that ended before its call, or before a call was made. It is nothing that the call
@@ -23,6 +23,7 @@ var ErrBusy = errors.New("too many calls at once")
 type Abandoned struct {
 	Cause   error
 	Waiting bool // for a slot: the call had not begun
+	behind  bool // other calls: there was no slot at once
 }
 
 func (e *Abandoned) Error() string { return e.Cause.Error() }
@@ -66,10 +67,10 @@ func (c *Call[V]) Wait(ctx context.Context, bound time.Duration) (V, error) {
 		defer t.Stop()
 		late = t.C
 	}
-	return c.wait(ctx, late, errSlow)
+	return c.wait(ctx, late, false)
 }
 
-func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time, why error) (V, error) {
+func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time, behind bool) (V, error) {
 	var none V
 	select {
 	case <-c.done: // before a context that ended at the same time
@@ -80,8 +81,8 @@ func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time, why error) (V
 	case <-c.done:
 		return c.value, c.err
 	case <-ctx.Done():
-		return none, &Abandoned{Cause: context.Cause(ctx)}
+		return none, &Abandoned{Cause: context.Cause(ctx), behind: behind}
 	case <-late:
-		return none, &Abandoned{Cause: why}
+		return none, &Abandoned{Cause: errSlow, behind: behind}
 	}
 }

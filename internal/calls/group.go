@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type Group[K comparable, V any] struct {
 	mu      sync.Mutex
 	ongoing map[K]*awaited[V]
 	shares  map[K]*share
+	record  record
 }
 
 // Question is what a request asks a Group for.
@@ -26,7 +28,8 @@ type Question[K comparable, V any] struct {
 	// Known returns what is known already. It is called with the Group locked.
 	Known func() (V, bool)
 
-	// Ask finds the answer out. It must make it known before it returns, or else Ended must.
+	// Ask finds the answer out. It must make it known before it returns, or else Ended must. An error means that there
+	// was none.
 	Ask func(context.Context) (V, error)
 
 	// Ended is called with what the call came to, before anybody goes on or makes another. It may be nil.
@@ -49,9 +52,9 @@ type Share[K comparable] struct {
 // awaited is a call that is going on, or waits for a slot.
 type awaited[V any] struct {
 	*Call[V]
-	left chan struct{} // closed if it isn't made: whoever wanted to make it has left
-	made chan struct{} // closed when it begins
-	why  error         // why a wait ends late that began before the call did
+	left   chan struct{} // closed if it isn't made: whoever wanted to make it has left
+	made   chan struct{} // closed when it begins
+	behind bool          // it had to wait for others
 }
 
 // NewGroup returns a Group of so many calls at once, a quarter of them for what was good lately.
@@ -63,12 +66,38 @@ func NewGroup[K comparable, V any](most int, timeout, wait time.Duration) *Group
 	return &Group[K, V]{
 		timeout: timeout, wait: wait, ongoing: map[K]*awaited[V]{}, shares: map[K]*share{},
 		slots: make(chan struct{}, most-kept), kept: make(chan struct{}, kept),
+		record: record{wait: wait, going: map[*going]struct{}{}},
 	}
 }
 
 // Do returns what is known, or what Ask finds out. It waits no longer than ctx and the Group's bound, for a slot and the
-// answer together. One request at a time waits for the slot of a call; if it leaves, another takes its place.
+// answer together. One request at a time waits for the slot of a call; if it leaves, another takes its place. The error of a
+// wait behind other calls is ErrBusy if those were answered.
 func (g *Group[K, V]) Do(ctx context.Context, q Question[K, V]) (V, error) {
+	began := g.mark()
+	v, err := g.do(ctx, q)
+	if gone, ok := err.(*Abandoned); ok && gone.behind { //nolint:errorlint // one that Ask has wrapped is of other calls
+		err = &Abandoned{Cause: g.why(began, q.Lately, gone.Cause), Waiting: gone.Waiting}
+	}
+	return v, err
+}
+
+func (g *Group[K, V]) mark() mark {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.record.mark()
+}
+
+func (g *Group[K, V]) why(began mark, lately bool, cause error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.record.outage(began, lately) {
+		return fmt.Errorf("the calls before this one were not answered either: %w", cause)
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, cause)
+}
+
+func (g *Group[K, V]) do(ctx context.Context, q Question[K, V]) (V, error) {
 	patience := time.NewTimer(g.wait)
 	defer patience.Stop()
 	for {
@@ -132,15 +161,18 @@ func (g *Group[K, V]) begin(ctx context.Context, q Question[K, V], a *awaited[V]
 		close(a.left)
 		return v, known, err
 	}
-	a.why = errSlow
-	if waited {
-		a.why = ErrBusy // the call has what is left of the time, however quick it is
-	}
+	a.behind = waited // the call has what is left of the time, however quick it is
+	g.mu.Lock()
+	call := g.record.begin(q.Lately)
+	g.mu.Unlock()
 	close(a.made)
 	go a.run(g.timeout, q.Ask, func(v V, err error) {
 		if q.Ended != nil {
 			q.Ended(v, err)
 		}
+		g.mu.Lock()
+		g.record.end(call, err)
+		g.mu.Unlock()
 		g.end(q.Key, a)
 		leave()
 	})
@@ -159,24 +191,20 @@ func (g *Group[K, V]) end(key K, a *awaited[V]) {
 func (a *awaited[V]) result(ctx context.Context, late <-chan time.Time, first bool) (v V, again bool, err error) {
 	select {
 	case <-a.made:
-		why := errSlow
-		if first {
-			why = a.why
-		}
-		v, err = a.wait(ctx, late, why)
+		v, err = a.wait(ctx, late, first && a.behind)
 		return v, false, err
 	default:
 	}
 	select {
 	case <-a.made:
-		v, err = a.wait(ctx, late, a.why)
+		v, err = a.wait(ctx, late, a.behind)
 		return v, false, err
 	case <-a.left:
 		return v, true, nil
 	case <-ctx.Done():
-		return v, false, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
+		return v, false, &Abandoned{Cause: context.Cause(ctx), Waiting: true, behind: true}
 	case <-late:
-		return v, false, &Abandoned{Cause: ErrBusy, Waiting: true}
+		return v, false, &Abandoned{Cause: errSlow, Waiting: true, behind: true}
 	}
 }
 

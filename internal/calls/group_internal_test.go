@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -64,4 +65,20 @@ func TestSharesEnd(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("got %d slots taken, %d shares, %d calls, want none", len(g.slots), len(g.shares), len(g.ongoing))
+}
+
+// A call that has begun since, and goes on, says nothing yet.
+func TestNewCallsAreNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := record{wait: time.Minute, going: map[*going]struct{}{}}
+		old := r.begin(false)
+		m := r.mark()
+		time.Sleep(time.Second)
+		r.end(old, nil)
+		r.begin(false)
+		r.begin(false)
+		if r.outage(m, false) {
+			t.Error("got an outage, want none: the call from before was answered")
+		}
+	})
 }

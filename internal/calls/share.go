@@ -64,9 +64,9 @@ func acquire(ctx context.Context, late <-chan time.Time, places, kept chan struc
 	case kept <- struct{}{}:
 		return kept, true, nil
 	case <-ctx.Done():
-		return nil, true, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
+		return nil, true, &Abandoned{Cause: context.Cause(ctx), Waiting: true, behind: true}
 	case <-late:
-		return nil, true, &Abandoned{Cause: ErrBusy, Waiting: true}
+		return nil, true, &Abandoned{Cause: errSlow, Waiting: true, behind: true}
 	}
 }
 
