@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"errors"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -183,7 +184,7 @@ func TestRecentEnds(t *testing.T) {
 // An error that is kept has a short text, and says yet that the set was empty.
 func TestCutError(t *testing.T) {
 	short := &Error{Reason: ErrUnavailable}
-	if got := cut(short); got != error(short) || cut(nil) != nil {
+	if got := cut(short); !errors.Is(got, short) || cut(nil) != nil {
 		t.Errorf("got %v, want the same", got)
 	}
 	long := make([]byte, 10*maxErrorText)
