@@ -64,7 +64,7 @@ func (r *reading) read(ctx context.Context, from io.Reader, most int) ([]byte, e
 		switch {
 		case len(data) > most:
 			return nil, fmt.Errorf("more than %d bytes", most)
-		case err == io.EOF: //nolint:errorlint // io.Reader: it is returned as it is
+		case err == io.EOF:
 			return data, nil
 		case err != nil:
 			return nil, err
