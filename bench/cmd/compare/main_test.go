@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -27,5 +28,42 @@ func TestDocumentsAreThoseOfTheFigures(t *testing.T) {
 		if name != "scale.md" && !bytes.Equal(got, want) {
 			t.Errorf("docs/%s is not up to date: go run ./cmd/compare -from results.json", name)
 		}
+	}
+}
+
+// Measuring strangers alone rewrites the page of performance and its figures, and leaves docs/scale.md to who has changed
+// what that says.
+func TestOnlyHostileLeavesScale(t *testing.T) {
+	folder := t.TempDir()
+	saved, err := os.ReadFile("../../results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(folder, "results.json")
+	if err := os.WriteFile(results, saved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-only", "hostile", "-rows", "^no token$", "-short", "-cycles", "2", "-results", results, "-out", folder}
+	if err := run(args, io.Discard, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	all, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		got = append(got, one.Name())
+	}
+	if want := []string{"performance.md", "performance.svg", "results.json"}; !slices.Equal(got, want) {
+		t.Errorf("files: got %q, want %q", got, want)
+	}
+}
+
+// A name that fits no row measures nothing, which nobody means.
+func TestRowsThatAreNone(t *testing.T) {
+	args := []string{"-only", "hostile", "-rows", "sunshine", "-short", "-cycles", "2", "-results", "../../results.json"}
+	if err := run(args, io.Discard, t.Output()); err == nil {
+		t.Error("got no error")
 	}
 }
