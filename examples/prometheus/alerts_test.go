@@ -221,6 +221,49 @@ func TestInstanceAlert(t *testing.T) {
 	}
 }
 
+// A thief with a genuine token raises one alert without a key, and another with a key of his own. Whoever has no genuine token
+// raises neither, nor the other alerts of which alerts.yaml says so.
+func TestThiefAlerts(t *testing.T) {
+	alerts := []string{"PopauthStolenToken", "PopauthTokenWithoutKey", "PopauthProofReplayed", "PopauthProofLimit"}
+	thief, nobody := popauthtest.SelfSigned(t, "thief"), &popauthtest.Client{}
+	for _, tt := range []struct {
+		name    string
+		happens func(*watched)
+		want    string
+	}{
+		{name: "owner", happens: func(w *watched) { w.good(50) }},
+		{name: "strangers", happens: func(w *watched) { w.strangers(200) }},
+		{name: "no certificate", want: "PopauthTokenWithoutKey", happens: func(w *watched) { w.steal(nobody, 50) }},
+		{name: "another certificate", want: "PopauthStolenToken", happens: func(w *watched) { w.steal(thief, 50) }},
+		{name: "a client that is set up wrong, once", happens: func(w *watched) { w.steal(nobody, 1) }},
+	} {
+		w := newWatched(t, nil)
+		w.good(1)
+		w.steal(nobody, 1)
+		w.steal(thief, 1)
+		w.strangers(1)
+		p := &promql{TB: t, before: at("a", w.scrape())}
+		ran := w.spy.Ran()
+		tt.happens(w)
+		if got := w.spy.Ran() - ran; tt.name != "owner" && got > 0 {
+			t.Errorf("%s: the handler ran %d times", tt.name, got)
+		}
+		p.after = at("a", w.scrape())
+		for _, alert := range alerts {
+			if got := p.fires(rule(t, alert)); got != (alert == tt.want) {
+				t.Errorf("%s: %s: got %t, want %t", tt.name, alert, got, alert == tt.want)
+			}
+		}
+	}
+}
+
+// steal sends the owner's token in other hands.
+func (w *watched) steal(as *popauthtest.Client, n int) {
+	for range n {
+		w.send(as.Request("GET", "/", w.issuer.Token(w.owner.Bound())))
+	}
+}
+
 // Each alert is one API's: a healthy one beside it has no part in its share.
 func TestAlertsByJob(t *testing.T) {
 	text, err := os.ReadFile("alerts.yaml")

@@ -151,7 +151,7 @@ func (p *promql) one() vector {
 
 var (
 	promqlSelector = regexp.MustCompile(`sum by \(([\w, ]+)\) \(rate\((\w+)\{(.*)\}\[5m\]\)\)`)
-	promqlLabel    = regexp.MustCompile(`(\w+)="([^"]*)"`)
+	promqlLabel    = regexp.MustCompile(`(\w+)=(~?)"([^"]*)"`)
 )
 
 // sumOfRates goes by series that both scrapes have, as rate does.
@@ -165,11 +165,15 @@ func (p *promql) sumOfRates(token string) vector {
 		}
 		labels := map[string]string{}
 		for _, label := range promqlLabel.FindAllStringSubmatch(series, -1) {
-			labels[label[1]] = label[2]
+			labels[label[1]] = label[3]
 		}
 		matches := true
 		for _, label := range promqlLabel.FindAllStringSubmatch(m[3], -1) {
-			matches = matches && labels[label[1]] == label[2]
+			has := labels[label[1]] == label[3]
+			if label[2] != "" {
+				has = regexp.MustCompile("^(?:" + label[3] + ")$").MatchString(labels[label[1]])
+			}
+			matches = matches && has
 		}
 		if matches {
 			var by []string
@@ -189,7 +193,8 @@ func TestPromql(t *testing.T) {
 	}
 	x, y, z := `sum by (j) (rate(n{a="x"}[5m]))`, `sum by (j) (rate(n{a="y"}[5m]))`, `sum by (j) (rate(n{a="z"}[5m]))`
 	for expression, want := range map[string]bool{
-		x + ` > 1.5`:                             true,
+		x + ` > 1.5`: true,
+		`sum by (j) (rate(n{a=~"w|x"}[5m])) > 1.5`: true, `sum by (j) (rate(n{a=~"w"}[5m])) > 0`: false,
 		x + ` > 2`:                               false,
 		z + ` > 0`:                               false,
 		x + ` > 0.5 * (` + y + ` + 1)`:           true,

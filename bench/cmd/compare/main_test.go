@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -60,10 +61,23 @@ func TestOnlyHostileLeavesScale(t *testing.T) {
 	}
 }
 
-// A name that fits no row measures nothing, which nobody means.
+// A name that fits no row measures nothing, which nobody means, and a row that was never measured has no place on the page.
 func TestRowsThatAreNone(t *testing.T) {
-	args := []string{"-only", "hostile", "-rows", "sunshine", "-short", "-cycles", "2", "-results", "../../results.json"}
-	if err := run(args, io.Discard, t.Output()); err == nil {
-		t.Error("got no error")
+	saved, err := os.ReadFile("../../results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := filepath.Join(t.TempDir(), "results.json")
+	if err := os.WriteFile(without, bytes.Replace(saved, []byte(`"Name": "no token"`), []byte(`"Name": "another"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, results, rows, want string }{
+		{name: "no such row", results: "../../results.json", rows: "sunshine", want: "no row has such a name"},
+		{name: "never measured", results: without, rows: "^no token$", want: "has not been measured before"},
+	} {
+		args := []string{"-only", "hostile", "-rows", tt.rows, "-short", "-cycles", "2", "-results", tt.results}
+		if err := run(args, io.Discard, t.Output()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
 	}
 }
