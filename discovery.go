@@ -57,7 +57,8 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, full bool) (*fetch
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(set.location), err)
 	}
-	set.lifetime = spread(min(k.lifetime(answer.Header, now), k.options.MaxAge/2))
+	lifetime := min(k.lifetime(answer.Header, now), k.options.MaxAge/2)
+	set.lifetime, set.limit = spread(lifetime), lifetime+lifetime/10
 	if answer.StatusCode == http.StatusNotModified {
 		set.keySet, set.document, set.etag = old.keySet, old.document, old.etag
 		return set, nil
@@ -70,7 +71,11 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, full bool) (*fetch
 		set.keySet = old.keySet // what is remembered of it still holds
 		return set, nil
 	}
-	if set.keySet, err = readKeySet(body); err != nil {
+	set.keySet, err = readKeySet(body)
+	if isEmptySet(err) {
+		return nil, fmt.Errorf("%s: %w: the issuer has withdrawn the keys that it had; have it publish those that it signs with", shown(set.location), err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(set.location), discovery.Unreadable(err, answer))
 	}
 	return set, nil
@@ -163,7 +168,11 @@ func (k *RemoteKeys) lifetime(h http.Header, now time.Time) time.Duration {
 			}
 		}
 	}
-	if at, err := http.ParseTime(h.Get("Expires")); err == nil && said < 0 {
+	if expires := h.Get("Expires"); expires != "" && said < 0 {
+		at, err := http.ParseTime(expires)
+		if err != nil {
+			return k.floor // a time in the past, 0 above all (RFC 9111, section 5.3)
+		}
 		if date, err := http.ParseTime(h.Get("Date")); err == nil {
 			now = date // the issuer's clock against itself
 		}

@@ -133,7 +133,10 @@ type Introspection struct {
 	found   *url.URL // the endpoint
 	inside  bool     // it was found inside of a network
 	foundAt time.Time
+	doubted bool  // what is there gave no answer: it may have moved
 	sought  pause // the metadata is not asked meanwhile
+	missed  error // why there is no endpoint
+	misses  int   // in a row
 	quiet   pause // the endpoint has asked to be left alone
 }
 
@@ -194,6 +197,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	}
 	i.accepted = newRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
 	i.refused = newRecent[verdict](refusedEntries, refusedBytes)
+	i.refused.ends = true
 	return i, nil
 }
 

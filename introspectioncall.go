@@ -17,6 +17,7 @@ import (
 const (
 	maxAnswer       = 64 << 10 // bytes of an introspection answer
 	rediscover      = time.Hour
+	maxMissed       = 10 * time.Second
 	idleConnections = 16
 )
 
@@ -56,6 +57,7 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
+			i.failed(err)
 			return verdict{}, unanswered(fmt.Errorf("%s: %w", shown(endpoint), discovery.Unreadable(err, answer)))
 		}
 		return v, nil
@@ -64,6 +66,7 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 			return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("unsupported_token_type")}}, nil
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
+		i.failed(discovery.Status(answer))
 		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", shown(endpoint), answer.StatusCode))
 	}
 	status := discovery.Status(answer)
@@ -122,8 +125,9 @@ func (i *Introspection) foundInside() bool {
 	return i.inside
 }
 
-// failed returns after what time to ask again, as the answer in err says, and keeps to it. The endpoint may have moved:
-// the metadata is asked again, once a minute at most.
+// failed is told of each call that brought no answer, or one that is none, whatever it is that stands at the endpoint by
+// now. It returns after what time to ask again, as the answer in err says, and keeps to it. The endpoint may have moved: the
+// metadata is asked again, once a minute at most.
 func (i *Introspection) failed(err error) time.Duration {
 	now := i.options.Now()
 	after := discovery.Pause(err, now)
@@ -132,59 +136,93 @@ func (i *Introspection) failed(err error) time.Duration {
 	if after > 0 {
 		i.quiet = pause{now, after}
 	}
-	i.foundAt = time.Time{}
+	i.doubted = true
 	return max(after, firstPause)
 }
 
 // endpoint returns where to ask: as configured, or as the issuer's metadata has said. Once an hour, and after a failure,
-// the metadata is asked again, beside the calls: nobody waits while there is an endpoint.
+// the metadata is asked again, beside the calls. A call waits for that if there is no endpoint, or if nobody has asked when
+// it was time: the token would be sent to a place that may have been given up since.
 func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
 	if i.options.Endpoint != "" {
 		return i.found, nil
 	}
 	q := calls.Question[struct{}, *url.URL]{Ask: i.discover, Known: i.foundLately}
 	i.mu.Lock()
-	found := i.found
-	age := since(i.foundAt, i.options.Now())
-	left := i.sought.left(i.options.Now())
+	now := i.options.Now()
+	found, missed, left := i.found, i.missed, i.sought.left(now)
+	age := since(i.foundAt, now)
+	doubted := i.doubted
+	late := age >= rediscover+rediscover/10 && since(i.sought.from, now) >= minRefresh
 	i.mu.Unlock()
 	switch {
-	case found == nil && left > 0:
-		return nil, outage{errors.New("the issuer has asked for a pause"), left}
+	case left > 0 && found == nil:
+		return nil, outage{missed, left}
 	case found == nil:
 		return i.discovery.Do(ctx, q)
-	case age >= rediscover || age < -maxLeeway:
-		if left <= 0 {
-			i.discovery.Begin(q)
-		}
+	case left > 0:
+	case late:
+		return i.foundAgain(ctx, q, found)
+	case doubted || age >= rediscover || age < -maxLeeway:
+		i.discovery.Begin(q)
 	}
 	return found, nil
+}
+
+// foundAgain waits for the metadata for half of the time that there is. Where the endpoint was is asked if they can't be had.
+func (i *Introspection) foundAgain(ctx context.Context, q calls.Question[struct{}, *url.URL], found *url.URL) (*url.URL, error) {
+	half, cancel := context.WithTimeout(ctx, min(i.options.Timeout, i.options.Wait)/2)
+	defer cancel()
+	u, err := i.discovery.Do(half, q)
+	if err != nil {
+		return found, nil //nolint:nilerr // it is asked where it was
+	}
+	return u, nil
 }
 
 // foundLately returns the endpoint if nobody has to look for it now.
 func (i *Introspection) foundLately() (*url.URL, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	age := since(i.foundAt, i.options.Now())
-	return i.found, i.found != nil && (age < rediscover && age > -maxLeeway || !i.sought.over(i.options.Now()))
+	now := i.options.Now()
+	age := since(i.foundAt, now)
+	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -maxLeeway || !i.sought.over(now))
 }
 
-// discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute.
+// ready tells whether there is an endpoint.
+func (i *Introspection) ready() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.found != nil
+}
+
+// discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute. Without an
+// endpoint the pauses are those of RemoteKeys: the first a second, then twice as long, up to maxMissed.
 func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
+	i.mu.Lock()
+	missed, left := i.missed, i.sought.left(i.options.Now())
+	none := i.found == nil
+	i.mu.Unlock()
+	if none && left > 0 { // others have asked since
+		return nil, outage{missed, left}
+	}
 	_, aliased := i.options.Authentication.(TLSClientAuth)
 	u, inside, err := i.metadata.discover(ctx, "introspection_endpoint", aliased)
 	now := i.options.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	again := discovery.Pause(err, now)
-	if i.found != nil || err == nil {
-		again = max(again, minRefresh)
+	again := minRefresh
+	if i.found == nil && err != nil {
+		again = spread(min(firstPause<<min(i.misses, 16), maxMissed))
 	}
-	i.sought = pause{now, again}
-	if err == nil {
-		i.found, i.inside, i.foundAt = u, inside, now
-	} else if i.found == nil {
-		return nil, err
+	again = max(again, discovery.Pause(err, now))
+	i.sought, i.missed = pause{now, again}, cut(err)
+	switch {
+	case err == nil:
+		i.found, i.inside, i.foundAt, i.doubted, i.misses = u, inside, now, false, 0
+	case i.found == nil:
+		i.misses++
+		return nil, outage{err, again}
 	}
 	return i.found, nil
 }

@@ -78,6 +78,8 @@ type Issuers struct {
 	calls   *calls.Group[string, resolution]
 	budget  *budget
 
+	successions *calls.Group[string, resolution] // one for each tenant in use at most
+
 	mu      sync.RWMutex
 	static  map[string]*tenant
 	changes int
@@ -124,7 +126,8 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	b := newBudget(o.Bytes)
 	i := &Issuers{
 		options: o, static: map[string]*tenant{}, budget: b, tenants: newTenants(o, b),
-		calls: calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
+		calls:       calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
+		successions: calls.NewGroup[string, resolution](o.Entries, o.Timeout, o.Wait),
 	}
 	for iss, v := range o.Verifiers {
 		i.static[iss] = &tenant{verifier: v}
@@ -146,9 +149,9 @@ func fitting(iss string, v Verifier) error {
 	case iss == "":
 		return errors.New("an empty iss")
 	case v == nil:
-		return fmt.Errorf("%q: nil", iss)
+		return fmt.Errorf("%.256q: nil", iss)
 	case known && !slices.Contains(all, iss):
-		return fmt.Errorf("%q: a Verifier of other issuers", iss)
+		return fmt.Errorf("%.256q: a Verifier of other issuers", iss)
 	}
 	return nil
 }
@@ -177,6 +180,7 @@ func (i *Issuers) Remove(iss string) {
 // change drops what Resolve has said about an issuer, and what it is about to say.
 func (i *Issuers) change(iss string, v Verifier) {
 	defer i.calls.Forget(iss) // without mu, which a call may wait for
+	defer i.successions.Forget(iss)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.changes++

@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/seed-171ab058/popauth/internal/calls"
@@ -54,6 +55,12 @@ func (i *Issuers) known(iss string, key [sha256.Size]byte) (resolution, bool) {
 	return i.tenants.known(key, i.options.Now())
 }
 
+// serves tells whether there is a Verifier for the issuer meanwhile.
+func (i *Issuers) serves(iss string, key [sha256.Size]byte) bool {
+	r, ok := i.known(iss, key)
+	return ok && r.tenant != nil && i.tenants.lately(key)
+}
+
 // resolve asks Resolve. An answer during which issuers were changed serves those who have waited for it, and is not kept.
 func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte) (resolution, error) {
 	i.mu.RLock()
@@ -67,13 +74,18 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 	if err == nil && v != nil {
 		err = fitting(iss, v)
 	}
-	if err == nil && v != nil && i.tenants.lately(key) {
-		err = succeed(ctx, v)
+	if err == nil && v != nil && i.serves(iss, key) && !ready(v) {
+		return i.succession(iss, key, v, before), nil
 	}
+	return i.keep(key, v, err, before)
+}
+
+// keep keeps what Resolve has said, unless issuers were changed since.
+func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int) (resolution, error) {
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", err), firstPause})
+		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", cut(err)), firstPause})
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -83,6 +95,23 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 		r = i.tenants.keep(key, r, i.options.Now())
 	}
 	return r, r.err
+}
+
+var errNotReady = errors.New("the keys of the Verifier that Resolve has found are being fetched")
+
+// succession lets a Verifier take the place of the one in use as soon as it is ready. That is waited for in no slot of
+// Resolve: issuers whose keys hang would keep all others from being resolved. Whoever waits already is served by the new one.
+func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, before int) resolution {
+	i.mu.Lock()
+	if i.changes == before { // Resolve is not asked again meanwhile
+		i.tenants.keep(key, resolution{err: unanswered(outage{errNotReady, firstPause})}, i.options.Now())
+	}
+	i.mu.Unlock()
+	i.successions.Begin(calls.Question[string, resolution]{
+		Key: iss, Lately: true, Known: func() (resolution, bool) { return resolution{}, false },
+		Ask: func(ctx context.Context) (resolution, error) { return i.keep(key, v, succeed(ctx, v), before) },
+	})
+	return resolution{tenant: &tenant{verifier: v, resolved: true}}
 }
 
 // judge takes into account what a token of a resolved issuer has come to. Only a genuine one is a use of the issuer's

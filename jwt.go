@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -53,7 +54,7 @@ func saltAsLongAsHash(m *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
 // token expensive.
 func isRSA(key any) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k != nil && k.N != nil && k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192
+	return ok && k != nil && k.N != nil && k.N.BitLen() >= minRSA && jwk.Affordable(k) == nil
 }
 
 func isOn(curve elliptic.Curve) func(any) bool {
@@ -179,7 +180,8 @@ func (v *jwtVerifier) header(j jws) (h header, known bool, err error) {
 }
 
 // verify looks at nothing that costs before the token's form, type and algorithm are right, fetches no key for another
-// issuer's token, and reads no claim before the signature is right: many claims cost several times as much. It returns the keys that it found the token's among as well; nil if that is not known.
+// issuer's token, and reads no claim before the signature is right: many claims cost several times as much. It returns the
+// keys that it found the token's among as well; nil if that is not known.
 func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header) (*verifiedToken, *keySet, error) {
 	s, err := jws{payload: j.payload, signature: j.signature}.decode()
 	if err != nil {
@@ -199,22 +201,61 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header)
 	case string(iss) != v.issuer:
 		return nil, nil, ErrTokenIssuer
 	}
+	begun := v.fetches()
 	keys, err := v.verifySignature(ctx, h, a, token, j.signed, s.signature)
+	if err != nil && v.renewed(ctx, h, keys, begun, s.payload, err) {
+		keys, err = v.verifySignature(ctx, h, a, token, j.signed, s.signature)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	e := &verifiedToken{}
-	said, err := e.read(s.payload, v.kinds.required)
+	e, err := v.claims(s.payload, h)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := v.kinds.check(said, &e.Token, h.typ); err != nil {
-		return nil, nil, err
-	}
-	if err := v.validate(&e.Token); err != nil {
 		return nil, nil, err
 	}
 	return e, keys, nil
+}
+
+// claims reads the claims of a token, and holds them against the options.
+func (v *jwtVerifier) claims(payload []byte, h header) (*verifiedToken, error) {
+	e := &verifiedToken{}
+	said, err := e.read(payload, v.kinds.required)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.kinds.check(said, &e.Token, h.typ); err != nil {
+		return nil, err
+	}
+	if err := v.validate(&e.Token); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// fetches returns how many fetches of the issuer's keys have begun.
+func (v *jwtVerifier) fetches() int64 {
+	if keys, ok := v.known.(*RemoteKeys); ok {
+		return keys.begun.Load()
+	}
+	return 0
+}
+
+// renewed tells whether the issuer has other keys by now than those that did not verify a token. A token that names no
+// key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
+// that would pass otherwise, and its claims are read only when the issuer may be asked.
+func (v *jwtVerifier) renewed(ctx context.Context, h header, than *keySet, begun int64, payload []byte, err error) bool {
+	keys, ok := v.known.(*RemoteKeys)
+	if !ok || than == nil || !than.has(keyID{h.by, h.kid}) {
+		return false
+	}
+	if reason := refused(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
+		return false
+	}
+	if !keys.mayBeRenewed(than) {
+		return false
+	}
+	_, wrong := v.claims(payload, h)
+	return wrong == nil && keys.renewed(ctx, than, begun)
 }
 
 func (v *jwtVerifier) validate(t *Token) error {
@@ -240,12 +281,12 @@ func (v *jwtVerifier) algorithm(h header) (algorithm, error) {
 func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm, token, signed string, signature []byte) (*keySet, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
-		return nil, err
+		return keys, err
 	}
 	several, ok := key.([]any)
 	if !ok {
 		if a.method.Verify(signed, signature, key) != nil {
-			return nil, ErrTokenSignature
+			return keys, ErrTokenSignature
 		}
 		return keys, nil
 	}
@@ -254,11 +295,11 @@ func (v *jwtVerifier) verifySignature(ctx context.Context, h header, a algorithm
 			return keys, nil
 		}
 	}
-	return nil, ErrTokenSignature
+	return keys, ErrTokenSignature
 }
 
 // key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
-// chosen among as well; nil if that is not known.
+// looked for among as well, with an error, too; nil if that is not known.
 func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token string) (any, *keySet, error) {
 	alg := a.method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	if v.known == nil {
@@ -273,14 +314,14 @@ func (v *jwtVerifier) key(ctx context.Context, h header, a algorithm, token stri
 	}
 	found, keys, err := v.known.find(ctx, wanted{keyName{keyID{h.by, h.kid}, alg}, v.keyIssuer})
 	if err != nil {
-		return nil, nil, refused(err, keyReason(ctx))
+		return nil, keys, refused(err, keyReason(ctx))
 	}
 	switch {
 	case len(found) == 1:
 		return found[0], keys, nil
 	case h.by == "":
 		// Trying them all would let a token pass that names no key, at any cost.
-		return nil, nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+		return nil, keys, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
 	}
 	return found, keys, nil
 }

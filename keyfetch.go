@@ -13,10 +13,6 @@ const (
 	// firstPause is the time between two fetches while the issuer can't be reached. It grows up to Cooldown if old keys
 	// serve; without any, nothing matters more than the first moment at which there are some.
 	firstPause = time.Second
-
-	// maxAbsence caps the back-off for a key that was not found. A longer one would protect nobody beyond what Cooldown
-	// does, and would lock out a key whose name somebody has guessed before it was there.
-	maxAbsence = time.Minute
 )
 
 // flight is one fetch for all who wait.
@@ -44,6 +40,9 @@ func (k *RemoteKeys) start(full, lookup bool) *flight {
 	if k.flight == nil {
 		old := k.current.Load()
 		now := k.options.Now()
+		if !k.late(old, now) { // else who comes meanwhile waits, too
+			k.tried.Store(&now)
+		}
 		full = full || k.url != nil || old == nil || k.failed != nil || since(old.located, now)+old.lifetime > k.options.Refresh
 		f := &flight{number: k.begun.Add(1), full: full, lookup: lookup}
 		k.flight = f
@@ -61,13 +60,13 @@ func (k *RemoteKeys) ended(f *flight, set *fetched, err error) {
 	if err == nil && set == nil {
 		err = errors.New("no keys")
 	}
-	k.failed, k.flight = err, nil
+	k.tried.Store(&now)
+	k.failed, k.flight = cut(err), nil
+	k.failedSize.Store(errorWeight(k.failed))
+	defer k.watchers.tell()
 	if err == nil {
 		k.failures, k.pause, k.quiet = 0, pause{}, pause{}
 		k.current.Store(set)
-		if changed := k.changed.Load(); changed != nil {
-			(*changed)()
-		}
 		if f.full {
 			k.landed = f.number
 		}
@@ -75,6 +74,9 @@ func (k *RemoteKeys) ended(f *flight, set *fetched, err error) {
 			k.cooldown = pause{now, k.options.Cooldown}
 		}
 		return
+	}
+	if isEmptySet(err) {
+		k.current.Store(nil) // an answer, by which the issuer has withdrawn them all
 	}
 	length := firstPause
 	if set := k.usable(k.current.Load(), now); set != nil {
@@ -131,9 +133,11 @@ func (k *RemoteKeys) pauseLeft() time.Duration {
 	return k.quiet.left(k.options.Now())
 }
 
+var errSlowKeys = errors.New("no keys in time")
+
 // patience bounds what a request waits.
 func (k *RemoteKeys) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, k.options.Wait, errors.New("no keys in time"))
+	return context.WithTimeoutCause(ctx, k.options.Wait, errSlowKeys)
 }
 
 // outage is what a request is told while the last fetch failed; nil if it didn't. The caller holds mu.
@@ -144,50 +148,35 @@ func (k *RemoteKeys) outage(now time.Time) error {
 	return &Error{Reason: ErrUnavailable, Err: outage{k.failed, k.pause.left(now)}}
 }
 
-// maxAbsent bounds the memory of keys that do not exist.
-const maxAbsent = 1024
-
-// absence is a key that a fetch has not found. The longer it has been absent, the longer nobody is asked about it, up to
-// maxAbsence.
-type absence struct {
-	at   time.Time // of the fetch
-	wait time.Duration
+// sought is what a request looks for: a key that is not among those that there are, or any other keys than those that did
+// not verify its token.
+type sought struct {
+	id   keyID
+	than *keySet // nil if it is a key
 }
 
-func (a absence) asked(now time.Time) bool {
-	age := now.Sub(a.at)
-	return a.wait > 0 && age < a.wait && age > -maxLeeway
-}
-
-// miss remembers that the fetch at that time has not found the key.
-func (k *RemoteKeys) miss(id keyID, at time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	a, ok := k.absent[id]
-	if a.at.Equal(at) {
-		return // another request waited for the same fetch
+func (s sought) in(set *fetched) bool {
+	if s.than != nil {
+		return set.keySet != s.than
 	}
-	if !ok && len(k.absent) >= maxAbsent {
-		clear(k.absent) // flooding buys an attacker one fetch per Cooldown, as any unknown key does
-	}
-	k.absent[id] = absence{at, min(max(2*a.wait, k.options.Cooldown), max(maxAbsence, k.options.Cooldown))}
+	return set.has(s.id)
 }
 
-// lookFor fetches the keys for one that is not among them, and returns them as new as they can be. The first unknown key
-// is looked for at once. Cooldown runs between the fetches that unknown keys cause, and each key has a back-off of its
-// own. What began before the request, number before, is not the last word.
-func (k *RemoteKeys) lookFor(ctx context.Context, id keyID, before int64) (*fetched, error) {
+// lookFor fetches the keys for what is not among them, and returns them as new as they can be. The first unknown key is
+// looked for at once. Cooldown runs between the fetches that tokens cause, and each unknown key has a back-off of its own. What
+// began before the request, number before, is not the last word.
+func (k *RemoteKeys) lookFor(ctx context.Context, s sought, before int64) (*fetched, error) {
 	for {
 		k.mu.Lock()
 		now := k.options.Now()
 		set, f := k.usable(k.current.Load(), now), k.flight
-		if set == nil || set.has(id) {
+		if set == nil || s.in(set) {
 			err := k.outage(now)
 			k.mu.Unlock()
 			return set, missing(set, err)
 		}
 		err := k.outage(now)
-		absent := k.absent[id].asked(now)
+		absent := k.known(s, set, now)
 		may := k.due(now) && k.cooldown.over(now) && (!absent || err != nil)
 		if f == nil && may && (k.landed <= before || err != nil) {
 			f = k.start(true, true)
@@ -200,7 +189,7 @@ func (k *RemoteKeys) lookFor(ctx context.Context, id keyID, before int64) (*fetc
 		case failing:
 			return nil, err // at once: a made-up key must not hold a request while the issuer is failing
 		case answered:
-			k.miss(id, set.at)
+			k.miss(s, set.at)
 			return set, nil
 		case absent, f == nil:
 			return set, nil
@@ -208,6 +197,25 @@ func (k *RemoteKeys) lookFor(ctx context.Context, id keyID, before int64) (*fetc
 		if _, err := k.land(ctx, f); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// known tells whether it is known already that the issuer has nothing else. The caller holds mu.
+func (k *RemoteKeys) known(s sought, set *fetched, now time.Time) bool {
+	if s.than != nil {
+		age := since(set.at, now)
+		return age >= 0 && age < k.options.Cooldown
+	}
+	return k.absent.asked(s.id, now)
+}
+
+// miss remembers that the fetch at that time has not found the key. A wrong signature is no word on any key: whoever sends one
+// under a key's name must not lock it out.
+func (k *RemoteKeys) miss(s sought, at time.Time) {
+	if s.than == nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.absent.miss(s.id, at, k.options.Cooldown)
 	}
 }
 

@@ -13,10 +13,13 @@ func TestAbsentKidsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 10 * maxAbsent {
-		k.miss(keyID{byKeyID, fmt.Sprint(n)}, time.Now())
-		if len(k.absent) > maxAbsent {
-			t.Fatalf("kids remembered: got %d, want %d at most", len(k.absent), maxAbsent)
+		k.miss(sought{id: keyID{byKeyID, fmt.Sprint(n)}}, time.Now())
+		if got := len(k.absent.list); got > maxAbsent {
+			t.Fatalf("kids remembered: got %d, want %d at most", got, maxAbsent)
 		}
+	}
+	if got := unsafe.Sizeof(absence{}) * uintptr(cap(k.absent.list)); got != absentSize {
+		t.Errorf("their memory: got %d bytes, want %d, as which it counts", got, absentSize)
 	}
 }
 
@@ -29,9 +32,9 @@ func TestAbsenceGrowsByFetch(t *testing.T) {
 	at, id := time.Now(), keyID{byKeyID, "k"}
 	for n, want := range []time.Duration{10, 20, 40, 60, 60, 60} { // a longer one would lock a key out whose name was guessed
 		for range 100 {
-			k.miss(id, at.Add(time.Duration(n)*time.Hour))
+			k.miss(sought{id: id}, at.Add(time.Duration(n)*time.Hour))
 		}
-		if got := k.absent[id].wait; got != want*time.Second {
+		if got := k.absent.find(absentName(id)).wait; got != want*time.Second {
 			t.Errorf("after %d fetches: got %v, want %v", n+1, got, want*time.Second)
 		}
 	}
@@ -46,8 +49,27 @@ func TestLookForTakesWhatIsThere(t *testing.T) {
 	id := keyID{byKeyID, "k"}
 	newer := &fetched{at: time.Now(), lifetime: time.Hour, keySet: &keySet{named: map[keyID][]issuerKey{id: {{}}}}}
 	k.current.Store(newer)
-	if got, err := k.lookFor(t.Context(), id, 0); got != newer || err != nil || k.flight != nil {
+	if got, err := k.lookFor(t.Context(), sought{id: id}, 0); got != newer || err != nil || k.flight != nil {
 		t.Errorf("got %p, %v, flight %v; want %p, none", got, err, k.flight, newer)
+	}
+}
+
+// What is over for longest makes room, and what is asked for again and again stays.
+func TestAbsencesMakeRoom(t *testing.T) {
+	var m absences
+	start, often := time.Now(), keyID{byKeyID, "often"}
+	for n := range 10 * maxAbsent {
+		at := start.Add(time.Duration(n) * 10 * time.Second)
+		m.miss(keyID{byKeyID, fmt.Sprint(n)}, at, 10*time.Second)
+		if n%6 == 0 {
+			m.miss(often, at, 10*time.Second)
+		}
+	}
+	if a := m.find(absentName(often)); a == nil || a.wait != maxAbsence {
+		t.Errorf("got %v, want a back-off of %v", a, maxAbsence)
+	}
+	if m.asked(keyID{bySHA256, "often"}, start) {
+		t.Error("a thumbprint counts as absent because a kid of that name is")
 	}
 }
 
@@ -57,7 +79,7 @@ func TestAbsenceAsked(t *testing.T) {
 		0: true, 9 * time.Second: true, 10 * time.Second: false, time.Hour: false,
 		-time.Minute: true, -time.Hour: false, // a clock that was set back must not keep a key out for an hour
 	} {
-		if got := (absence{at, 10 * time.Second}).asked(at.Add(after)); got != want {
+		if got := (absence{at: at, wait: 10 * time.Second}).asked(at.Add(after)); got != want {
 			t.Errorf("after %v: got %v, want %v", after, got, want)
 		}
 	}

@@ -43,11 +43,22 @@ func readKeySet(jwks []byte) (*keySet, error) {
 	case !found:
 		return nil, errors.New("no usable key in the JWK Set: it has no member keys")
 	case len(set.all) == 0:
-		return nil, fmt.Errorf("no usable key in the JWK Set%s", set.leftOut())
+		return nil, &emptySet{set.leftOut()}
 	}
 	set.choose()
 	set.size = set.weight()
 	return set, nil
+}
+
+// emptySet is a JWK Set that can be read, and has no key to verify a token with. From an issuer that is an answer: keys that
+// were in it before are withdrawn.
+type emptySet struct{ left string }
+
+func (e *emptySet) Error() string { return "no usable key in the JWK Set" + e.left }
+
+func isEmptySet(err error) bool {
+	_, ok := errors.AsType[*emptySet](err)
+	return ok
 }
 
 // add adds a key of a set, or the reason for which it doesn't count.

@@ -82,12 +82,14 @@ func (s *keySet) known(kid, alg, issuer string) (any, bool) {
 // has tells whether there is a key of that name, or the token names none.
 func (s *keySet) has(id keyID) bool { return id.by == "" || len(s.named[id]) > 0 }
 
-// find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name, all where
-// it names none.
+// find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name. Where it names
+// none it returns all of them, and an error if they are more than maxTried.
 func (s *keySet) find(w wanted) ([]any, error) {
 	views := 1
 	if w.by != "" {
 		views = max(1, min(maxTried, len(s.fitting(s.named[w.keyID], w))))
+	} else if n := s.count(w); n > maxTried { // before each is made what keyfunc wants to see
+		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm: have it name one by kid", n)}
 	}
 	var keys []any
 	for nth := range views {
@@ -109,6 +111,17 @@ func (s *keySet) fitting(keys []issuerKey, w wanted) []issuerKey {
 		}
 	}
 	return fit
+}
+
+// count returns how many keys count for the token, whatever their names.
+func (s *keySet) count(w wanted) int {
+	n := 0
+	for i := range s.all {
+		if s.all[i].of(w.issuer) && s.all[i].fits(w) {
+			n++
+		}
+	}
+	return n
 }
 
 // missing says why no key of that name counts for the token.

@@ -12,6 +12,9 @@ type budget struct {
 
 	mu      sync.Mutex
 	holders map[holder]struct{}
+	found   holder // the largest, the last time that they were all looked at; nil to look again
+	enough  int64  // bytes: as long as it holds them, it is that yet, or about
+	uses    int
 }
 
 // holder is a memory with a budget.
@@ -50,17 +53,27 @@ func (b *budget) release(n int64) {
 	}
 }
 
+// maxUses is how often at most the same memory makes room before all are looked at again.
+const maxUses = 64
+
+// largest returns the memory that holds most, or held most a moment ago: to look at a thousand of them for each entry would
+// take longer than to verify its token. What others have grown by since they have taken from that one.
 func (b *budget) largest() holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found holder
+	if b.found != nil && b.uses < maxUses && b.found.holds() >= b.enough {
+		b.uses++
+		return b.found
+	}
 	most := int64(0)
+	b.found, b.uses = nil, 0
 	for h := range b.holders {
 		if n := h.holds(); n > most {
-			found, most = h, n
+			b.found, most = h, n
 		}
 	}
-	return found
+	b.enough = most - most/8
+	return b.found
 }
 
 func (b *budget) add(h holder) {
@@ -76,5 +89,8 @@ func (b *budget) remove(h holder) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.holders, h)
+		if b.found == h {
+			b.found = nil
+		}
 	}
 }

@@ -35,11 +35,11 @@ func TestMemoriesTogether(t *testing.T) {
 		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
 		{"an issuer's headers", issuerHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
-		{"keys that there are not", maxAbsent * (keptSize + maxKeyID)},
+		{"keys that there are not", absentSize},
 		{"tokens behind Issuers", issuers.budget.most},
 		{"resolved issuers", n.proven.most + n.strangers.most},
 		{"issuers that there are not", min(n.nobody.most, unknownIssuers*keptSize)},
-		{"issuers of whom Resolve can't tell", min(n.failing.most, unknownIssuers*(keptSize+errorSize))},
+		{"issuers of whom Resolve can't tell", n.failing.most},
 		{"introspection answers", i.accepted.most + i.refused.most},
 		{"headers of proofs", clientHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},

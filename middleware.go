@@ -206,6 +206,12 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		if err = verifyAgain(r.Context(), g.options.Verifier, &c); err != nil {
 			return refused(err, ErrTokenInvalid)
 		}
+		if e := g.over(d.token); e != nil {
+			return e
+		}
+	}
+	if err = g.revoked(r.Context(), d.token); err != nil {
+		return refused(err, ErrTokenRevoked)
 	}
 	if err = g.confirm(r, d, &c); err != nil {
 		e := refused(err, ErrBindingUnconfirmed)
@@ -230,10 +236,15 @@ func (g *Guard) verify(ctx context.Context, c *credentials) (t *Token, remembere
 	if t == nil || t.payload == "" {
 		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
 	}
-	if err := g.revoked(ctx, t); err != nil {
-		return nil, false, err
-	}
 	return t, remembered, nil
+}
+
+// over refuses a token that has expired since the Verifier has looked at it, or that it hasn't looked at for that.
+func (g *Guard) over(t *Token) *Error {
+	if end := t.ExpiresAt; !end.IsZero() && !g.options.Now().Before(end.Add(g.options.Leeway)) {
+		return &Error{Reason: ErrTokenExpired, token: t}
+	}
+	return nil
 }
 
 // revoked shows the function a Token of its own, not one that other requests share.
@@ -328,6 +339,9 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	level := slog.LevelInfo
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
+	}
+	if isEmptySet(e.Err) {
+		level = slog.LevelError // nobody's token counts until the issuer publishes a key
 	}
 	if !logger.Enabled(r.Context(), level) {
 		return

@@ -69,12 +69,21 @@ func untimely(by time.Duration, format string, most time.Duration) error {
 	return &Error{Reason: ErrProofTime, Err: fmt.Errorf(format, by.Round(time.Millisecond), most)}
 }
 
-// remembered is until when a used proof is. Whoever shares the store may go by its iat or by its nonce, which is no
-// newer than its use.
-func (d DPoP) remembered(issued, now time.Time) time.Time {
-	from := issued
-	if now.After(from) {
-		from = now
+// remembered is until when a used proof is kept. Whoever shares the store may go by its iat or by its nonce, which is no
+// newer than its use. An earlier use of the proof was kept until earliest or longer: it was not before the nonce, where
+// that counts, and no end is before that of the iat.
+func (d DPoP) remembered(issued, now time.Time) (until, earliest time.Time) {
+	since := issued
+	if n, ok := d.Nonces.(StatelessNonces); ok && d.NonceTime {
+		since = later(since, now.Add(-n.MaxAge))
 	}
-	return from.Add(d.Remember + time.Second) // a fraction of iat is cut off when it is read, hence the second
+	kept := d.Remember + time.Second // a fraction of iat is cut off when it is read, hence the second
+	return later(issued, now).Add(kept), since.Add(kept)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -15,6 +15,7 @@ type recent[V any] struct {
 	mu     sync.Mutex
 	memory *simplelru.LRU[[sha256.Size]byte, *kept[V]]
 	bytes  int64
+	ends   bool    // what counts no longer makes room at once, and is not asked for again
 	out    func(V) // what becomes of a value that is put out or replaced; nil if nothing
 }
 
@@ -77,7 +78,17 @@ func (m *recent[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Dur
 
 func (m *recent[V]) add(key [sha256.Size]byte, k *kept[V]) {
 	m.memory.Remove(key)
+	for m.ends {
+		_, oldest, ok := m.memory.GetOldest()
+		if !ok || !oldest.time.over(k.time.from) {
+			break
+		}
+		m.memory.RemoveOldest()
+	}
 	if k.size > m.most {
+		if m.out != nil {
+			m.out(k.value)
+		}
 		return
 	}
 	m.memory.Add(key, k)

@@ -67,6 +67,9 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
 	var err error
 	now.token, now.remembered, err = g.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
+	if err == nil {
+		err = g.revoked(r.Context(), now.token)
+	}
 	if err != nil {
 		e := refused(err, ErrTokenInvalid)
 		now.token = d.token
@@ -76,12 +79,11 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 		now.token = d.token
 		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, token: d.token}
 	}
-	t := g.options.Now()
 	// Of somebody else's Verifier nobody knows whether it looks at the time.
-	if end := now.token.ExpiresAt; !end.IsZero() && !t.Before(end.Add(g.options.Leeway)) {
-		return now, &Error{Reason: ErrTokenExpired, token: d.token}
+	if e := g.over(now.token); e != nil {
+		return now, e
 	}
-	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, t); err != nil {
+	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, g.options.Now()); err != nil {
 		e := refused(err, ErrCertificateMalformed)
 		e.token = d.token
 		return now, e

@@ -51,8 +51,9 @@ type RemoteKeysOptions struct {
 
 	// Refresh is the age at which keys are fetched anew, unless the issuer's Cache-Control or Expires says something
 	// else between one minute and a day. It is never more than half of MaxAge, and up to a fifth less, so that many
-	// instances spread. An issuer that says no-store or no-cache about everything is asked once a minute; if Refresh is
-	// set, as often as that says. The metadata, too, is asked again where the keys are before what it said is older
+	// instances spread. An issuer that says no-store or no-cache about everything, or an Expires that is no date, is asked once
+	// a minute; if Refresh is set, as often as that says. The fetch is made beside the requests; one that comes more than a tenth
+	// later, when nobody has asked since, waits for it. The metadata, too, is asked again where the keys are before what it said is older
 	// than Refresh. If zero, one hour.
 	Refresh time.Duration
 
@@ -60,7 +61,8 @@ type RemoteKeysOptions struct {
 	MaxAge time.Duration
 
 	// Cooldown is the time between two fetches that are made because tokens name unknown keys; no other fetch begins
-	// it, so the first unknown key is looked for at once. A key that is not found is looked for again after this time,
+	// it, so the first unknown key is looked for at once. A wrong signature counts as an unknown key, once the keys are older than
+	// this and if the token would pass otherwise. A key that is not found is looked for again after this time,
 	// then twice this time, and so on up to a minute. If zero, 10 s.
 	Cooldown time.Duration
 
@@ -70,7 +72,8 @@ type RemoteKeysOptions struct {
 
 // RemoteKeys are the keys of one issuer, fetched from it when they are first needed and kept fresh since. Requests
 // that need the same fetch share it; it goes on when one of them ends, and no goroutine stays behind it. While the
-// issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. An issuer that
+// issuer can't be reached, the keys it gave last serve up to MaxAge; after that errors wrap ErrUnavailable. So they do at once if
+// its JWK Set has no usable key any more: that withdraws those from before. An issuer that
 // answers 429 or 503 with Retry-After is left alone for that time, ten minutes at most. An error about a key that the
 // issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
 // without which it has no keys; it is safe for concurrent use.
@@ -83,8 +86,11 @@ type RemoteKeys struct {
 	metadata []*url.URL    // where the metadata may be
 	url      *url.URL      // nil if it is found by discovery
 	current  atomic.Pointer[fetched]
-	begun    atomic.Int64           // fetches
-	changed  atomic.Pointer[func()] // what is told of other keys; nil if nobody is
+	begun    atomic.Int64              // fetches
+	tried    atomic.Pointer[time.Time] // when a fetch last began in time, or ended; nil if none has
+	watchers watchers
+
+	failedSize atomic.Int64 // what failed needs, in bytes
 
 	mu       sync.Mutex
 	flight   *flight
@@ -94,15 +100,16 @@ type RemoteKeys struct {
 	cooldown pause // no fetch for unknown keys meanwhile
 	failed   error // of the last fetch
 	failures int   // in a row
-	absent   map[keyID]absence
+	absent   absences
 }
 
 // fetched is one state of the issuer's keys.
 type fetched struct {
 	*keySet  // the same as long as the document is
 	document [sha256.Size]byte
-	at       time.Time // when the issuer last said that these are its keys
-	lifetime time.Duration
+	at       time.Time     // when the issuer last said that these are its keys
+	lifetime time.Duration // after it they are fetched beside the requests
+	limit    time.Duration // after it requests wait for that, if none came in time
 	etag     string
 	location *url.URL // of the JWK Set
 	inside   bool     // the metadata came from inside of a network
@@ -111,7 +118,7 @@ type fetched struct {
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
-	k := &RemoteKeys{absent: map[keyID]absence{}, floor: cmp.Or(o.Refresh, minRefresh)}
+	k := &RemoteKeys{floor: cmp.Or(o.Refresh, minRefresh)}
 	var wrong []error
 	problem := fieldProblems("RemoteKeysOptions", &wrong)
 	var err error
@@ -171,7 +178,7 @@ func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 }
 
 func (k *RemoteKeys) snapshot() *keySet {
-	if set := k.serving(); set != nil {
+	if set, late := k.serving(); set != nil && !late {
 		return set.keySet
 	}
 	return nil
@@ -183,7 +190,7 @@ func (k *RemoteKeys) find(ctx context.Context, w wanted) ([]any, *keySet, error)
 	defer cancel()
 	set, err := k.load(ctx)
 	if err == nil && !set.has(w.keyID) {
-		set, err = k.lookFor(ctx, w.keyID, before)
+		set, err = k.lookFor(ctx, sought{id: w.keyID}, before)
 	}
 	if err != nil {
 		return nil, nil, unreached(ctx, err)
@@ -192,10 +199,29 @@ func (k *RemoteKeys) find(ctx context.Context, w wanted) ([]any, *keySet, error)
 	return keys, set.keySet, err
 }
 
+// renewed tells whether the issuer has other keys than those that did not verify a token. It is asked once per Cooldown, as
+// for an unknown key, and not about keys that are younger. The token may name no key, or one that has been replaced under
+// its name. What began before the token was looked at, number before, is not the last word.
+func (k *RemoteKeys) renewed(ctx context.Context, than *keySet, before int64) bool {
+	ctx, cancel := k.patience(ctx)
+	defer cancel()
+	set, err := k.lookFor(ctx, sought{than: than}, before)
+	return err == nil && set.keySet != than
+}
+
+// mayBeRenewed tells whether renewed would wait for other keys, or knows of some.
+func (k *RemoteKeys) mayBeRenewed(than *keySet) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, set := k.options.Now(), k.current.Load()
+	return set == nil || set.keySet != than || k.flight != nil ||
+		k.due(now) && k.cooldown.over(now) && !k.known(sought{than: than}, set, now)
+}
+
 // Preload fetches the keys now, whatever their age, and asks the metadata where they are: for those who want to fail at
 // start-up, or know of a key that must no longer count. A fetch that is under way already is waited for, and another one
 // made: it may have been answered before that. Preload waits as long as ctx, and for each of the two as long as Timeout.
-// An error changes nothing about the keys that there are.
+// An error changes nothing about the keys that there are, unless it says that the issuer has withdrawn them all.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
 	if !k.made() {
 		return ErrUnconfigured
@@ -209,18 +235,19 @@ func (k *RemoteKeys) Ready() bool {
 	if !k.made() {
 		return false
 	}
-	if k.serving() != nil {
+	set, late := k.serving()
+	if set != nil && !late {
 		return true
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_ = k.needed(k.options.Now())
-	return false
+	return set != nil
 }
 
 func (k *RemoteKeys) made() bool { return k != nil && k.client != nil }
 
-// LastRefresh is when the issuer last gave its keys; zero if it never has.
+// LastRefresh is when the issuer last gave its keys; zero if it never has, or has withdrawn them all.
 func (k *RemoteKeys) LastRefresh() time.Time {
 	if !k.made() {
 		return time.Time{}
@@ -242,24 +269,36 @@ func (k *RemoteKeys) LastError() error {
 }
 
 // serving returns the keys if they may be used, and begins to fetch them anew if that is due. It never waits, not even
-// for the lock: if that is taken, the next request begins.
-func (k *RemoteKeys) serving() *fetched {
-	set, now := k.current.Load(), k.options.Now()
-	if set == nil {
-		return nil
+// for the lock: if that is taken, the next request begins. If they are late a request has to wait for that fetch, and begins it.
+func (k *RemoteKeys) serving() (set *fetched, late bool) {
+	now := k.options.Now()
+	if set = k.current.Load(); set == nil {
+		return nil, false
 	}
 	age := since(set.at, now)
 	// An age below zero is a clock that was set back.
-	if (age >= set.lifetime || age < -maxLeeway) && k.mu.TryLock() {
-		if k.due(now) && k.current.Load() == set { // else a fetch has ended meanwhile
-			k.start(false, false)
+	if age >= set.lifetime || age < -maxLeeway {
+		if late = k.late(set, now); !late && k.mu.TryLock() {
+			if k.due(now) && k.current.Load() == set { // else a fetch has ended meanwhile
+				k.start(false, false)
+			}
+			k.mu.Unlock()
 		}
-		k.mu.Unlock()
 	}
 	if age >= k.options.MaxAge {
-		return nil
+		return nil, false
 	}
-	return set
+	return set, late
+}
+
+// late tells whether nobody has asked the issuer when it was time. Where requests come all the time, the keys are fetched
+// beside them. After a quiet night the keys may have been withdrawn since, so the first request waits.
+func (k *RemoteKeys) late(set *fetched, now time.Time) bool {
+	if set == nil || since(set.at, now) < set.limit {
+		return false
+	}
+	tried := k.tried.Load()
+	return tried == nil || since(*tried, now) >= minRefresh
 }
 
 // usable returns the keys unless they are too old.
@@ -270,22 +309,31 @@ func (k *RemoteKeys) usable(set *fetched, now time.Time) *fetched {
 	return set
 }
 
-// load returns the keys. It waits only if there are none; old ones serve while new ones are on their way.
+// load returns the keys. It waits if there are none, or if they are late; else old ones serve while new ones are on their
+// way. Late ones serve if the fetch fails, or takes too long. They don't for a request that ends before: whoever hangs up
+// would have them count.
 func (k *RemoteKeys) load(ctx context.Context) (*fetched, error) {
-	if set := k.serving(); set != nil {
+	if set, late := k.serving(); set != nil && !late {
 		return set, nil
 	}
 	k.mu.Lock()
 	now := k.options.Now()
-	if set := k.usable(k.current.Load(), now); set != nil { // a fetch has ended meanwhile
+	old := k.usable(k.current.Load(), now)
+	if old != nil && !k.late(old, now) { // a fetch has ended meanwhile
 		k.mu.Unlock()
-		return set, nil
+		return old, nil
 	}
 	f := k.needed(now)
 	err := k.outage(now)
 	k.mu.Unlock()
 	if f == nil {
-		return nil, err
+		return old, missing(old, err)
 	}
-	return k.land(ctx, f)
+	set, err := k.land(ctx, f)
+	if err != nil && (ctx.Err() == nil || errors.Is(context.Cause(ctx), errSlowKeys)) {
+		if old = k.usable(k.current.Load(), k.options.Now()); old != nil { // not if the issuer has withdrawn them all
+			return old, nil
+		}
+	}
+	return set, err
 }

@@ -52,7 +52,8 @@ func TestRemoteKeysRefresh(t *testing.T) {
 		{"Expires against Date", map[string]string{"Date": date, "Expires": "Mon, 02 Jan 2006 15:34:05 GMT"}, 30 * time.Minute},
 		{"Expires alone", map[string]string{"Expires": "Sat, 01 Jan 2000 00:30:00 GMT"}, 30 * time.Minute},
 		{"expired", map[string]string{"Date": date, "Expires": date}, time.Minute},
-		{"Expires garbage", map[string]string{"Expires": "0"}, time.Hour},
+		{"Expires in no form", map[string]string{"Expires": "0"}, time.Minute}, // RFC 9111, section 5.3
+		{"Expires in another form", map[string]string{"Date": date, "Expires": "Mon, 02-Jan-06 15:34:05 GMT"}, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			issuer := newMemoryIssuer(t)
@@ -156,7 +157,7 @@ func TestRemoteKeysUnknownKid(t *testing.T) {
 			api.want(t, issuer.Sign([]byte(`{"alg":"ES256"}`), []byte(`{}`), ""), 401)
 			api.want(t, token[:len(token)-8]+"AAAAAAAA", 401)
 		}
-		wantCalls(t, issuer, "for wrong signatures, and without a kid", 0)
+		wantCalls(t, issuer, "for wrong signatures, and without a kid", 2) // as for one unknown kid
 
 		// One that a misconfigured client repeats is asked about once a minute.
 		for range 50 * 60 / 5 {

@@ -43,7 +43,14 @@ type ReplayStore interface {
 // proof to its owner.
 func (d DPoP) use(r *http.Request, v verified, now time.Time) error {
 	key, id := replayNames(v.proof, v.target)
-	fresh, err := d.Replay.Use(r.Context(), key, id, d.remembered(v.issued, now))
+	until, earliest := d.remembered(v.issued, now)
+	var fresh bool
+	var err error
+	if m, ok := d.Replay.(*ReplayMemory); ok {
+		fresh, err = m.useOnce(r.Context(), key, id, until, earliest)
+	} else {
+		fresh, err = d.Replay.Use(r.Context(), key, id, until)
+	}
 	switch {
 	case errors.Is(err, ErrProofLimit):
 		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}

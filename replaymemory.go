@@ -61,8 +61,10 @@ const (
 // Restarting the process forgets all ids, and two processes don't know of each other's. A Guard that takes another's
 // place in one process, when the configuration is read again, needs the memory of that one: see DPoP.Replay.
 //
-// Ids expire by the wall clock. When that is set back, every proof is answered with 503 until the clock is where it was
-// or the process is restarted: an operator's event, which logs "clock was set back".
+// Ids expire by the wall clock. When that is set back, proofs that may be among those it has forgotten are answered with 503
+// until the clock is where it was or the process is restarted: an operator's event, which logs "clock was set back". DPoP
+// says of each proof since when it may have been used. Behind a ReplayStore of your own, which doesn't hand that on, every
+// proof that isn't held is answered so.
 type ReplayMemory struct {
 	now     func() time.Time
 	entries int64
@@ -157,10 +159,19 @@ var (
 )
 
 // Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, ErrRequestEnded where ctx
-// was canceled, and else ErrUnavailable: the store is full, a time limit of ctx has run out, or the clock was set back so
-// far that the store can't tell any more. That ends when the clock is again where it was, with the first id whose time is
-// later than all that were forgotten, or with a restart, which forgets the rest too.
+// was canceled, and else ErrUnavailable: the store is full, a time limit of ctx has run out, or the clock was set back, to
+// before the end of an id that is forgotten. That ends when the clock is again where it was, or with a restart, which
+// forgets the rest too.
 func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
+	if m == nil || m.now == nil {
+		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
+	}
+	return m.useOnce(ctx, key, id, until, m.now())
+}
+
+// useOnce is Use, told the earliest time that an earlier use of the id can have been kept until. Only if nothing that was
+// kept until then or later is forgotten, an id that isn't held was never used.
+func (m *ReplayMemory) useOnce(ctx context.Context, key, id string, until, earliest time.Time) (fresh bool, err error) {
 	if m == nil || m.now == nil {
 		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
 	}
@@ -173,7 +184,7 @@ func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time)
 	}
 	k := replayKey{m.hash(key), m.hash(id)}
 	for {
-		fresh, err = m.use(k, now, end)
+		fresh, err = m.use(k, now, end, nanoseconds(earliest))
 		switch {
 		case err == nil:
 			return fresh, nil
@@ -188,7 +199,7 @@ func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time)
 }
 
 // use marks the key as used in its shard.
-func (m *ReplayMemory) use(key replayKey, now, end int64) (fresh bool, err error) {
+func (m *ReplayMemory) use(key replayKey, now, end, earliest int64) (fresh bool, err error) {
 	s := &m.shards[key.id%replayShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,7 +212,7 @@ func (m *ReplayMemory) use(key replayKey, now, end int64) (fresh bool, err error
 	switch old, ok := s.until[key]; {
 	case ok && now <= old:
 		return false, nil
-	case end <= s.forgotten:
+	case earliest <= s.forgotten:
 		return false, errReplayBack
 	case !owners.take(key.owner, m.perKey):
 		return false, errReplayLimit

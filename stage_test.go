@@ -1,9 +1,11 @@
 package popauth_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -140,6 +142,40 @@ func TestKeyWithdrawnWhileTheSourceLooks(t *testing.T) {
 	remembers(t, g, request(), true)
 	withdraw = l.issuer.Rotate
 	send(g.Authenticate, request()).refused(t, 401, invalidToken)
+}
+
+// What is withdrawn, or over, while a source of the program waits doesn't count.
+func TestTokenWithdrawnWhileTheSourceWaits(t *testing.T) {
+	l := newLab(t)
+	meanwhile := func() {}
+	slow := popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
+		meanwhile()
+		return popauth.TLSCertificate().Certificate(r)
+	})
+	withdrawn := false
+	g := l.guard(func(o *popauth.Options) {
+		o.Certificate = slow
+		o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return withdrawn, nil }
+	})
+	token := l.bound()
+	send(g.Confirm, l.owner.Request("GET", "/", token)).passed(t)
+	meanwhile = func() { withdrawn = true }
+	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+
+	// Of an introspected token, nobody else looks at the time again.
+	meanwhile = func() { l.clock.Advance(10 * time.Minute) }
+	asked := l.issuer.Introspection()
+	asked.Now = l.clock.Now
+	v, err := popauth.NewIntrospection(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque := l.issuer.Opaque(l.owner.Bound(), popauthtest.Claims{"exp": l.clock.Now().Add(5 * time.Minute).Unix()})
+	g = l.guard(func(o *popauth.Options) {
+		o.Certificate, o.Now = slow, l.clock.Now
+		o.Verifier, o.Issuer, o.Audience, o.Keys = v, "", nil, nil
+	})
+	send(g.Confirm, l.owner.Request("GET", "/", opaque)).refused(t, 401, invalidToken)
 }
 
 // Chains are verified, and responders asked, for those alone who have a token.

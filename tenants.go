@@ -50,8 +50,9 @@ func newTenants(o IssuersOptions, b *budget) *tenants {
 		nobody:  newRecent[struct{}](unknownIssuers, 1<<20),
 		failing: newRecent[error](unknownIssuers, 1<<20),
 	}
+	n.nobody.ends, n.failing.ends = true, true
 	n.strangers = newRecent[*tenant](n.places, strangerBytes)
-	out := func(t *tenant) { retire(t.verifier) }
+	out := func(t *tenant) { unwatch(t); retire(t.verifier) }
 	n.proven.out, n.strangers.out = out, out
 	return n
 }
@@ -84,7 +85,7 @@ var errManyStrangers = errors.New("too many issuers at once of whom no genuine t
 func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resolution {
 	switch {
 	case r.err != nil:
-		n.failing.put(key, r.err, now, firstPause, errorSize)
+		n.failing.put(key, r.err, now, firstPause, errorWeight(r.err))
 		return r
 	case r.tenant == nil:
 		n.proven.remove(key)
@@ -97,6 +98,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.replace(n.strangers, key, r.tenant)
 		n.watch(key, r.tenant)
 		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
+			unwatch(r.tenant)
 			return resolution{err: overloaded(outage{errManyStrangers, firstPause})}
 		}
 	}
@@ -106,9 +108,6 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 	}
 	return r
 }
-
-// errorSize is about what an error of Resolve needs.
-const errorSize = 512
 
 // prove gives an issuer a place among the proven ones. The caller keeps others from changing the issuers.
 func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
@@ -131,11 +130,14 @@ func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
 
 // watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
 func (n *tenants) watch(key [sha256.Size]byte, t *tenant) {
-	weigh := func() { n.weigh(key, t) }
-	for _, own := range ours(t.verifier) {
-		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
-			keys.changed.Store(&weigh)
-		}
+	for _, keys := range keysOf(t.verifier) {
+		keys.watchers.set(t, func() { n.weigh(key, t) })
+	}
+}
+
+func unwatch(t *tenant) {
+	for _, keys := range keysOf(t.verifier) {
+		keys.watchers.remove(t)
 	}
 }
 
@@ -151,6 +153,7 @@ func (n *tenants) weigh(key [sha256.Size]byte, t *tenant) {
 // replace makes room for an issuer's next tenant.
 func (n *tenants) replace(m *recent[*tenant], key [sha256.Size]byte, next *tenant) {
 	if old, ok := m.takeIf(key, func(*tenant) bool { return true }); ok {
+		unwatch(old.value)
 		retireUnless(old.value.verifier, next.verifier)
 	}
 }
@@ -163,14 +166,30 @@ func (n *tenants) forget(key [sha256.Size]byte) {
 	n.failing.remove(key)
 }
 
-// succeed makes sure that a Verifier can take the place of one in use: its keys can be had. Until then that one serves.
-func succeed(ctx context.Context, v Verifier) error {
-	own, _ := v.(*jwtVerifier)
-	if own == nil {
-		return nil
+// ready tells whether a Verifier can take the place of one in use: its keys can be had, and the endpoint that it asks. What it
+// lacks is being fetched afterwards.
+func ready(v Verifier) bool {
+	all := true
+	for _, keys := range keysOf(v) {
+		all = keys.Ready() && all
 	}
-	if keys, ok := own.keys.(*RemoteKeys); ok && !keys.Ready() {
-		return keys.Preload(ctx)
+	for _, i := range asking(v) {
+		all = i.ready() && all
+	}
+	return all
+}
+
+// succeed makes a Verifier ready. Until then the one in use serves.
+func succeed(ctx context.Context, v Verifier) error {
+	for _, keys := range keysOf(v) {
+		if _, err := keys.load(ctx); err != nil {
+			return err
+		}
+	}
+	for _, i := range asking(v) {
+		if _, err := i.endpoint(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -184,6 +203,7 @@ func sizeOf(v Verifier) int64 {
 		}
 		size := v.headers.size()
 		if keys, ok := v.keys.(*RemoteKeys); ok && keys.made() {
+			size += absentSize + keys.failedSize.Load()
 			if set := keys.current.Load(); set != nil {
 				size += set.size
 			}
@@ -204,6 +224,30 @@ func ours(v Verifier) []*jwtVerifier {
 		}
 	case jwtOr:
 		return append(ours(v.jwt), ours(v.opaque)...)
+	}
+	return nil
+}
+
+// keysOf returns the RemoteKeys of a Verifier of ours.
+func keysOf(v Verifier) []*RemoteKeys {
+	var all []*RemoteKeys
+	for _, own := range ours(v) {
+		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+			all = append(all, keys)
+		}
+	}
+	return all
+}
+
+// asking returns the Introspections of a Verifier.
+func asking(v Verifier) []*Introspection {
+	switch v := v.(type) {
+	case *Introspection:
+		if v != nil && v.calls != nil {
+			return []*Introspection{v}
+		}
+	case jwtOr:
+		return append(asking(v.jwt), asking(v.opaque)...)
 	}
 	return nil
 }

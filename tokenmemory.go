@@ -69,18 +69,24 @@ func newTokenMemory(keys *keySet, entries int) *tokenMemory {
 
 // growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
 func growingTokenMemory(keys *keySet, limit int, b *budget) *tokenMemory {
-	return newTokenMemory(keys, min(limit, firstTokens)).within(limit, b)
+	m := newTokenMemory(keys, min(limit, firstTokens))
+	if !m.reserve(limit, b) {
+		return nil
+	}
+	b.add(m)
+	return m
 }
 
-func (m *tokenMemory) within(limit int, b *budget) *tokenMemory {
+// reserve takes the table out of the budget. Who makes a memory adds it to the budget's holders when it is complete: others
+// may have it make room from then on.
+func (m *tokenMemory) reserve(limit int, b *budget) bool {
 	table := m.table()
 	if !b.reserve(table) {
-		return nil
+		return false
 	}
 	m.limit, m.budget = limit, b
 	m.weight.Store(table)
-	b.add(m)
-	return m
+	return true
 }
 
 // table is what the places need, in bytes, empty or not.
@@ -91,10 +97,11 @@ func (m *tokenMemory) table() int64 {
 // grown returns a memory with a larger table, in which everything is; nil if that can't be had.
 func (m *tokenMemory) grown() *tokenMemory {
 	const factor = 4
-	larger := newTokenMemory(m.keys, min(factor*m.most, m.limit)).within(m.limit, m.budget)
+	larger := newTokenMemory(m.keys, min(factor*m.most, m.limit))
+	reserved := larger.reserve(m.limit, m.budget) // without mu: this memory may have to make room for it
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if larger == nil {
+	if !reserved {
 		m.limit = m.most
 		return nil
 	}
@@ -108,6 +115,7 @@ func (m *tokenMemory) grown() *tokenMemory {
 	}
 	m.budget.release(m.table())
 	m.budget.remove(m)
+	m.budget.add(larger)
 	return larger
 }
 

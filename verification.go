@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/jwk"
 )
 
 // Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
@@ -24,7 +25,8 @@ type Verification struct {
 	_ [0]func()
 
 	// Roots are the authorities whose certificates are accepted, each a trust anchor in its own right: with an
-	// intermediate here, that one's certificates are accepted and no other's. Each of them may give any name. If nil, none.
+	// intermediate here, that one's certificates are accepted and no other's. Each of them may give any name, unless it was
+	// added with a constraint, which is asked about whole chains alone. If nil, none.
 	Roots *x509.CertPool
 
 	// SystemRoots accepts the operating system's authorities in place of Roots. They vouch for names on the Internet,
@@ -44,7 +46,8 @@ type Verification struct {
 	RootsFor func(*http.Request, *x509.Certificate) (*x509.CertPool, error)
 
 	// Intermediates help to find the way to a root, as do those that came with the certificate. They are not trusted
-	// themselves.
+	// themselves. They may be in any order, and more than a way needs: an authority's certificates for each of its keys, or by
+	// roots that aren't among these.
 	Intermediates []*x509.Certificate
 
 	// SelfSigned lists the certificates that are accepted though nobody vouches for them, by SHA-256 thumbprint:
@@ -83,10 +86,10 @@ const (
 	rememberRefusal = 10 * time.Second
 	maxResults      = 1024
 
-	maxSent           = 40 // with the leaf
-	maxCertificate    = certname.MaxCertificate
-	maxCertificates   = 64 << 10 // together; a handshake can't carry more
-	minRSA, maxRSABit = 2048, 8192
+	maxSent         = 40 // with the leaf
+	maxCertificate  = certname.MaxCertificate
+	maxCertificates = 64 << 10 // together; a handshake can't carry more
+	minRSA          = 2048
 )
 
 // Verified is source with validation: a certificate becomes an identity only if v accepts it, and its Verified is then
@@ -96,11 +99,20 @@ const (
 //
 // The intermediates that the caller or its proxy has sent only help to find the way to a root. What is remembered is
 // keyed by all certificates that were sent, and bounded: the second request of a connection costs a look at that, be it
-// accepted or refused. The first look goes down from the roots, so that a stranger, who has made its intermediates itself, has
-// at most four signatures checked, by the roots' keys and not by its own; with SystemRoots it goes up from the certificate.
-// For a chain of yours it checks at most 25 signatures on the way up, 12 of them by keys of intermediates, for which one
-// key of P-384 counts as two and of P-521 as four, and at most 12 on the way down. A certificate whose intermediates open more
-// ways than that is refused.
+// accepted or refused.
+//
+// The first look goes down from the roots. A stranger has made its intermediates itself: of these at most four are held
+// against the keys that they name, which are yours and not its own. Where each root has a name of its own that is a signature
+// each; n roots of one name are n signatures, and together at most 12, or n if that is more. Its own certificate is one more
+// signature, by each authority of yours that has the name it gives.
+//
+// Who has intermediates that your roots have issued has more looked at: on the way down, and again on the way up, at most 12
+// signatures by keys of intermediates, for which one key of P-384 counts as two and of P-521 as four, and 13 by roots, or 3n
+// where n roots have one name. A certificate whose intermediates open more ways than that is refused, unless those that the
+// key identifiers lead to are fewer. What it costs to hold the intermediates of Verification against the roots comes on top.
+//
+// With SystemRoots only the 12 by intermediates are bounded, on the way up. The same holds on macOS and Windows for a pool
+// that began as x509.SystemCertPool, since it doesn't show the system's authorities.
 func Verified(source CertificateSource, v Verification) (CertificateSource, error) {
 	s := &verifiedSource{source: source, v: v}
 	if err := s.complete(); err != nil {
@@ -288,8 +300,8 @@ func (s *verifiedSource) fit(c *Certificate) error {
 		if len(x.Raw) > maxCertificate || total > maxCertificates {
 			return untrusted("certificates of more than %d bytes, or %d together", maxCertificate, maxCertificates)
 		}
-		if bits := rsaBits(x); bits > maxRSABit {
-			return untrusted("an RSA key of %d bits", bits)
+		if err := jwk.Affordable(x.PublicKey); err != nil {
+			return untrusted("%w", err)
 		}
 	}
 	switch {

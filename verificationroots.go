@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/patience"
 )
 
 // ways are the ways from a leaf to these roots.
@@ -98,9 +99,9 @@ type path struct {
 }
 
 func (s *verifiedSource) search(c *Certificate, roots *x509.CertPool, now time.Time) ([]path, error) {
-	chains, err := certname.Verify(c.Leaf, slices.Concat(s.v.Intermediates, c.Intermediates), x509.VerifyOptions{
+	chains, err := certname.Verify(c.Leaf, c.Intermediates, x509.VerifyOptions{
 		Roots: roots, CurrentTime: now, KeyUsages: s.v.KeyUsages,
-	})
+	}, s.v.Intermediates...)
 	if err != nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
@@ -131,8 +132,13 @@ func (s *verifiedSource) unrevoked(ctx context.Context, paths []path) ([]*x509.C
 		return paths[0].certificates, nil
 	}
 	var first error
-	for _, p := range paths {
-		revoked, err := s.v.Revoked(ctx, slices.Clone(p.certificates))
+	began := time.Now()
+	for i, p := range paths {
+		own := ctx
+		if len(paths) > 1 { // one request waits no longer for several ways than for one
+			own = patience.With(ctx, patience.Place{Began: began, Left: len(paths) - i})
+		}
+		revoked, err := s.v.Revoked(own, slices.Clone(p.certificates))
 		switch {
 		case err != nil:
 			err = refused(err, ErrUnavailable)

@@ -18,7 +18,8 @@ import (
 // and what the package's documentation names as a risk, such as replication.
 //
 // It uses a few ids of its own, which are gone within a minute, and the command INFO besides. In a cluster each master
-// that ids can be on is asked.
+// that ids can be on is asked, and so is each replica that a master names, for its own maxmemory-policy: it keeps to that
+// once it takes over. What one server is asked takes no longer than Timeout, and at least a second, whatever ctx allows.
 func (s *Store) Check(ctx context.Context) (notes []string, err error) {
 	if s == nil || s.client == nil {
 		return nil, errUnmade
@@ -26,12 +27,13 @@ func (s *Store) Check(ctx context.Context) (notes []string, err error) {
 	c := check{store: s}
 	nodes, err := c.nodes(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("redisreplay: Check: %w", err)
+		return nil, fmt.Errorf("redisreplay: Check: the cluster's masters: %w", err)
 	}
 	for name, key := range nodes {
 		c.name = name
-		c.probe(ctx, key)
-		c.inspect(ctx, key)
+		if c.probe(ctx, key) {
+			c.inspect(ctx, key)
+		}
 	}
 	return c.notes, errors.Join(c.wrong...)
 }
@@ -43,6 +45,18 @@ type check struct {
 	notes []string
 	wrong []error
 }
+
+// limit is how long one server may take.
+func (c *check) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.patience())
+}
+
+func (c *check) patience() time.Duration {
+	return min(max(c.store.o.Timeout, time.Second), maxPatience)
+}
+
+// maxPatience keeps the ids of Check from living for longer than a minute.
+const maxPatience = 30 * time.Second
 
 func (c *check) problem(format string, args ...any) {
 	c.wrong = append(c.wrong, fmt.Errorf("redisreplay: Check: "+c.name+": "+format, args...))
@@ -58,6 +72,8 @@ func (c *check) nodes(ctx context.Context) (map[string]string, error) {
 	if !ok {
 		return map[string]string{"server": rand.Text()}, nil
 	}
+	ctx, cancel := c.limit(ctx)
+	defer cancel()
 	var mu sync.Mutex
 	masters := map[string]bool{}
 	err := cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
@@ -85,25 +101,31 @@ func (c *check) nodes(ctx context.Context) (map[string]string, error) {
 	return nodes, nil
 }
 
-// probe does all that Use ever does, so that a command that the account lacks shows now.
-func (c *check) probe(ctx context.Context, key string) {
-	ctx, cancel := context.WithTimeout(ctx, max(c.store.o.Timeout, time.Second))
+// probe does all that Use ever does, so that a command that the account lacks shows now. It tells whether there is
+// somebody who answers.
+func (c *check) probe(ctx context.Context, key string) (answers bool) {
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	s, owner := c.store, c.store.owner(key)
 	first, second := owner+half("first"), owner+half("second")
-	const life = time.Second
+	life := c.patience() + time.Second // or a server that is slow would forget the first before it is asked again
+	defer func() {
+		for _, id := range []string{first, second, owner} { // which are over by themselves, but not so soon
+			_ = s.client.Set(ctx, id, 1, time.Millisecond).Err()
+		}
+	}()
 	if s.script == nil {
 		for _, want := range []bool{true, false} {
 			switch fresh, err := s.client.SetNX(ctx, first, 1, life).Result(); {
 			case err != nil:
-				c.problem("what Use does fails (SET): %w", err)
-				return
+				c.problem("what Use does fails (SET): %w", c.slow(ctx, err))
+				return ctx.Err() == nil
 			case fresh != want:
 				c.problem("SET NX said %t of an id that is used: %t; it is no Redis that keeps ids", fresh, !want)
-				return
+				return true
 			}
 		}
-		return
+		return true
 	}
 	now := s.o.Now()
 	for _, step := range []struct {
@@ -112,46 +134,65 @@ func (c *check) probe(ctx context.Context, key string) {
 		at   time.Time
 		want int
 	}{
-		{s.script.Eval, first, now, 1},                                      // not only where the server doesn't have the script yet
-		{s.script.EvalSha, first, now, 0},                                   // used
-		{s.script.Run, second, now.Add(3 * bucketSeconds * time.Second), 1}, // when the first is over, and is taken off the count
+		{s.script.Eval, first, now, 1},                                         // not only where the server doesn't have the script yet
+		{s.script.EvalSha, first, now, 0},                                      // used
+		{s.script.Run, second, now.Add(life + 2*bucketSeconds*time.Second), 1}, // when the first is over, and is taken off the count
 	} {
-		answer, err := step.run(ctx, s.client, []string{step.id, owner},
-			life.Milliseconds(), step.at.Add(life).Unix()/bucketSeconds, step.at.Unix()/bucketSeconds, s.o.PerKey, life.Milliseconds()).Int()
+		answer, err := whileMoving(ctx, func() (int, error) {
+			return step.run(ctx, s.client, []string{step.id, owner},
+				life.Milliseconds(), step.at.Add(life).Unix()/bucketSeconds, step.at.Unix()/bucketSeconds, s.o.PerKey, life.Milliseconds()).Int()
+		})
 		switch {
 		case err != nil:
-			c.problem("what Use does fails; see the package's documentation for what the account needs: %w", err)
-			return
+			c.problem("what Use does fails; see the package's documentation for what the account needs: %w", c.slow(ctx, err))
+			return ctx.Err() == nil
 		case answer != step.want:
 			c.problem("the script said %d of an id, want %d; it is no Redis that keeps ids", answer, step.want)
-			return
+			return true
 		}
 	}
+	return true
 }
 
-// inspect reads what the server says of itself.
+// slow says so of an error that came since the time was over.
+func (c *check) slow(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("no answer within %v: find out why it is slow, or raise Options.Timeout: %w", c.patience(), err)
+}
+
+// inspect reads what the server says of itself, and its replicas of themselves.
 func (c *check) inspect(ctx context.Context, key string) {
-	ctx, cancel := context.WithTimeout(ctx, max(c.store.o.Timeout, time.Second))
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
-	node := redis.Cmdable(c.store.client)
+	node, _ := c.store.client.(*redis.Client)
 	if cluster, ok := c.store.client.(*redis.ClusterClient); ok {
 		master, err := cluster.MasterForKey(ctx, c.store.owner(key))
 		if err != nil {
-			c.problem("%w", err)
+			c.problem("%w", c.slow(ctx, err))
 			return
 		}
 		node = master
 	}
-	text, err := node.Info(ctx).Result()
+	asked := redis.Cmdable(c.store.client)
+	if node != nil {
+		asked = node
+	}
+	text, err := asked.Info(ctx).Result()
 	switch answer := redis.Error(nil); {
 	case errors.As(err, &answer): // the server's own no
 		c.note("INFO is refused, so maxmemory-policy, topology and persistence are unknown: allow +info, or see to them yourself (%v)", err)
 		return
 	case err != nil:
-		c.problem("INFO: %w", err)
+		c.problem("INFO: %w", c.slow(ctx, err))
 		return
 	}
-	c.judge(readInfo(text))
+	info := readInfo(text)
+	c.judge(info)
+	for _, address := range replicas(info) {
+		c.replica(ctx, node, address)
+	}
 }
 
 func (c *check) judge(info map[string]string) {

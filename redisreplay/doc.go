@@ -26,6 +26,9 @@
 // A client that got no reply sends the command again (MaxRetries). If the first had arrived, the second finds the id
 // used, and a good proof is refused once with 401. That is rare and safe; the caller's next proof has another id.
 //
+// While a cluster moves a slot to another node, proofs of the keys in it wait until it is there, for Timeout at most. If that
+// takes longer, they are refused with popauth.ErrUnavailable: the ids and their count are on two nodes meanwhile.
+//
 // # What Redis must be told
 //
 // A proof can be used twice if Redis forgets its id before its time. What Redis promises depends on its settings, and
@@ -34,7 +37,8 @@
 //   - maxmemory-policy must be noeviction. Every other policy forgets ids to make room. A full Redis refuses commands,
 //     and requests with them. An id needs up to 200 bytes until its time and Skew have passed, 11 min and
 //     31 s unless DPoP.Remember says less, and up to an hour more where DPoP.NonceTime lets in clients whose clocks are
-//     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy.
+//     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy. Replicas need the same setting,
+//     since it is theirs that counts once they take over.
 //   - A restart forgets what was not written: everything without persistence, up to a second's ids after a power loss
 //     with appendfsync everysec, what came after the last snapshot with RDB alone. appendonly yes with appendfsync
 //     always forgets nothing. Where Redis runs without, keep APIs from it after a restart for as long as a proof is good.

@@ -172,10 +172,12 @@ func (s *Store) Use(ctx context.Context, key, id string, until time.Time) (fresh
 
 func (s *Store) useBounded(ctx context.Context, owner, id string, now time.Time, left time.Duration) (fresh bool, err error) {
 	life := s.life(left)
-	answer, err := s.script.Run(ctx, s.client, []string{id, owner},
-		life.Milliseconds(), now.Add(life).Unix()/bucketSeconds, now.Unix()/bucketSeconds, s.o.PerKey,
-		(bucketSeconds*time.Second + s.o.Skew).Milliseconds(),
-	).Int()
+	answer, err := whileMoving(ctx, func() (int, error) {
+		return s.script.Run(ctx, s.client, []string{id, owner},
+			life.Milliseconds(), now.Add(life).Unix()/bucketSeconds, now.Unix()/bucketSeconds, s.o.PerKey,
+			(bucketSeconds*time.Second + s.o.Skew).Milliseconds(),
+		).Int()
+	})
 	switch {
 	case err != nil:
 		return false, unavailable(ctx, err)

@@ -8,21 +8,30 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // list is a CRL that speaks for its issuer alone. It holds nothing of the DER but the serial numbers, once it is sealed.
 type list struct {
 	issuer, authorityKey []byte
 	this, next           time.Time
+	number               *big.Int // the CRL number; nil: it has none
+	kept                 bool     // from before its file was read again
 	serials              serials
+	entries              cryptobyte.String // of which serials is made; nil once it is
 	scope                scope
 
 	mu     sync.Mutex
 	signed []byte               // what is signed; nil once it is sealed
 	crl    *x509.RevocationList // the signature and its algorithm
 	made   map[[sha256.Size]byte]signature
+	checks map[[sha256.Size]byte]*check
+	hashed sync.Once
+	hash   []byte // of what is signed, once it is hashed
 }
 
 // scope is the issuing distribution point, RFC 5280, section 5.2.5.
@@ -32,11 +41,10 @@ type scope struct {
 }
 
 var (
-	oidDelta             = asn1.ObjectIdentifier{2, 5, 29, 27}
-	oidScope             = asn1.ObjectIdentifier{2, 5, 29, 28}
-	oidAuthorityKey      = asn1.ObjectIdentifier{2, 5, 29, 35}
-	oidNumber            = asn1.ObjectIdentifier{2, 5, 29, 20}
-	oidCertificateIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+	oidDelta        = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidScope        = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidNumber       = asn1.ObjectIdentifier{2, 5, 29, 20}
 )
 
 // parseLists reads one CRL in DER, or any number of them in PEM, with nothing else between.
@@ -65,16 +73,27 @@ func parseLists(data []byte) ([]*list, error) {
 	return all, nil
 }
 
-// parseList refuses what a plain reading would misunderstand: delta, indirect and partial CRLs.
+// parseList reads a list whole.
 func parseList(der []byte) (*list, error) {
-	crl, err := x509.ParseRevocationList(der)
+	l, err := parseUnread(der)
 	if err != nil {
-		return nil, fmt.Errorf("not a CRL: %w", err)
+		return nil, err
 	}
-	if len(crl.Raw) != len(der) {
-		return nil, errors.New("a CRL with something behind it")
+	return l, l.read()
+}
+
+// parseUnread leaves the entries for read. It refuses what a plain reading would misunderstand: delta, indirect and
+// partial CRLs.
+func parseUnread(der []byte) (*list, error) {
+	f, err := parseForm(der)
+	if err != nil {
+		return nil, err
 	}
-	l := &list{issuer: crl.RawIssuer, authorityKey: crl.AuthorityKeyId, this: crl.ThisUpdate, next: crl.NextUpdate}
+	crl := f.head
+	l := &list{
+		issuer: bytes.Clone(crl.RawIssuer), authorityKey: bytes.Clone(crl.AuthorityKeyId),
+		number: crl.Number, this: crl.ThisUpdate, next: crl.NextUpdate,
+	}
 	for _, e := range crl.Extensions {
 		switch {
 		case e.Id.Equal(oidDelta):
@@ -87,54 +106,20 @@ func parseList(der []byte) (*list, error) {
 			return nil, fmt.Errorf("a CRL with the unknown critical extension %v", e.Id)
 		}
 	}
-	for _, e := range crl.RevokedCertificateEntries {
-		for _, x := range e.Extensions {
-			if x.Critical || x.Id.Equal(oidCertificateIssuer) {
-				return nil, errors.New("an indirect CRL, or an entry with a critical extension")
-			}
-		}
-	}
 	if crl.NextUpdate.IsZero() {
 		return nil, errors.New("a CRL without nextUpdate") // RFC 5280, section 5.1.2.5
 	}
 	if unfitAlgorithm(crl.SignatureAlgorithm) {
 		return nil, fmt.Errorf("a CRL signed by %v", crl.SignatureAlgorithm)
 	}
-	l.serials = newSerials(crl.RevokedCertificateEntries)
-	l.signed = crl.RawTBSRevocationList
-	l.crl = &x509.RevocationList{SignatureAlgorithm: crl.SignatureAlgorithm, Signature: crl.Signature}
+	l.entries, l.signed = f.entries, f.signed
+	l.crl = &x509.RevocationList{SignatureAlgorithm: crl.SignatureAlgorithm, Signature: bytes.Clone(crl.Signature)}
 	return l, nil
 }
 
-func parseScope(der []byte) (scope, error) {
-	var s struct {
-		Point struct {
-			FullName []asn1.RawValue `asn1:"optional,tag:0"`
-			Relative asn1.RawValue   `asn1:"optional"`
-		} `asn1:"optional,tag:0"`
-		Users       bool           `asn1:"optional,tag:1"`
-		Authorities bool           `asn1:"optional,tag:2"`
-		SomeReasons asn1.BitString `asn1:"optional,tag:3"`
-		Indirect    bool           `asn1:"optional,tag:4"`
-		Attributes  bool           `asn1:"optional,tag:5"`
-	}
-	rest, err := asn1.Unmarshal(der, &s)
-	switch {
-	case err != nil || len(rest) > 0:
-		return scope{}, errors.New("a CRL with a malformed issuing distribution point")
-	case s.Indirect || s.Attributes || s.SomeReasons.BitLength > 0:
-		return scope{}, errors.New("a CRL that is indirect, of attribute certificates, or of some reasons only")
-	case s.Point.Relative.FullBytes != nil:
-		return scope{}, errors.New("a CRL with a relative distribution point")
-	}
-	out := scope{users: s.Users, authorities: s.Authorities}
-	for _, n := range s.Point.FullName {
-		if n.Class == asn1.ClassContextSpecific && n.Tag == 6 {
-			out.points = append(out.points, string(n.Bytes))
-		}
-	}
-	if s.Point.FullName != nil && out.points == nil {
-		return scope{}, errors.New("a CRL whose distribution point is no URL")
-	}
-	return out, nil
+// read reads the entries.
+func (l *list) read() (err error) {
+	l.serials, err = newSerials(l.entries)
+	l.entries = nil
+	return err
 }

@@ -127,7 +127,19 @@ func TestAddresses(t *testing.T) {
 		"[2002:7f00:1::]:80": internal, "198.18.0.1:80": internal, "[fec0::1]:80": internal, "0.1.2.3:80": internal,
 		"169.254.169.254:80": never, "[fe80::1%lo]:80": never, "[::ffff:169.254.169.254]:80": never, "[64:ff9b::a9fe:a9fe]:80": never,
 		"0.0.0.0:80": never, "[::]:80": never, "224.0.0.1:80": never, "[ff02::1]:80": never,
-		"255.255.255.255:80": never, "[fd00:ec2::254]:80": never,
+		"255.255.255.255:80": never,
+		// Clouds tell a machine about itself there.
+		"[fd00:ec2::254]:80": never, "[fd00:ec2::23]:80": never, "[fd20:ce::254]:80": never, "[fd00:c1::a9fe:a9fe]:80": never,
+		"[fd00:42::42]:80": never, "168.63.129.16:80": never, "100.100.100.200:80": never, "192.0.0.192:80": never,
+		// Ways of IPv6 to an address of IPv4.
+		"[::127.0.0.1]:80": internal, "[::a9fe:a9fe]:80": never, "[::ffff:0:127.0.0.1]:80": internal, "[::ffff:0:169.254.169.254]:80": never,
+		"[::ffff:0:5db8:d70e]:80": "", "[64:ff9b::a83f:8110]:80": never, "[2002:a9fe:a9fe::1]:80": never, "[2002:5db8:d70e::1]:80": "",
+		"[2001:0:4136:e378:8000:63bf:5601:5601]:80": never, "[fe80::5efe:7f00:1]:80": never, "[2606:2800::5efe:7f00:1]:80": internal,
+		"[2606:2800::200:5efe:a9fe:a9fe]:80": never, "[2606:2800::5efe:5db8:d70e]:80": "", "[64:ff9b:1::a9fe:a9fe]:80": never,
+		"[64:ff9b:1:a9fe:a9:fe00::]:80": never, "[64:ff9b:1:a9:fe:a9fe::]:80": never, "[64:ff9b:1::a9:fea9:fe00:0]:80": never,
+		"[64:ff9b:1::5db8:d70e]:80": internal,
+		// Nobody has a server there.
+		"192.0.2.1:80": internal, "[2001:db8::1]:80": internal, "[100::1]:80": internal, "[3fff::1]:80": internal, "[5f00::1]:80": internal,
 	} {
 		for _, open := range []bool{false, true} {
 			err := revocation.CheckAddress(address, open)

@@ -1,7 +1,6 @@
 package revocation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
 )
@@ -22,7 +20,23 @@ const (
 	// settled is the age from which a file's time tells it from a later one. Before, it may be written again without a
 	// trace: file systems count in ticks.
 	settled = 2 * time.Second
+
+	// maxReading is how long a file may take to be read. After that it is one that can't be.
+	maxReading = time.Minute
 )
+
+// lateError tells that a file had to be read before it could say something, and that there was no time.
+type lateError struct {
+	path  string
+	cause error
+}
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("%s wasn't looked at for long, and takes longer to read than there is time: "+
+		"split the file, or raise Options.Timeout: %v", e.path, e.cause)
+}
+
+func (e *lateError) Unwrap() error { return e.cause }
 
 // file is one of Options.Files, and what it held when it was last read.
 type file struct {
@@ -34,8 +48,16 @@ type file struct {
 	looked time.Time     // when the last look began
 	flight chan struct{} // closed when the look under way ends; nil: there is none
 	began  time.Time     // of the look under way, by the real clock
+	told   bool          // that it takes too long
 
-	read fs.FileInfo // of what lists were made of; nil: to be read again. One look at a time has it.
+	// One look at a time has these.
+	read    fs.FileInfo // of what lists were made of; nil: to be read again
+	sighted fs.FileInfo // when it was read last
+	since   time.Time   // when it was read first that way
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 func newFile(path string, o Options) (*file, error) {
@@ -47,30 +69,40 @@ func newFile(path string, o Options) (*file, error) {
 }
 
 // current returns the file's lists, and has them read again if the file is another one than before. That is done beside
-// the requests. One that comes after a long time without any waits for it: the file may have changed long ago.
-func (f *file) current(ctx context.Context, now time.Time) []*list {
+// the requests. One that comes after a long time without any waits for it, since the file may have changed long ago, as
+// long as ctx allows. An error tells that this wasn't long enough: then the lists acquit nobody.
+func (f *file) current(ctx context.Context, now time.Time) ([]*list, error) {
 	f.mu.Lock()
 	age, ok := since(f.looked, now)
 	if f.flight == nil && (!ok || age >= f.options.Reread) {
-		f.flight, f.began = make(chan struct{}), time.Now()
+		f.flight, f.began, f.told = make(chan struct{}), time.Now(), false
 		go f.look(f.flight, now)
 	}
 	flight, lists := f.flight, f.lists
-	late := (!ok || age >= f.options.Reread+lateness) && time.Since(f.began) < f.options.Timeout
+	late := flight != nil && (!ok || age >= f.options.Reread+lateness)
+	stuck := late && time.Since(f.began) >= maxReading
+	tell := stuck && !f.told
+	f.told = f.told || stuck
 	f.mu.Unlock()
-	if flight == nil || !late {
-		return lists
+	if tell {
+		f.options.Logger.Warn("CRL file not read again, the last one stays in force",
+			slog.String("path", f.path), slog.String("error", fmt.Sprintf("still being read after %v", maxReading)))
 	}
-	patience := time.NewTimer(f.options.Timeout / 2) // the rest is for what else is asked
-	defer patience.Stop()
+	if !late || stuck {
+		return lists, nil
+	}
 	select {
 	case <-flight:
-	case <-patience.C: // a file that can't be read leaves the one before in force
 	case <-ctx.Done():
+		select {
+		case <-flight: // at the same time
+		default:
+			return lists, &lateError{f.path, context.Cause(ctx)}
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lists
+	return f.lists, nil
 }
 
 // look reads the file again, if it is another one.
@@ -105,7 +137,7 @@ func (f *file) load(before []*list) ([]*list, error) {
 	switch {
 	case err != nil:
 		return before, err
-	case f.read != nil && os.SameFile(info, f.read) && info.Size() == f.read.Size() && info.ModTime().Equal(f.read.ModTime()):
+	case f.read != nil && unchanged(info, f.read):
 		return before, nil
 	case !info.Mode().IsRegular():
 		return before, errors.New("not a regular file")
@@ -130,48 +162,12 @@ func (f *file) load(before []*list) ([]*list, error) {
 		return before, fmt.Errorf("%s: %w", f.path, err)
 	}
 	f.read = nil
-	if older := f.prepare(lists, before); older != nil {
-		return before, fmt.Errorf("%s: %w", f.path, older)
+	if f.sighted == nil || !unchanged(info, f.sighted) {
+		f.sighted, f.since = info, at
 	}
-	if at.Sub(info.ModTime()) >= settled {
+	// Also where the file's time is ahead of this machine's: whatever was written later has another by now.
+	if at.Sub(info.ModTime()) >= settled || at.Sub(f.since) >= settled {
 		f.read = info
 	}
-	return lists, nil
-}
-
-// prepare checks the signatures of new lists, as far as it is known from whom they will be seen, and finds one that is
-// older than the one before, which a program that copies lists may bring back.
-func (f *file) prepare(lists, before []*list) error {
-	now := f.options.Now()
-	for _, old := range before {
-		for _, l := range lists {
-			if !l.replaces(old) {
-				continue
-			}
-			if l.this.Before(old.this) && current(now, old) {
-				return fmt.Errorf("a CRL of %s, older than the one before, of %s",
-					l.this.UTC().Format(time.RFC3339), old.this.UTC().Format(time.RFC3339))
-			}
-			for _, made := range old.seenFrom() {
-				l.signatureFor(from(made.issuer, made.above), f.options.signers)
-			}
-		}
-	}
-	return nil
-}
-
-// replaces tells whether two lists are of one kind, and the one takes the place of the other.
-func (l *list) replaces(old *list) bool {
-	return bytes.Equal(l.issuer, old.issuer) && bytes.Equal(l.authorityKey, old.authorityKey) &&
-		l.scope.users == old.scope.users && l.scope.authorities == old.scope.authorities && slices.Equal(l.scope.points, old.scope.points)
-}
-
-func (l *list) seenFrom() []signature {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]signature, 0, len(l.made))
-	for _, made := range l.made {
-		all = append(all, made)
-	}
-	return all
+	return f.replace(before, lists), nil
 }

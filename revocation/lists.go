@@ -2,20 +2,20 @@ package revocation
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // signature is who has signed a list, as seen from one issuer.
 type signature struct {
-	issuer, above *x509.Certificate // seen from whom
-	by            *x509.Certificate // one of Options.ListSigners; nil: the issuer's key
-	err           error             // neither
+	issuer, above *x509.Certificate   // seen from whom
+	by            []*x509.Certificate // those of Options.ListSigners that have the key; nil: it is the issuer's
+	err           error               // neither
 }
 
 func (l *list) issued() time.Time  { return l.this }
@@ -25,49 +25,12 @@ func (l *list) expires() time.Time { return l.next }
 func (l *list) size() int {
 	n := 1<<10 + len(l.issuer) + l.serials.size
 	for _, p := range l.scope.points {
-		n += len(p)
+		n += int(unsafe.Sizeof(p)) + len(p)
+	}
+	if l.number != nil {
+		n += len(l.number.Bits()) * int(unsafe.Sizeof(big.Word(0)))
 	}
 	return n
-}
-
-// signatureFor is remembered: a list may be long. It is made of the issuer's key, since what that has signed counts
-// whichever of the authority's certificates it is seen from.
-func (l *list) signatureFor(s subject, signers func(subject) []*x509.Certificate) signature {
-	key := digest("signature", s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	made, ok := l.made[key]
-	if ok {
-		return made
-	}
-	made = signature{issuer: s.issuer, above: s.above}
-	if made.err = l.checkSignature(s.issuer); made.err != nil {
-		for _, other := range signers(s) {
-			if l.checkSignature(other) == nil {
-				made.by, made.err = other, nil
-				break
-			}
-		}
-	}
-	if l.made == nil || len(l.made) >= maxSignatures {
-		l.made = map[[sha256.Size]byte]signature{}
-	}
-	l.made[key] = made
-	return made
-}
-
-// maxSignatures are remembered per list.
-const maxSignatures = 64
-
-func (l *list) checkSignature(by *x509.Certificate) error {
-	if l.signed == nil {
-		return errors.New("a CRL whose signature has been checked for another issuer")
-	}
-	if err := by.CheckSignature(l.crl.SignatureAlgorithm, l.signed, l.crl.Signature); err != nil {
-		return fmt.Errorf("a CRL that bears the issuer's name and that another key has signed: "+
-			"if the authority has renewed its key, put the certificate of the new one into Options.ListSigners: %w", err)
-	}
-	return nil
 }
 
 // seal lets go of what is signed: whom the list can be asked about has been found out.
@@ -75,7 +38,7 @@ func (l *list) seal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.issuer, l.authorityKey = bytes.Clone(l.issuer), nil
-	l.signed, l.crl = nil, nil
+	l.signed, l.crl, l.checks = nil, nil, nil
 	for key, made := range l.made {
 		made.issuer, made.above = nil, nil
 		l.made[key] = made
@@ -101,8 +64,6 @@ func (l *list) says(s subject, made signature, now time.Time) (revoked, hold boo
 		return false, false, outOfDate("a CRL", l)
 	case made.by == nil && !maySignLists(s.issuer):
 		return false, false, errors.New("a CRL of an issuer whose certificate doesn't allow it to sign any")
-	case made.by != nil && (now.Before(made.by.NotBefore) || now.After(made.by.NotAfter)):
-		return false, false, errors.New("a CRL by one of Options.ListSigners that is outside its period")
 	}
 	return false, false, nil
 }
@@ -116,7 +77,8 @@ func (l *list) isAbout(cert *x509.Certificate) bool {
 	case l.scope.points == nil:
 		return true
 	}
-	return slices.ContainsFunc(l.scope.points, func(p string) bool { return slices.Contains(cert.CRLDistributionPoints, p) })
+	named := cert.CRLDistributionPoints[:min(len(cert.CRLDistributionPoints), maxPoints)]
+	return slices.ContainsFunc(l.scope.points, func(p string) bool { return slices.Contains(named, p) })
 }
 
 // current looks at a period; it ends with nextUpdate, when there is something newer.
@@ -124,55 +86,11 @@ func current(now time.Time, d dated) bool {
 	return !now.Add(skew).Before(d.issued()) && now.Before(d.expires())
 }
 
+// ahead tells of what is of the future, by more than a clock may be wrong.
+func ahead(now time.Time, d dated) bool { return now.Add(skew).Before(d.issued()) }
+
 func outOfDate(what string, d dated) error {
 	return fmt.Errorf("%s for %s to %s", what, d.issued().UTC().Format(time.RFC3339), d.expires().UTC().Format(time.RFC3339))
-}
-
-// byFiles lets any list that names the certificate revoke it, and any acquit it that nothing else revokes.
-func (c *Checker) byFiles(ctx context.Context, s subject) (known, revoked bool, err error) {
-	now := c.options.Now()
-	var why []error
-	for _, f := range c.files {
-		for _, l := range f.current(ctx, now) {
-			if !bytes.Equal(l.issuer, s.cert.RawIssuer) {
-				continue
-			}
-			hit, _, err := l.says(s, l.signatureFor(s, c.options.signers), now)
-			switch {
-			case errors.Is(err, errOtherScope):
-			case err != nil:
-				why = append(why, err)
-			default:
-				known, revoked = true, revoked || hit
-			}
-		}
-	}
-	return known, revoked, errors.Join(why...)
-}
-
-// fetchList asks a distribution point. What is remembered is for the issuer's name and key, and for who has certified it.
-func (c *Checker) fetchList(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
-	key := digest("list", []byte(address), s.issuedBy[:], s.above.RawSubject, s.above.RawSubjectPublicKeyInfo)
-	l, err := c.lists.get(ctx, key, func(ctx context.Context) (*list, error) {
-		body, err := c.fetch(ctx, address, nil, maxListSize)
-		if err != nil {
-			return nil, err
-		}
-		l, err := parseList(body)
-		if err != nil {
-			return nil, err
-		}
-		made := l.signatureFor(s, c.options.signers)
-		l.seal()
-		return l, made.err
-	})
-	if l != nil {
-		revoked, hold, err2 := l.says(s, l.signatureFor(s, c.options.signers), c.options.Now())
-		if revoked || err == nil {
-			return revoked, hold, within("distribution point", err2)
-		}
-	}
-	return false, false, within("distribution point", err)
 }
 
 func within(what string, err error) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -29,58 +30,97 @@ type document interface {
 type remote[T document] struct {
 	options Options
 	most    int // bytes
-	slots   chan struct{}
+	atOnce  int // fetches
+	calls   *calls.Group[[sha256.Size]byte, T]
 
 	mu      sync.Mutex
 	entries map[[sha256.Size]byte]*entry[T]
-	order   linked.List // of the entries, those used last in front
+	order   linked.List // of the entries that nobody is asking for, those used last in front
 	bytes   int
+	marks   marks
 }
 
 type entry[T document] struct {
 	key     [sha256.Size]byte
-	place   *linked.Element
-	bytes   int
-	flight  *calls.Call[T] // the fetch under way; nil: there is none
-	value   T              // the zero value: there is none
-	fetched time.Time      // when the fetch of value began
-	err     error          // what the last fetch failed with
-	next    time.Time      // not before this is it fetched again, if that failed
+	place   *linked.Element // nil while somebody asks for it
+	bytes   int             // that are counted for it
+	asking  int             // requests that wait for a fetch, and the fetch
+	value   T               // the zero value: there is none
+	fetched time.Time       // when the fetch of value began
+	reached time.Time       // when the fetch under way, or else the last one, began to ask, by the real clock; zero: not yet
+	newest  time.Time       // when the newest statement was issued that ever came, also if it isn't kept
+	err     error           // what the last fetch failed with
+	next    time.Time       // not before this is it fetched again, if that failed
 }
 
-// entrySize is what an entry takes beside its value.
-const entrySize = 512
+// A quarter of the fetches at once is for what was good lately; of the others one authority, and one host, has a part.
+// Whoever names ever other addresses that don't answer leaves room for others' that do.
+const (
+	authorityShare = 4 // the fetches for one authority are this part at most
+	hostShare      = 2 // those from one host are for several authorities, perhaps
+)
 
 func newRemote[T document](o Options, most, atOnce int) *remote[T] {
-	return &remote[T]{options: o, most: most, slots: make(chan struct{}, atOnce), entries: map[[sha256.Size]byte]*entry[T]{}}
+	return &remote[T]{
+		options: o, most: most, atOnce: atOnce, entries: map[[sha256.Size]byte]*entry[T]{},
+		calls: calls.NewGroup[[sha256.Size]byte, T](atOnce, o.Timeout, 2*o.Timeout), // a request has a context that ends before
+	}
+}
+
+// crowdedError tells that something had to be waited for that others have. The source itself has said nothing, nor failed.
+type crowdedError struct {
+	what  string
+	cause error
+}
+
+func (e *crowdedError) Error() string {
+	return e.what + ", which says nothing of the source: " + e.cause.Error()
+}
+func (e *crowdedError) Unwrap() error { return e.cause }
+
+// origin is on whose behalf something is fetched, and from where.
+type origin struct {
+	subject
+	address string
 }
 
 // get returns what is known, having waited for it if it is too old, for no longer than ctx allows. The fetch goes on
 // without: others wait for it, and the next request will ask. With an error there may be a value all the same, which is
-// the authority's but no acquittal: it is over, or of the future.
-func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, fetch func(context.Context) (T, error)) (T, error) {
+// the authority's but no acquittal: it is over, or of the future, or too old and its source was not asked.
+func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, of origin, fetch func(context.Context) (T, error)) (T, error) {
 	m.mu.Lock()
 	e := m.entry(key)
 	now := m.options.Now()
 	old, soon := e.age(now, m.options.MaxAge)
-	if e.flight == nil && soon && !e.paused(now) {
-		e.flight = m.fly(ctx, e, now, fetch)
+	wait := old && (!e.isCurrent(now) || !e.failing(now, m.options.Timeout))
+	ask := wait && e.asking > 0
+	if e.asking == 0 && soon && !e.paused(now) {
+		ask, wait = true, old // somebody has to
+		e.reached = time.Time{}
 	}
-	flight := e.flight
+	if ask {
+		m.hold(e)
+	} else {
+		m.touch(e)
+	}
 	m.mu.Unlock()
 	var ended error
-	if old && flight != nil {
-		_, err := flight.Wait(ctx, 0)
-		if _, gone := errors.AsType[*calls.Abandoned](err); gone {
-			ended = ctx.Err()
-		}
+	switch {
+	case ask && wait:
+		ended = m.wait(ctx, m.question(ctx, e, of, fetch))
+	case ask:
+		m.calls.Begin(m.question(ctx, e, of, fetch))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if ask {
+		m.release(e)
+	}
 	var none T
-	switch {
-	case e.value != none && current(m.options.Now(), e.value):
-		return e.value, nil // though the fetch may have failed
+	now = m.options.Now()
+	switch old, _ = e.age(now, m.options.MaxAge); {
+	case e.isCurrent(now) && (!old || e.mayBeOld(now, ended, m.options.Timeout)):
+		return e.value, nil
 	case ended != nil:
 		return e.value, ended
 	case e.err != nil:
@@ -89,6 +129,64 @@ func (m *remote[T]) get(ctx context.Context, key [sha256.Size]byte, fetch func(c
 		return e.value, outOfDate("a statement", e.value)
 	}
 	return none, errors.New("nothing fetched")
+}
+
+// wait returns why it ended before the fetch did. What the fetch came to is in the entry.
+func (m *remote[T]) wait(ctx context.Context, q calls.Question[[sha256.Size]byte, T]) error {
+	_, err := m.calls.Do(ctx, q)
+	gone, ok := errors.AsType[*calls.Abandoned](err)
+	switch {
+	case !ok:
+		return nil
+	case gone.Waiting:
+		return &crowdedError{fmt.Sprintf("no place among the %d fetches at once, of which one authority has %d, and one host %d",
+			m.atOnce, m.atOnce/authorityShare, m.atOnce/hostShare), gone.Cause}
+	}
+	return gone.Cause
+}
+
+// question fetches in a context of its own, so that no request's end spoils it for the others.
+func (m *remote[T]) question(
+	ctx context.Context, e *entry[T], of origin, fetch func(context.Context) (T, error),
+) calls.Question[[sha256.Size]byte, T] {
+	values, began := context.WithoutCancel(ctx), m.options.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var none T
+	return calls.Question[[sha256.Size]byte, T]{
+		Key: e.key, Lately: e.value != none, Shares: of.shares(m.atOnce),
+		Known: func() (T, bool) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			now := m.options.Now()
+			_, soon := e.age(now, m.options.MaxAge)
+			return e.value, !soon || e.paused(now)
+		},
+		Ask: func(ctx context.Context) (T, error) {
+			m.reach(e)
+			end, _ := ctx.Deadline()
+			ctx, cancel := context.WithDeadline(values, end)
+			defer cancel()
+			return fetch(ctx)
+		},
+		Ended: func(value T, err error) { m.landed(e, value, err, began) },
+	}
+}
+
+func (of origin) authorityKey() [sha256.Size]byte {
+	return digest("highest authority", of.top.RawSubject, of.top.RawSubjectPublicKeyInfo)
+}
+
+// shares: an authority is whoever the root has certified, with all that it has certified in turn, since it may make any
+// number of others.
+func (of origin) shares(atOnce int) []calls.Share[[sha256.Size]byte] {
+	own := []calls.Share[[sha256.Size]byte]{{
+		Of: of.authorityKey(), Most: atOnce / authorityShare,
+	}}
+	if u, err := url.Parse(of.address); err == nil {
+		own = append(own, calls.Share[[sha256.Size]byte]{Of: digest("share of a host", []byte(u.Host)), Most: atOnce / hostShare})
+	}
+	return own
 }
 
 // age tells whether the value is too old to go by, if a newer one can be had, and whether it will be soon.
@@ -114,35 +212,18 @@ func since(at, now time.Time) (age time.Duration, ok bool) {
 	return max(now.Sub(at), calendar), calendar >= 0
 }
 
-// fly begins a fetch in a context of its own, so that no request's end spoils it for the others. The caller holds mu, so
-// that the fetch can't have landed before it is known. The time of a wait for a slot counts, too.
-func (m *remote[T]) fly(ctx context.Context, e *entry[T], began time.Time, fetch func(context.Context) (T, error)) *calls.Call[T] {
-	values := context.WithoutCancel(ctx)
-	return calls.Go(m.options.Timeout, func(ctx context.Context) (T, error) {
-		select {
-		case m.slots <- struct{}{}:
-			defer func() { <-m.slots }()
-		case <-ctx.Done():
-			var none T
-			return none, fmt.Errorf("%d fetches at once: %w", cap(m.slots), ctx.Err())
-		}
-		end, _ := ctx.Deadline()
-		ctx, cancel := context.WithDeadline(values, end)
-		defer cancel()
-		return fetch(ctx)
-	}, func(value T, err error) { m.landed(e, value, err, began) })
-}
-
 func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var none T
 	now := m.options.Now()
 	if err == nil {
+		older := value.issued().Before(e.mark(now))
+		if !ahead(now, value) && !older {
+			e.newest = value.issued()
+		}
 		switch {
-		// Whoever sits in between can play back an older one, from before a certificate was revoked.
-		case e.value != none && value.issued().Before(e.value.issued()) && (current(now, e.value) || !current(now, value)):
-			err = fmt.Errorf("%w, older than the one that is known", outOfDate("a statement", value))
+		case older: // Whoever sits in between can play it back, from before a certificate was revoked.
+			err = fmt.Errorf("%w, older than one that came before", outOfDate("a statement", value))
 		case value.size()+entrySize > m.most:
 			err = fmt.Errorf("%d bytes of %d that there are for it: raise Options.MaxMemory", value.size()+entrySize, m.most)
 		default:
@@ -152,51 +233,20 @@ func (m *remote[T]) landed(e *entry[T], value T, err error, began time.Time) {
 			}
 		}
 	}
-	e.flight, e.err, e.next = nil, err, time.Time{}
-	if err != nil {
+	e.err = err
+	_, crowded := errors.AsType[*crowdedError](err)
+	if late := errors.Is(err, context.DeadlineExceeded); crowded || late && time.Since(e.reached) < m.options.Timeout/leastShare {
+		e.reached = time.Time{} // the time went by before
+	}
+	switch {
+	case err == nil:
+		e.next = time.Time{}
+	case !e.reached.IsZero(): // otherwise the source has not failed: nobody has asked it
 		after := pause
 		if busy, ok := errors.AsType[*busyError](err); ok {
 			after = max(after, busy.after)
 		}
 		e.next = now.Add(after)
 	}
-	m.weigh(e)
-}
-
-// entry returns that of key.
-func (m *remote[T]) entry(key [sha256.Size]byte) *entry[T] {
-	e, ok := m.entries[key]
-	if ok {
-		m.order.MoveToFront(e.place)
-		return e
-	}
-	e = &entry[T]{key: key}
-	e.place = m.order.PushFront(e)
-	m.entries[key] = e
-	m.weigh(e)
-	return e
-}
-
-// weigh counts what an entry takes, and makes room for it by the entries that were not used for longest. One with a
-// fetch under way stays: somebody waits for it.
-func (m *remote[T]) weigh(e *entry[T]) {
-	if m.entries[e.key] != e {
-		return
-	}
-	var none T
-	m.bytes -= e.bytes
-	e.bytes = entrySize
-	if e.value != none {
-		e.bytes += e.value.size()
-	}
-	m.bytes += e.bytes
-	for at := m.order.Back(); at != nil && m.bytes > m.most; {
-		victim, _ := at.Value.(*entry[T])
-		at = at.Prev()
-		if victim != e && victim.flight == nil {
-			m.bytes -= victim.bytes
-			m.order.Remove(victim.place)
-			delete(m.entries, victim.key)
-		}
-	}
+	m.release(e)
 }

@@ -2,6 +2,8 @@ package revocation
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/fips140"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -11,7 +13,11 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	tag "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/seed-171ab058/popauth/internal/jwk"
 )
 
 // response is an OCSP response (RFC 6960, section 4.2.1), of which only who has signed it is read.
@@ -19,7 +25,7 @@ type response struct {
 	Data         asn1.RawValue
 	Algorithm    pkix.AlgorithmIdentifier
 	Signature    asn1.BitString
-	Certificates []asn1.RawValue `asn1:"explicit,tag:0,optional"`
+	Certificates asn1.RawValue `asn1:"explicit,tag:0,optional"`
 }
 
 var oidBasicResponse = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}
@@ -54,7 +60,7 @@ func parseResponse(body []byte) (*response, error) {
 // signature then.
 func (r *response) read(cert *x509.Certificate) (*ocsp.Response, error) {
 	bare := *r
-	bare.Certificates = nil
+	bare.Certificates = asn1.RawValue{}
 	inner, err := asn1.Marshal(bare)
 	if err != nil {
 		return nil, err
@@ -68,34 +74,67 @@ func (r *response) read(cert *x509.Certificate) (*ocsp.Response, error) {
 	return ocsp.ParseResponseForCert(outer, cert, nil)
 }
 
-// maxSigners of an answer's certificates are looked at.
-const maxSigners = 4
+const (
+	maxSigners   = 4        // of an answer's certificates are looked at
+	maxResponder = 16 << 10 // bytes that each may have
+)
 
 // signer finds who has signed: the issuer's key (nil), whether or not a certificate of it is sent along, or a responder
-// that the same key has authorized (section 4.2.2.2).
+// that the same key has authorized (section 4.2.2.2). That is looked at before the answer's signature is checked by a
+// responder's key: anybody can send any key along.
 func (r *response) signer(issuer *x509.Certificate, now time.Time) (*x509.Certificate, error) {
 	algorithm, err := signatureAlgorithm(r.Algorithm)
 	if err != nil {
 		return nil, err
+	}
+	if err := jwk.Affordable(issuer.PublicKey); err != nil {
+		return nil, fmt.Errorf("an issuer with %w", err)
 	}
 	signed, signature := r.Data.FullBytes, r.Signature.RightAlign()
 	err = issuer.CheckSignature(algorithm, signed, signature)
 	if err == nil {
 		return nil, nil
 	}
-	for _, raw := range r.Certificates[:min(len(r.Certificates), maxSigners)] {
-		own, parseErr := x509.ParseCertificate(raw.FullBytes)
+	for _, raw := range r.sent() {
+		own, parseErr := parseResponder(raw)
 		if parseErr != nil {
-			return nil, fmt.Errorf("a responder's certificate that can't be read: %w", parseErr)
+			return nil, parseErr
 		}
-		if own.CheckSignature(algorithm, signed, signature) != nil {
+		if err = authorized(own, issuer, now); err != nil {
 			continue
 		}
-		if err = authorized(own, issuer, now); err == nil {
+		if err = own.CheckSignature(algorithm, signed, signature); err == nil {
 			return own, nil
 		}
 	}
 	return nil, fmt.Errorf("an answer that neither the issuer's key nor a responder of its has signed: %w", err)
+}
+
+// sent are the first of the certificates that were sent along.
+func (r *response) sent() (all [][]byte) {
+	outer, inner := cryptobyte.String(r.Certificates.FullBytes), cryptobyte.String(nil)
+	if !outer.ReadASN1(&outer, tag.Tag(0).ContextSpecific().Constructed()) || !outer.ReadASN1(&inner, tag.SEQUENCE) {
+		return nil
+	}
+	var one cryptobyte.String
+	for len(all) < maxSigners && inner.ReadASN1Element(&one, tag.SEQUENCE) {
+		all = append(all, one)
+	}
+	return all
+}
+
+func parseResponder(der []byte) (*x509.Certificate, error) {
+	if len(der) > maxResponder {
+		return nil, fmt.Errorf("a responder's certificate of %d bytes, at most %d are read", len(der), maxResponder)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("a responder's certificate that can't be read: %w", err)
+	}
+	if err := jwk.Affordable(c.PublicKey); err != nil {
+		return nil, fmt.Errorf("a responder with %w", err)
+	}
+	return c, nil
 }
 
 // authorized is section 4.2.2.2: who is not the issuer itself needs a certificate of the issuer's, for this purpose.
@@ -132,6 +171,9 @@ func sameCertificate(r *ocsp.Response, cert, issuer *x509.Certificate) error {
 	}
 	if rest, err := asn1.Unmarshal(r.TBSResponseData, &data); err != nil || len(rest) > 0 {
 		return errors.New("an answer that can't be read")
+	}
+	if r.IssuerHash == crypto.SHA1 && fips140.Enforced() {
+		return errors.New("an answer that names the issuer by SHA-1, which GODEBUG=fips140=only forbids: it was asked by SHA-256")
 	}
 	var key struct {
 		Algorithm pkix.AlgorithmIdentifier

@@ -9,9 +9,17 @@
 // A statement counts if the issuer's key has signed it, whichever certificate of that key a request came with. One that
 // calls a certificate revoked counts for good, also after its nextUpdate, unless the reason is certificateHold. One that
 // doesn't is an acquittal, which counts while it is current: how late a revocation can be noticed is in docs/withdrawal.md.
+// An older statement never takes the place of a newer one, also where that one is over.
+//
+// # Who is asked, and for how long
+//
+// The certificates of a chain are asked about from the root downwards. Each has half of the time that is left, the last
+// one all of it, and its sources share that equally; what nobody needs is for those that are slow. So whoever chose the
+// addresses in one certificate can't take the time of those above it, nor that of another source of the same certificate.
+// Once an authority is known to be revoked, nothing below it is asked.
 //
 // An authority that has renewed its key signs lists with the new one, about certificates that the old one has signed.
-// Such a list counts if Options.ListSigners has the authority's new certificate.
+// Such a list counts if Options.ListSigners has the authority's new certificate, unless that is known to be revoked.
 //
 // # Where it connects to
 //
@@ -19,11 +27,17 @@
 // this process connects to. Nor can an authority reach what only this host or its network can: see
 // Options.InternalAddresses.
 //
+// At most 64 OCSP answers and 16 lists are fetched at once. One authority has a quarter of these, with all that it has
+// certified in turn, and one host has half; a quarter is kept for what was good lately. So an authority whose servers
+// don't answer costs its own clients time, and no others'. The error of a request that found no place says so.
+//
+// RSA keys of more than 8192 bits count as none, whoever's they are. Of a certificate's distribution points the first 16
+// are looked at.
+//
 // It is a package of its own so that golang.org/x/crypto/ocsp is linked by those who use it.
 package revocation
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -31,8 +45,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/seed-171ab058/popauth"
 )
 
 // Options configure a Checker. What knows an answer is asked in the order Files, OCSP, DistributionPoints, until one
@@ -40,15 +52,19 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Files are CRLs, in DER or PEM, several to a file in PEM. They are read again when they change, beside the requests;
-	// one that can't be read then leaves the one before in force, until its nextUpdate. If nil, none.
+	// Files are CRLs, in DER or PEM, several to a file in PEM; of several of one authority and scope the newest counts. They
+	// are read again when they change, beside the requests. A list that is missing then, older than before, or not signed
+	// by whoever had signed it, leaves the one before in force until its nextUpdate, as does a file that can't be read; what
+	// it revokes stays revoked. The log says so. If nil, none.
 	Files []string
 
-	// Reread is how often at most Files are looked at. A changed file counts at most Reread and 10 s later: a request
-	// that comes after a longer time without any waits until the file has been read. If zero, 10 s; at most 1 h.
+	// Reread is how often at most Files are looked at. A changed file counts at most Reread and 10 s later: a request that
+	// comes after a longer time without any waits until the file has been read. Where Timeout isn't enough for that, the
+	// certificate is unknown. A file that takes longer than a minute is one that can't be read. If zero, 10 s; at most 1 h.
 	Reread time.Duration
 
-	// OCSP asks the responders that a certificate names.
+	// OCSP asks the responders that a certificate names. GODEBUG=fips140=only forbids the SHA-1 by which a question names
+	// the issuer; it is SHA-256 then, and responders that don't know that say nothing.
 	OCSP bool
 
 	// DistributionPoints fetches the CRLs that a certificate names.
@@ -56,38 +72,47 @@ type Options struct {
 
 	// ListSigners are certificates of authorities that sign lists with another key than the one that has signed the
 	// certificates on them, as after a renewal of the key. One counts for lists of an issuer of the same name, if
-	// whoever certified that issuer has certified it too; where the issuer is the root, if the root has. If nil, none.
+	// whoever certified that issuer has certified it too; where the issuer is the root, if the root has. It is asked
+	// about as other certificates are: one that is revoked doesn't count, one whose state is unknown does. If nil, none.
 	ListSigners []*x509.Certificate
 
-	// AllowUnknown lets a certificate pass whose state can't be found out: its sources can't be reached, are out of
-	// date, don't know it, or it names none. Without it, such a request is refused. A revoked one is refused always.
+	// AllowUnknown lets a certificate pass whose state can't be found out: its sources can't be reached in time, are out
+	// of date, don't know it, or it names none. Without it, such a request is refused. A revoked one is refused if any
+	// source says so in its share of the time, or has said so before.
 	AllowUnknown bool
 
 	// MaxAge is how old an answer or list may be that was fetched, counted from the fetch. A request that finds an older
-	// one waits for a new one, and the old one counts only if that can't be had, until its nextUpdate. Where requests
-	// come all the time, a new one is fetched beside them before. If zero, 1 h; at least 1 min, at most 24 h.
+	// one waits for a new one. The old one counts, until its nextUpdate, only if its source has failed, or has been asked
+	// for an eighth of Timeout and longer: not where it couldn't be asked, nor where the request ended before. While a
+	// source fails, one request at a time waits for it, the others go by the old one. Where requests come all the time, a
+	// new one is fetched beside them before. If zero, 1 h; at least 1 min, at most 24 h.
 	MaxAge time.Duration
 
 	// MaxMemory bounds the memory for what was fetched, in bytes: three quarters for lists, one for OCSP answers. What
-	// was used last stays. A list takes about as many bytes as its serial numbers have together. If zero, 32 MiB; at
-	// least 1 MiB.
+	// was used last stays. A list takes about as many bytes as its serial numbers have together, and 1.5 kB. If zero,
+	// 32 MiB; at least 1 MiB.
+	//
+	// A list that is being fetched takes memory beside that until its signature has been checked: four times the longest
+	// list that is read, for all lists together. The longest is 16 MiB, or four times MaxMemory if that is less.
 	MaxMemory int
 
-	// Timeout bounds how long a request waits, all of its chain's certificates together. If zero, 5 s; at most 30 s.
+	// Timeout bounds how long a request waits, for all certificates of its chain, and all of its ways to a root, together.
+	// If zero, 5 s; at most 30 s.
 	Timeout time.Duration
 
 	// InternalAddresses allows to connect to loopback, private and other addresses that are not public, which is what
 	// the responders of an authority of one's own often have. Without it, whoever chooses the URLs in a certificate
-	// would reach services that trust this host or network. Link-local addresses, where clouds have their metadata
-	// services, are never connected to. What counts is the address that is dialled, whatever its name.
+	// would reach services that trust this host or network. Link-local addresses and those of clouds' metadata
+	// services are never connected to, nor what leads there, such as NAT64. What counts is the address that is dialled,
+	// whatever its name.
 	InternalAddresses bool
 
 	// Client fetches. Redirects to another host are not followed, whatever it says. InternalAddresses doesn't hold for
 	// it, nor for what a proxy connects to. If nil, one that keeps no connections, with the proxy of the environment.
 	Client *http.Client
 
-	// Logger gets a warning where AllowUnknown let a certificate pass, and where a file can't be read again. If nil,
-	// nothing is logged.
+	// Logger gets a warning where AllowUnknown let a certificate pass, where a file can't be read again, and where a list
+	// in it doesn't take the place of the one before. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
@@ -102,7 +127,7 @@ const (
 	skew                             = 5 * time.Minute                    // that the authority's clock may be ahead
 	defaultMemory, leastMemory       = 32 << 20, 1 << 20
 	maxListSize, maxAnswerSize       = 16 << 20, 64 << 10
-	maxListsAtOnce, maxAnswersAtOnce = 4, 64 // reading a list takes many times the memory that it needs afterwards
+	maxListsAtOnce, maxAnswersAtOnce = 16, 64
 	maxFileSize                      = 64 << 20
 	maxAddresses                     = 4 // of one kind are tried per certificate
 )
@@ -116,7 +141,9 @@ type Checker struct {
 	lists     *remote[*list]
 	answers   *remote[*answer]
 	hosts     hosts
+	bodies    *bodies
 	withdrawn withdrawn
+	asked     asked
 }
 
 // New makes a Checker, and reads the files. The error lists every problem.
@@ -157,7 +184,7 @@ func New(o Options) (*Checker, error) {
 			problem("ListSigners", "entry %d is not the certificate of an authority that may sign lists (basicConstraints CA, keyUsage cRLSign)", i)
 		}
 	}
-	c := &Checker{options: o, client: clientFrom(o)}
+	c := &Checker{options: o, client: clientFrom(o), bodies: newBodies(o)}
 	for i, path := range o.Files {
 		f, err := newFile(path, o)
 		if err != nil {
@@ -171,78 +198,4 @@ func New(o Options) (*Checker, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// Revoked tells whether a certificate of a verified chain has been revoked: leaf first, and the last, the root, is not
-// asked about. An error means that it can't be found out; one that wraps popauth.ErrCertificateUntrusted, that waiting
-// won't help.
-func (c *Checker) Revoked(ctx context.Context, chain []*x509.Certificate) (bool, error) {
-	own, cancel := context.WithTimeout(ctx, c.options.Timeout)
-	defer cancel()
-	var first error
-	for i := range len(chain) - 1 {
-		revoked, err := c.state(own, newSubject(chain, i))
-		switch {
-		case revoked:
-			return true, nil
-		case ctx.Err() != nil && err != nil:
-			return false, fmt.Errorf("revocation: certificate %d of the chain: %w", i, err) // nobody waits for the answer any more
-		case err != nil && c.options.AllowUnknown:
-			c.options.Logger.LogAttrs(ctx, slog.LevelWarn, "revocation unknown, certificate allowed",
-				slog.String("serial", chain[i].SerialNumber.Text(16)), slog.Int("position", i), slog.String("error", err.Error()))
-		case err != nil && first == nil:
-			first = fmt.Errorf("revocation: certificate %d of the chain: %w", i, err)
-		}
-	}
-	return false, first
-}
-
-// state asks one source after the other; the first that knows decides, unless it is known already that the certificate
-// was revoked.
-func (c *Checker) state(ctx context.Context, s subject) (revoked bool, err error) {
-	if c.withdrawn.has(s.id) {
-		return true, nil
-	}
-	revoked, final, err := c.ask(ctx, s)
-	if final {
-		c.withdrawn.add(s, c.options.Now())
-	}
-	// Another certificate of the same authority was revoked. Whoever isn't known to be good is not let in by this one.
-	if err != nil && s.cert.IsCA && c.withdrawn.has(s.authority()) {
-		return true, nil
-	}
-	return revoked, err
-}
-
-// ask returns whether the certificate is revoked, and whether that is final: not for certificateHold, which may end.
-// What files say is not, since who keeps the files may have to mend one.
-func (c *Checker) ask(ctx context.Context, s subject) (revoked, final bool, err error) {
-	var why []error
-	known, revoked, err := c.byFiles(ctx, s)
-	if known {
-		return revoked, false, nil
-	}
-	why = append(why, err)
-	if c.options.OCSP {
-		for _, address := range s.cert.OCSPServer[:min(len(s.cert.OCSPServer), maxAddresses)] {
-			revoked, hold, err := c.askResponder(ctx, address, s)
-			if err == nil {
-				return revoked, revoked && !hold, nil
-			}
-			why = append(why, err)
-		}
-	}
-	if c.options.DistributionPoints {
-		for _, address := range s.cert.CRLDistributionPoints[:min(len(s.cert.CRLDistributionPoints), maxAddresses)] {
-			revoked, hold, err := c.fetchList(ctx, address, s)
-			if err == nil {
-				return revoked, revoked && !hold, nil
-			}
-			why = append(why, err)
-		}
-	}
-	if err := errors.Join(why...); err != nil {
-		return false, false, err
-	}
-	return false, false, fmt.Errorf("%w: no source knows its issuer", popauth.ErrCertificateUntrusted)
 }

@@ -13,6 +13,11 @@ import (
 type subject struct {
 	cert, issuer *x509.Certificate
 	above        *x509.Certificate // that has certified the issuer; the issuer itself if it is the root
+	top          *x509.Certificate // the highest on the way below the root; the root itself if that is the issuer
+
+	// signer is how far it is from who was asked about: 1 is one of Options.ListSigners that has signed a list about that, 2
+	// one that has signed a list about the first.
+	signer int
 
 	serial   string
 	issuedBy [sha256.Size]byte // the issuer's name and key
@@ -21,6 +26,7 @@ type subject struct {
 
 func newSubject(chain []*x509.Certificate, i int) subject {
 	s := from(chain[i+1], chain[min(i+2, len(chain)-1)])
+	s.top = chain[max(i+1, len(chain)-2)]
 	s.cert, s.serial = chain[i], string(chain[i].SerialNumber.Bytes())
 	s.id = digest("serial", s.issuedBy[:], []byte(s.serial))
 	return s
@@ -28,7 +34,7 @@ func newSubject(chain []*x509.Certificate, i int) subject {
 
 // from is any certificate of an issuer.
 func from(issuer, above *x509.Certificate) subject {
-	return subject{issuer: issuer, above: above, issuedBy: digest("issuer", issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)}
+	return subject{issuer: issuer, above: above, top: issuer, issuedBy: digest("issuer", issuer.RawSubject, issuer.RawSubjectPublicKeyInfo)}
 }
 
 // authority is the certificate's own name and key, for those that issue others.
@@ -57,11 +63,10 @@ func maySignLists(c *x509.Certificate) bool {
 }
 
 // signers are the certificates of Options.ListSigners that may speak for the subject's issuer: of the same name, another
-// key, and certified by the same authority (RFC 5280, section 6.3.3 (f): a path from the same trust anchor).
+// key, and certified by the same authority (RFC 5280, section 6.3.3 (f): a path from the same trust anchor). Whether one is
+// in its period is asked when its list is: what is found out here is remembered.
 func (o *Options) signers(s subject) []*x509.Certificate {
-	now := o.Now()
 	return slices.DeleteFunc(slices.Clone(o.ListSigners), func(own *x509.Certificate) bool {
-		return string(own.RawSubject) != string(s.issuer.RawSubject) || now.Before(own.NotBefore) || now.After(own.NotAfter) ||
-			own.CheckSignatureFrom(s.above) != nil
+		return string(own.RawSubject) != string(s.issuer.RawSubject) || own.CheckSignatureFrom(s.above) != nil
 	})
 }

@@ -20,7 +20,10 @@ var ErrBusy = errors.New("too many calls at once")
 
 // Abandoned is the error of a wait that ended before its call, or before a call was made. It is nothing that the call
 // has said.
-type Abandoned struct{ Cause error }
+type Abandoned struct {
+	Cause   error
+	Waiting bool // for a slot: the call had not begun
+}
 
 func (e *Abandoned) Error() string { return e.Cause.Error() }
 func (e *Abandoned) Unwrap() error { return e.Cause }
@@ -35,10 +38,12 @@ type Call[V any] struct {
 // Go begins a call. When it has ended, ended is called with what it came to, and after that everybody who waits goes on:
 // what ended makes known is known to all of them. A panic of ask, or a Goexit, is an error of the call.
 func Go[V any](timeout time.Duration, ask func(context.Context) (V, error), ended func(V, error)) *Call[V] {
-	c := &Call[V]{done: make(chan struct{}), err: errEnd}
+	c := newCall[V]()
 	go c.run(timeout, ask, ended)
 	return c
 }
+
+func newCall[V any]() *Call[V] { return &Call[V]{done: make(chan struct{}), err: errEnd} }
 
 func (c *Call[V]) run(timeout time.Duration, ask func(context.Context) (V, error), ended func(V, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -75,8 +80,8 @@ func (c *Call[V]) wait(ctx context.Context, late <-chan time.Time, why error) (V
 	case <-c.done:
 		return c.value, c.err
 	case <-ctx.Done():
-		return none, &Abandoned{context.Cause(ctx)}
+		return none, &Abandoned{Cause: context.Cause(ctx)}
 	case <-late:
-		return none, &Abandoned{why}
+		return none, &Abandoned{Cause: why}
 	}
 }

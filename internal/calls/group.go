@@ -15,7 +15,8 @@ type Group[K comparable, V any] struct {
 	kept    chan struct{} // for what was good lately
 
 	mu      sync.Mutex
-	ongoing map[K]*Call[V]
+	ongoing map[K]*awaited[V]
+	shares  map[K]*share
 }
 
 // Question is what a request asks a Group for.
@@ -25,11 +26,32 @@ type Question[K comparable, V any] struct {
 	// Known returns what is known already. It is called with the Group locked.
 	Known func() (V, bool)
 
-	// Ask finds the answer out. It must make it known before it returns.
+	// Ask finds the answer out. It must make it known before it returns, or else Ended must.
 	Ask func(context.Context) (V, error)
+
+	// Ended is called with what the call came to, before anybody goes on or makes another. It may be nil.
+	Ended func(V, error)
 
 	// Lately tells that the answer was a good one not long ago.
 	Lately bool
+
+	// Shares bound how many slots the calls of one party take together, so that a party whose calls hang leaves room for
+	// others. A call counts for each of them. Questions that have several name them in the same order.
+	Shares []Share[K]
+}
+
+// Share is so many slots at Most for all calls Of one party, which is a key of its own kind.
+type Share[K comparable] struct {
+	Of   K
+	Most int
+}
+
+// awaited is a call that is going on, or waits for a slot.
+type awaited[V any] struct {
+	*Call[V]
+	left chan struct{} // closed if it isn't made: whoever wanted to make it has left
+	made chan struct{} // closed when it begins
+	why  error         // why a wait ends late that began before the call did
 }
 
 // NewGroup returns a Group of so many calls at once, a quarter of them for what was good lately.
@@ -39,99 +61,123 @@ func NewGroup[K comparable, V any](most int, timeout, wait time.Duration) *Group
 		kept = 1
 	}
 	return &Group[K, V]{
-		timeout: timeout, wait: wait, ongoing: map[K]*Call[V]{},
+		timeout: timeout, wait: wait, ongoing: map[K]*awaited[V]{}, shares: map[K]*share{},
 		slots: make(chan struct{}, most-kept), kept: make(chan struct{}, kept),
 	}
 }
 
 // Do returns what is known, or what Ask finds out. It waits no longer than ctx and the Group's bound, for a slot and the
-// answer together.
+// answer together. One request at a time waits for the slot of a call; if it leaves, another takes its place.
 func (g *Group[K, V]) Do(ctx context.Context, q Question[K, V]) (V, error) {
 	patience := time.NewTimer(g.wait)
 	defer patience.Stop()
-	var none V
-	var slot chan struct{}
-	why := errSlow
 	for {
-		v, ok, ongoing := g.join(q, slot)
+		v, ok, a, first := g.join(q)
 		if ok {
 			return v, nil
 		}
-		if ongoing != nil {
-			return ongoing.wait(ctx, patience.C, why)
+		if first {
+			if v, ok, err := g.begin(ctx, q, a, patience.C); ok || err != nil {
+				return v, err
+			}
 		}
-		var kept chan struct{} // nil is never ready
-		if q.Lately {
-			kept = g.kept
-		}
-		select {
-		case g.slots <- struct{}{}:
-			slot = g.slots
-			continue
-		case kept <- struct{}{}:
-			slot = kept
-			continue
-		default:
-			why = ErrBusy // the call has what is left of the time, however quick it is
-		}
-		select {
-		case g.slots <- struct{}{}:
-			slot = g.slots
-		case kept <- struct{}{}:
-			slot = kept
-		case <-ctx.Done():
-			return none, &Abandoned{context.Cause(ctx)}
-		case <-patience.C:
-			return none, &Abandoned{ErrBusy}
+		if v, again, err := a.result(ctx, patience.C, first); !again {
+			return v, err
 		}
 	}
 }
 
 // Begin begins a call for which nobody waits, unless one for the same is going on or no slot is free.
 func (g *Group[K, V]) Begin(q Question[K, V]) {
-	var kept chan struct{}
-	if q.Lately {
-		kept = g.kept
-	}
-	select {
-	case g.slots <- struct{}{}:
-		_, _, _ = g.join(q, g.slots)
-	case kept <- struct{}{}:
-		_, _, _ = g.join(q, kept)
-	default:
+	if _, ok, a, first := g.join(q); !ok && first {
+		_, _, _ = g.begin(nobody, q, a, nil)
 	}
 }
 
-// join returns what is known, or the call to wait for; neither if a slot is needed to make one. A slot that is not
-// needed any more it gives back.
-func (g *Group[K, V]) join(q Question[K, V], slot chan struct{}) (V, bool, *Call[V]) {
+// nobody has left already, and takes no more than what is free.
+var nobody = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// join returns what is known, or the call to wait for; first is for whoever has to make it.
+func (g *Group[K, V]) join(q Question[K, V]) (v V, ok bool, a *awaited[V], first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v, ok := q.Known() // under the lock: a call that has ended is remembered before it is taken out
-	ongoing := g.ongoing[q.Key]
-	if !ok && ongoing == nil && slot != nil {
-		ongoing = g.start(q, slot)
-		slot = nil
+	if v, ok = q.Known(); ok { // under the lock: a call that has ended is remembered before it is taken out
+		return v, true, nil, false
 	}
-	if slot != nil {
-		<-slot
+	if a = g.ongoing[q.Key]; a != nil {
+		return v, false, a, false
 	}
-	return v, ok, ongoing
+	a = &awaited[V]{Call: newCall[V](), left: make(chan struct{}), made: make(chan struct{})}
+	g.ongoing[q.Key] = a
+	return v, false, a, true
 }
 
-// start begins a call in a slot. The caller holds mu.
-func (g *Group[K, V]) start(q Question[K, V], slot chan struct{}) *Call[V] {
-	var own *Call[V]
-	own = Go(g.timeout, q.Ask, func(V, error) {
+// begin begins the call as soon as there is a place for it, unless the answer has become known meanwhile.
+func (g *Group[K, V]) begin(ctx context.Context, q Question[K, V], a *awaited[V], late <-chan time.Time) (v V, known bool, err error) {
+	leave, waited, err := g.enter(ctx, q, late)
+	if err == nil {
 		g.mu.Lock()
-		if g.ongoing[q.Key] == own {
-			delete(g.ongoing, q.Key)
-		}
+		v, known = q.Known()
 		g.mu.Unlock()
-		<-slot
+	}
+	if err != nil || known {
+		if leave != nil {
+			leave()
+		}
+		g.end(q.Key, a)
+		close(a.left)
+		return v, known, err
+	}
+	a.why = errSlow
+	if waited {
+		a.why = ErrBusy // the call has what is left of the time, however quick it is
+	}
+	close(a.made)
+	go a.run(g.timeout, q.Ask, func(v V, err error) {
+		if q.Ended != nil {
+			q.Ended(v, err)
+		}
+		g.end(q.Key, a)
+		leave()
 	})
-	g.ongoing[q.Key] = own
-	return own
+	return v, false, nil
+}
+
+func (g *Group[K, V]) end(key K, a *awaited[V]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ongoing[key] == a {
+		delete(g.ongoing, key)
+	}
+}
+
+// result waits for the call; again tells that it isn't made.
+func (a *awaited[V]) result(ctx context.Context, late <-chan time.Time, first bool) (v V, again bool, err error) {
+	select {
+	case <-a.made:
+		why := errSlow
+		if first {
+			why = a.why
+		}
+		v, err = a.wait(ctx, late, why)
+		return v, false, err
+	default:
+	}
+	select {
+	case <-a.made:
+		v, err = a.wait(ctx, late, a.why)
+		return v, false, err
+	case <-a.left:
+		return v, true, nil
+	case <-ctx.Done():
+		return v, false, &Abandoned{Cause: context.Cause(ctx), Waiting: true}
+	case <-late:
+		return v, false, &Abandoned{Cause: ErrBusy, Waiting: true}
+	}
 }
 
 // Forget lets nobody else join a call that is going on.

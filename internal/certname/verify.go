@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 )
 
@@ -45,26 +46,29 @@ func (w *work) check(chain []*x509.Certificate) error {
 // the first four that have at most ten certificates. An intermediate whose constraints are critical, as RFC 5280 wants
 // them to be, counts even if crypto/x509 knows only some of their forms. A root in the pool can't be helped like that: a
 // pool doesn't show its certificates. What takes more than MaxSignatures is refused before a signature is checked, and
-// intermediates that no root vouches for before one by their keys is.
-func Verify(leaf *x509.Certificate, intermediates []*x509.Certificate, o x509.VerifyOptions) ([][]*x509.Certificate, error) {
+// intermediates that no root vouches for are left out before one by their keys is. Those configured are the operator's own,
+// beside those that the caller has sent.
+func Verify(leaf *x509.Certificate, sent []*x509.Certificate, o x509.VerifyOptions, configured ...*x509.Certificate) (
+	[][]*x509.Certificate, error,
+) {
 	w := newWork()
 	// crypto/x509 holds names against constraints for each chain that it finds: what is too much for one is too much for it.
-	if err := w.read(leaf, intermediates); err != nil {
+	if err := w.read(leaf, slices.Concat(configured, sent)); err != nil {
 		return nil, err
 	}
-	if err := bounded(leaf, intermediates); err != nil {
-		return nil, err
-	}
-	good, err := vouched(leaf, intermediates, o.Roots)
+	intermediates, ended, err := onTheWay(leaf, sent, configured, o.Roots, runtime.GOOS)
 	if err != nil {
 		return nil, err
 	}
 	o.Intermediates = x509.NewCertPool()
-	for _, c := range good {
+	for _, c := range intermediates {
 		o.Intermediates.AddCert(understood(c))
 	}
 	chains, err := leaf.Verify(o)
-	if err != nil {
+	switch {
+	case err != nil && ended != nil:
+		return nil, ended
+	case err != nil:
 		return nil, err
 	}
 	if chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return len(chain) > maxChain }); len(chains) == 0 {

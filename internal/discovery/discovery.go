@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // MaxDocument bounds a document, in bytes.
@@ -26,12 +27,19 @@ func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
 		return nil, errors.New("no URL")
 	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
 		return nil, errors.New("no URL of host and path")
+	case !isASCII(u.Hostname()):
+		// net/http maps it (UTS #46) after this: full-width digits are an address, U+3002 is a dot.
+		return nil, fmt.Errorf("host %.128q is not in ASCII: write it in its A-label form, xn--…", u.Hostname())
 	case u.Scheme == "https":
 		return u, nil
 	case u.Scheme == "http" && loopbackHTTP && IsLoopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, errors.New("not https")
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
 // ParseIssuer is ParseURL for an issuer, which has no query (OpenID Connect Discovery 1.0, section 3; RFC 8414,

@@ -48,6 +48,13 @@ func TestParseMember(t *testing.T) {
 		{"https://id.example.com", "https://[fec0::1]/", false, false},
 		{"https://id.example.com", "https://[64:ff9b::808:808]/", false, true},
 		{"https://id.example.com", "https://8.8.8.8/", false, true},
+		{"https://id.example.com", "https://１２７.０.０.１/", false, false},
+		{"https://id.example.com", "https://127。0。0。1/", false, false},
+		{"https://id.example.com", "https://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.1/", false, false},
+		{"https://id.example.com", "https://①②⑦.⓪.⓪.①:8443/", false, false},
+		{"https://id.example.com", "https://ｌｏｃａｌｈｏｓｔ/", false, false},
+		{"https://id.example.com", "https://bücher.example/", false, false},
+		{"https://id.example.com", "https://xn--bcher-kva.example/ä", false, true},
 		{"https://id.example.com", "https://0x.example.com/", false, true},
 		{"https://id.example.com", "https://keys.example.com/" + strings.Repeat("x", 2<<10), false, false},
 	} {
@@ -57,6 +64,21 @@ func TestParseMember(t *testing.T) {
 		}
 		if u, err := discovery.ParseMember(test.member, issuer, test.loopback); (err == nil) != test.want || (u == nil) == test.want {
 			t.Errorf("%s of %s: got %v, %v, want %v", test.member, test.issuer, u, err, test.want)
+		}
+	}
+}
+
+// The error of a host that is not in ASCII says how to write it, wherever a URL is read.
+func TestHostInASCII(t *testing.T) {
+	for name, parse := range map[string]func(string) (*url.URL, error){
+		"ParseURL":    func(s string) (*url.URL, error) { return discovery.ParseURL(s, true) },
+		"ParseIssuer": func(s string) (*url.URL, error) { return discovery.ParseIssuer(s, true) },
+		"ParseMember": func(s string) (*url.URL, error) {
+			return discovery.ParseMember(s, &url.URL{Scheme: "https", Host: "a"}, true)
+		},
+	} {
+		if _, err := parse("https://bücher.example/"); err == nil || !strings.Contains(err.Error(), "A-label") {
+			t.Errorf("%s: got %v, want an error that names the A-label form", name, err)
 		}
 	}
 }

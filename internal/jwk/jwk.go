@@ -113,8 +113,7 @@ func (m members) okp() (Key, error) {
 	return Key{ed25519.PublicKey(x), thumbprint("crv", m.crv, "kty", "OKP", "x", m.x)}, nil
 }
 
-// maxModulus bounds what a sender can make others compute with.
-const maxModulus = 8192 / 8
+const maxModulus = MaxRSABits / 8
 
 func (m members) rsa() (Key, error) {
 	n, errN := decode(m.n)

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"math/big"
 )
 
@@ -29,6 +30,29 @@ func Sound(key any) error {
 		}
 	}
 	return ErrUnsound
+}
+
+// MaxRSABits bounds what a sender can make others compute with.
+const MaxRSABits = 8192
+
+// maxRSAExponent is the largest that crypto/rsa works with.
+const maxRSAExponent = 1<<31 - 1
+
+// Affordable returns an error for a public key that is too much to work on. Keys that are no RSA keys have sizes of their
+// own.
+func Affordable(key any) error {
+	k, ok := key.(*rsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	switch {
+	case k.N == nil:
+		return ErrUnsound
+	case k.N.BitLen() > MaxRSABits || k.E > maxRSAExponent:
+		return fmt.Errorf("an RSA key of %d bits, with the exponent %d; want at most %d bits, and %d",
+			k.N.BitLen(), k.E, MaxRSABits, maxRSAExponent)
+	}
+	return nil
 }
 
 // edwards are the numbers of edwards25519 (RFC 8032, section 5.1): the prime, d, and the y of a point of order 8.

@@ -1,0 +1,191 @@
+package popauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+func hanging(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// A Verifier whose keys or endpoint can't be had takes no one's place, in whatever it is wrapped.
+func TestNothingBrokenSucceeds(t *testing.T) {
+	for name, fault := range map[string]roundTrip{"unreachable": unreachable, "hanging": hanging} {
+		for _, kind := range []string{"JWT", "JWTOr", "JWTOr, the opaque side", "introspection"} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				issuer := newMemoryIssuer(t, "EdDSA")
+				good := roundTrip(func(r *http.Request) (*http.Response, error) {
+					switch {
+					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
+						return answer(200, []byte(`{"issuer":"`+issuer.URL+`","jwks_uri":"`+issuer.URL+`/jwks","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
+					case r.URL.Path == "/introspect":
+						return answer(200, []byte(active)), nil
+					}
+					return issuer.RoundTrip(r)
+				})
+				synctest.Test(t, func(t *testing.T) {
+					var broken atomic.Bool
+					v := newIssuers(t, popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+						signed, asked := http.RoundTripper(good), http.RoundTripper(good)
+						if broken.Load() {
+							signed, asked = fault, fault
+							if kind == "JWTOr, the opaque side" {
+								signed = good
+							}
+						}
+						keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: signed}})
+						if err != nil {
+							return nil, err
+						}
+						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
+						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *popauth.IntrospectionOptions) { o.Issuer = iss })
+						switch kind {
+						case "JWT":
+							return own, err
+						case "introspection":
+							return opaque, err
+						}
+						return popauth.JWTOr(own, opaque), err
+					}})
+					token := issuer.lasting()
+					if _, err := v.Verify(t.Context(), token); err != nil {
+						t.Fatal(err)
+					}
+					broken.Store(true)
+					time.Sleep(time.Hour + time.Second)
+					for range 100 {
+						began := time.Now()
+						if _, err := v.Verify(t.Context(), token); err != nil || time.Since(began) != 0 {
+							t.Fatalf("got %v after %v, want the Verifier from before", err, time.Since(began))
+						}
+						time.Sleep(time.Second)
+					}
+					broken.Store(false)
+					time.Sleep(time.Minute)
+				})
+			})
+		}
+	}
+}
+
+// Tenants whose keys hang keep no other tenant from being resolved, and none from being removed.
+func TestHangingTenantsStopNobody(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
+	synctest.Test(t, func(t *testing.T) {
+		var hang, withdrawn atomic.Bool
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+			if withdrawn.Load() && iss == e.tenant(1000) {
+				return nil, popauth.ErrTokenIssuer
+			}
+			n := 0
+			if _, err := fmt.Sscanf(iss, "https://tenant-%d.example.com", &n); err != nil || n >= 70 || !hang.Load() {
+				return e.resolve(ctx, iss)
+			}
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: roundTrip(hanging)}})
+			if err != nil {
+				return nil, err
+			}
+			return popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
+		}})
+		want := func(what, token string) {
+			t.Helper()
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+		for n := range 70 {
+			want("at first", e.token(n))
+		}
+		gone := e.token(1000)
+		want("at first", gone)
+		hang.Store(true)
+		withdrawn.Store(true)
+		time.Sleep(time.Hour + time.Minute)
+		passed := 0
+		for round := range 60 {
+			for n := range 70 {
+				_, _ = v.Verify(t.Context(), e.unsigned(n))
+			}
+			synctest.Wait()
+			want("a new tenant", e.token(2000+round))
+			if _, err := v.Verify(t.Context(), gone); err == nil {
+				passed++
+			}
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		if passed > 1 { // the request that begins to ask
+			t.Errorf("VULNERABLE: the tenant that is gone passed %d times after Remember", passed)
+		}
+		for n := range 70 {
+			want("whose keys hang", e.token(n))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// What errors of Resolve, and of tenants' issuers, quote is bounded.
+func TestErrorsOfStrangersBytes(t *testing.T) {
+	other := newMemoryIssuer(t, "EdDSA")
+	fixed, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: other.URL, Audience: []string{popauthtest.Audience}, Keys: other.keys(t, popauth.RemoteKeysOptions{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 15<<10)
+	hostile := roundTrip(func(*http.Request) (*http.Response, error) {
+		a := answer(503, nil)
+		a.Header = http.Header{"Retry-After": {strings.Clone(long)}, "Location": {"https://elsewhere.example.com/" + long}}
+		return a, nil
+	})
+	reset := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New(strings.Clone(long)) })
+	for name, resolve := range map[string]func(context.Context, string) (popauth.Verifier, error){
+		"an error with the iss": func(_ context.Context, iss string) (popauth.Verifier, error) {
+			return nil, fmt.Errorf("no row for %q", iss)
+		},
+		"a panic with the iss": func(_ context.Context, iss string) (popauth.Verifier, error) { panic(iss) },
+		"a Verifier of others": func(context.Context, string) (popauth.Verifier, error) { return fixed, nil },
+		"long headers":         func(_ context.Context, iss string) (popauth.Verifier, error) { return verifierBy(iss[:30], hostile) },
+		"a long error":         func(_ context.Context, iss string) (popauth.Verifier, error) { return verifierBy(iss[:30], reset) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newIssuers(t, popauth.IssuersOptions{Resolve: resolve})
+			before := heapAlloc()
+			for n := range 300 {
+				iss := fmt.Sprintf("https://tenant.example.com/%03d", n)
+				if !strings.HasPrefix(name, "long") && !strings.HasPrefix(name, "a long") {
+					iss += strings.Repeat("\ufeff", 3000)
+				}
+				if _, err := v.Verify(t.Context(), other.Token(popauthtest.Claims{"iss": iss})); err == nil {
+					t.Fatal("VULNERABLE: a token of a made-up issuer")
+				}
+			}
+			grown := heapAlloc() - before
+			t.Logf("300 made-up issuers: grown by %.2f MB", grown/1e6)
+			if grown > 5e6 {
+				t.Errorf("got %.2f MB, want 16 KB for each issuer at most", grown/1e6)
+			}
+			runtime.KeepAlive(v)
+		})
+	}
+}
+
+func verifierBy(iss string, transport http.RoundTripper) (popauth.Verifier, error) {
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: transport}})
+	if err != nil {
+		return nil, err
+	}
+	return popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
+}

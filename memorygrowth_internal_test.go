@@ -1,0 +1,200 @@
+package popauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A table grows while other Verifiers need its room: the account of each stays right. With the race detector it fails if a
+// table that is still being filled is asked to make room.
+func TestGrowthBesideOthers(t *testing.T) {
+	b := newBudget(400 << 10)
+	var all sync.WaitGroup
+	for g := range 3 {
+		all.Go(func() {
+			for round := range 30 {
+				m := growingTokenMemory(&keySet{}, 10000, b)
+				for i := 0; i < 800 && m != nil; i++ {
+					e := entryOf(fmt.Sprint(g, "-", round, "-", i), 300)
+					if m.put(e) {
+						if larger := m.grown(); larger != nil {
+							m = larger
+						}
+						m.put(e)
+					}
+				}
+				if m == nil {
+					continue
+				}
+				m.mu.Lock()
+				entries, bytes := 0, int64(0)
+				for i := range m.buckets {
+					for j := range m.buckets[i].places {
+						if e := m.buckets[i].places[j].Load(); e != nil {
+							entries++
+							bytes += e.size()
+						}
+					}
+				}
+				if entries != m.most-m.entries || bytes != int64(m.most)*tokenSize-m.bytes || bytes+m.table() != m.weight.Load() {
+					t.Errorf("got %d entries of %d bytes, and the memory says %d of %d", entries, bytes, m.most-m.entries, int64(m.most)*tokenSize-m.bytes)
+				}
+				m.mu.Unlock()
+				m.drop()
+			}
+		})
+	}
+	all.Wait()
+	if got := b.used.Load(); got != 0 {
+		t.Errorf("with nothing in it the budget says %d bytes", got)
+	}
+}
+
+// A larger table is nobody's to make room before everything is in it.
+func TestGrowingTableIsNoHolderYet(t *testing.T) {
+	b := newBudget(1 << 20)
+	m := growingTokenMemory(&keySet{}, 10000, b)
+	for i := range 10 {
+		m.put(entryOf(fmt.Sprint(i), 300))
+	}
+	m.mu.Lock() // grown has to wait before it moves anything
+	done := make(chan *tokenMemory)
+	go func() { done <- m.grown() }()
+	table := newTokenMemory(m.keys, 4*m.most).table()
+	for deadline := time.Now().Add(10 * time.Second); b.used.Load() < m.weight.Load()+table && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // until its table is taken out of the budget
+	}
+	time.Sleep(10 * time.Millisecond)
+	b.mu.Lock()
+	if got := len(b.holders); got != 1 {
+		t.Errorf("holders while the table grows: got %d, want the one that is being left", got)
+	}
+	b.mu.Unlock()
+	m.mu.Unlock()
+	larger := <-done
+	if _, ok := b.holders[larger]; !ok || len(b.holders) != 1 {
+		t.Errorf("holders afterwards: got %d, want the larger one alone", len(b.holders))
+	}
+}
+
+type weightOf int64
+
+func (w *weightOf) holds() int64       { return int64(*w) }
+func (w *weightOf) shed(n int64) int64 { *w -= weightOf(n); return n }
+
+// The memory that makes room is the largest, or was a moment ago.
+func TestLargestMakesRoom(t *testing.T) {
+	b := newBudget(0)
+	all := make([]*weightOf, 1000)
+	for i := range all {
+		w := weightOf(1000)
+		all[i] = &w
+		b.add(all[i])
+	}
+	*all[7] = 100_000
+	for n := range 2000 {
+		h := b.largest()
+		most := int64(0)
+		for _, w := range all {
+			most = max(most, w.holds())
+		}
+		if h.holds() < most-most/4 { // an eighth that it has lost, and as much that another has won
+			t.Fatalf("after %d: got one of %d bytes, and the largest has %d", n, h.holds(), most)
+		}
+		h.shed(100)
+		*all[n%7] += 100 // what others have grown by
+	}
+	b.remove(b.largest())
+	if h := b.largest(); b.holders[h] != (struct{}{}) || len(b.holders) != 999 {
+		t.Error("one that has left makes room")
+	}
+}
+
+func BenchmarkLargest(b *testing.B) {
+	budget := newBudget(0)
+	for range 1000 {
+		w := weightOf(1000)
+		budget.add(&w)
+	}
+	for b.Loop() {
+		_ = budget.largest()
+	}
+}
+
+// Tenants that share RemoteKeys all count for what these come to need, and none is kept by the keys when it has left.
+func TestSharedKeysTellAllTenants(t *testing.T) {
+	issuers, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := issuers.tenants
+	keyOf := func(i int) [sha256.Size]byte { return sha256.Sum256([]byte{byte(i)}) }
+	for i := range 3 {
+		v, err := NewJWTVerifier(JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"}, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.keep(keyOf(i), resolution{tenant: &tenant{verifier: v, resolved: true}}, time.Now())
+		if i > 0 {
+			stranger, _ := n.strangers.memory.Peek(keyOf(i))
+			n.prove(keyOf(i), stranger.value)
+		}
+	}
+	keys.watchers.tell()
+	before := [2]int64{n.proven.bytes, n.strangers.bytes}
+	const size = 100_000
+	keys.current.Store(&fetched{keySet: &keySet{size: size}})
+	keys.watchers.tell()
+	if proven, strangers := n.proven.bytes-before[0], n.strangers.bytes-before[1]; proven != 2*size || strangers != size {
+		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
+	}
+	for i := range 3 {
+		n.forget(keyOf(i))
+	}
+	if got := len(keys.watchers.all); got != 0 {
+		t.Errorf("tenants that the keys keep: got %d, want 0", got)
+	}
+}
+
+// What no longer counts makes room without being asked for, where nobody asks for it again.
+func TestRecentEnds(t *testing.T) {
+	m := newRecent[string](1000, 1<<20)
+	m.ends = true
+	at := time.Now()
+	for i := range 100 {
+		m.put(sha256.Sum256([]byte{byte(i)}), "value", at.Add(time.Duration(i)*time.Second), 10*time.Second, 100)
+		if got := m.memory.Len(); got > 10 {
+			t.Fatalf("got %d entries after %d, want the 10 that count", got, i+1)
+		}
+	}
+	if m.bytes != 10*(100+keptSize) {
+		t.Errorf("got %d bytes, want %d", m.bytes, 10*(100+keptSize))
+	}
+}
+
+// An error that is kept has a short text, and says yet that the set was empty.
+func TestCutError(t *testing.T) {
+	short := &Error{Reason: ErrUnavailable}
+	if got := cut(short); got != error(short) || cut(nil) != nil {
+		t.Errorf("got %v, want the same", got)
+	}
+	long := make([]byte, 10*maxErrorText)
+	for i := range long {
+		long[i] = "\xc3\xa4"[i%2]
+	}
+	err := cut(fmt.Errorf("x%s: %w", long, &emptySet{}))
+	if text := err.Error(); len(text) > maxErrorText+len("…") || text[0] != 'x' {
+		t.Errorf("got %d bytes, %.10q", len(text), text)
+	}
+	if refusal := (&Error{Reason: ErrUnavailable, Err: err}); !isEmptySet(refusal) {
+		t.Error("a cut error no longer tells that the set was empty")
+	}
+}
