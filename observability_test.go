@@ -81,7 +81,7 @@ func TestLogDocumented(t *testing.T) {
 			t.Errorf("%s: the token is in %s", tt.name, &log)
 		}
 	}
-	for _, stage := range []popauth.Stage{popauth.StageAuthenticate, popauth.StageConfirm, popauth.StageAuthorize, popauth.StageOutside} {
+	for _, stage := range []popauth.Stage{popauth.StageAuthenticate, popauth.StageConfirm, popauth.StageAuthorize, popauth.StageRecheck, popauth.StageOutside} {
 		if !strings.Contains(string(page), "| `"+string(stage)+"` |") {
 			t.Errorf("docs/observability.md doesn't name %s", stage)
 		}

@@ -114,11 +114,11 @@ func (r *Results) Goals() []Goal {
 			Have: []float64{float64(r.Flood.Fetches), float64(r.Flood.HeldUp)}, Time: true, format: number,
 		},
 		{
-			Name: "the dearest hostile request ÷ signature, RS256, but for those that say why", Must: []float64{3}, Stretch: []float64{2},
+			Name: "the dearest request of a stranger ÷ signature, RS256, but for the rows that the list below their tables excuses", Must: []float64{3}, Stretch: []float64{2},
 			Have: r.Hostile.dearest(), Time: true, format: ratio,
 		},
 		{
-			Name: "heap that all hostile requests together leave behind, MiB", Must: []float64{64}, Stretch: []float64{32},
+			Name: "heap that all requests of strangers together leave behind, MiB", Must: []float64{64}, Stretch: []float64{32},
 			Have: r.Hostile.heap(), format: number,
 		},
 	}

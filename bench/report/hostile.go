@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/seed-171ab058/popauth/bench"
@@ -38,18 +39,33 @@ func (r *Results) MeasureHostile(o Options) error {
 		return err
 	}
 	if o.Rows != nil {
-		for i, old := range r.Hostile.Costs {
-			for _, c := range h.Costs {
-				if c.Name == old.Name {
-					r.Hostile.Costs[i] = c
-				}
-			}
-		}
-		return nil
+		return r.Hostile.put(h.Costs, o.Rows)
 	}
 	r.Hostile = h
 	return nil
 }
+
+// put takes the place of what was measured before under the same names. A row without a place is an error: it would be missing
+// from the page.
+func (h *Hostile) put(costs []bench.Cost, rows *regexp.Regexp) error {
+	if len(costs) == 0 {
+		return fmt.Errorf("-rows %q: no row has such a name; want one of the tables under What a stranger can cost", rows)
+	}
+	for _, c := range costs {
+		i := slices.IndexFunc(h.Costs, func(old bench.Cost) bool { return old.Name == c.Name })
+		if i < 0 {
+			return fmt.Errorf("-rows %q: %q has not been measured before: measure all rows once, without -rows", rows, c.Name)
+		}
+		h.Costs[i] = c
+	}
+	return nil
+}
+
+// Apart tells whether what a stranger can cost is of another run than the rest.
+func (p page) Apart() bool { return p.Hostile.Date != p.Date || p.Hostile.Machine != p.Machine }
+
+// MostHostile is the most cycles in which strangers are measured.
+func (p page) MostHostile() int { return hostileCycles }
 
 // dearest is the highest ratio of those that need no word of explanation.
 func (h Hostile) dearest() []float64 {

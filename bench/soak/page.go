@@ -87,7 +87,7 @@ func (r *Report) Document(w io.Writer) error {
 	return t.Execute(w, map[string]any{
 		"Date": r.Began.UTC().Format(time.DateOnly), "Duration": r.Lasted.Round(time.Second),
 		"Platform": fmt.Sprintf("%s/%s, %s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU()),
-		"Refresh":  refresh, "Rate": r.Options.Rate, "Every": r.Options.Every.Round(100 * time.Millisecond),
+		"Refresh":  refresh, "Rate": r.Options.Rate, "Reached": fmt.Sprintf("%.0f", float64(owners+thieves)/max(r.Lasted.Seconds(), 1)), "Every": r.Options.Every.Round(100 * time.Millisecond),
 		"Wrong": r.Wrong(), "WrongAnswers": r.WrongAnswers(), "OwnersSent": count(owners), "ThievesSent": count(thieves),
 		"Verdict": r.Verdict(), "Owners": r.ownersTable(), "Thieves": r.thievesTable(), "Health": r.healthTable(),
 		"Waiting": waiting, "Busy": r.recorder.busy, "Forgotten": r.forgotten(),
@@ -114,9 +114,9 @@ func (r *Report) ownersTable() string {
 		for _, of := range s.good {
 			n += of
 		}
-		name := s.fault.name
+		name := "`" + s.fault.name + "`"
 		if s.note != "" {
-			name += " (" + s.note + ")"
+			name += ": " + s.note
 		}
 		lead := fmt.Sprintf("| %s | %s | %s | %s ", name, seconds(s.over.Sub(s.began)), count(n), s.p99())
 		rows := s.rows()

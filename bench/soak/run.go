@@ -133,22 +133,15 @@ func (s *soak) play(ctx context.Context, chosen []fault, r *Report) error {
 
 // load sends requests at a steady rate, whatever becomes of them, until ctx ends; then it waits for the last answers.
 func (s *soak) load(ctx context.Context) {
-	ticker := time.NewTicker(time.Second / time.Duration(s.o.Rate))
-	defer ticker.Stop()
 	places := make(chan struct{}, waiting)
 	var all sync.WaitGroup
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			all.Wait()
-			return
-		case <-ticker.C:
-		}
+	defer all.Wait()
+	scheduled(ctx, s.o.Rate, func(n int) {
 		select {
 		case places <- struct{}{}:
 		default:
 			s.record.tooMany()
-			continue
+			return
 		}
 		all.Go(func() {
 			defer func() { <-places }()
@@ -158,6 +151,19 @@ func (s *soak) load(ctx context.Context) {
 			}
 			s.owners[(n-n/4)%len(s.owners)].ask(s.w.base(), s.record)
 		})
+	})
+}
+
+// scheduled calls f for each of so many a second, at the time when it is due. What is late is called at once: none is left out,
+// as a Ticker would do, and a machine that is busy sends as many all the same.
+func scheduled(ctx context.Context, rate int, f func(n int)) {
+	begun := time.Now()
+	for n := 0; ; n++ {
+		wait(ctx, time.Until(begun.Add(time.Duration(n)*time.Second/time.Duration(rate))))
+		if ctx.Err() != nil {
+			return
+		}
+		f(n)
 	}
 }
 

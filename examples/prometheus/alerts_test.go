@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,11 +62,14 @@ func newWatched(t *testing.T, hang chan struct{}) *watched {
 	}
 	options := w.issuer.Options()
 	keys, _ := options.Keys.(*popauth.RemoteKeys)
-	m, err := newMetrics(w.registry, keys)
+	m, err := newMetrics(w.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Observe = m.observe
+	if err := m.keys(w.issuer.URL, keys); err != nil {
+		t.Fatal(err)
+	}
+	options.Observe = m.guard("orders")
 	options.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) {
 		if w.down {
 			return false, http.ErrHandlerTimeout
@@ -122,10 +128,14 @@ func (w *watched) scrape() map[string]float64 {
 func (w *watched) fires(before func(), happens func()) bool {
 	w.Helper()
 	before()
-	p := &promql{TB: w, before: w.scrape()}
+	p := &promql{TB: w, before: at("a", w.scrape())}
 	happens()
-	p.after = w.scrape()
-	return p.fires(rule(w.T, "PopauthUnavailable"))
+	p.after = at("a", w.scrape())
+	got := p.fires(rule(w.T, "PopauthUnavailable"))
+	if half := p.fires(rule(w.T, "PopauthInstanceUnavailable")); half && !got {
+		w.Error("the alert for an instance is on, and that for all is not")
+	}
+	return got
 }
 
 // An outage raises the alert, be it from the start or in the middle of a flood. Strangers don't, whatever they send, and
@@ -160,6 +170,147 @@ func TestOutageAlert(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
 		}
+	}
+}
+
+// at gives the series of a scrape the labels by which Prometheus tells instances apart.
+func at(instance string, series map[string]float64) map[string]float64 {
+	all := map[string]float64{}
+	for name, value := range series {
+		all[strings.Replace(name, "{", fmt.Sprintf(`{job="api",instance=%q,`, instance), 1)] = value
+	}
+	return all
+}
+
+// One instance that refuses everybody, beside thirty healthy ones, raises the alert for instances; few failures among many
+// requests don't, nor does a flood.
+func TestInstanceAlert(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		happens func(*watched)
+		want    bool
+	}{
+		{name: "all is well", happens: func(w *watched) { w.good(50) }},
+		{name: "an outage", want: true, happens: func(w *watched) { w.down = true; w.good(50) }},
+		{name: "few failures among many", happens: func(w *watched) { w.good(60); w.down = true; w.good(20) }},
+		{name: "strangers", happens: func(w *watched) { w.good(5); w.strangers(200) }},
+	} {
+		sick, well := newWatched(t, nil), newWatched(t, nil)
+		for _, w := range []*watched{sick, well} {
+			w.good(1)
+			w.down = true
+			w.good(1)
+			w.down = false
+			w.strangers(1)
+		}
+		p := &promql{TB: t, before: at("sick", sick.scrape()), after: map[string]float64{}}
+		healthy := well.scrape()
+		tt.happens(sick)
+		well.good(50)
+		maps.Copy(p.after, at("sick", sick.scrape()))
+		for i := range 30 {
+			maps.Copy(p.before, at(fmt.Sprint(i), healthy))
+			maps.Copy(p.after, at(fmt.Sprint(i), well.scrape()))
+		}
+		if got := p.fires(rule(t, "PopauthInstanceUnavailable")); got != tt.want {
+			t.Errorf("%s: the alert for instances: got %t, want %t", tt.name, got, tt.want)
+		}
+		if p.fires(rule(t, "PopauthUnavailable")) {
+			t.Errorf("%s: the alert for all is on for one of 31 instances", tt.name)
+		}
+	}
+}
+
+// A thief with a genuine token raises one alert without a key, and another with a key of his own. Whoever has no genuine token
+// raises neither, nor the other alerts of which alerts.yaml says so.
+func TestThiefAlerts(t *testing.T) {
+	alerts := []string{"PopauthStolenToken", "PopauthTokenWithoutKey", "PopauthProofReplayed", "PopauthProofLimit"}
+	thief, nobody := popauthtest.SelfSigned(t, "thief"), &popauthtest.Client{}
+	for _, tt := range []struct {
+		name    string
+		happens func(*watched)
+		want    string
+	}{
+		{name: "owner", happens: func(w *watched) { w.good(50) }},
+		{name: "strangers", happens: func(w *watched) { w.strangers(200) }},
+		{name: "no certificate", want: "PopauthTokenWithoutKey", happens: func(w *watched) { w.steal(nobody, 50) }},
+		{name: "another certificate", want: "PopauthStolenToken", happens: func(w *watched) { w.steal(thief, 50) }},
+		{name: "a client that is set up wrong, once", happens: func(w *watched) { w.steal(nobody, 1) }},
+	} {
+		w := newWatched(t, nil)
+		w.good(1)
+		w.steal(nobody, 1)
+		w.steal(thief, 1)
+		w.strangers(1)
+		p := &promql{TB: t, before: at("a", w.scrape())}
+		ran := w.spy.Ran()
+		tt.happens(w)
+		if got := w.spy.Ran() - ran; tt.name != "owner" && got > 0 {
+			t.Errorf("%s: the handler ran %d times", tt.name, got)
+		}
+		p.after = at("a", w.scrape())
+		for _, alert := range alerts {
+			if got := p.fires(rule(t, alert)); got != (alert == tt.want) {
+				t.Errorf("%s: %s: got %t, want %t", tt.name, alert, got, alert == tt.want)
+			}
+		}
+	}
+}
+
+// steal sends the owner's token in other hands.
+func (w *watched) steal(as *popauthtest.Client, n int) {
+	for range n {
+		w.send(as.Request("GET", "/", w.issuer.Token(w.owner.Bound())))
+	}
+}
+
+// Each alert is one API's: a healthy one beside it has no part in its share.
+func TestAlertsByJob(t *testing.T) {
+	text, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := regexp.MustCompile(`\bsum\b( by \(job\b)?`).FindAllStringSubmatch(string(text), -1)
+	for _, m := range sums {
+		if m[1] == "" {
+			t.Error("alerts.yaml: a sum that is not by (job, …)")
+		}
+	}
+	if len(sums) < 10 {
+		t.Errorf("alerts.yaml: got %d sums", len(sums))
+	}
+}
+
+// An issuer may ask for as much as half of MaxAge, 24 h, which is no fault; at MaxAge it is too late.
+func TestStaleAlertComesBetween(t *testing.T) {
+	m := regexp.MustCompile(`> (\d+) \* 3600`).FindStringSubmatch(rule(t, "PopauthKeysStale"))
+	if m == nil {
+		t.Fatal("no hours in PopauthKeysStale")
+	}
+	if hours, _ := strconv.Atoi(m[1]); hours <= 12 || hours >= 24 {
+		t.Errorf("PopauthKeysStale: got %s hours, want more than half of MaxAge, 12, and less than MaxAge, 24", m[1])
+	}
+}
+
+// Each alert, and no other, has a row in docs/observability.md: how urgent it is, what it means and what to do.
+func TestRunbook(t *testing.T) {
+	text, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, m := range regexp.MustCompile(`(?s)- alert: (\w+)\n.*?severity: (\w+) `).FindAllStringSubmatch(string(text), -1) {
+		want = append(want, m[1]+" "+m[2])
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(Popauth\\w+)` \\| (\\w+) \\| .{20,} \\| .{20,} \\|$").FindAllStringSubmatch(string(page), -1) {
+		got = append(got, m[1]+" "+m[2])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/observability.md: got %q, want %q", got, want)
 	}
 }
 

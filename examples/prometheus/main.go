@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +37,7 @@ func main() {
 	serve := flag.Bool("serve", false, "stay up")
 	flag.Parse()
 	log.SetFlags(0)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Stdout, *serve); err != nil {
 		stop()
@@ -72,11 +73,14 @@ func (s *service) open() error {
 	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	registry := prometheus.NewRegistry()
 	keys, _ := options.Keys.(*popauth.RemoteKeys)
-	m, err := newMetrics(registry, keys)
+	m, err := newMetrics(registry)
 	if err != nil {
 		return err
 	}
-	options.Observe = m.observe
+	if err := m.keys(s.issuer.URL, keys); err != nil {
+		return err
+	}
+	options.Observe = m.guard("orders")
 	guard, err := popauth.New(options)
 	if err != nil {
 		return err

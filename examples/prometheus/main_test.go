@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -36,8 +38,11 @@ func TestSeries(t *testing.T) {
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, s); !slices.Equal(got, []string{"popauth_keys_last_refresh_timestamp_seconds", "popauth_keys_ready"}) {
-		t.Errorf("before: got %q", got)
+	want := []string{
+		fmt.Sprintf("popauth_keys_last_refresh_timestamp_seconds{issuer=%q}", s.issuer.URL), fmt.Sprintf("popauth_keys_ready{issuer=%q}", s.issuer.URL),
+	}
+	if got := names(t, s); !slices.Equal(got, want) {
+		t.Errorf("before: got %q, want %q", got, want)
 	}
 	if err := s.call("Bearer", s.token(), "", s.owner); err != nil {
 		t.Fatal(err)
@@ -81,11 +86,14 @@ func TestOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	m, err := newMetrics(registry, keys)
+	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.observe(t.Context(), popauth.Observation{Stage: popauth.StageOutside, Reason: popauth.ErrPeerUntrusted, Status: 403})
+	if err := m.keys("https://id.example.com", keys); err != nil {
+		t.Fatal(err)
+	}
+	m.guard("orders")(t.Context(), popauth.Observation{Stage: popauth.StageOutside, Reason: popauth.ErrPeerUntrusted, Status: 403})
 	all, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +105,50 @@ func TestOutside(t *testing.T) {
 	want := []string{"popauth_decisions_total", "popauth_keys_last_refresh_timestamp_seconds", "popauth_keys_ready"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Two Guards of a process, with keys of two issuers, are told apart. Without RemoteKeys nothing is said of keys: a gauge that
+// is 0 for ever would page somebody.
+func TestSeveralGuards(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.keys("https://id.example.com", nil); err == nil || !strings.Contains(err.Error(), "popauth.NewRemoteKeys") {
+		t.Errorf("nil keys: got %v, want an error that names what to do", err)
+	}
+	for _, name := range []string{"orders", "admin"} {
+		m.guard(name)(t.Context(), popauth.Observation{Stage: popauth.StageAuthenticate})
+	}
+	count := func() map[string]int {
+		all, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		series := map[string]int{}
+		for _, family := range all {
+			series[family.GetName()] = len(family.GetMetric())
+		}
+		return series
+	}
+	want := map[string]int{"popauth_decisions_total": 2, "popauth_decision_duration_seconds": 2}
+	if got := count(); !maps.Equal(got, want) {
+		t.Errorf("without keys: got %v, want %v", got, want)
+	}
+	for _, issuer := range []string{"https://id.example.com", "https://other.example.com"} {
+		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.keys(issuer, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want["popauth_keys_ready"], want["popauth_keys_last_refresh_timestamp_seconds"] = 2, 2
+	if got := count(); !maps.Equal(got, want) {
+		t.Errorf("with keys: got %v, want %v", got, want)
 	}
 }
 
@@ -139,7 +191,7 @@ func TestQueries(t *testing.T) {
 	if len(queries) < 14 {
 		t.Errorf("got %d queries", len(queries))
 	}
-	known := []string{"", string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed), string(popauth.ErrProofLimit),
+	known := []string{"", string(popauth.ErrBindingScheme), string(popauth.ErrProofMissing), string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed), string(popauth.ErrProofLimit),
 		string(popauth.ErrUnavailable), string(popauth.ErrOverloaded),
 		string(popauth.ErrCertificateMalformed), string(popauth.ErrProxySecret), string(popauth.ErrPeerUntrusted)}
 	for _, q := range queries {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,28 +10,54 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-// metrics are what Prometheus gets to know about a Guard. This file is the one to copy.
+// metrics are what Prometheus gets to know about the Guards of a process and the keys that they verify tokens with. This file
+// is the one to copy.
 type metrics struct {
-	decisions *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
+	registerer prometheus.Registerer
+	decisions  *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
 }
 
-// newMetrics registers them, with those of the issuer's keys.
-func newMetrics(r prometheus.Registerer, keys *popauth.RemoteKeys) (*metrics, error) {
+// newMetrics registers them, once for all Guards of a process.
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
+		registerer: r,
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "popauth_decisions_total",
 			Help: "Decisions of a stage about a request; reason is empty where it passed.",
-		}, []string{"stage", "reason", "status", "scheme", "binding", "issuer"}),
+		}, []string{"guard", "stage", "reason", "status", "scheme", "binding", "issuer"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "popauth_decision_duration_seconds",
 			Help:    "Duration of the decisions of a stage.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-		}, []string{"stage", "remembered"}),
+		}, []string{"guard", "stage", "remembered"}),
 	}
+	return m, errors.Join(r.Register(m.decisions), r.Register(m.duration))
+}
+
+// guard returns the function for popauth.Options.Observe of a Guard, which the label guard names. Each label's value is from a
+// closed set, so no sender can add series. With popauth.IssuersOptions.Resolve leave issuer out, if there may be many.
+func (m *metrics) guard(name string) func(context.Context, popauth.Observation) {
+	return func(_ context.Context, o popauth.Observation) {
+		m.decisions.WithLabelValues(name, string(o.Stage), string(o.Reason), strconv.Itoa(o.Status), o.Scheme, o.Binding, o.Issuer).Inc()
+		if o.Stage != popauth.StageOutside {
+			m.duration.WithLabelValues(name, string(o.Stage), strconv.FormatBool(o.Remembered)).Observe(o.Duration.Seconds())
+		}
+	}
+}
+
+// keys registers what there is to know about an issuer's keys. Call it once for each RemoteKeys, with the issuer's name. A Guard
+// by introspection or with StaticKeys has none, and then there is no such series.
+func (m *metrics) keys(issuer string, keys *popauth.RemoteKeys) error {
+	if keys == nil {
+		return errors.New("metrics: nil RemoteKeys: make them by popauth.NewRemoteKeys, and give them to popauth.Options.Keys as well: " +
+			"those that a Guard makes for itself can't be asked")
+	}
+	labels := prometheus.Labels{"issuer": issuer}
 	refreshed := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "popauth_keys_last_refresh_timestamp_seconds",
-		Help: "When the issuer's keys were last fetched; 0 if never.",
+		Name:        "popauth_keys_last_refresh_timestamp_seconds",
+		Help:        "When the issuer's keys were last fetched; 0 if never.",
+		ConstLabels: labels,
 	}, func() float64 {
 		if t := keys.LastRefresh(); !t.IsZero() {
 			return float64(t.Unix())
@@ -38,27 +65,14 @@ func newMetrics(r prometheus.Registerer, keys *popauth.RemoteKeys) (*metrics, er
 		return 0
 	})
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "popauth_keys_ready",
-		Help: "1 if there are keys to verify tokens with.",
+		Name:        "popauth_keys_ready",
+		Help:        "1 if there are keys to verify tokens with.",
+		ConstLabels: labels,
 	}, func() float64 {
 		if keys.Ready() {
 			return 1
 		}
 		return 0
 	})
-	for _, c := range []prometheus.Collector{m.decisions, m.duration, refreshed, ready} {
-		if err := r.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-// observe is for popauth.Options.Observe. Each label's value is from a closed set, so no sender can add series. With
-// popauth.IssuersOptions.Resolve leave issuer out, if there may be many.
-func (m *metrics) observe(_ context.Context, o popauth.Observation) {
-	m.decisions.WithLabelValues(string(o.Stage), string(o.Reason), strconv.Itoa(o.Status), o.Scheme, o.Binding, o.Issuer).Inc()
-	if o.Stage != popauth.StageOutside {
-		m.duration.WithLabelValues(string(o.Stage), strconv.FormatBool(o.Remembered)).Observe(o.Duration.Seconds())
-	}
+	return errors.Join(m.registerer.Register(refreshed), m.registerer.Register(ready))
 }

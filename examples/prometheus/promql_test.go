@@ -1,28 +1,29 @@
 package main
 
 import (
-	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// promql evaluates as much of PromQL as alerts.yaml's rule about outages is written in, on two scrapes of one server that are
-// five minutes apart: sum(rate(…[5m])), or, and, >, +, *, vector() and numbers, all without labels.
+// promql evaluates as much of PromQL as alerts.yaml's rules about outages are written in, on two scrapes that are five minutes
+// apart: sum by (…) (rate(…[5m])), or, and, >, +, * and numbers. Elements of two vectors belong together if all labels are equal.
 type promql struct {
 	testing.TB
 	before, after map[string]float64
 	tokens        []string
 }
 
-// vector has one element, or none.
+// vector has its elements by their labels. A number is a scalar.
 type vector struct {
-	value float64
-	some  bool
+	elements map[string]float64
+	scalar   bool
+	number   float64
 }
 
-var promqlToken = regexp.MustCompile(`\s*(sum\(rate\(\w+\{(?:[^"}]|"[^"]*")*\}\[5m\]\)\)|\w+(?:\.\d+)?|[()>+*])`)
+var promqlToken = regexp.MustCompile(`\s*(sum by \([\w, ]+\) \(rate\(\w+\{(?:[^"}]|"[^"]*")*\}\[5m\]\)\)|\w+(?:\.\d+)?|[()>+*])`)
 
 func (p *promql) fires(expression string) bool {
 	p.Helper()
@@ -35,10 +36,10 @@ func (p *promql) fires(expression string) bool {
 		p.tokens, rest = append(p.tokens, rest[m[2]:m[3]]), strings.TrimSpace(rest[m[1]:])
 	}
 	v := p.or()
-	if len(p.tokens) > 0 {
+	if len(p.tokens) > 0 || v.scalar {
 		p.Fatalf("can't read %q of %s", p.tokens, expression)
 	}
-	return v.some
+	return len(v.elements) > 0
 }
 
 func (p *promql) take(wanted string) bool {
@@ -52,8 +53,11 @@ func (p *promql) take(wanted string) bool {
 func (p *promql) or() vector {
 	v := p.and()
 	for p.take("or") {
-		if w := p.and(); !v.some {
-			v = w
+		w := p.and()
+		for labels, value := range w.elements {
+			if _, ok := v.elements[labels]; !ok {
+				v.elements[labels] = value
+			}
 		}
 	}
 	return v
@@ -62,19 +66,46 @@ func (p *promql) or() vector {
 func (p *promql) and() vector {
 	v := p.compared()
 	for p.take("and") {
-		if w := p.compared(); !w.some {
-			v = w
-		}
+		w := p.compared()
+		maps.DeleteFunc(v.elements, func(labels string, _ float64) bool {
+			_, ok := w.elements[labels]
+			return !ok
+		})
 	}
 	return v
+}
+
+// joined applies f to the elements that belong together, and leaves out what it doesn't want.
+func joined(v, w vector, f func(a, b float64) (float64, bool)) vector {
+	if v.scalar && w.scalar {
+		v.number, _ = f(v.number, w.number)
+		return v
+	}
+	of := v.elements
+	if v.scalar {
+		of = w.elements
+	}
+	all := vector{elements: map[string]float64{}}
+	for labels := range of {
+		a, ok := v.elements[labels]
+		b, too := w.elements[labels]
+		if v.scalar {
+			a, ok = v.number, true
+		}
+		if w.scalar {
+			b, too = w.number, true
+		}
+		if value, wanted := f(a, b); ok && too && wanted {
+			all.elements[labels] = value
+		}
+	}
+	return all
 }
 
 func (p *promql) compared() vector {
 	v := p.added()
 	for p.take(">") {
-		if w := p.added(); !w.some || v.value <= w.value {
-			v = vector{}
-		}
+		v = joined(v, p.added(), func(a, b float64) (float64, bool) { return a, a > b })
 	}
 	return v
 }
@@ -82,8 +113,7 @@ func (p *promql) compared() vector {
 func (p *promql) added() vector {
 	v := p.multiplied()
 	for p.take("+") {
-		w := p.multiplied()
-		v = vector{v.value + w.value, v.some && w.some}
+		v = joined(v, p.multiplied(), func(a, b float64) (float64, bool) { return a + b, true })
 	}
 	return v
 }
@@ -91,8 +121,7 @@ func (p *promql) added() vector {
 func (p *promql) multiplied() vector {
 	v := p.one()
 	for p.take("*") {
-		w := p.one()
-		v = vector{v.value * w.value, v.some && w.some}
+		v = joined(v, p.one(), func(a, b float64) (float64, bool) { return a * b, true })
 	}
 	return v
 }
@@ -101,7 +130,7 @@ func (p *promql) one() vector {
 	if len(p.tokens) == 0 {
 		p.Fatalf("the expression ends too early")
 	}
-	if p.take("(") || p.take("vector") && p.take("(") {
+	if p.take("(") {
 		v := p.or()
 		if !p.take(")") {
 			p.Fatalf("no ) before %q", p.tokens)
@@ -110,54 +139,72 @@ func (p *promql) one() vector {
 	}
 	token := p.tokens[0]
 	p.tokens = p.tokens[1:]
-	if strings.HasPrefix(token, "sum(") {
+	if strings.HasPrefix(token, "sum by") {
 		return p.sumOfRates(token)
 	}
 	n, err := strconv.ParseFloat(token, 64)
 	if err != nil {
 		p.Fatalf("%q is no number", token)
 	}
-	return vector{n, true}
+	return vector{scalar: true, number: n}
 }
 
 var (
-	promqlSelector = regexp.MustCompile(`sum\(rate\((\w+)\{(.*)\}\[5m\]\)\)`)
-	promqlLabel    = regexp.MustCompile(`(\w+)="([^"]*)"`)
+	promqlSelector = regexp.MustCompile(`sum by \(([\w, ]+)\) \(rate\((\w+)\{(.*)\}\[5m\]\)\)`)
+	promqlLabel    = regexp.MustCompile(`(\w+)=(~?)"([^"]*)"`)
 )
 
 // sumOfRates goes by series that both scrapes have, as rate does.
-func (p *promql) sumOfRates(token string) (v vector) {
+func (p *promql) sumOfRates(token string) vector {
 	m := promqlSelector.FindStringSubmatch(token)
+	all := vector{elements: map[string]float64{}}
 	for series, value := range p.after {
 		before, ok := p.before[series]
-		if !ok || !strings.HasPrefix(series, m[1]+"{") {
+		if !ok || !strings.HasPrefix(series, m[2]+"{") {
 			continue
 		}
+		labels := map[string]string{}
+		for _, label := range promqlLabel.FindAllStringSubmatch(series, -1) {
+			labels[label[1]] = label[3]
+		}
 		matches := true
-		for _, label := range promqlLabel.FindAllStringSubmatch(m[2], -1) {
-			matches = matches && strings.Contains(series, fmt.Sprintf(`%s=%q`, label[1], label[2]))
+		for _, label := range promqlLabel.FindAllStringSubmatch(m[3], -1) {
+			has := labels[label[1]] == label[3]
+			if label[2] != "" {
+				has = regexp.MustCompile("^(?:" + label[3] + ")$").MatchString(labels[label[1]])
+			}
+			matches = matches && has
 		}
 		if matches {
-			v.some, v.value = true, v.value+(value-before)/300
+			var by []string
+			for name := range strings.SplitSeq(m[1], ", ") {
+				by = append(by, labels[name])
+			}
+			all.elements[strings.Join(by, "\n")] += (value - before) / 300
 		}
 	}
-	return v
+	return all
 }
 
 func TestPromql(t *testing.T) {
 	p := &promql{
-		TB: t, before: map[string]float64{`n{a="x"}`: 0, `n{a="y"}`: 100}, after: map[string]float64{`n{a="x"}`: 600, `n{a="y"}`: 400},
+		TB: t, before: map[string]float64{`n{j="1",a="x"}`: 0, `n{j="1",a="y"}`: 100, `n{j="2",a="y"}`: 0},
+		after: map[string]float64{`n{j="1",a="x"}`: 600, `n{j="1",a="y"}`: 400, `n{j="2",a="y"}`: 3000},
 	}
+	x, y, z := `sum by (j) (rate(n{a="x"}[5m]))`, `sum by (j) (rate(n{a="y"}[5m]))`, `sum by (j) (rate(n{a="z"}[5m]))`
 	for expression, want := range map[string]bool{
-		`sum(rate(n{a="x"}[5m])) > 1.5`:                                    true,
-		`sum(rate(n{a="x"}[5m])) > 2`:                                      false,
-		`sum(rate(n{a="z"}[5m])) > 0`:                                      false,
-		`sum(rate(n{a="x"}[5m])) > 0.5 * (sum(rate(n{a="y"}[5m])) + 1)`:    true,
-		`sum(rate(n{a="x"}[5m])) > sum(rate(n{a="z"}[5m]))`:                false,
-		`sum(rate(n{a="x"}[5m])) > (sum(rate(n{a="z"}[5m])) or vector(0))`: true,
-		`sum(rate(n{a="x"}[5m])) > 1 and sum(rate(n{a="y"}[5m])) > 1`:      false,
-		`sum(rate(n{a="x"}[5m])) > 1 and sum(rate(n{a="y"}[5m])) > 0.9`:    true,
-		`sum(rate(n{a="z"}[5m])) > 1 or sum(rate(n{a="y"}[5m])) > 0.9`:     true,
+		x + ` > 1.5`: true,
+		`sum by (j) (rate(n{a=~"w|x"}[5m])) > 1.5`: true, `sum by (j) (rate(n{a=~"w"}[5m])) > 0`: false,
+		x + ` > 2`:                               false,
+		z + ` > 0`:                               false,
+		x + ` > 0.5 * (` + y + ` + 1)`:           true,
+		x + ` > ` + z:                            false,
+		x + ` > (` + z + ` or 0 * ` + x + `)`:    true,
+		x + ` > ` + y:                            true, // 2 and 1 at j="1"; nothing to compare with at j="2"
+		x + ` > 1 and ` + y + ` > 1`:             false,
+		x + ` > 1 and ` + y + ` > 0.9`:           true,
+		z + ` > 1 or ` + y + ` > 9`:              true,
+		`sum by (a) (rate(n{a="y"}[5m])) > 10.5`: true,
 	} {
 		if got := p.fires(expression); got != want {
 			t.Errorf("%s: got %t, want %t", expression, got, want)

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/go-chi/chi/v5"
@@ -46,7 +47,7 @@ func main() {
 	serve := flag.Bool("serve", false, "leave the API up and print curl commands")
 	flag.Parse()
 	log.SetFlags(0)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Stdout, *serve); err != nil {
 		stop()

@@ -166,7 +166,13 @@ func unhex(c byte) byte {
 }
 
 // escapes tells whether net/url escapes c in a path (url.URL.EscapedPath).
-func escapes(c byte) bool { return !unreserved(c) && strings.IndexByte("$&+,/:;=@", c) < 0 }
+func escapes(c byte) bool {
+	switch c { // faster than a search in a string, of which a stranger's path makes one for each escape
+	case '$', '&', '+', ',', '/', ':', ';', '=', '@':
+		return false
+	}
+	return !unreserved(c)
+}
 
 // Rest returns the part of an escaped path, as it stands in a request line, that u is: all of it, or what is left
 // behind a prefix of whole segments, as http.StripPrefix leaves it. kept is false if u has lost the escaped path that

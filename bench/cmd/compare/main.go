@@ -1,5 +1,6 @@
 // Compare measures popauth beside other libraries. It prints what it has found and writes docs/performance.md, its chart,
-// docs/scale.md and the figures. A wrong answer and too many allocations are errors; a time is none.
+// docs/scale.md and the figures, bench/results.json. With -only it leaves docs/scale.md alone, with -from the figures, and with
+// -short it writes nothing. A wrong answer and too many allocations are errors; a time is none.
 package main
 
 import (
@@ -29,7 +30,7 @@ func main() {
 func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	short := flags.Bool("short", false, "take seconds, and write no files unless -out is given")
-	cycles := flags.Int("cycles", 0, "`number` of cycles of what is measured in pairs; 1000, or 50 with -short")
+	cycles := flags.Int("cycles", 0, "`number` of times that each batch is measured; 1000, or 50 with -short, and at most 200 for -only hostile")
 	folder := flags.String("out", "", "`folder` of the documents and the chart; ../docs, or none with -short")
 	results := flags.String("results", "results.json", "`file` of the figures")
 	only := flags.String("only", "", "`part` to measure anew, the rest being as in -results: hostile")
@@ -79,18 +80,20 @@ func run(args []string, out, progress io.Writer) error {
 			return err
 		}
 	}
-	return write(r, *folder)
+	return write(r, *folder, *only == "")
 }
 
-// write makes the files of the documentation.
-func write(r *report.Results, folder string) error {
-	scale, err := simulation.Play(simulation.Defaults(), r)
-	if err != nil {
-		return err
+// write makes the files of the documentation; scale.md, which says nothing of strangers, where it is asked to.
+func write(r *report.Results, folder string, withScale bool) error {
+	files := map[string]func(io.Writer) error{"performance.md": r.Document, "performance.svg": r.Chart}
+	if withScale {
+		scale, err := simulation.Play(simulation.Defaults(), r)
+		if err != nil {
+			return err
+		}
+		files["scale.md"] = scale.Document
 	}
-	for name, content := range map[string]func(io.Writer) error{
-		"performance.md": r.Document, "performance.svg": r.Chart, "scale.md": scale.Document,
-	} {
+	for name, content := range files {
 		var b bytes.Buffer
 		if err := content(&b); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

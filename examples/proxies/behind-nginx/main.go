@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/go-chi/chi/v5"
@@ -60,7 +61,7 @@ func main() {
 	serve := flag.Bool("serve", false, "leave nginx and the API up and print curl commands")
 	flag.Parse()
 	log.SetFlags(0)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Stdout, *serve); err != nil {
 		stop()

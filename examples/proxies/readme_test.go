@@ -1,0 +1,137 @@
+package proxies_test
+
+import (
+	"crypto/tls"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
+func ofREADME(secret string) popauth.Options {
+	publicURL, err := popauth.BaseURL("https://api.example.com") // as clients call the API: nginx asks it under another name, by http
+	if err != nil {
+		log.Fatal(err)
+	}
+	options := popauth.Options{ // …
+		Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret)),
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: publicURL}}, // certificate-bound and DPoP-bound tokens
+	}
+	return options
+}
+
+// lines are those of a text without their indentation.
+func lines(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		all = append(all, strings.TrimSpace(line))
+	}
+	return all
+}
+
+// What README.md has for an API behind nginx is what compiles here, and what TestREADMEBehindNginx runs.
+func TestREADMEIsWhatRuns(t *testing.T) {
+	page, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("readme_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, snippet, ok := strings.Cut(string(page), "<!-- behind nginx -->\n```go\n")
+	snippet, _, closed := strings.Cut(snippet, "```")
+	if !ok || !closed {
+		t.Fatal("README.md has no snippet behind nginx")
+	}
+	_, body, _ := strings.Cut(string(source), "func ofREADME(secret string) popauth.Options {\n")
+	body, _, _ = strings.Cut(body, "\treturn options\n")
+	want := lines(strings.ReplaceAll(body, "127.0.0.1/32", "10.0.4.7/32"))
+	if got := lines(snippet); !slices.Equal(got, want) {
+		t.Errorf("README.md: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Owners by certificate and by DPoP pass nginx as it is shipped. Without DPoP.URL no proof fits, whoever made it.
+func TestREADMEBehindNginx(t *testing.T) {
+	need(t, "nginx")
+	c := newCast(t)
+	without := ofREADME(secret)
+	without.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	for _, tt := range []struct {
+		name    string
+		options popauth.Options
+		proof   int
+	}{
+		{name: "as README.md has it", options: ofREADME(secret), proof: http.StatusOK},
+		{name: "without DPoP.URL", options: without, proof: http.StatusUnauthorized},
+	} {
+		o := c.issuer.Options()
+		o.Certificate, o.Confirmers = tt.options.Certificate, tt.options.Confirmers
+		guard, err := popauth.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spy := &popauthtest.Spy{}
+		api := httptest.NewUnstartedServer(guard.Confirm(spy))
+		api.Config.ConnContext = popauth.ConnContext
+		api.Start()
+		t.Cleanup(api.Close)
+		l := &lane{cast: c, kind: kinds[0]}
+		l.start(t, api.Listener.Addr().String(), "")
+
+		key := popauthtest.NewProofKey(t, "ES256")
+		bound := c.issuer.Token(key.Bound())
+		for _, r := range []struct {
+			caller string
+			as     *popauthtest.Client
+			header http.Header
+			want   int
+		}{
+			{caller: "owner by certificate", as: c.owner, header: http.Header{"Authorization": {"Bearer " + c.token(c.owner)}}, want: http.StatusOK},
+			{caller: "owner by DPoP", want: tt.proof, header: http.Header{
+				"Authorization": {"DPoP " + bound}, "Dpop": {key.Proof("GET", "https://api.example.com/orders", bound)},
+			}},
+			{caller: "thief with a proof for another path", want: http.StatusUnauthorized, header: http.Header{
+				"Authorization": {"DPoP " + bound}, "Dpop": {key.Proof("GET", "https://api.example.com/other", bound)},
+			}},
+		} {
+			ran := spy.Ran()
+			got := l.status(t, r.as, r.header)
+			if got != r.want || (spy.Ran() > ran) != (r.want == http.StatusOK) {
+				t.Errorf("%s, %s: got %d, and the handler ran %d times; want %d", tt.name, r.caller, got, spy.Ran()-ran, r.want)
+			}
+		}
+	}
+}
+
+// status asks for /orders through the proxy.
+func (l *lane) status(t *testing.T, as *popauthtest.Client, header http.Header) int {
+	t.Helper()
+	config := &tls.Config{ServerName: "localhost", RootCAs: l.authority.Pool(), MinVersion: tls.VersionTLS12}
+	if as != nil {
+		config.Certificates = []tls.Certificate{as.Certificate}
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodGet, "https://"+l.front.Address+"/orders", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
