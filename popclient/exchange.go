@@ -33,7 +33,15 @@ type exchange struct {
 
 	sent   *atomic.Int32 // how often the last proof was sent; nil without one
 	signed time.Time     // when that was, by the client's clock
+
+	repeats  int  // of the request
+	renonced bool // one of them was for a nonce
+	anew     bool // one was for a proof that had been sent twice
+	tried    bool // the last clock is another one than that of this origin's last requests
 }
+
+// maxRepeats is how often one request is sent again: for a nonce, and for the time of the proof that has it.
+const maxRepeats = 2
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
 func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Response, error) {
@@ -46,7 +54,7 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		err = e.direct(r)
 	}
 	if err == nil {
-		said = e.nonces.of(e.origin)
+		said, e.tried = e.nonces.begin(e.origin)
 		signed, err = e.sign(r, r.Body, said)
 	}
 	if err != nil {
@@ -67,28 +75,31 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	return resp, nil
 }
 
-// answered looks after what a response says of nonce and clock, and repeats the request if there is reason to.
+// answered looks after what a response says of nonce and clock, and repeats the request while there is reason to.
 func (e *exchange) answered(r *http.Request, resp *http.Response, sent known) (*http.Response, error) {
-	next, again := e.learn(resp, sent)
-	if !again && !e.usedBefore(resp) {
-		return resp, nil
+	for {
+		next, again := e.learn(resp, sent)
+		if !again || e.repeats == maxRepeats {
+			return resp, nil
+		}
+		body, ok := replay(r)
+		if !ok {
+			e.postpone(sent, next)
+			return resp, nil
+		}
+		signed, err := e.sign(r, body, next)
+		if err != nil {
+			closeBody(body)
+			resp.Body.Close()
+			return nil, err
+		}
+		discard(resp)
+		e.repeats++
+		if resp, err = e.base.RoundTrip(signed); err != nil {
+			return nil, err
+		}
+		sent = next
 	}
-	body, ok := replay(r)
-	if !ok {
-		return resp, nil
-	}
-	signed, err := e.sign(r, body, next)
-	if err != nil {
-		closeBody(body)
-		resp.Body.Close()
-		return nil, err
-	}
-	discard(resp)
-	if resp, err = e.base.RoundTrip(signed); err != nil {
-		return nil, err
-	}
-	e.learn(resp, next)
-	return resp, nil
 }
 
 // learn remembers what a response says, and tells whether the same request, sent with that, may come to something else.
@@ -97,15 +108,18 @@ func (e *exchange) learn(resp *http.Response, sent known) (next known, again boo
 	code := e.refusal(resp)
 	if nonce := newNonce(resp.Header); nonce != "" {
 		next.nonce = nonce
-		again = code == useNonce && nonce != sent.nonce
 		e.nonces.keep(e.origin, func(k *known) { k.nonce = nonce })
 	}
-	if code == "" {
-		return next, false
-	}
-	if c, other := sent.clock.corrected(resp, e.signed, e.key.now()); other {
-		next.clock, again = c, true
-		e.nonces.keep(e.origin, func(k *known) { k.clock = c })
+	switch {
+	case code == "":
+		e.settle(resp, sent.clock)
+	case code == useNonce: // which says nothing of the proof's time
+		again = next.nonce != sent.nonce && !e.renonced
+		e.renonced = true
+	case e.usedBefore() && !e.anew: // the first of these has used it up, and the same request gets a proof of its own
+		e.anew, again = true, true
+	default:
+		next.clock, again = e.another(resp, sent)
 	}
 	return next, again
 }
@@ -171,11 +185,8 @@ func (e *exchange) counted(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
 }
 
-// usedBefore tells whether a proof was refused, and was sent more than once: then the first of these has used it up, and
-// the same request gets a proof of its own.
-func (e *exchange) usedBefore(resp *http.Response) bool {
-	return e.sent != nil && e.sent.Load() > 1 && e.token != "" && e.refusal(resp) == badProof
-}
+// usedBefore tells whether the last proof was sent more than once.
+func (e *exchange) usedBefore() bool { return e.sent != nil && e.sent.Load() > 1 && e.token != "" }
 
 var errProxy = errors.New("popclient: http without TLS to this host, and a proxy that is not on it")
 
