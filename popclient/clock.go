@@ -74,15 +74,9 @@ func (e *exchange) another(resp *http.Response, sent known) (clock, bool) {
 			}
 		})
 		// A trial that began the request was the first; the client's own clock may be right.
-		return clock{}, e.repeats == 0 && !sent.clock.own()
+		return clock{}, !e.repeated && !sent.clock.own()
 	}
-	if present.Before(sent.rest) {
-		if other && !sent.clock.own() {
-			e.nonces.keep(e.origin, func(k *known) { k.clock = clock{} })
-		}
-		return sent.clock, false
-	}
-	if !other && sent.clock.near(now) {
+	if present.Before(sent.rest) || !other && sent.clock.near(now) {
 		return sent.clock, false
 	}
 	e.tried = true
@@ -101,7 +95,7 @@ func (e *exchange) settle(resp *http.Response, by clock) {
 	if s := resp.StatusCode; !e.tried || s >= 500 || s == http.StatusUnauthorized || s == http.StatusTooManyRequests {
 		return
 	}
-	e.nonces.keep(e.origin, func(k *known) { k.clock, k.rest = by, time.Time{} })
+	e.nonces.keep(e.origin, func(k *known) { k.clock = by })
 }
 
 // postpone leaves the clock that this request can't try to the next one.

@@ -66,7 +66,8 @@ var (
 	errTokenType   = errors.New("popclient: the token's type is not DPoP")
 )
 
-// RoundTrip sends one request, or up to three for want of a nonce and of the right time. The answer is that to the last.
+// RoundTrip sends one request, and repeats it once for want of a nonce, and once for another time. The answer is that to the
+// last.
 func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, refusal: refusedProof}
 	return e.roundTrip(r, func() (err error) {

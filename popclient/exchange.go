@@ -34,14 +34,11 @@ type exchange struct {
 	sent   *atomic.Int32 // how often the last proof was sent; nil without one
 	signed time.Time     // when that was, by the client's clock
 
-	repeats  int  // of the request
-	renonced bool // one of them was for a nonce
-	anew     bool // one was for a proof that had been sent twice
+	repeated bool // the request
+	renonced bool // for a nonce
+	anew     bool // for a proof that had been sent twice
 	tried    bool // the last clock is another one than that of this origin's last requests
 }
-
-// maxRepeats is how often one request is sent again: for a nonce, and for the time of the proof that has it.
-const maxRepeats = 2
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
 func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Response, error) {
@@ -75,11 +72,12 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	return resp, nil
 }
 
-// answered looks after what a response says of nonce and clock, and repeats the request while there is reason to.
+// answered looks after what a response says of nonce and clock, and repeats the request while there is reason to: once for
+// each reason.
 func (e *exchange) answered(r *http.Request, resp *http.Response, sent known) (*http.Response, error) {
 	for {
 		next, again := e.learn(resp, sent)
-		if !again || e.repeats == maxRepeats {
+		if !again {
 			return resp, nil
 		}
 		body, ok := replay(r)
@@ -94,7 +92,7 @@ func (e *exchange) answered(r *http.Request, resp *http.Response, sent known) (*
 			return nil, err
 		}
 		discard(resp)
-		e.repeats++
+		e.repeated = true
 		if resp, err = e.base.RoundTrip(signed); err != nil {
 			return nil, err
 		}

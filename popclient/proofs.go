@@ -28,7 +28,8 @@ type Proofs struct {
 
 var _ http.RoundTripper = (*Proofs)(nil)
 
-// RoundTrip sends one request, or up to three for want of a nonce and of the right time. The answer is that to the last.
+// RoundTrip sends one request, and repeats it once for want of a nonce, and once for another time. The answer is that to the
+// last.
 func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := exchange{key: p.Key, base: p.Base, nonces: &p.nonces, own: []string{"DPoP"}, refusal: refusedToken}
 	return e.roundTrip(r, func() (err error) {
