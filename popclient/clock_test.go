@@ -157,7 +157,7 @@ func TestClockIsNotSteered(t *testing.T) {
 				t.Errorf("got an iat that is off by %v, want the server's time", iat(t, base.sent[1]))
 			}
 			do(t, client, request(t, "GET", server.URL, nil))
-			base.check(t, tt.want+1) // what was refused is not tried again
+			base.check(t, tt.want+1)                         // what was refused is not tried again
 			if got := iat(t, base.sent[tt.want]); got != 0 { // VULNERABLE otherwise
 				t.Errorf("the next iat is off by %v, want 0", got)
 			}
