@@ -222,12 +222,25 @@ func proxyOf(base http.RoundTripper) func(*http.Request) (*url.URL, error) {
 const drainTime = 200 * time.Millisecond
 
 // discard reads an answer to its end, so that the connection is good for the next request, unless that takes longer
-// than a new one.
+// than a new one. One that net/http decompresses is not read: its Close waits for a Read that is under way.
 func discard(resp *http.Response) {
-	late := time.AfterFunc(drainTime, func() { resp.Body.Close() })
+	if resp.Uncompressed {
+		resp.Body.Close()
+		return
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
+		resp.Body.Close()
+	}()
+	late := time.NewTimer(drainTime)
 	defer late.Stop()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
-	resp.Body.Close()
+	select {
+	case <-drained:
+	case <-late.C:
+		go resp.Body.Close() // which ends the Read; a transport of another make may have it wait for that
+	}
 }
 
 func closeBody(body io.Closer) {

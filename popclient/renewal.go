@@ -118,7 +118,7 @@ func (m *MutualTLS) tooLate(a *asking) {
 		m.mu.Unlock()
 		return
 	}
-	a.late, m.asked, m.unanswered = true, time.Now(), true
+	a.late, m.asked = true, time.Now()
 	known := m.fail(m.errTooLate())
 	m.mu.Unlock()
 	close(a.done)
