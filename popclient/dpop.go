@@ -44,7 +44,7 @@ type DPoP struct {
 	Source oauth2.TokenSource
 
 	// Base sends the requests. If nil, http.DefaultTransport. A token for http on this host must not reach a proxy elsewhere:
-	// of an *http.Transport that is seen to, and any other has to see to it itself.
+	// of an *http.Transport that is seen to, if its Proxy always says the same of one URL, and any other has to see to it itself.
 	Base http.RoundTripper
 
 	// Origins lists what the tokens are meant for: scheme, host and port, as in https://api.example.com. A request to

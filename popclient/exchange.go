@@ -46,13 +46,13 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		e.base = http.DefaultTransport
 	}
 	var said known
-	signed, err := r, prepare()
+	chosen, signed, err := r, r, prepare()
 	if err == nil {
-		err = e.direct(r)
+		chosen, err = e.direct(r)
 	}
 	if err == nil {
 		said, e.tried = e.nonces.begin(e.origin)
-		signed, err = e.sign(r, r.Body, said)
+		signed, err = e.sign(chosen, r.Body, said)
 	}
 	if err != nil {
 		closeBody(r.Body)
@@ -63,7 +63,7 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		return nil, err
 	}
 	if e.trusted && !e.bearer {
-		if resp, err = e.answered(r, resp, said); err != nil {
+		if resp, err = e.answered(chosen, resp, said); err != nil {
 			return nil, err
 		}
 	}
@@ -188,34 +188,28 @@ func (e *exchange) usedBefore() bool { return e.sent != nil && e.sent.Load() > 1
 
 var errProxy = errors.New("popclient: http without TLS to this host, and a proxy that is not on it")
 
-// direct refuses to hand a token in plain text to a proxy elsewhere, which http.ProxyURL does for this host too.
-func (e *exchange) direct(r *http.Request) error {
+// direct refuses to hand a token in plain text to a proxy elsewhere, which http.ProxyURL does for this host too. Where the
+// choice can be kept, it goes with the request that is returned.
+func (e *exchange) direct(r *http.Request) (*http.Request, error) {
 	if !e.trusted || r.URL.Scheme == "https" {
-		return nil
+		return r, nil
 	}
-	of := proxyOf(e.base)
-	if of == nil {
-		return nil
-	}
-	proxy, err := of(r)
-	if err != nil {
-		return err
-	}
-	if proxy != nil && !loopback(proxy.Hostname()) {
-		return errProxy
-	}
-	return nil
-}
-
-// proxyOf is the function by which a transport chooses its proxy; nil if it has none, or none that can be seen.
-func proxyOf(base http.RoundTripper) func(*http.Request) (*url.URL, error) {
-	switch t := base.(type) {
+	var proxy *url.URL
+	var err error
+	switch t := e.base.(type) {
 	case *http.Transport:
-		return t.Proxy
+		if t.Proxy != nil {
+			proxy, err = t.Proxy(r)
+		}
 	case *connections:
-		return t.proxy
+		if t.proxy != nil {
+			r, proxy, err = t.choose(r)
+		}
 	}
-	return nil
+	if err == nil && proxy != nil && !loopback(proxy.Hostname()) {
+		err = errProxy
+	}
+	return r, err
 }
 
 // drainTime is what reading an answer to its end may take: about what a new connection does.
