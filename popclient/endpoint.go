@@ -91,7 +91,11 @@ func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer
 	}
 	if lastKnown { // some of the time is for the endpoint itself
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout/3)
+		share := o.Timeout / 3
+		if moved { // the endpoint has just failed: another one is what is looked for
+			share = o.Timeout * 2 / 3
+		}
+		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
 	found, away, err := look(ctx, transport, issuer, o.Issuer)

@@ -180,6 +180,10 @@ func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool, err
 	if from := c.Leaf.NotBefore; time.Now().Before(from) && !m.current.over() {
 		return nil, false, fmt.Errorf("popclient: the new certificate is valid from %s on, and is taken then", from.UTC().Format(time.RFC3339))
 	}
+	if end := c.Leaf.NotAfter; time.Now().After(end) && !m.current.over() {
+		return nil, false, fmt.Errorf("popclient: the new certificate has been over since %s, and the last one is still valid: a current one is needed",
+			end.UTC().Format(time.RFC3339))
+	}
 	old = m.current
 	m.current = m.newGeneration(c)
 	if old.usable() {
