@@ -1,10 +1,10 @@
 package popauth
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -64,13 +64,31 @@ func tokenElsewhere(r *http.Request) bool {
 		if name == parameter {
 			return true
 		}
-		if len(name) <= 3*len(parameter) && strings.Contains(name, "%") {
-			if plain, err := url.QueryUnescape(name); err == nil && plain == parameter {
-				return true
-			}
+		if strings.Contains(name, "%") && spells(name, parameter) {
+			return true
 		}
 	}
 	return r.PostForm.Has(parameter)
+}
+
+// spells tells whether s is plain with some characters percent-encoded. It decodes nothing else: a query may have
+// thousands of names.
+func spells(s, plain string) bool {
+	for i := range len(plain) {
+		switch {
+		case len(s) >= 3 && s[0] == '%':
+			c, err := hex.DecodeString(s[1:3])
+			if err != nil || c[0] != plain[i] {
+				return false
+			}
+			s = s[3:]
+		case s != "" && s[0] == plain[i]:
+			s = s[1:]
+		default:
+			return false
+		}
+	}
+	return s == ""
 }
 
 // isToken68 tells whether s fits RFC 9110, section 11.2, which RFC 6750 calls b64token.

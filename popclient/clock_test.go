@@ -40,9 +40,9 @@ func TestClockIsCorrected(t *testing.T) {
 		"15 min behind":             {popauth.DPoP{}, -15 * time.Minute, 2, 200, false},
 		"15 s ahead":                {popauth.DPoP{}, 15 * time.Second, 2, 200, false},
 		"a time zone":               {popauth.DPoP{}, -14 * time.Hour, 2, 200, false},
-		"ahead, with nonces":        {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 2, 200, false},
-		"behind, with nonces":       {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 2, 200, false},
-		"behind, nonces count":      {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, false},
+		"ahead, with nonces":        {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
+		"behind, with nonces":       {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
+		"behind, nonces count":      {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
 		"within the server's time":  {popauth.DPoP{}, -15 * time.Second, 1, 200, true},
 		"a year":                    {popauth.DPoP{}, -365 * 24 * time.Hour, 1, 401, true},
 		"a year, but nonces count":  {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
@@ -153,25 +153,19 @@ func TestClockIsNotSteered(t *testing.T) {
 			client := &http.Client{Transport: &popclient.DPoP{Key: newKey(t, "ES256"), Base: base, Source: static("token", "DPoP")}}
 			do(t, client, request(t, "GET", server.URL, nil))
 			base.check(t, tt.want)
+			if tt.want == 2 && iat(t, base.sent[1]) != time.Hour {
+				t.Errorf("got an iat that is off by %v, want the server's time", iat(t, base.sent[1]))
+			}
 			do(t, client, request(t, "GET", server.URL, nil))
-			if tt.want == 2 {
-				tt.want = 3 // what was learned is no news, and the request isn't sent again
-			} else {
-				tt.want = 2
-			}
-			base.check(t, tt.want)
-			want := time.Duration(0)
-			if tt.want == 3 {
-				want = time.Hour
-			}
-			if got := iat(t, base.sent[tt.want-1]); got != want { // VULNERABLE otherwise
-				t.Errorf("the next iat is off by %v, want %v", got, want)
+			base.check(t, tt.want+1)                         // what was refused is not tried again
+			if got := iat(t, base.sent[tt.want]); got != 0 { // VULNERABLE otherwise
+				t.Errorf("the next iat is off by %v, want 0", got)
 			}
 		})
 	}
 }
 
-// A server that lies gets what it asks for at itself, once for each request, and nowhere else.
+// A server that lies gets what it asks for at itself, once, and nowhere else.
 func TestClockIsAnOriginsOwn(t *testing.T) {
 	var lies atomic.Int64
 	liar := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -186,14 +180,15 @@ func TestClockIsAnOriginsOwn(t *testing.T) {
 	})}
 	d := &popclient.DPoP{Key: newKey(t, "ES256"), Base: base, Source: static("token", "DPoP")}
 	client := &http.Client{Transport: d}
-	for n := range 5 {
+	want := 1 // the second try of the first request
+	for range 5 {
 		if status, _ := do(t, client, request(t, "GET", liar.URL, nil)); status != 401 {
 			t.Errorf("got %d, want 401", status)
 		}
-		base.check(t, 3*n+2)
 		do(t, client, request(t, "GET", honest.URL, nil))
-		base.check(t, 3*n+3)
-		if got := iat(t, base.sent[3*n+2]); got != 0 { // VULNERABLE otherwise
+		want += 2
+		base.check(t, want)
+		if got := iat(t, base.sent[want-1]); got != 0 { // VULNERABLE otherwise
 			t.Errorf("the other server's iat is off by %v, want 0", got)
 		}
 	}
@@ -204,16 +199,45 @@ func TestClockIsAnOriginsOwn(t *testing.T) {
 
 // A body that can't be sent again isn't; the next request has the right time.
 func TestClockWithABodyThatIsGone(t *testing.T) {
-	server := popauthtest.NewServer(t, refusing(time.Hour))
+	for name, tt := range map[string]struct {
+		right time.Duration // what the server takes
+		want  []int         // its answers
+	}{
+		"the server's Date is right": {time.Hour, []int{401, 200, 200}},
+		"it is not":                  {0, []int{401, 401, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			server := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked++; asked == 1 || iat(t, r) != tt.right {
+					refusing(time.Hour).ServeHTTP(w, r)
+				}
+			}))
+			base := &spy{next: server.Client().Transport}
+			client := &http.Client{Transport: &popclient.DPoP{Key: newKey(t, "ES256"), Base: base, Source: static("token", "DPoP")}}
+			for n, want := range tt.want {
+				status, _ := do(t, client, request(t, "POST", server.URL, io.MultiReader(strings.NewReader("order"))))
+				if status != want {
+					t.Errorf("request %d: got %d, want %d", n, status, want)
+				}
+				base.check(t, n+1)
+			}
+		})
+	}
+	// A trial that is refused leaves the request to the client's own clock.
+	asked := 0
+	server := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 || iat(t, r) != 0 {
+			refusing(time.Hour).ServeHTTP(w, r)
+		}
+	}))
 	base := &spy{next: server.Client().Transport}
 	client := &http.Client{Transport: &popclient.DPoP{Key: newKey(t, "ES256"), Base: base, Source: static("token", "DPoP")}}
 	do(t, client, request(t, "POST", server.URL, io.MultiReader(strings.NewReader("order"))))
-	base.check(t, 1)
-	do(t, client, request(t, "GET", server.URL, nil))
-	base.check(t, 2)
-	if got := iat(t, base.sent[1]); got != time.Hour {
-		t.Errorf("the next iat is off by %v, want 1h", got)
+	if status, _ := do(t, client, request(t, "GET", server.URL, nil)); status != 200 {
+		t.Errorf("got %d, want 200", status)
 	}
+	base.check(t, 3)
 }
 
 // When the machine's clock is put right, one more refusal is enough.

@@ -18,9 +18,11 @@ import (
 // usual kinds of body. So is one whose proof was refused after Base had sent it twice, as transports do that repeat
 // requests: put those above, where each try gets a proof of its own.
 //
-// A client whose clock is wrong signs proofs that are too old or from the future. Where a proof is refused, and the Date of
-// that answer differs from this clock by more than two seconds, DPoP goes by the server's clock from then on, for this
-// origin alone, and sends the request again, once. It believes no answer by plain http, none of a server whose
+// A client whose clock is wrong signs proofs that are too old or from the future. Where a proof is refused as
+// invalid_dpop_proof, and the Date of that answer differs from this clock by more than two seconds, DPoP sends the request
+// again, once, with the time of that Date. If that proof is accepted, DPoP goes by that clock from then on, for this origin
+// alone. If it is refused as well, DPoP stays with the clock it had, and tries no other for a minute: a Date may be that of a
+// proxy, whose clock isn't what the proof is held against. DPoP believes no answer by plain http, none of a server whose
 // certificate the transport has not verified against roots (Response.TLS.VerifiedChains), none out of a cache, and no
 // Date that is more than 27 hours from this clock. A server that lies gets proofs for itself that are of another time,
 // and nothing else.
@@ -42,7 +44,7 @@ type DPoP struct {
 	Source oauth2.TokenSource
 
 	// Base sends the requests. If nil, http.DefaultTransport. A token for http on this host must not reach a proxy elsewhere:
-	// of an *http.Transport that is seen to, and any other has to see to it itself.
+	// of an *http.Transport that is seen to, if its Proxy always says the same of one URL, and any other has to see to it itself.
 	Base http.RoundTripper
 
 	// Origins lists what the tokens are meant for: scheme, host and port, as in https://api.example.com. A request to
@@ -64,7 +66,8 @@ var (
 	errTokenType   = errors.New("popclient: the token's type is not DPoP")
 )
 
-// RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
+// RoundTrip sends one request, and repeats it once for want of a nonce, and once for another time. The answer is that to the
+// last.
 func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := exchange{key: d.Key, base: d.Base, nonces: &d.nonces, own: []string{"Authorization", "DPoP"}, refusal: refusedProof}
 	return e.roundTrip(r, func() (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -28,6 +29,46 @@ type endpoint struct {
 
 	paused string    // the last answer, by which the issuer wants to be left alone; "" if it doesn't
 	until  time.Time // not to be asked before
+
+	left map[string]leftAlone // the token endpoints that want to be, by URL
+}
+
+// leftAlone is the refusal of a token endpoint that isn't to be asked for a while, with whatever certificate.
+type leftAlone struct {
+	until   time.Time
+	refusal error
+}
+
+func (l leftAlone) Error() string {
+	return fmt.Sprintf("popclient: the token endpoint isn't asked before %s, as it wished: %v", l.until.UTC().Format(time.RFC3339), l.refusal)
+}
+
+func (l leftAlone) Unwrap() error { return l.refusal }
+
+// leave notes what a token endpoint has failed with, if that says for how long it wants to be left alone.
+func (e *endpoint) leave(at string, err error) {
+	after := wanted(err)
+	if after <= 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(e.left, func(_ string, l leftAlone) bool { return !now.Before(l.until) })
+	if e.left == nil {
+		e.left = map[string]leftAlone{}
+	}
+	e.left[at] = leftAlone{now.Add(after), err}
+}
+
+// alone is the error for a token endpoint that wants to be left alone.
+func (e *endpoint) alone(at string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l, ok := e.left[at]; ok && time.Now().Before(l.until) {
+		return l
+	}
+	return nil
 }
 
 // find asks the issuer's metadata, unless they are known. Those who come with two certificates at a time may ask twice.
@@ -50,7 +91,11 @@ func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer
 	}
 	if lastKnown { // some of the time is for the endpoint itself
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout/3)
+		share := o.Timeout / 3
+		if moved { // the endpoint has just failed: another one is what is looked for
+			share = o.Timeout * 2 / 3
+		}
+		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
 	found, away, err := look(ctx, transport, issuer, o.Issuer)

@@ -33,6 +33,11 @@ type exchange struct {
 
 	sent   *atomic.Int32 // how often the last proof was sent; nil without one
 	signed time.Time     // when that was, by the client's clock
+
+	repeated bool // the request
+	renonced bool // for a nonce
+	anew     bool // for a proof that had been sent twice
+	tried    bool // the last clock is another one than that of this origin's last requests
 }
 
 // roundTrip has prepare find out the rest, and closes the body whatever comes of it, as an http.RoundTripper must.
@@ -41,13 +46,13 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		e.base = http.DefaultTransport
 	}
 	var said known
-	signed, err := r, prepare()
+	chosen, signed, err := r, r, prepare()
 	if err == nil {
-		err = e.direct(r)
+		chosen, err = e.direct(r)
 	}
 	if err == nil {
-		said = e.nonces.of(e.origin)
-		signed, err = e.sign(r, r.Body, said)
+		said, e.tried = e.nonces.begin(e.origin)
+		signed, err = e.sign(chosen, r.Body, said)
 	}
 	if err != nil {
 		closeBody(r.Body)
@@ -58,7 +63,7 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 		return nil, err
 	}
 	if e.trusted && !e.bearer {
-		if resp, err = e.answered(r, resp, said); err != nil {
+		if resp, err = e.answered(chosen, resp, said); err != nil {
 			return nil, err
 		}
 	}
@@ -67,28 +72,32 @@ func (e *exchange) roundTrip(r *http.Request, prepare func() error) (*http.Respo
 	return resp, nil
 }
 
-// answered looks after what a response says of nonce and clock, and repeats the request if there is reason to.
+// answered looks after what a response says of nonce and clock, and repeats the request while there is reason to: once for
+// each reason.
 func (e *exchange) answered(r *http.Request, resp *http.Response, sent known) (*http.Response, error) {
-	next, again := e.learn(resp, sent)
-	if !again && !e.usedBefore(resp) {
-		return resp, nil
+	for {
+		next, again := e.learn(resp, sent)
+		if !again {
+			return resp, nil
+		}
+		body, ok := replay(r)
+		if !ok {
+			e.postpone(sent, next)
+			return resp, nil
+		}
+		signed, err := e.sign(r, body, next)
+		if err != nil {
+			closeBody(body)
+			resp.Body.Close()
+			return nil, err
+		}
+		discard(resp)
+		e.repeated = true
+		if resp, err = e.base.RoundTrip(signed); err != nil {
+			return nil, err
+		}
+		sent = next
 	}
-	body, ok := replay(r)
-	if !ok {
-		return resp, nil
-	}
-	signed, err := e.sign(r, body, next)
-	if err != nil {
-		closeBody(body)
-		resp.Body.Close()
-		return nil, err
-	}
-	discard(resp)
-	if resp, err = e.base.RoundTrip(signed); err != nil {
-		return nil, err
-	}
-	e.learn(resp, next)
-	return resp, nil
 }
 
 // learn remembers what a response says, and tells whether the same request, sent with that, may come to something else.
@@ -97,15 +106,18 @@ func (e *exchange) learn(resp *http.Response, sent known) (next known, again boo
 	code := e.refusal(resp)
 	if nonce := newNonce(resp.Header); nonce != "" {
 		next.nonce = nonce
-		again = code == useNonce && nonce != sent.nonce
 		e.nonces.keep(e.origin, func(k *known) { k.nonce = nonce })
 	}
-	if code == "" {
-		return next, false
-	}
-	if c, other := sent.clock.corrected(resp, e.signed, e.key.now()); other {
-		next.clock, again = c, true
-		e.nonces.keep(e.origin, func(k *known) { k.clock = c })
+	switch {
+	case code == "":
+		e.settle(resp, sent.clock)
+	case code == useNonce: // which says nothing of the proof's time
+		again = next.nonce != sent.nonce && !e.renonced
+		e.renonced = true
+	case e.usedBefore() && !e.anew: // the first of these has used it up, and the same request gets a proof of its own
+		e.anew, again = true, true
+	default:
+		next.clock, again = e.another(resp, sent)
 	}
 	return next, again
 }
@@ -171,54 +183,58 @@ func (e *exchange) counted(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
 }
 
-// usedBefore tells whether a proof was refused, and was sent more than once: then the first of these has used it up, and
-// the same request gets a proof of its own.
-func (e *exchange) usedBefore(resp *http.Response) bool {
-	return e.sent != nil && e.sent.Load() > 1 && e.token != "" && e.refusal(resp) == badProof
-}
+// usedBefore tells whether the last proof was sent more than once.
+func (e *exchange) usedBefore() bool { return e.sent != nil && e.sent.Load() > 1 && e.token != "" }
 
 var errProxy = errors.New("popclient: http without TLS to this host, and a proxy that is not on it")
 
-// direct refuses to hand a token in plain text to a proxy elsewhere, which http.ProxyURL does for this host too.
-func (e *exchange) direct(r *http.Request) error {
+// direct refuses to hand a token in plain text to a proxy elsewhere, which http.ProxyURL does for this host too. Where the
+// choice can be kept, it goes with the request that is returned.
+func (e *exchange) direct(r *http.Request) (*http.Request, error) {
 	if !e.trusted || r.URL.Scheme == "https" {
-		return nil
+		return r, nil
 	}
-	of := proxyOf(e.base)
-	if of == nil {
-		return nil
-	}
-	proxy, err := of(r)
-	if err != nil {
-		return err
-	}
-	if proxy != nil && !loopback(proxy.Hostname()) {
-		return errProxy
-	}
-	return nil
-}
-
-// proxyOf is the function by which a transport chooses its proxy; nil if it has none, or none that can be seen.
-func proxyOf(base http.RoundTripper) func(*http.Request) (*url.URL, error) {
-	switch t := base.(type) {
+	var proxy *url.URL
+	var err error
+	switch t := e.base.(type) {
 	case *http.Transport:
-		return t.Proxy
+		if t.Proxy != nil {
+			proxy, err = t.Proxy(r)
+		}
 	case *connections:
-		return t.proxy
+		if t.proxy != nil {
+			r, proxy, err = t.choose(r)
+		}
 	}
-	return nil
+	if err == nil && proxy != nil && !loopback(proxy.Hostname()) {
+		err = errProxy
+	}
+	return r, err
 }
 
 // drainTime is what reading an answer to its end may take: about what a new connection does.
 const drainTime = 200 * time.Millisecond
 
 // discard reads an answer to its end, so that the connection is good for the next request, unless that takes longer
-// than a new one.
+// than a new one. One that net/http decompresses is not read: its Close waits for a Read that is under way.
 func discard(resp *http.Response) {
-	late := time.AfterFunc(drainTime, func() { resp.Body.Close() })
+	if resp.Uncompressed {
+		resp.Body.Close()
+		return
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
+		resp.Body.Close()
+	}()
+	late := time.NewTimer(drainTime)
 	defer late.Stop()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // whatever it was, it is not the answer
-	resp.Body.Close()
+	select {
+	case <-drained:
+	case <-late.C:
+		go resp.Body.Close() // which ends the Read; a transport of another make may have it wait for that
+	}
 }
 
 func closeBody(body io.Closer) {

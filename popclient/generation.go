@@ -97,6 +97,13 @@ func (g *generation) last(origin string) *token {
 // paused tells whether it is too early for another fetch. The caller holds mu.
 func (g *generation) paused(now time.Time) bool { return g.failed != nil && now.Before(g.next) }
 
+// resting tells whether it is too early for another fetch.
+func (g *generation) resting() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.paused(time.Now())
+}
+
 // acquire returns a token that is good for the origin, fetching it if there is none; one that will not be good much
 // longer is renewed on the side.
 func (g *generation) acquire(ctx context.Context, origin string) (*token, error) {

@@ -74,7 +74,7 @@ func onCurve(name string, curve elliptic.Curve, hash crypto.Hash) algorithm {
 		name: name, options: hash, curve: curve,
 		fits: func(key crypto.PublicKey) bool {
 			k, ok := key.(*ecdsa.PublicKey)
-			return ok && k.Curve == curve
+			return ok && k != nil && k.Curve == curve
 		},
 		generate: func() (crypto.Signer, error) { return ecdsa.GenerateKey(curve, rand.Reader) },
 	}
@@ -87,7 +87,7 @@ func isEd25519(key crypto.PublicKey) bool {
 
 func isRSA(key crypto.PublicKey) bool {
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k.N != nil && k.N.BitLen() >= minRSA
+	return ok && k != nil && k.N != nil && k.N.BitLen() >= minRSA
 }
 
 func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, minRSA) }
@@ -144,7 +144,12 @@ func newKey(signer crypto.Signer, a algorithm) (*Key, error) {
 }
 
 // marshalJWK writes the public members, and has no others that it could write.
-func marshalJWK(public crypto.PublicKey) ([]byte, error) {
+func marshalJWK(public crypto.PublicKey) (written []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil { // crypto/ecdsa does, for a key without a point
+			written, err = nil, fmt.Errorf("a key of type %T that is incomplete: %v", public, p)
+		}
+	}()
 	members := map[string]string{}
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:

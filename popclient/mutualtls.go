@@ -24,11 +24,13 @@ import (
 // on connections that were made with the certificate that it was obtained with, and on no others. Until the new
 // certificate has its first token, the old one serves on if it has a good one and hasn't expired itself, and no request
 // waits. A certificate that can't be read, such as one whose key is not there yet, leaves the last one in use, and so does
-// one whose time has not come. The same certificate with another key, such as a new session with a PKCS#11 token, is signed
+// one whose time has not come, or is over, while the last one is valid; that is by this machine's clock. The same certificate with another key, such as a new session with a PKCS#11 token, is signed
 // with by that key from then on.
 //
 // A request waits for Certificate where the last answer can't be relied on: after 20 seconds without a request, or when the
-// certificate has expired. It waits for no longer than Timeout, and goes on with the last one then.
+// certificate has expired; or where there is no token yet. It waits for no longer than Timeout, nor than half of the time
+// that its context leaves, and goes on with the last one then. Once Certificate has failed or was too late, it is asked
+// beside the requests until it succeeds; only with an expired certificate a request waits a second.
 //
 // An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
 // unless it has a body without GetBody. If that is refused as well, the answer is the caller's. The refused token is not
@@ -64,6 +66,8 @@ type MutualTLS struct {
 	asked    time.Time // for the certificate
 	asking   *asking   // nil: the function has returned
 	failure  string    // of the certificate, as it was logged last
+
+	unanswered bool // the function has failed, or was too late
 }
 
 var _ http.RoundTripper = (*MutualTLS)(nil)
@@ -179,16 +183,10 @@ type grant struct {
 // grant returns that of the certificate as it is now. Until that has its first token, the one before serves, if its
 // token is still good: nobody waits for what is new while the old serves.
 func (m *MutualTLS) grant(ctx context.Context, origin string) (grant, error) {
-	asking, old := m.renewCertificate()
-	current, previous := m.generations()
-	if asking != nil && (old || !current.usable() && (previous == nil || !previous.usable())) {
-		select {
-		case <-asking:
-		case <-ctx.Done():
-			return grant{}, context.Cause(ctx)
-		}
-		current, previous = m.generations()
+	if err := m.awaitCertificate(ctx); err != nil {
+		return grant{}, err
 	}
+	current, previous := m.generations()
 	if previous != nil && previous.over() {
 		m.retire(previous)
 		previous = nil

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
@@ -27,13 +28,24 @@ type nonces struct {
 // known is what an origin has said.
 type known struct {
 	nonce string
-	clock clock
+	clock clock     // by which a proof was accepted
+	trial clock     // shown by the refusal of a request that couldn't be sent again, for the next one to try
+	rest  time.Time // no other clock is tried before
 }
 
-func (n *nonces) of(origin string) known {
+// begin returns what a request is sent with, and whether its clock is a trial, which is for one request alone.
+func (n *nonces) begin(origin string) (k known, tried bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.last[origin]
+	k = n.last[origin]
+	if k.trial.own() {
+		return k, false
+	}
+	left := k
+	left.trial = clock{}
+	n.last[origin] = left
+	k.clock = k.trial
+	return k, true
 }
 
 // keep makes room by forgetting any other origin: that costs its next request one more round trip, and nothing else.

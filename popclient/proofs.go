@@ -10,9 +10,9 @@ import (
 
 // Proofs is an http.RoundTripper for requests to an authorization server, which bind the token that it issues to Key
 // (RFC 9449, section 5): each gets a proof, and keeps its own Authorization, if any. Give golang.org/x/oauth2 a client
-// with it under oauth2.HTTPClient. In all else it is like [DPoP]: nonces, the clock, the one retry, plain http and redirects.
+// with it under oauth2.HTTPClient. In all else it is like [DPoP]: nonces, the clock, the retries, plain http and redirects.
 //
-// The retry repeats the body. An authorization server that takes a client assertion only once, and has done so before
+// A retry repeats the body. An authorization server that takes a client assertion only once, and has done so before
 // it asks for a nonce, refuses it; the nonce is remembered for the next request.
 type Proofs struct {
 	_ [0]func()
@@ -28,7 +28,8 @@ type Proofs struct {
 
 var _ http.RoundTripper = (*Proofs)(nil)
 
-// RoundTrip sends one request, or two for want of a nonce. The answer is then that to the second.
+// RoundTrip sends one request, and repeats it once for want of a nonce, and once for another time. The answer is that to the
+// last.
 func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := exchange{key: p.Key, base: p.Base, nonces: &p.nonces, own: []string{"DPoP"}, refusal: refusedToken}
 	return e.roundTrip(r, func() (err error) {

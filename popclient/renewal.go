@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 const (
@@ -15,6 +17,20 @@ const (
 
 	// overdue is from when an answer is waited for, where no request came that it could have been asked for beside.
 	overdue = 2 * askEvery
+
+	// maxExpired is how long at most a request waits that can only go on with an expired certificate, while the function
+	// that would have another fails.
+	maxExpired = time.Second
+)
+
+// reliance is how much the certificate, as it was answered last, can be relied on.
+type reliance int
+
+const (
+	fresh   reliance = iota // it was answered a moment ago
+	aged                    // longer ago, or it has expired: its answer is waited for
+	failing                 // no longer answered: nobody knows when that ends, and nobody waits for it
+	ended                   // no longer answered, and expired: it is waited for a little
 )
 
 // asking is one call of the function Certificate.
@@ -24,9 +40,9 @@ type asking struct {
 }
 
 // renewCertificate asks for the certificate if it is time to, beside the requests: the last one serves meanwhile. It
-// returns what is closed when the certificate has been asked for, nil if there is nothing to wait for, and whether the last
-// one is too old to be relied on.
-func (m *MutualTLS) renewCertificate() (done <-chan struct{}, old bool) {
+// returns what is closed when the certificate has been asked for, nil if there is nothing to wait for, and how far the last
+// one can be relied on.
+func (m *MutualTLS) renewCertificate() (done <-chan struct{}, last reliance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	since := age(m.asked)
@@ -35,9 +51,44 @@ func (m *MutualTLS) renewCertificate() (done <-chan struct{}, old bool) {
 		go m.ask(m.asking)
 	}
 	if m.asking == nil || m.asking.late {
-		return nil, false
+		return nil, fresh
 	}
-	return m.asking.done, since >= overdue || m.current.over()
+	switch over := m.current.over(); {
+	case m.unanswered && over:
+		last = ended
+	case m.unanswered:
+		last = failing
+	case since >= overdue || over:
+		last = aged
+	}
+	return m.asking.done, last
+}
+
+// awaitCertificate waits for an answer of the function Certificate where there is reason to. Half of the request's time is
+// left for the request itself, which may well be answered with the last certificate.
+func (m *MutualTLS) awaitCertificate(ctx context.Context) error {
+	asking, last := m.renewCertificate()
+	if asking == nil || last == failing {
+		return nil
+	}
+	if last == fresh {
+		current, previous := m.generations()
+		if current.usable() || current.resting() || previous != nil && previous.usable() {
+			return nil
+		}
+	}
+	share, cancel := discovery.Share(ctx, false)
+	defer cancel()
+	if last == ended {
+		var cancel context.CancelFunc
+		share, cancel = context.WithTimeout(share, maxExpired)
+		defer cancel()
+	}
+	select {
+	case <-asking:
+	case <-share.Done():
+	}
+	return context.Cause(ctx) // nil if it goes on
 }
 
 // ask calls the function, which is not called again before it has returned: one that hangs holds one goroutine.
@@ -51,7 +102,9 @@ func (m *MutualTLS) ask(a *asking) {
 		late.Stop()
 		m.answered(a, c, err)
 	}()
-	c, err = m.readCertificate(ctx)
+	if c, err = m.readCertificate(ctx); err != nil && ctx.Err() != nil {
+		err = m.errTooLate() // whatever the function makes of that
+	}
 }
 
 func (m *MutualTLS) errTooLate() error {
@@ -76,7 +129,7 @@ func (m *MutualTLS) tooLate(a *asking) {
 func (m *MutualTLS) answered(a *asking, c *tls.Certificate, err error) {
 	m.mu.Lock()
 	late := a.late
-	m.asking = nil
+	m.asking, m.unanswered = nil, err != nil
 	if !late {
 		m.asked = time.Now()
 	}
@@ -126,6 +179,10 @@ func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool, err
 	}
 	if from := c.Leaf.NotBefore; time.Now().Before(from) && !m.current.over() {
 		return nil, false, fmt.Errorf("popclient: the new certificate is valid from %s on, and is taken then", from.UTC().Format(time.RFC3339))
+	}
+	if end := c.Leaf.NotAfter; time.Now().After(end) && !m.current.over() {
+		return nil, false, fmt.Errorf("popclient: the new certificate has been over since %s, and the last one is still valid: a current one is needed",
+			end.UTC().Format(time.RFC3339))
 	}
 	old = m.current
 	m.current = m.newGeneration(c)

@@ -194,3 +194,24 @@ func TestCertificateBeforeItsTime(t *testing.T) {
 		s.presented(t, next)
 	})
 }
+
+// One that has expired doesn't take over from one that is valid.
+func TestExpiredCertificateDoesNotTakeOver(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		first := s.certificate.now.Load()
+		s.want(t, "t1", 1)
+		s.have(t, func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+		})
+		for range 20 {
+			time.Sleep(30 * time.Second)
+			if status, err := s.get(t); status != 200 || err != nil {
+				t.Errorf("got %d, %v, want 200", status, err)
+			}
+			s.presented(t, first)
+		}
+		if got := strings.Count(s.logged(), "has been over since"); got != 1 {
+			t.Errorf("got %d warnings, want 1: %s", got, s.logged())
+		}
+	})
+}

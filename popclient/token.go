@@ -134,6 +134,9 @@ func withoutQuery(err error) error {
 
 // wanted is how long whoever has failed wants to be left alone.
 func wanted(err error) time.Duration {
+	if l, ok := errors.AsType[leftAlone](err); ok {
+		return time.Until(l.until)
+	}
 	if no, ok := errors.AsType[refusal](err); ok {
 		return no.after
 	}
@@ -148,6 +151,9 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = m.endpoint.alone(at); err != nil {
+		return nil, err
+	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.tokens})
 	config := clientcredentials.Config{
 		ClientID: m.options.ClientID, TokenURL: at, Scopes: m.options.Scopes, EndpointParams: m.options.Params,
@@ -156,7 +162,9 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	t, err := config.Token(ctx)
 	if err != nil {
 		m.endpoint.forget() // it may have moved
-		return nil, fmt.Errorf("popclient: token: %w", withoutQuery(err))
+		err = fmt.Errorf("popclient: token: %w", withoutQuery(err))
+		m.endpoint.leave(at, err)
+		return nil, err
 	}
 	if !strings.EqualFold(t.TokenType, m.scheme()) {
 		return nil, fmt.Errorf("popclient: token: its type is not %s", m.scheme())

@@ -33,7 +33,7 @@ func (m *MutualTLS) newConnections(present presents) *connections {
 	}
 	c.tunnel = m.newTransport(present)
 	c.tunnel.DialTLSContext = strangely(c.tunnel)
-	c.direct.Proxy, c.tunnel.Proxy = chosenProxy, chosenProxy
+	c.direct.Proxy, c.tunnel.Proxy = c.chosen, c.chosen
 	return c
 }
 
@@ -43,20 +43,28 @@ func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.tunnel == nil {
 		return c.direct.RoundTrip(r)
 	}
-	proxy, err := c.proxy(r)
+	r, proxy, err := c.choose(r)
 	if err != nil {
 		closeBody(r.Body)
 		return nil, err
 	}
-	if proxy == nil {
-		return c.direct.RoundTrip(r)
-	}
-	// Asked once: a function that takes turns would name another the next time.
-	r = r.WithContext(context.WithValue(r.Context(), proxyKey{}, proxy))
-	if proxy.Scheme == "https" {
+	if proxy != nil && proxy.Scheme == "https" {
 		return c.tunnel.RoundTrip(r)
 	}
 	return c.direct.RoundTrip(r)
+}
+
+// choose asks for the proxy once for each request: a function that takes turns would name another the next time. What it
+// says, nil too, goes with the request that is returned.
+func (c *connections) choose(r *http.Request) (*http.Request, *url.URL, error) {
+	if chosen, ok := r.Context().Value(proxyKey{c}).(choice); ok && chosen.of == r.URL {
+		return r, chosen.proxy, nil
+	}
+	proxy, err := c.proxy(r)
+	if err != nil {
+		return r, nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), proxyKey{c}, choice{r.URL, proxy})), proxy, nil
 }
 
 // CloseIdleConnections does what that of http.Transport does.
@@ -67,11 +75,18 @@ func (c *connections) CloseIdleConnections() {
 	}
 }
 
-type proxyKey struct{}
+// proxyKey is of one client's connections: a request may be made while another client dials for its own, in its context.
+type proxyKey struct{ of *connections }
 
-func chosenProxy(r *http.Request) (*url.URL, error) {
-	proxy, _ := r.Context().Value(proxyKey{}).(*url.URL)
-	return proxy, nil
+// choice is the proxy for the request to this URL.
+type choice struct {
+	of    *url.URL
+	proxy *url.URL // nil: none
+}
+
+func (c *connections) chosen(r *http.Request) (*url.URL, error) {
+	chosen, _ := r.Context().Value(proxyKey{c}).(choice)
+	return chosen.proxy, nil
 }
 
 // strangely dials a proxy over TLS without a certificate. A transport asks it for nothing else, if all its requests go by

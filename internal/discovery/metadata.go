@@ -27,7 +27,9 @@ func Member(body []byte, issuer, member string, aliased bool) (string, error) {
 		switch {
 		case v.Kind() == 'n': // absent, in another spelling
 		case name == "issuer":
-			said, err = strictjson.String(v)
+			if said, err = strictjson.String(v); err != nil {
+				err = notMetadata{err} // it names none
+			}
 		case name == member:
 			plain, err = strictjson.String(v)
 		case aliased:

@@ -44,6 +44,8 @@ func TestMember(t *testing.T) {
 		"member no string":       {body: `{` + own + `,"e":1}`, want: "wrong JSON type"},
 		"aliases no object":      {body: `{` + own + `,"e":"a","mtls_endpoint_aliases":["b"]}`, aliased: true, want: "strict JSON"},
 		"alias twice":            {body: `{` + own + `,"e":"a","mtls_endpoint_aliases":{"e":"b","e":"c"}}`, aliased: true, want: "there twice"},
+		"issuer no string":       {body: `{"issuer":5,"e":"u"}`, want: "wrong JSON type", none: true},
+		"issuer an object":       {body: `{"issuer":{},"e":"u"}`, want: "wrong JSON type", none: true},
 		"member no string, half": {body: `{` + own + `,"e":1,`, want: "wrong JSON type"},
 	} {
 		got, err := discovery.Member([]byte(test.body), issuer, "e", test.aliased)

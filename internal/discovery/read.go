@@ -16,6 +16,7 @@ type StatusError struct {
 	Status     int
 	Location   string // of a redirect that was not followed
 	retryAfter string
+	date       string
 }
 
 func (e *StatusError) Error() string {
@@ -52,6 +53,9 @@ func (e *StatusError) pause(now time.Time) time.Duration {
 	}
 	after, ok := Seconds(e.retryAfter)
 	if at, err := http.ParseTime(e.retryAfter); err == nil && !ok {
+		if own, err := http.ParseTime(e.date); err == nil {
+			now = own // the clock that the other date is of
+		}
 		after = at.Sub(now)
 	}
 	return min(max(after, 0), MaxPause)
@@ -68,7 +72,7 @@ func Seconds(s string) (time.Duration, bool) {
 
 // Status returns the error for an answer of another status than what is wanted.
 func Status(answer *http.Response) *StatusError {
-	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")), retryAfter: kept(answer.Header.Get("Retry-After"))}
+	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")), retryAfter: kept(answer.Header.Get("Retry-After")), date: kept(answer.Header.Get("Date"))}
 }
 
 const (

@@ -161,3 +161,28 @@ func TestLongHeaders(t *testing.T) {
 		t.Errorf("got an error of %d bytes, which is the one inside: %t", len(err.Error()), errors.Is(err, short))
 	}
 }
+
+// A Retry-After that is a date is of the clock that the answer's own Date is of.
+func TestPauseByTheAnswersOwnDate(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	for name, test := range map[string]struct {
+		after string
+		date  []string
+		want  time.Duration
+	}{
+		"the same clock":     {at(30 * time.Second), []string{at(0)}, 30 * time.Second},
+		"the server's ahead": {at(15*time.Minute + 30*time.Second), []string{at(15 * time.Minute)}, 30 * time.Second},
+		"the server's late":  {at(30*time.Second - time.Hour), []string{at(-time.Hour)}, 30 * time.Second},
+		"over by its clock":  {at(time.Minute), []string{at(2 * time.Minute)}, 0},
+		"no Date":            {at(30 * time.Second), nil, 30 * time.Second},
+		"not a Date":         {at(30 * time.Second), []string{"today"}, 30 * time.Second},
+		"seconds":            {"30", []string{at(time.Hour)}, 30 * time.Second},
+		"no more than that":  {at(time.Hour), []string{at(-time.Hour)}, discovery.MaxPause},
+	} {
+		answer := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {test.after}, "Date": test.date}}
+		if got := discovery.Pause(discovery.Status(answer), now); got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}
