@@ -108,7 +108,9 @@ func TestCertificateRefused(t *testing.T) {
 	}
 	own := owner.Certificate.PrivateKey
 	signer, _ := own.(crypto.Signer)
-	locked := write(t, filepath.Join(dir, "locked"), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{0x30, 0}}))
+	locked := write(t, filepath.Join(dir, "locked"), pem.EncodeToMemory(&pem.Block{
+		Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{0x30, 0},
+	}))
 	lockedSEC1 := write(t, filepath.Join(dir, "locked-sec1"), pem.EncodeToMemory(&pem.Block{
 		Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte{0x30, 0},
 	}))
