@@ -145,6 +145,7 @@ func TestMalformedJWKS(t *testing.T) {
 		"x5c null":                     with("x5c", nil),
 		"x5c of numbers":               with("x5c", []int{1}),
 		"x5c in base64url":             with("x5c", []string{base64.RawURLEncoding.EncodeToString(owner.Certificate.Certificate[0]) + "_"}),
+		"x5c with text after it":       with("x5c", []string{jwkOf(t, owner)["x5c"].([]string)[0] + "!"}),
 		"x5c no certificate":           with("x5c", []string{"AAAA"}),
 		"x5c of a key of no kind":      with("kty", "XX"),
 		"x5c beside a broken key":      with("x", "AA"),

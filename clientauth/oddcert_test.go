@@ -58,7 +58,11 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 				if got.client == nil || got.client.Confirmation().Thumbprint != client.Thumbprint() || got.client.Certificate.Leaf != nil {
 					t.Errorf("got %+v", got.client)
 				}
-				ask("another", false).refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
+				stranger := ask("another", false)
+				stranger.refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
+				if want := "certificate " + client.Thumbprint() + ": "; stranger.err == nil || !strings.Contains(stranger.err.Error(), want) {
+					t.Errorf("got %v, want %q in it", stranger.err, want)
+				}
 				ask("named", false).refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
 				ask("named", true).refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
 

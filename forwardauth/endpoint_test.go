@@ -114,6 +114,10 @@ func TestForwardAuthRequest(t *testing.T) {
 		{"empty method", header("X-Forwarded-Method", ""), popauth.ErrForwardedRequest},
 		{"two methods", header("X-Forwarded-Method", "GET", "GET"), popauth.ErrForwardedRequest},
 		{"two methods on a line", header("X-Forwarded-Method", "GET, GET"), popauth.ErrForwardedRequest},
+		{"space in the method", header("X-Forwarded-Method", "GET X"), popauth.ErrForwardedRequest},
+		{"tab after the method", header("X-Forwarded-Method", "GET\t"), popauth.ErrForwardedRequest},
+		{"umlaut in the method", header("X-Forwarded-Method", "GÄT"), popauth.ErrForwardedRequest},
+		{"DEL in the method", header("X-Forwarded-Method", "GET\x7f"), popauth.ErrForwardedRequest},
 		{"long method", header("X-Forwarded-Method", strings.Repeat("G", 65)), popauth.ErrForwardedRequest},
 		{"no URI", header("X-Forwarded-Uri"), popauth.ErrForwardedRequest},
 		{"two URIs", header("X-Forwarded-Uri", "/orders", "/orders"), popauth.ErrForwardedRequest},
@@ -412,6 +416,11 @@ func TestForwardAuthChallenges(t *testing.T) {
 		all := strings.Join(lines, ", ")
 		if len(lines) != tt.want || !strings.HasPrefix(all, `Bearer error="invalid_token"`) || !strings.Contains(all, `, DPoP algs="`) {
 			t.Errorf("%s: got %q, want %d lines", tt.headers.Method, lines, tt.want)
+		}
+		r.Header.Del(tt.headers.Method)
+		answer := l.answer(l.endpoint().Confirm(), r)
+		if lines, ok := answer.Header["Www-Authenticate"]; answer.StatusCode != http.StatusBadRequest || ok {
+			t.Errorf("%s: got %d with %q, want 400 without a challenge", tt.headers.Method, answer.StatusCode, lines)
 		}
 	}
 }

@@ -125,6 +125,7 @@ func encodeAll(text string) string {
 func TestPEMPercentList(t *testing.T) {
 	ca := cert(t, "int")
 	text := pemText(ca)
+	headless := strings.TrimPrefix(text, "-----BEGIN CERTIFICATE-----\n")
 	tests := []struct {
 		name, value string
 		want        [][]byte
@@ -144,6 +145,7 @@ func TestPEMPercentList(t *testing.T) {
 		{"mixed line ends", percent(text + strings.ReplaceAll(text, "\n", "\r\n")), nil, forwarded.ErrMalformed},
 		{"text after", percent(text + text + "x"), nil, forwarded.ErrMalformed},
 		{"second one a key", percent(text + strings.ReplaceAll(text, "CERTIFICATE", "PRIVATE KEY")), nil, forwarded.ErrMalformed},
+		{"second one without a beginning", percent(text + headless), nil, forwarded.ErrMalformed},
 		{"second one without an end", percent(text + "-----BEGIN CERTIFICATE-----\nMII\n"), nil, forwarded.ErrMalformed},
 		{"lines merged", percent(text) + ", " + percent(text), nil, forwarded.ErrMalformed},
 		{"over 64 KiB", strings.Repeat("A", 64<<10+1), nil, forwarded.ErrTooLarge},

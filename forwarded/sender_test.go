@@ -192,10 +192,14 @@ func TestSenderOptions(t *testing.T) {
 			t.Errorf("the secret in %s: got %v, want an error that says so", name, err)
 		}
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("the zero Sender handed a request on")
-		}
-	}()
-	new(forwarded.Sender).Rewrite(&httputil.ProxyRequest{})
+	for name, unmade := range map[string]*forwarded.Sender{"zero": {}, "nil": nil} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, "NewSender has not made") {
+					t.Errorf("got %s, want a panic that says what to call", got)
+				}
+			}()
+			unmade.Rewrite(&httputil.ProxyRequest{})
+		})
+	}
 }

@@ -113,12 +113,19 @@ func TestEnvoy(t *testing.T) {
 			check(t, forwarded.Envoy(), header("X-Forwarded-Client-Cert", tt.value), tt.want)
 		})
 	}
-	t.Run("reason of a hash alone", func(t *testing.T) {
-		_, err := forwarded.Envoy().Decode(header("X-Forwarded-Client-Cert", value(t, "synth-envoy-xfcc-istio-sidecar")))
-		if err == nil || !strings.HasSuffix(err.Error(), "element without a certificate") {
-			t.Errorf("got %v", err)
-		}
-	})
+	for want, sent := range map[string]string{
+		"element without a certificate": value(t, "synth-envoy-xfcc-istio-sidecar"),
+		"unknown key":                   ok + ";Key=a",
+		"key twice":                     h + ";" + ok,
+		"more than one element":         ok + "," + ok,
+	} {
+		t.Run("reason: "+want, func(t *testing.T) {
+			_, err := forwarded.Envoy().Decode(header("X-Forwarded-Client-Cert", sent))
+			if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
+	}
 	t.Run("none", func(t *testing.T) { check(t, forwarded.Envoy(), header(), outcome{}) })
 	t.Run("two lines", func(t *testing.T) {
 		check(t, forwarded.Envoy(), header("X-Forwarded-Client-Cert", ok, "X-Forwarded-Client-Cert", ok), bad)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/pem"
 	"io"
 	"os"
 	"path/filepath"
@@ -107,6 +108,12 @@ func TestCertificateRefused(t *testing.T) {
 	}
 	own := owner.Certificate.PrivateKey
 	signer, _ := own.(crypto.Signer)
+	locked := write(t, filepath.Join(dir, "locked"), pem.EncodeToMemory(&pem.Block{
+		Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{0x30, 0},
+	}))
+	lockedSEC1 := write(t, filepath.Join(dir, "locked-sec1"), pem.EncodeToMemory(&pem.Block{
+		Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte{0x30, 0},
+	}))
 	large := write(t, filepath.Join(dir, "large"), make([]byte, 1<<20+1))
 	for name, test := range map[string]struct {
 		source func(context.Context) (*tls.Certificate, error)
@@ -117,6 +124,8 @@ func TestCertificateRefused(t *testing.T) {
 		"folder":            {popclient.CertificateFiles(dir, keyFile), "not a regular file"},
 		"other's key":       {popclient.CertificateFiles(certFile, otherKey), "does not match"},
 		"no key":            {popclient.CertificateFiles(certFile, certFile), "private key"},
+		"locked key":        {popclient.CertificateFiles(certFile, locked), locked + ": the private key is encrypted"},
+		"locked SEC 1 key":  {popclient.CertificateFiles(certFile, lockedSEC1), lockedSEC1 + ": the private key is encrypted"},
 		"large":             {popclient.CertificateFiles(large, keyFile), "more than 1048576 bytes"},
 		"no PEM":            {popclient.CertificateFile(keyFile, signer), keyFile + ": no certificate"},
 		"other's signer":    {popclient.CertificateFile(certFile, other.Certificate.PrivateKey.(crypto.Signer)), "not the certificate's"},

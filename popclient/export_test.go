@@ -1,6 +1,10 @@
 package popclient
 
-import "time"
+import (
+	"log/slog"
+	"testing/synctest"
+	"time"
+)
 
 // What the tests of the parser look at.
 var (
@@ -63,3 +67,16 @@ var ReadEndpoint = readEndpoint
 
 // CheckMAC is what is looked at before a file's password.
 var CheckMAC = checkMAC
+
+// Backlog logs n lines while one before them is written, and returns how many wait. It is for a bubble of synctest.
+func Backlog(l *slog.Logger, n int) int {
+	j := &journal{logger: l}
+	j.add(slog.LevelWarn, "first")
+	synctest.Wait()
+	for range n {
+		j.add(slog.LevelWarn, "next")
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.lines)
+}

@@ -44,6 +44,9 @@ func TestProofs(t *testing.T) {
 		"another error":    {400, `{"error":"invalid_grant","error_description":"use_dpop_nonce"}`, 1},
 		"no JSON":          {400, `error=use_dpop_nonce`, 1},
 		"error is no text": {400, `{"error":["use_dpop_nonce"]}`, 1},
+		"error twice":      {400, `{"error":"use_dpop_nonce","error":"invalid_grant"}`, 1},
+		"text after it":    {400, `{"error":"use_dpop_nonce"}x`, 1},
+		"cut short":        {400, `{"error":"use_dpop_nonce"`, 1},
 		"nothing":          {400, ``, 1},
 		"too large":        {400, large, 1},
 	} {
