@@ -50,8 +50,8 @@ func (e *StatusError) pause(now time.Time) time.Duration {
 	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
 		return 0
 	}
-	after, ok := Seconds(e.retryAfter)
-	if at, err := http.ParseTime(e.retryAfter); err == nil && !ok {
+	after, _ := Seconds(e.retryAfter)
+	if at, err := http.ParseTime(e.retryAfter); err == nil {
 		after = at.Sub(now)
 	}
 	return min(max(after, 0), MaxPause)
