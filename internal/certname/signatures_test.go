@@ -117,7 +117,10 @@ func TestCertificatesThatMayNotSign(t *testing.T) {
 	m := &mesh{t: t}
 	pool := x509.NewCertPool()
 	pool.AddCert(m.issue("root", "root", rootKey, rootKey, true))
-	leaf := m.layers(elliptic.P256(), rootKey, 1)
+	issuing := key(t, elliptic.P256())
+	m.intermediates = []*x509.Certificate{m.issue("layer 0", "root", issuing, rootKey, true)}
+	leaf := m.issue("leaf", "layer 0", key(t, elliptic.P256()), issuing, false)
+	leaf.AuthorityKeyId = []byte("of no certificate") // so that it isn't this that tells the right one
 	for range 2 * certname.MaxSignatures {
 		m.intermediates = append(m.intermediates, m.issue("layer 0", "root", key(t, elliptic.P256()), rootKey, false))
 	}
