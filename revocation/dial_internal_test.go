@@ -32,7 +32,9 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 		return
 	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "proxied "+r.URL.String()) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "proxied "+r.URL.String())
+	}))
 	defer proxy.Close()
 	for name, tt := range map[string]struct {
 		want string

@@ -76,13 +76,13 @@ func TestListSignersAreAuthorities(t *testing.T) {
 		signer *x509.Certificate
 		fine   bool
 	}{
-		"an authority":                   {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCRLSign}, fine: true},
-		"an authority without key usage": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true}, fine: true},
-		"one that may sign certificates": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}},
-		"CA:FALSE":                       {signer: &x509.Certificate{BasicConstraintsValid: true}},
-		"CA:FALSE, key usage cRLSign":    {signer: &x509.Certificate{BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCRLSign}},
-		"constraints not valid":          {signer: &x509.Certificate{IsCA: true, KeyUsage: x509.KeyUsageCRLSign}},
-		"none":                           {},
+		"an authority":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCRLSign}, fine: true},
+		"no key usage":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true}, fine: true},
+		"certificates, no lists": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}},
+		"CA:FALSE":               {signer: &x509.Certificate{BasicConstraintsValid: true}},
+		"CA:FALSE, cRLSign":      {signer: &x509.Certificate{BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCRLSign}},
+		"constraints not valid":  {signer: &x509.Certificate{IsCA: true, KeyUsage: x509.KeyUsageCRLSign}},
+		"none":                   {},
 	} {
 		_, err := revocation.New(revocation.Options{OCSP: true, ListSigners: []*x509.Certificate{tt.signer}})
 		if (err == nil) != tt.fine || err != nil && !contains(err, "ListSigners: entry 0") {
