@@ -45,7 +45,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		"not for this":   {want: "not public", env: []string{"HTTP_PROXY=" + proxy.URL, "NO_PROXY=192.0.2.1"}},
 		"a CGI's header": {want: "CGI", env: []string{"HTTP_PROXY=" + proxy.URL, "REQUEST_METHOD=GET"}},
 	} {
-		own := exec.Command(os.Args[0], "-test.run=^TestProxyOfTheEnvironment$", "-test.v") //nolint:gosec // G204: this very program
+		own := exec.Command(os.Args[0], "-test.run=^TestProxyOfTheEnvironment$", "-test.v")
 		own.Env = append(append(os.Environ(), "http_proxy=", "no_proxy=", child+"="+tt.want), tt.env...)
 		if out, err := own.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestProxyOfTheEnvironment") {
 			t.Errorf("%s: %v\n%s", name, err, out)
