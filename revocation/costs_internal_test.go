@@ -57,6 +57,11 @@ func TestHostsForgetTheSoonest(t *testing.T) {
 	if h.busy(who(1, "long"), now.Add(9*time.Minute)) == nil || h.busy(who(2, "other"), now) == nil || len(h.next) > maxHosts {
 		t.Errorf("got that one of the hosts may be asked, of %d; want their Retry-After kept", len(h.next))
 	}
+	// One that says it again takes no other's place.
+	before := len(h.next)
+	if refuse(who(1, "long"), "600"); len(h.next) != before {
+		t.Errorf("got %d hosts of %d after one has said it again", len(h.next), before)
+	}
 }
 
 // fileList is a list of so many bytes, in a file's form, and its issuer.

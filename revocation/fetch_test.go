@@ -135,7 +135,8 @@ func TestAddresses(t *testing.T) {
 		"[::127.0.0.1]:80": internal, "[::a9fe:a9fe]:80": never, "[::ffff:0:127.0.0.1]:80": internal, "[::ffff:0:169.254.169.254]:80": never,
 		"[::ffff:0:5db8:d70e]:80": "", "[64:ff9b::a83f:8110]:80": never, "[2002:a9fe:a9fe::1]:80": never, "[2002:5db8:d70e::1]:80": "",
 		"[2001:0:4136:e378:8000:63bf:5601:5601]:80": never, "[fe80::5efe:7f00:1]:80": never, "[2606:2800::5efe:7f00:1]:80": internal,
-		"[2606:2800::200:5efe:a9fe:a9fe]:80": never, "[2606:2800::5efe:5db8:d70e]:80": "", "[64:ff9b:1::a9fe:a9fe]:80": never,
+		"[2606:2800::200:5efe:a9fe:a9fe]:80": never, "[2606:2800::5efe:5db8:d70e]:80": "", "[2606:2800::1:5efe:7f00:1]:80": "",
+		"[2606:2800::5ffe:7f00:1]:80": "", "[64:ff9b:1::a9fe:a9fe]:80": never,
 		"[64:ff9b:1:a9fe:a9:fe00::]:80": never, "[64:ff9b:1:a9:fe:a9fe::]:80": never, "[64:ff9b:1::a9:fea9:fe00:0]:80": never,
 		"[64:ff9b:1::5db8:d70e]:80": internal,
 		// Nobody has a server there.

@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"bytes"
 	"context"
 )
 
@@ -44,7 +45,7 @@ func (c *Checker) fetchList(ctx context.Context, address string, s subject) (rev
 // next list may not have them any more.
 func (c *Checker) strike(ctx context.Context, key [32]byte, l *list, s subject, made signature) {
 	now := c.options.Now()
-	if c.maySign(ctx, s, made, now) != nil {
+	if !bytes.Equal(l.issuer, s.cert.RawIssuer) || c.maySign(ctx, s, made, now) != nil {
 		return
 	}
 	for _, other := range c.asked.about(key) {

@@ -8,8 +8,10 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +130,7 @@ func TestUnfitLists(t *testing.T) {
 		"text before":           append([]byte("x\n"), block...),
 		"text between":          append(append(bytes.Clone(block), "x\n"...), block...),
 		"text behind":           append(bytes.Clone(block), 'x'),
+		"cut in the middle":     slices.Concat(block, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: good[:len(good)-1]}), block),
 		"damaged in the middle": append(append(bytes.Clone(block), "-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----\n"...), block...),
 		"delta":                 root.CRL(nil, extended(asn1.ObjectIdentifier{2, 5, 29, 27}, true, 2, 1, 1)),
 		"delta, not critical":   root.CRL(nil, extended(asn1.ObjectIdentifier{2, 5, 29, 27}, false, 2, 1, 1)),
@@ -143,6 +146,13 @@ func TestUnfitLists(t *testing.T) {
 	} {
 		if c, err := revocation.New(revocation.Options{Files: []string{listFile(t, data)}}); err == nil || c != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, c, err)
+		}
+		registry := root.Registry()
+		registry.Serve = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
+		}
+		if got := try(t, checker(t, revocation.Options{DistributionPoints: true}), root, root.Client("c", registry.CRL)); got != 503 {
+			t.Errorf("VULNERABLE: %s, by a distribution point: got %d, want 503", name, got)
 		}
 	}
 	for name, data := range map[string][]byte{"DER": good, "PEM": block, "two": append(bytes.Clone(block), block...)} {

@@ -60,6 +60,7 @@ func (m *remote[T]) release(e *entry[T]) {
 	for at := m.order.Back(); at != nil && m.bytes > m.most; at = m.order.Back() {
 		victim, _ := at.Value.(*entry[T])
 		m.bytes -= victim.bytes
+		victim.bytes, victim.place = 0, nil // a fetch of it may be about to begin
 		m.order.Remove(at)
 		delete(m.entries, victim.key)
 		m.marks.keep(victim.key, victim.newest, m.most/markShare)

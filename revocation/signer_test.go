@@ -70,6 +70,57 @@ func TestSignerOfAnAnswer(t *testing.T) {
 	}
 }
 
+// Nobody speaks for an authority whose certificate isn't one of an authority that may sign lists.
+func TestListSignersAreAuthorities(t *testing.T) {
+	for name, tt := range map[string]struct {
+		signer *x509.Certificate
+		fine   bool
+	}{
+		"an authority":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCRLSign}, fine: true},
+		"no key usage":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true}, fine: true},
+		"certificates, no lists": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}},
+		"CA:FALSE":               {signer: &x509.Certificate{BasicConstraintsValid: true}},
+		"CA:FALSE, cRLSign":      {signer: &x509.Certificate{BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCRLSign}},
+		"constraints not valid":  {signer: &x509.Certificate{IsCA: true, KeyUsage: x509.KeyUsageCRLSign}},
+		"none":                   {},
+	} {
+		_, err := revocation.New(revocation.Options{OCSP: true, ListSigners: []*x509.Certificate{tt.signer}})
+		if (err == nil) != tt.fine || err != nil && !contains(err, "ListSigners: entry 0") {
+			t.Errorf("VULNERABLE: %s: got %v, want none: %t", name, err, tt.fine)
+		}
+	}
+}
+
+// A list is for the certificates of one name, though an authority may issue by one key under several.
+func TestListOfTheSameKeyUnderAnotherName(t *testing.T) {
+	root := popauthtest.NewCA(t)
+	registry := root.Registry()
+	renamed, subject := *root, *root.Certificate
+	subject.RawSubject, subject.Subject.CommonName = nil, "of the same key, under another name"
+	renamed.Certificate = &subject
+	cert := certificate(t, root.Client("c", registry.CRL))
+	for _, tt := range []struct {
+		name   string
+		list   *popauthtest.CA
+		listed []*x509.Certificate
+		want   string
+	}{
+		{"the authority's", root, nil, "good"},
+		{"of another name", &renamed, nil, "unknown"},
+		{"of another name, with the certificate", &renamed, []*x509.Certificate{cert}, "unknown"},
+	} {
+		registry.Serve = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(tt.list.CRL(tt.listed)) })
+		}
+		c := checker(t, revocation.Options{DistributionPoints: true})
+		for range 2 { // what it has said once stays
+			if got := verdict(t, c, cert, root.Certificate); got != tt.want {
+				t.Errorf("VULNERABLE: a list %s: got %s, want %s", tt.name, got, tt.want)
+			}
+		}
+	}
+}
+
 // One of ListSigners speaks for an issuer of its own name, in its own period, below whoever has certified that issuer.
 func TestListSigners(t *testing.T) {
 	root := popauthtest.NewCA(t)

@@ -98,9 +98,6 @@ func (s scope) equal(other scope) bool {
 
 // holds is what a list says, if whoever has signed it may.
 func (c *Checker) holds(ctx context.Context, l *list, s subject, made signature, now time.Time) (revoked, hold bool, err error) {
-	if !bytes.Equal(l.issuer, s.cert.RawIssuer) {
-		return false, false, errOtherScope
-	}
 	if err := c.maySign(ctx, s, made, now); err != nil {
 		return false, false, err
 	}
@@ -137,9 +134,6 @@ func (c *Checker) signerStruck(ctx context.Context, by *x509.Certificate, of sub
 	s := newSubject([]*x509.Certificate{by, of.above}, 0)
 	s.signer = of.signer + 1
 	q := question{subject: s}
-	if w, ok := c.withdrawn.of(s.id); ok && w.byFiles == nil {
-		return true
-	}
 	return c.consultFile(ctx, &q) || c.consultSources(ctx, &q, remaining(ctx, c.options.Timeout)/2) || c.struckBefore(ctx, &q)
 }
 

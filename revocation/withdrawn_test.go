@@ -158,6 +158,13 @@ func TestRevokedAuthorityByAnotherCertificate(t *testing.T) {
 	if got := verdict(t, c, client, &mute, root.Certificate); got != "revoked" {
 		t.Errorf("VULNERABLE: by its other certificate, about which nothing is known: got %s, want revoked", got)
 	}
+	silent, _ := hanging(t)
+	short := checker(t, revocation.Options{OCSP: true, AllowUnknown: true, Timeout: 250 * time.Millisecond})
+	verdict(t, short, client, between.Certificate, root.Certificate)
+	mute.OCSPServer = []string{silent}
+	if got := verdict(t, short, client, &mute, root.Certificate); got != "revoked" {
+		t.Errorf("VULNERABLE: by its other certificate, whose responder doesn't answer: got %s, want revoked", got)
+	}
 	mute.OCSPServer = between.Certificate.OCSPServer
 	if got := verdict(t, c, client, &mute, root.Certificate); got != "good" {
 		t.Errorf("by its other certificate, which is good: got %s, want good", got)

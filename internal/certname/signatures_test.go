@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,40 @@ func TestSignaturesAreBounded(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		case !tt.passes && (err == nil || !strings.Contains(err.Error(), "more ways to a root")):
 			t.Errorf("%s: got %d ways, %v, want the bound", name, len(chains), err)
+		}
+	}
+}
+
+// What may sign nothing opens no way, and is no reason to refuse one.
+func TestCertificatesThatMayNotSign(t *testing.T) {
+	rootKey := key(t, elliptic.P256())
+	m := &mesh{t: t}
+	pool := x509.NewCertPool()
+	pool.AddCert(m.issue("root", "root", rootKey, rootKey, true))
+	issuing := key(t, elliptic.P256())
+	m.intermediates = []*x509.Certificate{m.issue("layer 0", "root", issuing, rootKey, true)}
+	leaf := m.issue("leaf", "layer 0", key(t, elliptic.P256()), issuing, false)
+	leaf.AuthorityKeyId = []byte("of no certificate") // so that it isn't this that tells the right one
+	for range 2 * certname.MaxSignatures {
+		m.intermediates = append(m.intermediates, m.issue("layer 0", "root", key(t, elliptic.P256()), rootKey, false))
+	}
+	chains, err := certname.Verify(leaf, m.intermediates, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil || len(chains) != 1 {
+		t.Errorf("got %d ways, %v, want one", len(chains), err)
+	}
+}
+
+// A way may have ten certificates, and who has sent a longer one is told.
+func TestLongWay(t *testing.T) {
+	rootKey := key(t, elliptic.P256())
+	for n, want := range map[int]string{8: "", 9: "more than 10 certificates"} {
+		m := &mesh{t: t}
+		pool := x509.NewCertPool()
+		pool.AddCert(m.issue("root", "root", rootKey, rootKey, true))
+		leaf := m.layers(elliptic.P256(), rootKey, slices.Repeat([]int{1}, n)...)
+		chains, err := certname.Verify(leaf, m.intermediates, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if (err == nil) != (want == "") || (len(chains) == 1) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d intermediates: got %d ways, %v, want %q", n, len(chains), err, want)
 		}
 	}
 }

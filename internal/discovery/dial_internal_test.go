@@ -43,6 +43,29 @@ func names(t *testing.T) *net.Resolver {
 	}}
 }
 
+// What is dialled and is no address leads nowhere, and one outside leads nobody inside.
+func TestControl(t *testing.T) {
+	for _, tt := range []struct {
+		address    string
+		inside, ok bool // the request may lead inside; it is let through
+		went       bool
+	}{
+		{address: "93.184.215.14:443", ok: true},
+		{address: "93.184.215.14:443", inside: true, ok: true},
+		{address: "[2606:2800:21f:cb07::1]:443", ok: true},
+		{address: "10.0.0.1:443"},
+		{address: "10.0.0.1:443", inside: true, ok: true, went: true},
+		{address: "no address"},
+		{address: "no address", inside: true},
+		{address: "localhost:443", inside: true},
+	} {
+		r := &Reach{Inside: tt.inside}
+		if err := r.control("tcp", tt.address, nil); (err == nil) != tt.ok || r.Went.Load() != tt.went {
+			t.Errorf("%s, inside %t: got %v, went inside: %t, want %t, %t", tt.address, tt.inside, err, r.Went.Load(), tt.ok, tt.went)
+		}
+	}
+}
+
 // A name that stands for an address inside is refused by the address, however harmless it looks.
 func TestDialledAddressDecides(t *testing.T) {
 	target, err := net.Listen("tcp", "127.0.0.1:0")

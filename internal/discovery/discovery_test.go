@@ -56,6 +56,7 @@ func TestParseMember(t *testing.T) {
 		{"https://id.example.com", "https://bücher.example/", false, false},
 		{"https://id.example.com", "https://xn--bcher-kva.example/ä", false, true},
 		{"https://id.example.com", "https://0x.example.com/", false, true},
+		{"https://id.example.com", "https://keys.example.com../", false, true}, // which no resolver knows
 		{"https://id.example.com", "https://keys.example.com/" + strings.Repeat("x", 2<<10), false, false},
 	} {
 		issuer, err := url.Parse(test.issuer)

@@ -51,8 +51,8 @@ func (e *StatusError) pause(now time.Time) time.Duration {
 	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
 		return 0
 	}
-	after, ok := Seconds(e.retryAfter)
-	if at, err := http.ParseTime(e.retryAfter); err == nil && !ok {
+	after, _ := Seconds(e.retryAfter)
+	if at, err := http.ParseTime(e.retryAfter); err == nil {
 		if own, err := http.ParseTime(e.date); err == nil {
 			now = own // the clock that the other date is of
 		}

@@ -36,6 +36,7 @@ func TestAmong(t *testing.T) {
 		{name: "wanted with a lone surrogate", in: `{"iss":"\ud800"}`, err: strictjson.ErrSyntax},
 		{name: "wanted a huge number", in: `{"iss":1e999}`, err: strictjson.ErrSyntax},
 		{name: "half", in: `{"iss":"x"`, err: strictjson.ErrSyntax},
+		{name: "comma at the end", in: `{"iss":"x",}`, err: strictjson.ErrSyntax},
 		{name: "second value", in: `{"iss":"x"}{}`, err: strictjson.ErrSyntax},
 		{name: "array", in: `[]`, err: strictjson.ErrSyntax},
 		{name: "nothing", in: ``, err: strictjson.ErrSyntax},
@@ -67,5 +68,10 @@ func TestItems(t *testing.T) {
 	}
 	if _, err := strictjson.Items(jsontext.Value(`{}`), 2); !errors.Is(err, strictjson.ErrType) {
 		t.Errorf("no array: got %v", err)
+	}
+	for _, in := range []string{`[1,`, `[1 2]`, `[tru]`} {
+		if got, err := strictjson.Items(jsontext.Value(in), 2); !errors.Is(err, strictjson.ErrSyntax) || got != nil {
+			t.Errorf("%s: got %q, %v, want %v", in, got, err, strictjson.ErrSyntax)
+		}
 	}
 }

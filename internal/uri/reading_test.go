@@ -84,6 +84,15 @@ func FuzzPlain(f *testing.F) {
 	})
 }
 
+// What is no path is left as it is: nothing is decoded that wasn't encoded.
+func TestPlainLeavesBadEscapes(t *testing.T) {
+	for _, path := range []string{"/a%", "/a%4", "/a%zz", "/%41%4g", "/a%0", "/%%41"} {
+		if got := uri.Plain(path); got != path {
+			t.Errorf("%q: got %q", path, got)
+		}
+	}
+}
+
 // What a log has of a target: no query, no fragment, no userinfo.
 func TestShown(t *testing.T) {
 	for target, want := range map[string]string{

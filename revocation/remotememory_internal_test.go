@@ -1,0 +1,65 @@
+package revocation
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An entry that was pushed out before its fetch has begun, and whose place another one has by now, leaves that one alone.
+func TestPushedOutBeforeItsFetch(t *testing.T) {
+	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 1<<18, 4)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gone := m.entry([32]byte{1})
+	delete(m.entries, gone.key)
+	next := m.entry(gone.key)
+	m.touch(next)
+	m.hold(gone)
+	m.release(gone)
+	if m.entries[gone.key] != next || m.order.Len() != 1 || m.bytes != entrySize {
+		t.Errorf("got %d in order and %d bytes, want one entry and %d bytes", m.order.Len(), m.bytes, entrySize)
+	}
+}
+
+// What was pushed out, and is fetched again, counts once.
+func TestPushedOutCountsOnce(t *testing.T) {
+	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 2*entrySize, 4)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := m.entry([32]byte{1})
+	for i := range byte(4) {
+		e := first
+		if 0 < i && i < 3 {
+			e = m.entry([32]byte{1 + i})
+		}
+		m.hold(e)
+		m.release(e)
+		sum := 0
+		for _, e := range m.entries {
+			sum += e.bytes
+		}
+		if m.bytes != sum || len(m.entries) != m.order.Len() {
+			t.Fatalf("got %d bytes for %d entries of %d bytes, %d in order", m.bytes, len(m.entries), sum, m.order.Len())
+		}
+	}
+}
+
+// What was fetched counts for whoever waited for it, also where the clock has been set meanwhile, and it is too old by that.
+func TestFetchedWhileTheClockIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, step := range map[string]time.Duration{"forward": 2 * time.Hour, "back": -2 * time.Minute} {
+			now := time.Now()
+			m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: func() time.Time { return now }}, 1<<18, 4)
+			fine := &answer{this: now.Add(-time.Hour), until: now.Add(24 * time.Hour)}
+			a, err := m.get(t.Context(), [32]byte{1}, askedFor("a", "a"), func(context.Context) (*answer, error) {
+				now = now.Add(step)
+				return fine, nil
+			})
+			if a != fine || err != nil {
+				t.Errorf("%s: got %v, %v, want what was fetched", name, a, err)
+			}
+		}
+	})
+}
