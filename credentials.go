@@ -77,8 +77,8 @@ func spells(s, plain string) bool {
 	for i := range len(plain) {
 		switch {
 		case len(s) >= 3 && s[0] == '%':
-			c, err := hex.DecodeString(s[1:3])
-			if err != nil || c[0] != plain[i] {
+			var c [1]byte
+			if _, err := hex.Decode(c[:], []byte(s[1:3])); err != nil || c[0] != plain[i] {
 				return false
 			}
 			s = s[3:]

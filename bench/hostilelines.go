@@ -39,7 +39,7 @@ func (s *stranger) lines() []*Hostile {
 		}),
 		row("query of 64 KiB, escapes", 401, func(r *http.Request, n int) { target(r, fmt.Sprintf("/?%s%d", queries, n)) }),
 	}
-	rows[len(rows)-1].Why = "a few nanoseconds for each byte, and an allocation for each escaped name: names are read, since a token there is " +
+	rows[len(rows)-1].Why = "a few nanoseconds for each byte: names are read, since a token there is " +
 		"refused. popauth bounds the path alone: a proxy bounds both, most at 8 to 16 KiB, and so does http.Server.MaxHeaderBytes"
 	return append(rows,
 		row("1,000 X-Forwarded headers", 401, func(r *http.Request, n int) {
