@@ -51,11 +51,6 @@ func TestStageRightBehindAnother(t *testing.T) {
 			r.Header.Set("Upgrade", "h2c")
 			return r
 		},
-		"settings of HTTP/2 alone": func() *http.Request {
-			r := l.owner.Request("GET", "/", l.bound())
-			r.Header.Set("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
-			return r
-		},
 	} {
 		for which, stages := range chains {
 			var loose []func(http.Handler) http.Handler
