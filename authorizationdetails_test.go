@@ -3,6 +3,7 @@ package popauth_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
@@ -75,6 +76,14 @@ func TestAuthorizationDetails(t *testing.T) {
 				t.Errorf("got %s, want %s", o.challenges[0], tt.want)
 			}
 		})
+	}
+	for says, details := range map[string]any{
+		"none of that type": []any{other}, "without type": []any{pay("a"), cnf{"type": ""}}, "doesn't fit its type": []any{pay(5)},
+	} {
+		_, err := g.Check(l.owner.Request("GET", "/?account=a", l.bound(cnf{"authorization_details": details})), own)
+		if !reasonIs(err, popauth.ErrAuthorizationDetails) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want it to say %q", err, says)
+		}
 	}
 	for name, f := range map[string]func(){
 		"no type":     func() { popauth.AuthorizationDetails("", func(*http.Request, payment) error { return nil }) },

@@ -152,6 +152,22 @@ func TestClientAuthSettings(t *testing.T) {
 	}
 }
 
+// Each half of an offer to go on with HTTP/2 is one, and no handler inside gets to see it.
+func TestHalfAnOfferOfHTTP2(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	for name, value := range map[string]string{"Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA"} {
+		r := l.owner.Request("GET", "/", l.bound())
+		r.Header.Set(name, value)
+		look := tap(func(r *http.Request) {
+			if got := r.Header.Get(name); got != "" {
+				t.Errorf("%s alone: the handler inside got %q", name, got)
+			}
+		})
+		send(chain(g.Confirm, look), r).passed(t)
+	}
+}
+
 // The beginning of HTTP/2 on a plain connection looks like a request to HTTP/1.1. A handler inside would serve all that comes
 // on it with the context of nobody.
 func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {

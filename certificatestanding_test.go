@@ -370,6 +370,23 @@ func BenchmarkHostileChain(b *testing.B) {
 	}
 }
 
+// A proxy's own connection is not closed for what it says of a client, be it the same authority's.
+func TestRefusedBehindAProxyWithACertificate(t *testing.T) {
+	l := newLab(t)
+	source := popauth.Forwarded(forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	v, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool(),
+		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := viaProxy("", "X-SSL-Client-Cert", base64Of(l.owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+	r.TLS = byTLS(l.ca.Client("proxy"), "", l.ca).TLS
+	got := send(popauth.RequireCertificate(v), r)
+	if got.refused(t, 403, ""); got.header.Get("Connection") != "" {
+		t.Errorf("got Connection: %q, want the proxy's to stay", got.header.Get("Connection"))
+	}
+}
+
 // Whatever refuses the connection's own certificate would refuse it again; a policy says nothing about the certificate.
 func TestWhatClosesAConnection(t *testing.T) {
 	l := newLab(t)

@@ -51,7 +51,7 @@ func passed(r *http.Request) *decision {
 
 // about tells whether d is about r, over the same connection. What is outside of d is about the same request as d.
 func (d *decision) about(r *http.Request) bool {
-	return d != nil && onerequest.Same(d.arrived, r) && onerequest.SameCertificate(d.leaf, onerequest.Leaf(r))
+	return onerequest.Same(d.arrived, r) && onerequest.SameCertificate(d.leaf, onerequest.Leaf(r))
 }
 
 // own returns r as a station looks at it and hands it on: with text of its own, by which its copies are known.

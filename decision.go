@@ -142,10 +142,6 @@ func (g *Guard) holdsFor(d *decision, r *http.Request) bool {
 			if !c.sameTarget(d.arrived, r) {
 				return false
 			}
-		case *DPoP:
-			if !c.sameTarget(d.arrived, r) {
-				return false
-			}
 		default:
 			return false
 		}
@@ -187,7 +183,7 @@ func sameCertificate(a, b *Certificate) bool {
 func (d *decision) behind(now presented, source CertificateSource) *decision {
 	x := now.extraction
 	now.extraction = d.presented.extraction
-	if d.presented != now || x == nil || !x.isInside(now.extraction) {
+	if d.presented != now || !x.isInside(now.extraction) {
 		return nil
 	}
 	inner := &decision{finding: d.finding}

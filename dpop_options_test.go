@@ -64,6 +64,16 @@ func TestDPoPOptions(t *testing.T) {
 	}
 }
 
+// What is wrong by itself is not wrong in the sum once more.
+func TestDPoPAgeOfItsOwn(t *testing.T) {
+	o := popauthtest.NewIssuer(t).Options()
+	o.Confirmers = []popauth.Confirmer{popauth.DPoP{MaxAge: time.Hour, Leeway: time.Second}}
+	_, err := popauth.New(o)
+	if err == nil || !strings.Contains(err.Error(), "DPoP.MaxAge: ") || strings.Contains(err.Error(), "DPoP.Leeway: ") {
+		t.Errorf("got %v, want MaxAge alone", err)
+	}
+}
+
 func TestDPoPOptionsAreCopied(t *testing.T) {
 	algorithms := []string{"ES256"}
 	a := newDPoPAPI(t, popauth.DPoP{Algorithms: algorithms})

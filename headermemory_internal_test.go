@@ -56,7 +56,7 @@ func TestHeaderMemory(t *testing.T) {
 	}
 	m = nil
 	m.put("e", "")
-	if m.find("e") != nil {
+	if m.find("e") != nil || m.size() != 0 {
 		t.Error("found in no memory")
 	}
 }

@@ -245,6 +245,9 @@ func TestIntrospectionOptions(t *testing.T) {
 		{"no key", func(o *popauth.IntrospectionOptions) {
 			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256}
 		}, []string{"Authentication"}},
+		{"no method", func(o *popauth.IntrospectionOptions) {
+			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Key: "in a KMS"}
+		}, []string{"Authentication"}},
 		{"key that is no signer", func(o *popauth.IntrospectionOptions) { o.Authentication = es256 }, nil},
 		{"key of another algorithm", func(o *popauth.IntrospectionOptions) {
 			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}

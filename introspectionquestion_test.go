@@ -46,6 +46,17 @@ func TestSignedAnswerAboutAnotherToken(t *testing.T) {
 	}
 }
 
+// Without a signature an answer stands for whatever the issuer says of the token: it may name the subject in another way.
+func TestPlainAnswerBesideAJWT(t *testing.T) {
+	l := newLab(t)
+	l.answering(200, `{"active":true,"sub":"someone","aud":"`+popauthtest.Audience+`"}`)
+	for _, sub := range []string{"someone", "pairwise-of-someone"} {
+		if token, err := l.introspection().Verify(t.Context(), l.issuer.Token(cnf{"sub": sub})); err != nil || token.Subject != "someone" {
+			t.Errorf("%s: got %v, %v, want the answer's subject", sub, token, err)
+		}
+	}
+}
+
 // One answer is about one token, however it is sent again.
 func TestSignedAnswerTwice(t *testing.T) {
 	l := newLab(t, "ES256")

@@ -142,6 +142,7 @@ func TestIssuersAtRunTime(t *testing.T) {
 		}
 	}
 	new(popauth.Issuers).Remove(other.URL)
+	(*popauth.Issuers)(nil).Remove(other.URL)
 	ask().refused(t, 401, invalidToken)
 	send(l.opaqueGuard(v).Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
 	for _, unmade := range []*popauth.Issuers{nil, {}} {

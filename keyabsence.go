@@ -28,7 +28,7 @@ type absence struct {
 
 func (a absence) asked(now time.Time) bool {
 	age := now.Sub(a.at)
-	return a.wait > 0 && age < a.wait && age > -maxLeeway
+	return age < a.wait && age > -maxLeeway
 }
 
 // absences remember keys by the hash of their name: the name itself is a part of a token's header, and would hold on to the

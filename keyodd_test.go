@@ -34,6 +34,7 @@ func TestOddKeysSpoilNothing(t *testing.T) {
 		{name: "x5t#s256 in small letters", set: `{"kid":"good",` + goodP256 + `,"x5t#s256":"AAAA"}`},
 		{name: "key_ops a string", set: `{"kid":"good",` + goodP256 + `,"key_ops":"verify"}`},
 		{name: "optional members null", set: `{"kid":"good",` + goodP256 + `,"use":null,"alg":null,"key_ops":null,"x5c":null,"d":null}`},
+		{name: "private members without content", set: `{"kid":"good",` + goodP256 + `,"d":"","oth":[]}`},
 		{name: "SPIRE's use", set: `{"kid":"good",` + goodP256 + `,"use":"jwt-svid"}`},
 		{name: "SPIRE's other use", set: `{"kid":"odd",` + goodP256 + `,"use":"x509-svid"}`, want: `kid "odd": use: "x509-svid" is not for signatures`},
 		{name: "for encryption", set: `{"kid":"odd",` + goodP256 + `,"use":"enc"}`, want: `use: "enc" is not for signatures`},
@@ -164,6 +165,7 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 		{name: "the better of both", by: two, header: map[string]any{"x5t": short(1), "x5t#S256": long(2)}, want: 200},
 		{name: "kid comes first", by: two, header: map[string]any{"kid": "two", "x5t": short(1)}, want: 200},
 		{name: "a thumbprint that is none, beside kid", by: two, header: map[string]any{"kid": "two", "x5t": 7}, want: 200},
+		{name: "one that is none, beside the other", by: one, header: map[string]any{"x5t#S256": strings.Repeat("A", 44), "x5t": short(1)}, want: 200},
 		{name: "of the other key", by: one, header: map[string]any{"x5t": short(2)}, want: 401},
 		{name: "unknown", by: one, header: map[string]any{"x5t": short(3)}, want: 401},
 		{name: "a thief's", by: thief, header: map[string]any{"x5t": short(1)}, want: 401},
@@ -172,8 +174,14 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { api.want(t, tt.by.token(t, tt.header), tt.want) })
 	}
-	if _, err := choose(t, keys, map[string]any{"alg": "ES256", "x5t": short(1)}); err != nil {
-		t.Errorf("by golang-jwt: %v", err)
+	for _, better := range []any{popauthtest.Omit, long(1), 7, strings.Repeat("A", 44)} {
+		header := map[string]any{"alg": "ES256", "x5t": short(1)}
+		if better != popauthtest.Omit {
+			header["x5t#S256"] = better
+		}
+		if _, err := choose(t, keys, header); err != nil {
+			t.Errorf("by golang-jwt, beside x5t#S256 %v: %v", better, err)
+		}
 	}
 }
 

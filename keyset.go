@@ -195,7 +195,7 @@ const tenantPlaceholder = "{tenantid}"
 // is, of one segment at most.
 func isIssuer(said, issuer string) bool {
 	n := strings.Count(said, tenantPlaceholder)
-	if n == 0 || said == issuer {
+	if n == 0 {
 		return said == "" || said == issuer
 	}
 	length := (len(issuer) - len(said) + n*len(tenantPlaceholder)) / n

@@ -83,6 +83,34 @@ func TestBudgetAccount(t *testing.T) {
 	}
 }
 
+// Where nothing is held, nothing can make room.
+func TestBudgetTooSmallForOne(t *testing.T) {
+	b := newBudget(10)
+	if b.reserve(11) || b.used.Load() != 0 || !b.reserve(10) {
+		t.Errorf("got %d bytes used, want 11 refused and 10 taken", b.used.Load())
+	}
+}
+
+// A table that can't grow stays in use, and one that another request has put another in place of is not put back.
+func TestTableThatCantGrow(t *testing.T) {
+	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
+	m := growingTokenMemory(&keySet{}, maxTokens, newBudget(100<<10))
+	v.memory.Store(m)
+	if got := v.growing(&tokenMemory{}); got != nil || v.memory.Load() != m {
+		t.Errorf("another table: got %p, in use %p, want none, and %p", got, v.memory.Load(), m)
+	}
+	for range 5 {
+		if larger := v.growing(m); larger == nil || v.memory.Load() != larger {
+			t.Fatalf("got %p, in use %p, want the same", larger, v.memory.Load())
+		} else if larger == m {
+			return
+		} else {
+			m = larger
+		}
+	}
+	t.Error("no end to the growth")
+}
+
 // One tenant that fills the memory makes room for others.
 func TestBudgetIsSharedFairly(t *testing.T) {
 	b := newBudget(256 << 10)
@@ -146,6 +174,31 @@ func TestRecentCountsSleep(t *testing.T) {
 		if _, ok := m.get(key, tt.now); ok != tt.want {
 			t.Errorf("%s: got %t, want %t", name, ok, tt.want)
 		}
+	}
+}
+
+// Whoever is late changes nothing: the place may be another value's by then.
+func TestRecentOfAnotherValue(t *testing.T) {
+	m, now := newRecent[string](10, 1<<20), time.Now()
+	key, none := sha256.Sum256([]byte("k")), sha256.Sum256([]byte("none"))
+	is := func(want string) func(string) bool { return func(v string) bool { return v == want } }
+	m.put(key, "v", now, time.Minute, 100)
+	before := m.bytes
+	m.resize(key, is("w"), 900)
+	m.resize(none, is("v"), 900)
+	if m.bytes != before {
+		t.Errorf("another value's size: got %d bytes, want %d", m.bytes, before)
+	}
+	if m.resize(key, is("v"), 900); m.bytes != before+800 {
+		t.Errorf("its own size: got %d bytes, want %d", m.bytes, before+800)
+	}
+	for name, k := range map[string][sha256.Size]byte{"w": key, "v": none} {
+		if _, ok := m.takeIf(k, is(name)); ok {
+			t.Errorf("took out %q, which isn't there", name)
+		}
+	}
+	if k, ok := m.takeIf(key, is("v")); !ok || k.value != "v" || m.memory.Len() != 0 {
+		t.Errorf("got %v, %t, want v taken out", k, ok)
 	}
 }
 

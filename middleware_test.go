@@ -333,6 +333,9 @@ func TestTheZeroGuardDeniesEverything(t *testing.T) {
 		if p, err := g.Check(l.owner.Request("GET", "/", l.bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
 			t.Errorf("%s: Check: got %v, %v", name, p, err)
 		}
+		if p, err := g.Recheck(l.owner.Request("GET", "/", l.bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
+			t.Errorf("%s: Recheck: got %v, %v", name, p, err)
+		}
 	}
 }
 

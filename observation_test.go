@@ -160,9 +160,17 @@ func TestObserveCheckAndRefuse(t *testing.T) {
 		t.Errorf("got %d %v", w.Code, w.Header())
 	}
 	w = httptest.NewRecorder()
-	(&popauth.Guard{}).Refuse(w, r, popauth.ErrScope)
-	if w.Code != http.StatusForbidden {
-		t.Errorf("the zero Guard: got %d", w.Code)
+	g.Refuse(w, r, fmt.Errorf("orders: %w", err))
+	want(seen)
+	if got := w.Header()["Www-Authenticate"]; w.Code != http.StatusForbidden || len(got) != 1 || !strings.Contains(got[0], `scope="orders.write"`) {
+		t.Errorf("an error of Check, wrapped: got %d %v", w.Code, w.Header())
+	}
+	for name, none := range map[string]*popauth.Guard{"zero": {}, "nil": nil} {
+		w = httptest.NewRecorder()
+		none.Refuse(w, r, popauth.ErrScope)
+		if w.Code != http.StatusForbidden {
+			t.Errorf("the %s Guard: got %d", name, w.Code)
+		}
 	}
 	if err := send((&popauth.Guard{}).Confirm, r); err.status != http.StatusInternalServerError || err.ran {
 		t.Errorf("the zero Guard: got %+v", err)

@@ -17,6 +17,19 @@ import (
 	"github.com/seed-171ab058/popauth/forwarded"
 )
 
+// What has no ID prints as one without.
+func TestSecretsWithoutID(t *testing.T) {
+	for want, x := range map[string]any{
+		"popauth.StatelessNonces{secret withheld}":              popauth.StatelessNonces{},
+		"popauth.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
+		`popauth.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+	} {
+		if got := fmt.Sprint(x); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // Whatever prints a configuration, no secret is in it: by value, by pointer, within other options and in what was made.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"

@@ -116,6 +116,29 @@ func TestStepUpReadsAllOrNothing(t *testing.T) {
 	}
 }
 
+// The log says what is wrong with a token, not what follows from reading a part of it.
+func TestStepUpSaysWhy(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	hour := popauth.AuthenticatedWithin(time.Hour)
+	for _, tt := range []struct {
+		name   string
+		claims cnf
+		policy popauth.Policy
+		says   string
+	}{
+		{"no acr", cnf{}, popauth.ACR("mfa"), "another acr"},
+		{"acr number", cnf{"acr": 5}, popauth.ACR("mfa"), "wrong JSON type"},
+		{"no auth_time", cnf{}, hour, "no auth_time"},
+		{"auth_time long ago", cnf{"auth_time": 1}, hour, "auth_time too long ago"},
+	} {
+		_, err := g.Check(l.owner.Request("GET", "/", l.bound(tt.claims)), tt.policy)
+		if !reasonIs(err, popauth.ErrStepUp) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: got %v, want it to say %q", tt.name, err, tt.says)
+		}
+	}
+}
+
 // The scheme that was used has the error, the other one is as without.
 func TestStepUpScheme(t *testing.T) {
 	l := newLab(t)

@@ -202,7 +202,7 @@ func sizeOf(v Verifier) int64 {
 			return 0
 		}
 		size := v.headers.size()
-		if keys, ok := v.keys.(*RemoteKeys); ok && keys.made() {
+		if keys, _ := v.keys.(*RemoteKeys); keys.made() {
 			size += absentSize + keys.failedSize.Load()
 			if set := keys.current.Load(); set != nil {
 				size += set.size
@@ -232,7 +232,7 @@ func ours(v Verifier) []*jwtVerifier {
 func keysOf(v Verifier) []*RemoteKeys {
 	var all []*RemoteKeys
 	for _, own := range ours(v) {
-		if keys, ok := own.keys.(*RemoteKeys); ok && keys.made() {
+		if keys, _ := own.keys.(*RemoteKeys); keys.made() {
 			all = append(all, keys)
 		}
 	}

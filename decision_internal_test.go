@@ -1,0 +1,100 @@
+package popauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+)
+
+// A decision is as good behind a handler that has looked at the certificate again, if that handler has its place inside of
+// what the decision was made behind; and no other is.
+func TestDecisionBehindAnotherLook(t *testing.T) {
+	look := func(outer *decision) *decision {
+		return &decision{finding: finding{outer: outer, by: &station{source: TLSCertificate()}}}
+	}
+	first := look(nil)
+	d := &decision{finding: finding{outer: first, by: &station{}, presented: presented{credentials: 1, extraction: first}}}
+	inside, apart := look(d), look(look(nil))
+	for name, tt := range map[string]struct {
+		now  presented
+		want *decision
+	}{
+		"inside":                     {presented{credentials: 1, extraction: inside}, inside},
+		"inside, other credentials":  {presented{credentials: 2, extraction: inside}, nil},
+		"behind another first look":  {presented{credentials: 1, extraction: apart}, nil},
+		"no look any more":           {presented{credentials: 1}, nil},
+		"no look, other credentials": {presented{credentials: 2}, nil},
+	} {
+		got := d.behind(tt.now, TLSCertificate())
+		if (got == nil) != (tt.want == nil) || got != nil && got.presented.extraction != tt.want {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// A proof for a URL that can't be told is good for no other one.
+func TestTargetsThatCantBeTold(t *testing.T) {
+	at := func(host string) *http.Request {
+		return httptest.NewRequest(http.MethodGet, "https://"+host+"/orders", http.NoBody)
+	}
+	d := DPoP{URL: func(r *http.Request) *url.URL {
+		if r.Host == "none" {
+			return nil
+		}
+		return r.URL
+	}}
+	for name, tt := range map[string]struct {
+		a, b string
+		want bool
+	}{
+		"the same": {"a", "a", true}, "another": {"a", "b", false},
+		"none": {"none", "none", false}, "the first none": {"none", "a", false}, "the second none": {"a", "none", false},
+	} {
+		if got := d.sameTarget(at(tt.a), at(tt.b)); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+// What a request waited for may have said no more than a Reason.
+func TestEndOfAnErrorWithoutCause(t *testing.T) {
+	ctx, end := context.WithCancelCause(t.Context())
+	end(errors.New("shutting down"))
+	e := endOf(ctx, &Error{Reason: ErrUnavailable})
+	if got, want := e.Error(), "popauth: "+ErrRequestEnded.Error()+": shutting down"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	e = endOf(ctx, &Error{Reason: ErrUnavailable, Err: errors.New("no answer")})
+	if got, want := e.Error(), "popauth: "+ErrRequestEnded.Error()+": no answer"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A refusal without a cause is remembered as it is.
+func TestRefusalInWords(t *testing.T) {
+	for want, err := range map[string]error{
+		"popauth: client certificate revoked": ErrCertificateRevoked, "popauth: client certificate not acceptable: no root": untrusted("no root"),
+	} {
+		if got := inWords(err); got.Error() != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// After the clock was set back to before the last fetch, nobody knows how old the keys are.
+func TestKeysOfAClockSetBack(t *testing.T) {
+	at, keys := time.Now().Round(0), &keySet{}
+	k := &RemoteKeys{options: RemoteKeysOptions{Cooldown: time.Minute}}
+	for name, tt := range map[string]struct {
+		after time.Duration
+		want  bool
+	}{"at once": {0, true}, "within": {time.Minute - 1, true}, "later": {time.Minute, false}, "set back": {-time.Second, false}} {
+		if got := k.known(sought{than: keys}, &fetched{keySet: keys, at: at}, at.Add(tt.after)); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
