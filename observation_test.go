@@ -162,7 +162,7 @@ func TestObserveCheckAndRefuse(t *testing.T) {
 	w = httptest.NewRecorder()
 	g.Refuse(w, r, fmt.Errorf("orders: %w", err))
 	want(seen)
-	if got := w.Header()["Www-Authenticate"]; w.Code != http.StatusForbidden || len(got) != 1 || !strings.Contains(got[0], `scope="orders.write"`) {
+	if got := w.Header().Get("WWW-Authenticate"); w.Code != http.StatusForbidden || !strings.Contains(got, `scope="orders.write"`) {
 		t.Errorf("an error of Check, wrapped: got %d %v", w.Code, w.Header())
 	}
 	for name, none := range map[string]*popauth.Guard{"zero": {}, "nil": nil} {
