@@ -131,6 +131,7 @@ func TestIntrospectionFaults(t *testing.T) {
 		t.Error("the redirect was followed")
 		_, _ = w.Write([]byte(active))
 	}))
+	date := func(in time.Duration) string { return l.clock.Now().Add(in).UTC().Format(http.TimeFormat) }
 	for name, tt := range map[string]struct {
 		status     int
 		body       string
@@ -148,7 +149,7 @@ func TestIntrospectionFaults(t *testing.T) {
 		"redirect elsewhere":    {307, "", []string{"Location", elsewhere.URL}, 503, "1", "status 307"},
 		"redirect to itself":    {308, "", []string{"Location", "/jwks"}, 503, "1", "status 308"},
 		"too many requests":     {429, "", []string{"Retry-After", "17"}, 503, "17", "status 429"},
-		"busy until a date":     {503, "", []string{"Retry-After", l.clock.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat)}, 503, "9", "status 503"},
+		"busy until a date":     {503, "", []string{"Date", date(0), "Retry-After", date(9 * time.Second)}, 503, "9", "status 503"},
 		"busy for a year":       {503, "", []string{"Retry-After", "31536000"}, 503, "600", "status 503"},
 		"busy for nonsense":     {503, "", []string{"Retry-After", "-5"}, 503, "1", "status 503"},
 		"retry after an error":  {500, "", []string{"Retry-After", "17"}, 503, "1", "status 500"},
