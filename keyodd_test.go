@@ -42,6 +42,7 @@ func TestOddKeysSpoilNothing(t *testing.T) {
 		{name: "key_ops in Latin-1", set: "{\"kid\":\"odd\"," + goodP256 + ",\"key_ops\":[\"verify\",\"\xe9\"]}", want: "key_ops: "},
 		{name: "private", set: `{"kid":"odd",` + goodP256 + `,"d":"AQAB"}`, want: "nobody's"},
 		{name: "kid in Latin-1", set: "{\"kid\":\"\xe9\"," + goodP256 + "}", want: "key 1"},
+		{name: "Ed25519 too short", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AA"}`, want: `no key that can be read, of kty "OKP": `},
 		{name: "kid twice", set: `{"kid":"odd","kid":"good",` + goodP256 + `}`, want: "twice"},
 		{name: "unknown kind", set: `{"kid":"odd","kty":"AKP","alg":"ML-DSA-44","pub":"AA"}`, want: `kty "AKP"`},
 		{name: "Ed25519 that is no point", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, want: "nobody has, or everybody"},

@@ -91,6 +91,48 @@ func TestBudgetTooSmallForOne(t *testing.T) {
 	}
 }
 
+// counted is a memory that counts how often it is looked at, and asked to make room.
+type counted struct {
+	held, frees  int64
+	looks, sheds int
+}
+
+func (c *counted) holds() int64 {
+	c.looks++
+	return c.held
+}
+
+func (c *counted) shed(int64) int64 {
+	c.sheds++
+	return c.frees
+}
+
+// One that holds most for long is found once in maxUses, not by a look at all for each entry.
+func TestBudgetLooksSeldom(t *testing.T) {
+	b, small := newBudget(10), &counted{held: 1}
+	b.add(small)
+	b.add(&counted{held: 9})
+	for range 10 * (maxUses + 1) {
+		if h, _ := b.largest().(*counted); h == nil || h.held != 9 {
+			t.Fatalf("got %v, want the one that holds 9 bytes", h)
+		}
+	}
+	if small.looks != 10 {
+		t.Errorf("looked at the small one %d times, want 10", small.looks)
+	}
+}
+
+// A memory that can free nothing is not asked again for the same entry; one that frees a little is, maxShed times.
+func TestBudgetGivesUp(t *testing.T) {
+	for frees, want := range map[int64]int{0: 1, 1: maxShed} {
+		b, h := newBudget(10), &counted{held: 10, frees: frees}
+		b.add(h)
+		if !b.reserve(10) || b.reserve(5) || h.sheds != want || b.used.Load() != 10 {
+			t.Errorf("frees %d: got %d bytes used, asked %d times, want 10, and %d", frees, b.used.Load(), h.sheds, want)
+		}
+	}
+}
+
 // A table that can't grow stays in use, and one that another request has put another in place of is not put back.
 func TestTableThatCantGrow(t *testing.T) {
 	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}

@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -51,6 +52,17 @@ func TestMemoriesTogether(t *testing.T) {
 	t.Logf("%-36s %6.2f MiB", "together", float64(sum)/(1<<20))
 	if sum > memoryBound {
 		t.Errorf("got %d bytes, want %d at most", sum, memoryBound)
+	}
+}
+
+// A request without a certificate takes no room from those that have one, whatever the proxy writes for none.
+func TestForwardedMemoryOfNone(t *testing.T) {
+	s, _ := Forwarded(forwarded.Apache("Cert", "Verify"), TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))).(*forwardedSource)
+	for range 2 {
+		c, err := s.read(http.Header{"Cert": {"(null)"}, "Verify": {"NONE"}})
+		if c != nil || err != nil || s.memory.Len() != 0 || s.bytes != 0 {
+			t.Errorf("got %v, %v, and %d entries of %d bytes, want no certificate, and nothing remembered", c, err, s.memory.Len(), s.bytes)
+		}
 	}
 }
 

@@ -210,6 +210,28 @@ func ath(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// A claim that is there, but of another type, is not called missing.
+func TestProofClaimsAreExplained(t *testing.T) {
+	const missing = "a required claim is missing or empty"
+	a := newDPoPAPI(t, popauth.DPoP{})
+	for _, tt := range []struct {
+		name   string
+		claims fields
+		want   bool // that it is missing
+	}{
+		{name: "no iat", claims: fields{"iat": popauthtest.Omit}, want: true},
+		{name: "an empty jti", claims: fields{"jti": ""}, want: true},
+		{name: "an iat that is a string", claims: fields{"iat": "1800000000"}},
+		{name: "a jti that is a number", claims: fields{"jti": 1}},
+		{name: "an htu that is a list", claims: fields{"htu": []string{dpopURL}}},
+	} {
+		a.refuseProof(t, a.request(tt.claims), popauth.ErrProofMalformed)
+		if got := strings.Contains(a.last.Error(), missing); got != tt.want {
+			t.Errorf("%s: got %v, says %q: %t, want %t", tt.name, a.last, missing, got, tt.want)
+		}
+	}
+}
+
 func TestProofHeaderCount(t *testing.T) {
 	a := newDPoPAPI(t, popauth.DPoP{})
 	r := a.request()

@@ -48,6 +48,9 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 		log.Reset()
 		send(g.Confirm, r).refused(t, 400, "")
 		line := log.String()
+		if strings.Contains(line, `, \"\":`) {
+			t.Errorf("logged %q, a comparison with nothing", line)
+		}
 		for rule, cure := range cures {
 			if strings.Contains(line, rule) {
 				if delete(cures, rule); !strings.Contains(line, strings.ReplaceAll(cure, `"`, `\"`)) {
