@@ -92,3 +92,21 @@ func TestFetchedWhileTheClockIsSet(t *testing.T) {
 		}
 	})
 }
+
+// What is known and fresh is asked for nowhere: it takes no place of a fetch, nor memory for a question.
+func TestFreshIsNoQuestion(t *testing.T) {
+	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 1<<18, 4)
+	fine := &answer{this: time.Now(), until: time.Now().Add(24 * time.Hour)}
+	fetches := 0
+	fetch := func(context.Context) (*answer, error) { fetches++; return fine, nil }
+	of := askedFor("a", "a")
+	ask := func() {
+		if a, err := m.get(t.Context(), [32]byte{1}, of, fetch); a != fine || err != nil {
+			t.Fatalf("got %v, %v", a, err)
+		}
+	}
+	ask()
+	if got := testing.AllocsPerRun(100, ask); got > 0 || fetches != 1 {
+		t.Errorf("got %v allocations and %d fetches, want 0 and 1", got, fetches)
+	}
+}
