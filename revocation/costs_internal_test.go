@@ -320,10 +320,10 @@ func TestUnsignedMemoryIsBounded(t *testing.T) {
 				}
 				third.end()
 				end()
-				fourth, since := of("fourth"), time.Now()
+				fourth, began := of("fourth"), time.Now()
 				data, err := fourth.read(t.Context(), &slowBody{left: b.little / 2}, most)
-				if len(data) != b.little/2 || err != nil || time.Since(since) != 0 {
-					t.Errorf("a little beside them: got %d bytes, %v after %v", len(data), err, time.Since(since))
+				if len(data) != b.little/2 || err != nil || time.Since(began) != 0 {
+					t.Errorf("a little beside them: got %d bytes, %v after %v", len(data), err, time.Since(began))
 				}
 				fourth.end()
 			}

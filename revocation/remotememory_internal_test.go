@@ -70,7 +70,7 @@ func TestNoMarkOfNoStatement(t *testing.T) {
 	at := time.Now()
 	m.keep([32]byte{1}, at, 1)
 	m.keep([32]byte{2}, time.Time{}, 1)
-	if got := m.take([32]byte{1}); got != at || len(m) != 0 {
+	if got := m.take([32]byte{1}); !got.Equal(at) || len(m) != 0 {
 		t.Errorf("VULNERABLE: got the mark %v, and %d others; want %v, 0", got, len(m), at)
 	}
 }
