@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,9 +98,13 @@ func TestFetchedWhileTheClockIsSet(t *testing.T) {
 func TestFreshIsNoQuestion(t *testing.T) {
 	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 1<<18, 4)
 	fine := &answer{this: time.Now(), until: time.Now().Add(24 * time.Hour)}
-	fetches := 0
-	fetch := func(context.Context) (*answer, error) { fetches++; return fine, nil }
-	of := askedFor("a", "a")
+	fetches, of := 0, askedFor("a", "a")
+	fetch := func(context.Context) (*answer, error) {
+		if fetches++; fetches > 1 {
+			return nil, errors.New("fetched again")
+		}
+		return fine, nil
+	}
 	ask := func() {
 		if a, err := m.get(t.Context(), [32]byte{1}, of, fetch); a != fine || err != nil {
 			t.Fatalf("got %v, %v", a, err)
