@@ -177,6 +177,15 @@ func TestDenyWriter(t *testing.T) {
 			t.Errorf("%s: got %d %q, want 401", name, status, lines(header))
 		}
 	}
+	// An informational status is no choice, so that another refusal can still be one.
+	hints := func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusNotFound)
+	}
+	hinting := popauthtest.NewServer(t, denying(l, http.HandlerFunc(hints))(&popauthtest.Spy{}))
+	if status, _, _ := fetch(t, (*popauthtest.Client)(nil).HTTP(hinting), hinting.URL, ""); status != 404 {
+		t.Errorf("got %d after early hints, want 404", status)
+	}
 	// What is of use to a slow answer stays.
 	timed := func(w http.ResponseWriter, _ *http.Request) {
 		c := http.NewResponseController(w)

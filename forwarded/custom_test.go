@@ -132,3 +132,16 @@ func TestCustomJudge(t *testing.T) {
 		check(t, f, header("X-B", "x"), want[1])
 	}
 }
+
+// Where an empty value doesn't mean that there is no certificate, it needs the verdict beside it as any other does.
+func TestCustomEmptyValueNeedsItsVerdict(t *testing.T) {
+	client := cert(t, "client")
+	f := forwarded.Custom(forwarded.CustomHeaders{
+		Certificate: "X-A", Encoding: func(string) ([][]byte, error) { return [][]byte{client}, nil }, None: []string{"-"},
+		Verdict: "X-B", Judge: func(string) forwarded.Verdict { return forwarded.Validated },
+	})
+	check(t, f, header("X-A", "", "X-B", "x"), outcome{leaf: client, verified: true})
+	check(t, f, header("X-A", ""), malformed)
+	check(t, f, header("X-A", "-"), malformed)
+	check(t, f, header(), none)
+}

@@ -107,6 +107,13 @@ func TestPEMPercent(t *testing.T) {
 	for name, v := range refused {
 		t.Run(name, func(t *testing.T) { checkEncoding(t, forwarded.PEMPercent, v, nil, forwarded.ErrMalformed) })
 	}
+	for v, want := range map[string]string{
+		sent + "%4": "bad percent-encoding", text: "character that must be percent-encoded", b64(client): "does not start with a PEM certificate",
+	} {
+		if _, err := forwarded.PEMPercent(v); err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+			t.Errorf("%.40q: got %v, want %s", v, err, want)
+		}
+	}
 	t.Run("over 16 KiB", func(t *testing.T) {
 		checkEncoding(t, forwarded.PEMPercent, strings.Repeat("A", 16<<10), nil, forwarded.ErrMalformed)
 		checkEncoding(t, forwarded.PEMPercent, strings.Repeat("A", 16<<10+1), nil, forwarded.ErrTooLarge)

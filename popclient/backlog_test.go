@@ -25,3 +25,10 @@ func TestLogThatHangsHoldsFewLines(t *testing.T) {
 		}
 	})
 }
+
+// Without a log nothing waits for one, and no goroutine is started that would write to it.
+func TestNoLogHoldsNothing(t *testing.T) {
+	if popclient.Unlogged() {
+		t.Error("got a line kept for a log that isn't there")
+	}
+}

@@ -68,6 +68,15 @@ var ReadEndpoint = readEndpoint
 // CheckMAC is what is looked at before a file's password.
 var CheckMAC = checkMAC
 
+// Unlogged logs a line where there is no log, and returns whether anything is kept or started for it.
+func Unlogged() bool {
+	j := &journal{}
+	j.add(slog.LevelWarn, "nobody reads this")
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lines != nil || j.writing
+}
+
 // Backlog logs n lines while one before them is written, and returns how many wait. It is for a bubble of synctest.
 func Backlog(l *slog.Logger, n int) int {
 	j := &journal{logger: l}

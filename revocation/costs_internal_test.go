@@ -62,6 +62,13 @@ func TestHostsForgetTheSoonest(t *testing.T) {
 	if refuse(who(1, "long"), "600"); len(h.next) != before {
 		t.Errorf("got %d hosts of %d after one has said it again", len(h.next), before)
 	}
+	// Nor does one that has asked for nothing.
+	if err := h.refused(who(1, "missing"), &http.Response{StatusCode: 404}, now); errors.As(err, new(*busyError)) || len(h.next) != before {
+		t.Errorf("got %v and %d hosts of %d after a 404", err, len(h.next), before)
+	}
+	if _, ok := h.next[who(1, "missing")]; ok {
+		t.Error("got a host remembered that has sent no Retry-After")
+	}
 }
 
 // fileList is a list of so many bytes, in a file's form, and its issuer.
@@ -313,6 +320,12 @@ func TestUnsignedMemoryIsBounded(t *testing.T) {
 				}
 				third.end()
 				end()
+				fourth, began := of("fourth"), time.Now()
+				data, err := fourth.read(t.Context(), &slowBody{left: b.little / 2}, most)
+				if len(data) != b.little/2 || err != nil || time.Since(began) != 0 {
+					t.Errorf("a little beside them: got %d bytes, %v after %v", len(data), err, time.Since(began))
+				}
+				fourth.end()
 			}
 			r.end()
 		}

@@ -222,7 +222,13 @@ func TestFilesAreReadAgain(t *testing.T) {
 	write(t, path, root.CRL(revoked(certificate(t, client))))
 	is(t, "clock set back", try(t, c, root, client), 403)
 
-	// The same size at the same time, but another file.
+	// The same size at the same time, but another file, where the one before is old enough to be known by these.
+	hourAgo := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, hourAgo, hourAgo); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	is(t, "the same, of an hour ago", try(t, c, root, client), 403)
 	first, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

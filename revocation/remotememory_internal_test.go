@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,35 @@ func TestPushedOutCountsOnce(t *testing.T) {
 	}
 }
 
+// An entry that has nothing yet isn't counted while anybody waits for it, though others have gone.
+func TestWaitedForIsNotCounted(t *testing.T) {
+	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 2*entrySize, 4)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	good := m.entry([32]byte{1})
+	m.touch(good)
+	for i := range byte(4) {
+		e := m.entry([32]byte{2 + i})
+		m.hold(e)
+		m.hold(e)
+		m.release(e)
+	}
+	if m.entries[good.key] != good || m.bytes != entrySize {
+		t.Errorf("got that the other is kept: %t, and %d bytes; want true, %d", m.entries[good.key] == good, m.bytes, entrySize)
+	}
+}
+
+// An entry that had no statement yet leaves no mark, which would take the place of another's.
+func TestNoMarkOfNoStatement(t *testing.T) {
+	var m marks
+	at := time.Now()
+	m.keep([32]byte{1}, at, 1)
+	m.keep([32]byte{2}, time.Time{}, 1)
+	if got := m.take([32]byte{1}); !got.Equal(at) || len(m) != 0 {
+		t.Errorf("VULNERABLE: got the mark %v, and %d others; want %v, 0", got, len(m), at)
+	}
+}
+
 // What was fetched counts for whoever waited for it, also where the clock has been set meanwhile, and it is too old by that.
 func TestFetchedWhileTheClockIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -62,4 +92,26 @@ func TestFetchedWhileTheClockIsSet(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is known and fresh is asked for nowhere: it takes no place of a fetch, nor memory for a question.
+func TestFreshIsNoQuestion(t *testing.T) {
+	m := newRemote[*answer](Options{Timeout: time.Minute, MaxAge: time.Hour, Now: time.Now}, 1<<18, 4)
+	fine := &answer{this: time.Now(), until: time.Now().Add(24 * time.Hour)}
+	fetches, of := 0, askedFor("a", "a")
+	fetch := func(context.Context) (*answer, error) {
+		if fetches++; fetches > 1 {
+			return nil, errors.New("fetched again")
+		}
+		return fine, nil
+	}
+	ask := func() {
+		if a, err := m.get(t.Context(), [32]byte{1}, of, fetch); a != fine || err != nil {
+			t.Fatalf("got %v, %v", a, err)
+		}
+	}
+	ask()
+	if got := testing.AllocsPerRun(100, ask); got > 0 || fetches != 1 {
+		t.Errorf("got %v allocations and %d fetches, want 0 and 1", got, fetches)
+	}
 }

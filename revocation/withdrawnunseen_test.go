@@ -163,6 +163,7 @@ func TestAskedIsBounded(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	cert := certificate(t, root.Client("c"))
 	is(t, "a hundred", revocation.Asked(cert, root.Certificate, 100), 100)
+	is(t, "most of those that fit", revocation.Asked(cert, root.Certificate, 10_000), 10_000)
 	is(t, "more than fit", revocation.Asked(cert, root.Certificate, 1<<14+1000), 1<<14)
 }
 

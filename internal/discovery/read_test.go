@@ -126,6 +126,16 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// The error of a redirect that was not followed names where it leads, and that of another status no place.
+func TestStatusErrorNamesTheLocation(t *testing.T) {
+	for location, want := range map[string]string{"": "status 302", "/login": `status 302, to "/login"`} {
+		answer := &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {location}}}
+		if got := discovery.Status(answer).Error(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // What a server writes into a header may be megabytes, and ends in errors, which are logged and remembered.
 func TestLongHeaders(t *testing.T) {
 	long := strings.Repeat("x", 4<<20)

@@ -120,6 +120,11 @@ func TestMalformed(t *testing.T) {
 			t.Errorf("%q: got %v, want an error", s, n)
 		}
 	}
+	for _, s := range []string{"", "CN", "CN=a,O"} {
+		if _, err := dn.Parse(s); err == nil || err.Error() != "an attribute without =" {
+			t.Errorf("%q: got %v, want that there is no =", s, err)
+		}
+	}
 	for _, s := range []string{"", "00", "3000ff", "30023100", "300431023000"} {
 		b, _ := hex.DecodeString(s)
 		if n, err := dn.ParseDER(b); err == nil {

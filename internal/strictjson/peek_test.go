@@ -24,6 +24,7 @@ func TestPeekString(t *testing.T) {
 		{name: "no string", data: `{"iss":["a"]}`, err: strictjson.ErrType},
 		{name: "null", data: `{"iss":null}`, err: strictjson.ErrType},
 		{name: "no object", data: `["iss","a"]`, err: strictjson.ErrSyntax},
+		{name: "an array with a member", data: `["iss":"a"}`, err: strictjson.ErrSyntax},
 		{name: "nothing", data: ``, err: strictjson.ErrSyntax},
 		{name: "no end", data: `{"x":1`, err: strictjson.ErrSyntax},
 		{name: "no end of a string", data: `{"x":"\"`, err: strictjson.ErrSyntax},
@@ -34,6 +35,7 @@ func TestPeekString(t *testing.T) {
 		{name: "no colon", data: `{"x" "iss":"a"}`, err: strictjson.ErrSyntax},
 		{name: "no comma", data: `{"x":"y" "iss":"a"}`, err: strictjson.ErrSyntax},
 		{name: "no name", data: `{x:1,"iss":"a"}`, err: strictjson.ErrSyntax},
+		{name: "nothing before a colon", data: `{:1,"iss":"a"}`, err: strictjson.ErrSyntax},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := strictjson.PeekString([]byte(tt.data), "iss")
