@@ -35,9 +35,9 @@ type tokenMemory struct {
 	most    int // entries
 	budget  *budget
 	weight  atomic.Int64 // bytes, the table's among them
+	limit   atomic.Int64 // entries that a larger table may have
 
 	mu      sync.Mutex // of put
-	limit   int        // entries that a larger table may have
 	gone    bool       // another one has taken its place
 	entries int        // free places
 	bytes   int64      // free ones
@@ -61,10 +61,12 @@ type verifiedToken struct {
 
 // newTokenMemory has twice the places, so that few tokens have to share theirs.
 func newTokenMemory(keys *keySet, entries int) *tokenMemory {
-	return &tokenMemory{
+	m := &tokenMemory{
 		keys: keys, buckets: make([]tokenBucket, (2*entries+tokenWays-1)/tokenWays),
-		most: entries, limit: entries, entries: entries, bytes: int64(entries) * tokenSize,
+		most: entries, entries: entries, bytes: int64(entries) * tokenSize,
 	}
+	m.limit.Store(int64(entries))
+	return m
 }
 
 // growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
@@ -84,7 +86,8 @@ func (m *tokenMemory) reserve(limit int, b *budget) bool {
 	if !b.reserve(table) {
 		return false
 	}
-	m.limit, m.budget = limit, b
+	m.limit.Store(int64(limit))
+	m.budget = b
 	m.weight.Store(table)
 	return true
 }
@@ -97,12 +100,13 @@ func (m *tokenMemory) table() int64 {
 // grown returns a memory with a larger table, in which everything is; nil if that can't be had.
 func (m *tokenMemory) grown() *tokenMemory {
 	const factor = 4
-	larger := newTokenMemory(m.keys, min(factor*m.most, m.limit))
-	reserved := larger.reserve(m.limit, m.budget) // without mu: this memory may have to make room for it
+	limit := int(m.limit.Load())
+	larger := newTokenMemory(m.keys, min(factor*m.most, limit))
+	reserved := larger.reserve(limit, m.budget) // without mu: this memory may have to make room for it
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !reserved {
-		m.limit = m.most
+		m.limit.Store(int64(m.most))
 		return nil
 	}
 	m.gone = true
@@ -153,12 +157,12 @@ func (m *tokenMemory) find(key [sha256.Size]byte) *verifiedToken {
 // put keeps what is known of a token. It returns true, and keeps nothing, if a larger table is needed first.
 func (m *tokenMemory) put(e *verifiedToken) (full bool) {
 	size := e.size()
-	if size > int64(m.limit)*tokenSize || !m.budget.reserve(size) {
+	if size > m.limit.Load()*tokenSize || !m.budget.reserve(size) {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.most < m.limit && (m.entries == 0 || m.bytes < size || m.bucket(e.key).full()) && !m.gone {
+	if int64(m.most) < m.limit.Load() && (m.entries == 0 || m.bytes < size || m.bucket(e.key).full()) && !m.gone {
 		m.budget.release(size)
 		return true
 	}
