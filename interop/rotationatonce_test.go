@@ -65,7 +65,8 @@ func (r rotation) test(t *testing.T) {
 		t.Errorf("old key: the last was accepted after %v, want %v at most", last, slow)
 	}
 
-	flood := a.stream(t, 5*perSecond, func(n int) string { return otherKID(t, next, fmt.Sprint("made-up-", n)) })
+	madeUp := next // streams go on while next becomes another
+	flood := a.stream(t, 5*perSecond, func(n int) string { return otherKID(t, madeUp, fmt.Sprint("made-up-", n)) })
 	time.Sleep(time.Second) // an unknown kid has caused a fetch, and the cool-down runs
 	r.rotate()
 	next = r.token()
