@@ -167,8 +167,8 @@ func TestContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	fresh, err := s.Use(ctx, "key", "a", time.Now().Add(time.Minute))
-	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrUnavailable) {
-		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrUnavailable", fresh, err)
+	if fresh || !errors.Is(err, context.Canceled) || !errors.Is(err, popauth.ErrRequestEnded) {
+		t.Errorf("Use: got %v, %v, want false and an error of Canceled and ErrRequestEnded", fresh, err)
 	}
 	want(t, s, "a", true) // it never left
 
