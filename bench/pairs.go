@@ -109,7 +109,9 @@ func (c Contender) calibrate(clock func() time.Duration) int {
 	n := 1
 	for {
 		c.batch(n, clock) // what is first seen is seen here
-		if took := c.batch(n, clock) * float64(n); took >= float64(batch)/4 || n >= 1<<16 {
+		three := []float64{c.batch(n, clock), c.batch(n, clock), c.batch(n, clock)}
+		slices.Sort(three) // the median, or one interruption would shorten every batch
+		if took := three[1] * float64(n); took >= float64(batch)/4 || n >= 1<<16 {
 			return max(1, int(float64(n)*float64(batch)/max(took, 1)))
 		}
 		n *= 4
