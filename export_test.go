@@ -13,7 +13,7 @@ func VerifyJWS(keys KeySource, token string) error {
 	v := &jwtVerifier{keys: keys, algorithms: algorithms}
 	j, err := part(token)
 	if err != nil {
-		return err
+		return malformed(err)
 	}
 	h, _, err := v.header(j)
 	if err != nil {
@@ -21,7 +21,7 @@ func VerifyJWS(keys KeySource, token string) error {
 	}
 	s, err := j.decode()
 	if err != nil {
-		return err
+		return malformed(err)
 	}
 	defer s.close()
 	a, err := v.algorithm(h)

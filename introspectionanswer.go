@@ -89,11 +89,11 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 func readUnverified(token string) (*Token, error) {
 	j, err := part(token)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	s, err := jws{payload: j.payload}.decode()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	defer s.close()
 	return NewToken(s.payload)

@@ -239,11 +239,11 @@ func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t 
 func claimedIssuer(token string) (string, error) {
 	j, err := part(token)
 	if err != nil {
-		return "", err
+		return "", malformed(err)
 	}
 	parts, err := j.decode()
 	if err != nil {
-		return "", err
+		return "", malformed(err)
 	}
 	defer parts.close()
 	iss, err := strictjson.PeekString(parts.payload, "iss")

@@ -24,7 +24,7 @@ func part(token string) (jws, error) {
 	h, rest, ok := strings.Cut(token, ".")
 	p, s, both := strings.Cut(rest, ".")
 	if !ok || !both || strings.Contains(s, ".") {
-		return jws{}, ErrTokenMalformed
+		return jws{}, errForm
 	}
 	return jws{h, p, s, token[:len(h)+1+len(p)]}, nil
 }
@@ -77,6 +77,7 @@ const (
 )
 
 var (
+	errForm    = errors.New("not a JWS in three segments, the first a JSON object in base64url")
 	errHeader  = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
 	errCrowded = fmt.Errorf("header has more than %d members or elements", maxHeaderValues)
 )
@@ -86,7 +87,7 @@ var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "ct
 func (j jws) readHeader() (header, error) {
 	// An object begins with a brace, perhaps behind JSON's white space: most garbage does not.
 	if j.header == "" || !strings.Contains("eICD", j.header[:1]) {
-		return header{}, ErrTokenMalformed
+		return header{}, errForm
 	}
 	s, err := jws{header: j.header}.decode()
 	if err != nil {
@@ -94,7 +95,7 @@ func (j jws) readHeader() (header, error) {
 	}
 	defer s.close()
 	if strictjson.Values(s.header) > maxHeaderValues {
-		return header{}, &Error{Reason: ErrTokenMalformed, Err: errCrowded}
+		return header{}, errCrowded
 	}
 	var h header
 	text := string(s.header)
@@ -129,7 +130,7 @@ func (j jws) readHeader() (header, error) {
 		return err
 	})
 	if err != nil {
-		return header{}, &Error{Reason: ErrTokenMalformed, Err: err}
+		return header{}, err
 	}
 	return h, nil
 }
@@ -163,4 +164,9 @@ func shortType(typ string) string {
 		return typ[len(application):]
 	}
 	return typ
+}
+
+// among compares in any case. Of one length, since a Kelvin sign folds to a k and is three bytes.
+func among(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(have string) bool { return len(have) == len(s) && strings.EqualFold(have, s) })
 }

@@ -3,11 +3,6 @@ package popauth
 import (
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	_ "crypto/sha512" // for the 384 and 512 bit algorithms
 	"errors"
 	"fmt"
 	"slices"
@@ -17,82 +12,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
-
-// algorithm is a signature algorithm with the keys that it may be used with.
-type algorithm struct {
-	name   string
-	method jwt.SigningMethod
-	fits   func(key any) bool
-}
-
-var algorithms = []algorithm{
-	{"RS256", jwt.SigningMethodRS256, isRSA},
-	{"RS384", jwt.SigningMethodRS384, isRSA},
-	{"RS512", jwt.SigningMethodRS512, isRSA},
-	{"PS256", saltAsLongAsHash(jwt.SigningMethodPS256), isRSA},
-	{"PS384", saltAsLongAsHash(jwt.SigningMethodPS384), isRSA},
-	{"PS512", saltAsLongAsHash(jwt.SigningMethodPS512), isRSA},
-	{"ES256", jwt.SigningMethodES256, isOn(elliptic.P256())},
-	{"ES384", jwt.SigningMethodES384, isOn(elliptic.P384())},
-	{"ES512", jwt.SigningMethodES512, isOn(elliptic.P521())},
-	{"EdDSA", jwt.SigningMethodEdDSA, isEd25519},
-	{"Ed25519", jwt.SigningMethodEdDSA, isEd25519}, // RFC 9864, section 2.2
-}
-
-// saltAsLongAsHash is what RFC 7518, section 3.5, demands. Left alone, the method takes any length that fits.
-func saltAsLongAsHash(m *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
-	return &jwt.SigningMethodRSAPSS{
-		SigningMethodRSA: m.SigningMethodRSA, Options: m.Options,
-		VerifyOptions: &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
-	}
-}
-
-// isRSA demands what RFC 7518, section 3.3, does, and an upper bound, since a large modulus makes each look at a
-// token expensive.
-func isRSA(key any) bool {
-	k, ok := key.(*rsa.PublicKey)
-	return ok && k != nil && k.N != nil && k.N.BitLen() >= minRSA && jwk.Affordable(k) == nil
-}
-
-func isOn(curve elliptic.Curve) func(any) bool {
-	return func(key any) bool {
-		k, ok := key.(*ecdsa.PublicKey)
-		return ok && k != nil && k.Curve == curve
-	}
-}
-
-func isEd25519(key any) bool {
-	k, ok := key.(ed25519.PublicKey)
-	return ok && len(k) == ed25519.PublicKeySize
-}
-
-func findAlgorithm(name string) (algorithm, bool) {
-	i := slices.IndexFunc(algorithms, func(a algorithm) bool { return a.name == name })
-	if i < 0 {
-		return algorithm{}, false
-	}
-	return algorithms[i], true
-}
-
-// algorithmsNamed returns the algorithms of these names, and reports those that there are none for.
-func algorithmsNamed(names []string, problem func(field, format string, args ...any)) []algorithm {
-	var found []algorithm
-	for _, name := range names {
-		a, ok := findAlgorithm(name)
-		if !ok {
-			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
-		}
-		for _, same := range algorithms {
-			if ok && same.method == a.method { // EdDSA and Ed25519 are one
-				found = append(found, same)
-			}
-		}
-	}
-	return found
-}
 
 // jwtVerifier verifies JWT access tokens (RFC 7519, RFC 9068) of one issuer. A token is read once, strictly; the
 // signing methods and the claims validation of golang-jwt and keyfunc's choice of key work on what was read.
@@ -175,8 +96,10 @@ func (v *jwtVerifier) header(j jws) (h header, known bool, err error) {
 	if k := v.headers.find(j.header); k != nil {
 		return *k, true, nil
 	}
-	h, err = j.readHeader()
-	return h, false, err
+	if h, err = j.readHeader(); err != nil {
+		return h, false, malformed(err)
+	}
+	return h, false, nil
 }
 
 // verify looks at nothing that costs before the token's form, type and algorithm are right, fetches no key for another
@@ -185,7 +108,7 @@ func (v *jwtVerifier) header(j jws) (h header, known bool, err error) {
 func (v *jwtVerifier) verify(ctx context.Context, token string, j jws, h header) (*verifiedToken, *keySet, error) {
 	s, err := jws{payload: j.payload, signature: j.signature}.decode()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, malformed(err)
 	}
 	defer s.close()
 	if !isType(v.types, h.typ) {

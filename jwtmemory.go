@@ -66,7 +66,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 	// What has no JWS's form is not worth a hash.
 	j, err := part(token)
 	if err != nil {
-		return nil, false, err
+		return nil, false, malformed(err)
 	}
 	h, known, err := v.header(j)
 	if err != nil {

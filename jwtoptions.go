@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -51,15 +50,4 @@ func checkKeys(keys KeySource, issuer string, problem func(field, format string,
 			problem("Keys", "of another issuer")
 		}
 	}
-}
-
-// completeAlgorithms returns the algorithms of these names, all of them for nil.
-func completeAlgorithms(names []string, problem func(field, format string, args ...any)) []algorithm {
-	switch {
-	case names == nil:
-		return slices.Clone(algorithms)
-	case len(names) == 0:
-		problem("Algorithms", "empty, but not nil")
-	}
-	return algorithmsNamed(names, problem)
 }

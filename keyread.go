@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/go-json-experiment/json/jsontext"
@@ -234,13 +233,4 @@ func firstCertificate(v jsontext.Value) []byte {
 		return nil
 	}
 	return der
-}
-
-// thumbprintName returns a thumbprint in its one spelling; "" for what can't be one.
-func thumbprintName(s string) string {
-	s = strings.TrimRight(s, "=")
-	if len(s) > base64.RawURLEncoding.EncodedLen(sha256.Size) {
-		return ""
-	}
-	return s
 }

@@ -8,13 +8,6 @@ import (
 	"strings"
 )
 
-// How a token names its key, in the order in which it counts.
-const (
-	byKeyID  = "kid"
-	bySHA256 = "x5t#S256"
-	bySHA1   = "x5t"
-)
-
 var namings = []string{byKeyID, bySHA256, bySHA1}
 
 // keyID is what a token calls its key; the zero keyID if it names none.

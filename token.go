@@ -2,8 +2,6 @@ package popauth
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -124,19 +122,19 @@ func (t *Token) clone() *Token {
 func TrustJWT(token string) (*Token, error) {
 	j, err := part(token)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	// With b64 or a nested token, what was verified is not what is read here.
 	h, err := j.readHeader()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	if !isType(defaultTypes, h.typ) && h.typ != "" {
 		return nil, wrongKind("header typ is %.64q", h.typ)
 	}
 	s, err := j.decode()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	defer s.close()
 	t := &Token{}
@@ -148,20 +146,6 @@ func TrustJWT(token string) (*Token, error) {
 		return nil, err
 	}
 	return t, nil
-}
-
-var errBase64 = errors.New("not base64url without padding")
-
-// strictBase64 alone would skip line breaks, so that a token had more than one spelling.
-var strictBase64 = base64.RawURLEncoding.Strict()
-
-// appendSegment decodes base64url without padding.
-func appendSegment(b []byte, segment string) ([]byte, error) {
-	b, err := strictBase64.AppendDecode(b, []byte(segment))
-	if err != nil || strings.IndexByte(segment, '\r') >= 0 || strings.IndexByte(segment, '\n') >= 0 {
-		return nil, &Error{Reason: ErrTokenMalformed, Err: errBase64}
-	}
-	return b, nil
 }
 
 // boundBy tells whether the token is bound in this way.

@@ -234,11 +234,6 @@ func isAmbiguous(typ string) bool {
 	return len(typ) <= len(suffix) || !strings.EqualFold(typ[len(typ)-len(suffix):], suffix)
 }
 
-// among compares in any case. Of one length, since a Kelvin sign folds to a k and is three bytes.
-func among(list []string, s string) bool {
-	return slices.ContainsFunc(list, func(have string) bool { return len(have) == len(s) && strings.EqualFold(have, s) })
-}
-
 // completeKinds reports what is wrong with the settings.
 func completeKinds(required []string, idTokens bool, problem func(field, format string, args ...any)) tokenKinds {
 	required = slices.Clone(required)
