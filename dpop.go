@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"net/http"
 	"net/url"
 	"slices"
@@ -81,7 +82,7 @@ type DPoP struct {
 	URL func(*http.Request) *url.URL
 
 	// accepted is what Algorithms stands for; nil in a DPoP that complete has not seen.
-	accepted []algorithm
+	accepted []jose.Algorithm
 
 	// signers are the proof headers that have passed accepted; nil in a DPoP for a single use.
 	signers *headerMemory[signer]
@@ -153,7 +154,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	} else if len(d.Algorithms) == 0 {
 		problem("Algorithms", "empty, but not nil")
 	}
-	d.accepted, d.signers = algorithmsNamed(d.Algorithms, problem), nil
+	d.accepted, d.signers = jose.Named(d.Algorithms, problem), nil
 	if now != nil {
 		d.signers = newHeaderMemory[signer](clientHeaders)
 	}

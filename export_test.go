@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"context"
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,8 +11,8 @@ import (
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
 func VerifyJWS(keys KeySource, token string) error {
-	v := &jwtVerifier{keys: keys, algorithms: algorithms}
-	j, err := part(token)
+	v := &jwtVerifier{keys: keys, algorithms: jose.Algorithms}
+	j, err := jose.Split(token)
 	if err != nil {
 		return malformed(err)
 	}
@@ -19,16 +20,16 @@ func VerifyJWS(keys KeySource, token string) error {
 	if err != nil {
 		return err
 	}
-	s, err := j.decode()
+	s, err := j.Decode()
 	if err != nil {
 		return malformed(err)
 	}
-	defer s.close()
+	defer s.Close()
 	a, err := v.algorithm(h)
 	if err != nil {
 		return err
 	}
-	_, err = v.verifySignature(context.Background(), h, a, token, j.signed, s.signature)
+	_, err = v.verifySignature(context.Background(), h, a, token, j.Signed, s.Signature)
 	return err
 }
 

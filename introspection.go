@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // IntrospectionOptions configure an Introspection.
@@ -237,7 +238,7 @@ func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(fie
 		checkKeys(v.keys, o.Issuer, problem)
 	}
 	v.known = ownOf(v.keys)
-	v.algorithms = completeAlgorithms(o.Algorithms, problem)
+	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
 		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v

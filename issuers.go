@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/calls"
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -237,16 +238,16 @@ func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t 
 
 // claimedIssuer reads as little of a token as it needs: what counts is read again by the Verifier.
 func claimedIssuer(token string) (string, error) {
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
 		return "", malformed(err)
 	}
-	parts, err := j.decode()
+	parts, err := j.Decode()
 	if err != nil {
 		return "", malformed(err)
 	}
-	defer parts.close()
-	iss, err := strictjson.PeekString(parts.payload, "iss")
+	defer parts.Close()
+	iss, err := strictjson.PeekString(parts.Payload, "iss")
 	switch {
 	case err != nil:
 		return "", &Error{Reason: ErrTokenMalformed, Err: err}

@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"crypto/sha256"
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func (a absence) asked(now time.Time) bool {
 type absences struct{ list []absence }
 
 func absentName(id keyID) [sha256.Size]byte {
-	var space [2 + len(bySHA256) + maxKeyID]byte
+	var space [2 + len(jose.BySHA256) + jose.MaxKeyID]byte
 	return sha256.Sum256(append(append(append(space[:0], id.by...), 0), id.name...))
 }
 

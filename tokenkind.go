@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -130,13 +131,13 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 	switch {
 	case role.says:
 		kind, err := strictjson.StringAt(text, at, v)
-		if err != nil || !among(accessKinds, kind) {
+		if err != nil || !jose.Among(accessKinds, kind) {
 			e.says(name, kind)
 			return
 		}
-		e.access = e.access || !among(anyJWT, kind)
+		e.access = e.access || !jose.Among(anyJWT, kind)
 	case role.hints:
-		if kind, err := strictjson.StringAt(text, at, v); err == nil && (among(otherKinds, kind) || among(idKinds, kind)) {
+		if kind, err := strictjson.StringAt(text, at, v); err == nil && (jose.Among(otherKinds, kind) || jose.Among(idKinds, kind)) {
 			e.says(name, kind)
 		}
 	case role.of == idToken:
@@ -148,7 +149,7 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 
 func (e *evidence) says(place, kind string) {
 	// An ID token may be allowed; what says something else as well may not.
-	if e.place == "" || among(idKinds, e.kind) {
+	if e.place == "" || jose.Among(idKinds, e.kind) {
 		e.place, e.kind = place, kind
 	}
 }
@@ -196,7 +197,7 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 
 // refuseSaid returns why a token is of another kind by its own word, whatever its typ; nil if it is not.
 func (k tokenKinds) refuseSaid(e evidence) error {
-	if e.place == "" || k.idTokens && among(idKinds, e.kind) {
+	if e.place == "" || k.idTokens && jose.Among(idKinds, e.kind) {
 		return nil
 	}
 	return wrongKind("claim %q says %.64q", e.place, e.kind)

@@ -1,4 +1,4 @@
-package popauth
+package jose
 
 import (
 	"crypto/ecdsa"
@@ -16,14 +16,15 @@ import (
 // minModulus is what RFC 7518, section 3.3, demands of an RSA key, in bits.
 const minModulus = 2048
 
-// algorithm is a signature algorithm with the keys that it may be used with.
-type algorithm struct {
-	name   string
-	method jwt.SigningMethod
-	fits   func(key any) bool
+// Algorithm is a signature algorithm with the keys that it may be used with.
+type Algorithm struct {
+	Name   string
+	Method jwt.SigningMethod
+	Fits   func(key any) bool
 }
 
-var algorithms = []algorithm{
+// Algorithms are all that are known here: asymmetric ones. They are not to be changed.
+var Algorithms = []Algorithm{
 	{"RS256", jwt.SigningMethodRS256, isRSA},
 	{"RS384", jwt.SigningMethodRS384, isRSA},
 	{"RS512", jwt.SigningMethodRS512, isRSA},
@@ -64,24 +65,25 @@ func isEd25519(key any) bool {
 	return ok && len(k) == ed25519.PublicKeySize
 }
 
-func findAlgorithm(name string) (algorithm, bool) {
-	i := slices.IndexFunc(algorithms, func(a algorithm) bool { return a.name == name })
+// Find returns the algorithm of this name.
+func Find(name string) (Algorithm, bool) {
+	i := slices.IndexFunc(Algorithms, func(a Algorithm) bool { return a.Name == name })
 	if i < 0 {
-		return algorithm{}, false
+		return Algorithm{}, false
 	}
-	return algorithms[i], true
+	return Algorithms[i], true
 }
 
-// algorithmsNamed returns the algorithms of these names, and reports those that there are none for.
-func algorithmsNamed(names []string, problem func(field, format string, args ...any)) []algorithm {
-	var found []algorithm
+// Named returns the algorithms of these names, and reports those that there are none for.
+func Named(names []string, problem func(field, format string, args ...any)) []Algorithm {
+	var found []Algorithm
 	for _, name := range names {
-		a, ok := findAlgorithm(name)
+		a, ok := Find(name)
 		if !ok {
 			problem("Algorithms", "%q is no asymmetric signature algorithm that is known here", name)
 		}
-		for _, same := range algorithms {
-			if ok && same.method == a.method { // EdDSA and Ed25519 are one
+		for _, same := range Algorithms {
+			if ok && same.Method == a.Method { // EdDSA and Ed25519 are one
 				found = append(found, same)
 			}
 		}
@@ -89,13 +91,13 @@ func algorithmsNamed(names []string, problem func(field, format string, args ...
 	return found
 }
 
-// completeAlgorithms returns the algorithms of these names, all of them for nil.
-func completeAlgorithms(names []string, problem func(field, format string, args ...any)) []algorithm {
+// NamedOrAll returns the algorithms of these names, all of them for nil.
+func NamedOrAll(names []string, problem func(field, format string, args ...any)) []Algorithm {
 	switch {
 	case names == nil:
-		return slices.Clone(algorithms)
+		return slices.Clone(Algorithms)
 	case len(names) == 0:
 		problem("Algorithms", "empty, but not nil")
 	}
-	return algorithmsNamed(names, problem)
+	return Named(names, problem)
 }

@@ -1,4 +1,4 @@
-package popauth
+package jose
 
 import (
 	"crypto/sha256"
@@ -8,13 +8,13 @@ import (
 
 // How a token names its key, in the order in which it counts.
 const (
-	byKeyID  = "kid"
-	bySHA256 = "x5t#S256"
-	bySHA1   = "x5t"
+	ByKeyID  = "kid"
+	BySHA256 = "x5t#S256"
+	BySHA1   = "x5t"
 )
 
-// thumbprintName returns a thumbprint in its one spelling; "" for what can't be one.
-func thumbprintName(s string) string {
+// ThumbprintName returns a thumbprint in its one spelling; "" for what can't be one.
+func ThumbprintName(s string) string {
 	s = strings.TrimRight(s, "=")
 	if len(s) > base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return ""
