@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 

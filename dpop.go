@@ -5,12 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"github.com/seed-171ab058/popauth/internal/jose"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very

@@ -2,11 +2,12 @@ package popauth
 
 import (
 	"context"
-	"github.com/seed-171ab058/popauth/internal/jose"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.

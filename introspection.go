@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
@@ -136,11 +137,11 @@ type Introspection struct {
 	found   *url.URL // the endpoint
 	inside  bool     // it was found inside of a network
 	foundAt time.Time
-	doubted bool  // what is there gave no answer: it may have moved
-	sought  pause // the metadata is not asked meanwhile
-	missed  error // why there is no endpoint
-	misses  int   // in a row
-	quiet   pause // the endpoint has asked to be left alone
+	doubted bool             // what is there gave no answer: it may have moved
+	sought  backoff.Interval // the metadata is not asked meanwhile
+	missed  error            // why there is no endpoint
+	misses  int              // in a row
+	quiet   backoff.Interval // the endpoint has asked to be left alone
 }
 
 var _ Verifier = (*Introspection)(nil)

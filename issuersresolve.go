@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 )
 
@@ -85,7 +86,7 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", cut(err)), firstPause})
+		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", cut(err)), backoff.First))
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -105,7 +106,7 @@ var errNotReady = errors.New("the keys of the Verifier that Resolve has found ar
 func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, before int) resolution {
 	i.mu.Lock()
 	if i.changes == before { // Resolve is not asked again meanwhile
-		i.tenants.keep(key, resolution{err: unanswered(outage{errNotReady, firstPause})}, i.options.Now())
+		i.tenants.keep(key, resolution{err: unanswered(backoff.After(errNotReady, backoff.First))}, i.options.Now())
 	}
 	i.mu.Unlock()
 	i.successions.Begin(calls.Question[string, resolution]{

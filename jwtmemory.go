@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"context"
+
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 

@@ -2,8 +2,9 @@ package popauth
 
 import (
 	"crypto/sha256"
-	"github.com/seed-171ab058/popauth/internal/jose"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 const (

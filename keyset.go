@@ -4,9 +4,10 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"github.com/seed-171ab058/popauth/internal/jose"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 var namings = []string{jose.ByKeyID, jose.BySHA256, jose.BySHA1}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/MicahParks/keyfunc/v3"
+
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/seed-171ab058/popauth/internal/backoff"
 )
 
 // recent remembers what was found out, those used last, within a bound in entries and one in bytes.
@@ -22,7 +24,7 @@ type recent[V any] struct {
 // kept is a value, and for how long it counts.
 type kept[V any] struct {
 	value V
-	time  pause
+	time  backoff.Interval
 	size  int64
 }
 
@@ -66,21 +68,21 @@ func (m *recent[V]) last(key [sha256.Size]byte, now time.Time) (v V, left time.D
 	if !ok {
 		return v, 0, false
 	}
-	return k.value, k.time.left(now), true
+	return k.value, k.time.Left(now), true
 }
 
 // put remembers a value of so many bytes.
 func (m *recent[V]) put(key [sha256.Size]byte, v V, now time.Time, keep time.Duration, size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.add(key, &kept[V]{v, pause{now, keep}, size + keptSize})
+	m.add(key, &kept[V]{v, backoff.Interval{From: now, Length: keep}, size + keptSize})
 }
 
 func (m *recent[V]) add(key [sha256.Size]byte, k *kept[V]) {
 	m.memory.Remove(key)
 	for m.ends {
 		_, oldest, ok := m.memory.GetOldest()
-		if !ok || !oldest.time.over(k.time.from) {
+		if !ok || !oldest.time.Over(k.time.From) {
 			break
 		}
 		m.memory.RemoveOldest()
@@ -108,11 +110,11 @@ func (m *recent[V]) putPatiently(key [sha256.Size]byte, v V, now time.Time, keep
 	defer m.mu.Unlock()
 	if !m.memory.Contains(key) && m.memory.Len() >= entries {
 		_, oldest, _ := m.memory.GetOldest()
-		if young := since(oldest.time.from, now); young >= 0 && young < age {
+		if young := backoff.Since(oldest.time.From, now); young >= 0 && young < age {
 			return false
 		}
 	}
-	m.add(key, &kept[V]{v, pause{now, keep}, keptSize})
+	m.add(key, &kept[V]{v, backoff.Interval{From: now, Length: keep}, keptSize})
 	return true
 }
 

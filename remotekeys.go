@@ -13,6 +13,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
@@ -94,12 +95,12 @@ type RemoteKeys struct {
 
 	mu       sync.Mutex
 	flight   *flight
-	landed   int64 // the last fetch that has asked the metadata and brought keys
-	pause    pause // no fetch meanwhile
-	quiet    pause // the part of it that the issuer has asked for
-	cooldown pause // no fetch for unknown keys meanwhile
-	failed   error // of the last fetch
-	failures int   // in a row
+	landed   int64            // the last fetch that has asked the metadata and brought keys
+	pause    backoff.Interval // no fetch meanwhile
+	quiet    backoff.Interval // the part of it that the issuer has asked for
+	cooldown backoff.Interval // no fetch for unknown keys meanwhile
+	failed   error            // of the last fetch
+	failures int              // in a row
 	absent   absences
 }
 
@@ -215,7 +216,7 @@ func (k *RemoteKeys) mayBeRenewed(than *keySet) bool {
 	defer k.mu.Unlock()
 	now, set := k.options.Now(), k.current.Load()
 	return set == nil || set.keySet != than || k.flight != nil ||
-		k.due(now) && k.cooldown.over(now) && !k.known(sought{than: than}, set, now)
+		k.due(now) && k.cooldown.Over(now) && !k.known(sought{than: than}, set, now)
 }
 
 // Preload fetches the keys now, whatever their age, and asks the metadata where they are: for those who want to fail at
@@ -275,7 +276,7 @@ func (k *RemoteKeys) serving() (set *fetched, late bool) {
 	if set = k.current.Load(); set == nil {
 		return nil, false
 	}
-	age := since(set.at, now)
+	age := backoff.Since(set.at, now)
 	// An age below zero is a clock that was set back.
 	if age >= set.lifetime || age < -maxLeeway {
 		if late = k.late(set, now); !late && k.mu.TryLock() {
@@ -294,16 +295,16 @@ func (k *RemoteKeys) serving() (set *fetched, late bool) {
 // late tells whether nobody has asked the issuer when it was time. Where requests come all the time, the keys are fetched
 // beside them. After a quiet night the keys may have been withdrawn since, so the first request waits.
 func (k *RemoteKeys) late(set *fetched, now time.Time) bool {
-	if set == nil || since(set.at, now) < set.limit {
+	if set == nil || backoff.Since(set.at, now) < set.limit {
 		return false
 	}
 	tried := k.tried.Load()
-	return tried == nil || since(*tried, now) >= minRefresh
+	return tried == nil || backoff.Since(*tried, now) >= minRefresh
 }
 
 // usable returns the keys unless they are too old.
 func (k *RemoteKeys) usable(set *fetched, now time.Time) *fetched {
-	if set == nil || since(set.at, now) >= k.options.MaxAge {
+	if set == nil || backoff.Since(set.at, now) >= k.options.MaxAge {
 		return nil
 	}
 	return set

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/backoff"
 )
 
 // tenant is who decides about the tokens of an issuer.
@@ -85,7 +87,7 @@ var errManyStrangers = errors.New("too many issuers at once of whom no genuine t
 func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resolution {
 	switch {
 	case r.err != nil:
-		n.failing.put(key, r.err, now, firstPause, errorWeight(r.err))
+		n.failing.put(key, r.err, now, backoff.First, errorWeight(r.err))
 		return r
 	case r.tenant == nil:
 		n.proven.remove(key)
@@ -99,7 +101,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.watch(key, r.tenant)
 		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
 			unwatch(r.tenant)
-			return resolution{err: overloaded(outage{errManyStrangers, firstPause})}
+			return resolution{err: overloaded(backoff.After(errManyStrangers, backoff.First))}
 		}
 	}
 	n.failing.remove(key)
@@ -116,7 +118,7 @@ func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
 	}
 	same := func(other *tenant) bool { return other == t }
 	if k, ok := n.strangers.takeIf(key, same); ok { // else it was removed, or is another by now
-		n.place(key, t, k.time.from)
+		n.place(key, t, k.time.From)
 	}
 }
 
