@@ -1,6 +1,9 @@
 package popauth
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // maxErrorText bounds the text of an error that outlives its request.
 const maxErrorText = 1 << 10
@@ -14,7 +17,8 @@ type cutError struct {
 func (e *cutError) Error() string { return e.text }
 func (e *cutError) Unwrap() error { return e.cause }
 
-// cut returns an error that may be kept: the same if its text is short.
+// cut returns an error that may be kept: the same if its text is short. One with a method Brief() error says what is to be
+// found in it yet.
 func cut(err error) error {
 	if err == nil {
 		return nil
@@ -24,8 +28,11 @@ func cut(err error) error {
 		return err
 	}
 	e := &cutError{text: strings.ToValidUTF8(strings.Clone(text[:maxErrorText]), "") + "…"}
-	if isEmptySet(err) {
-		e.cause = &emptySet{}
+	if brief, ok := errors.AsType[interface {
+		error
+		Brief() error
+	}](err); ok {
+		e.cause = brief.Brief()
 	}
 	return e
 }

@@ -94,6 +94,8 @@ var _ SchemeConfirmer = DPoP{}
 const (
 	dpop = "DPoP"
 
+	clientHeaders = 2048 // clients whose proofs' headers are known
+
 	defaultProofAge    = time.Minute
 	maxProofAge        = 10 * time.Minute
 	defaultProofLeeway = 10 * time.Second

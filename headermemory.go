@@ -8,8 +8,6 @@ import (
 
 const (
 	headerWays    = 4  // places that one header may be in
-	issuerHeaders = 16 // more than an issuer has keys in use
-	clientHeaders = 2048
 	maxKeptHeader = 1 << 10 // room for an RSA key of 4096 bits
 )
 

@@ -16,6 +16,9 @@ import (
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
+// issuerHeaders is more than an issuer has keys in use.
+const issuerHeaders = 16
+
 // jwtVerifier verifies JWT access tokens (RFC 7519, RFC 9068) of one issuer. A token is read once, strictly; the
 // signing methods and the claims validation of golang-jwt and keyfunc's choice of key work on what was read.
 type jwtVerifier struct {

@@ -56,6 +56,9 @@ type emptySet struct{ left string }
 
 func (e *emptySet) Error() string { return "no usable key in the JWK Set" + e.left }
 
+// Brief is the same without the names, which are as long as the issuer likes.
+func (*emptySet) Brief() error { return &emptySet{} }
+
 func isEmptySet(err error) bool {
 	_, ok := errors.AsType[*emptySet](err)
 	return ok
