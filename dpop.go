@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
@@ -86,7 +87,7 @@ type DPoP struct {
 	accepted []jose.Algorithm
 
 	// signers are the proof headers that have passed accepted; nil in a DPoP for a single use.
-	signers *headerMemory[signer]
+	signers *memory.Headers[signer]
 }
 
 var _ SchemeConfirmer = DPoP{}
@@ -159,7 +160,7 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	}
 	d.accepted, d.signers = jose.Named(d.Algorithms, problem), nil
 	if now != nil {
-		d.signers = newHeaderMemory[signer](clientHeaders)
+		d.signers = memory.NewHeaders[signer](clientHeaders)
 	}
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)

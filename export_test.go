@@ -102,7 +102,7 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	v, _ := g.options.Verifier.(*jwtVerifier)
 	d, _ := g.confirmers["jkt"].Confirmer.(DPoP)
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
-	return v.headers.find(text) != nil, d.signers.find(segment) != nil
+	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
 }
 
 // Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that

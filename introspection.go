@@ -19,6 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // IntrospectionOptions configure an Introspection.
@@ -129,8 +130,8 @@ type Introspection struct {
 	kinds     tokenKinds
 	discovery *calls.Group[struct{}, *url.URL]
 	calls     *calls.Group[[sha256.Size]byte, verdict]
-	accepted  *recent[verdict]
-	refused   *recent[verdict]                                 // apart, so that a flood of made-up tokens pushes out no good one
+	accepted  *memory.Recent[verdict]
+	refused   *memory.Recent[verdict]                          // apart, so that a flood of made-up tokens pushes out no good one
 	given     *lru.Cache[[sha256.Size]byte, [sha256.Size]byte] // the token that each signed answer was given about
 
 	mu      sync.Mutex
@@ -199,9 +200,9 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	if o.Signed {
 		i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](givenAnswers) // fails for a size that is not positive only
 	}
-	i.accepted = newRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
-	i.refused = newRecent[verdict](refusedEntries, refusedBytes)
-	i.refused.ends = true
+	i.accepted = memory.NewRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
+	i.refused = memory.NewRecent[verdict](refusedEntries, refusedBytes)
+	i.refused.Ends = true
 	return i, nil
 }
 
@@ -257,7 +258,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	known := func() (verdict, bool) { return i.known(key) }
 	v, ok := known()
 	if !ok {
-		_, _, lately := i.accepted.last(key, i.options.Now())
+		_, _, lately := i.accepted.Last(key, i.options.Now())
 		var err error
 		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
 		v, err = i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
@@ -302,35 +303,35 @@ func (i *Introspection) inForce(t *Token) error {
 
 func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
 	now := i.options.Now()
-	if v, ok := i.accepted.get(key, now); ok {
+	if v, ok := i.accepted.Get(key, now); ok {
 		return v, true
 	}
-	return i.refused.get(key, now)
+	return i.refused.Get(key, now)
 }
 
 // remember keeps the newer verdict and takes the older out, whatever the clock says later.
 func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	now, keep := i.options.Now(), i.options.Remember
 	if v.refusal != nil || i.inForce(v.token) != nil {
-		i.accepted.remove(key)
+		i.accepted.Remove(key)
 		if keep > 0 {
 			size := int64(0)
 			if v.token != nil {
 				size = v.token.size()
 			}
-			i.refused.put(key, v, now, min(keep, rememberRefused), size)
+			i.refused.Put(key, v, now, min(keep, rememberRefused), size)
 		}
 		return
 	}
-	i.refused.remove(key)
+	i.refused.Remove(key)
 	if keep < 0 {
-		i.accepted.put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
+		i.accepted.Put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
 		return
 	}
 	if end := v.token.ExpiresAt; !end.IsZero() {
 		keep = min(keep, end.Add(i.options.Leeway).Sub(now))
 	}
-	i.accepted.put(key, v, now, keep, v.token.size())
+	i.accepted.Put(key, v, now, keep, v.token.size())
 }
 
 // Issuers returns the one issuer.

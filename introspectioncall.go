@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 const (
@@ -217,7 +218,7 @@ func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
 		again = backoff.Jitter(min(backoff.First<<min(i.misses, 16), maxMissed))
 	}
 	again = max(again, discovery.Pause(err, now))
-	i.sought, i.missed = backoff.Interval{From: now, Length: again}, cut(err)
+	i.sought, i.missed = backoff.Interval{From: now, Length: again}, memory.Cut(err)
 	switch {
 	case err == nil:
 		i.found, i.inside, i.foundAt, i.doubted, i.misses = u, inside, now, false, 0

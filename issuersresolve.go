@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // tenant returns who decides about an issuer's tokens, or ErrTokenIssuer.
@@ -86,7 +87,7 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", cut(err)), backoff.First))
+		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", memory.Cut(err)), backoff.First))
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -121,7 +122,7 @@ func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, befo
 func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
 	switch proven := t.proven.Load(); {
 	case genuine && proven:
-		i.tenants.proven.touch(key)
+		i.tenants.proven.Touch(key)
 		i.tenants.weigh(key, t)
 	case genuine:
 		i.mu.Lock() // Remove comes before or after

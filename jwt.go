@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -37,14 +38,14 @@ type jwtVerifier struct {
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
 	shares     *budget    // of memory; nil: it is alone
-	headers    *headerMemory[jose.Header]
+	headers    *memory.Headers[jose.Header]
 }
 
 func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
 	v := &jwtVerifier{
 		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys,
 		types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
-		headers: newHeaderMemory[jose.Header](issuerHeaders),
+		headers: memory.NewHeaders[jose.Header](issuerHeaders),
 	}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
@@ -97,7 +98,7 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 
 // header returns what the token's header says, and whether that was known.
 func (v *jwtVerifier) header(j jose.JWS) (h jose.Header, known bool, err error) {
-	if k := v.headers.find(j.Header); k != nil {
+	if k := v.headers.Find(j.Header); k != nil {
 		return *k, true, nil
 	}
 	if h, err = j.ReadHeader(); err != nil {

@@ -54,7 +54,7 @@ func recall(v Verifier, token string, hash *tokenHash) recalled {
 // recall hashes nothing but what begins as one of the issuer's tokens does.
 func (v *jwtVerifier) recall(token string, hash *tokenHash) *verifiedToken {
 	j, err := jose.Split(token)
-	if err != nil || v.headers.find(j.Header) == nil {
+	if err != nil || v.headers.Find(j.Header) == nil {
 		return nil
 	}
 	m := v.remembered()
@@ -86,7 +86,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 		return nil, false, err
 	}
 	if !known {
-		v.headers.put(j.Header, h)
+		v.headers.Put(j.Header, h)
 	}
 	v.remember(e, keys, token, hash)
 	return &e.Token, false, nil

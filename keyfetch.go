@@ -8,6 +8,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // flight is one fetch for all who wait.
@@ -56,8 +57,8 @@ func (k *RemoteKeys) ended(f *flight, set *fetched, err error) {
 		err = errors.New("no keys")
 	}
 	k.tried.Store(&now)
-	k.failed, k.flight = cut(err), nil
-	k.failedSize.Store(errorWeight(k.failed))
+	k.failed, k.flight = memory.Cut(err), nil
+	k.failedSize.Store(memory.ErrorSize(k.failed))
 	defer k.watchers.tell()
 	if err == nil {
 		k.failures, k.pause, k.quiet = 0, backoff.Interval{}, backoff.Interval{}

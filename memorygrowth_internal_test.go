@@ -144,16 +144,16 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 		}
 		n.keep(keyOf(i), resolution{tenant: &tenant{verifier: v, resolved: true}}, time.Now())
 		if i > 0 {
-			stranger, _ := n.strangers.memory.Peek(keyOf(i))
-			n.prove(keyOf(i), stranger.value)
+			stranger, _, _ := n.strangers.Last(keyOf(i), time.Now())
+			n.prove(keyOf(i), stranger)
 		}
 	}
 	keys.watchers.tell()
-	before := [2]int64{n.proven.bytes, n.strangers.bytes}
+	before := [2]int64{n.proven.Bytes(), n.strangers.Bytes()}
 	const size = 100_000
 	keys.current.Store(&fetched{keySet: &keySet{size: size}})
 	keys.watchers.tell()
-	if proven, strangers := n.proven.bytes-before[0], n.strangers.bytes-before[1]; proven != 2*size || strangers != size {
+	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; proven != 2*size || strangers != size {
 		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
 	}
 	for i := range 3 {

@@ -84,7 +84,7 @@ func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 	if err != nil {
 		return proof{}, malformedProof(errProofForm)
 	}
-	known, encoded := d.signers.find(j.Header), j
+	known, encoded := d.signers.Find(j.Header), j
 	if known != nil {
 		encoded.Header = ""
 	}

@@ -1,4 +1,4 @@
-package popauth
+package memory
 
 import (
 	"crypto/sha256"
@@ -12,9 +12,9 @@ import (
 // What is remembered counts no longer after a sleep, which the monotonic clock leaves out, nor after the clock was set
 // back to before it.
 func TestRecentCountsSleep(t *testing.T) {
-	m, key := newRecent[string](10, 1<<20), sha256.Sum256([]byte("k"))
+	m, key := NewRecent[string](10, 1<<20), sha256.Sum256([]byte("k"))
 	at := time.Now()
-	m.put(key, "v", at, time.Minute, 0)
+	m.Put(key, "v", at, time.Minute, 0)
 	woken := at.Add(time.Hour)
 	*(*int64)(unsafe.Add(unsafe.Pointer(&woken), 8)) -= int64(time.Hour) //nolint:gosec // no other way to make such a time
 	if woken.Sub(at) != 0 {
@@ -31,7 +31,7 @@ func TestRecentCountsSleep(t *testing.T) {
 		"set back, no monotonic":  {at.Round(0).Add(-time.Second), false},
 		"set back, but monotonic": {at, true},
 	} {
-		if _, ok := m.get(key, tt.now); ok != tt.want {
+		if _, ok := m.Get(key, tt.now); ok != tt.want {
 			t.Errorf("%s: got %t, want %t", name, ok, tt.want)
 		}
 	}
@@ -39,36 +39,36 @@ func TestRecentCountsSleep(t *testing.T) {
 
 // Whoever is late changes nothing: the place may be another value's by then.
 func TestRecentOfAnotherValue(t *testing.T) {
-	m, now := newRecent[string](10, 1<<20), time.Now()
+	m, now := NewRecent[string](10, 1<<20), time.Now()
 	key, none := sha256.Sum256([]byte("k")), sha256.Sum256([]byte("none"))
 	is := func(want string) func(string) bool { return func(v string) bool { return v == want } }
-	m.put(key, "v", now, time.Minute, 100)
+	m.Put(key, "v", now, time.Minute, 100)
 	before := m.bytes
-	m.resize(key, is("w"), 900)
-	m.resize(none, is("v"), 900)
+	m.Resize(key, is("w"), 900)
+	m.Resize(none, is("v"), 900)
 	if m.bytes != before {
 		t.Errorf("another value's size: got %d bytes, want %d", m.bytes, before)
 	}
-	if m.resize(key, is("v"), 900); m.bytes != before+800 {
+	if m.Resize(key, is("v"), 900); m.bytes != before+800 {
 		t.Errorf("its own size: got %d bytes, want %d", m.bytes, before+800)
 	}
 	for name, k := range map[string][sha256.Size]byte{"w": key, "v": none} {
-		if _, ok := m.takeIf(k, is(name)); ok {
+		if _, ok := m.TakeIf(k, is(name)); ok {
 			t.Errorf("took out %q, which isn't there", name)
 		}
 	}
-	if k, ok := m.takeIf(key, is("v")); !ok || k.value != "v" || m.memory.Len() != 0 {
+	if k, ok := m.TakeIf(key, is("v")); !ok || k.Value != "v" || m.memory.Len() != 0 {
 		t.Errorf("got %v, %t, want v taken out", k, ok)
 	}
 }
 
 // The bound is one in bytes, and what has no room at all puts nothing out.
 func TestRecentBytes(t *testing.T) {
-	m, now := newRecent[string](1000, 100_000), time.Now()
+	m, now := NewRecent[string](1000, 100_000), time.Now()
 	key := func(n int) [sha256.Size]byte { return sha256.Sum256(fmt.Append(nil, n)) }
 	for n := range 500 {
 		value := strings.Repeat("x", n*10)
-		m.put(key(n), value, now, time.Hour, int64(len(value)))
+		m.Put(key(n), value, now, time.Hour, int64(len(value)))
 		held := int64(0)
 		for _, k := range m.memory.Values() {
 			held += k.size
@@ -78,7 +78,7 @@ func TestRecentBytes(t *testing.T) {
 		}
 	}
 	before := m.memory.Len()
-	m.put(key(1000), "", now, time.Hour, m.most)
+	m.Put(key(1000), "", now, time.Hour, m.most)
 	if m.memory.Len() != before || before == 0 {
 		t.Errorf("got %d entries, want the %d from before", m.memory.Len(), before)
 	}
@@ -86,16 +86,16 @@ func TestRecentBytes(t *testing.T) {
 
 // What no longer counts makes room without being asked for, where nobody asks for it again.
 func TestRecentEnds(t *testing.T) {
-	m := newRecent[string](1000, 1<<20)
-	m.ends = true
+	m := NewRecent[string](1000, 1<<20)
+	m.Ends = true
 	at := time.Now()
 	for i := range 100 {
-		m.put(sha256.Sum256([]byte{byte(i)}), "value", at.Add(time.Duration(i)*time.Second), 10*time.Second, 100)
+		m.Put(sha256.Sum256([]byte{byte(i)}), "value", at.Add(time.Duration(i)*time.Second), 10*time.Second, 100)
 		if got := m.memory.Len(); got > 10 {
 			t.Fatalf("got %d entries after %d, want the 10 that count", got, i+1)
 		}
 	}
-	if m.bytes != 10*(100+keptSize) {
-		t.Errorf("got %d bytes, want %d", m.bytes, 10*(100+keptSize))
+	if m.bytes != 10*(100+KeptSize) {
+		t.Errorf("got %d bytes, want %d", m.bytes, 10*(100+KeptSize))
 	}
 }

@@ -1,4 +1,4 @@
-package popauth
+package memory
 
 import (
 	"errors"
@@ -9,14 +9,14 @@ import (
 // An error that is kept has a short text, and says yet that the set was empty.
 func TestCutError(t *testing.T) {
 	short := errors.New("no")
-	if got := cut(short); !errors.Is(got, short) || cut(nil) != nil {
+	if got := Cut(short); !errors.Is(got, short) || Cut(nil) != nil {
 		t.Errorf("got %v, want the same", got)
 	}
 	long := make([]byte, 10*maxErrorText)
 	for i := range long {
 		long[i] = "\xc3\xa4"[i%2]
 	}
-	err := cut(fmt.Errorf("x%s: %w", long, telling{}))
+	err := Cut(fmt.Errorf("x%s: %w", long, telling{}))
 	if text := err.Error(); len(text) > maxErrorText+len("…") || text[0] != 'x' {
 		t.Errorf("got %d bytes, %.10q", len(text), text)
 	}

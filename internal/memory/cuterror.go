@@ -1,4 +1,4 @@
-package popauth
+package memory
 
 import (
 	"errors"
@@ -17,9 +17,9 @@ type cutError struct {
 func (e *cutError) Error() string { return e.text }
 func (e *cutError) Unwrap() error { return e.cause }
 
-// cut returns an error that may be kept: the same if its text is short. One with a method Brief() error says what is to be
+// Cut returns an error that may be kept: the same if its text is short. One with a method Brief() error says what is to be
 // found in it yet.
-func cut(err error) error {
+func Cut(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -37,8 +37,8 @@ func cut(err error) error {
 	return e
 }
 
-// errorWeight is about what an error needs, in bytes: each that wraps another has its text once more.
-func errorWeight(err error) int64 {
+// ErrorSize is about what an error needs, in bytes: each that wraps another has its text once more.
+func ErrorSize(err error) int64 {
 	const fixed, wrapped = 256, 4
 	if err == nil {
 		return 0
