@@ -139,9 +139,7 @@ func completeDPoP(c Confirmer, now func() time.Time) (Confirmer, error) {
 // complete makes the DPoP of a Guard, which nothing outside can change any more.
 func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: DPoP."+field+": "+format, args...))
-	}
+	problem := settingsProblems("popauth: DPoP", &wrong)
 	var err error
 	alone := d.Replay == nil
 	if alone && now != nil {

@@ -156,14 +156,16 @@ type verdict struct {
 // NewIntrospection makes no request. The error lists every problem of the options.
 func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	var wrong []error
-	problem := fieldProblems("IntrospectionOptions", &wrong)
+	problem := settingsProblems("popauth: IntrospectionOptions", &wrong)
 	i := &Introspection{}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	completeLeeway(&o.Leeway, problem)
-	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second})
-	completeCounts(problem, count{"Calls", &o.Calls, 64}, count{"Entries", &o.Entries, 10000})
+	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
+	completeCount(problem, "Calls", &o.Calls, 64)
+	completeCount(problem, "Entries", &o.Entries, 10000)
 	if o.Remember == 0 {
 		o.Remember = 10 * time.Second
 	}
@@ -206,7 +208,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	return i, nil
 }
 
-func (o *IntrospectionOptions) completeAuthentication(problem func(field, format string, args ...any)) ClientAuthentication {
+func (o *IntrospectionOptions) completeAuthentication(problem settingsProblem) ClientAuthentication {
 	if o.Authentication == nil {
 		problem("Authentication", "nil")
 		return nil
@@ -222,7 +224,7 @@ func (o *IntrospectionOptions) completeAuthentication(problem func(field, format
 }
 
 // signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(field, format string, args ...any)) *jwtVerifier {
+func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settingsProblem) *jwtVerifier {
 	if !o.Signed {
 		if o.Keys != nil || o.Algorithms != nil {
 			problem("Signed", "false: leave Keys and Algorithms empty")

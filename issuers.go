@@ -97,7 +97,7 @@ const defaultTokenBytes = 16 << 20
 // NewIssuers makes no request. The error lists every problem of the options.
 func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	var wrong []error
-	problem := fieldProblems("IssuersOptions", &wrong)
+	problem := settingsProblems("popauth: IssuersOptions", &wrong)
 	if len(o.Verifiers) == 0 && o.Resolve == nil {
 		problem("Verifiers", "empty, and Resolve is nil")
 	}
@@ -106,13 +106,16 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 			problem("Verifiers", "%w", err)
 		}
 	}
-	completeDurations(problem, duration{"Remember", &o.Remember, time.Hour}, duration{"RememberUnknown", &o.RememberUnknown, 10 * time.Second},
-		duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
-		duration{"MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour)})
+	completeDuration(problem, "Remember", &o.Remember, time.Hour)
+	completeDuration(problem, "RememberUnknown", &o.RememberUnknown, 10*time.Second)
+	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
+	completeDuration(problem, "MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour))
 	if o.MaxAge < o.Remember {
 		problem("MaxAge", "%v is less than Remember, %v", o.MaxAge, o.Remember)
 	}
-	completeCounts(problem, count{"Entries", &o.Entries, 1000}, count{"Calls", &o.Calls, 64})
+	completeCount(problem, "Entries", &o.Entries, 1000)
+	completeCount(problem, "Calls", &o.Calls, 64)
 	switch {
 	case o.Bytes < 0:
 		problem("Bytes", "negative")

@@ -41,7 +41,7 @@ type jwtVerifier struct {
 	headers    *memory.Headers[jose.Header]
 }
 
-func newJWTVerifier(o JWTOptions, problem func(field, format string, args ...any)) *jwtVerifier {
+func newJWTVerifier(o JWTOptions, problem settingsProblem) *jwtVerifier {
 	v := &jwtVerifier{
 		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys,
 		types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,

@@ -28,7 +28,7 @@ type JWTOptions struct {
 // several. It makes no request. The error lists every problem of the options.
 func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 	var wrong []error
-	problem := fieldProblems("JWTOptions", &wrong)
+	problem := settingsProblems("popauth: JWTOptions", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -41,7 +41,7 @@ func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 }
 
 // checkKeys reports RemoteKeys that are not this issuer's.
-func checkKeys(keys KeySource, issuer string, problem func(field, format string, args ...any)) {
+func checkKeys(keys KeySource, issuer string, problem settingsProblem) {
 	if k, ok := keys.(*RemoteKeys); ok {
 		switch {
 		case !k.made():

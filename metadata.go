@@ -223,7 +223,7 @@ func newMetadata(o Options) (*metadata, error) {
 	return m, errors.Join(wrong...)
 }
 
-func (m *metadata) addServers(o Options, problem func(field, format string, args ...any)) {
+func (m *metadata) addServers(o Options, problem settingsProblem) {
 	servers := slices.Clone(o.Resource.AuthorizationServers)
 	if servers == nil {
 		servers = knownIssuers(o.Verifier)
@@ -245,7 +245,7 @@ func (m *metadata) addServers(o Options, problem func(field, format string, args
 }
 
 // addBindings says what the Confirmers confirm.
-func (m *metadata) addBindings(o Options, problem func(field, format string, args ...any)) {
+func (m *metadata) addBindings(o Options, problem settingsProblem) {
 	dpop := false
 	for _, c := range o.Confirmers {
 		switch {

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -91,9 +90,7 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 		return n, nil
 	}
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: StatelessNonces."+field+": "+format, args...))
-	}
+	problem := settingsProblems("popauth: StatelessNonces", &wrong)
 	if n.MaxAge == 0 {
 		n.MaxAge = defaultNonceAge
 	} else if n.MaxAge < minNonceAge || n.MaxAge > maxNonceAge {

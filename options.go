@@ -114,15 +114,10 @@ type Options struct {
 	Now func() time.Time
 }
 
-const (
-	defaultLeeway = 30 * time.Second
-	maxLeeway     = 5 * time.Minute
-)
-
 // complete returns o with the defaults filled in, or everything that is wrong with it.
 func (o Options) complete() (Options, error) {
 	var wrong []error
-	problem := fieldProblems("Options", &wrong)
+	problem := settingsProblems("popauth: Options", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

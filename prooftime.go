@@ -6,7 +6,7 @@ import (
 )
 
 // completeTimes fills in how long proofs are good and remembered, once Nonces is complete.
-func (d *DPoP) completeTimes(alone bool, problem func(field, format string, args ...any)) {
+func (d *DPoP) completeTimes(alone bool, problem settingsProblem) {
 	if d.MaxAge == 0 {
 		d.MaxAge = defaultProofAge
 	} else if d.MaxAge < time.Second || d.MaxAge > maxProofAge {

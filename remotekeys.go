@@ -121,7 +121,7 @@ type fetched struct {
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	k := &RemoteKeys{floor: cmp.Or(o.Refresh, minRefresh)}
 	var wrong []error
-	problem := fieldProblems("RemoteKeysOptions", &wrong)
+	problem := settingsProblems("popauth: RemoteKeysOptions", &wrong)
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
@@ -145,9 +145,11 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 			k.metadata = discovery.Locations(k.issuer)
 		}
 	}
-	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
-		duration{"Refresh", &o.Refresh, time.Hour}, duration{"MaxAge", &o.MaxAge, 24 * time.Hour},
-		duration{"Cooldown", &o.Cooldown, 10 * time.Second})
+	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
+	completeDuration(problem, "Refresh", &o.Refresh, time.Hour)
+	completeDuration(problem, "MaxAge", &o.MaxAge, 24*time.Hour)
+	completeDuration(problem, "Cooldown", &o.Cooldown, 10*time.Second)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}

@@ -236,7 +236,7 @@ func isAmbiguous(typ string) bool {
 }
 
 // completeKinds reports what is wrong with the settings.
-func completeKinds(required []string, idTokens bool, problem func(field, format string, args ...any)) tokenKinds {
+func completeKinds(required []string, idTokens bool, problem settingsProblem) tokenKinds {
 	required = slices.Clone(required)
 	slices.Sort(required)
 	required = slices.Compact(required)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"net/http"
 	"slices"
@@ -133,9 +132,7 @@ type verifiedSource struct {
 
 func (s *verifiedSource) complete() error {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: Verification."+field+": "+format, args...))
-	}
+	problem := settingsProblems("popauth: Verification", &wrong)
 	if s.source == nil {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}

@@ -32,7 +32,7 @@ type noWay struct {
 
 var trustDomain = regexp.MustCompile(`^[a-z0-9._-]+$`) // SPIFFE-ID, section 2.1
 
-func (s *verifiedSource) completeRoots(problem func(field, format string, args ...any)) {
+func (s *verifiedSource) completeRoots(problem settingsProblem) {
 	if s.v.RootsFor != nil && (s.v.Roots != nil || s.v.SystemRoots) {
 		problem("RootsFor", "it takes the place of Roots and SystemRoots: set one")
 	}
