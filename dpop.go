@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
@@ -139,7 +140,7 @@ func completeDPoP(c Confirmer, now func() time.Time) (Confirmer, error) {
 // complete makes the DPoP of a Guard, which nothing outside can change any more.
 func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	var wrong []error
-	problem := settingsProblems("popauth: DPoP", &wrong)
+	problem := settings.Problems("popauth: DPoP", &wrong)
 	var err error
 	alone := d.Replay == nil
 	if alone && now != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // IntrospectionOptions configure an Introspection.
@@ -156,16 +157,16 @@ type verdict struct {
 // NewIntrospection makes no request. The error lists every problem of the options.
 func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	var wrong []error
-	problem := settingsProblems("popauth: IntrospectionOptions", &wrong)
+	problem := settings.Problems("popauth: IntrospectionOptions", &wrong)
 	i := &Introspection{}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	completeLeeway(&o.Leeway, problem)
-	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
-	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
-	completeCount(problem, "Calls", &o.Calls, 64)
-	completeCount(problem, "Entries", &o.Entries, 10000)
+	settings.Leeway(&o.Leeway, problem)
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Count(problem, "Calls", &o.Calls, 64)
+	settings.Count(problem, "Entries", &o.Entries, 10000)
 	if o.Remember == 0 {
 		o.Remember = 10 * time.Second
 	}
@@ -208,7 +209,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	return i, nil
 }
 
-func (o *IntrospectionOptions) completeAuthentication(problem settingsProblem) ClientAuthentication {
+func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
 	if o.Authentication == nil {
 		problem("Authentication", "nil")
 		return nil
@@ -224,7 +225,7 @@ func (o *IntrospectionOptions) completeAuthentication(problem settingsProblem) C
 }
 
 // signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settingsProblem) *jwtVerifier {
+func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settings.Problem) *jwtVerifier {
 	if !o.Signed {
 		if o.Keys != nil || o.Algorithms != nil {
 			problem("Signed", "false: leave Keys and Algorithms empty")

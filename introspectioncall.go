@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 const (
@@ -165,7 +166,7 @@ func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
 	case left > 0:
 	case late:
 		return i.foundAgain(ctx, q, found)
-	case doubted || age >= rediscover || age < -maxLeeway:
+	case doubted || age >= rediscover || age < -settings.MaxLeeway:
 		i.discovery.Begin(q)
 	}
 	return found, nil
@@ -188,7 +189,7 @@ func (i *Introspection) foundLately() (*url.URL, bool) {
 	defer i.mu.Unlock()
 	now := i.options.Now()
 	age := backoff.Since(i.foundAt, now)
-	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -maxLeeway || !i.sought.Over(now))
+	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -settings.MaxLeeway || !i.sought.Over(now))
 }
 
 // ready tells whether there is an endpoint.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -97,7 +98,7 @@ const defaultTokenBytes = 16 << 20
 // NewIssuers makes no request. The error lists every problem of the options.
 func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	var wrong []error
-	problem := settingsProblems("popauth: IssuersOptions", &wrong)
+	problem := settings.Problems("popauth: IssuersOptions", &wrong)
 	if len(o.Verifiers) == 0 && o.Resolve == nil {
 		problem("Verifiers", "empty, and Resolve is nil")
 	}
@@ -106,16 +107,16 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 			problem("Verifiers", "%w", err)
 		}
 	}
-	completeDuration(problem, "Remember", &o.Remember, time.Hour)
-	completeDuration(problem, "RememberUnknown", &o.RememberUnknown, 10*time.Second)
-	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
-	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
-	completeDuration(problem, "MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour))
+	settings.Duration(problem, "Remember", &o.Remember, time.Hour)
+	settings.Duration(problem, "RememberUnknown", &o.RememberUnknown, 10*time.Second)
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Duration(problem, "MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour))
 	if o.MaxAge < o.Remember {
 		problem("MaxAge", "%v is less than Remember, %v", o.MaxAge, o.Remember)
 	}
-	completeCount(problem, "Entries", &o.Entries, 1000)
-	completeCount(problem, "Calls", &o.Calls, 64)
+	settings.Count(problem, "Entries", &o.Entries, 1000)
+	settings.Count(problem, "Calls", &o.Calls, 64)
 	switch {
 	case o.Bytes < 0:
 		problem("Bytes", "negative")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -41,7 +42,7 @@ type jwtVerifier struct {
 	headers    *memory.Headers[jose.Header]
 }
 
-func newJWTVerifier(o JWTOptions, problem settingsProblem) *jwtVerifier {
+func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	v := &jwtVerifier{
 		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys,
 		types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,

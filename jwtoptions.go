@@ -3,6 +3,8 @@ package popauth
 import (
 	"errors"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
@@ -28,11 +30,11 @@ type JWTOptions struct {
 // several. It makes no request. The error lists every problem of the options.
 func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 	var wrong []error
-	problem := settingsProblems("popauth: JWTOptions", &wrong)
+	problem := settings.Problems("popauth: JWTOptions", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	completeLeeway(&o.Leeway, problem)
+	settings.Leeway(&o.Leeway, problem)
 	v := newJWTVerifier(o, problem)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
@@ -41,7 +43,7 @@ func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 }
 
 // checkKeys reports RemoteKeys that are not this issuer's.
-func checkKeys(keys KeySource, issuer string, problem settingsProblem) {
+func checkKeys(keys KeySource, issuer string, problem settings.Problem) {
 	if k, ok := keys.(*RemoteKeys); ok {
 		switch {
 		case !k.made():

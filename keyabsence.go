@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 const (
@@ -30,7 +31,7 @@ type absence struct {
 
 func (a absence) asked(now time.Time) bool {
 	age := now.Sub(a.at)
-	return age < a.wait && age > -maxLeeway
+	return age < a.wait && age > -settings.MaxLeeway
 }
 
 // absences remember keys by the hash of their name: the name itself is a part of a token's header, and would hold on to the

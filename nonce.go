@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // NonceSource provides the nonces that proofs must carry, and recognises them (RFC 9449, sections 8 and 9).
@@ -90,7 +92,7 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 		return n, nil
 	}
 	var wrong []error
-	problem := settingsProblems("popauth: StatelessNonces", &wrong)
+	problem := settings.Problems("popauth: StatelessNonces", &wrong)
 	if n.MaxAge == 0 {
 		n.MaxAge = defaultNonceAge
 	} else if n.MaxAge < minNonceAge || n.MaxAge > maxNonceAge {

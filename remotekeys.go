@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // RemoteKeysOptions configure RemoteKeys.
@@ -121,7 +122,7 @@ type fetched struct {
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	k := &RemoteKeys{floor: cmp.Or(o.Refresh, minRefresh)}
 	var wrong []error
-	problem := settingsProblems("popauth: RemoteKeysOptions", &wrong)
+	problem := settings.Problems("popauth: RemoteKeysOptions", &wrong)
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
@@ -145,11 +146,11 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 			k.metadata = discovery.Locations(k.issuer)
 		}
 	}
-	completeDuration(problem, "Timeout", &o.Timeout, 10*time.Second)
-	completeDuration(problem, "Wait", &o.Wait, 5*time.Second)
-	completeDuration(problem, "Refresh", &o.Refresh, time.Hour)
-	completeDuration(problem, "MaxAge", &o.MaxAge, 24*time.Hour)
-	completeDuration(problem, "Cooldown", &o.Cooldown, 10*time.Second)
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Duration(problem, "Refresh", &o.Refresh, time.Hour)
+	settings.Duration(problem, "MaxAge", &o.MaxAge, 24*time.Hour)
+	settings.Duration(problem, "Cooldown", &o.Cooldown, 10*time.Second)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
@@ -280,7 +281,7 @@ func (k *RemoteKeys) serving() (set *fetched, late bool) {
 	}
 	age := backoff.Since(set.at, now)
 	// An age below zero is a clock that was set back.
-	if age >= set.lifetime || age < -maxLeeway {
+	if age >= set.lifetime || age < -settings.MaxLeeway {
 		if late = k.late(set, now); !late && k.mu.TryLock() {
 			if k.due(now) && k.current.Load() == set { // else a fetch has ended meanwhile
 				k.start(false, false)

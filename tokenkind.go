@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -236,7 +237,7 @@ func isAmbiguous(typ string) bool {
 }
 
 // completeKinds reports what is wrong with the settings.
-func completeKinds(required []string, idTokens bool, problem settingsProblem) tokenKinds {
+func completeKinds(required []string, idTokens bool, problem settings.Problem) tokenKinds {
 	required = slices.Clone(required)
 	slices.Sort(required)
 	required = slices.Compact(required)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/jwk"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
@@ -132,7 +133,7 @@ type verifiedSource struct {
 
 func (s *verifiedSource) complete() error {
 	var wrong []error
-	problem := settingsProblems("popauth: Verification", &wrong)
+	problem := settings.Problems("popauth: Verification", &wrong)
 	if s.source == nil {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}
