@@ -98,3 +98,34 @@ func TestIntrospectionStaysOutside(t *testing.T) {
 		t.Errorf("a configured endpoint: got %v, want an answer", err)
 	}
 }
+
+// A fetch of the keys alone goes where the metadata before it has said, and no further.
+func TestKeysStayWhereTheMetadataWas(t *testing.T) {
+	const issuer, keys = "https://id.example.com", "https://keys.example.net/jwks"
+	for _, inside := range []bool{false, true} {
+		k, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &reached{inside: inside, seen: map[string]bool{}, pages: map[string]string{
+			issuer + "/.well-known/openid-configuration": `{"issuer":"` + issuer + `","jwks_uri":"` + keys + `"}`,
+			// RFC 8037, appendix A.2
+			keys: `{"keys":[{"kid":"1","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+		}}
+		k.client.Transport = r
+		set, err := k.fetch(t.Context(), nil, true)
+		for range 2 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(r.seen)
+			set, err = k.fetch(t.Context(), set, false)
+			if mayInside, ok := r.seen[keys]; !ok || mayInside != inside || len(r.seen) != 1 {
+				t.Errorf("issuer inside %t: may go inside: %v", inside, r.seen)
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
