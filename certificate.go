@@ -264,14 +264,14 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
-				refuseLine(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
+				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
 				return
 			}
 			r = own(r)
 			c, err := headers.obtain(source, r)
 			r = headers.strip(r)
 			if err != nil {
-				(*Guard)(nil).deny(w, r, certificateRefused(r, err))
+				refuse(w, r, certificateRefused(r, err))
 				return
 			}
 			d := &decision{finding: finding{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}}

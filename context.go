@@ -11,7 +11,7 @@ import (
 
 // station is a handler of this package that requests pass, or NewContext.
 type station struct {
-	guard   *Guard            // nil if it is no Guard's
+	guard   *identity         // nil if it is no Guard's
 	source  CertificateSource // of its own; nil if it goes by what is found further out
 	standIn *Principal        // of NewContext, for tests
 }
@@ -97,7 +97,7 @@ func (d *decision) found(r *http.Request) *Certificate {
 }
 
 // extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
-func (d *decision) extraction(but *Guard) *decision {
+func (d *decision) extraction(but *identity) *decision {
 	for ; d != nil; d = d.outer {
 		if d.by.source != nil && (but == nil || d.by.guard != but) {
 			return d

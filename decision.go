@@ -27,7 +27,7 @@ type finding struct {
 	presented   presented
 	token       *Token       // shared with other requests, as is certificate
 	remembered  bool         // the token was, so that it needed no verification
-	under       uint16       // the number of the Guard's scheme that the token came under, from 1; 0 if it isn't known
+	under       schemeNumber // that the token came under, of the Guard's
 	certificate *Certificate // nil if there is none
 	header      http.Header  // what the Confirmers put on the answer
 }
@@ -37,14 +37,6 @@ func (d *decision) String() string { return "popauth.decision" }
 
 // GoString implements fmt.GoStringer.
 func (d *decision) GoString() string { return d.String() }
-
-// scheme is the authentication scheme of the request; "" if it isn't known.
-func (d *decision) scheme() string {
-	if d.under == 0 {
-		return ""
-	}
-	return d.by.guard.schemes[d.under-1].scheme
-}
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, but with
 // another method, another path or other credentials.
@@ -59,11 +51,19 @@ func (d *decision) principal() *Principal {
 	return d.token.principal(d.certificate.at(time.Now()))
 }
 
-func (g *Guard) present(r *http.Request, outer *decision) presented {
+// refused returns the refusal of a request whose token is genuine.
+func (d *decision) refused(err error, otherwise Reason) *Error {
+	e := refused(err, otherwise)
+	e.who = d.token.who()
+	return e
+}
+
+// present returns what a request presents to a Guard that goes by these rules.
+func present(r *http.Request, rules RequestLine, outer *decision, guard *identity) presented {
 	return presented{
-		line:        lineSum(r, g.options.RequestLine.rewritten(r)),
+		line:        lineSum(r, rules.rewritten(r)),
 		credentials: credentialSum(r),
-		extraction:  outer.extraction(g),
+		extraction:  outer.extraction(guard),
 	}
 }
 
@@ -77,78 +77,6 @@ func credentialSum(r *http.Request) uint64 {
 
 func credentialText(r *http.Request) string { return strings.Join(r.Header["Authorization"], "\n") }
 
-// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
-// credentials: a proof may be good for one use only. The source alone sees the request as it was sent; everybody else
-// sees it clean, without the source's headers.
-func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
-	if g == nil || g.options.Verifier == nil {
-		return nil, &Error{Reason: ErrUnconfigured}
-	}
-	g.metadata.serve()
-	err := g.options.RequestLine.read(clean)
-	if err == nil {
-		err = early(clean)
-	}
-	outer := passed(clean)
-	now := g.present(clean, outer)
-	if err == nil {
-		if d := g.decided(sent, clean, now, outer); d != nil {
-			return d, nil
-		}
-	}
-	d := &decision{finding: finding{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}}
-	observed := g.observe(clean.Context(), StageAuthenticate)
-	if err == nil {
-		err = endOf(clean.Context(), g.authenticate(sent, clean, d))
-	}
-	observed(d, err)
-	if err != nil {
-		if err.used == "" {
-			err.used = d.scheme()
-		}
-		err.challenges, err.header = g.challenges(err), d.header
-		return nil, err
-	}
-	return d, nil
-}
-
-// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
-func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decision) *decision {
-	for d := outer; d != nil; d = d.outer {
-		if d.by.guard != g {
-			continue
-		}
-		same := d
-		if d.presented != now {
-			same = d.behind(now, g.source)
-		}
-		if same != nil && g.confirms(same, sent) && g.holdsFor(same, clean) {
-			return same.on(clean)
-		}
-	}
-	return nil
-}
-
-// holdsFor tells whether what a decision's token was confirmed by holds for the host that r names now. Middleware in between
-// may have changed that, and a DPoP proof is for one host; of somebody else's Confirmer nobody knows.
-func (g *Guard) holdsFor(d *decision, r *http.Request) bool {
-	if d.arrived.Host == r.Host {
-		return true
-	}
-	for _, b := range d.token.bindings {
-		switch c := g.confirmers[b.Member].Confirmer.(type) {
-		case MutualTLS:
-		case DPoP:
-			if !c.sameTarget(d.arrived, r) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // on returns the decision as it is for r. The identity in it ends where r names another host than the connection was made
 // for; the binding doesn't.
 func (d *decision) on(r *http.Request) *decision {
@@ -161,13 +89,13 @@ func (d *decision) on(r *http.Request) *decision {
 	return inner
 }
 
-// confirms tells whether the headers of a proxy, if there are any, still say the certificate that a decision was made on. A
+// agrees tells whether the headers of a proxy, if there are any, still say the certificate that the decision was made on. A
 // stage removes them, but not where an adapter makes each of its handlers a request of its own.
-func (g *Guard) confirms(d *decision, sent *http.Request) bool {
-	if !g.headers.carried(sent) {
+func (d *decision) agrees(sent *http.Request, source CertificateSource, headers managedHeaders) bool {
+	if !headers.carried(sent) {
 		return true
 	}
-	c, err := obtain(g.source, sent)
+	c, err := obtain(source, sent)
 	return err == nil && sameCertificate(c, d.certificate)
 }
 

@@ -96,8 +96,7 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			}
 		}
 		if e != nil {
-			logRefusal(l.Logger, r, e)
-			(*Guard)(nil).deny(w, r, e)
+			(&refusals{logger: l.Logger}).write(w, r, e)
 			return
 		}
 		if rules != (RequestLine{}) || decoded {
@@ -137,12 +136,13 @@ func inPlain(r *http.Request, l RequestLine) *http.Request {
 	return r
 }
 
-// refuseLine answers for RequireCertificate, which belongs to no Guard.
-func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
+// refuse answers a request that is refused by a handler that belongs to no Guard. A Handler further out may have a Logger.
+func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	var alone refusals
 	if o := outerRules(r); o != nil {
-		logRefusal(o.rules.Logger, r, e)
+		alone.logger = o.rules.Logger
 	}
-	(*Guard)(nil).deny(w, r, e)
+	alone.write(w, r, e)
 }
 
 // read is the one reading of a request line.

@@ -164,6 +164,14 @@ func appendSegment(b []byte, segment string) ([]byte, error) {
 	return b, nil
 }
 
+// who is whose token this is, for logs and metrics; the zero who if there is none.
+func (t *Token) who() who {
+	if t == nil {
+		return who{}
+	}
+	return who{true, t.Issuer, t.ClientID, t.TokenID, t.bindings}
+}
+
 // boundBy tells whether the token is bound in this way.
 func (t *Token) boundBy(member string) bool {
 	return slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == member })
