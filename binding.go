@@ -1,10 +1,39 @@
 package popauth
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/strictjson"
+)
 
 // Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
 // key's value in it, such as x5t#S256 and a thumbprint.
 type Binding struct{ Member, Value string }
+
+// readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
+// they are kept, so that what nobody confirms is refused.
+func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
+	var list []Binding
+	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
+		value, err := strictjson.StringAt(text, at+inner, v)
+		if err != nil || value == "" {
+			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
+		}
+		list = append(list, Binding{member, value})
+		return nil
+	})
+	if err == nil && len(list) == 0 {
+		err = errors.New("no member")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return withoutDescriptions(list), nil
+}
 
 // description is a member of cnf that is no way to prove possession: it describes the key that another member names.
 type description struct{ member, of, value string }

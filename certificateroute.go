@@ -143,12 +143,3 @@ func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error 
 	}
 	return nil
 }
-
-// certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
-func certificateRefused(r *http.Request, err error) *Error {
-	e := endOf(r.Context(), refused(err, ErrCertificateMalformed))
-	if e.Status() == http.StatusUnauthorized {
-		return &Error{Reason: ErrForbidden, Err: e}
-	}
-	return e
-}

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
+const bearer = "Bearer"
+
 // challenge is one authentication scheme of a Guard with the parameters that its challenges always carry.
 type challenge struct {
 	scheme string
@@ -49,14 +52,12 @@ type schemes struct {
 	prepared map[occasion][]string
 }
 
-// newSchemes writes the challenges once that are the same with every refusal. Named are parameters that all schemes carry.
-func newSchemes(realm string, named []Param, confirmers []Confirmer) schemes {
+// newSchemes writes the challenges once that are the same with every refusal. Named are parameters that all schemes carry,
+// own are the schemes of Confirmers.
+func newSchemes(realm string, named []Param, own []challenge) schemes {
 	s := schemes{all: []challenge{{bearer, named}}, realm: realm, prepared: map[occasion][]string{}}
-	for _, c := range confirmers {
-		if own, ok := c.(SchemeConfirmer); ok {
-			scheme, params := own.Challenge()
-			s.all = append(s.all, challenge{scheme, slices.Concat(named, params)})
-		}
+	for _, c := range own {
+		s.all = append(s.all, challenge{c.scheme, slices.Concat(named, c.params)})
 	}
 	for reason := range answers {
 		for _, c := range slices.Concat(s.all, []challenge{{}}) { // and without a scheme

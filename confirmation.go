@@ -9,10 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 // Confirmer proves that the sender of a request holds the key that one member of cnf names.
@@ -121,27 +117,6 @@ func digestOf(s string) (sum [sha256.Size]byte, err error) {
 		return [sha256.Size]byte{}, errDigest
 	}
 	return sum, nil
-}
-
-// readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
-// they are kept, so that what nobody confirms is refused.
-func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
-	var list []Binding
-	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
-		value, err := strictjson.StringAt(text, at+inner, v)
-		if err != nil || value == "" {
-			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
-		}
-		list = append(list, Binding{member, value})
-		return nil
-	})
-	if err == nil && len(list) == 0 {
-		err = errors.New("no member")
-	}
-	if err != nil {
-		return nil, &Error{Reason: ErrBindingMalformed, Err: err}
-	}
-	return withoutDescriptions(list), nil
 }
 
 // unconfirmed is the refusal of a member that no Confirmer handles.

@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
-const bearer = "Bearer"
-
 // maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
 const maxToken = 16 << 10
 

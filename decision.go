@@ -7,9 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-171ab058/popauth/internal/onerequest"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
+
+// station is a handler of this package that requests pass, or NewContext.
+type station struct {
+	guard   *identity         // nil if it is no Guard's
+	source  CertificateSource // of its own; nil if it goes by what is found further out
+	standIn *Principal        // of NewContext, for tests
+}
 
 // decision is what a station has found out about one request, and hands on in its context: a Guard about its
 // credentials, ClientCertificate about its caller's certificate alone.
@@ -58,15 +64,6 @@ func (d *decision) refused(err error, otherwise Reason) *Error {
 	return e
 }
 
-// present returns what a request presents to a Guard that goes by these rules.
-func present(r *http.Request, rules RequestLine, outer *decision, guard *identity) presented {
-	return presented{
-		line:        lineSum(r, rules.rewritten(r)),
-		credentials: credentialSum(r),
-		extraction:  outer.extraction(guard),
-	}
-}
-
 var credentialSeed = maphash.MakeSeed()
 
 // credentialSum stands for a request's credentials. A decision keeps no text of them: a server may read the next request
@@ -89,26 +86,10 @@ func (d *decision) on(r *http.Request) *decision {
 	return inner
 }
 
-// agrees tells whether the headers of a proxy, if there are any, still say the certificate that the decision was made on. A
-// stage removes them, but not where an adapter makes each of its handlers a request of its own.
-func (d *decision) agrees(sent *http.Request, source CertificateSource, headers managedHeaders) bool {
-	if !headers.carried(sent) {
-		return true
-	}
-	c, err := obtain(source, sent)
-	return err == nil && sameCertificate(c, d.certificate)
-}
-
-func sameCertificate(a, b *Certificate) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.digest() == b.digest()
-}
-
 // behind returns the decision as it is behind a handler that has found the same certificate once more, as
 // RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
-func (d *decision) behind(now presented, source CertificateSource) *decision {
+// What the Guard's source goes by counts.
+func (d *decision) behind(now presented, by goesBy) *decision {
 	x := now.extraction
 	now.extraction = d.presented.extraction
 	if d.presented != now || !x.isInside(now.extraction) {
@@ -116,42 +97,41 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	}
 	inner := &decision{finding: d.finding}
 	inner.presented.extraction = x
-	if !asksOthers(source) {
+	if by == goesByItself {
 		return inner
 	}
 	if !sameCertificate(x.certificate, d.certificate) {
 		return nil
 	}
-	if _, theirs := source.(callerSource); theirs {
+	if by == goesByOthers {
 		inner.certificate = x.certificate
 	}
 	return inner
 }
 
-// asksOthers tells whether a source may go by what a handler further out has found.
-func asksOthers(source CertificateSource) bool {
-	switch s := source.(type) {
-	case tlsSource, *forwardedSource:
-		return false
-	case *verifiedSource:
-		return asksOthers(s.source)
+// extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
+func (d *decision) extraction(but *identity) *decision {
+	for ; d != nil; d = d.outer {
+		if d.by.source != nil && (but == nil || d.by.guard != but) {
+			return d
+		}
 	}
-	return true
+	return nil
 }
 
-// pass returns r with the decision in its context, innermost but for handlers that have found a certificate only.
-func (d *decision) pass(r *http.Request) *http.Request {
-	outer := passed(r)
-	last := outer
-	for last != nil && last.by.guard == nil && last.by.standIn == nil {
-		last = last.outer
+// isInside tells whether d was made behind outer, on the same request; everything is behind nothing.
+func (d *decision) isInside(outer *decision) bool {
+	for d != outer && d != nil {
+		d = d.outer
 	}
-	if last == d {
-		return r
-	}
-	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
-		d = &decision{finding: d.finding}
-	}
-	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)
-	return d.in(r)
+	return d == outer
 }
+
+// goesBy tells whether a source may go by what a handler further out has found.
+type goesBy int
+
+const (
+	goesByUnknown goesBy = iota // one of somebody else's
+	goesByItself                // it finds a certificate anew
+	goesByOthers                // it has what they have found
+)

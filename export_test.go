@@ -53,7 +53,7 @@ func Known(r Reason) bool {
 // Forgetful is g without a memory of tokens.
 func Forgetful(g *Guard) *Guard {
 	twin := &Guard{
-		identity: new(identity), line: g.line, source: g.source, headers: g.headers, prompt: g.prompt, schemes: g.schemes, tokens: g.tokens,
+		identity: new(identity), line: g.line, source: g.source, headers: g.headers, goesBy: g.goesBy, prompt: g.prompt, schemes: g.schemes, tokens: g.tokens,
 		confirmers: g.confirmers, policies: g.policies, observer: g.observer, refusals: g.refusals, document: g.document,
 	}
 	twin.station = &station{guard: twin.identity, source: g.station.source}

@@ -12,6 +12,11 @@ func fieldProblems(options string, wrong *[]error) func(field, format string, ar
 	}
 }
 
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = 5 * time.Minute
+)
+
 func completeLeeway(leeway *time.Duration, problem func(field, format string, args ...any)) {
 	switch {
 	case *leeway == 0:

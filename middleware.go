@@ -20,6 +20,7 @@ type Guard struct {
 	line     RequestLine
 	source   CertificateSource
 	headers  managedHeaders // of source
+	goesBy   goesBy         // source does
 	prompt   bool           // source is ours: it runs no code of the program, and waits for nothing
 
 	schemes    schemes
@@ -43,7 +44,7 @@ func (*noCopy) Unlock() {}
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
-	anyHost := anyHost(o)
+	anyHost := o.Resource.ID == "" && anyHost(o.Confirmers)
 	o, err := o.complete()
 	published, problems := newDocument(o.Resource, o.Verifier, o.Confirmers)
 	if err := errors.Join(err, problems); err != nil {
@@ -60,11 +61,12 @@ func New(o Options) (*Guard, error) {
 	if anyHost {
 		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
+	confirmers, schemes := newConfirmers(o)
 	g := &Guard{
 		identity: new(identity), line: o.RequestLine, source: o.Certificate,
-		schemes:    newSchemes(o.Realm, named, o.Confirmers),
+		schemes:    newSchemes(o.Realm, named, schemes),
 		tokens:     examiner{verifier: o.Verifier, revoked: o.Revoked, now: o.Now, leeway: o.Leeway},
-		confirmers: newConfirmers(o),
+		confirmers: confirmers,
 		refusals:   refusals{logger: o.Logger, deny: o.Deny},
 		document:   published,
 	}
@@ -75,17 +77,19 @@ func New(o Options) (*Guard, error) {
 	}
 	g.headers, _ = headersOf(g.source) // complete has looked at the error
 	_, g.prompt = g.source.(sharing)
+	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
 	return g, nil
 }
 
-// newConfirmers goes by the types of ours: one of somebody else's that has one of these embedded, and does something else,
-// would have its methods.
-func newConfirmers(o Options) confirmers {
+// newConfirmers returns the Confirmers of a Guard, and their schemes. It goes by the types of ours: one of somebody else's that
+// has one of these embedded, and does something else, would have its methods.
+func newConfirmers(o Options) (confirmers, []challenge) {
 	all := confirmers{of: map[string]confirmation{}, now: o.Now}
 	if o.Resource.DPoPRequired {
 		all.required = DPoP{}.Member()
 	}
+	var schemes []challenge
 	for _, c := range o.Confirmers {
 		own := confirmation{Confirmer: c}
 		switch c := c.(type) {
@@ -96,11 +100,13 @@ func newConfirmers(o Options) confirmers {
 			own.ours, own.holds = true, c.sameTarget
 		}
 		if s, ok := c.(SchemeConfirmer); ok {
-			own.scheme, _ = s.Challenge()
+			scheme, params := s.Challenge()
+			own.scheme = scheme
+			schemes = append(schemes, challenge{scheme, params})
 		}
 		all.of[c.Member()] = own
 	}
-	return all
+	return all, schemes
 }
 
 // orNone returns g, or a Guard that denies everything, as one does that is not there.
@@ -231,6 +237,15 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	return d, nil
 }
 
+// present returns what a request presents to a Guard that goes by these rules.
+func present(r *http.Request, rules RequestLine, outer *decision, guard *identity) presented {
+	return presented{
+		line:        lineSum(r, rules.rewritten(r)),
+		credentials: credentialSum(r),
+		extraction:  outer.extraction(guard),
+	}
+}
+
 // decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
 func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decision) *decision {
 	for d := outer; d != nil; d = d.outer {
@@ -239,9 +254,9 @@ func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decisio
 		}
 		same := d
 		if d.presented != now {
-			same = d.behind(now, g.source)
+			same = d.behind(now, g.goesBy)
 		}
-		if same != nil && same.agrees(sent, g.source, g.headers) && g.confirmers.holdFor(same.token, same.arrived, clean) {
+		if same != nil && g.headers.agree(g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, same.arrived, clean) {
 			return same.on(clean)
 		}
 	}

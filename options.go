@@ -114,11 +114,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-const (
-	defaultLeeway = 30 * time.Second
-	maxLeeway     = 5 * time.Minute
-)
-
 // complete returns o with the defaults filled in, or everything that is wrong with it.
 func (o Options) complete() (Options, error) {
 	var wrong []error

@@ -73,3 +73,11 @@ func alike(name, want string) bool {
 	}
 	return true
 }
+
+// method is the request's; net/http lets a request that no server has read leave out GET.
+func method(r *http.Request) string {
+	if r.Method == "" {
+		return http.MethodGet
+	}
+	return r.Method
+}

@@ -97,7 +97,9 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 		case "scp":
 			scp, err = scopes(text, at, v)
 		case "cnf":
-			t.bindings, err = readConfirmation(text, at, v)
+			if t.bindings, err = readConfirmation(text, at, v); err != nil {
+				err = &Error{Reason: ErrBindingMalformed, Err: err}
+			}
 		}
 		return err
 	})
