@@ -61,12 +61,12 @@ func New(o Options) (*Guard, error) {
 	if anyHost {
 		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
-	confirmers, schemes := newConfirmers(o)
+	ways, own := newConfirmers(o)
 	g := &Guard{
 		identity: new(identity), line: o.RequestLine, source: o.Certificate,
-		schemes:    newSchemes(o.Realm, named, schemes),
+		schemes:    newSchemes(o.Realm, named, own),
 		tokens:     examiner{verifier: o.Verifier, revoked: o.Revoked, now: o.Now, leeway: o.Leeway},
-		confirmers: confirmers,
+		confirmers: ways,
 		refusals:   refusals{logger: o.Logger, deny: o.Deny},
 		document:   published,
 	}
@@ -89,24 +89,24 @@ func newConfirmers(o Options) (confirmers, []challenge) {
 	if o.Resource.DPoPRequired {
 		all.required = DPoP{}.Member()
 	}
-	var schemes []challenge
+	var own []challenge
 	for _, c := range o.Confirmers {
-		own := confirmation{Confirmer: c}
+		way := confirmation{Confirmer: c}
 		switch c := c.(type) {
 		case MutualTLS:
-			own.ours, own.always = true, true
-			own.holds = func(_, _ *http.Request) bool { return true }
+			way.ours, way.always = true, true
+			way.holds = func(_, _ *http.Request) bool { return true }
 		case DPoP:
-			own.ours, own.holds = true, c.sameTarget
+			way.ours, way.holds = true, c.sameTarget
 		}
 		if s, ok := c.(SchemeConfirmer); ok {
 			scheme, params := s.Challenge()
-			own.scheme = scheme
-			schemes = append(schemes, challenge{scheme, params})
+			way.scheme = scheme
+			own = append(own, challenge{scheme, params})
 		}
-		all.of[c.Member()] = own
+		all.of[c.Member()] = way
 	}
-	return all, schemes
+	return all, own
 }
 
 // orNone returns g, or a Guard that denies everything, as one does that is not there.
