@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // Confirmer proves that the sender of a request holds the key that one member of cnf names.
@@ -113,7 +115,7 @@ func digestOf(s string) (sum [sha256.Size]byte, err error) {
 	if len(s) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return sum, errDigest
 	}
-	if n, err := strictBase64.Decode(sum[:], []byte(s)); err != nil || n != sha256.Size {
+	if n, err := jose.Base64.Decode(sum[:], []byte(s)); err != nil || n != sha256.Size {
 		return [sha256.Size]byte{}, errDigest
 	}
 	return sum, nil

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // Resource is what an API publishes about itself, so that clients find out by themselves where to get tokens and how
@@ -201,7 +203,7 @@ func newDocument(r Resource, v Verifier, confirmers []Confirmer) (*document, err
 	return d, errors.Join(wrong...)
 }
 
-func (d *document) addServers(r Resource, v Verifier, problem func(field, format string, args ...any)) {
+func (d *document) addServers(r Resource, v Verifier, problem settings.Problem) {
 	servers := slices.Clone(r.AuthorizationServers)
 	if servers == nil {
 		servers = knownIssuers(v)
@@ -223,7 +225,7 @@ func (d *document) addServers(r Resource, v Verifier, problem func(field, format
 }
 
 // addBindings says what the Confirmers confirm.
-func (d *document) addBindings(r Resource, confirmers []Confirmer, problem func(field, format string, args ...any)) {
+func (d *document) addBindings(r Resource, confirmers []Confirmer, problem settings.Problem) {
 	dpop := false
 	for _, c := range confirmers {
 		switch {
