@@ -92,8 +92,8 @@ type Options struct {
 
 	// Observe is called with what each stage has decided, before anything is answered: once per request for its
 	// authentication, however many stages share it (a Check that is behind none shares it with nobody), once for each
-	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse is given
-	// from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
+	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse or Refusal
+	// is given from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
 	// StageOutside together count requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
 	// caught. RequireCertificate, ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil,
 	// nothing is.
