@@ -300,7 +300,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 //
 // The document has the scopes and types of all policies that Authorize was given before the first request, to this
 // handler or to a route of this Guard: later ones are not recorded, so that no request can add to it.
-func (g *Guard) Metadata() http.Handler { return g.published("Metadata") }
+func (g *Guard) Metadata() http.Handler { return g.published("Metadata").handler() }
 
 // MetadataPath is where Metadata belongs: the path of the address that the challenges name, made of the ID by putting
 // /.well-known/oauth-protected-resource between host and path (RFC 9728, section 3.1). It panics if Options.Resource
