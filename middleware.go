@@ -192,19 +192,26 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return e
 	}
 	d.under = c.under
-	var err error
 	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
-	if d.token, d.remembered, err = g.verify(r.Context(), &c); err != nil {
+	t, err := g.verify(r.Context(), c.token)
+	switch {
+	case err != nil && !isToken68(c.token):
+		return &Error{Reason: ErrCredentialsMalformed}
+	case err != nil:
 		return refused(err, ErrTokenInvalid)
 	}
+	d.token, d.remembered = t, t.remembered()
 	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
 		e := refused(err, ErrCertificateMalformed)
 		e.token = d.token
 		return e
 	}
 	if !g.prompt { // it may have waited: a key may be gone, and the token over
-		if err = verifyAgain(r.Context(), g.options.Verifier, &c); err != nil {
-			return refused(err, ErrTokenInvalid)
+		if !fresh(g.options.Verifier, c.token, t) {
+			if t, err = g.verify(r.Context(), c.token); err != nil {
+				return refused(err, ErrTokenInvalid)
+			}
+			d.token = t
 		}
 		if e := g.over(d.token); e != nil {
 			return e
@@ -213,7 +220,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	if err = g.revoked(r.Context(), d.token); err != nil {
 		return refused(err, ErrTokenRevoked)
 	}
-	if err = g.confirm(r, d, &c); err != nil {
+	if err = g.confirm(r, d, c.token); err != nil {
 		e := refused(err, ErrBindingUnconfirmed)
 		e.token = d.token
 		return e
@@ -224,35 +231,30 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	return nil
 }
 
-func (g *Guard) verify(ctx context.Context, c *credentials) (t *Token, remembered bool, err error) {
-	if c.known.entry != nil {
-		t, remembered, err = c.known.by.still(c.known.entry)
-	} else {
-		t, remembered, err = verifyShared(ctx, g.options.Verifier, c.token, &c.hash)
-	}
+func (g *Guard) verify(ctx context.Context, token string) (*Token, error) {
+	t, err := g.options.Verifier.Verify(ctx, token)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if t == nil || t.payload == "" {
-		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
+		return nil, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
 	}
-	return t, remembered, nil
+	return t, nil
 }
 
 // over refuses a token that has expired since the Verifier has looked at it, or that it hasn't looked at for that.
 func (g *Guard) over(t *Token) *Error {
-	if end := t.ExpiresAt; !end.IsZero() && !g.options.Now().Before(end.Add(g.options.Leeway)) {
+	if end := t.ExpiresAt(); !end.IsZero() && !g.options.Now().Before(end.Add(g.options.Leeway)) {
 		return &Error{Reason: ErrTokenExpired, token: t}
 	}
 	return nil
 }
 
-// revoked shows the function a Token of its own, not one that other requests share.
 func (g *Guard) revoked(ctx context.Context, t *Token) error {
 	if g.options.Revoked == nil {
 		return nil
 	}
-	revoked, err := g.options.Revoked(ctx, t.clone())
+	revoked, err := g.options.Revoked(ctx, t)
 	switch {
 	case err != nil:
 		return &Error{Reason: ErrUnavailable, Err: err, token: t}
@@ -351,8 +353,8 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
 	}
 	if e.token != nil {
-		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
-			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
+		attrs = append(attrs, slog.String("issuer", printable(e.token.issuer)),
+			slog.String("client", printable(e.token.clientID)), slog.String("token_id", printable(e.token.tokenID)))
 	}
 	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }

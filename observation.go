@@ -85,7 +85,7 @@ func (g *Guard) observation(stage Stage, d *decision, e *Error) Observation {
 		}
 	}
 	if token != nil {
-		o.Issuer, o.Binding = token.Issuer, g.members(token)
+		o.Issuer, o.Binding = token.issuer, g.members(token)
 	}
 	return o
 }
