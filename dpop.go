@@ -206,7 +206,7 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 		return malformedProof(errProofClaim)
 	}
 	// Item 12, first half: the token that is presented, and no other.
-	hash := p.tokenHash()
+	hash := hashOf(p.Token)
 	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
 		return ErrProofToken
 	}

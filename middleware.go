@@ -271,23 +271,27 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return e
 	}
 	d.under = c.under
-	var err error
 	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
-	if d.token, d.remembered, err = g.tokens.verify(r.Context(), &c); err != nil {
+	t, err := g.tokens.verify(r.Context(), c.token)
+	switch {
+	case err != nil && !isToken68(c.token):
+		return &Error{Reason: ErrCredentialsMalformed}
+	case err != nil:
 		return refused(err, ErrTokenInvalid)
 	}
+	d.token, d.remembered = t, t.remembered()
 	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
 		return d.refused(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited
-		if e := g.tokens.verifyAgain(r.Context(), &c, d.token); e != nil {
+		if d.token, e = g.tokens.verifyAgain(r.Context(), c.token, t); e != nil {
 			return e
 		}
 	}
 	if e := g.tokens.unrevoked(r.Context(), d.token); e != nil {
 		return e
 	}
-	shown := Presentation{Token: c.token, Certificate: d.certificate, header: &d.header, hash: c.hash}
+	shown := Presentation{Token: c.token, Certificate: d.certificate, header: &d.header}
 	if err = g.confirmers.confirm(r, d.token, g.schemes.name(d.under), shown); err != nil {
 		return d.refused(err, ErrBindingUnconfirmed)
 	}
