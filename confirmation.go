@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -121,7 +122,7 @@ func digestOf(s string) (sum [sha256.Size]byte, err error) {
 	if len(s) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return sum, errDigest
 	}
-	if n, err := strictBase64.Decode(sum[:], []byte(s)); err != nil || n != sha256.Size {
+	if n, err := jose.Base64.Decode(sum[:], []byte(s)); err != nil || n != sha256.Size {
 		return [sha256.Size]byte{}, errDigest
 	}
 	return sum, nil

@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
@@ -81,16 +85,18 @@ type DPoP struct {
 	URL func(*http.Request) *url.URL
 
 	// accepted is what Algorithms stands for; nil in a DPoP that complete has not seen.
-	accepted []algorithm
+	accepted []jose.Algorithm
 
 	// signers are the proof headers that have passed accepted; nil in a DPoP for a single use.
-	signers *headerMemory[signer]
+	signers *memory.Headers[signer]
 }
 
 var _ SchemeConfirmer = DPoP{}
 
 const (
 	dpop = "DPoP"
+
+	clientHeaders = 2048 // clients whose proofs' headers are known
 
 	defaultProofAge    = time.Minute
 	maxProofAge        = 10 * time.Minute
@@ -134,9 +140,7 @@ func completeDPoP(c Confirmer, now func() time.Time) (Confirmer, error) {
 // complete makes the DPoP of a Guard, which nothing outside can change any more.
 func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: DPoP."+field+": "+format, args...))
-	}
+	problem := settings.Problems("popauth: DPoP", &wrong)
 	var err error
 	alone := d.Replay == nil
 	if alone && now != nil {
@@ -153,9 +157,9 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	} else if len(d.Algorithms) == 0 {
 		problem("Algorithms", "empty, but not nil")
 	}
-	d.accepted, d.signers = algorithmsNamed(d.Algorithms, problem), nil
+	d.accepted, d.signers = jose.Named(d.Algorithms, problem), nil
 	if now != nil {
-		d.signers = newHeaderMemory[signer](clientHeaders)
+		d.signers = memory.NewHeaders[signer](clientHeaders)
 	}
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)

@@ -238,3 +238,6 @@ func refused(err error, otherwise Reason) *Error {
 	}
 	return &Error{Reason: otherwise, Err: err}
 }
+
+// malformed is the refusal of a token that can't be read.
+func malformed(err error) *Error { return refused(err, ErrTokenMalformed) }

@@ -6,29 +6,31 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // VerifyJWS is what a Guard does with a token but for its claims and its type: published vectors sign what is no token.
 func VerifyJWS(keys KeySource, token string) error {
-	v := &jwtVerifier{keys: keys, algorithms: algorithms}
-	j, err := part(token)
+	v := &jwtVerifier{keys: keys, algorithms: jose.Algorithms}
+	j, err := jose.Split(token)
 	if err != nil {
-		return err
+		return malformed(err)
 	}
 	h, _, err := v.header(j)
 	if err != nil {
 		return err
 	}
-	s, err := j.decode()
+	s, err := j.Decode()
 	if err != nil {
-		return err
+		return malformed(err)
 	}
-	defer s.close()
+	defer s.Close()
 	a, err := v.algorithm(h)
 	if err != nil {
 		return err
 	}
-	_, err = v.verifySignature(context.Background(), h, a, token, j.signed, s.signature)
+	_, err = v.verifySignature(context.Background(), h, a, token, j.Signed, s.Signature)
 	return err
 }
 
@@ -100,7 +102,7 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	v, _ := g.options.Verifier.(*jwtVerifier)
 	d, _ := g.confirmers["jkt"].Confirmer.(DPoP)
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
-	return v.headers.find(text) != nil, d.signers.find(segment) != nil
+	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
 }
 
 // Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that

@@ -1,6 +1,10 @@
 package popauth
 
-import "context"
+import (
+	"context"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+)
 
 // verifyShared lets v decide. What it returns may be shared with other requests. No interface: a type of somebody else's
 // that has one of these embedded, and decides differently, would have their methods.
@@ -49,8 +53,8 @@ func recall(v Verifier, token string, hash *tokenHash) recalled {
 
 // recall hashes nothing but what begins as one of the issuer's tokens does.
 func (v *jwtVerifier) recall(token string, hash *tokenHash) *verifiedToken {
-	j, err := part(token)
-	if err != nil || v.headers.find(j.header) == nil {
+	j, err := jose.Split(token)
+	if err != nil || v.headers.Find(j.Header) == nil {
 		return nil
 	}
 	m := v.remembered()
@@ -64,9 +68,9 @@ func (v *jwtVerifier) recall(token string, hash *tokenHash) *verifiedToken {
 // look but at the time.
 func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
 	// What has no JWS's form is not worth a hash.
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
-		return nil, false, err
+		return nil, false, malformed(err)
 	}
 	h, known, err := v.header(j)
 	if err != nil {
@@ -82,7 +86,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 		return nil, false, err
 	}
 	if !known {
-		v.headers.put(j.header, h)
+		v.headers.Put(j.Header, h)
 	}
 	v.remember(e, keys, token, hash)
 	return &e.Token, false, nil

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // Resource is what an API publishes about itself, so that clients find out by themselves where to get tokens and how
@@ -223,7 +225,7 @@ func newMetadata(o Options) (*metadata, error) {
 	return m, errors.Join(wrong...)
 }
 
-func (m *metadata) addServers(o Options, problem func(field, format string, args ...any)) {
+func (m *metadata) addServers(o Options, problem settings.Problem) {
 	servers := slices.Clone(o.Resource.AuthorizationServers)
 	if servers == nil {
 		servers = knownIssuers(o.Verifier)
@@ -245,7 +247,7 @@ func (m *metadata) addServers(o Options, problem func(field, format string, args
 }
 
 // addBindings says what the Confirmers confirm.
-func (m *metadata) addBindings(o Options, problem func(field, format string, args ...any)) {
+func (m *metadata) addBindings(o Options, problem settings.Problem) {
 	dpop := false
 	for _, c := range o.Confirmers {
 		switch {

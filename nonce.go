@@ -7,10 +7,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // NonceSource provides the nonces that proofs must carry, and recognises them (RFC 9449, sections 8 and 9).
@@ -91,9 +92,7 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 		return n, nil
 	}
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: StatelessNonces."+field+": "+format, args...))
-	}
+	problem := settings.Problems("popauth: StatelessNonces", &wrong)
 	if n.MaxAge == 0 {
 		n.MaxAge = defaultNonceAge
 	} else if n.MaxAge < minNonceAge || n.MaxAge > maxNonceAge {

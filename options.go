@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // Options configure a Guard. New checks them all and reports every problem; what it accepted it has copied.
@@ -114,15 +116,10 @@ type Options struct {
 	Now func() time.Time
 }
 
-const (
-	defaultLeeway = 30 * time.Second
-	maxLeeway     = 5 * time.Minute
-)
-
 // complete returns o with the defaults filled in, or everything that is wrong with it.
 func (o Options) complete() (Options, error) {
 	var wrong []error
-	problem := fieldProblems("Options", &wrong)
+	problem := settings.Problems("popauth: Options", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -130,7 +127,7 @@ func (o Options) complete() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	leeway := o.Leeway
-	completeLeeway(&o.Leeway, problem)
+	settings.Leeway(&o.Leeway, problem)
 	if strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		problem("Realm", "%q has a character other than printable ASCII without quote and backslash", o.Realm)
 	}
