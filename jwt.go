@@ -163,8 +163,8 @@ func (v *jwtVerifier) claims(payload []byte, h jose.Header) (*verifiedToken, err
 
 // fetches returns how many fetches of the issuer's keys have begun.
 func (v *jwtVerifier) fetches() int64 {
-	if keys, ok := v.known.(*RemoteKeys); ok {
-		return keys.begun.Load()
+	if keys, ok := v.known.(*remoteSet); ok {
+		return keys.Fetches()
 	}
 	return 0
 }
@@ -173,18 +173,18 @@ func (v *jwtVerifier) fetches() int64 {
 // key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
 // that would pass otherwise, and its claims are read only when the issuer may be asked.
 func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keySet, begun int64, payload []byte, err error) bool {
-	keys, ok := v.known.(*RemoteKeys)
+	keys, ok := v.known.(*remoteSet)
 	if !ok || than == nil || !than.has(keyID{h.By, h.KeyID}) {
 		return false
 	}
 	if reason := refused(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
 		return false
 	}
-	if !keys.mayBeRenewed(than) {
+	if !keys.MayBeRenewed(than) {
 		return false
 	}
 	_, wrong := v.claims(payload, h)
-	return wrong == nil && keys.renewed(ctx, than, begun)
+	return wrong == nil && keys.Renewed(ctx, than, begun)
 }
 
 func (v *jwtVerifier) validate(t *Token) error {
@@ -236,14 +236,14 @@ func (v *jwtVerifier) key(ctx context.Context, h jose.Header, a jose.Algorithm, 
 		return key, nil, err
 	}
 	if h.By == jose.ByKeyID {
-		keys := v.known.snapshot()
+		keys := v.known.Snapshot()
 		if key, ok := keys.known(h.KeyID, alg, v.keyIssuer); ok {
 			return key, keys, nil
 		}
 	}
-	found, keys, err := v.known.find(ctx, wanted{keyName{keyID{h.By, h.KeyID}, alg}, v.keyIssuer})
+	found, keys, err := v.known.Find(ctx, wanted{keyName{keyID{h.By, h.KeyID}, alg}, v.keyIssuer})
 	if err != nil {
-		return nil, keys, refused(err, keyReason(ctx))
+		return nil, keys, keyError(ctx, err)
 	}
 	switch {
 	case len(found) == 1:

@@ -95,7 +95,7 @@ func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash)
 // remembered returns the memory for the keys that count now; nil if there is none yet.
 func (v *jwtVerifier) remembered() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	if m == nil || m.keys != v.known.snapshot() {
+	if m == nil || m.keys != v.known.Snapshot() {
 		return nil
 	}
 	return m
@@ -122,7 +122,7 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, has
 // remembering returns the memory for the keys that count now; nil if there is none.
 func (v *jwtVerifier) remembering() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	keys := v.known.snapshot()
+	keys := v.known.Snapshot()
 	switch {
 	case keys == nil:
 		return nil

@@ -48,7 +48,7 @@ func checkKeys(keys KeySource, issuer string, problem settings.Problem) {
 		switch {
 		case !k.made():
 			problem("Keys", "not made by NewRemoteKeys")
-		case k.issuer != nil && k.options.Issuer != issuer:
+		case k.issuer != "" && k.issuer != issuer:
 			problem("Keys", "of another issuer")
 		}
 	}

@@ -2,18 +2,17 @@ package popauth
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 	"unsafe"
 
+	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 func TestAbsentKidsAreBounded(t *testing.T) {
-	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := testRemote(&url.URL{Scheme: "https", Host: "id.example.com", Path: "/jwks"}, nil, discovery.NewClient(nil, time.Now))
 	for n := range 10 * maxAbsent {
 		k.miss(sought{id: keyID{jose.ByKeyID, fmt.Sprint(n)}}, time.Now())
 		if got := len(k.absent.list); got > maxAbsent {
@@ -27,10 +26,7 @@ func TestAbsentKidsAreBounded(t *testing.T) {
 
 // Many who waited for the same fetch are told the same, which must not count as many fetches.
 func TestAbsenceGrowsByFetch(t *testing.T) {
-	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := testRemote(&url.URL{Scheme: "https", Host: "id.example.com", Path: "/jwks"}, nil, discovery.NewClient(nil, time.Now))
 	at, id := time.Now(), keyID{jose.ByKeyID, "k"}
 	for n, want := range []time.Duration{10, 20, 40, 60, 60, 60} { // a longer one would lock a key out whose name was guessed
 		for range 100 {
@@ -44,10 +40,7 @@ func TestAbsenceGrowsByFetch(t *testing.T) {
 
 // A request that comes late, after a fetch that it knows nothing of, looks at what that brought before it asks again.
 func TestLookForTakesWhatIsThere(t *testing.T) {
-	k, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := testRemote(&url.URL{Scheme: "https", Host: "id.example.com", Path: "/jwks"}, nil, discovery.NewClient(nil, time.Now))
 	id := keyID{jose.ByKeyID, "k"}
 	newer := &fetched{at: time.Now(), lifetime: time.Hour, keySet: &keySet{named: map[keyID][]issuerKey{id: {{}}}}}
 	k.current.Store(newer)
@@ -88,4 +81,26 @@ func TestAbsenceAsked(t *testing.T) {
 	if (absence{}).asked(at) {
 		t.Error("a kid that was never looked for counts as absent")
 	}
+}
+
+// After the clock was set back to before the last fetch, nobody knows how old the keys are.
+func TestKeysOfAClockSetBack(t *testing.T) {
+	at, keys := time.Now().Round(0), &keySet{}
+	k := &remoteSet{keySchedule: keySchedule{cooldown: time.Minute}}
+	for name, tt := range map[string]struct {
+		after time.Duration
+		want  bool
+	}{"at once": {0, true}, "within": {time.Minute - 1, true}, "later": {time.Minute, false}, "set back": {-time.Second, false}} {
+		if got := k.known(sought{than: keys}, &fetched{keySet: keys, at: at}, at.Add(tt.after)); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+// testRemote has the settings that RemoteKeys have by default.
+func testRemote(u *url.URL, issuer *discovery.Issuer, client *discovery.Client) *remoteSet {
+	return newRemoteSet(RemoteSetOptions{
+		Client: client, Issuer: issuer, URL: u, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour, MaxAge: 24 * time.Hour,
+		Cooldown: 10 * time.Second, Now: time.Now,
+	})
 }

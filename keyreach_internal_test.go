@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
@@ -35,17 +36,19 @@ func TestWhatMetadataNamesStaysOutside(t *testing.T) {
 	const issuer, keys = "https://id.example.com", "https://keys.example.net/jwks"
 	const place = issuer + "/.well-known/openid-configuration"
 	for _, inside := range []bool{false, true} {
-		k, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer})
-		if err != nil || !k.guarded {
-			t.Fatalf("got %v, guarded %t", err, k.guarded)
-		}
-		if tr, ok := k.client.Transport.(*http.Transport); !ok || tr.DialContext == nil {
+		client := discovery.NewClient(nil, time.Now)
+		if tr, ok := client.HTTP.Transport.(*http.Transport); !ok || tr.DialContext == nil || !client.Guarded {
 			t.Fatal("the transport judges no address")
 		}
+		from, err := discovery.NewIssuer(issuer, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := testRemote(nil, from, client)
 		r := &reached{inside: inside, seen: map[string]bool{}, pages: map[string]string{
 			place: `{"issuer":"` + issuer + `","jwks_uri":"` + keys + `"}`, keys: `{"keys":[]}`,
 		}}
-		k.client.Transport = r
+		client.HTTP.Transport = r
 		for range 2 {
 			if err := k.Preload(t.Context()); err == nil || !strings.Contains(err.Error(), "no usable key") {
 				t.Fatalf("got %v", err)
@@ -56,8 +59,7 @@ func TestWhatMetadataNamesStaysOutside(t *testing.T) {
 		}
 	}
 	// A Client of one's own is left alone.
-	k, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer, Client: &http.Client{Transport: http.DefaultTransport}})
-	if err != nil || k.guarded {
-		t.Errorf("got %v, guarded %t", err, k.guarded)
+	if discovery.NewClient(&http.Client{Transport: http.DefaultTransport}, time.Now).Guarded {
+		t.Error("connections of another transport are held against addresses")
 	}
 }

@@ -46,7 +46,7 @@ func readKeySet(jwks []byte) (*keySet, error) {
 		return nil, &emptySet{set.leftOut()}
 	}
 	set.choose()
-	set.size = set.weight()
+	set.bytes = set.weight()
 	return set, nil
 }
 

@@ -30,6 +30,13 @@ type wanted struct {
 // maxTried is how many keys under one name are tried, so that a token costs no more than three verifications.
 const maxTried = 3
 
+// NotFoundError says that the issuer has no key for a token, or none that can be told from its others. Any other error of a
+// look for keys says that the issuer's word can't be had.
+type NotFoundError struct{ Err error }
+
+func (e *NotFoundError) Error() string { return e.Err.Error() }
+func (e *NotFoundError) Unwrap() error { return e.Err }
+
 var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
 
 // issuerKey is a public key of a set, and what the set says about it.
@@ -54,8 +61,11 @@ type keySet struct {
 	all    []issuerKey
 	chosen map[keyName]chosenKey // by keyfunc, where a kid and an algorithm leave one key
 	left   []string              // why keys were left out
-	size   int64                 // about what all that needs, in bytes
+	bytes  int64                 // about what all that needs
 }
+
+// Size is about what the set needs, in bytes.
+func (s *keySet) Size() int64 { return s.bytes }
 
 type chosenKey struct {
 	key    any
@@ -84,7 +94,7 @@ func (s *keySet) find(w wanted) ([]any, error) {
 	if w.by != "" {
 		views = max(1, min(maxTried, len(s.fitting(s.named[w.keyID], w))))
 	} else if n := s.count(w); n > maxTried { // before each is made what keyfunc wants to see
-		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm: have it name one by kid", n)}
+		return nil, &NotFoundError{fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm: have it name one by kid", n)}
 	}
 	var keys []any
 	for nth := range views {
@@ -131,7 +141,7 @@ func (s *keySet) missing(w wanted) error {
 	default:
 		err = errors.New("the key of that name is for another algorithm than the token's")
 	}
-	return &Error{Reason: ErrTokenKey, Err: err}
+	return &NotFoundError{err}
 }
 
 // leftOut says which keys of the set don't count, and why.

@@ -55,18 +55,18 @@ func (k issuerKey) jwk() (jwkset.JWK, error) {
 func chosenBy(s jwkset.Storage, w wanted) ([]any, error) {
 	choose, err := keyfunc.New(keyfunc.Options{Storage: s})
 	if err != nil {
-		return nil, &Error{Reason: ErrTokenKey, Err: err}
+		return nil, &NotFoundError{err}
 	}
 	t := &jwt.Token{Header: map[string]any{"alg": w.alg}}
 	if w.by != "" {
 		t.Header[jwkset.HeaderKID] = w.name
 	}
 	key, err := choose.KeyfuncCtx(context.Background())(t) // nothing waits: the keys are there
-	if own, ok := errors.AsType[*Error](err); ok {
+	if own, ok := errors.AsType[*NotFoundError](err); ok {
 		return nil, own // without the words that keyfunc joins to it
 	}
 	if err != nil {
-		return nil, &Error{Reason: ErrTokenKey, Err: err}
+		return nil, &NotFoundError{err}
 	}
 	set, several := key.(jwt.VerificationKeySet)
 	if !several {

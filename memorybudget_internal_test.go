@@ -39,7 +39,7 @@ func TestBudgetAccount(t *testing.T) {
 	all := make([]*jwtVerifier, verifiers)
 	for n := range all {
 		keys := &keySet{}
-		all[n] = &jwtVerifier{known: staticKeys{keys}, entries: 1000}
+		all[n] = &jwtVerifier{known: fixedKeys{keys}, entries: 1000}
 		all[n].share(b)
 	}
 	var wg sync.WaitGroup
@@ -49,7 +49,7 @@ func TestBudgetAccount(t *testing.T) {
 				for i := range 400 {
 					token := fmt.Sprint(n, g, i)
 					var hash tokenHash
-					v.remember(entryOf(token, 100+i%7*300), v.known.snapshot(), token, &hash)
+					v.remember(entryOf(token, 100+i%7*300), v.known.Snapshot(), token, &hash)
 					if m := v.remembered(); m != nil {
 						m.find(hash.sum)
 					}
@@ -132,7 +132,7 @@ func TestBudgetGivesUp(t *testing.T) {
 
 // A table that can't grow stays in use, and one that another request has put another in place of is not put back.
 func TestTableThatCantGrow(t *testing.T) {
-	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
+	v := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 1000}
 	m := growingTokenMemory(&keySet{}, maxTokens, newBudget(100<<10))
 	v.memory.Store(m)
 	if got := v.growing(&tokenMemory{}); got != nil || v.memory.Load() != m {
@@ -153,13 +153,13 @@ func TestTableThatCantGrow(t *testing.T) {
 // One tenant that fills the memory makes room for others.
 func TestBudgetIsSharedFairly(t *testing.T) {
 	b := newBudget(256 << 10)
-	greedy := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
-	modest := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
+	greedy := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
+	modest := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {
 		v.share(b)
 		for i := range n {
 			var hash tokenHash
-			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.snapshot(), fmt.Sprint(name, i), &hash)
+			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.Snapshot(), fmt.Sprint(name, i), &hash)
 		}
 		for i := range n {
 			if m := v.remembered(); m != nil && m.find(sha256.Sum256(fmt.Append(nil, name, i))) != nil {
@@ -177,10 +177,10 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 
 // A table grows to what is allowed, and loses nothing on the way.
 func TestTokenMemoryGrows(t *testing.T) {
-	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
+	v := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 1000}
 	for i := range 900 {
 		var hash tokenHash
-		v.remember(entryOf(fmt.Sprint(i), 100), v.known.snapshot(), fmt.Sprint(i), &hash)
+		v.remember(entryOf(fmt.Sprint(i), 100), v.known.Snapshot(), fmt.Sprint(i), &hash)
 	}
 	m := v.memory.Load()
 	if n := m.held(); n < 870 || m.most != 1000 {

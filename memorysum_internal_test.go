@@ -28,6 +28,10 @@ func TestMemoriesTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	none, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := issuers.tenants
 	sum := int64(0)
 	for _, m := range []struct {
@@ -37,7 +41,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
 		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
-		{"keys that there are not", absentSize},
+		{"keys that there are not", none.Size()},
 		{"tokens behind Issuers", issuers.budget.most},
 		{"resolved issuers", n.proven.Most() + n.strangers.Most()},
 		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},

@@ -134,13 +134,13 @@ func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
 // watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
 func (n *tenants) watch(key [sha256.Size]byte, t *tenant) {
 	for _, keys := range keysOf(t.verifier) {
-		keys.watchers.set(t, func() { n.weigh(key, t) })
+		keys.remote.Watch(t, func() { n.weigh(key, t) })
 	}
 }
 
 func unwatch(t *tenant) {
 	for _, keys := range keysOf(t.verifier) {
-		keys.watchers.remove(t)
+		keys.remote.Unwatch(t)
 	}
 }
 
@@ -185,8 +185,8 @@ func ready(v Verifier) bool {
 // succeed makes a Verifier ready. Until then the one in use serves.
 func succeed(ctx context.Context, v Verifier) error {
 	for _, keys := range keysOf(v) {
-		if _, err := keys.load(ctx); err != nil {
-			return err
+		if err := keys.remote.Load(ctx); err != nil {
+			return unreachable(err)
 		}
 	}
 	for _, i := range asking(v) {
@@ -204,14 +204,8 @@ func sizeOf(v Verifier) int64 {
 		if v == nil {
 			return 0
 		}
-		size := v.headers.Size()
-		if keys, _ := v.keys.(*RemoteKeys); keys.made() {
-			size += absentSize + keys.failedSize.Load()
-			if set := keys.current.Load(); set != nil {
-				size += set.size
-			}
-		}
-		return size
+		keys, _ := v.keys.(*RemoteKeys)
+		return v.headers.Size() + keys.Size()
 	case jwtOr:
 		return sizeOf(v.jwt) + sizeOf(v.opaque)
 	}

@@ -119,21 +119,21 @@ func TestTokenMemoryKeepsWhatIsUsed(t *testing.T) {
 
 // changing are keys that change when they are asked for the third time: while a token is being verified.
 type changing struct {
-	staticKeys
+	fixedKeys
 	next  *keySet
 	asked int
 	after int
 }
 
-func (c *changing) snapshot() *keySet {
+func (c *changing) Snapshot() *keySet {
 	if c.asked++; c.asked > c.after {
 		return c.next
 	}
 	return c.set
 }
 
-func (c *changing) find(_ context.Context, w wanted) ([]any, *keySet, error) {
-	set := c.snapshot()
+func (c *changing) Find(_ context.Context, w wanted) ([]any, *keySet, error) {
+	set := c.Snapshot()
 	keys, err := set.find(w)
 	return keys, set, err
 }
@@ -158,16 +158,16 @@ func TestKeysChangeDuringVerification(t *testing.T) {
 	token := input + "." + jose.Base64.EncodeToString(signature)
 	old, without := set("1"), set("2")
 	for after := range 5 {
-		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{old}}.complete()
+		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{fixedKeys{old}}}.complete()
 		if err != nil {
 			t.Fatal(err)
 		}
 		v, _ := o.Verifier.(*jwtVerifier)
-		keys := &changing{staticKeys: staticKeys{old}, next: without, after: after}
+		keys := &changing{fixedKeys: fixedKeys{old}, next: without, after: after}
 		v.known = keys
 		_, _ = v.Verify(context.Background(), token) // either is right while the keys change
 		keys.asked = after
-		v.keys = staticKeys{without}
+		v.keys = staticKeys{fixedKeys{without}}
 		for range 2 {
 			if _, err := v.Verify(context.Background(), token); !errors.Is(err, ErrTokenKey) {
 				t.Errorf("keys changed at look %d: got %v, want %v", after, err, ErrTokenKey)
@@ -225,13 +225,13 @@ func TestTokenMemoryLockIsShort(t *testing.T) {
 	}
 }
 
-// gathering are keys whose snapshot waits for all who ask, as many requests do at once when the keys change.
+// gathering are keys whose Snapshot waits for all who ask, as many requests do at once when the keys change.
 type gathering struct {
-	staticKeys
+	fixedKeys
 	all sync.WaitGroup
 }
 
-func (k *gathering) snapshot() *keySet {
+func (k *gathering) Snapshot() *keySet {
 	k.all.Done()
 	k.all.Wait()
 	return k.set
@@ -239,11 +239,11 @@ func (k *gathering) snapshot() *keySet {
 
 // overtaken are keys that change while one request asks for them, and another has made a memory for the new ones by then.
 type overtaken struct {
-	staticKeys
+	fixedKeys
 	meanwhile func()
 }
 
-func (k *overtaken) snapshot() *keySet {
+func (k *overtaken) Snapshot() *keySet {
 	old := k.set
 	if f := k.meanwhile; f != nil {
 		k.meanwhile = nil
@@ -256,7 +256,7 @@ func (k *overtaken) snapshot() *keySet {
 // ones drops it. Its table is small at first.
 func TestOneTokenMemoryForNewKeys(t *testing.T) {
 	const requests, entries = 32, 1 << 18
-	keys := &gathering{staticKeys: staticKeys{set: &keySet{}}}
+	keys := &gathering{fixedKeys: fixedKeys{set: &keySet{}}}
 	keys.all.Add(requests)
 	v := &jwtVerifier{known: keys, entries: entries}
 	var made sync.Map
@@ -276,7 +276,7 @@ func TestOneTokenMemoryForNewKeys(t *testing.T) {
 	}
 
 	for _, had := range []bool{false, true} { // a memory for the old ones
-		late, fresh := &overtaken{staticKeys: staticKeys{set: &keySet{}}}, &keySet{}
+		late, fresh := &overtaken{fixedKeys: fixedKeys{set: &keySet{}}}, &keySet{}
 		v := &jwtVerifier{known: late, entries: 1}
 		if had {
 			v.remembering()

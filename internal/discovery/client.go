@@ -12,8 +12,8 @@ import (
 
 // Client reads the metadata of issuers, and the documents that they name.
 type Client struct {
-	http    *http.Client
-	guarded bool // the transport is ours: it judges addresses
+	HTTP    *http.Client
+	Guarded bool // the transport is this package's: it holds each connection to the Reach of its request
 	now     func() time.Time
 }
 
@@ -24,8 +24,8 @@ func NewClient(base *http.Client, now func() time.Time) *Client {
 	if base != nil {
 		own = *base
 	}
-	c := &Client{http: &own, guarded: own.Transport == nil, now: now}
-	if c.guarded {
+	c := &Client{HTTP: &own, Guarded: own.Transport == nil, now: now}
+	if c.Guarded {
 		t := Transport()
 		t.DisableKeepAlives = true // one fetch an hour leaves no idle connection behind
 		own.Transport = t
@@ -33,9 +33,6 @@ func NewClient(base *http.Client, now func() time.Time) *Client {
 	own.CheckRedirect = CheckRedirect(own.CheckRedirect)
 	return c
 }
-
-// Guarded tells whether the Client holds connections to the Reach of their requests.
-func (c *Client) Guarded() bool { return c.guarded }
 
 // Location is a URL in an issuer's metadata.
 type Location struct {
@@ -75,13 +72,13 @@ func (c *Client) Get(ctx context.Context, u *url.URL, etag string, reach *Reach)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.guarded && !ToProxy(r) {
+	if c.Guarded && !ToProxy(r) {
 		r = r.WithContext(WithReach(ctx, reach))
 	}
 	if etag != "" {
 		r.Header.Set("If-None-Match", etag)
 	}
-	return Read(c.http, r)
+	return Read(c.HTTP, r)
 }
 
 // Failure is why the metadata at one place were of no use.

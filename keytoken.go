@@ -1,0 +1,58 @@
+package popauth
+
+import (
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+)
+
+// choiceOf returns keys to try in golang-jwt's way: one key, or several.
+func choiceOf(found []any, w wanted) any {
+	if len(found) == 1 && w.by != "" {
+		return found[0]
+	}
+	set := jwt.VerificationKeySet{}
+	for _, k := range found {
+		set.Keys = append(set.Keys, k)
+	}
+	return set
+}
+
+// wantedBy reads what a token of golang-jwt says about its key.
+func wantedBy(t *jwt.Token) (wanted, error) {
+	w := wanted{issuer: issuerOf(t)}
+	w.alg, _ = t.Header["alg"].(string)
+	for _, by := range namings {
+		v, ok := t.Header[by]
+		if !ok {
+			continue
+		}
+		name, ok := v.(string)
+		if by == jose.ByKeyID {
+			if !ok || name == "" || len(name) > jose.MaxKeyID {
+				return wanted{}, &NotFoundError{errUnfitKeyID}
+			}
+		} else if name = jose.ThumbprintName(name); name == "" {
+			continue
+		}
+		w.keyID = keyID{by, name}
+		break
+	}
+	return w, nil
+}
+
+// knownTo returns the key for a token of golang-jwt if one is chosen already.
+func (s *keySet) knownTo(t *jwt.Token) (any, bool) {
+	kid, _ := t.Header[jose.ByKeyID].(string)
+	alg, _ := t.Header["alg"].(string)
+	return s.known(kid, alg, issuerOf(t))
+}
+
+// issuerOf returns the iss that a token is held against; "" if there is none.
+func issuerOf(t *jwt.Token) string {
+	if t.Claims == nil {
+		return ""
+	}
+	iss, _ := t.Claims.GetIssuer()
+	return iss
+}
