@@ -193,11 +193,23 @@ func (i *Introspection) foundLately() (*url.URL, bool) {
 	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -settings.MaxLeeway || !i.sought.Over(now))
 }
 
-// ready tells whether there is an endpoint.
-func (i *Introspection) ready() bool {
+// Ready tells whether it is known where the endpoint is. It makes no request: see Load.
+func (i *Introspection) Ready() bool {
+	if i == nil || i.calls == nil {
+		return false
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.found != nil
+}
+
+// Load waits until it is known where the endpoint is, no longer than ctx. It doesn't ask the endpoint.
+func (i *Introspection) Load(ctx context.Context) error {
+	if i == nil || i.calls == nil {
+		return ErrUnconfigured
+	}
+	_, err := i.endpoint(ctx)
+	return err
 }
 
 // discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute. Without an

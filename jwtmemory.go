@@ -159,8 +159,11 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 	return larger
 }
 
-// share lets the Verifier remember tokens within a budget that others have too. The first one counts.
-func (v *jwtVerifier) share(b *budget) {
+// Share lets the Verifier remember tokens within a budget that others have too. The first one counts.
+func (v *jwtVerifier) Share(b *budget) {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	if v.shares == nil {
@@ -169,8 +172,11 @@ func (v *jwtVerifier) share(b *budget) {
 	}
 }
 
-// retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
-func (v *jwtVerifier) retire() {
+// Retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
+func (v *jwtVerifier) Retire() {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	v.shares = nil

@@ -40,7 +40,7 @@ func TestBudgetAccount(t *testing.T) {
 	for n := range all {
 		keys := &keySet{}
 		all[n] = &jwtVerifier{known: fixedKeys{keys}, entries: 1000}
-		all[n].share(b)
+		all[n].Share(b)
 	}
 	var wg sync.WaitGroup
 	for n, v := range all {
@@ -54,8 +54,8 @@ func TestBudgetAccount(t *testing.T) {
 						m.find(hash.sum)
 					}
 					if i == 200 && n%4 == 0 {
-						v.retire()
-						v.share(b)
+						v.Retire()
+						v.Share(b)
 					}
 				}
 			})
@@ -73,7 +73,7 @@ func TestBudgetAccount(t *testing.T) {
 		t.Errorf("got %d bytes used of %d, want the room to be used", b.used.Load(), most)
 	}
 	for _, v := range all {
-		v.retire()
+		v.Retire()
 	}
 	if b.used.Load() != 0 || len(b.holders) != 0 {
 		t.Errorf("all have left: got %d bytes, %d holders", b.used.Load(), len(b.holders))
@@ -156,7 +156,7 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 	greedy := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
 	modest := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {
-		v.share(b)
+		v.Share(b)
 		for i := range n {
 			var hash tokenHash
 			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.Snapshot(), fmt.Sprint(name, i), &hash)
