@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // verifyShared lets v decide. What it returns may be shared with other requests. No interface: a type of somebody else's
@@ -102,7 +103,7 @@ func (v *jwtVerifier) remembered() *tokenMemory {
 }
 
 // remember keeps what a genuine token says. There is no table before the first.
-func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, hash *tokenHash) {
+func (v *jwtVerifier) remember(e *verifiedToken, keys *keys.Set, token string, hash *tokenHash) {
 	if v.known == nil || v.entries <= 0 || keys == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // KeySource finds the key that a token names. RemoteKeys and StaticKeys are made for it; a Keyfunc of keyfunc/v3 is
@@ -25,21 +26,21 @@ type KeySource interface {
 // with that name the first three that fit the algorithm are tried. A token that names no key is accepted if only one key
 // fits its algorithm.
 func StaticKeys(jwks []byte) (KeySource, error) {
-	set, err := readKeySet(jwks)
+	set, err := keys.Read(jwks)
 	if err != nil {
 		return nil, fmt.Errorf("popauth: StaticKeys: %w", err)
 	}
-	return staticKeys{fixedKeys{set}}, nil
+	return staticKeys{keys.Static{Set: set}}, nil
 }
 
-type staticKeys struct{ own fixedKeys }
+type staticKeys struct{ own keys.Static }
 
 // KeyfuncCtx returns keyfunc's choice for a token.
 func (s staticKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc { return chooseFrom(ctx, s.own) }
 
 // ownOf returns what a KeySource of ours has its keys from; nil for any other. It is a type switch, not an interface: a foreign
 // type that embeds one of these, and chooses differently, would inherit its methods.
-func ownOf(source KeySource) ownKeys {
+func ownOf(source KeySource) keys.Source {
 	switch k := source.(type) {
 	case *RemoteKeys:
 		return k.own()
@@ -50,12 +51,12 @@ func ownOf(source KeySource) ownKeys {
 }
 
 // chooseFrom returns keyfunc's choice in golang-jwt's way: one key, or several to be tried.
-func chooseFrom(ctx context.Context, from ownKeys) jwt.Keyfunc {
+func chooseFrom(ctx context.Context, from keys.Source) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
-		if key, ok := from.Snapshot().knownTo(t); ok {
+		if key, ok := from.Snapshot().KnownTo(t); ok {
 			return key, nil
 		}
-		w, err := wantedBy(t)
+		w, err := keys.WantedBy(t)
 		if err != nil {
 			return nil, keyError(ctx, err)
 		}
@@ -63,13 +64,13 @@ func chooseFrom(ctx context.Context, from ownKeys) jwt.Keyfunc {
 		if err != nil {
 			return nil, keyError(ctx, err)
 		}
-		return choiceOf(found, w), nil
+		return keys.Choice(found, w), nil
 	}
 }
 
 // keyError gives an error of our own keys its Reason: the key is not there, or the keys can't be had, or the request has ended.
 func keyError(ctx context.Context, err error) *Error {
-	if e, ok := errors.AsType[*NotFoundError](err); ok {
+	if e, ok := errors.AsType[*keys.NotFoundError](err); ok {
 		return &Error{Reason: ErrTokenKey, Err: e.Err}
 	}
 	return endOf(ctx, unreachable(err))

@@ -3,6 +3,7 @@ package popauth
 import (
 	"crypto/sha256"
 	"fmt"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"sync"
 	"testing"
 )
@@ -38,8 +39,7 @@ func TestBudgetAccount(t *testing.T) {
 	b := newBudget(most)
 	all := make([]*jwtVerifier, verifiers)
 	for n := range all {
-		keys := &keySet{}
-		all[n] = &jwtVerifier{known: fixedKeys{keys}, entries: 1000}
+		all[n] = &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
 		all[n].Share(b)
 	}
 	var wg sync.WaitGroup
@@ -132,8 +132,8 @@ func TestBudgetGivesUp(t *testing.T) {
 
 // A table that can't grow stays in use, and one that another request has put another in place of is not put back.
 func TestTableThatCantGrow(t *testing.T) {
-	v := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 1000}
-	m := growingTokenMemory(&keySet{}, maxTokens, newBudget(100<<10))
+	v := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
+	m := growingTokenMemory(&keys.Set{}, maxTokens, newBudget(100<<10))
 	v.memory.Store(m)
 	if got := v.growing(&tokenMemory{}); got != nil || v.memory.Load() != m {
 		t.Errorf("another table: got %p, in use %p, want none, and %p", got, v.memory.Load(), m)
@@ -153,8 +153,8 @@ func TestTableThatCantGrow(t *testing.T) {
 // One tenant that fills the memory makes room for others.
 func TestBudgetIsSharedFairly(t *testing.T) {
 	b := newBudget(256 << 10)
-	greedy := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
-	modest := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 10_000}
+	greedy := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
+	modest := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {
 		v.Share(b)
 		for i := range n {
@@ -177,7 +177,7 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 
 // A table grows to what is allowed, and loses nothing on the way.
 func TestTokenMemoryGrows(t *testing.T) {
-	v := &jwtVerifier{known: fixedKeys{&keySet{}}, entries: 1000}
+	v := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
 	for i := range 900 {
 		var hash tokenHash
 		v.remember(entryOf(fmt.Sprint(i), 100), v.known.Snapshot(), fmt.Sprint(i), &hash)

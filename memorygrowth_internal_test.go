@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -22,7 +23,7 @@ func TestGrowthBesideOthers(t *testing.T) {
 	for g := range 3 {
 		all.Go(func() {
 			for round := range 30 {
-				m := growingTokenMemory(&keySet{}, 10000, b)
+				m := growingTokenMemory(&keys.Set{}, 10000, b)
 				for i := 0; i < 800 && m != nil; i++ {
 					e := entryOf(fmt.Sprint(g, "-", round, "-", i), 300)
 					if m.put(e) {
@@ -62,7 +63,7 @@ func TestGrowthBesideOthers(t *testing.T) {
 // A larger table is nobody's to make room before everything is in it.
 func TestGrowingTableIsNoHolderYet(t *testing.T) {
 	b := newBudget(1 << 20)
-	m := growingTokenMemory(&keySet{}, 10000, b)
+	m := growingTokenMemory(&keys.Set{}, 10000, b)
 	for i := range 10 {
 		m.put(entryOf(fmt.Sprint(i), 300))
 	}

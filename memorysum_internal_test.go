@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
@@ -38,7 +39,7 @@ func TestMemoriesTogether(t *testing.T) {
 		what  string
 		bytes int64
 	}{
-		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
+		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keys.Set{}, defaultTokens).table()},
 		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
 		{"keys that there are not", none.Size()},

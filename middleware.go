@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"errors"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -340,7 +341,7 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if isEmptySet(e.Err) {
+	if keys.IsEmptySet(e.Err) {
 		level = slog.LevelError // nobody's token counts until the issuer publishes a key
 	}
 	if !logger.Enabled(r.Context(), level) {

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -74,13 +75,13 @@ type RemoteKeysOptions struct {
 // issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
 // without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
-	remote *remoteSet
+	remote *keys.Remote
 	issuer string // as configured; "" if the JWK Set's URL is given
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
-	from := RemoteSetOptions{Floor: o.Refresh}
+	from := keys.RemoteOptions{Floor: o.Refresh}
 	var wrong []error
 	problem := settings.Problems("popauth: RemoteKeysOptions", &wrong)
 	var err error
@@ -116,7 +117,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	}
 	from.Client, from.Now = discovery.NewClient(o.Client, o.Now), o.Now
 	from.Timeout, from.Wait, from.Refresh, from.MaxAge, from.Cooldown = o.Timeout, o.Wait, o.Refresh, o.MaxAge, o.Cooldown
-	return &RemoteKeys{remote: newRemoteSet(from), issuer: o.Issuer}, nil
+	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer}, nil
 }
 
 // KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to
@@ -131,7 +132,7 @@ func (k *RemoteKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 }
 
 // own is what the keys come from; it is of no use if they were not made by NewRemoteKeys.
-func (k *RemoteKeys) own() *remoteSet {
+func (k *RemoteKeys) own() *keys.Remote {
 	if k == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const (
 )
 
 // keyOrigin is where an issuer's keys come from.
-type keyOrigin struct {
+type origin struct {
 	client  *discovery.Client
 	issuer  *discovery.Issuer // nil if url is given
 	url     *url.URL          // nil if it is found by discovery
@@ -34,7 +34,7 @@ type keyOrigin struct {
 
 // fetched is one state of the issuer's keys.
 type fetched struct {
-	*keySet  // the same as long as the document is
+	*Set     // the same as long as the document is
 	document [sha256.Size]byte
 	at       time.Time     // when the issuer last said that these are its keys
 	lifetime time.Duration // after it they are fetched beside the requests
@@ -46,7 +46,7 @@ type fetched struct {
 }
 
 // fetch returns the issuer's keys. It asks its metadata first where they are, if that is wanted.
-func (o *keyOrigin) fetch(ctx context.Context, old *fetched, full bool) (*fetched, error) {
+func (o *origin) fetch(ctx context.Context, old *fetched, full bool) (*fetched, error) {
 	now := o.now() // the keys are at least this new
 	set := &fetched{at: now, location: o.url, located: now}
 	switch {
@@ -71,7 +71,7 @@ func (o *keyOrigin) fetch(ctx context.Context, old *fetched, full bool) (*fetche
 	lifetime := min(o.lifetime(answer.Header, now), o.maxAge/2)
 	set.lifetime, set.limit = backoff.Jitter(lifetime), lifetime+lifetime/10
 	if answer.StatusCode == http.StatusNotModified {
-		set.keySet, set.document, set.etag = old.keySet, old.document, old.etag
+		set.Set, set.document, set.etag = old.Set, old.document, old.etag
 		return set, nil
 	}
 	if set.etag = answer.Header.Get("ETag"); len(set.etag) > maxETag {
@@ -79,11 +79,11 @@ func (o *keyOrigin) fetch(ctx context.Context, old *fetched, full bool) (*fetche
 	}
 	set.document = sha256.Sum256(body)
 	if old != nil && old.document == set.document {
-		set.keySet = old.keySet // what is remembered of it still holds
+		set.Set = old.Set // what is remembered of it still holds
 		return set, nil
 	}
-	set.keySet, err = readKeySet(body)
-	if isEmptySet(err) {
+	set.Set, err = Read(body)
+	if IsEmptySet(err) {
 		return nil, fmt.Errorf("%s: %w: the issuer has withdrawn the keys that it had; have it publish those that it signs with", discovery.Shown(set.location), err)
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (o *keyOrigin) fetch(ctx context.Context, old *fetched, full bool) (*fetche
 }
 
 // lifetime is how long an answer may be used: what its headers say (RFC 9111, section 4.2), within bounds.
-func (o *keyOrigin) lifetime(h http.Header, now time.Time) time.Duration {
+func (o *origin) lifetime(h http.Header, now time.Time) time.Duration {
 	said := time.Duration(-1)
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"context"
@@ -22,8 +22,8 @@ type flight struct {
 }
 
 // keySchedule decides when the keys are fetched, and has what the last fetches came to.
-type keySchedule struct {
-	origin   keyOrigin
+type schedule struct {
+	origin   origin
 	timeout  time.Duration
 	cooldown time.Duration
 	current  atomic.Pointer[fetched]
@@ -46,7 +46,7 @@ type keySchedule struct {
 
 // late tells whether nobody has asked the issuer when it was time. Where requests come all the time, the keys are fetched
 // beside them. After a quiet night the keys may have been withdrawn since, so the first request waits.
-func (k *keySchedule) late(set *fetched, now time.Time) bool {
+func (k *schedule) late(set *fetched, now time.Time) bool {
 	if set == nil || backoff.Since(set.at, now) < set.limit {
 		return false
 	}
@@ -55,7 +55,7 @@ func (k *keySchedule) late(set *fetched, now time.Time) bool {
 }
 
 // usable returns the keys unless they are too old.
-func (k *keySchedule) usable(set *fetched, now time.Time) *fetched {
+func (k *schedule) usable(set *fetched, now time.Time) *fetched {
 	if set == nil || backoff.Since(set.at, now) >= k.origin.maxAge {
 		return nil
 	}
@@ -63,11 +63,11 @@ func (k *keySchedule) usable(set *fetched, now time.Time) *fetched {
 }
 
 // due tells whether a fetch may begin. The caller holds mu.
-func (k *keySchedule) due(now time.Time) bool { return k.pause.Over(now) }
+func (k *schedule) due(now time.Time) bool { return k.pause.Over(now) }
 
 // needed returns the fetch that brings keys when there are none; nil if the last one failed a moment ago. The caller
 // holds mu.
-func (k *keySchedule) needed(now time.Time) *flight {
+func (k *schedule) needed(now time.Time) *flight {
 	if k.flight == nil && k.failed != nil && !k.due(now) {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (k *keySchedule) needed(now time.Time) *flight {
 }
 
 // start returns the fetch in flight, and begins one if there is none. The caller holds mu.
-func (k *keySchedule) start(full, lookup bool) *flight {
+func (k *schedule) start(full, lookup bool) *flight {
 	if k.flight == nil {
 		old := k.current.Load()
 		now := k.origin.now()
@@ -92,7 +92,7 @@ func (k *keySchedule) start(full, lookup bool) *flight {
 	return k.flight
 }
 
-func (k *keySchedule) ended(f *flight, set *fetched, err error) {
+func (k *schedule) ended(f *flight, set *fetched, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.origin.now()
@@ -114,7 +114,7 @@ func (k *keySchedule) ended(f *flight, set *fetched, err error) {
 		}
 		return
 	}
-	if isEmptySet(err) {
+	if IsEmptySet(err) {
 		k.current.Store(nil) // an answer, by which the issuer has withdrawn them all
 	}
 	length := backoff.First
@@ -132,7 +132,7 @@ func (k *keySchedule) ended(f *flight, set *fetched, err error) {
 
 // demand fetches the keys, however new they are. What began before the demand is no answer to it: it may have been read
 // before the change that the caller knows of.
-func (k *keySchedule) demand(ctx context.Context) error {
+func (k *schedule) demand(ctx context.Context) error {
 	before := k.begun.Load()
 	k.mu.Lock()
 	for {
@@ -155,7 +155,7 @@ func (k *keySchedule) demand(ctx context.Context) error {
 }
 
 // land waits for the fetch to end and returns the keys, or an error that says with RetryAfter when to ask again.
-func (k *keySchedule) land(ctx context.Context, f *flight) (*fetched, error) {
+func (k *schedule) land(ctx context.Context, f *flight) (*fetched, error) {
 	set, err := f.call.Wait(ctx, 0)
 	if err != nil {
 		return nil, backoff.After(err, max(backoff.First, k.pauseLeft()))
@@ -163,7 +163,7 @@ func (k *keySchedule) land(ctx context.Context, f *flight) (*fetched, error) {
 	return set, nil
 }
 
-func (k *keySchedule) pauseLeft() time.Duration {
+func (k *schedule) pauseLeft() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.failed == nil {
@@ -173,7 +173,7 @@ func (k *keySchedule) pauseLeft() time.Duration {
 }
 
 // outage is what a request is told while the last fetch failed; nil if it didn't. The caller holds mu.
-func (k *keySchedule) outage(now time.Time) error {
+func (k *schedule) outage(now time.Time) error {
 	if k.failed == nil {
 		return nil
 	}

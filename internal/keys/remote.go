@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"cmp"
@@ -13,7 +13,7 @@ import (
 )
 
 // RemoteSetOptions say how the keys of a Remote are fetched. All of them are set, but of Issuer and URL one.
-type RemoteSetOptions struct {
+type RemoteOptions struct {
 	Client   *discovery.Client
 	Issuer   *discovery.Issuer // whose metadata name the JWK Set
 	URL      *url.URL          // of the JWK Set
@@ -28,15 +28,15 @@ type RemoteSetOptions struct {
 
 // remoteSet are the keys of one issuer, fetched from it when they are first needed and kept fresh since. It is safe for
 // concurrent use.
-type remoteSet struct {
-	keySchedule
+type Remote struct {
+	schedule
 	wait time.Duration
 }
 
 // newRemoteSet makes no request.
-func newRemoteSet(o RemoteSetOptions) *remoteSet {
-	k := &remoteSet{wait: o.Wait}
-	k.origin = keyOrigin{
+func NewRemote(o RemoteOptions) *Remote {
+	k := &Remote{wait: o.Wait}
+	k.origin = origin{
 		client: o.Client, issuer: o.Issuer, url: o.URL, floor: cmp.Or(o.Floor, minRefresh), refresh: o.Refresh, maxAge: o.MaxAge, now: o.Now,
 	}
 	k.timeout, k.cooldown = o.Timeout, o.Cooldown
@@ -44,64 +44,64 @@ func newRemoteSet(o RemoteSetOptions) *remoteSet {
 }
 
 // Snapshot returns the keys that count now, without waiting; nil if a request has to wait for some.
-func (k *remoteSet) Snapshot() *keySet {
+func (k *Remote) Snapshot() *Set {
 	if set, late := k.serving(); set != nil && !late {
-		return set.keySet
+		return set.Set
 	}
 	return nil
 }
 
 // Find returns the keys to try for a token, and those that they are of. It waits for a fetch if it needs one, no longer than ctx
 // and Wait. An error is a NotFoundError, or says with RetryAfter when to ask again, or that ctx has ended.
-func (k *remoteSet) Find(ctx context.Context, w wanted) ([]any, *keySet, error) {
+func (k *Remote) Find(ctx context.Context, w Wanted) ([]any, *Set, error) {
 	before := k.begun.Load()
 	ctx, cancel := k.patience(ctx)
 	defer cancel()
 	set, err := k.obtain(ctx)
-	if err == nil && !set.has(w.keyID) {
-		set, err = k.lookFor(ctx, sought{id: w.keyID}, before)
+	if err == nil && !set.Has(w.ID) {
+		set, err = k.lookFor(ctx, sought{id: w.ID}, before)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err := set.find(w)
-	return keys, set.keySet, err
+	keys, err := set.Find(w)
+	return keys, set.Set, err
 }
 
 // Renewed tells whether the issuer has other keys than those that did not verify a token. It is asked once per Cooldown, as
 // for an unknown key, and not about keys that are younger. The token may name no key, or one that has been replaced under
 // its name. What began before the token was looked at, number before, is not the last word.
-func (k *remoteSet) Renewed(ctx context.Context, than *keySet, before int64) bool {
+func (k *Remote) Renewed(ctx context.Context, than *Set, before int64) bool {
 	ctx, cancel := k.patience(ctx)
 	defer cancel()
 	set, err := k.lookFor(ctx, sought{than: than}, before)
-	return err == nil && set.keySet != than
+	return err == nil && set.Set != than
 }
 
 // MayBeRenewed tells whether Renewed would wait for other keys, or knows of some.
-func (k *remoteSet) MayBeRenewed(than *keySet) bool {
+func (k *Remote) MayBeRenewed(than *Set) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, set := k.origin.now(), k.current.Load()
-	return set == nil || set.keySet != than || k.flight != nil ||
+	return set == nil || set.Set != than || k.flight != nil ||
 		k.due(now) && k.unknown.Over(now) && !k.known(sought{than: than}, set, now)
 }
 
 // Fetches is how many fetches have begun.
-func (k *remoteSet) Fetches() int64 { return k.begun.Load() }
+func (k *Remote) Fetches() int64 { return k.begun.Load() }
 
 // Preload fetches the keys now, whatever their age, and asks the metadata where they are.
-func (k *remoteSet) Preload(ctx context.Context) error { return k.demand(ctx) }
+func (k *Remote) Preload(ctx context.Context) error { return k.demand(ctx) }
 
 // Load waits until there are keys that count, as Find does, but no longer than ctx.
-func (k *remoteSet) Load(ctx context.Context) error {
+func (k *Remote) Load(ctx context.Context) error {
 	_, err := k.obtain(ctx)
 	return err
 }
 
 // Ready tells whether there are keys to verify tokens with. If not, it begins to fetch them and does not wait: a probe
 // that lets no request through until there are keys would otherwise wait for ever.
-func (k *remoteSet) Ready() bool {
+func (k *Remote) Ready() bool {
 	set, late := k.serving()
 	if set != nil && !late {
 		return true
@@ -113,7 +113,7 @@ func (k *remoteSet) Ready() bool {
 }
 
 // LastRefresh is when the issuer last gave its keys; zero if it never has, or has withdrawn them all.
-func (k *remoteSet) LastRefresh() time.Time {
+func (k *Remote) LastRefresh() time.Time {
 	if f := k.current.Load(); f != nil {
 		return f.at
 	}
@@ -121,14 +121,14 @@ func (k *remoteSet) LastRefresh() time.Time {
 }
 
 // LastError is why the last fetch failed; nil if it didn't. Old keys may serve in spite of it.
-func (k *remoteSet) LastError() error {
+func (k *Remote) LastError() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.failed
 }
 
 // Size is about what the keys need, in bytes, and what is known of those that there are not.
-func (k *remoteSet) Size() int64 {
+func (k *Remote) Size() int64 {
 	size := absentSize + k.failedSize.Load()
 	if set := k.current.Load(); set != nil {
 		size += set.Size()
@@ -138,14 +138,14 @@ func (k *remoteSet) Size() int64 {
 
 // Watch has changed called whenever a fetch has ended, by which Size may be another. Who is compared with ==, and has one func
 // at a time.
-func (k *remoteSet) Watch(who any, changed func()) { k.watchers.set(who, changed) }
+func (k *Remote) Watch(who any, changed func()) { k.watchers.set(who, changed) }
 
 // Unwatch ends that.
-func (k *remoteSet) Unwatch(who any) { k.watchers.remove(who) }
+func (k *Remote) Unwatch(who any) { k.watchers.remove(who) }
 
 // serving returns the keys if they may be used, and begins to fetch them anew if that is due. It never waits, not even
 // for the lock: if that is taken, the next request begins. If they are late a request has to wait for that fetch, and begins it.
-func (k *remoteSet) serving() (set *fetched, late bool) {
+func (k *Remote) serving() (set *fetched, late bool) {
 	now := k.origin.now()
 	if set = k.current.Load(); set == nil {
 		return nil, false
@@ -169,14 +169,14 @@ func (k *remoteSet) serving() (set *fetched, late bool) {
 var errSlowKeys = errors.New("no keys in time")
 
 // patience bounds what a request waits.
-func (k *remoteSet) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+func (k *Remote) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, k.wait, errSlowKeys)
 }
 
 // obtain returns the keys. It waits if there are none, or if they are late; else old ones serve while new ones are on their
 // way. Late ones serve if the fetch fails, or takes too long. They don't for a request that ends before: whoever hangs up
 // would have them count.
-func (k *remoteSet) obtain(ctx context.Context) (*fetched, error) {
+func (k *Remote) obtain(ctx context.Context) (*fetched, error) {
 	if set, late := k.serving(); set != nil && !late {
 		return set, nil
 	}

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import "sync"
 

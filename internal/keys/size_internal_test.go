@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"encoding/base64"
@@ -33,7 +33,7 @@ func TestHostileKeySetBytes(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before := alloc()
-	set, err := readKeySet(document)
+	set, err := Read(document)
 	if err != nil {
 		t.Fatal(err)
 	}

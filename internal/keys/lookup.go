@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"context"
@@ -11,21 +11,21 @@ import (
 // sought is what a request looks for: a key that is not among those that there are, or any other keys than those that did
 // not verify its token.
 type sought struct {
-	id   keyID
-	than *keySet // nil if it is a key
+	id   ID
+	than *Set // nil if it is a key
 }
 
 func (s sought) in(set *fetched) bool {
 	if s.than != nil {
-		return set.keySet != s.than
+		return set.Set != s.than
 	}
-	return set.has(s.id)
+	return set.Has(s.id)
 }
 
 // lookFor fetches the keys for what is not among them, and returns them as new as they can be. The first unknown key is
 // looked for at once. Cooldown runs between the fetches that tokens cause, and each unknown key has a back-off of its own. What
 // began before the request, number before, is not the last word.
-func (k *keySchedule) lookFor(ctx context.Context, s sought, before int64) (*fetched, error) {
+func (k *schedule) lookFor(ctx context.Context, s sought, before int64) (*fetched, error) {
 	for {
 		k.mu.Lock()
 		now := k.origin.now()
@@ -61,7 +61,7 @@ func (k *keySchedule) lookFor(ctx context.Context, s sought, before int64) (*fet
 }
 
 // known tells whether it is known already that the issuer has nothing else. The caller holds mu.
-func (k *keySchedule) known(s sought, set *fetched, now time.Time) bool {
+func (k *schedule) known(s sought, set *fetched, now time.Time) bool {
 	if s.than != nil {
 		age := backoff.Since(set.at, now)
 		return age >= 0 && age < k.cooldown
@@ -71,7 +71,7 @@ func (k *keySchedule) known(s sought, set *fetched, now time.Time) bool {
 
 // miss remembers that the fetch at that time has not found the key. A wrong signature is no word on any key: whoever sends one
 // under a key's name must not lock it out.
-func (k *keySchedule) miss(s sought, at time.Time) {
+func (k *schedule) miss(s sought, at time.Time) {
 	if s.than == nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"github.com/golang-jwt/jwt/v5"
@@ -7,8 +7,8 @@ import (
 )
 
 // choiceOf returns keys to try in golang-jwt's way: one key, or several.
-func choiceOf(found []any, w wanted) any {
-	if len(found) == 1 && w.by != "" {
+func Choice(found []any, w Wanted) any {
+	if len(found) == 1 && w.By != "" {
 		return found[0]
 	}
 	set := jwt.VerificationKeySet{}
@@ -19,9 +19,9 @@ func choiceOf(found []any, w wanted) any {
 }
 
 // wantedBy reads what a token of golang-jwt says about its key.
-func wantedBy(t *jwt.Token) (wanted, error) {
-	w := wanted{issuer: issuerOf(t)}
-	w.alg, _ = t.Header["alg"].(string)
+func WantedBy(t *jwt.Token) (Wanted, error) {
+	w := Wanted{Issuer: issuerOf(t)}
+	w.Algorithm, _ = t.Header["alg"].(string)
 	for _, by := range namings {
 		v, ok := t.Header[by]
 		if !ok {
@@ -30,22 +30,22 @@ func wantedBy(t *jwt.Token) (wanted, error) {
 		name, ok := v.(string)
 		if by == jose.ByKeyID {
 			if !ok || name == "" || len(name) > jose.MaxKeyID {
-				return wanted{}, &NotFoundError{errUnfitKeyID}
+				return Wanted{}, &NotFoundError{errUnfitKeyID}
 			}
 		} else if name = jose.ThumbprintName(name); name == "" {
 			continue
 		}
-		w.keyID = keyID{by, name}
+		w.ID = ID{by, name}
 		break
 	}
 	return w, nil
 }
 
 // knownTo returns the key for a token of golang-jwt if one is chosen already.
-func (s *keySet) knownTo(t *jwt.Token) (any, bool) {
+func (s *Set) KnownTo(t *jwt.Token) (any, bool) {
 	kid, _ := t.Header[jose.ByKeyID].(string)
 	alg, _ := t.Header["alg"].(string)
-	return s.known(kid, alg, issuerOf(t))
+	return s.Known(kid, alg, issuerOf(t))
 }
 
 // issuerOf returns the iss that a token is held against; "" if there is none.
