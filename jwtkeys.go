@@ -27,7 +27,7 @@ func (v *jwtVerifier) Load(ctx context.Context) error {
 		return nil
 	}
 	if err := keys.remote.Load(ctx); err != nil {
-		return unreachable(err)
+		return unanswered(err)
 	}
 	return nil
 }
@@ -40,8 +40,8 @@ func (v *jwtVerifier) Size() int64 {
 	return v.headers.Size() + v.remote().Size()
 }
 
-// Watch has changed called whenever Size may be another because of the keys. Who is compared with ==, and has one func at a
-// time. Keys that several Verifiers share have one func of each that watches them.
+// Watch has changed called whenever Size may be another because of the keys. It may ask for Size alone. Who is compared with
+// ==, and has one func at a time, also where several Verifiers share the keys.
 func (v *jwtVerifier) Watch(who any, changed func()) {
 	if keys := v.remote(); keys != nil {
 		keys.remote.Watch(who, changed)

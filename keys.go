@@ -68,13 +68,10 @@ func chooseFrom(ctx context.Context, from keys.Source) jwt.Keyfunc {
 	}
 }
 
-// keyError gives an error of our own keys its Reason: the key is not there, or the keys can't be had, or the request has ended.
+// keyError gives an error of internal/keys its Reason: the key is not there, or the keys can't be had, or the request has ended.
 func keyError(ctx context.Context, err error) *Error {
 	if e, ok := errors.AsType[*keys.NotFoundError](err); ok {
 		return &Error{Reason: ErrTokenKey, Err: e.Err}
 	}
-	return endOf(ctx, unreachable(err))
+	return endOf(ctx, &Error{Reason: ErrUnavailable, Err: err}) // whatever a fetch has failed with
 }
-
-// unreachable is the refusal where keys can't be had. Whatever a fetch has failed with, it is an outage.
-func unreachable(err error) *Error { return &Error{Reason: ErrUnavailable, Err: err} }

@@ -81,9 +81,9 @@ type RemoteKeys struct {
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
-	from := keys.RemoteOptions{Floor: o.Refresh}
 	var wrong []error
 	problem := settings.Problems("popauth: RemoteKeysOptions", &wrong)
+	from := keys.RemoteOptions{Floor: o.Refresh} // what it is if it is set
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
@@ -150,7 +150,7 @@ func (k *RemoteKeys) Preload(ctx context.Context) error {
 		return ErrUnconfigured
 	}
 	if err := k.remote.Preload(ctx); err != nil {
-		return unreachable(err)
+		return unanswered(err)
 	}
 	return nil
 }

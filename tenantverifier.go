@@ -71,7 +71,7 @@ func succeed(ctx context.Context, v Verifier) error {
 func sizeOf(v Verifier) int64 {
 	size := int64(0)
 	for _, s := range parts[sized](v) {
-		size += s.Size()
+		size += max(s.Size(), 0)
 	}
 	return size
 }

@@ -25,7 +25,7 @@ const (
 	maxLeftOut = 5
 )
 
-// readKeySet reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
+// Read reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
 func Read(jwks []byte) (*Set, error) {
 	set := &Set{named: map[ID][]issuerKey{}}
 	found := false

@@ -21,7 +21,7 @@ const (
 	maxETag = 1 << 10
 )
 
-// keyOrigin is where an issuer's keys come from.
+// origin is where an issuer's keys come from.
 type origin struct {
 	client  *discovery.Client
 	issuer  *discovery.Issuer // nil if url is given

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
-// RemoteSetOptions say how the keys of a Remote are fetched. All of them are set, but of Issuer and URL one.
+// RemoteOptions say how the keys of a Remote are fetched. All of them are set, but of Issuer and URL one.
 type RemoteOptions struct {
 	Client   *discovery.Client
 	Issuer   *discovery.Issuer // whose metadata name the JWK Set
@@ -26,14 +26,14 @@ type RemoteOptions struct {
 	Now      func() time.Time
 }
 
-// remoteSet are the keys of one issuer, fetched from it when they are first needed and kept fresh since. It is safe for
+// Remote are the keys of one issuer, fetched from it when they are first needed and kept fresh since. It is safe for
 // concurrent use.
 type Remote struct {
 	schedule
 	wait time.Duration
 }
 
-// newRemoteSet makes no request.
+// NewRemote makes no request.
 func NewRemote(o RemoteOptions) *Remote {
 	k := &Remote{wait: o.Wait}
 	k.origin = origin{
@@ -136,7 +136,8 @@ func (k *Remote) Size() int64 {
 	return size
 }
 
-// Watch has changed called whenever a fetch has ended, by which Size may be another. Who is compared with ==, and has one func
+// Watch has changed called whenever a fetch has ended, by which Size may be another. It is called before those who wait for the
+// fetch go on, with the keys locked: of them it may ask for Size and Snapshot alone. Who is compared with ==, and has one func
 // at a time.
 func (k *Remote) Watch(who any, changed func()) { k.watchers.set(who, changed) }
 

@@ -21,7 +21,7 @@ type flight struct {
 	call   *calls.Call[*fetched]
 }
 
-// keySchedule decides when the keys are fetched, and has what the last fetches came to.
+// schedule decides when the keys are fetched, and has what the last fetches came to.
 type schedule struct {
 	origin   origin
 	timeout  time.Duration

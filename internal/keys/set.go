@@ -10,23 +10,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
-var namings = []string{jose.ByKeyID, jose.BySHA256, jose.BySHA1}
-
-// keyID is what a token calls its key; the zero keyID if it names none.
-type ID struct{ By, Name string }
-
-// keyName is what a token says about its key.
-type Hint struct {
-	ID
-	Algorithm string
-}
-
-// wanted is what a key must fit.
-type Wanted struct {
-	Hint
-	Issuer string
-}
-
 // maxTried is how many keys under one name are tried, so that a token costs no more than three verifications.
 const maxTried = 3
 
@@ -36,8 +19,6 @@ type NotFoundError struct{ Err error }
 
 func (e *NotFoundError) Error() string { return e.Err.Error() }
 func (e *NotFoundError) Unwrap() error { return e.Err }
-
-var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
 
 // issuerKey is a public key of a set, and what the set says about it.
 type issuerKey struct {
@@ -55,7 +36,7 @@ func (k issuerKey) fits(w Wanted) bool {
 // of tells whether the key counts for that issuer's tokens.
 func (k issuerKey) of(issuer string) bool { return isIssuer(k.issuer, issuer) }
 
-// keySet is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
+// Set is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
 type Set struct {
 	named  map[ID][]issuerKey
 	all    []issuerKey
@@ -72,7 +53,7 @@ type chosenKey struct {
 	issuer string // as in issuerKey
 }
 
-// known takes no lock and allocates nothing.
+// Known returns the key for a token with a kid if keyfunc has chosen it beforehand. It takes no lock and allocates nothing.
 func (s *Set) Known(kid, alg, issuer string) (any, bool) {
 	if s == nil {
 		return nil, false
@@ -84,10 +65,10 @@ func (s *Set) Known(kid, alg, issuer string) (any, bool) {
 	return c.key, true
 }
 
-// has tells whether there is a key of that name, or the token names none.
+// Has tells whether there is a key of that name, or the token names none.
 func (s *Set) Has(id ID) bool { return id.By == "" || len(s.named[id]) > 0 }
 
-// find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name. Where it names
+// Find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name. Where it names
 // none it returns all of them, and an error if they are more than maxTried.
 func (s *Set) Find(w Wanted) ([]any, error) {
 	views := 1

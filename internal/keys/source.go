@@ -2,7 +2,7 @@ package keys
 
 import "context"
 
-// ownKeys are keys of which each change is another set. A set that no longer counts never counts again.
+// Source has keys, of which each change is another Set. A Set that no longer counts never counts again.
 type Source interface {
 	Snapshot() *Set // the keys that count now; nil if none do
 
@@ -11,7 +11,7 @@ type Source interface {
 	Find(context.Context, Wanted) ([]any, *Set, error)
 }
 
-// fixedKeys never change.
+// Static are keys that never change.
 type Static struct{ Set *Set }
 
 // Snapshot returns the keys.

@@ -1,24 +1,33 @@
 package keys
 
 import (
+	"errors"
+
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
-// choiceOf returns keys to try in golang-jwt's way: one key, or several.
-func Choice(found []any, w Wanted) any {
-	if len(found) == 1 && w.By != "" {
-		return found[0]
-	}
-	set := jwt.VerificationKeySet{}
-	for _, k := range found {
-		set.Keys = append(set.Keys, k)
-	}
-	return set
+var namings = []string{jose.ByKeyID, jose.BySHA256, jose.BySHA1}
+
+// ID is what a token calls its key; the zero keyID if it names none.
+type ID struct{ By, Name string }
+
+// Hint is what a token says about its key.
+type Hint struct {
+	ID
+	Algorithm string
 }
 
-// wantedBy reads what a token of golang-jwt says about its key.
+// Wanted is what a key must fit.
+type Wanted struct {
+	Hint
+	Issuer string
+}
+
+var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
+
+// WantedBy reads what a token of golang-jwt says about its key.
 func WantedBy(t *jwt.Token) (Wanted, error) {
 	w := Wanted{Issuer: issuerOf(t)}
 	w.Algorithm, _ = t.Header["alg"].(string)
@@ -41,7 +50,7 @@ func WantedBy(t *jwt.Token) (Wanted, error) {
 	return w, nil
 }
 
-// knownTo returns the key for a token of golang-jwt if one is chosen already.
+// KnownTo returns the key for a token of golang-jwt if one is chosen already.
 func (s *Set) KnownTo(t *jwt.Token) (any, bool) {
 	kid, _ := t.Header[jose.ByKeyID].(string)
 	alg, _ := t.Header["alg"].(string)
@@ -55,4 +64,16 @@ func issuerOf(t *jwt.Token) string {
 	}
 	iss, _ := t.Claims.GetIssuer()
 	return iss
+}
+
+// Choice returns keys to try in golang-jwt's way: one key, or several.
+func Choice(found []any, w Wanted) any {
+	if len(found) == 1 && w.By != "" {
+		return found[0]
+	}
+	set := jwt.VerificationKeySet{}
+	for _, k := range found {
+		set.Keys = append(set.Keys, k)
+	}
+	return set
 }
