@@ -87,9 +87,9 @@ type IntrospectionOptions struct {
 	// which there is none left waits. If zero, 64.
 	Calls int
 
-	// Remember is how long an answer counts without asking again: as long may a revoked token still pass. An answer
-	// that the token is not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those
-	// that ask for the same token at the same time share one call.
+	// Remember is how long an answer is cached. A revoked token can still pass for this long. An answer that the token is
+	// not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those that ask for the
+	// same token at the same time share one call.
 	Remember time.Duration
 
 	// Entries is the number of active tokens that are remembered at most, with 1,600 bytes for each; an answer that needs

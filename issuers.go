@@ -163,7 +163,7 @@ func fitting(iss string, v Verifier) error {
 }
 
 // Add lets the tokens of an issuer pass that v accepts, from the next request on. An issuer that was there gets the new
-// Verifier. It is an error if iss is empty, or v nil or one of other issuers.
+// Verifier. It is an error if iss is empty, or v is nil, or v says that it accepts other issuers only.
 func (i *Issuers) Add(iss string, v Verifier) error {
 	if i == nil || i.calls == nil {
 		return errors.New("popauth: Issuers: not made by NewIssuers")

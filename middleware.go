@@ -11,10 +11,10 @@ import (
 	"sync"
 )
 
-// Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
-// each runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New
-// makes one that does not. What it decides by never changes, and it is safe for concurrent use. All that it takes down
-// is what Authorize is given before the first request, for the document of Metadata, if there is one.
+// Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and each
+// runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New makes
+// one that does not. Its rules never change, and it is safe for concurrent use. The only thing it records is the
+// policies given to Authorize before the first request; Metadata publishes them.
 //
 // A Guard must not be copied: a stage of the copy knows nothing of what a stage of the other has decided.
 type Guard struct {
@@ -177,7 +177,8 @@ func (g *Guard) clean(r *http.Request) *http.Request {
 
 // Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
 // those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
-// is answered like ErrForbidden.
+// is answered like ErrForbidden. Pass on the error of Check as it is: a bare Reason such as ErrNonceRequired has
+// neither its scheme nor its nonce.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := endOf(r.Context(), refused(err, ErrForbidden))
 	if e.challenges == nil && g != nil {
