@@ -3,9 +3,10 @@ package popauth
 import (
 	"crypto/sha256"
 	"fmt"
-	"github.com/seed-171ab058/popauth/internal/keys"
 	"sync"
 	"testing"
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // weigh holds a budget's account against what its memories hold, by looking.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"github.com/seed-171ab058/popauth/internal/keys"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 	weakly "weak" // stepup.go has a func of that name
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // A table grows while other Verifiers need its room: the account of each stays right. With the race detector it fails if a

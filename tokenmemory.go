@@ -3,11 +3,12 @@ package popauth
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"github.com/seed-171ab058/popauth/internal/keys"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 const (
