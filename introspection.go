@@ -124,9 +124,10 @@ const (
 type Introspection struct {
 	options   IntrospectionOptions
 	client    *http.Client
-	guarded   bool         // the transport is ours: it judges addresses
-	metadata  *RemoteKeys  // where discovery starts; nil if nothing is discovered
-	signed    *jwtVerifier // of signed answers; nil if they are plain
+	guarded   bool // the transport is ours: it judges addresses
+	metadata  *discovery.Client
+	issuer    *discovery.Issuer // where discovery starts; nil if nothing is discovered
+	signed    *jwtVerifier      // of signed answers; nil if they are plain
 	validator *jwt.Validator
 	kinds     tokenKinds
 	discovery *calls.Group[struct{}, *url.URL]
@@ -177,7 +178,6 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		problem("Audience", "empty, or has an empty entry")
 	}
 	o.Audience = slices.Clone(o.Audience)
-	transport := RemoteKeysOptions{Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now}
 	var err error
 	if o.Endpoint != "" {
 		if i.found, err = discovery.ParseURL(o.Endpoint, o.AllowLoopbackHTTP); err != nil {
@@ -185,18 +185,17 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		}
 	}
 	if o.Issuer != "" && (o.Endpoint == "" || o.Signed && o.Keys == nil) {
-		if i.metadata, err = NewRemoteKeys(transport); err != nil {
-			problem("Issuer", "can't be the start of discovery: %w", err)
-		}
+		i.issuer = o.discovered(problem)
 	}
 	i.kinds = completeKinds(o.RequiredClaims, false, problem)
 	o.Authentication = o.completeAuthentication(problem)
-	i.signed = o.signedAnswers(i.metadata, problem)
+	i.signed = o.signedAnswers(problem)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
 	i.options = o
 	i.client, i.guarded = o.httpClient()
+	i.metadata = discovery.NewClient(o.Client, o.Now)
 	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	i.discovery = calls.NewGroup[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = calls.NewGroup[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
@@ -207,6 +206,22 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.refused = memory.NewRecent[verdict](refusedEntries, refusedBytes)
 	i.refused.Ends = true
 	return i, nil
+}
+
+// discovered is the issuer whose metadata say where the endpoint is, or the keys of signed answers.
+func (o *IntrospectionOptions) discovered(problem settings.Problem) *discovery.Issuer {
+	if o.MetadataURL != "" {
+		issuer, err := discovery.NewIssuerAt(o.Issuer, o.MetadataURL, o.AllowLoopbackHTTP)
+		if err != nil {
+			problem("MetadataURL", "%w", err)
+		}
+		return issuer
+	}
+	issuer, err := discovery.NewIssuer(o.Issuer, o.AllowLoopbackHTTP)
+	if err != nil {
+		problem("Issuer", "can't be the start of discovery: %w", err)
+	}
+	return issuer
 }
 
 func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
@@ -225,7 +240,7 @@ func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) 
 }
 
 // signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settings.Problem) *jwtVerifier {
+func (o *IntrospectionOptions) signedAnswers(problem settings.Problem) *jwtVerifier {
 	if !o.Signed {
 		if o.Keys != nil || o.Algorithms != nil {
 			problem("Signed", "false: leave Keys and Algorithms empty")
@@ -238,7 +253,11 @@ func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settings
 	}
 	v := &jwtVerifier{issuer: o.Issuer, keyIssuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
 	if v.keys == nil {
-		v.keys = found
+		// An error is one that discovered has reported.
+		keys, _ := NewRemoteKeys(RemoteKeysOptions{
+			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
+		})
+		v.keys = keys
 	} else {
 		checkKeys(v.keys, o.Issuer, problem)
 	}
