@@ -87,9 +87,9 @@ type IntrospectionOptions struct {
 	// which there is none left waits. If zero, 64.
 	Calls int
 
-	// Remember is how long an answer counts without asking again: as long may a revoked token still pass. An answer
-	// that the token is not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those
-	// that ask for the same token at the same time share one call.
+	// Remember is how long an answer is cached. A revoked token can still pass for this long. An answer that the token is
+	// not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those that ask for the
+	// same token at the same time share one call.
 	Remember time.Duration
 
 	// Entries is the number of active tokens that are remembered at most, with 1,600 bytes for each; an answer that needs
@@ -282,7 +282,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	if err := i.inForce(v.token); err != nil {
 		return nil, err
 	}
-	return v.token.clone(), nil // what one request does to it is no other's business
+	return v.token, nil
 }
 
 // fitSize refuses a token that nobody has to look at.
@@ -331,7 +331,7 @@ func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 		i.accepted.Put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
 		return
 	}
-	if end := v.token.ExpiresAt; !end.IsZero() {
+	if end := v.token.ExpiresAt(); !end.IsZero() {
 		keep = min(keep, end.Add(i.options.Leeway).Sub(now))
 	}
 	i.accepted.Put(key, v, now, keep, v.token.size())

@@ -47,12 +47,9 @@ func TestBudgetAccount(t *testing.T) {
 		for g := range 2 {
 			wg.Go(func() {
 				for i := range 400 {
-					token := fmt.Sprint(n, g, i)
-					var hash tokenHash
-					v.remember(entryOf(token, 100+i%7*300), v.known.snapshot(), token, &hash)
-					if m := v.remembered(); m != nil {
-						m.find(hash.sum)
-					}
+					e := entryOf(fmt.Sprint(n, g, i), 100+i%7*300)
+					v.remember(e, v.known.snapshot())
+					v.find(e.key)
 					if i == 200 && n%4 == 0 {
 						v.retire()
 						v.share(b)
@@ -158,11 +155,10 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {
 		v.share(b)
 		for i := range n {
-			var hash tokenHash
-			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.snapshot(), fmt.Sprint(name, i), &hash)
+			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.snapshot())
 		}
 		for i := range n {
-			if m := v.remembered(); m != nil && m.find(sha256.Sum256(fmt.Append(nil, name, i))) != nil {
+			if v.find(sha256.Sum256(fmt.Append(nil, name, i))) != nil {
 				kept++
 			}
 		}
@@ -179,8 +175,7 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 func TestTokenMemoryGrows(t *testing.T) {
 	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
 	for i := range 900 {
-		var hash tokenHash
-		v.remember(entryOf(fmt.Sprint(i), 100), v.known.snapshot(), fmt.Sprint(i), &hash)
+		v.remember(entryOf(fmt.Sprint(i), 100), v.known.snapshot())
 	}
 	m := v.memory.Load()
 	if n := m.held(); n < 870 || m.most != 1000 {

@@ -222,10 +222,11 @@ func (k *RemoteKeys) mayBeRenewed(than *keySet) bool {
 		k.due(now) && k.cooldown.Over(now) && !k.known(sought{than: than}, set, now)
 }
 
-// Preload fetches the keys now, whatever their age, and asks the metadata where they are: for those who want to fail at
-// start-up, or know of a key that must no longer count. A fetch that is under way already is waited for, and another one
-// made: it may have been answered before that. Preload waits as long as ctx, and for each of the two as long as Timeout.
-// An error changes nothing about the keys that there are, unless it says that the issuer has withdrawn them all.
+// Preload fetches the keys now, whatever their age, and asks the metadata where they are: call it at start-up, so that
+// a wrong issuer fails early, and after a key has been withdrawn. It waits for a fetch that is under way already, which
+// may have been answered before the withdrawal, and makes another. Preload waits as long as ctx, and for each of the
+// two as long as Timeout. An error changes nothing about the keys that there are, unless it says that the issuer has
+// withdrawn them all.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
 	if !k.made() {
 		return ErrUnconfigured

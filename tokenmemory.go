@@ -59,6 +59,12 @@ type verifiedToken struct {
 	key [sha256.Size]byte
 }
 
+// hashOf is what the memory knows a token by.
+func hashOf(token string) [sha256.Size]byte {
+	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
+	return sha256.Sum256(append(space, token...))
+}
+
 // newTokenMemory has twice the places, so that few tokens have to share theirs.
 func newTokenMemory(keys *keySet, entries int) *tokenMemory {
 	m := &tokenMemory{
@@ -248,8 +254,8 @@ func (b *tokenBucket) release(i int, m *tokenMemory) bool {
 func (e *verifiedToken) size() int64 { return e.Token.size() }
 
 func (t *Token) size() int64 {
-	const fixed, text, binding = 280, 16, 48
-	n := fixed + len(t.payload) + text*(cap(t.Audience)+cap(t.Scopes)) + binding*cap(t.bindings)
+	const fixed, text, binding = 264, 16, 48
+	n := fixed + len(t.payload) + text*(cap(t.audience)+cap(t.scopes)) + binding*cap(t.bindings)
 	if strings.Contains(t.payload, `\`) {
 		n += len(t.payload) // what had escapes is a copy
 	}
