@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // ClientAuthentication is how this API authenticates to an authorization server: ClientSecretBasic, ClientSecretPost,
@@ -132,10 +134,10 @@ func (c PrivateKeyJWT) completed(audience string, now func() time.Time) (ClientA
 	if c.Method == nil || c.Key == nil {
 		return c, errors.Join(append(wrong, errors.New("without Method or Key"))...)
 	}
-	a, ok := findAlgorithm(c.Method.Alg())
+	a, ok := jose.Find(c.Method.Alg())
 	if !ok {
 		wrong = append(wrong, fmt.Errorf("%q is no asymmetric signature algorithm that is known here", c.Method.Alg()))
-	} else if signer, isSigner := c.Key.(crypto.Signer); isSigner && !a.fits(signer.Public()) {
+	} else if signer, isSigner := c.Key.(crypto.Signer); isSigner && !a.Fits(signer.Public()) {
 		wrong = append(wrong, errors.New("the key does not fit the algorithm"))
 	}
 	return withholding(c), errors.Join(wrong...)

@@ -3,27 +3,22 @@ package popauth
 import (
 	"encoding/hex"
 	"fmt"
-	"math"
 	"net/http"
-	"slices"
 	"strings"
 )
-
-// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
-const bearer = "Bearer"
 
 // maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
 const maxToken = 16 << 10
 
-// credentials are the access token of a request and the scheme it came under: its number among the Guard's, from 1.
+// credentials are the access token of a request and the scheme it came under.
 type credentials struct {
-	under uint16
+	under schemeNumber
 	token string
 }
 
 // readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
-// section 2.1; RFC 9449, section 7.1).
-func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
+// section 2.1; RFC 9449, section 7.1). What v remembers of the token comes with it.
+func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Error) {
 	lines := r.Header["Authorization"]
 	switch {
 	case len(lines) == 0:
@@ -38,15 +33,15 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 	if !isToken(scheme) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
-	known := slices.IndexFunc(g.schemes, func(c challenge) bool { return strings.EqualFold(c.scheme, scheme) }) // RFC 9110, section 11.1
-	if known < 0 || known >= math.MaxUint16 {
+	under := s.find(scheme)
+	if under == 0 {
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
-	if !readsAll(g.options.Verifier, token) && !isToken68(token) || tokenElsewhere(r) {
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: g.schemes[known].scheme}
+	if !readsAll(v, token) && !isToken68(token) || tokenElsewhere(r) {
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: s.name(under)}
 	}
-	return credentials{under: uint16(known) + 1, token: token}, nil
+	return credentials{under: under, token: token}, nil
 }
 
 // readsAll tells whether a Verifier of ours refuses whatever is no token68: all of a JWT that passes is base64url. Its

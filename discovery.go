@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
@@ -58,7 +59,7 @@ func (k *RemoteKeys) fetch(ctx context.Context, old *fetched, full bool) (*fetch
 		return nil, fmt.Errorf("%s: %w", shown(set.location), err)
 	}
 	lifetime := min(k.lifetime(answer.Header, now), k.options.MaxAge/2)
-	set.lifetime, set.limit = spread(lifetime), lifetime+lifetime/10
+	set.lifetime, set.limit = backoff.Jitter(lifetime), lifetime+lifetime/10
 	if answer.StatusCode == http.StatusNotModified {
 		set.keySet, set.document, set.etag = old.keySet, old.document, old.etag
 		return set, nil

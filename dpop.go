@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
@@ -45,7 +49,7 @@ type DPoP struct {
 	// share the store agree, now and through every change of MaxAge and Leeway.
 	Remember time.Duration
 
-	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
+	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). For clocks that differ use Leeway.
 	MaxAge time.Duration
 
 	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 5 min, which
@@ -81,16 +85,18 @@ type DPoP struct {
 	URL func(*http.Request) *url.URL
 
 	// accepted is what Algorithms stands for; nil in a DPoP that complete has not seen.
-	accepted []algorithm
+	accepted []jose.Algorithm
 
 	// signers are the proof headers that have passed accepted; nil in a DPoP for a single use.
-	signers *headerMemory[signer]
+	signers *memory.Headers[signer]
 }
 
 var _ SchemeConfirmer = DPoP{}
 
 const (
 	dpop = "DPoP"
+
+	clientHeaders = 2048 // clients whose proofs' headers are known
 
 	defaultProofAge    = time.Minute
 	maxProofAge        = 10 * time.Minute
@@ -134,9 +140,7 @@ func completeDPoP(c Confirmer, now func() time.Time) (Confirmer, error) {
 // complete makes the DPoP of a Guard, which nothing outside can change any more.
 func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: DPoP."+field+": "+format, args...))
-	}
+	problem := settings.Problems("popauth: DPoP", &wrong)
 	var err error
 	alone := d.Replay == nil
 	if alone && now != nil {
@@ -153,9 +157,9 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 	} else if len(d.Algorithms) == 0 {
 		problem("Algorithms", "empty, but not nil")
 	}
-	d.accepted, d.signers = algorithmsNamed(d.Algorithms, problem), nil
+	d.accepted, d.signers = jose.Named(d.Algorithms, problem), nil
 	if now != nil {
-		d.signers = newHeaderMemory[signer](clientHeaders)
+		d.signers = memory.NewHeaders[signer](clientHeaders)
 	}
 	if d.Nonces, err = completeNonces(d.Nonces); err != nil {
 		wrong = append(wrong, err)
@@ -168,8 +172,8 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 }
 
 // Complete returns the DPoP with what it leaves out filled in, a replay memory of its own among that, or an error that
-// lists everything that is wrong. New does this for a Guard; it is for others who call Confirm or ProveKey. The memory
-// goes by now; if nil, by time.Now. It is for this DPoP alone, which keeps ids as long as itself needs them.
+// lists everything that is wrong. New does this for a Guard; call it yourself only to use DPoP outside of one. The
+// memory's clock is now; if nil, time.Now. It is for this DPoP alone, and keeps ids as long as this one needs them.
 func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
 	if now == nil {
 		now = time.Now
@@ -181,9 +185,9 @@ func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
 	return d, nil
 }
 
-// Confirm makes the checks of RFC 9449, section 4.3, in its order, and those of section 7.1. A Confirmer of your own
-// may call it if Replay is set, or after Complete; without, and with settings that New would refuse, it returns
-// ErrUnconfigured.
+// Confirm makes all checks of RFC 9449, section 4.3, each before one that costs more, and those of section 7.1. A
+// Confirmer of your own may call it if Replay is set, or after Complete; without, and with settings that New would
+// refuse, it returns ErrUnconfigured.
 func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 	d, err := d.ready()
 	if err != nil {

@@ -15,8 +15,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // IntrospectionOptions configure an Introspection.
@@ -83,9 +87,9 @@ type IntrospectionOptions struct {
 	// which there is none left waits. If zero, 64.
 	Calls int
 
-	// Remember is how long an answer counts without asking again: as long may a revoked token still pass. An answer
-	// that the token is not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those
-	// that ask for the same token at the same time share one call.
+	// Remember is how long an answer is cached. A revoked token can still pass for this long. An answer that the token is
+	// not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those that ask for the
+	// same token at the same time share one call.
 	Remember time.Duration
 
 	// Entries is the number of active tokens that are remembered at most, with 1,600 bytes for each; an answer that needs
@@ -127,19 +131,19 @@ type Introspection struct {
 	kinds     tokenKinds
 	discovery *calls.Group[struct{}, *url.URL]
 	calls     *calls.Group[[sha256.Size]byte, verdict]
-	accepted  *recent[verdict]
-	refused   *recent[verdict]                                 // apart, so that a flood of made-up tokens pushes out no good one
+	accepted  *memory.Recent[verdict]
+	refused   *memory.Recent[verdict]                          // apart, so that a flood of made-up tokens pushes out no good one
 	given     *lru.Cache[[sha256.Size]byte, [sha256.Size]byte] // the token that each signed answer was given about
 
 	mu      sync.Mutex
 	found   *url.URL // the endpoint
 	inside  bool     // it was found inside of a network
 	foundAt time.Time
-	doubted bool  // what is there gave no answer: it may have moved
-	sought  pause // the metadata is not asked meanwhile
-	missed  error // why there is no endpoint
-	misses  int   // in a row
-	quiet   pause // the endpoint has asked to be left alone
+	doubted bool             // what is there gave no answer: it may have moved
+	sought  backoff.Interval // the metadata is not asked meanwhile
+	missed  error            // why there is no endpoint
+	misses  int              // in a row
+	quiet   backoff.Interval // the endpoint has asked to be left alone
 }
 
 var _ Verifier = (*Introspection)(nil)
@@ -153,14 +157,16 @@ type verdict struct {
 // NewIntrospection makes no request. The error lists every problem of the options.
 func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	var wrong []error
-	problem := fieldProblems("IntrospectionOptions", &wrong)
+	problem := settings.Problems("popauth: IntrospectionOptions", &wrong)
 	i := &Introspection{}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	completeLeeway(&o.Leeway, problem)
-	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second})
-	completeCounts(problem, count{"Calls", &o.Calls, 64}, count{"Entries", &o.Entries, 10000})
+	settings.Leeway(&o.Leeway, problem)
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Count(problem, "Calls", &o.Calls, 64)
+	settings.Count(problem, "Entries", &o.Entries, 10000)
 	if o.Remember == 0 {
 		o.Remember = 10 * time.Second
 	}
@@ -197,13 +203,13 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	if o.Signed {
 		i.given, _ = lru.New[[sha256.Size]byte, [sha256.Size]byte](givenAnswers) // fails for a size that is not positive only
 	}
-	i.accepted = newRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
-	i.refused = newRecent[verdict](refusedEntries, refusedBytes)
-	i.refused.ends = true
+	i.accepted = memory.NewRecent[verdict](o.Entries, int64(o.Entries)*answerSize)
+	i.refused = memory.NewRecent[verdict](refusedEntries, refusedBytes)
+	i.refused.Ends = true
 	return i, nil
 }
 
-func (o *IntrospectionOptions) completeAuthentication(problem func(field, format string, args ...any)) ClientAuthentication {
+func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
 	if o.Authentication == nil {
 		problem("Authentication", "nil")
 		return nil
@@ -219,7 +225,7 @@ func (o *IntrospectionOptions) completeAuthentication(problem func(field, format
 }
 
 // signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(field, format string, args ...any)) *jwtVerifier {
+func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settings.Problem) *jwtVerifier {
 	if !o.Signed {
 		if o.Keys != nil || o.Algorithms != nil {
 			problem("Signed", "false: leave Keys and Algorithms empty")
@@ -237,7 +243,7 @@ func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem func(fie
 		checkKeys(v.keys, o.Issuer, problem)
 	}
 	v.known = ownOf(v.keys)
-	v.algorithms = completeAlgorithms(o.Algorithms, problem)
+	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
 	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
 		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
@@ -255,7 +261,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	known := func() (verdict, bool) { return i.known(key) }
 	v, ok := known()
 	if !ok {
-		_, _, lately := i.accepted.last(key, i.options.Now())
+		_, _, lately := i.accepted.Last(key, i.options.Now())
 		var err error
 		token := strings.Clone(token) // the call may outlive the request, and the request's memory be another's by then
 		v, err = i.calls.Do(ctx, calls.Question[[sha256.Size]byte, verdict]{Key: key, Known: known, Lately: lately,
@@ -293,42 +299,42 @@ func fitSize(token string) error {
 // inForce holds the token's times against the clock, on every use.
 func (i *Introspection) inForce(t *Token) error {
 	if err := i.validator.Validate(claimsOf(t)); err != nil {
-		return &Error{Reason: claimReason(t, err), Err: err, token: t}
+		return &Error{Reason: claimReason(t, err), Err: err, who: t.who()}
 	}
 	return nil
 }
 
 func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
 	now := i.options.Now()
-	if v, ok := i.accepted.get(key, now); ok {
+	if v, ok := i.accepted.Get(key, now); ok {
 		return v, true
 	}
-	return i.refused.get(key, now)
+	return i.refused.Get(key, now)
 }
 
 // remember keeps the newer verdict and takes the older out, whatever the clock says later.
 func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	now, keep := i.options.Now(), i.options.Remember
 	if v.refusal != nil || i.inForce(v.token) != nil {
-		i.accepted.remove(key)
+		i.accepted.Remove(key)
 		if keep > 0 {
 			size := int64(0)
 			if v.token != nil {
 				size = v.token.size()
 			}
-			i.refused.put(key, v, now, min(keep, rememberRefused), size)
+			i.refused.Put(key, v, now, min(keep, rememberRefused), size)
 		}
 		return
 	}
-	i.refused.remove(key)
+	i.refused.Remove(key)
 	if keep < 0 {
-		i.accepted.put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
+		i.accepted.Put(key, verdict{}, now, 0, 0) // only that it was active: its place among the calls
 		return
 	}
 	if end := v.token.ExpiresAt(); !end.IsZero() {
 		keep = min(keep, end.Add(i.options.Leeway).Sub(now))
 	}
-	i.accepted.put(key, v, now, keep, v.token.size())
+	i.accepted.Put(key, v, now, keep, v.token.size())
 }
 
 // Issuers returns the one issuer.

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -87,16 +88,16 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 
 // readUnverified reads what a JWT says, which nobody has verified.
 func readUnverified(token string) (*Token, error) {
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
-	s, err := jws{payload: j.payload}.decode()
+	s, err := jose.JWS{Payload: j.Payload}.Decode()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
-	defer s.close()
-	return NewToken(s.payload)
+	defer s.Close()
+	return NewToken(s.Payload)
 }
 
 func sortedBindings(list []Binding) []Binding {
@@ -136,8 +137,8 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if err != nil || inner == nil {
 		return nil, "", errors.New("signed answer without " + name)
 	}
-	j, err := part(answer)
-	return inner, j.signed, err
+	j, err := jose.Split(answer)
+	return inner, j.Signed, err
 }
 
 // introspected is what an answer says beside the token's claims.

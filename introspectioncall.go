@@ -10,8 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 const (
@@ -42,7 +45,7 @@ func (o *IntrospectionOptions) httpClient() (client *http.Client, own bool) {
 // ask makes one call (RFC 7662, section 2). An error is the server's or this API's own fault, not the token's.
 func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) {
 	if left := i.quietLeft(); left > 0 {
-		return verdict{}, unanswered(outage{errors.New("the introspection endpoint has asked for a pause"), left})
+		return verdict{}, unanswered(backoff.After(errors.New("the introspection endpoint has asked for a pause"), left))
 	}
 	endpoint, err := i.endpoint(ctx)
 	if err != nil {
@@ -51,7 +54,7 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(err)})
+		return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(err)))
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
@@ -70,7 +73,7 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", shown(endpoint), answer.StatusCode))
 	}
 	status := discovery.Status(answer)
-	return verdict{}, unanswered(outage{fmt.Errorf("%s: %w", shown(endpoint), status), i.failed(status)})
+	return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", shown(endpoint), status), i.failed(status)))
 }
 
 func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
@@ -116,7 +119,7 @@ func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token strin
 func (i *Introspection) quietLeft() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.quiet.left(i.options.Now())
+	return i.quiet.Left(i.options.Now())
 }
 
 func (i *Introspection) foundInside() bool {
@@ -134,10 +137,10 @@ func (i *Introspection) failed(err error) time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if after > 0 {
-		i.quiet = pause{now, after}
+		i.quiet = backoff.Interval{From: now, Length: after}
 	}
 	i.doubted = true
-	return max(after, firstPause)
+	return max(after, backoff.First)
 }
 
 // endpoint returns where to ask: as configured, or as the issuer's metadata has said. Once an hour, and after a failure,
@@ -150,20 +153,20 @@ func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
 	q := calls.Question[struct{}, *url.URL]{Ask: i.discover, Known: i.foundLately}
 	i.mu.Lock()
 	now := i.options.Now()
-	found, missed, left := i.found, i.missed, i.sought.left(now)
-	age := since(i.foundAt, now)
+	found, missed, left := i.found, i.missed, i.sought.Left(now)
+	age := backoff.Since(i.foundAt, now)
 	doubted := i.doubted
-	late := age >= rediscover+rediscover/10 && since(i.sought.from, now) >= minRefresh
+	late := age >= rediscover+rediscover/10 && backoff.Since(i.sought.From, now) >= minRefresh
 	i.mu.Unlock()
 	switch {
 	case left > 0 && found == nil:
-		return nil, outage{missed, left}
+		return nil, backoff.After(missed, left)
 	case found == nil:
 		return i.discovery.Do(ctx, q)
 	case left > 0:
 	case late:
 		return i.foundAgain(ctx, q, found)
-	case doubted || age >= rediscover || age < -maxLeeway:
+	case doubted || age >= rediscover || age < -settings.MaxLeeway:
 		i.discovery.Begin(q)
 	}
 	return found, nil
@@ -185,8 +188,8 @@ func (i *Introspection) foundLately() (*url.URL, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := i.options.Now()
-	age := since(i.foundAt, now)
-	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -maxLeeway || !i.sought.over(now))
+	age := backoff.Since(i.foundAt, now)
+	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -settings.MaxLeeway || !i.sought.Over(now))
 }
 
 // ready tells whether there is an endpoint.
@@ -200,11 +203,11 @@ func (i *Introspection) ready() bool {
 // endpoint the pauses are those of RemoteKeys: the first a second, then twice as long, up to maxMissed.
 func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
 	i.mu.Lock()
-	missed, left := i.missed, i.sought.left(i.options.Now())
+	missed, left := i.missed, i.sought.Left(i.options.Now())
 	none := i.found == nil
 	i.mu.Unlock()
 	if none && left > 0 { // others have asked since
-		return nil, outage{missed, left}
+		return nil, backoff.After(missed, left)
 	}
 	_, aliased := i.options.Authentication.(TLSClientAuth)
 	u, inside, err := i.metadata.discover(ctx, "introspection_endpoint", aliased)
@@ -213,16 +216,16 @@ func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
 	defer i.mu.Unlock()
 	again := minRefresh
 	if i.found == nil && err != nil {
-		again = spread(min(firstPause<<min(i.misses, 16), maxMissed))
+		again = backoff.Jitter(min(backoff.First<<min(i.misses, 16), maxMissed))
 	}
 	again = max(again, discovery.Pause(err, now))
-	i.sought, i.missed = pause{now, again}, cut(err)
+	i.sought, i.missed = backoff.Interval{From: now, Length: again}, memory.Cut(err)
 	switch {
 	case err == nil:
 		i.found, i.inside, i.foundAt, i.doubted, i.misses = u, inside, now, false, 0
 	case i.found == nil:
 		i.misses++
-		return nil, outage{err, again}
+		return nil, backoff.After(err, again)
 	}
 	return i.found, nil
 }

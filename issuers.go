@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/calls"
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -96,7 +98,7 @@ const defaultTokenBytes = 16 << 20
 // NewIssuers makes no request. The error lists every problem of the options.
 func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	var wrong []error
-	problem := fieldProblems("IssuersOptions", &wrong)
+	problem := settings.Problems("popauth: IssuersOptions", &wrong)
 	if len(o.Verifiers) == 0 && o.Resolve == nil {
 		problem("Verifiers", "empty, and Resolve is nil")
 	}
@@ -105,13 +107,16 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 			problem("Verifiers", "%w", err)
 		}
 	}
-	completeDurations(problem, duration{"Remember", &o.Remember, time.Hour}, duration{"RememberUnknown", &o.RememberUnknown, 10 * time.Second},
-		duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
-		duration{"MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour)})
+	settings.Duration(problem, "Remember", &o.Remember, time.Hour)
+	settings.Duration(problem, "RememberUnknown", &o.RememberUnknown, 10*time.Second)
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Duration(problem, "MaxAge", &o.MaxAge, max(o.Remember, 24*time.Hour))
 	if o.MaxAge < o.Remember {
 		problem("MaxAge", "%v is less than Remember, %v", o.MaxAge, o.Remember)
 	}
-	completeCounts(problem, count{"Entries", &o.Entries, 1000}, count{"Calls", &o.Calls, 64})
+	settings.Count(problem, "Entries", &o.Entries, 1000)
+	settings.Count(problem, "Calls", &o.Calls, 64)
 	switch {
 	case o.Bytes < 0:
 		problem("Bytes", "negative")
@@ -158,7 +163,7 @@ func fitting(iss string, v Verifier) error {
 }
 
 // Add lets the tokens of an issuer pass that v accepts, from the next request on. An issuer that was there gets the new
-// Verifier. It is an error if iss is empty, or v nil or one of other issuers.
+// Verifier. It is an error if iss is empty, or v is nil, or v says that it accepts other issuers only.
 func (i *Issuers) Add(iss string, v Verifier) error {
 	if i == nil || i.calls == nil {
 		return errors.New("popauth: Issuers: not made by NewIssuers")
@@ -240,16 +245,16 @@ func (i *Issuers) Fresh(token string, t *Token) bool {
 
 // claimedIssuer reads as little of a token as it needs: what counts is read again by the Verifier.
 func claimedIssuer(token string) (string, error) {
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
-		return "", err
+		return "", malformed(err)
 	}
-	parts, err := j.decode()
+	parts, err := j.Decode()
 	if err != nil {
-		return "", err
+		return "", malformed(err)
 	}
-	defer parts.close()
-	iss, err := strictjson.PeekString(parts.payload, "iss")
+	defer parts.Close()
+	iss, err := strictjson.PeekString(parts.Payload, "iss")
 	switch {
 	case err != nil:
 		return "", &Error{Reason: ErrTokenMalformed, Err: err}

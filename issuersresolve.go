@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // tenant returns who decides about an issuer's tokens, or ErrTokenIssuer.
@@ -85,7 +87,7 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(outage{fmt.Errorf("resolve issuer: %w", cut(err)), firstPause})
+		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", memory.Cut(err)), backoff.First))
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -105,7 +107,7 @@ var errNotReady = errors.New("the keys of the Verifier that Resolve has found ar
 func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, before int) resolution {
 	i.mu.Lock()
 	if i.changes == before { // Resolve is not asked again meanwhile
-		i.tenants.keep(key, resolution{err: unanswered(outage{errNotReady, firstPause})}, i.options.Now())
+		i.tenants.keep(key, resolution{err: unanswered(backoff.After(errNotReady, backoff.First))}, i.options.Now())
 	}
 	i.mu.Unlock()
 	i.successions.Begin(calls.Question[string, resolution]{
@@ -120,7 +122,7 @@ func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, befo
 func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
 	switch proven := t.proven.Load(); {
 	case genuine && proven:
-		i.tenants.proven.touch(key)
+		i.tenants.proven.Touch(key)
 		i.tenants.weigh(key, t)
 	case genuine:
 		i.mu.Lock() // Remove comes before or after

@@ -3,14 +3,16 @@ package popauth
 import (
 	"context"
 	"crypto/sha256"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // Verify implements Verifier. A token that is remembered needs no second look but at the time.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
 	// What has no JWS's form is not worth a hash.
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	h, known, err := v.header(j)
 	if err != nil {
@@ -28,7 +30,7 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 		return nil, err
 	}
 	if !known {
-		v.headers.put(j.header, h)
+		v.headers.Put(j.Header, h)
 	}
 	e.key, e.kept = hash, e
 	v.remember(e, keys)

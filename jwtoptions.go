@@ -2,8 +2,9 @@ package popauth
 
 import (
 	"errors"
-	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
@@ -29,11 +30,11 @@ type JWTOptions struct {
 // several. It makes no request. The error lists every problem of the options.
 func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 	var wrong []error
-	problem := fieldProblems("JWTOptions", &wrong)
+	problem := settings.Problems("popauth: JWTOptions", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	completeLeeway(&o.Leeway, problem)
+	settings.Leeway(&o.Leeway, problem)
 	v := newJWTVerifier(o, problem)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 }
 
 // checkKeys reports RemoteKeys that are not this issuer's.
-func checkKeys(keys KeySource, issuer string, problem func(field, format string, args ...any)) {
+func checkKeys(keys KeySource, issuer string, problem settings.Problem) {
 	if k, ok := keys.(*RemoteKeys); ok {
 		switch {
 		case !k.made():
@@ -51,15 +52,4 @@ func checkKeys(keys KeySource, issuer string, problem func(field, format string,
 			problem("Keys", "of another issuer")
 		}
 	}
-}
-
-// completeAlgorithms returns the algorithms of these names, all of them for nil.
-func completeAlgorithms(names []string, problem func(field, format string, args ...any)) []algorithm {
-	switch {
-	case names == nil:
-		return slices.Clone(algorithms)
-	case len(names) == 0:
-		problem("Algorithms", "empty, but not nil")
-	}
-	return algorithmsNamed(names, problem)
 }

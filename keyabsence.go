@@ -3,6 +3,9 @@ package popauth
 import (
 	"crypto/sha256"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 const (
@@ -28,7 +31,7 @@ type absence struct {
 
 func (a absence) asked(now time.Time) bool {
 	age := now.Sub(a.at)
-	return age < a.wait && age > -maxLeeway
+	return age < a.wait && age > -settings.MaxLeeway
 }
 
 // absences remember keys by the hash of their name: the name itself is a part of a token's header, and would hold on to the
@@ -36,7 +39,7 @@ func (a absence) asked(now time.Time) bool {
 type absences struct{ list []absence }
 
 func absentName(id keyID) [sha256.Size]byte {
-	var space [2 + len(bySHA256) + maxKeyID]byte
+	var space [2 + len(jose.BySHA256) + jose.MaxKeyID]byte
 	return sha256.Sum256(append(append(append(space[:0], id.by...), 0), id.name...))
 }
 

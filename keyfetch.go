@@ -5,14 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
-)
-
-const (
-	// firstPause is the time between two fetches while the issuer can't be reached. It grows up to Cooldown if old keys
-	// serve; without any, nothing matters more than the first moment at which there are some.
-	firstPause = time.Second
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // flight is one fetch for all who wait.
@@ -24,7 +20,7 @@ type flight struct {
 }
 
 // due tells whether a fetch may begin. The caller holds mu.
-func (k *RemoteKeys) due(now time.Time) bool { return k.pause.over(now) }
+func (k *RemoteKeys) due(now time.Time) bool { return k.pause.Over(now) }
 
 // needed returns the fetch that brings keys when there are none; nil if the last one failed a moment ago. The caller
 // holds mu.
@@ -43,7 +39,7 @@ func (k *RemoteKeys) start(full, lookup bool) *flight {
 		if !k.late(old, now) { // else who comes meanwhile waits, too
 			k.tried.Store(&now)
 		}
-		full = full || k.url != nil || old == nil || k.failed != nil || since(old.located, now)+old.lifetime > k.options.Refresh
+		full = full || k.url != nil || old == nil || k.failed != nil || backoff.Since(old.located, now)+old.lifetime > k.options.Refresh
 		f := &flight{number: k.begun.Add(1), full: full, lookup: lookup}
 		k.flight = f
 		f.call = calls.Go(k.options.Timeout, func(ctx context.Context) (*fetched, error) {
@@ -61,33 +57,33 @@ func (k *RemoteKeys) ended(f *flight, set *fetched, err error) {
 		err = errors.New("no keys")
 	}
 	k.tried.Store(&now)
-	k.failed, k.flight = cut(err), nil
-	k.failedSize.Store(errorWeight(k.failed))
+	k.failed, k.flight = memory.Cut(err), nil
+	k.failedSize.Store(memory.ErrorSize(k.failed))
 	defer k.watchers.tell()
 	if err == nil {
-		k.failures, k.pause, k.quiet = 0, pause{}, pause{}
+		k.failures, k.pause, k.quiet = 0, backoff.Interval{}, backoff.Interval{}
 		k.current.Store(set)
 		if f.full {
 			k.landed = f.number
 		}
 		if f.lookup {
-			k.cooldown = pause{now, k.options.Cooldown}
+			k.cooldown = backoff.Interval{From: now, Length: k.options.Cooldown}
 		}
 		return
 	}
 	if isEmptySet(err) {
 		k.current.Store(nil) // an answer, by which the issuer has withdrawn them all
 	}
-	length := firstPause
+	length := backoff.First
 	if set := k.usable(k.current.Load(), now); set != nil {
-		left := k.options.MaxAge - since(set.at, now)
+		left := k.options.MaxAge - backoff.Since(set.at, now)
 		length = max(length, min(length<<min(k.failures, 16), k.options.Cooldown, left))
 	}
 	k.failures++
-	k.pause, k.quiet = pause{now, spread(length)}, pause{}
+	k.pause, k.quiet = backoff.Interval{From: now, Length: backoff.Jitter(length)}, backoff.Interval{}
 	if wanted := discovery.Pause(err, now); wanted > 0 {
-		k.quiet = pause{now, wanted}
-		k.pause = pause{now, max(wanted, k.pause.length)}
+		k.quiet = backoff.Interval{From: now, Length: wanted}
+		k.pause = backoff.Interval{From: now, Length: max(wanted, k.pause.Length)}
 	}
 }
 
@@ -99,7 +95,7 @@ func (k *RemoteKeys) demand(ctx context.Context) error {
 	for {
 		f, now := k.flight, k.options.Now()
 		switch {
-		case f == nil && !k.quiet.over(now):
+		case f == nil && !k.quiet.Over(now):
 			err := k.outage(now)
 			k.mu.Unlock()
 			return err
@@ -119,7 +115,7 @@ func (k *RemoteKeys) demand(ctx context.Context) error {
 func (k *RemoteKeys) land(ctx context.Context, f *flight) (*fetched, error) {
 	set, err := f.call.Wait(ctx, 0)
 	if err != nil {
-		return nil, &Error{Reason: ErrUnavailable, Err: outage{err, max(firstPause, k.pauseLeft())}}
+		return nil, &Error{Reason: ErrUnavailable, Err: backoff.After(err, max(backoff.First, k.pauseLeft()))}
 	}
 	return set, nil
 }
@@ -130,7 +126,7 @@ func (k *RemoteKeys) pauseLeft() time.Duration {
 	if k.failed == nil {
 		return 0
 	}
-	return k.quiet.left(k.options.Now())
+	return k.quiet.Left(k.options.Now())
 }
 
 var errSlowKeys = errors.New("no keys in time")
@@ -145,7 +141,7 @@ func (k *RemoteKeys) outage(now time.Time) error {
 	if k.failed == nil {
 		return nil
 	}
-	return &Error{Reason: ErrUnavailable, Err: outage{k.failed, k.pause.left(now)}}
+	return &Error{Reason: ErrUnavailable, Err: backoff.After(k.failed, k.pause.Left(now))}
 }
 
 // sought is what a request looks for: a key that is not among those that there are, or any other keys than those that did
@@ -177,12 +173,12 @@ func (k *RemoteKeys) lookFor(ctx context.Context, s sought, before int64) (*fetc
 		}
 		err := k.outage(now)
 		absent := k.known(s, set, now)
-		may := k.due(now) && k.cooldown.over(now) && (!absent || err != nil)
+		may := k.due(now) && k.cooldown.Over(now) && (!absent || err != nil)
 		if f == nil && may && (k.landed <= before || err != nil) {
 			f = k.start(true, true)
 		}
 		// Nobody has asked for longer than Cooldown: assume recovery.
-		failing := err != nil && k.pause.left(now) > -k.options.Cooldown
+		failing := err != nil && k.pause.Left(now) > -k.options.Cooldown
 		answered := k.landed > before
 		k.mu.Unlock()
 		switch {
@@ -203,7 +199,7 @@ func (k *RemoteKeys) lookFor(ctx context.Context, s sought, before int64) (*fetc
 // known tells whether it is known already that the issuer has nothing else. The caller holds mu.
 func (k *RemoteKeys) known(s sought, set *fetched, now time.Time) bool {
 	if s.than != nil {
-		age := since(set.at, now)
+		age := backoff.Since(set.at, now)
 		return age >= 0 && age < k.options.Cooldown
 	}
 	return k.absent.asked(s.id, now)

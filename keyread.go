@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
@@ -55,6 +55,9 @@ func readKeySet(jwks []byte) (*keySet, error) {
 type emptySet struct{ left string }
 
 func (e *emptySet) Error() string { return "no usable key in the JWK Set" + e.left }
+
+// Brief is the same without the names, which are as long as the issuer likes.
+func (*emptySet) Brief() error { return &emptySet{} }
 
 func isEmptySet(err error) bool {
 	_, ok := errors.AsType[*emptySet](err)
@@ -142,8 +145,8 @@ func (j *jwkMembers) read(name string, v jsontext.Value) error {
 			return fmt.Errorf("%.64q is not for signatures", s)
 		}
 	case "kid":
-		if j.kid = s; len(s) > maxKeyID {
-			return fmt.Errorf("of %d bytes, more than %d", len(s), maxKeyID)
+		if j.kid = s; len(s) > jose.MaxKeyID {
+			return fmt.Errorf("of %d bytes, more than %d", len(s), jose.MaxKeyID)
 		}
 	case "issuer":
 		// Microsoft Entra says by it whose a key is, in sets that several issuers share.
@@ -179,7 +182,7 @@ func (j jwkMembers) public() (issuerKey, error) {
 		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
 	}
 	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
-	if !slices.ContainsFunc(algorithms, func(a algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.method.Alg()}}) }) {
+	if !slices.ContainsFunc(jose.Algorithms, func(a jose.Algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.Method.Alg()}}) }) {
 		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
 			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)
 	}
@@ -193,25 +196,25 @@ func (j jwkMembers) public() (issuerKey, error) {
 func (j jwkMembers) names(raw jsontext.Value) []keyID {
 	var all []keyID
 	if j.kid != "" {
-		all = append(all, keyID{byKeyID, j.kid})
+		all = append(all, keyID{jose.ByKeyID, j.kid})
 	}
 	said := map[string]string{}
-	_ = strictjson.Among(raw, []string{bySHA256, bySHA1, "x5c"}, func(name string, v jsontext.Value) error {
+	_ = strictjson.Among(raw, []string{jose.BySHA256, jose.BySHA1, "x5c"}, func(name string, v jsontext.Value) error {
 		switch name {
 		case "x5c":
 			if certificate := firstCertificate(v); certificate != nil {
 				long, short := sha256.Sum256(certificate), sha1.Sum(certificate) //nolint:gosec // as above
-				said["of "+bySHA256] = base64.RawURLEncoding.EncodeToString(long[:])
-				said["of "+bySHA1] = base64.RawURLEncoding.EncodeToString(short[:])
+				said["of "+jose.BySHA256] = base64.RawURLEncoding.EncodeToString(long[:])
+				said["of "+jose.BySHA1] = base64.RawURLEncoding.EncodeToString(short[:])
 			}
 		default:
 			if s, err := strictjson.String(v); err == nil {
-				said[name] = thumbprintName(s)
+				said[name] = jose.ThumbprintName(s)
 			}
 		}
 		return nil
 	})
-	for _, by := range []string{bySHA256, bySHA1} {
+	for _, by := range []string{jose.BySHA256, jose.BySHA1} {
 		if name := cmp.Or(said[by], said["of "+by]); name != "" {
 			all = append(all, keyID{by, name})
 		}
@@ -234,13 +237,4 @@ func firstCertificate(v jsontext.Value) []byte {
 		return nil
 	}
 	return der
-}
-
-// thumbprintName returns a thumbprint in its one spelling; "" for what can't be one.
-func thumbprintName(s string) string {
-	s = strings.TrimRight(s, "=")
-	if len(s) > base64.RawURLEncoding.EncodedLen(sha256.Size) {
-		return ""
-	}
-	return s
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // KeySource finds the key that a token names. RemoteKeys and StaticKeys are made for it; a Keyfunc of keyfunc/v3 is
@@ -96,11 +98,11 @@ func wantedBy(t *jwt.Token) (wanted, error) {
 			continue
 		}
 		name, ok := v.(string)
-		if by == byKeyID {
-			if !ok || name == "" || len(name) > maxKeyID {
+		if by == jose.ByKeyID {
+			if !ok || name == "" || len(name) > jose.MaxKeyID {
 				return wanted{}, &Error{Reason: ErrTokenKey, Err: errUnfitKeyID}
 			}
-		} else if name = thumbprintName(name); name == "" {
+		} else if name = jose.ThumbprintName(name); name == "" {
 			continue
 		}
 		w.keyID = keyID{by, name}

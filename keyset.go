@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
-// How a token names its key, in the order in which it counts.
-const (
-	byKeyID  = "kid"
-	bySHA256 = "x5t#S256"
-	bySHA1   = "x5t"
-)
-
-var namings = []string{byKeyID, bySHA256, bySHA1}
+var namings = []string{jose.ByKeyID, jose.BySHA256, jose.BySHA1}
 
 // keyID is what a token calls its key; the zero keyID if it names none.
 type keyID struct{ by, name string }
@@ -46,8 +41,8 @@ type issuerKey struct {
 
 // fits tells whether the key counts for the token.
 func (k issuerKey) fits(w wanted) bool {
-	a, ok := findAlgorithm(w.alg)
-	return ok && a.fits(k.key) && (k.alg == "" || k.alg == w.alg)
+	a, ok := jose.Find(w.alg)
+	return ok && a.Fits(k.key) && (k.alg == "" || k.alg == w.alg)
 }
 
 // of tells whether the key counts for that issuer's tokens.
@@ -72,7 +67,7 @@ func (s *keySet) known(kid, alg, issuer string) (any, bool) {
 	if s == nil {
 		return nil, false
 	}
-	c, ok := s.chosen[keyName{keyID{byKeyID, kid}, alg}]
+	c, ok := s.chosen[keyName{keyID{jose.ByKeyID, kid}, alg}]
 	if !ok || !isIssuer(c.issuer, issuer) {
 		return nil, false
 	}
@@ -168,11 +163,11 @@ func (s *keySet) weight() int64 {
 func (s *keySet) choose() {
 	s.chosen = map[keyName]chosenKey{}
 	for id, keys := range s.named {
-		if id.by != byKeyID {
+		if id.by != jose.ByKeyID {
 			continue
 		}
-		for _, a := range algorithms {
-			n := keyName{id, a.method.Alg()}
+		for _, a := range jose.Algorithms {
+			n := keyName{id, a.Method.Alg()}
 			var fit []issuerKey
 			for _, k := range keys {
 				if k.fits(wanted{keyName: n}) {

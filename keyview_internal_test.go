@@ -11,6 +11,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/MicahParks/keyfunc/v3"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // heedless shows one key to whoever asks, as a view does that looks at nothing.
@@ -26,7 +28,7 @@ func namedSet(t *testing.T, keys ...string) *keySet {
 	for i, members := range keys {
 		seed := make([]byte, ed25519.SeedSize)
 		seed[0] = byte(i)
-		x := strictBase64.EncodeToString(ed25519.NewKeyFromSeed(seed)[ed25519.SeedSize:])
+		x := jose.Base64.EncodeToString(ed25519.NewKeyFromSeed(seed)[ed25519.SeedSize:])
 		keys[i] = fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","x":%q,%s}`, x, members)
 	}
 	set, err := readKeySet([]byte(`{"keys":[` + strings.Join(keys, ",") + `]}`))
@@ -42,11 +44,11 @@ func TestKeyfuncChooses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{byKeyID, "k"}, "RS256"}})
+	keys, err := chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{jose.ByKeyID, "k"}, "RS256"}})
 	if !errors.Is(err, keyfunc.ErrKeyfunc) || !errors.Is(err, ErrTokenKey) || len(keys) > 0 {
 		t.Errorf("alg of another: got %v, %v, want keyfunc's error and %v", keys, err, ErrTokenKey)
 	}
-	if keys, err = chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{byKeyID, "k"}, "EdDSA"}}); err != nil || len(keys) != 1 {
+	if keys, err = chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{jose.ByKeyID, "k"}, "EdDSA"}}); err != nil || len(keys) != 1 {
 		t.Errorf("the JWK's alg: got %v, %v, want one key", keys, err)
 	}
 }
@@ -63,14 +65,14 @@ func TestKeyViews(t *testing.T) {
 		issuer string
 		nth    []int // of the set
 	}{
-		{name: "a kid that a few have", id: name(byKeyID, "k"), alg: "EdDSA", issuer: "a", nth: []int{0, 2, 3}},
-		{name: "of the other issuer", id: name(byKeyID, "k"), alg: "EdDSA", issuer: "b", nth: []int{1, 2, 3}},
-		{name: "of no issuer", id: name(byKeyID, "k"), alg: "EdDSA", nth: []int{2, 3, 5}},
-		{name: "a thumbprint", id: name(bySHA1, "t"), alg: "EdDSA", nth: []int{2, 3}},
-		{name: "a thumbprint as kid", id: name(byKeyID, "t"), alg: "EdDSA", nth: []int{4}},
-		{name: "a kid as thumbprint", id: name(bySHA1, "k"), alg: "EdDSA"},
-		{name: "the other thumbprint", id: name(bySHA256, "t"), alg: "EdDSA"},
-		{name: "another algorithm", id: name(byKeyID, "k"), alg: "RS256"},
+		{name: "a kid that a few have", id: name(jose.ByKeyID, "k"), alg: "EdDSA", issuer: "a", nth: []int{0, 2, 3}},
+		{name: "of the other issuer", id: name(jose.ByKeyID, "k"), alg: "EdDSA", issuer: "b", nth: []int{1, 2, 3}},
+		{name: "of no issuer", id: name(jose.ByKeyID, "k"), alg: "EdDSA", nth: []int{2, 3, 5}},
+		{name: "a thumbprint", id: name(jose.BySHA1, "t"), alg: "EdDSA", nth: []int{2, 3}},
+		{name: "a thumbprint as kid", id: name(jose.ByKeyID, "t"), alg: "EdDSA", nth: []int{4}},
+		{name: "a kid as thumbprint", id: name(jose.BySHA1, "k"), alg: "EdDSA"},
+		{name: "the other thumbprint", id: name(jose.BySHA256, "t"), alg: "EdDSA"},
+		{name: "another algorithm", id: name(jose.ByKeyID, "k"), alg: "RS256"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := wanted{keyName{tt.id, tt.alg}, tt.issuer}

@@ -3,7 +3,6 @@ package popauth
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -145,16 +144,16 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 		}
 		n.keep(keyOf(i), resolution{tenant: &tenant{verifier: v, resolved: true}}, time.Now())
 		if i > 0 {
-			stranger, _ := n.strangers.memory.Peek(keyOf(i))
-			n.prove(keyOf(i), stranger.value)
+			stranger, _, _ := n.strangers.Last(keyOf(i), time.Now())
+			n.prove(keyOf(i), stranger)
 		}
 	}
 	keys.watchers.tell()
-	before := [2]int64{n.proven.bytes, n.strangers.bytes}
+	before := [2]int64{n.proven.Bytes(), n.strangers.Bytes()}
 	const size = 100_000
 	keys.current.Store(&fetched{keySet: &keySet{size: size}})
 	keys.watchers.tell()
-	if proven, strangers := n.proven.bytes-before[0], n.strangers.bytes-before[1]; proven != 2*size || strangers != size {
+	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; proven != 2*size || strangers != size {
 		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
 	}
 	for i := range 3 {
@@ -162,40 +161,5 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 	}
 	if got := len(keys.watchers.all); got != 0 {
 		t.Errorf("tenants that the keys keep: got %d, want 0", got)
-	}
-}
-
-// What no longer counts makes room without being asked for, where nobody asks for it again.
-func TestRecentEnds(t *testing.T) {
-	m := newRecent[string](1000, 1<<20)
-	m.ends = true
-	at := time.Now()
-	for i := range 100 {
-		m.put(sha256.Sum256([]byte{byte(i)}), "value", at.Add(time.Duration(i)*time.Second), 10*time.Second, 100)
-		if got := m.memory.Len(); got > 10 {
-			t.Fatalf("got %d entries after %d, want the 10 that count", got, i+1)
-		}
-	}
-	if m.bytes != 10*(100+keptSize) {
-		t.Errorf("got %d bytes, want %d", m.bytes, 10*(100+keptSize))
-	}
-}
-
-// An error that is kept has a short text, and says yet that the set was empty.
-func TestCutError(t *testing.T) {
-	short := &Error{Reason: ErrUnavailable}
-	if got := cut(short); !errors.Is(got, short) || cut(nil) != nil {
-		t.Errorf("got %v, want the same", got)
-	}
-	long := make([]byte, 10*maxErrorText)
-	for i := range long {
-		long[i] = "\xc3\xa4"[i%2]
-	}
-	err := cut(fmt.Errorf("x%s: %w", long, &emptySet{}))
-	if text := err.Error(); len(text) > maxErrorText+len("…") || text[0] != 'x' {
-		t.Errorf("got %d bytes, %.10q", len(text), text)
-	}
-	if refusal := (&Error{Reason: ErrUnavailable, Err: err}); !isEmptySet(refusal) {
-		t.Error("a cut error no longer tells that the set was empty")
 	}
 }

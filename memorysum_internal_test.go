@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // memoryBound is what docs/scale.md says of all memories that come with the defaults, but for used proofs and the
@@ -34,17 +35,17 @@ func TestMemoriesTogether(t *testing.T) {
 		bytes int64
 	}{
 		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
-		{"an issuer's headers", issuerHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
+		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
 		{"keys that there are not", absentSize},
 		{"tokens behind Issuers", issuers.budget.most},
-		{"resolved issuers", n.proven.most + n.strangers.most},
-		{"issuers that there are not", min(n.nobody.most, unknownIssuers*keptSize)},
-		{"issuers of whom Resolve can't tell", n.failing.most},
-		{"introspection answers", i.accepted.most + i.refused.most},
-		{"headers of proofs", clientHeaders * headerSize(strings.Repeat("x", maxKeptHeader))},
+		{"resolved issuers", n.proven.Most() + n.strangers.Most()},
+		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},
+		{"issuers of whom Resolve can't tell", n.failing.Most()},
+		{"introspection answers", i.accepted.Most() + i.refused.Most()},
+		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
-		{"certificates that Verified refuses", maxResults * (keptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
+		{"certificates that Verified refuses", maxResults * (memory.KeptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {
 		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))
 		sum += m.bytes

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
@@ -29,7 +30,7 @@ type proof struct {
 
 // signer is who signs proofs with one header.
 type signer struct {
-	algorithm algorithm
+	algorithm jose.Algorithm
 	key       jwk.Key
 }
 
@@ -79,22 +80,22 @@ func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 		return proof{}, malformedProof(errProofSize)
 	}
 	// Item 2: one well-formed JWT.
-	j, err := part(s)
+	j, err := jose.Split(s)
 	if err != nil {
 		return proof{}, malformedProof(errProofForm)
 	}
-	known, encoded := d.signers.find(j.header), j
+	known, encoded := d.signers.Find(j.Header), j
 	if known != nil {
-		encoded.header = ""
+		encoded.Header = ""
 	}
-	parts, err := encoded.decode()
+	parts, err := encoded.Decode()
 	if err != nil {
 		return proof{}, malformedProof(errProofForm)
 	}
-	defer parts.close()
+	defer parts.Close()
 	var h proofHeader
 	if known == nil {
-		if h, err = readProofHeader(parts.header); err != nil {
+		if h, err = readProofHeader(parts.Header); err != nil {
 			return proof{}, malformedProof(err)
 		}
 	}
@@ -104,18 +105,18 @@ func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 		if err != nil {
 			return proof{}, err
 		}
-		by, fresh = &own, j.header
+		by, fresh = &own, j.Header
 	}
 	// Item 12, second half.
 	if bound != nil && subtle.ConstantTimeCompare(by.key.Thumbprint[:], bound) != 1 {
 		return proof{}, ErrProofKey
 	}
 	// Item 6.
-	if err := by.algorithm.method.Verify(j.signed, parts.signature, by.key.Public); err != nil {
+	if err := by.algorithm.Method.Verify(j.Signed, parts.Signature, by.key.Public); err != nil {
 		return proof{}, ErrProofSignature
 	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
-	p, err := readProofClaims(parts.payload)
+	p, err := readProofClaims(parts.Payload)
 	if err != nil {
 		return proof{}, malformedProof(err)
 	}
@@ -123,13 +124,13 @@ func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 	return p, nil
 }
 
-func (h proofHeader) signer(accepted []algorithm) (signer, error) {
+func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	// Item 4.
-	if !isType(proofTypes, h.typ) {
+	if !jose.IsType(proofTypes, h.typ) {
 		return signer{}, malformedProof(errProofType)
 	}
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
-	i := slices.IndexFunc(accepted, func(a algorithm) bool { return a.name == h.alg })
+	i := slices.IndexFunc(accepted, func(a jose.Algorithm) bool { return a.Name == h.alg })
 	if i < 0 {
 		return signer{}, ErrProofAlgorithm
 	}
@@ -139,15 +140,15 @@ func (h proofHeader) signer(accepted []algorithm) (signer, error) {
 		return signer{}, malformedProof(err)
 	}
 	// RFC 8725, section 3.1: the algorithm belongs to the key's kind, curve and size.
-	if !accepted[i].fits(key.Public) {
+	if !accepted[i].Fits(key.Public) {
 		return signer{}, ErrProofAlgorithm
 	}
 	return signer{accepted[i], key}, nil
 }
 
 func readProofHeader(b []byte) (proofHeader, error) {
-	if strictjson.Values(b) > maxHeaderValues {
-		return proofHeader{}, errCrowded
+	if strictjson.Values(b) > jose.MaxHeaderValues {
+		return proofHeader{}, jose.ErrCrowded
 	}
 	var h proofHeader
 	err := strictjson.Members(b, []string{"typ", "alg", "jwk", "crit", "b64", "zip", "enc"}, func(name string, v jsontext.Value) (err error) {

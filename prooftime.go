@@ -3,10 +3,12 @@ package popauth
 import (
 	"fmt"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // completeTimes fills in how long proofs are good and remembered, once Nonces is complete.
-func (d *DPoP) completeTimes(alone bool, problem func(field, format string, args ...any)) {
+func (d *DPoP) completeTimes(alone bool, problem settings.Problem) {
 	if d.MaxAge == 0 {
 		d.MaxAge = defaultProofAge
 	} else if d.MaxAge < time.Second || d.MaxAge > maxProofAge {

@@ -13,7 +13,9 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // RemoteKeysOptions configure RemoteKeys.
@@ -94,12 +96,12 @@ type RemoteKeys struct {
 
 	mu       sync.Mutex
 	flight   *flight
-	landed   int64 // the last fetch that has asked the metadata and brought keys
-	pause    pause // no fetch meanwhile
-	quiet    pause // the part of it that the issuer has asked for
-	cooldown pause // no fetch for unknown keys meanwhile
-	failed   error // of the last fetch
-	failures int   // in a row
+	landed   int64            // the last fetch that has asked the metadata and brought keys
+	pause    backoff.Interval // no fetch meanwhile
+	quiet    backoff.Interval // the part of it that the issuer has asked for
+	cooldown backoff.Interval // no fetch for unknown keys meanwhile
+	failed   error            // of the last fetch
+	failures int              // in a row
 	absent   absences
 }
 
@@ -120,7 +122,7 @@ type fetched struct {
 func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	k := &RemoteKeys{floor: cmp.Or(o.Refresh, minRefresh)}
 	var wrong []error
-	problem := fieldProblems("RemoteKeysOptions", &wrong)
+	problem := settings.Problems("popauth: RemoteKeysOptions", &wrong)
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
@@ -144,9 +146,11 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 			k.metadata = discovery.Locations(k.issuer)
 		}
 	}
-	completeDurations(problem, duration{"Timeout", &o.Timeout, 10 * time.Second}, duration{"Wait", &o.Wait, 5 * time.Second},
-		duration{"Refresh", &o.Refresh, time.Hour}, duration{"MaxAge", &o.MaxAge, 24 * time.Hour},
-		duration{"Cooldown", &o.Cooldown, 10 * time.Second})
+	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
+	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
+	settings.Duration(problem, "Refresh", &o.Refresh, time.Hour)
+	settings.Duration(problem, "MaxAge", &o.MaxAge, 24*time.Hour)
+	settings.Duration(problem, "Cooldown", &o.Cooldown, 10*time.Second)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
@@ -215,13 +219,14 @@ func (k *RemoteKeys) mayBeRenewed(than *keySet) bool {
 	defer k.mu.Unlock()
 	now, set := k.options.Now(), k.current.Load()
 	return set == nil || set.keySet != than || k.flight != nil ||
-		k.due(now) && k.cooldown.over(now) && !k.known(sought{than: than}, set, now)
+		k.due(now) && k.cooldown.Over(now) && !k.known(sought{than: than}, set, now)
 }
 
-// Preload fetches the keys now, whatever their age, and asks the metadata where they are: for those who want to fail at
-// start-up, or know of a key that must no longer count. A fetch that is under way already is waited for, and another one
-// made: it may have been answered before that. Preload waits as long as ctx, and for each of the two as long as Timeout.
-// An error changes nothing about the keys that there are, unless it says that the issuer has withdrawn them all.
+// Preload fetches the keys now, whatever their age, and asks the metadata where they are: call it at start-up, so that
+// a wrong issuer fails early, and after a key has been withdrawn. It waits for a fetch that is under way already, which
+// may have been answered before the withdrawal, and makes another. Preload waits as long as ctx, and for each of the
+// two as long as Timeout. An error changes nothing about the keys that there are, unless it says that the issuer has
+// withdrawn them all.
 func (k *RemoteKeys) Preload(ctx context.Context) error {
 	if !k.made() {
 		return ErrUnconfigured
@@ -275,9 +280,9 @@ func (k *RemoteKeys) serving() (set *fetched, late bool) {
 	if set = k.current.Load(); set == nil {
 		return nil, false
 	}
-	age := since(set.at, now)
+	age := backoff.Since(set.at, now)
 	// An age below zero is a clock that was set back.
-	if age >= set.lifetime || age < -maxLeeway {
+	if age >= set.lifetime || age < -settings.MaxLeeway {
 		if late = k.late(set, now); !late && k.mu.TryLock() {
 			if k.due(now) && k.current.Load() == set { // else a fetch has ended meanwhile
 				k.start(false, false)
@@ -294,16 +299,16 @@ func (k *RemoteKeys) serving() (set *fetched, late bool) {
 // late tells whether nobody has asked the issuer when it was time. Where requests come all the time, the keys are fetched
 // beside them. After a quiet night the keys may have been withdrawn since, so the first request waits.
 func (k *RemoteKeys) late(set *fetched, now time.Time) bool {
-	if set == nil || since(set.at, now) < set.limit {
+	if set == nil || backoff.Since(set.at, now) < set.limit {
 		return false
 	}
 	tried := k.tried.Load()
-	return tried == nil || since(*tried, now) >= minRefresh
+	return tried == nil || backoff.Since(*tried, now) >= minRefresh
 }
 
 // usable returns the keys unless they are too old.
 func (k *RemoteKeys) usable(set *fetched, now time.Time) *fetched {
-	if set == nil || since(set.at, now) >= k.options.MaxAge {
+	if set == nil || backoff.Since(set.at, now) >= k.options.MaxAge {
 		return nil
 	}
 	return set

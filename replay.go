@@ -60,7 +60,7 @@ func (d DPoP) use(r *http.Request, v verified, now time.Time) error {
 		return ErrProofReplayed
 	}
 	if v.header != "" {
-		d.signers.put(v.header, v.signer)
+		d.signers.Put(v.header, v.signer)
 	}
 	return nil
 }

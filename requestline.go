@@ -58,8 +58,9 @@ type RequestLine struct {
 	// under the policies and the DPoP proof of the POST.
 	AllowMethodOverride bool
 
-	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate
-	// inside of it by these rules. In Options it has no use. If nil, nothing is logged.
+	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate or
+	// ClientCertificate inside of it, for whatever reason: these have no Logger of their own. In Options it has no use. If
+	// nil, nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -96,8 +97,7 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			}
 		}
 		if e != nil {
-			logRefusal(l.Logger, r, e)
-			(*Guard)(nil).deny(w, r, e)
+			(&refusals{logger: l.Logger}).write(w, r, e)
 			return
 		}
 		if rules != (RequestLine{}) || decoded {
@@ -137,12 +137,13 @@ func inPlain(r *http.Request, l RequestLine) *http.Request {
 	return r
 }
 
-// refuseLine answers for RequireCertificate, which belongs to no Guard.
-func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
+// refuse answers a request that is refused by a handler that belongs to no Guard. A Handler further out may have a Logger.
+func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	var alone refusals
 	if o := outerRules(r); o != nil {
-		logRefusal(o.rules.Logger, r, e)
+		alone.logger = o.rules.Logger
 	}
-	(*Guard)(nil).deny(w, r, e)
+	alone.write(w, r, e)
 }
 
 // read is the one reading of a request line.
@@ -203,7 +204,7 @@ func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
 			return broken
 		}
 	}
-	return l.brokenMethod(r)
+	return brokenMethod(r, l.AllowMethodOverride)
 }
 
 // brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
@@ -236,49 +237,6 @@ func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
 		return nil
 	}
 	return &brokenRule{rule: string(rule), found: path[at:], compared: path}
-}
-
-// linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has
-// none; or the rule that the form of the target breaks.
-func linePath(r *http.Request) (path, rule string) {
-	if r.URL == nil {
-		return "", lineOpaque
-	}
-	if r.RequestURI == "" { // no server has read this request
-		if path = r.URL.EscapedPath(); path == "" {
-			path = "/"
-		}
-		return path, ""
-	}
-	target, _, _ := strings.Cut(r.RequestURI, "?")
-	switch {
-	case strings.HasPrefix(target, "/"):
-		return target, ""
-	case target == "": // middleware has stripped all of it: net/http reads no such line
-		return "/", ""
-	case r.Method == http.MethodConnect:
-		return "", lineConnect
-	case target == "*":
-		return "", lineAsterisk
-	}
-	return absolutePath(r, target)
-}
-
-// absolutePath is the path of a target that is a whole URL, as to a proxy. net/http has taken Host from it, but not in
-// HTTP/2, where a target has no such form (RFC 9113, section 8.3.1).
-func absolutePath(r *http.Request, target string) (path, rule string) {
-	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || r.ProtoMajor > 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return "", lineForm
-	}
-	host, _, slash := strings.Cut(rest, "/")
-	if host == "" || r.URL.User != nil || r.URL.Host != host {
-		return "", lineForm
-	}
-	if !slash {
-		return "/", ""
-	}
-	return rest[len(host):], ""
 }
 
 var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}

@@ -53,8 +53,8 @@ func withOwnHost(c Confirmer, id string) Confirmer {
 }
 
 // anyHost tells that a DPoP goes by the sender's Host, and nobody has chosen that.
-func anyHost(o Options) bool {
-	return o.Resource.ID == "" && slices.ContainsFunc(o.Confirmers, func(c Confirmer) bool {
+func anyHost(confirmers []Confirmer) bool {
+	return slices.ContainsFunc(confirmers, func(c Confirmer) bool {
 		d, ok := dpopOf(c)
 		return ok && d.URL == nil
 	})
@@ -123,14 +123,6 @@ func (d DPoP) sameTarget(a, b *http.Request) bool {
 	}
 	u, v := find(a), find(b)
 	return u != nil && v != nil && u.String() == v.String()
-}
-
-// method is the request's; net/http lets a request that no server has read leave out GET.
-func method(r *http.Request) string {
-	if r.Method == "" {
-		return http.MethodGet
-	}
-	return r.Method
 }
 
 // target compares htu with own, query and fragment ignored, and returns their normal form.

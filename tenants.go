@@ -7,6 +7,9 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/backoff"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // tenant is who decides about the tokens of an issuer.
@@ -30,10 +33,10 @@ type tenants struct {
 	places                    int // of strangers
 	budget                    *budget
 
-	proven    *recent[*tenant]  // of whom a genuine token has come
-	strangers *recent[*tenant]  // the rest
-	nobody    *recent[struct{}] // issuers that there are not
-	failing   *recent[error]    // of whom Resolve could not tell
+	proven    *memory.Recent[*tenant]  // of whom a genuine token has come
+	strangers *memory.Recent[*tenant]  // the rest
+	nobody    *memory.Recent[struct{}] // issuers that there are not
+	failing   *memory.Recent[error]    // of whom Resolve could not tell
 }
 
 const (
@@ -46,36 +49,36 @@ const (
 func newTenants(o IssuersOptions, b *budget) *tenants {
 	n := &tenants{
 		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2), budget: b,
-		proven:  newRecent[*tenant](o.Entries, provenBytes),
-		nobody:  newRecent[struct{}](unknownIssuers, 1<<20),
-		failing: newRecent[error](unknownIssuers, 1<<20),
+		proven:  memory.NewRecent[*tenant](o.Entries, provenBytes),
+		nobody:  memory.NewRecent[struct{}](unknownIssuers, 1<<20),
+		failing: memory.NewRecent[error](unknownIssuers, 1<<20),
 	}
-	n.nobody.ends, n.failing.ends = true, true
-	n.strangers = newRecent[*tenant](n.places, strangerBytes)
+	n.nobody.Ends, n.failing.Ends = true, true
+	n.strangers = memory.NewRecent[*tenant](n.places, strangerBytes)
 	out := func(t *tenant) { unwatch(t); retire(t.verifier) }
-	n.proven.out, n.strangers.out = out, out
+	n.proven.Out, n.strangers.Out = out, out
 	return n
 }
 
 // known returns what counts about an issuer now.
 func (n *tenants) known(key [sha256.Size]byte, now time.Time) (resolution, bool) {
-	failure, failing := n.failing.get(key, now)
-	if t, left, ok := n.proven.last(key, now); ok && left > n.remember-n.maxAge {
+	failure, failing := n.failing.Get(key, now)
+	if t, left, ok := n.proven.Last(key, now); ok && left > n.remember-n.maxAge {
 		return resolution{tenant: t, stale: left <= 0 && !failing}, true
 	}
-	if t, ok := n.strangers.get(key, now); ok {
+	if t, ok := n.strangers.Get(key, now); ok {
 		return resolution{tenant: t}, true
 	}
 	if failing {
 		return resolution{err: failure}, true
 	}
-	_, ok := n.nobody.get(key, now)
+	_, ok := n.nobody.Get(key, now)
 	return resolution{}, ok
 }
 
 // lately tells whether a genuine token of the issuer has come.
 func (n *tenants) lately(key [sha256.Size]byte) bool {
-	_, _, ok := n.proven.last(key, time.Time{})
+	_, _, ok := n.proven.Last(key, time.Time{})
 	return ok
 }
 
@@ -85,26 +88,26 @@ var errManyStrangers = errors.New("too many issuers at once of whom no genuine t
 func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resolution {
 	switch {
 	case r.err != nil:
-		n.failing.put(key, r.err, now, firstPause, errorWeight(r.err))
+		n.failing.Put(key, r.err, now, backoff.First, memory.ErrorSize(r.err))
 		return r
 	case r.tenant == nil:
-		n.proven.remove(key)
-		n.strangers.remove(key)
-		n.nobody.put(key, struct{}{}, now, n.unknown, 0)
+		n.proven.Remove(key)
+		n.strangers.Remove(key)
+		n.nobody.Put(key, struct{}{}, now, n.unknown, 0)
 	case n.lately(key): // its place is its own, whatever the new Verifier has shown yet
 		r.tenant.proven.Store(true)
 		n.place(key, r.tenant, now)
 	default:
 		n.replace(n.strangers, key, r.tenant)
 		n.watch(key, r.tenant)
-		if !n.strangers.putPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
+		if !n.strangers.PutPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
 			unwatch(r.tenant)
-			return resolution{err: overloaded(outage{errManyStrangers, firstPause})}
+			return resolution{err: overloaded(backoff.After(errManyStrangers, backoff.First))}
 		}
 	}
-	n.failing.remove(key)
+	n.failing.Remove(key)
 	if r.tenant != nil {
-		n.nobody.remove(key)
+		n.nobody.Remove(key)
 	}
 	return r
 }
@@ -115,8 +118,8 @@ func (n *tenants) prove(key [sha256.Size]byte, t *tenant) {
 		return
 	}
 	same := func(other *tenant) bool { return other == t }
-	if k, ok := n.strangers.takeIf(key, same); ok { // else it was removed, or is another by now
-		n.place(key, t, k.time.from)
+	if k, ok := n.strangers.TakeIf(key, same); ok { // else it was removed, or is another by now
+		n.place(key, t, k.Time.From)
 	}
 }
 
@@ -125,7 +128,7 @@ func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
 	n.replace(n.proven, key, t)
 	shareBudget(t.verifier, n.budget)
 	n.watch(key, t)
-	n.proven.put(key, t, now, n.remember, sizeOf(t.verifier))
+	n.proven.Put(key, t, now, n.remember, sizeOf(t.verifier))
 }
 
 // watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
@@ -147,23 +150,23 @@ func (n *tenants) weigh(key [sha256.Size]byte, t *tenant) {
 	if t.proven.Load() {
 		m = n.proven
 	}
-	m.resize(key, func(other *tenant) bool { return other == t }, sizeOf(t.verifier))
+	m.Resize(key, func(other *tenant) bool { return other == t }, sizeOf(t.verifier))
 }
 
 // replace makes room for an issuer's next tenant.
-func (n *tenants) replace(m *recent[*tenant], key [sha256.Size]byte, next *tenant) {
-	if old, ok := m.takeIf(key, func(*tenant) bool { return true }); ok {
-		unwatch(old.value)
-		retireUnless(old.value.verifier, next.verifier)
+func (n *tenants) replace(m *memory.Recent[*tenant], key [sha256.Size]byte, next *tenant) {
+	if old, ok := m.TakeIf(key, func(*tenant) bool { return true }); ok {
+		unwatch(old.Value)
+		retireUnless(old.Value.verifier, next.verifier)
 	}
 }
 
 // forget takes out all that is known about an issuer.
 func (n *tenants) forget(key [sha256.Size]byte) {
-	n.proven.remove(key)
-	n.strangers.remove(key)
-	n.nobody.remove(key)
-	n.failing.remove(key)
+	n.proven.Remove(key)
+	n.strangers.Remove(key)
+	n.nobody.Remove(key)
+	n.failing.Remove(key)
 }
 
 // ready tells whether a Verifier can take the place of one in use: its keys can be had, and the endpoint that it asks. What it
@@ -201,7 +204,7 @@ func sizeOf(v Verifier) int64 {
 		if v == nil {
 			return 0
 		}
-		size := v.headers.size()
+		size := v.headers.Size()
 		if keys, _ := v.keys.(*RemoteKeys); keys.made() {
 			size += absentSize + keys.failedSize.Load()
 			if set := keys.current.Load(); set != nil {

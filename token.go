@@ -2,8 +2,6 @@ package popauth
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -154,7 +153,9 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 		case "scp":
 			scp, err = scopes(text, at, v)
 		case "cnf":
-			t.bindings, err = readConfirmation(text, at, v)
+			if t.bindings, err = readConfirmation(text, at, v); err != nil {
+				err = &Error{Reason: ErrBindingMalformed, Err: err}
+			}
 		}
 		return err
 	})
@@ -172,27 +173,27 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 // time. It verifies none of that. It is for a Verifier behind an existing JWT middleware. The error wraps ErrTokenType
 // for what is a token of another kind, such as an ID token, by the rules that hold for Options.TokenTypes at its default.
 func TrustJWT(token string) (*Token, error) {
-	j, err := part(token)
+	j, err := jose.Split(token)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	// With b64 or a nested token, what was verified is not what is read here.
-	h, err := j.readHeader()
+	h, err := j.ReadHeader()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
-	if !isType(defaultTypes, h.typ) && h.typ != "" {
-		return nil, wrongKind("header typ is %.64q", h.typ)
+	if !jose.IsType(defaultTypes, h.Type) && h.Type != "" {
+		return nil, wrongKind("header typ is %.64q", h.Type)
 	}
-	s, err := j.decode()
+	s, err := j.Decode()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
-	defer s.close()
+	defer s.Close()
 	t := &Token{}
-	e, err := t.read(s.payload, nil)
+	e, err := t.read(s.Payload, nil)
 	if err == nil {
-		err = tokenKinds{}.check(e, t, h.typ)
+		err = tokenKinds{}.check(e, t, h.Type)
 	}
 	if err != nil {
 		return nil, err
@@ -200,18 +201,12 @@ func TrustJWT(token string) (*Token, error) {
 	return t, nil
 }
 
-var errBase64 = errors.New("not base64url without padding")
-
-// strictBase64 alone would skip line breaks, so that a token had more than one spelling.
-var strictBase64 = base64.RawURLEncoding.Strict()
-
-// appendSegment decodes base64url without padding.
-func appendSegment(b []byte, segment string) ([]byte, error) {
-	b, err := strictBase64.AppendDecode(b, []byte(segment))
-	if err != nil || strings.IndexByte(segment, '\r') >= 0 || strings.IndexByte(segment, '\n') >= 0 {
-		return nil, &Error{Reason: ErrTokenMalformed, Err: errBase64}
+// who is whose token this is, for logs and metrics; the zero who if there is none.
+func (t *Token) who() who {
+	if t == nil {
+		return who{}
 	}
-	return b, nil
+	return who{true, t.issuer, t.clientID, t.tokenID, t.bindings}
 }
 
 // boundBy tells whether the token is bound in this way.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // JWTOr returns a Verifier for an API that gets JWTs and opaque tokens: what has the form of a JWT, three parts of
@@ -80,6 +82,6 @@ func hasJWTForm(token string) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(token, ".")
-	header, err := appendSegment(nil, first)
+	header, err := jose.AppendDecode(nil, first)
 	return err == nil && jsontext.Value(header).Kind() == '{'
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -130,13 +132,13 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 	switch {
 	case role.says:
 		kind, err := strictjson.StringAt(text, at, v)
-		if err != nil || !among(accessKinds, kind) {
+		if err != nil || !jose.Among(accessKinds, kind) {
 			e.says(name, kind)
 			return
 		}
-		e.access = e.access || !among(anyJWT, kind)
+		e.access = e.access || !jose.Among(anyJWT, kind)
 	case role.hints:
-		if kind, err := strictjson.StringAt(text, at, v); err == nil && (among(otherKinds, kind) || among(idKinds, kind)) {
+		if kind, err := strictjson.StringAt(text, at, v); err == nil && (jose.Among(otherKinds, kind) || jose.Among(idKinds, kind)) {
 			e.says(name, kind)
 		}
 	case role.of == idToken:
@@ -148,7 +150,7 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 
 func (e *evidence) says(place, kind string) {
 	// An ID token may be allowed; what says something else as well may not.
-	if e.place == "" || among(idKinds, e.kind) {
+	if e.place == "" || jose.Among(idKinds, e.kind) {
 		e.place, e.kind = place, kind
 	}
 }
@@ -196,7 +198,7 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 
 // refuseSaid returns why a token is of another kind by its own word, whatever its typ; nil if it is not.
 func (k tokenKinds) refuseSaid(e evidence) error {
-	if e.place == "" || k.idTokens && among(idKinds, e.kind) {
+	if e.place == "" || k.idTokens && jose.Among(idKinds, e.kind) {
 		return nil
 	}
 	return wrongKind("claim %q says %.64q", e.place, e.kind)
@@ -234,13 +236,8 @@ func isAmbiguous(typ string) bool {
 	return len(typ) <= len(suffix) || !strings.EqualFold(typ[len(typ)-len(suffix):], suffix)
 }
 
-// among compares in any case. Of one length, since a Kelvin sign folds to a k and is three bytes.
-func among(list []string, s string) bool {
-	return slices.ContainsFunc(list, func(have string) bool { return len(have) == len(s) && strings.EqualFold(have, s) })
-}
-
 // completeKinds reports what is wrong with the settings.
-func completeKinds(required []string, idTokens bool, problem func(field, format string, args ...any)) tokenKinds {
+func completeKinds(required []string, idTokens bool, problem settings.Problem) tokenKinds {
 	required = slices.Clone(required)
 	slices.Sort(required)
 	required = slices.Compact(required)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // entryOf is a verified token with a payload of that many bytes or a few more.
@@ -148,12 +150,12 @@ func TestKeysChangeDuringVerification(t *testing.T) {
 		return s
 	}
 	payload := fmt.Sprintf(`{"iss":"i","aud":"a","exp":%d}`, time.Now().Add(time.Hour).Unix())
-	input := strictBase64.EncodeToString([]byte(header)) + "." + strictBase64.EncodeToString([]byte(payload))
+	input := jose.Base64.EncodeToString([]byte(header)) + "." + jose.Base64.EncodeToString([]byte(payload))
 	signature, err := jwt.SigningMethodEdDSA.Sign(input, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := input + "." + strictBase64.EncodeToString(signature)
+	token := input + "." + jose.Base64.EncodeToString(signature)
 	old, without := set("1"), set("2")
 	for after := range 5 {
 		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{old}}.complete()
@@ -179,7 +181,7 @@ func TestKeysChangeDuringVerification(t *testing.T) {
 
 func testKeyEd25519() (private ed25519.PrivateKey, x string) {
 	private = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	return private, strictBase64.EncodeToString(private[ed25519.SeedSize:])
+	return private, jose.Base64.EncodeToString(private[ed25519.SeedSize:])
 }
 
 // However many tokens are asked for, one that is put in keeps the lock for a few looks only: all who come with a new

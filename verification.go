@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"net/http"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/jwk"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // Verification says which certificates are acceptable as an identity: chained ones (Roots, TrustDomains, RootsFor or
@@ -133,9 +133,7 @@ type verifiedSource struct {
 
 func (s *verifiedSource) complete() error {
 	var wrong []error
-	problem := func(field, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("popauth: Verification."+field+": "+format, args...))
-	}
+	problem := settings.Problems("popauth: Verification", &wrong)
 	if s.source == nil {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}

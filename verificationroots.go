@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/patience"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // ways are the ways from a leaf to these roots.
@@ -32,7 +33,7 @@ type noWay struct {
 
 var trustDomain = regexp.MustCompile(`^[a-z0-9._-]+$`) // SPIFFE-ID, section 2.1
 
-func (s *verifiedSource) completeRoots(problem func(field, format string, args ...any)) {
+func (s *verifiedSource) completeRoots(problem settings.Problem) {
 	if s.v.RootsFor != nil && (s.v.Roots != nil || s.v.SystemRoots) {
 		problem("RootsFor", "it takes the place of Roots and SystemRoots: set one")
 	}

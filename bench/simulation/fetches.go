@@ -1,5 +1,5 @@
-// Package simulation plays through what many instances of an API do to what they share. Its model of RemoteKeys is held
-// to the real ones by its tests.
+// Package simulation simulates the load of many instances of an API on what they share. Its tests check its model of
+// RemoteKeys against the real ones.
 package simulation
 
 import (

@@ -1,6 +1,9 @@
-package popauth
+package memory
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // maxErrorText bounds the text of an error that outlives its request.
 const maxErrorText = 1 << 10
@@ -14,8 +17,9 @@ type cutError struct {
 func (e *cutError) Error() string { return e.text }
 func (e *cutError) Unwrap() error { return e.cause }
 
-// cut returns an error that may be kept: the same if its text is short.
-func cut(err error) error {
+// Cut returns an error that may be kept: the same if its text is short. One with a method Brief() error says what is to be
+// found in it yet.
+func Cut(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -24,14 +28,17 @@ func cut(err error) error {
 		return err
 	}
 	e := &cutError{text: strings.ToValidUTF8(strings.Clone(text[:maxErrorText]), "") + "…"}
-	if isEmptySet(err) {
-		e.cause = &emptySet{}
+	if brief, ok := errors.AsType[interface {
+		error
+		Brief() error
+	}](err); ok {
+		e.cause = brief.Brief()
 	}
 	return e
 }
 
-// errorWeight is about what an error needs, in bytes: each that wraps another has its text once more.
-func errorWeight(err error) int64 {
+// ErrorSize is about what an error needs, in bytes: each that wraps another has its text once more.
+func ErrorSize(err error) int64 {
 	const fixed, wrapped = 256, 4
 	if err == nil {
 		return 0
