@@ -74,17 +74,6 @@ func TestEndOfAnErrorWithoutCause(t *testing.T) {
 	}
 }
 
-// A refusal without a cause is remembered as it is.
-func TestRefusalInWords(t *testing.T) {
-	for want, err := range map[string]error{
-		"popauth: client certificate revoked": ErrCertificateRevoked, "popauth: client certificate not acceptable: no root": untrusted("no root"),
-	} {
-		if got := inWords(err); got.Error() != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
 // After the clock was set back to before the last fetch, nobody knows how old the keys are.
 func TestKeysOfAClockSetBack(t *testing.T) {
 	at, keys := time.Now().Round(0), &keySet{}

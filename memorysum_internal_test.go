@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
@@ -45,7 +46,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"introspection answers", i.accepted.Most() + i.refused.Most()},
 		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
-		{"certificates that Verified refuses", maxResults * (memory.KeptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
+		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {
 		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))
 		sum += m.bytes

@@ -71,10 +71,10 @@ func TrustProxyTLS(identities ...ProxyIdentity) Trust {
 			return false
 		}
 		leaf := r.TLS.PeerCertificates[0]
-		if tooLarge(leaf.Raw) != nil {
+		if len(leaf.Raw) > certname.MaxCertificate {
 			return false
 		}
-		if len(keys) > 0 && oneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
+		if len(keys) > 0 && certname.OneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
 			return true
 		}
 		return len(named) > 0 && known.remember(r.TLS, time.Now(), func() *Certificate { return firstOf(named, r) })
@@ -178,13 +178,13 @@ const rememberStranger = 10 * time.Second
 func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Time, judge func() *Certificate) bool {
 	place := &m.places[maphash.Comparable(m.seed, connection)%uint64(len(m.places))]
 	who := certifiedPeerOf(connection)
-	if j := place.Load(); j != nil && j.peer == who && within(now, j.from, j.until) {
+	if j := place.Load(); j != nil && j.peer == who && certname.Within(now, j.from, j.until) {
 		return j.good
 	}
 	j := &judged{peer: who, from: now, until: now.Add(rememberStranger)}
 	if c := judge(); c != nil && len(c.Chain) > 0 {
-		p := newPath(c.Chain)
-		j.good, j.from, j.until = true, p.from, p.until
+		p := certname.NewPath(c.Chain)
+		j.good, j.from, j.until = true, p.From, p.Until
 	}
 	place.Store(j)
 	return j.good
