@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
@@ -85,26 +86,10 @@ func (c challenge) write(a answer, asked []Param, realm string) string {
 		b.WriteString(sep)
 		b.WriteString(p.Name)
 		b.WriteString("=")
-		b.WriteString(quote(p.Value))
+		b.WriteString(field.Quote(p.Value))
 		sep = ", "
 	}
 	return b.String()
-}
-
-// quote writes a quoted-string (RFC 9110, section 5.6.4) within the narrower set of RFC 6750, section 3: what is not
-// printable ASCII, a quote or a backslash becomes an apostrophe, so there is nothing to escape.
-func quote(s string) string {
-	return `"` + strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '\''
-		}
-		return r
-	}, s) + `"`
-}
-
-// isVisible tells whether s can stand between quotes as it is.
-func isVisible(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 }
 
 // deny writes the refusal. The headers are set before Options.Deny runs, so that it can't forget them.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -28,7 +29,7 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		wrong = append(wrong, errors.New("popauth: ForwardedURL: no header"))
 	}
 	for _, name := range []string{headers.Scheme, headers.Host, headers.Prefix} {
-		if name != "" && !isToken(name) {
+		if name != "" && !field.IsToken(name) {
 			wrong = append(wrong, fmt.Errorf("popauth: ForwardedURL: %q is no header's name", name))
 		}
 	}

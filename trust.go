@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seed-171ab058/popauth/internal/fieldname"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
@@ -137,10 +137,10 @@ const minSecret = 16
 func TrustSecret(header string, secrets ...string) Trust {
 	header = http.CanonicalHeaderKey(header)
 	t := Trust{headers: []string{header}}
-	if !isToken(header) || strings.ContainsAny(header, "_.") {
+	if !field.IsToken(header) || strings.ContainsAny(header, "_.") {
 		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens")
 	}
-	if why := fieldname.Taken(header); why != "" {
+	if why := field.Taken(header); why != "" {
 		t.problem = fmt.Errorf("TrustSecret: no secret arrives in %s, since %s: name another, such as X-Proxy-Secret", header, why)
 	}
 	if len(secrets) == 0 || len(secrets) > 2 {

@@ -1,5 +1,4 @@
-// Package fieldname knows the header fields that have a meaning of their own on the way of a request.
-package fieldname
+package field
 
 import "strings"
 
