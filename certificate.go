@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
-	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
 // Certificate is the X.509 certificate of a request's caller, as its CertificateSource found it.
@@ -211,72 +210,8 @@ func serves(server, host string) bool {
 	return err == nil || host == ""
 }
 
-// CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
-// ClientCertificate, RequireCertificate or a Guard with Options.Certificate, and only without such a handler the TLS
-// connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
-// the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
-// is refused with ErrAnotherRequest.
-func CallerCertificate() CertificateSource {
-	return callerSource{tlsSource{memory: newCertificateMemory()}}
-}
-
-type callerSource struct{ connection tlsSource }
-
-// Certificate implements CertificateSource.
-func (s callerSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := s.shared(r)
-	return c.at(time.Now()).clone(), err
-}
-
-func (s callerSource) shared(r *http.Request) (*Certificate, error) {
-	if x, err := extracted(r); x != nil || err != nil {
-		return x.found(r), err
-	}
-	return s.connection.shared(r)
-}
-
-// Headers implements CertificateSource: it reads none.
-func (callerSource) Headers() ([]string, error) { return nil, nil }
-
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
 func Thumbprint(c *x509.Certificate) string {
 	return encodeDigest(sha256.Sum256(c.Raw))
-}
-
-// ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
-// every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
-// is answered with 400 or 431 and goes no further. The headers that source reads are removed, in the trailer too, and so
-// is an offer to go on with HTTP/2 on a plain connection (Upgrade: h2c): what serves that belongs outside of this handler.
-// It panics if source is nil or not valid.
-func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
-	if source == nil {
-		panic("popauth: ClientCertificate: nil source")
-	}
-	headers, err := headersOf(source)
-	if err != nil {
-		panic("popauth: ClientCertificate: " + err.Error())
-	}
-	by := &station{source: source}
-	return func(next http.Handler) http.Handler {
-		if next == nil {
-			panic("popauth: ClientCertificate: nil handler")
-		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
-				refuseLine(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
-				return
-			}
-			r = own(r)
-			c, err := headers.obtain(source, r)
-			r = headers.strip(r)
-			if err != nil {
-				(*Guard)(nil).deny(w, r, certificateRefused(r, err))
-				return
-			}
-			d := &decision{finding: finding{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}}
-			d.lines.Private(w.Header())
-			next.ServeHTTP(w, d.in(r))
-		})
-	}
 }

@@ -166,3 +166,10 @@ type sharing interface {
 }
 
 func encodeDigest(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:]) }
+
+func sameCertificate(a, b *Certificate) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.digest() == b.digest()
+}

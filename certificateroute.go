@@ -41,7 +41,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 				err = allowCertificate(r, x.found(r), policies)
 			}
 			if err != nil {
-				(*Guard)(nil).deny(w, r, certificateRefused(r, err))
+				refuse(w, r, certificateRefused(r, err))
 				return
 			}
 			x.lines.Private(w.Header())
@@ -58,7 +58,7 @@ func RequireCertificate(source CertificateSource, policies ...Policy) func(http.
 func oneReading(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e := readable(r); e != nil {
-			refuseLine(w, r, e)
+			refuse(w, r, e)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -142,13 +142,4 @@ func allowCertificate(r *http.Request, c *Certificate, policies []Policy) error 
 		}
 	}
 	return nil
-}
-
-// certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
-func certificateRefused(r *http.Request, err error) *Error {
-	e := endOf(r.Context(), refused(err, ErrCertificateMalformed))
-	if e.Status() == http.StatusUnauthorized {
-		return &Error{Reason: ErrForbidden, Err: e}
-	}
-	return e
 }

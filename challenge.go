@@ -1,25 +1,22 @@
 package popauth
 
 import (
-	"maps"
+	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-171ab058/popauth/internal/field"
-	"github.com/seed-171ab058/popauth/internal/reply"
 )
+
+// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
+const bearer = "Bearer"
 
 // challenge is one authentication scheme of a Guard with the parameters that its challenges always carry.
 type challenge struct {
 	scheme string
 	params []Param
 }
-
-// Param is one parameter of a challenge, such as algs of DPoP.
-type Param struct{ Name, Value string }
 
 // challengesFor returns the WWW-Authenticate values for e: RFC 6750, section 3; RFC 9449, section 7.2: the error
 // stands in the challenge of the scheme that was used, in all if that can't be told; without credentials in none.
@@ -50,25 +47,57 @@ type occasion struct {
 	used   string
 }
 
-// prepare writes the challenges once that are the same with every refusal.
-func (g *Guard) prepare() {
-	g.prepared = map[occasion][]string{}
+// schemes are the authentication schemes of one Guard, Bearer first, with the challenges that they make.
+type schemes struct {
+	all      []challenge
+	realm    string
+	prepared map[occasion][]string
+}
+
+// newSchemes writes the challenges once that are the same with every refusal. Named are parameters that all schemes carry,
+// own are the schemes of Confirmers.
+func newSchemes(realm string, named []Param, own []challenge) schemes {
+	s := schemes{all: []challenge{{bearer, named}}, realm: realm, prepared: map[occasion][]string{}}
+	for _, c := range own {
+		s.all = append(s.all, challenge{c.scheme, slices.Concat(named, c.params)})
+	}
 	for reason := range answers {
-		for _, s := range slices.Concat(g.schemes, []challenge{{}}) { // and without a scheme
-			e := &Error{Reason: reason, used: s.scheme}
-			g.prepared[occasion{e.answer(), e.used}] = challengesFor(e, g.schemes, g.options.Realm)
+		for _, c := range slices.Concat(s.all, []challenge{{}}) { // and without a scheme
+			e := &Error{Reason: reason, used: c.scheme}
+			s.prepared[occasion{e.answer(), e.used}] = challengesFor(e, s.all, realm)
 		}
 	}
+	return s
+}
+
+// schemeNumber is that of one of a Guard's schemes, from 1: all that a decision keeps of it. 0 is none.
+type schemeNumber uint16
+
+// find returns the number of a scheme (RFC 9110, section 11.1: in any case); 0 if it is none of the Guard's.
+func (s *schemes) find(scheme string) schemeNumber {
+	i := slices.IndexFunc(s.all, func(c challenge) bool { return strings.EqualFold(c.scheme, scheme) })
+	if i < 0 || i >= math.MaxUint16 {
+		return 0
+	}
+	return schemeNumber(i) + 1
+}
+
+// name is the scheme as the Guard writes it; "" if it isn't known.
+func (s *schemes) name(n schemeNumber) string {
+	if n == 0 {
+		return ""
+	}
+	return s.all[n-1].scheme
 }
 
 // challenges returns those for e. They may be shared with other requests.
-func (g *Guard) challenges(e *Error) []string {
+func (s *schemes) challenges(e *Error) []string {
 	if len(e.asked) == 0 {
-		if c, ok := g.prepared[occasion{e.answer(), e.used}]; ok {
+		if c, ok := s.prepared[occasion{e.answer(), e.used}]; ok {
 			return c
 		}
 	}
-	return challengesFor(e, g.schemes, g.options.Realm)
+	return challengesFor(e, s.all, s.realm)
 }
 
 // write puts error first, since there are clients that look for it only there.
@@ -90,30 +119,4 @@ func (c challenge) write(a answer, asked []Param, realm string) string {
 		sep = ", "
 	}
 	return b.String()
-}
-
-// deny writes the refusal. The headers are set before Options.Deny runs, so that it can't forget them.
-func (g *Guard) deny(w http.ResponseWriter, r *http.Request, e *Error) {
-	h := w.Header()
-	maps.Copy(h, e.header)
-	reply.Refuse(h)
-	if len(e.challenges) > 0 {
-		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
-	}
-	if e.closes {
-		h.Set("Connection", "close") // HTTP/2: GOAWAY
-	}
-	status := e.Status()
-	if wait := e.RetryAfter(); wait > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
-	}
-	g.log(r, e)
-	if g == nil || g.options.Deny == nil {
-		w.WriteHeader(status)
-		return
-	}
-	refusal := reply.NewRefusal(w, status)
-	defer refusal.Close()
-	g.options.Deny(refusal, reply.Whole(r), e)
-	refusal.Finish()
 }

@@ -28,7 +28,7 @@ func TestPreparedChallenges(t *testing.T) {
 			for _, used := range []string{"", "Bearer", "DPoP", "dpop", "Basic"} {
 				for _, asked := range [][]Param{nil, {{"scope", "orders.read"}}} {
 					e := &Error{Reason: reason, used: used, asked: asked}
-					if got, want := g.challenges(e), challengesFor(e, g.schemes, realm); !slices.Equal(got, want) {
+					if got, want := g.schemes.challenges(e), challengesFor(e, g.schemes.all, realm); !slices.Equal(got, want) {
 						t.Errorf("%q, %q, %v: got %q, want %q", reason, used, asked, got, want)
 					}
 				}
@@ -57,10 +57,10 @@ func TestChallengesNotShared(t *testing.T) {
 	}
 	_, err = g.Check(r)
 	e := refused(err, ErrForbidden)
-	want := challengesFor(e, g.schemes, "")
+	want := challengesFor(e, g.schemes.all, "")
 	for range 2 {
-		g.deny(headerOnly{}, r, e)
-		if got := g.challenges(e); !slices.Equal(got, want) || len(want) != 2 {
+		g.refusals.write(headerOnly{}, r, e)
+		if got := g.schemes.challenges(e); !slices.Equal(got, want) || len(want) != 2 {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}

@@ -10,15 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/seed-171ab058/popauth/internal/jose"
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
-
-// Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
-// key's value in it, such as x5t#S256 and a thumbprint.
-type Binding struct{ Member, Value string }
 
 // Confirmer proves that the sender of a request holds the key that one member of cnf names.
 type Confirmer interface {
@@ -128,51 +121,6 @@ func digestOf(s string) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
-// they are kept, so that what nobody confirms is refused.
-func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
-	var list []Binding
-	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
-		value, err := strictjson.StringAt(text, at+inner, v)
-		if err != nil || value == "" {
-			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
-		}
-		list = append(list, Binding{member, value})
-		return nil
-	})
-	if err == nil && len(list) == 0 {
-		err = errors.New("no member")
-	}
-	if err != nil {
-		return nil, &Error{Reason: ErrBindingMalformed, Err: err}
-	}
-	return withoutDescriptions(list), nil
-}
-
-// description is a member of cnf that is no way to prove possession: it describes the key that another member names.
-type description struct{ member, of, value string }
-
-// descriptions are the ones in use. What isn't here, or has another value, is a member like any other, which needs a
-// Confirmer.
-var descriptions = []description{
-	// Keycloak since 26.7 says what kind of thumbprint its jkt is. Its other value, Client-Attestation, stands for a key
-	// that no DPoP proof shows.
-	{member: "kc-jkt-type", of: "jkt", value: "DPoP"},
-}
-
-// withoutDescriptions leaves out the members that describe a key beside them. One without its key stays, and is refused:
-// a token must not be bound by what nobody has to prove.
-func withoutDescriptions(list []Binding) []Binding {
-	if len(list) == 1 {
-		return list
-	}
-	return slices.DeleteFunc(list, func(b Binding) bool {
-		return slices.ContainsFunc(descriptions, func(d description) bool {
-			return b == Binding{d.member, d.value} && slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
-		})
-	})
-}
-
 // unconfirmed is the refusal of a member that no Confirmer handles.
 func unconfirmed(b Binding) error {
 	for _, d := range descriptions {
@@ -183,48 +131,85 @@ func unconfirmed(b Binding) error {
 	return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%.64q; Options.Confirmers has none for it", b.Member)}
 }
 
+// confirmers are what a Guard has possession proven by. The zero confirmers confirm no binding.
+type confirmers struct {
+	of       map[string]confirmation // by member of cnf
+	required string                  // the member that every token must have; "" if none
+	now      func() time.Time
+}
+
 // confirmation is a Confirmer of a Guard.
 type confirmation struct {
 	Confirmer
 	scheme string // its own; "" for those whose tokens come under Bearer
 	ours   bool   // it changes nothing that it is shown
 	always bool   // it confirms the same at any time
+
+	// holds tells whether what it has confirmed for one request holds for the same with another host; nil if nobody knows.
+	holds func(before, now *http.Request) bool
 }
 
-// confirm proves every binding of the token, those under a scheme of their own last: such a proof may be good for one
-// use, and a request that is refused anyway shall not burn it.
-func (g *Guard) confirm(r *http.Request, d *decision, sent *credentials) error {
-	scheme := bearer
-	for _, b := range d.token.bindings {
-		c, ok := g.confirmers[b.Member]
+// confirm proves every binding of a token that came under the scheme, those under a scheme of their own last: such a proof
+// may be good for one use, and a request that is refused anyway shall not burn it. Each Confirmer is shown what is
+// presented, with its binding.
+func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Presentation) error {
+	fit := bearer
+	for _, b := range t.bindings {
+		own, ok := c.of[b.Member]
 		if !ok {
 			return unconfirmed(b)
 		}
-		if c.scheme != "" {
-			scheme = c.scheme
+		if own.scheme != "" {
+			fit = own.scheme
 		}
 	}
 	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
-	if d.scheme() != scheme {
+	if scheme != fit {
 		return ErrBindingScheme
 	}
 	for _, last := range [...]bool{false, true} {
-		for _, b := range d.token.bindings {
-			c := g.confirmers[b.Member]
-			if (c.scheme != "") != last {
+		for _, b := range t.bindings {
+			own := c.of[b.Member]
+			if (own.scheme != "") != last {
 				continue
 			}
-			p := Presentation{Binding: b, Token: sent.token, Certificate: d.certificate, header: &d.header, hash: sent.hash}
-			if !c.always {
-				p.Now = g.options.Now()
+			p := shown
+			p.Binding = b
+			if !own.always {
+				p.Now = c.now()
 			}
-			if !c.ours {
-				p.Certificate = d.certificate.at(time.Now()).clone()
+			if !own.ours {
+				p.Certificate = p.Certificate.at(time.Now()).clone()
 			}
-			if err := c.Confirm(r, p); err != nil {
+			if err := own.Confirm(r, p); err != nil {
 				return refused(err, ErrBindingUnconfirmed)
 			}
 		}
 	}
+	if c.required != "" && !t.boundBy(c.required) {
+		return ErrBindingMissing
+	}
 	return nil
+}
+
+// holdFor tells whether what a token's bindings were confirmed by holds for the host that now names. Middleware in between
+// may have changed that, and a DPoP proof is for one host; of somebody else's Confirmer nobody knows.
+func (c *confirmers) holdFor(t *Token, before, now *http.Request) bool {
+	if before.Host == now.Host {
+		return true
+	}
+	return !slices.ContainsFunc(t.bindings, func(b Binding) bool {
+		holds := c.of[b.Member].holds
+		return holds == nil || !holds(before, now)
+	})
+}
+
+// areOurs tells whether none of them is code of the program.
+func (c *confirmers) areOurs() bool {
+	for _, own := range c.of {
+		if !own.ours {
+			return false
+		}
+	}
+	return true
 }

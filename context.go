@@ -9,13 +9,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
-// station is a handler of this package that requests pass, or NewContext.
-type station struct {
-	guard   *Guard            // nil if it is no Guard's
-	source  CertificateSource // of its own; nil if it goes by what is found further out
-	standIn *Principal        // of NewContext, for tests
-}
-
 type decisionKey struct{}
 
 // innermost returns what the last station has put into ctx, for whichever request.
@@ -96,22 +89,21 @@ func (d *decision) found(r *http.Request) *Certificate {
 	return d.certificate.on(r)
 }
 
-// extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
-func (d *decision) extraction(but *Guard) *decision {
-	for ; d != nil; d = d.outer {
-		if d.by.source != nil && (but == nil || d.by.guard != but) {
-			return d
-		}
+// pass returns r with the decision in its context, innermost but for handlers that have found a certificate only.
+func (d *decision) pass(r *http.Request) *http.Request {
+	outer := passed(r)
+	last := outer
+	for last != nil && last.by.guard == nil && last.by.standIn == nil {
+		last = last.outer
 	}
-	return nil
-}
-
-// isInside tells whether d was made behind outer, on the same request; everything is behind nothing.
-func (d *decision) isInside(outer *decision) bool {
-	for d != outer && d != nil {
-		d = d.outer
+	if last == d {
+		return r
 	}
-	return d == outer
+	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
+		d = &decision{finding: d.finding}
+	}
+	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)
+	return d.in(r)
 }
 
 // ofServer tells whether ctx is one of the server that d's request comes from. Another server, on a connection that a
@@ -120,6 +112,32 @@ func (d *decision) ofServer(ctx context.Context) bool {
 	before, _ := d.arrived.Context().Value(http.ServerContextKey).(*http.Server)
 	now, _ := ctx.Value(http.ServerContextKey).(*http.Server)
 	return before == now
+}
+
+// FromContext returns who the request of ctx comes from; false if no Guard has let it pass. Each call returns a copy
+// of its own, so that changing it changes no decision.
+//
+// A context says nothing about another request than its own. Whoever serves further requests with it, as a handler does
+// that takes the connection over, needs a Guard for those, inside: that decides anew, but refuses to ask a proxy's headers.
+func FromContext(ctx context.Context) (*Principal, bool) {
+	for d := innermost(ctx); d != nil; d = d.outer {
+		switch {
+		case d.by.standIn != nil:
+			own := *d.by.standIn
+			return &own, true
+		case d.by.guard != nil && d.ofServer(ctx):
+			return d.principal(), true
+		case d.by.guard != nil:
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// NewContext returns a context from which FromContext takes p. It is for tests of handlers: a Guard never trusts it.
+func NewContext(ctx context.Context, p *Principal) context.Context {
+	own := *p
+	return context.WithValue(ctx, decisionKey{}, &decision{finding: finding{outer: innermost(ctx), by: &station{standIn: &own}}})
 }
 
 // CertificateFromContext returns the certificate that a ClientCertificate or RequireCertificate handler has found, or a

@@ -3,31 +3,26 @@ package popauth
 import (
 	"encoding/hex"
 	"fmt"
-	"math"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/field"
 )
 
-// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
-const bearer = "Bearer"
-
 // maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
 const maxToken = 16 << 10
 
-// credentials are the access token of a request and the scheme it came under: its number among the Guard's, from 1.
+// credentials are the access token of a request and the scheme it came under.
 type credentials struct {
-	under uint16
+	under schemeNumber
 	token string
 	hash  tokenHash
 	known recalled
 }
 
 // readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
-// section 2.1; RFC 9449, section 7.1).
-func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
+// section 2.1; RFC 9449, section 7.1). What v remembers of the token comes with it.
+func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Error) {
 	lines := r.Header["Authorization"]
 	switch {
 	case len(lines) == 0:
@@ -42,15 +37,15 @@ func (g *Guard) readCredentials(r *http.Request) (credentials, *Error) {
 	if !field.IsToken(scheme) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
-	known := slices.IndexFunc(g.schemes, func(c challenge) bool { return strings.EqualFold(c.scheme, scheme) }) // RFC 9110, section 11.1
-	if known < 0 || known >= math.MaxUint16 {
+	under := s.find(scheme)
+	if under == 0 {
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
-	c := credentials{under: uint16(known) + 1, token: token}
-	c.known = recall(g.options.Verifier, token, &c.hash)
+	c := credentials{under: under, token: token}
+	c.known = recall(v, token, &c.hash)
 	if c.known.entry == nil && !field.IsToken68(token) || tokenElsewhere(r) {
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: g.schemes[known].scheme}
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: s.name(under)}
 	}
 	return c, nil
 }

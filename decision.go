@@ -7,9 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-171ab058/popauth/internal/onerequest"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
+
+// station is a handler of this package that requests pass, or NewContext.
+type station struct {
+	guard   *identity         // nil if it is no Guard's
+	source  CertificateSource // of its own; nil if it goes by what is found further out
+	standIn *Principal        // of NewContext, for tests
+}
 
 // decision is what a station has found out about one request, and hands on in its context: a Guard about its
 // credentials, ClientCertificate about its caller's certificate alone.
@@ -27,7 +33,7 @@ type finding struct {
 	presented   presented
 	token       *Token       // shared with other requests, as is certificate
 	remembered  bool         // the token was, so that it needed no verification
-	under       uint16       // the number of the Guard's scheme that the token came under, from 1; 0 if it isn't known
+	under       schemeNumber // that the token came under, of the Guard's
 	certificate *Certificate // nil if there is none
 	header      http.Header  // what the Confirmers put on the answer
 }
@@ -37,14 +43,6 @@ func (d *decision) String() string { return "popauth.decision" }
 
 // GoString implements fmt.GoStringer.
 func (d *decision) GoString() string { return d.String() }
-
-// scheme is the authentication scheme of the request; "" if it isn't known.
-func (d *decision) scheme() string {
-	if d.under == 0 {
-		return ""
-	}
-	return d.by.guard.schemes[d.under-1].scheme
-}
 
 // presented is what a decision was made on. The same handler may serve a request that was made from the first, but with
 // another method, another path or other credentials.
@@ -59,12 +57,11 @@ func (d *decision) principal() *Principal {
 	return d.token.principal(d.certificate.at(time.Now()))
 }
 
-func (g *Guard) present(r *http.Request, outer *decision) presented {
-	return presented{
-		line:        lineSum(r, g.options.RequestLine.rewritten(r)),
-		credentials: credentialSum(r),
-		extraction:  outer.extraction(g),
-	}
+// refused returns the refusal of a request whose token is genuine.
+func (d *decision) refused(err error, otherwise Reason) *Error {
+	e := refused(err, otherwise)
+	e.who = d.token.who()
+	return e
 }
 
 var credentialSeed = maphash.MakeSeed()
@@ -76,78 +73,6 @@ func credentialSum(r *http.Request) uint64 {
 }
 
 func credentialText(r *http.Request) string { return strings.Join(r.Header["Authorization"], "\n") }
-
-// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
-// credentials: a proof may be good for one use only. The source alone sees the request as it was sent; everybody else
-// sees it clean, without the source's headers.
-func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
-	if g == nil || g.options.Verifier == nil {
-		return nil, &Error{Reason: ErrUnconfigured}
-	}
-	g.metadata.serve()
-	err := g.options.RequestLine.read(clean)
-	if err == nil {
-		err = early(clean)
-	}
-	outer := passed(clean)
-	now := g.present(clean, outer)
-	if err == nil {
-		if d := g.decided(sent, clean, now, outer); d != nil {
-			return d, nil
-		}
-	}
-	d := &decision{finding: finding{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}}
-	observed := g.observe(clean.Context(), StageAuthenticate)
-	if err == nil {
-		err = endOf(clean.Context(), g.authenticate(sent, clean, d))
-	}
-	observed(d, err)
-	if err != nil {
-		if err.used == "" {
-			err.used = d.scheme()
-		}
-		err.challenges, err.header = g.challenges(err), d.header
-		return nil, err
-	}
-	return d, nil
-}
-
-// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
-func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decision) *decision {
-	for d := outer; d != nil; d = d.outer {
-		if d.by.guard != g {
-			continue
-		}
-		same := d
-		if d.presented != now {
-			same = d.behind(now, g.source)
-		}
-		if same != nil && g.confirms(same, sent) && g.holdsFor(same, clean) {
-			return same.on(clean)
-		}
-	}
-	return nil
-}
-
-// holdsFor tells whether what a decision's token was confirmed by holds for the host that r names now. Middleware in between
-// may have changed that, and a DPoP proof is for one host; of somebody else's Confirmer nobody knows.
-func (g *Guard) holdsFor(d *decision, r *http.Request) bool {
-	if d.arrived.Host == r.Host {
-		return true
-	}
-	for _, b := range d.token.bindings {
-		switch c := g.confirmers[b.Member].Confirmer.(type) {
-		case MutualTLS:
-		case DPoP:
-			if !c.sameTarget(d.arrived, r) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
-}
 
 // on returns the decision as it is for r. The identity in it ends where r names another host than the connection was made
 // for; the binding doesn't.
@@ -161,26 +86,10 @@ func (d *decision) on(r *http.Request) *decision {
 	return inner
 }
 
-// confirms tells whether the headers of a proxy, if there are any, still say the certificate that a decision was made on. A
-// stage removes them, but not where an adapter makes each of its handlers a request of its own.
-func (g *Guard) confirms(d *decision, sent *http.Request) bool {
-	if !g.headers.carried(sent) {
-		return true
-	}
-	c, err := obtain(g.source, sent)
-	return err == nil && sameCertificate(c, d.certificate)
-}
-
-func sameCertificate(a, b *Certificate) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.digest() == b.digest()
-}
-
 // behind returns the decision as it is behind a handler that has found the same certificate once more, as
 // RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
-func (d *decision) behind(now presented, source CertificateSource) *decision {
+// What the Guard's source goes by counts.
+func (d *decision) behind(now presented, by goesBy) *decision {
 	x := now.extraction
 	now.extraction = d.presented.extraction
 	if d.presented != now || !x.isInside(now.extraction) {
@@ -188,42 +97,41 @@ func (d *decision) behind(now presented, source CertificateSource) *decision {
 	}
 	inner := &decision{finding: d.finding}
 	inner.presented.extraction = x
-	if !asksOthers(source) {
+	if by == goesByItself {
 		return inner
 	}
 	if !sameCertificate(x.certificate, d.certificate) {
 		return nil
 	}
-	if _, theirs := source.(callerSource); theirs {
+	if by == goesByOthers {
 		inner.certificate = x.certificate
 	}
 	return inner
 }
 
-// asksOthers tells whether a source may go by what a handler further out has found.
-func asksOthers(source CertificateSource) bool {
-	switch s := source.(type) {
-	case tlsSource, *forwardedSource:
-		return false
-	case *verifiedSource:
-		return asksOthers(s.source)
+// extraction returns the innermost decision of a station with a source, but for those of a Guard; nil if there is none.
+func (d *decision) extraction(but *identity) *decision {
+	for ; d != nil; d = d.outer {
+		if d.by.source != nil && (but == nil || d.by.guard != but) {
+			return d
+		}
 	}
-	return true
+	return nil
 }
 
-// pass returns r with the decision in its context, innermost but for handlers that have found a certificate only.
-func (d *decision) pass(r *http.Request) *http.Request {
-	outer := passed(r)
-	last := outer
-	for last != nil && last.by.guard == nil && last.by.standIn == nil {
-		last = last.outer
+// isInside tells whether d was made behind outer, on the same request; everything is behind nothing.
+func (d *decision) isInside(outer *decision) bool {
+	for d != outer && d != nil {
+		d = d.outer
 	}
-	if last == d {
-		return r
-	}
-	if last != nil && last.isInside(d) { // it stands in the context already, below another Guard's
-		d = &decision{finding: d.finding}
-	}
-	d.outer, d.arrived, d.leaf = outer, r, onerequest.Leaf(r)
-	return d.in(r)
+	return d == outer
 }
+
+// goesBy tells whether a source may go by what a handler further out has found.
+type goesBy int
+
+const (
+	goesByUnknown goesBy = iota // one of somebody else's
+	goesByItself                // it finds a certificate anew
+	goesByOthers                // it has what they have found
+)

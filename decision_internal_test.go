@@ -29,7 +29,7 @@ func TestDecisionBehindAnotherLook(t *testing.T) {
 		"no look any more":           {presented{credentials: 1}, nil},
 		"no look, other credentials": {presented{credentials: 2}, nil},
 	} {
-		got := d.behind(tt.now, TLSCertificate())
+		got := d.behind(tt.now, goesByOf(TLSCertificate()))
 		if (got == nil) != (tt.want == nil) || got != nil && got.presented.extraction != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}

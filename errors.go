@@ -160,14 +160,24 @@ type Error struct {
 	Reason Reason
 	Err    error // the cause; may be nil
 
-	branch     *Policy     // of an AnyOf, that this is the refusal of
+	branch     any         // the *Policy in an AnyOf that this is the refusal of, for comparison alone
 	asked      []Param     // the parameters of the challenge that say what would do
 	used       string      // the scheme the request came under; "" if none or more than one
-	token      *Token      // set when the token is genuine, for the log
+	who        who         // of the token, once it is known to be genuine
 	challenges []string    // shared: not to be changed
 	header     http.Header // what the Confirmers put on the answer
-	observed   *Guard      // whose Options.Observe knows of it
+	observed   *identity   // of the Guard whose Options.Observe knows of it
 	closes     bool        // the connection's own certificate is why
+}
+
+// identity tells one Guard from all others, and is all that decisions and errors know of theirs: its address counts.
+type identity struct{ _ byte }
+
+// who is what a genuine token says for logs and metrics. The zero who is that of no token.
+type who struct {
+	known              bool
+	issuer, client, id string
+	bindings           []Binding // shared: not to be changed
 }
 
 // Error returns the reason and the cause.
@@ -211,11 +221,14 @@ func (e *Error) RetryAfter() time.Duration {
 	return time.Duration(math.Ceil(max(wait, time.Second).Seconds())) * time.Second
 }
 
-func (e *Error) answer() answer {
-	if a, ok := answers[e.Reason]; ok {
-		return a
+func (e *Error) answer() answer { return answers[e.Reason.answered()] }
+
+// answered is the Reason as which r is answered: one of the constants.
+func (r Reason) answered() Reason {
+	if _, known := answers[r]; known {
+		return r
 	}
-	return answers[ErrTokenInvalid]
+	return ErrTokenInvalid
 }
 
 // refused makes an Error of what a Verifier, Confirmer, CertificateSource or Policy returned. An error that names no

@@ -54,10 +54,13 @@ func Known(r Reason) bool {
 
 // Forgetful is g without a memory of tokens.
 func Forgetful(g *Guard) *Guard {
-	twin := &Guard{options: g.options, source: g.source, headers: g.headers, confirmers: g.confirmers, schemes: g.schemes, prepared: g.prepared, metadata: g.metadata, several: g.several, prompt: g.prompt}
-	twin.station = &station{guard: twin, source: g.options.Certificate}
-	if v, ok := g.options.Verifier.(*jwtVerifier); ok {
-		twin.options.Verifier = &jwtVerifier{
+	twin := &Guard{
+		identity: new(identity), line: g.line, source: g.source, headers: g.headers, goesBy: g.goesBy, prompt: g.prompt, schemes: g.schemes, tokens: g.tokens,
+		confirmers: g.confirmers, policies: g.policies, observer: g.observer, refusals: g.refusals, document: g.document,
+	}
+	twin.station = &station{guard: twin.identity, source: g.station.source}
+	if v, ok := g.tokens.verifier.(*jwtVerifier); ok {
+		twin.tokens.verifier = &jwtVerifier{
 			issuer: v.issuer, keyIssuer: v.keyIssuer, keys: v.keys, kinds: v.kinds, algorithms: v.algorithms, types: v.types, validator: v.validator,
 			leeway: v.leeway, now: v.now, known: v.known, entries: -1,
 		}
@@ -76,7 +79,7 @@ func Remembered(g *Guard, r *http.Request) (bool, error) {
 
 // RememberedTokens is how many tokens g remembers.
 func RememberedTokens(g *Guard) int {
-	v, ok := g.options.Verifier.(*jwtVerifier)
+	v, ok := g.tokens.verifier.(*jwtVerifier)
 	if !ok || v.memory.Load() == nil {
 		return 0
 	}
@@ -99,8 +102,8 @@ func (m *tokenMemory) held() (n int) {
 func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text, _, _ = strings.Cut(text, ".")
-	v, _ := g.options.Verifier.(*jwtVerifier)
-	d, _ := g.confirmers["jkt"].Confirmer.(DPoP)
+	v, _ := g.tokens.verifier.(*jwtVerifier)
+	d, _ := g.confirmers.of["jkt"].Confirmer.(DPoP)
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
 	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
 }

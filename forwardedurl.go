@@ -78,5 +78,5 @@ func (h URLHeaders) read(r *http.Request) *url.URL {
 	if prefix, err = uri.Path(prefix); err != nil {
 		return nil
 	}
-	return withPath(r, scheme, host, strings.TrimSuffix(prefix, "/"))
+	return uri.Base{Scheme: scheme, Host: host, Prefix: strings.TrimSuffix(prefix, "/")}.URL(r)
 }

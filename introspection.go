@@ -299,7 +299,7 @@ func fitSize(token string) error {
 // inForce holds the token's times against the clock, on every use.
 func (i *Introspection) inForce(t *Token) error {
 	if err := i.validator.Validate(claimsOf(t)); err != nil {
-		return &Error{Reason: claimReason(t, err), Err: err, token: t}
+		return &Error{Reason: claimReason(t, err), Err: err, who: t.who()}
 	}
 	return nil
 }

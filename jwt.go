@@ -196,7 +196,7 @@ func (v *jwtVerifier) validate(t *Token) error {
 	if reason == ErrTokenAudience {
 		err = fmt.Errorf("aud is %.100q, and Options.Audience has %q", t.Audience, v.audience)
 	}
-	return &Error{Reason: reason, Err: err, token: t}
+	return &Error{Reason: reason, Err: err, who: t.who()}
 }
 
 func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {

@@ -82,13 +82,14 @@ func (m managedHeaders) strip(r *http.Request) *http.Request {
 	return clean
 }
 
-// obtain asks a source that reads these headers. In a request that has another one's context they may be what a client
-// has sent through the proxy's connection, or in a batch: who the peer is says nothing about that.
-func (m managedHeaders) obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
-	if len(m) > 0 && ofAnother(r) {
-		return nil, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+// agree tells whether the headers, if there are any, still say the certificate that a decision was made on. A stage removes
+// them, but not where an adapter makes each of its handlers a request of its own.
+func (m managedHeaders) agree(source CertificateSource, sent *http.Request, on *Certificate) bool {
+	if !m.carried(sent) {
+		return true
 	}
-	return obtain(source, r)
+	c, err := obtain(source, sent)
+	return err == nil && sameCertificate(c, on)
 }
 
 // carried tells whether r has one of the headers.

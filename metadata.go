@@ -60,47 +60,8 @@ type Resource struct {
 
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
-// Metadata returns the handler of the protected resource metadata (RFC 9728, section 3), to be mounted at
-// MetadataPath outside of every Guard. It answers GET and HEAD alike for everybody, and caches may keep the answer for
-// ten minutes. Where scripts of other origins read it, wrap it with the CORS handler that the API has anyway. It
-// panics if Options.Resource has no ID.
-//
-// The document has the scopes and types of all policies that Authorize was given before the first request, to this
-// handler or to a route of this Guard: later ones are not recorded, so that no request can add to it.
-func (g *Guard) Metadata() http.Handler {
-	m := g.mustPublish("Metadata")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			return
-		}
-		body := m.document()
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		h.Set("Cache-Control", "public, max-age=600")
-		h.Set("X-Content-Type-Options", "nosniff")
-		if r.Method == http.MethodGet {
-			_, _ = w.Write(body)
-		}
-	})
-}
-
-// MetadataPath is where Metadata belongs: the path of the address that the challenges name, made of the ID by putting
-// /.well-known/oauth-protected-resource between host and path (RFC 9728, section 3.1). It panics if Options.Resource
-// has no ID.
-func (g *Guard) MetadataPath() string { return g.mustPublish("MetadataPath").path }
-
-func (g *Guard) mustPublish(method string) *metadata {
-	if g == nil || g.metadata == nil {
-		panic("popauth: " + method + ": Options.Resource has no ID")
-	}
-	return g.metadata
-}
-
-// metadata is the document of a Guard. It grows until the first request.
-type metadata struct {
+// document is the metadata of one API (RFC 9728). It grows until the first request.
+type document struct {
 	url, path string
 	members   map[string]any
 
@@ -112,42 +73,60 @@ type metadata struct {
 	body    []byte
 }
 
-// record adds what the policies of a route ask for. What a request makes up is not recorded, even if a handler calls
-// Authorize for it.
-func (m *metadata) record(policies []Policy) {
-	if m == nil || m.serving.Load() {
+// ServeHTTP implements http.Handler.
+func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.add(policies)
+	body := d.text()
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "public, max-age=600")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body)
+	}
 }
 
-func (m *metadata) add(policies []Policy) {
+// record adds what the policies of a route ask for. What a request makes up is not recorded, even if a handler calls
+// Authorize for it.
+func (d *document) record(policies []Policy) {
+	if d == nil || d.serving.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.add(policies)
+}
+
+func (d *document) add(policies []Policy) {
 	for _, p := range policies {
-		m.scopes = append(m.scopes, p.scopes...)
-		m.types = append(m.types, p.types...)
-		m.add(p.either)
+		d.scopes = append(d.scopes, p.scopes...)
+		d.types = append(d.types, p.types...)
+		d.add(p.either)
 	}
 }
 
 // serve ends the time in which routes are built.
-func (m *metadata) serve() {
-	if m != nil && !m.serving.Load() {
-		m.serving.Store(true)
+func (d *document) serve() {
+	if d != nil && !d.serving.Load() {
+		d.serving.Store(true)
 	}
 }
 
-func (m *metadata) document() []byte {
-	m.once.Do(func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		all := maps.Clone(m.members)
-		put(all, "scopes_supported", sortedSet(m.scopes))
-		put(all, "authorization_details_types_supported", sortedSet(m.types))
-		m.body, _ = json.Marshal(all, json.Deterministic(true)) // newMetadata has seen that it can be written
+func (d *document) text() []byte {
+	d.once.Do(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		all := maps.Clone(d.members)
+		put(all, "scopes_supported", sortedSet(d.scopes))
+		put(all, "authorization_details_types_supported", sortedSet(d.types))
+		d.body, _ = json.Marshal(all, json.Deterministic(true)) // newDocument has seen that it can be written
 	})
-	return m.body
+	return d.body
 }
 
 func sortedSet(list []string) []string {
@@ -161,14 +140,13 @@ func put[T string | []string](members map[string]any, name string, value T) {
 	}
 }
 
-// newMetadata makes the document of a Guard with these options, which are complete but for the Verifier's part; nil
-// without an ID.
-func newMetadata(o Options) (*metadata, error) {
+// newDocument makes the document of an API whose tokens this Verifier and these Confirmers look at; nil without an ID. Both
+// may be nil, or nil in part: what is wrong with them others report.
+func newDocument(r Resource, v Verifier, confirmers []Confirmer) (*document, error) {
 	var wrong []error
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("popauth: Options.Resource."+field+": "+format, args...))
 	}
-	r := o.Resource
 	if r.ID == "" {
 		if r.DPoPRequired || r.AuthorizationServers != nil || r.Scopes != nil || r.AuthorizationDetailsTypes != nil ||
 			r.Members != nil || r.Name+r.Documentation+r.Policy+r.Terms+r.JWKS != "" {
@@ -176,9 +154,9 @@ func newMetadata(o Options) (*metadata, error) {
 		}
 		return nil, errors.Join(wrong...)
 	}
-	m := &metadata{members: map[string]any{}, scopes: slices.Clone(r.Scopes), types: slices.Clone(r.AuthorizationDetailsTypes)}
+	d := &document{members: map[string]any{}, scopes: slices.Clone(r.Scopes), types: slices.Clone(r.AuthorizationDetailsTypes)}
 	var err error
-	if m.url, m.path, err = metadataURL(r.ID); err != nil {
+	if d.url, d.path, err = metadataURL(r.ID); err != nil {
 		problem("ID", "%w", err)
 	}
 	for _, name := range []string{"resource", "authorization_servers", "jwks_uri", "scopes_supported",
@@ -197,18 +175,18 @@ func newMetadata(o Options) (*metadata, error) {
 		if err != nil {
 			problem("Members", "%q can't be written as JSON: %w", name, err)
 		}
-		m.members[name] = jsontext.Value(b)
+		d.members[name] = jsontext.Value(b)
 	}
-	m.members["resource"] = r.ID
-	m.members["bearer_methods_supported"] = []string{"header"}
-	put(m.members, "resource_name", r.Name)
+	d.members["resource"] = r.ID
+	d.members["bearer_methods_supported"] = []string{"header"}
+	put(d.members, "resource_name", r.Name)
 	for _, a := range []struct{ field, member, address string }{
 		{"Documentation", "resource_documentation", r.Documentation},
 		{"Policy", "resource_policy_uri", r.Policy},
 		{"Terms", "resource_tos_uri", r.Terms},
 		{"JWKS", "jwks_uri", r.JWKS},
 	} {
-		if put(m.members, a.member, a.address); a.address != "" && !isHTTPS(a.address) {
+		if put(d.members, a.member, a.address); a.address != "" && !isHTTPS(a.address) {
 			problem(a.field, "%q is no https URL", a.address)
 		}
 	}
@@ -218,18 +196,18 @@ func newMetadata(o Options) (*metadata, error) {
 	if slices.Contains(r.AuthorizationDetailsTypes, "") {
 		problem("AuthorizationDetailsTypes", "has an empty entry")
 	}
-	m.addServers(o, problem)
-	m.addBindings(o, problem)
+	d.addServers(r, v, problem)
+	d.addBindings(r, confirmers, problem)
 	if !utf8.ValidString(r.Name + strings.Join(r.AuthorizationDetailsTypes, "")) {
 		problem("Name", "it or AuthorizationDetailsTypes is not UTF-8")
 	}
-	return m, errors.Join(wrong...)
+	return d, errors.Join(wrong...)
 }
 
-func (m *metadata) addServers(o Options, problem settings.Problem) {
-	servers := slices.Clone(o.Resource.AuthorizationServers)
+func (d *document) addServers(r Resource, v Verifier, problem settings.Problem) {
+	servers := slices.Clone(r.AuthorizationServers)
 	if servers == nil {
-		servers = knownIssuers(o.Verifier)
+		servers = knownIssuers(v)
 		if len(servers) > 1 { // often one for each customer, and customers come and go
 			problem("AuthorizationServers", "the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
 			return
@@ -244,31 +222,31 @@ func (m *metadata) addServers(o Options, problem settings.Problem) {
 			problem("AuthorizationServers", "%q is no https URL without query and fragment", s)
 		}
 	}
-	put(m.members, "authorization_servers", servers)
+	put(d.members, "authorization_servers", servers)
 }
 
 // addBindings says what the Confirmers confirm.
-func (m *metadata) addBindings(o Options, problem settings.Problem) {
+func (d *document) addBindings(r Resource, confirmers []Confirmer, problem settings.Problem) {
 	dpop := false
-	for _, c := range o.Confirmers {
+	for _, c := range confirmers {
 		switch {
 		case c == nil: // which complete reports
 		case c.Member() == MutualTLS{}.Member():
-			m.members["tls_client_certificate_bound_access_tokens"] = true
+			d.members["tls_client_certificate_bound_access_tokens"] = true
 		case c.Member() == DPoP{}.Member():
 			dpop = true
 			if s, ok := c.(SchemeConfirmer); ok {
 				_, params := s.Challenge()
 				for _, p := range params {
 					if p.Name == "algs" {
-						put(m.members, "dpop_signing_alg_values_supported", strings.Fields(p.Value))
+						put(d.members, "dpop_signing_alg_values_supported", strings.Fields(p.Value))
 					}
 				}
 			}
 		}
 	}
-	if o.Resource.DPoPRequired {
-		m.members["dpop_bound_access_tokens_required"] = true
+	if r.DPoPRequired {
+		d.members["dpop_bound_access_tokens_required"] = true
 		if !dpop {
 			problem("DPoPRequired", "no DPoP among the Confirmers")
 		}

@@ -1,13 +1,10 @@
 package popauth
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
-	"sync"
+
+	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
 // Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
@@ -17,17 +14,22 @@ import (
 //
 // A Guard must not be copied: a stage of the copy knows nothing of what a stage of the other has decided.
 type Guard struct {
-	_          noCopy
-	options    Options
-	source     CertificateSource
-	headers    managedHeaders // of source
-	station    *station
-	confirmers map[string]confirmation
-	schemes    []challenge
-	prepared   map[occasion][]string
-	metadata   *metadata // nil: none
-	several    bool      // issuers can be behind the Verifier
-	prompt     bool      // source is ours: it runs no code of the program, and waits for nothing
+	_        noCopy
+	identity *identity
+	station  *station
+	line     RequestLine
+	source   CertificateSource
+	headers  managedHeaders // of source
+	goesBy   goesBy         // source does
+	prompt   bool           // source is ours: it runs no code of the program, and waits for nothing
+
+	schemes    schemes
+	tokens     examiner
+	confirmers confirmers
+	policies   authorizer
+	observer   observer
+	refusals   refusals
+	document   *document // nil: none
 }
 
 // noCopy has go vet find copies.
@@ -42,15 +44,15 @@ func (*noCopy) Unlock() {}
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
-	anyHost := anyHost(o)
+	anyHost := o.Resource.ID == "" && anyHost(o.Confirmers)
 	o, err := o.complete()
-	m, problems := newMetadata(o)
+	published, problems := newDocument(o.Resource, o.Verifier, o.Confirmers)
 	if err := errors.Join(err, problems); err != nil {
 		return nil, err
 	}
 	var named []Param
-	if m != nil {
-		named = []Param{{"resource_metadata", m.url}} // RFC 9728, section 5.1
+	if published != nil {
+		named = []Param{{"resource_metadata", published.url}} // RFC 9728, section 5.1
 	}
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
@@ -59,58 +61,60 @@ func New(o Options) (*Guard, error) {
 	if anyHost {
 		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
-	g := &Guard{options: o, source: o.Certificate, confirmers: map[string]confirmation{}, schemes: []challenge{{bearer, named}}, metadata: m, several: !isOfOneIssuer(o.Verifier)}
+	ways, own := newConfirmers(o)
+	g := &Guard{
+		identity: new(identity), line: o.RequestLine, source: o.Certificate,
+		schemes:    newSchemes(o.Realm, named, own),
+		tokens:     examiner{verifier: o.Verifier, revoked: o.Revoked, now: o.Now, leeway: o.Leeway},
+		confirmers: ways,
+		refusals:   refusals{logger: o.Logger, deny: o.Deny},
+		document:   published,
+	}
+	g.observer = observer{tell: o.Observe, guard: g.identity, schemes: &g.schemes, confirmers: &g.confirmers}
+	g.policies = authorizer{several: !isOfOneIssuer(o.Verifier), clock: clock{o.Now, o.Leeway}, schemes: &g.schemes, observer: &g.observer}
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
 	g.headers, _ = headersOf(g.source) // complete has looked at the error
 	_, g.prompt = g.source.(sharing)
-	g.station = &station{guard: g, source: o.Certificate}
-	for _, c := range o.Confirmers {
-		own := confirmation{Confirmer: c}
-		switch c.(type) {
-		case MutualTLS:
-			own.ours, own.always = true, true
-		case DPoP:
-			own.ours = true
-		}
-		if s, ok := c.(SchemeConfirmer); ok {
-			scheme, params := s.Challenge()
-			own.scheme = scheme
-			g.schemes = append(g.schemes, challenge{scheme, slices.Concat(named, params)})
-		}
-		g.confirmers[c.Member()] = own
-	}
-	g.prepare()
+	g.goesBy = goesByOf(g.source)
+	g.station = &station{guard: g.identity, source: o.Certificate}
 	return g, nil
 }
 
-// Authenticate lets a request pass whose token is genuine and meant for this API, and, where the token is bound, in
-// the right hands: possession was proven for every member of its cnf. It panics if next is nil.
-func (g *Guard) Authenticate(next http.Handler) http.Handler { return g.stage(StageAuthenticate, next) }
-
-// Confirm lets a request pass that Authenticate would, and whose token is bound. It panics if next is nil.
-func (g *Guard) Confirm(next http.Handler) http.Handler { return g.stage(StageConfirm, next, Bound()) }
-
-// Authorize lets a request pass that Authenticate would, and that every policy allows. It panics without a policy or
-// with the zero Policy, and with one on names of an issuer if the Guard can have several: see Issuer.
-func (g *Guard) Authorize(policies ...Policy) func(http.Handler) http.Handler {
-	if len(policies) == 0 {
-		panic("popauth: Authorize: no policy")
+// newConfirmers returns the Confirmers of a Guard, and their schemes. It goes by the types of ours: one of somebody else's that
+// has one of these embedded, and does something else, would have its methods.
+func newConfirmers(o Options) (confirmers, []challenge) {
+	all := confirmers{of: map[string]confirmation{}, now: o.Now}
+	if o.Resource.DPoPRequired {
+		all.required = DPoP{}.Member()
 	}
-	policies = slices.Clone(policies)
-	for _, p := range policies {
-		if p.allow == nil {
-			panic("popauth: Authorize: zero Policy")
+	var own []challenge
+	for _, c := range o.Confirmers {
+		way := confirmation{Confirmer: c}
+		switch c := c.(type) {
+		case MutualTLS:
+			way.ours, way.always = true, true
+			way.holds = func(_, _ *http.Request) bool { return true }
+		case DPoP:
+			way.ours, way.holds = true, c.sameTarget
 		}
-	}
-	if g != nil {
-		if g.several && unsaid(policies) {
-			panic("popauth: Authorize: " + errIssuerUnsaid.Error())
+		if s, ok := c.(SchemeConfirmer); ok {
+			scheme, params := s.Challenge()
+			way.scheme = scheme
+			own = append(own, challenge{scheme, params})
 		}
-		g.metadata.record(policies)
+		all.of[c.Member()] = way
 	}
-	return func(next http.Handler) http.Handler { return g.stage(StageAuthorize, next, policies...) }
+	return all, own
+}
+
+// orNone returns g, or a Guard that denies everything, as one does that is not there.
+func (g *Guard) orNone() *Guard {
+	if g == nil {
+		return new(Guard)
+	}
+	return g
 }
 
 // Check is the decision of Authenticate and of Authorize with the policies given, without HTTP output. The error is
@@ -154,11 +158,12 @@ type Decision struct {
 //	popauth.Private(w.Header())
 //	orders.ServeHTTP(w, d.Request)
 func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
+	g = g.orNone()
 	r = own(r)
-	clean := g.clean(r)
+	clean := g.headers.strip(r)
 	d, err := g.decide(r, clean)
 	if err == nil {
-		err = g.allow(clean, d, StageAuthorize, policies)
+		err = g.policies.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
 		return nil, err
@@ -166,204 +171,145 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 	return &Decision{d.principal(), d.pass(clean), d.header.Clone()}, nil
 }
 
-// clean returns the request as everybody but the source is to see it.
-func (g *Guard) clean(r *http.Request) *http.Request {
-	if g == nil {
-		return r
-	}
-	return g.headers.strip(r)
-}
-
 // Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
 // those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
 // is answered like ErrForbidden.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := endOf(r.Context(), refused(err, ErrForbidden))
-	if e.challenges == nil && g != nil {
-		e.challenges = g.challenges(e)
-	}
-	g.observeOutside(r, e)
-	g.deny(w, g.clean(r), e)
+	g = g.orNone()
+	g.refusals.write(w, g.headers.strip(r), g.complete(r, err))
 }
 
+// Refusal is Refuse for programs that have no http.ResponseWriter, such as a gRPC service that a proxy asks: it returns the
+// answer, and has it logged and observed. Options.Deny has no part in it.
+//
+//	d, err := guard.Decide(r, popauth.Scope("orders.read"))
+//	if err != nil {
+//		no := guard.Refusal(r, err)
+//		return denied(no.Status, no.Header(), no.Problem()), nil
+//	}
+func (g *Guard) Refusal(r *http.Request, err error) Refusal {
+	g = g.orNone()
+	return g.refusals.answer(r, g.complete(r, err))
+}
+
+// complete makes of an error that somebody else refuses a request with what the Guard would have made of it.
+func (g *Guard) complete(r *http.Request, err error) *Error {
+	e := endOf(r.Context(), refused(err, ErrForbidden))
+	if e.challenges == nil {
+		e.challenges = g.schemes.challenges(e)
+	}
+	g.observer.outside(r.Context(), e)
+	return e
+}
+
+// decide authenticates the request, or returns the decision of an earlier stage of this Guard on the same
+// credentials: a proof may be good for one use only. The source alone sees the request as it was sent; everybody else
+// sees it clean, without the source's headers.
+func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
+	if g.tokens.verifier == nil {
+		return nil, &Error{Reason: ErrUnconfigured}
+	}
+	g.document.serve()
+	err := g.line.read(clean)
+	if err == nil {
+		err = early(clean)
+	}
+	outer := passed(clean)
+	now := present(clean, g.line, outer, g.identity)
+	if err == nil {
+		if d := g.decided(sent, clean, now, outer); d != nil {
+			return d, nil
+		}
+	}
+	d := &decision{finding: finding{outer: outer, by: g.station, arrived: clean, leaf: onerequest.Leaf(clean), presented: now}}
+	observed := g.observer.begin(clean.Context(), StageAuthenticate)
+	if err == nil {
+		err = endOf(clean.Context(), g.authenticate(sent, clean, d))
+	}
+	observed(d, err)
+	if err != nil {
+		if err.used == "" {
+			err.used = g.schemes.name(d.under)
+		}
+		err.challenges, err.header = g.schemes.challenges(err), d.header
+		return nil, err
+	}
+	return d, nil
+}
+
+// present returns what a request presents to a Guard that goes by these rules.
+func present(r *http.Request, rules RequestLine, outer *decision, guard *identity) presented {
+	return presented{
+		line:        lineSum(r, rules.rewritten(r)),
+		credentials: credentialSum(r),
+		extraction:  outer.extraction(guard),
+	}
+}
+
+// decided returns the decision of an earlier stage of this Guard on the same credentials; nil if there is none.
+func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decision) *decision {
+	for d := outer; d != nil; d = d.outer {
+		if d.by.guard != g.identity {
+			continue
+		}
+		same := d
+		if d.presented != now {
+			same = d.behind(now, g.goesBy)
+		}
+		if same != nil && g.headers.agree(g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, same.arrived, clean) {
+			return same.on(clean)
+		}
+	}
+	return nil
+}
+
+// authenticate is the way of a request: its credentials, the token, the certificate, revocation, possession.
 func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
-	c, e := g.readCredentials(r)
+	c, e := readCredentials(r, &g.schemes, g.tokens.verifier)
 	if e != nil {
 		return e
 	}
 	d.under = c.under
 	var err error
 	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
-	if d.token, d.remembered, err = g.verify(r.Context(), &c); err != nil {
+	if d.token, d.remembered, err = g.tokens.verify(r.Context(), &c); err != nil {
 		return refused(err, ErrTokenInvalid)
 	}
 	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
-		e := refused(err, ErrCertificateMalformed)
-		e.token = d.token
-		return e
+		return d.refused(err, ErrCertificateMalformed)
 	}
-	if !g.prompt { // it may have waited: a key may be gone, and the token over
-		if err = verifyAgain(r.Context(), g.options.Verifier, &c); err != nil {
-			return refused(err, ErrTokenInvalid)
-		}
-		if e := g.over(d.token); e != nil {
+	if !g.prompt { // it may have waited
+		if e := g.tokens.verifyAgain(r.Context(), &c, d.token); e != nil {
 			return e
 		}
 	}
-	if err = g.revoked(r.Context(), d.token); err != nil {
-		return refused(err, ErrTokenRevoked)
-	}
-	if err = g.confirm(r, d, &c); err != nil {
-		e := refused(err, ErrBindingUnconfirmed)
-		e.token = d.token
+	if e := g.tokens.unrevoked(r.Context(), d.token); e != nil {
 		return e
 	}
-	if g.options.Resource.DPoPRequired && !d.token.boundBy(DPoP{}.Member()) {
-		return &Error{Reason: ErrBindingMissing, token: d.token}
+	shown := Presentation{Token: c.token, Certificate: d.certificate, header: &d.header, hash: c.hash}
+	if err = g.confirmers.confirm(r, d.token, g.schemes.name(d.under), shown); err != nil {
+		return d.refused(err, ErrBindingUnconfirmed)
 	}
 	return nil
 }
 
-func (g *Guard) verify(ctx context.Context, c *credentials) (t *Token, remembered bool, err error) {
-	if c.known.entry != nil {
-		t, remembered, err = c.known.by.still(c.known.entry)
-	} else {
-		t, remembered, err = verifyShared(ctx, g.options.Verifier, c.token, &c.hash)
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	if t == nil || t.payload == "" {
-		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
-	}
-	return t, remembered, nil
-}
+// Metadata returns the handler of the protected resource metadata (RFC 9728, section 3), to be mounted at
+// MetadataPath outside of every Guard. It answers GET and HEAD alike for everybody, and caches may keep the answer for
+// ten minutes. Where scripts of other origins read it, wrap it with the CORS handler that the API has anyway. It
+// panics if Options.Resource has no ID.
+//
+// The document has the scopes and types of all policies that Authorize was given before the first request, to this
+// handler or to a route of this Guard: later ones are not recorded, so that no request can add to it.
+func (g *Guard) Metadata() http.Handler { return g.published("Metadata") }
 
-// over refuses a token that has expired since the Verifier has looked at it, or that it hasn't looked at for that.
-func (g *Guard) over(t *Token) *Error {
-	if end := t.ExpiresAt; !end.IsZero() && !g.options.Now().Before(end.Add(g.options.Leeway)) {
-		return &Error{Reason: ErrTokenExpired, token: t}
-	}
-	return nil
-}
+// MetadataPath is where Metadata belongs: the path of the address that the challenges name, made of the ID by putting
+// /.well-known/oauth-protected-resource between host and path (RFC 9728, section 3.1). It panics if Options.Resource
+// has no ID.
+func (g *Guard) MetadataPath() string { return g.published("MetadataPath").path }
 
-// revoked shows the function a Token of its own, not one that other requests share.
-func (g *Guard) revoked(ctx context.Context, t *Token) error {
-	if g.options.Revoked == nil {
-		return nil
+func (g *Guard) published(method string) *document {
+	if g == nil || g.document == nil {
+		panic("popauth: " + method + ": Options.Resource has no ID")
 	}
-	revoked, err := g.options.Revoked(ctx, t.clone())
-	switch {
-	case err != nil:
-		return &Error{Reason: ErrUnavailable, Err: err, token: t}
-	case revoked:
-		return &Error{Reason: ErrTokenRevoked, token: t}
-	}
-	return nil
-}
-
-// views are Principals that policies look at, and that nobody keeps.
-var views = sync.Pool{New: func() any { return new(Principal) }}
-
-// allow asks the policies, if there are any.
-func (g *Guard) allow(r *http.Request, d *decision, stage Stage, policies []Policy) *Error {
-	if len(policies) == 0 {
-		return nil
-	}
-	observed := g.observe(r.Context(), stage)
-	err := g.hold(r, d, policies)
-	observed(d, err)
-	return err
-}
-
-func (g *Guard) hold(r *http.Request, d *decision, policies []Policy) *Error {
-	if len(policies) == 0 {
-		return nil
-	}
-	if g.several && unsaid(policies) { // of Check and Recheck: Authorize panics
-		return &Error{Reason: ErrIssuerUnsaid, Err: errIssuerUnsaid, token: d.token, header: d.header}
-	}
-	return g.ask(r, d, policies)
-}
-
-// ask shows the policies one view of the token, which none of them changes. Where the token alone decides, none is made.
-func (g *Guard) ask(r *http.Request, d *decision, policies []Policy) *Error {
-	var view *Principal
-	defer func() {
-		if view != nil {
-			*view = Principal{} // a pool would keep its token and certificate alive
-			views.Put(view)
-		}
-	}()
-	for _, policy := range policies {
-		var err error
-		if policy.token != nil {
-			err = policy.token(d.token)
-		} else {
-			if view == nil {
-				view = g.view(d)
-			}
-			err = policy.check(r, view)
-		}
-		if err != nil {
-			e := endOf(r.Context(), refused(err, ErrForbidden))
-			e.token, e.used, e.header = d.token, d.scheme(), d.header
-			e.asked = asked(e.Reason, pursued(policies, e.branch))
-			e.challenges = g.challenges(e)
-			return e
-		}
-	}
-	return nil
-}
-
-// view returns a Principal out of views.
-func (g *Guard) view(d *decision) *Principal {
-	view, _ := views.Get().(*Principal)
-	*view = d.token.view(d.certificate)
-	view.clock = clock{g.options.Now, g.options.Leeway}
-	return view
-}
-
-// log writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
-// escapes.
-func (g *Guard) log(r *http.Request, e *Error) {
-	if g != nil {
-		logRefusal(g.options.Logger, r, e)
-	}
-}
-
-func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
-	if logger == nil {
-		return
-	}
-	level := slog.LevelInfo
-	if e.Status() >= http.StatusInternalServerError {
-		level = slog.LevelWarn
-	}
-	if isEmptySet(e.Err) {
-		level = slog.LevelError // nobody's token counts until the issuer publishes a key
-	}
-	if !logger.Enabled(r.Context(), level) {
-		return
-	}
-	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
-	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
-	}
-	if e.token != nil {
-		attrs = append(attrs, slog.String("issuer", printable(e.token.Issuer)),
-			slog.String("client", printable(e.token.ClientID)), slog.String("token_id", printable(e.token.TokenID)))
-	}
-	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
-}
-
-const maxLogged = 256
-
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), maxLogged)])
+	return g.document
 }

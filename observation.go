@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -55,46 +54,50 @@ type Observation struct {
 	Duration time.Duration
 }
 
-// observe starts the observation of a stage. What it returns ends it, and remembers with the refusal that there was one.
-func (g *Guard) observe(ctx context.Context, stage Stage) func(*decision, *Error) {
-	if g.options.Observe == nil {
+// observer tells Options.Observe what the stages of one Guard decide. The zero observer tells nobody.
+type observer struct {
+	tell       func(context.Context, Observation)
+	guard      *identity
+	schemes    *schemes
+	confirmers *confirmers
+}
+
+// begin starts the observation of a stage. What it returns ends it, and remembers with the refusal that there was one.
+func (o *observer) begin(ctx context.Context, stage Stage) func(*decision, *Error) {
+	if o.tell == nil {
 		return func(*decision, *Error) {}
 	}
 	start := time.Now() // not Options.Now, which may stand still
 	return func(d *decision, e *Error) {
-		o := g.observation(stage, d, e)
-		o.Duration = time.Since(start)
-		g.options.Observe(ctx, o)
+		seen := o.observation(stage, d, e)
+		seen.Duration = time.Since(start)
+		o.tell(ctx, seen)
 	}
 }
 
-func (g *Guard) observation(stage Stage, d *decision, e *Error) Observation {
-	o := Observation{Stage: stage, Scheme: d.scheme(), Remembered: d.remembered}
-	token := d.token
+func (o *observer) observation(stage Stage, d *decision, e *Error) Observation {
+	seen := Observation{Stage: stage, Scheme: o.schemes.name(d.under), Remembered: d.remembered}
+	who := d.token.who()
 	if e != nil {
-		e.observed = g
-		o.Reason, o.Status = e.Reason, e.Status()
-		if _, known := answers[e.Reason]; !known {
-			o.Reason = ErrTokenInvalid
+		e.observed = o.guard
+		seen.Reason, seen.Status = e.Reason.answered(), e.Status()
+		if seen.Scheme == "" {
+			seen.Scheme = e.used
 		}
-		if o.Scheme == "" {
-			o.Scheme = e.used
-		}
-		if token == nil {
-			token = e.token
+		if !who.known {
+			who = e.who
 		}
 	}
-	if token != nil {
-		o.Issuer, o.Binding = token.Issuer, g.members(token)
-	}
-	return o
+	seen.Issuer, seen.Binding = who.issuer, o.members(who.bindings)
+	return seen
 }
 
-func (g *Guard) members(t *Token) string {
+// members names the ways of binding that the Guard knows.
+func (o *observer) members(bindings []Binding) string {
 	var all []string
-	for _, b := range t.bindings {
+	for _, b := range bindings {
 		member := b.Member
-		if g.confirmers[member].Confirmer == nil {
+		if o.confirmers.of[member].Confirmer == nil {
 			member = "other"
 		}
 		if !slices.Contains(all, member) {
@@ -105,10 +108,10 @@ func (g *Guard) members(t *Token) string {
 	return strings.Join(all, " ")
 }
 
-// observeOutside observes a refusal that no stage of a Guard has observed.
-func (g *Guard) observeOutside(r *http.Request, e *Error) {
-	if g == nil || g.options.Observe == nil || e.observed == g {
+// outside observes a refusal that no stage of the Guard has observed.
+func (o *observer) outside(ctx context.Context, e *Error) {
+	if o.tell == nil || e.observed == o.guard {
 		return
 	}
-	g.options.Observe(r.Context(), g.observation(StageOutside, &decision{}, e))
+	o.tell(ctx, o.observation(StageOutside, &decision{}, e))
 }

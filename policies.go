@@ -83,12 +83,12 @@ func foremost(all []error) (*Error, int) {
 }
 
 // pursued returns the policies with the branch that a refusal is about in the place of its AnyOf.
-func pursued(policies []Policy, branch *Policy) []Policy {
+func pursued(policies []Policy, branch any) []Policy {
 	for i := range policies {
 		for j := range policies[i].either {
-			if &policies[i].either[j] == branch {
+			if p := &policies[i].either[j]; p == branch {
 				policies = slices.Clone(policies)
-				policies[i] = *branch
+				policies[i] = *p
 				return policies
 			}
 		}

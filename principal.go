@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,32 +53,6 @@ func (p *Principal) clone() *Principal {
 	own.Certificate = p.Certificate.clone()
 	own.Audience, own.Scopes, own.Bindings = slices.Clone(p.Audience), slices.Clone(p.Scopes), slices.Clone(p.Bindings)
 	return &own
-}
-
-// FromContext returns who the request of ctx comes from; false if no Guard has let it pass. Each call returns a copy
-// of its own, so that changing it changes no decision.
-//
-// A context says nothing about another request than its own. Whoever serves further requests with it, as a handler does
-// that takes the connection over, needs a Guard for those, inside: that decides anew, but refuses to ask a proxy's headers.
-func FromContext(ctx context.Context) (*Principal, bool) {
-	for d := innermost(ctx); d != nil; d = d.outer {
-		switch {
-		case d.by.standIn != nil:
-			own := *d.by.standIn
-			return &own, true
-		case d.by.guard != nil && d.ofServer(ctx):
-			return d.principal(), true
-		case d.by.guard != nil:
-			return nil, false
-		}
-	}
-	return nil, false
-}
-
-// NewContext returns a context from which FromContext takes p. It is for tests of handlers: a Guard never trusts it.
-func NewContext(ctx context.Context, p *Principal) context.Context {
-	own := *p
-	return context.WithValue(ctx, decisionKey{}, &decision{finding: finding{outer: innermost(ctx), by: &station{standIn: &own}}})
 }
 
 // Claims decodes the claims of the principal's token into a T, whatever the token has beyond Principal's fields.

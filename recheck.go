@@ -29,31 +29,31 @@ import (
 // The error is an *Error, and has been logged and observed; the Principal is nil then. ErrUndecided means that no stage
 // of this Guard has let the request pass.
 func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error) {
-	if g == nil || g.options.Verifier == nil {
+	if g == nil || g.tokens.verifier == nil {
 		return nil, &Error{Reason: ErrUnconfigured}
 	}
-	observed := g.observe(r.Context(), StageRecheck)
-	if e := g.options.RequestLine.read(r); e != nil {
+	observed := g.observer.begin(r.Context(), StageRecheck)
+	if e := g.line.read(r); e != nil {
 		observed(&decision{}, e)
-		g.log(r, e)
+		logRefusal(g.refusals.logger, r, e)
 		return nil, e
 	}
 	outer := passed(r)
-	d := g.decided(r, r, g.present(r, outer), outer)
+	d := g.decided(r, r, present(r, g.line, outer, g.identity), outer)
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
-		g.log(r, err)
+		logRefusal(g.refusals.logger, r, err)
 		return nil, err
 	}
 	now, err := g.recheck(r, d)
 	err = endOf(r.Context(), err)
 	if err == nil {
-		err = g.hold(r, now, policies)
+		err = g.policies.ask(r, now, policies)
 	}
 	observed(now, err)
 	if err != nil {
-		g.log(r, err)
+		logRefusal(g.refusals.logger, r, err)
 		return nil, err
 	}
 	return now.principal(), nil
@@ -66,27 +66,25 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	now := &decision{finding: d.finding}
 	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
 	var err error
-	now.token, now.remembered, err = g.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
-	if err == nil {
-		err = g.revoked(r.Context(), now.token)
-	}
+	now.token, now.remembered, err = g.tokens.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
 	if err != nil {
-		e := refused(err, ErrTokenInvalid)
+		now.token = d.token
+		return now, refused(err, ErrTokenInvalid)
+	}
+	if e := g.tokens.unrevoked(r.Context(), now.token); e != nil {
 		now.token = d.token
 		return now, e
 	}
 	if !now.token.sameHolder(d.token) {
 		now.token = d.token
-		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, token: d.token}
+		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, who: d.token.who()}
 	}
 	// Of somebody else's Verifier nobody knows whether it looks at the time.
-	if e := g.over(now.token); e != nil {
+	if e := g.tokens.over(now.token); e != nil {
 		return now, e
 	}
-	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, g.options.Now()); err != nil {
-		e := refused(err, ErrCertificateMalformed)
-		e.token = d.token
-		return now, e
+	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, g.tokens.now()); err != nil {
+		return now, d.refused(err, ErrCertificateMalformed)
 	}
 	return now, nil
 }

@@ -96,8 +96,7 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			}
 		}
 		if e != nil {
-			logRefusal(l.Logger, r, e)
-			(*Guard)(nil).deny(w, r, e)
+			(&refusals{logger: l.Logger}).write(w, r, e)
 			return
 		}
 		if rules != (RequestLine{}) || decoded {
@@ -137,12 +136,13 @@ func inPlain(r *http.Request, l RequestLine) *http.Request {
 	return r
 }
 
-// refuseLine answers for RequireCertificate, which belongs to no Guard.
-func refuseLine(w http.ResponseWriter, r *http.Request, e *Error) {
+// refuse answers a request that is refused by a handler that belongs to no Guard. A Handler further out may have a Logger.
+func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	var alone refusals
 	if o := outerRules(r); o != nil {
-		logRefusal(o.rules.Logger, r, e)
+		alone.logger = o.rules.Logger
 	}
-	(*Guard)(nil).deny(w, r, e)
+	alone.write(w, r, e)
 }
 
 // read is the one reading of a request line.
@@ -179,9 +179,9 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 // broken returns the rule that r breaks; nil if there is none. A Handler that has decoded the path has dropped
 // URL.RawPath, so that all routers inside go by URL.Path, or left one that is spelled as net/url does.
 func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
-	path, rule := linePath(r)
+	path, rule := uri.Target(r)
 	if rule == "" && r.URL.Opaque != "" {
-		rule = lineOpaque
+		rule = uri.Opaque
 	}
 	if rule != "" {
 		return &brokenRule{rule: rule, found: uri.Shown(r.RequestURI)}
@@ -203,7 +203,7 @@ func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
 			return broken
 		}
 	}
-	return l.brokenMethod(r)
+	return brokenMethod(r, l.AllowMethodOverride)
 }
 
 // brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
@@ -221,12 +221,9 @@ func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
 	return l.brokenPath(path, false)
 }
 
-// maxPath bounds the work on one path. RFC 9110, section 4.1, recommends to support 8000 bytes.
-const maxPath = 8 << 10
-
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
-	if len(path) > maxPath {
-		return &brokenRule{rule: lineLong, found: path}
+	if len(path) > uri.MaxPath {
+		return &brokenRule{rule: uri.LongPath, found: path}
 	}
 	rule, at := uri.Reading(path, uri.Allowed{
 		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
@@ -235,50 +232,7 @@ func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
 	if rule == "" {
 		return nil
 	}
-	return &brokenRule{rule: string(rule), found: path[at:], compared: path}
-}
-
-// linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has
-// none; or the rule that the form of the target breaks.
-func linePath(r *http.Request) (path, rule string) {
-	if r.URL == nil {
-		return "", lineOpaque
-	}
-	if r.RequestURI == "" { // no server has read this request
-		if path = r.URL.EscapedPath(); path == "" {
-			path = "/"
-		}
-		return path, ""
-	}
-	target, _, _ := strings.Cut(r.RequestURI, "?")
-	switch {
-	case strings.HasPrefix(target, "/"):
-		return target, ""
-	case target == "": // middleware has stripped all of it: net/http reads no such line
-		return "/", ""
-	case r.Method == http.MethodConnect:
-		return "", lineConnect
-	case target == "*":
-		return "", lineAsterisk
-	}
-	return absolutePath(r, target)
-}
-
-// absolutePath is the path of a target that is a whole URL, as to a proxy. net/http has taken Host from it, but not in
-// HTTP/2, where a target has no such form (RFC 9113, section 8.3.1).
-func absolutePath(r *http.Request, target string) (path, rule string) {
-	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || r.ProtoMajor > 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return "", lineForm
-	}
-	host, _, slash := strings.Cut(rest, "/")
-	if host == "" || r.URL.User != nil || r.URL.Host != host {
-		return "", lineForm
-	}
-	if !slash {
-		return "/", ""
-	}
-	return rest[len(host):], ""
+	return &brokenRule{rule: rule, found: path[at:], compared: path}
 }
 
 var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}

@@ -10,13 +10,13 @@ import (
 var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
 
 // brokenMethod refuses a method that some compare to the letter and others in upper case, RFC 9110, section 9.1,
-// notwithstanding, and headers with another method.
-func (l RequestLine) brokenMethod(r *http.Request) *brokenRule {
+// notwithstanding, and headers with another method unless they may override it.
+func brokenMethod(r *http.Request, override bool) *brokenRule {
 	own := method(r)
 	if !field.IsMethod(own) {
 		return &brokenRule{rule: lineLetters, found: own}
 	}
-	if l.AllowMethodOverride {
+	if override {
 		return nil
 	}
 	for name, values := range r.Header {
@@ -76,4 +76,12 @@ func alike(name, want string) bool {
 		}
 	}
 	return true
+}
+
+// method is the request's; net/http lets a request that no server has read leave out GET.
+func method(r *http.Request) string {
+	if r.Method == "" {
+		return http.MethodGet
+	}
+	return r.Method
 }

@@ -29,7 +29,7 @@ func SentPath(r *http.Request) string {
 
 // sentPath is false if r.URL is neither what stands in the request line, nor its rest behind a prefix.
 func sentPath(r *http.Request) (string, bool) {
-	path, rule := linePath(r)
+	path, rule := uri.Target(r)
 	if rule != "" {
 		return "", false
 	}

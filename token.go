@@ -96,7 +96,9 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 		case "scp":
 			scp, err = scopes(text, at, v)
 		case "cnf":
-			t.bindings, err = readConfirmation(text, at, v)
+			if t.bindings, err = readConfirmation(text, at, v); err != nil {
+				err = &Error{Reason: ErrBindingMalformed, Err: err}
+			}
 		}
 		return err
 	})
@@ -147,6 +149,14 @@ func TrustJWT(token string) (*Token, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// who is whose token this is, for logs and metrics; the zero who if there is none.
+func (t *Token) who() who {
+	if t == nil {
+		return who{}
+	}
+	return who{true, t.Issuer, t.ClientID, t.TokenID, t.bindings}
 }
 
 // boundBy tells whether the token is bound in this way.

@@ -1,0 +1,120 @@
+package popauth
+
+import (
+	"log/slog"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/reply"
+)
+
+// Refusal is what a refused request is answered with, as a value: for a door that has no http.ResponseWriter, such as a
+// gRPC service that a proxy asks. Nothing in it comes from the request, and nothing from the cause: all of it may be sent.
+type Refusal struct {
+	Reason Reason // for metrics; what is none of the constants is ErrTokenInvalid, as which it is answered
+	Status int
+
+	err *Error // nil in one that was made by hand
+}
+
+func (f Refusal) cause() *Error {
+	if f.err == nil {
+		return &Error{Reason: f.Reason}
+	}
+	return f.err
+}
+
+// Header returns the header lines of the answer: WWW-Authenticate with all challenges, a line each; Cache-Control:
+// no-store; what the Confirmers put on it, such as DPoP-Nonce; and, where they belong, Retry-After and Connection: close.
+// Each call returns a header of its own.
+func (f Refusal) Header() http.Header {
+	h := f.cause().Header()
+	if h == nil {
+		h = http.Header{}
+	}
+	f.addTo(h)
+	return h
+}
+
+// addTo says on h that the answer is a refusal, and which.
+func (f Refusal) addTo(h http.Header) {
+	e := f.cause()
+	reply.Refuse(h)
+	if len(e.challenges) > 0 {
+		h["Www-Authenticate"] = append(h["Www-Authenticate"], e.challenges...)
+	}
+	if e.closes {
+		h.Set("Connection", "close") // HTTP/2: GOAWAY
+	}
+	if wait := e.RetryAfter(); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	}
+}
+
+// refusals is how one Guard answers what it refuses. The zero refusals is for handlers that belong to no Guard.
+type refusals struct {
+	logger *slog.Logger                                     // nil: nothing is logged
+	deny   func(http.ResponseWriter, *http.Request, *Error) // nil: a status and no body
+}
+
+// answer returns the answer to a request, and logs that it is refused.
+func (f *refusals) answer(r *http.Request, e *Error) Refusal {
+	logRefusal(f.logger, r, e)
+	return Refusal{Reason: e.Reason.answered(), Status: e.Status(), err: e}
+}
+
+// write writes the answer. The headers are set before Options.Deny runs, so that it can't forget them.
+func (f *refusals) write(w http.ResponseWriter, r *http.Request, e *Error) {
+	answer := f.answer(r, e)
+	maps.Copy(w.Header(), e.header)
+	answer.addTo(w.Header())
+	if f.deny == nil {
+		w.WriteHeader(answer.Status)
+		return
+	}
+	refusal := reply.NewRefusal(w, answer.Status)
+	defer refusal.Close()
+	f.deny(refusal, reply.Whole(r), e)
+	refusal.Finish()
+}
+
+// logRefusal writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
+// escapes.
+func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
+	if logger == nil {
+		return
+	}
+	level := slog.LevelInfo
+	if e.Status() >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	if isEmptySet(e.Err) {
+		level = slog.LevelError // nobody's token counts until the issuer publishes a key
+	}
+	if !logger.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
+	}
+	if who := e.who; who.known {
+		attrs = append(attrs, slog.String("issuer", printable(who.issuer)),
+			slog.String("client", printable(who.client)), slog.String("token_id", printable(who.id)))
+	}
+	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+}
+
+const maxLogged = 256
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), maxLogged)])
+}
