@@ -117,10 +117,5 @@ func obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	own := c.clone() // it may give the same to another request
-	if !own.hashed.of(own.raw()) {
-		own.withheld, own.pooled = nil, false
-	}
-	own.hash()
-	return own, nil
+	return c.asHashed(), nil // a copy: it may give the same to another request
 }

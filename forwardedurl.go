@@ -44,7 +44,11 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		case err != nil:
 			return nil
 		case !trusted:
-			return RequestURL(r)
+			base, err := uri.BaseOf(r)
+			if err != nil {
+				return nil
+			}
+			return base.URL(r)
 		}
 		return headers.read(r)
 	}, nil

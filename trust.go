@@ -50,8 +50,8 @@ func problems(function string, trust []Trust) []error {
 // with another one's context has the proxy's connection in it, but a handler may have made it of what a client has sent
 // through that: it is refused whatever the rules are.
 func accepts(trust []Trust, r *http.Request) (bool, error) {
-	if ofAnother(r) {
-		return false, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	if err := CheckContext(r); err != nil {
+		return false, err
 	}
 	known := false
 	for _, t := range trust {
@@ -66,7 +66,7 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	for _, t := range trust {
 		if t.request != nil && !t.request(r) {
 			if known {
-				return false, ErrProxySecret
+				return false, &Error{Reason: ErrProxySecret}
 			}
 			return false, nil
 		}
@@ -89,7 +89,7 @@ func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 		trusted, err := accepts(trust, r)
 		switch {
 		case err != nil:
-			return refused(err, ErrProxySecret)
+			return err
 		case !trusted:
 			return &Error{Reason: ErrPeerUntrusted}
 		}

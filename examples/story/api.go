@@ -20,7 +20,7 @@ import (
 
 // behindNginx is where the API takes certificates from: from nginx, known by its address and a secret, and from nobody
 // else.
-func behindNginx(secret string) popauth.CertificateSource {
+func behindNginx(secret string) (popauth.CertificateSource, error) {
 	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		popauth.TrustSecret("X-Proxy-Secret", secret))
@@ -69,8 +69,12 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	source, err := behindNginx(os.Getenv("PROXY_SECRET"))
+	if err != nil {
+		return err
+	}
 	guard, err := popauth.New(popauth.Options{
-		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: behindNginx(os.Getenv("PROXY_SECRET")),
+		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: source,
 		Leeway: time.Millisecond, // one clock for all here; left out it is 30 s, longer than the story's patience
 	})
 	if err != nil {
