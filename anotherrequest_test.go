@@ -72,7 +72,7 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 func TestATunnelIsNotTheProxy(t *testing.T) {
 	l := newLab(t)
 	loopback := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := popauth.Forwarded(forwarded.RFC9440(), loopback)
+	source := byProxy(forwarded.RFC9440(), loopback)
 	verifiedSource, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)

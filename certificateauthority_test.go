@@ -274,7 +274,7 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 		{DNS: "proxy.internal", Roots: internal.Pool()}, {URI: "spiffe://example.org/proxy", Roots: internal.Pool()},
 	} {
 		g := l.guard(func(o *popauth.Options) {
-			o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(id))
+			o.Certificate = byProxy(forwarded.RFC9440(), popauth.TrustProxyTLS(id))
 		})
 		for _, auth := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequestClientCert} {
 			spy := &popauthtest.Spy{}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -29,7 +30,7 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		wrong = append(wrong, errors.New("popauth: ForwardedURL: no header"))
 	}
 	for _, name := range []string{headers.Scheme, headers.Host, headers.Prefix} {
-		if name != "" && !isToken(name) {
+		if name != "" && !field.IsToken(name) {
 			wrong = append(wrong, fmt.Errorf("popauth: ForwardedURL: %q is no header's name", name))
 		}
 	}
@@ -44,7 +45,11 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		case err != nil:
 			return nil
 		case !trusted:
-			return RequestURL(r)
+			base, err := uri.BaseOf(r)
+			if err != nil {
+				return nil
+			}
+			return base.URL(r)
 		}
 		return headers.read(r)
 	}, nil
@@ -78,5 +83,5 @@ func (h URLHeaders) read(r *http.Request) *url.URL {
 	if prefix, err = uri.Path(prefix); err != nil {
 		return nil
 	}
-	return withPath(r, scheme, host, strings.TrimSuffix(prefix, "/"))
+	return uri.Base{Scheme: scheme, Host: host, Prefix: strings.TrimSuffix(prefix, "/")}.URL(r)
 }

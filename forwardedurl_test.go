@@ -110,7 +110,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 // Verified hides nothing of the source it wraps: its headers are removed, and its mistakes reported.
 func TestVerifiedForwarded(t *testing.T) {
 	l := newLab(t)
-	inner := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	inner := byProxy(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
 	source, err := popauth.Verified(inner, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestVerifiedForwarded(t *testing.T) {
 	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
 	send(own.Confirm, viaProxy(l.issuer.Token(l.thief.Bound()), "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
 
-	broken, err := popauth.Verified(popauth.Forwarded(forwarded.RFC9440()), popauth.Verification{Roots: l.ca.Pool()})
+	broken, err := popauth.Verified(byProxy(forwarded.RFC9440()), popauth.Verification{Roots: l.ca.Pool()})
 	if err == nil {
 		_, err = popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: broken})
 	}

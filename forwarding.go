@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -24,88 +23,44 @@ import (
 // ErrAnotherRequest. A handler that takes a connection over (Hijack) serves such, and so does a batch: the peer in the
 // context is the proxy, and the headers are the client's.
 //
-// No rule, a prefix of length 0, and an invalid format are configuration errors: New returns them, ClientCertificate
-// panics with them.
-func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
-	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust), direct: tlsSource{memory: newCertificateMemory()}}
-	s.wrong = append(s.wrong, format.Validate())
-	s.wrong = append(s.wrong, problems("Forwarded", trust)...)
-	s.managed = slices.Clone(s.headers)
+// No rule, a prefix of length 0, and an invalid format are errors: all that is wrong is listed.
+func Forwarded(format forwarded.Format, trust ...Trust) (CertificateSource, error) {
+	s, trust := newForwardedSource(format), slices.Clone(trust)
+	wrong := append([]error{format.Validate()}, problems("Forwarded", trust)...)
+	var marks []string
 	for _, t := range trust {
 		for _, h := range t.headers {
-			if slices.Contains(s.managed, h) {
-				s.wrong = append(s.wrong, fmt.Errorf("popauth: Forwarded: %s has two uses", h))
+			if slices.Contains(s.headers, h) || slices.Contains(marks, h) {
+				wrong = append(wrong, fmt.Errorf("popauth: Forwarded: %s has two uses", h))
 			}
-			s.managed = append(s.managed, h)
+			marks = append(marks, h)
 		}
 	}
-	memory, err := lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size })
-	s.memory = memory
-	s.wrong = append(s.wrong, err)
-	return s
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return ProxiedCertificate(ProxiedOptions{
+		Proxied:     func(r *http.Request) (bool, error) { return accepts(trust, r) },
+		Certificate: func(r *http.Request) (*Certificate, error) { return s.read(r.Header) },
+		Headers:     s.headers,
+		Marks:       marks,
+	})
 }
 
 // forwardedSource reads a proxy's headers.
 type forwardedSource struct {
 	format  forwarded.Format
 	headers []string // of the format
-	managed []string // and of the rules of trust
-	trust   []Trust
-	wrong   []error
 	memory  *lru.Cache[string, *remembered]
 	putting sync.Mutex
-	bytes   int64     // that memory holds
-	direct  tlsSource // of any other peer
+	bytes   int64 // that memory holds
 }
 
-// Headers implements CertificateSource.
-func (s *forwardedSource) Headers() ([]string, error) { return slices.Clone(s.managed), s.invalid() }
-
-func (s *forwardedSource) invalid() error { return errors.Join(s.wrong...) }
-
-// Certificate implements CertificateSource.
-func (s *forwardedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := s.shared(r)
-	return c.at(time.Now()).clone(), err
+func newForwardedSource(format forwarded.Format) *forwardedSource {
+	s := &forwardedSource{format: format, headers: format.Headers()}
+	s.memory, _ = lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size }) // fails for a size that is not positive only
+	return s
 }
-
-func (s *forwardedSource) shared(r *http.Request) (*Certificate, error) {
-	if err := s.invalid(); err != nil {
-		return nil, &Error{Reason: ErrUnconfigured, Err: err}
-	}
-	trusted, err := accepts(s.trust, r)
-	if err != nil {
-		return nil, err
-	}
-	if !trusted {
-		return s.unproxied(r)
-	}
-	return s.read(r.Header)
-}
-
-// unproxied is the certificate of the connection, for a request that has not come by the proxy. What has lost the proxy's
-// secret to a handler further out looks the same, and the connection's certificate is the proxy's then: it counts only if
-// that handler has found it, too.
-func (s *forwardedSource) unproxied(r *http.Request) (*Certificate, error) {
-	c, err := s.direct.shared(r)
-	secrets := s.managed[len(s.headers):]
-	if c == nil || err != nil || len(secrets) == 0 {
-		return c, err
-	}
-	if slices.ContainsFunc(secrets, removedFrom(r).manages) {
-		return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
-	}
-	for d := innermost(r.Context()); d != nil; d = d.outer { // also of another request: this one may have been made from it
-		headers, _ := headersOf(d.by.source) // who is in the context has been found valid
-		if slices.ContainsFunc(secrets, headers.manages) && !sameCertificate(c, d.certificate) {
-			return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
-		}
-	}
-	return c, nil
-}
-
-var errSecretGone = errors.New("a handler further out has asked for the certificate, and removed the secret by which the proxy is " +
-	"known: want one source, in the outermost handler; leave the inner one's nil")
 
 const (
 	maxRemembered      = 512     // certificates
@@ -168,7 +123,7 @@ func (m *remembered) weight() int64 {
 			n += len(line)
 		}
 	}
-	n += 3 * len(m.certificate.raw())
+	n += 3 * len(m.certificate.DER())
 	for _, c := range m.certificate.Intermediates {
 		n += 2 * len(c.Raw)
 	}

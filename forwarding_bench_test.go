@@ -31,7 +31,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	source := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	source := byProxy(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}

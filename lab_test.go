@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -114,4 +115,13 @@ func chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Ha
 		}
 		return h
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
@@ -24,15 +23,11 @@ var (
 // Host: other.example. Where another server could get hold of proofs and tokens for this API, name the own host by
 // BaseURL or Resource.ID.
 func RequestURL(r *http.Request) *url.URL {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	host, err := uri.Authority(scheme, r.Host)
+	base, err := uri.BaseOf(r)
 	if err != nil {
 		return nil
 	}
-	return withPath(r, scheme, host, "")
+	return base.URL(r)
 }
 
 // withOwnHost gives a DPoP without URL the scheme and host of the API's own name, if it has one. The path of the name
@@ -76,43 +71,11 @@ func dpopOf(c Confirmer) (DPoP, bool) {
 // the request line, as this process got it, at its end. Base has a scheme, a host and the path prefix that the proxy
 // takes away, if it does; nothing of it comes from a request.
 func BaseURL(base string) (func(*http.Request) *url.URL, error) {
-	u, err := url.Parse(base)
+	own, err := uri.ParseBase(base)
 	if err != nil {
-		return nil, errors.New("popauth: BaseURL: not a URL")
+		return nil, fmt.Errorf("popauth: BaseURL: %w", err)
 	}
-	scheme := strings.ToLower(u.Scheme)
-	host, err := uri.Authority(scheme, u.Host)
-	if err != nil || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, fmt.Errorf("popauth: BaseURL: %q is not an http or https URL of scheme, host and path", u.Redacted())
-	}
-	prefix, err := uri.Path("/" + strings.TrimPrefix(u.EscapedPath(), "/"))
-	if err != nil {
-		return nil, fmt.Errorf("popauth: BaseURL: path of %q: %w", u.Redacted(), err)
-	}
-	prefix = strings.TrimSuffix(prefix, "/")
-	return func(r *http.Request) *url.URL { return withPath(r, scheme, host, prefix) }, nil
-}
-
-// openLine is for callers that have rules of their own; what no RequestLine allows isn't a path here either.
-var openLine = RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowPathParameters: true, AllowOtherEncodings: true}
-
-// withPath makes a URL whose EscapedPath is prefix and the path of r's request line. It has no dot segments, with which
-// it could climb out of the prefix.
-func withPath(r *http.Request, scheme, host, prefix string) *url.URL {
-	raw, rule := linePath(r)
-	if rule != "" || openLine.brokenPath(raw, false) != nil {
-		return nil
-	}
-	raw, err := uri.Path(raw)
-	if err != nil {
-		return nil
-	}
-	raw = prefix + raw
-	path, err := url.PathUnescape(raw)
-	if err != nil {
-		return nil
-	}
-	return &url.URL{Scheme: scheme, Host: host, Path: path, RawPath: raw}
+	return own.URL, nil
 }
 
 // sameTarget tells whether a proof that is good for the one request is good for the other.

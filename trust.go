@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seed-171ab058/popauth/internal/fieldname"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
@@ -50,8 +50,8 @@ func problems(function string, trust []Trust) []error {
 // with another one's context has the proxy's connection in it, but a handler may have made it of what a client has sent
 // through that: it is refused whatever the rules are.
 func accepts(trust []Trust, r *http.Request) (bool, error) {
-	if ofAnother(r) {
-		return false, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	if err := CheckContext(r); err != nil {
+		return false, err
 	}
 	known := false
 	for _, t := range trust {
@@ -66,7 +66,7 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	for _, t := range trust {
 		if t.request != nil && !t.request(r) {
 			if known {
-				return false, ErrProxySecret
+				return false, &Error{Reason: ErrProxySecret}
 			}
 			return false, nil
 		}
@@ -89,7 +89,7 @@ func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 		trusted, err := accepts(trust, r)
 		switch {
 		case err != nil:
-			return refused(err, ErrProxySecret)
+			return err
 		case !trusted:
 			return &Error{Reason: ErrPeerUntrusted}
 		}
@@ -137,10 +137,10 @@ const minSecret = 16
 func TrustSecret(header string, secrets ...string) Trust {
 	header = http.CanonicalHeaderKey(header)
 	t := Trust{headers: []string{header}}
-	if !isToken(header) || strings.ContainsAny(header, "_.") {
+	if !field.IsToken(header) || strings.ContainsAny(header, "_.") {
 		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens")
 	}
-	if why := fieldname.Taken(header); why != "" {
+	if why := field.Taken(header); why != "" {
 		t.problem = fmt.Errorf("TrustSecret: no secret arrives in %s, since %s: name another, such as X-Proxy-Secret", header, why)
 	}
 	if len(secrets) == 0 || len(secrets) > 2 {

@@ -6,9 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -71,13 +71,13 @@ func TrustProxyTLS(identities ...ProxyIdentity) Trust {
 			return false
 		}
 		leaf := r.TLS.PeerCertificates[0]
-		if tooLarge(leaf.Raw) != nil {
+		if len(leaf.Raw) == 0 || len(leaf.Raw) > certname.MaxCertificate {
 			return false
 		}
-		if len(keys) > 0 && oneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
+		if len(keys) > 0 && certname.OneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
 			return true
 		}
-		return len(named) > 0 && known.remember(r.TLS, time.Now(), func() *Certificate { return firstOf(named, r) })
+		return len(named) > 0 && known.remember(r.TLS, time.Now(), func(now time.Time) *certname.Path { return firstOf(named, r, now) })
 	}
 	return t
 }
@@ -104,41 +104,71 @@ func (id ProxyIdentity) read() (key [sha256.Size]byte, name *namedProxy, err err
 	return key, nil, errors.New("TrustProxyTLS: an identity has exactly one of URI, DNS and Key")
 }
 
-// namedProxy is a name, and a source that accepts it of the right authority alone.
+// namedProxy is a name, and whose word counts for it.
 type namedProxy struct {
-	form   certname.Form
-	name   string
-	source CertificateSource
+	form  certname.Form
+	name  string
+	roots *x509.CertPool
+	ways  *certname.Ways
+	any   CertificateSource // with the authorities of the TLS stack, in place of roots
 }
 
+// rememberWays is how long the way to a root is remembered, for further connections of the same proxy.
+const rememberWays = 2 * time.Minute
+
 func (id ProxyIdentity) named(form certname.Form, name string) (*namedProxy, error) {
-	source := TLSCertificateAnyHost()
 	switch {
 	case id.Roots != nil && id.AnyAuthority:
 		return nil, errors.New("TrustProxyTLS: Roots and AnyAuthority: set one")
-	case id.Roots == nil && !id.AnyAuthority:
+	case id.AnyAuthority:
+		return &namedProxy{form: form, name: name, any: TLSCertificateAnyHost()}, nil
+	case id.Roots == nil:
 		return nil, errors.New("TrustProxyTLS: URI and DNS need Roots: the authorities that may give the proxy its name")
-	case id.Roots != nil:
-		var err error
-		if source, err = Verified(source, Verification{Roots: id.Roots}); err != nil {
-			return nil, fmt.Errorf("TrustProxyTLS: %w", err)
-		}
+	case id.Roots.Equal(x509.NewCertPool()):
+		return nil, errors.New("TrustProxyTLS: no certificate in the pool of Roots")
 	}
-	return &namedProxy{form, name, source}, nil
+	return &namedProxy{form: form, name: name, roots: id.Roots.Clone(), ways: certname.NewWays(clientAuth, rememberWays)}, nil
 }
 
-// firstOf returns the connection's certificate if it is one of these proxies', and nil if not. Its names are read once.
-func firstOf(named []*namedProxy, r *http.Request) *Certificate {
+var clientAuth = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+
+// firstOf returns the way from the connection's certificate to a root if it is one of these proxies', and nil if not. Its
+// names are read once.
+func firstOf(named []*namedProxy, r *http.Request, now time.Time) *certname.Path {
 	names := certname.Read(r.TLS.PeerCertificates[0])
 	for _, p := range named {
 		if !names.Has(p.form, p.name) {
 			continue
 		}
-		if c, err := p.source.Certificate(r); err == nil && c.CheckIdentity() == nil {
-			return c
+		if path := p.path(r, now); path != nil {
+			return path
 		}
 	}
 	return nil
+}
+
+// path returns the way to an authority that may give the name; nil if there is none.
+func (p *namedProxy) path(r *http.Request, now time.Time) *certname.Path {
+	if p.any != nil {
+		c, err := p.any.Certificate(r)
+		if err != nil || c.CheckIdentity() != nil {
+			return nil
+		}
+		path := certname.NewPath(c.Chain)
+		return &path
+	}
+	leaf, sent := r.TLS.PeerCertificates[0], r.TLS.PeerCertificates[1:]
+	if slices.Contains(sent, nil) || certname.Fit(leaf, sent, clientAuth) != nil || !certname.Within(now, leaf.NotBefore, leaf.NotAfter) {
+		return nil
+	}
+	if certname.SelfIssued(leaf) || leaf.IsCA { // nobody vouches for the one; the key of the other has no business in a handshake
+		return nil
+	}
+	paths, err := p.ways.Find(p.roots, leaf, sent, now)
+	if err != nil || len(paths) == 0 {
+		return nil
+	}
+	return &paths[0]
 }
 
 // connectionMemory keeps what was found out about connections, the last ones. A look takes no lock. What was found depends
@@ -175,16 +205,15 @@ const rememberStranger = 10 * time.Second
 
 // remember asks who a connection's peer is, once for as long as the answer holds: a proxy's connection may outlive its
 // certificate.
-func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Time, judge func() *Certificate) bool {
+func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Time, judge func(now time.Time) *certname.Path) bool {
 	place := &m.places[maphash.Comparable(m.seed, connection)%uint64(len(m.places))]
 	who := certifiedPeerOf(connection)
-	if j := place.Load(); j != nil && j.peer == who && within(now, j.from, j.until) {
+	if j := place.Load(); j != nil && j.peer == who && certname.Within(now, j.from, j.until) {
 		return j.good
 	}
 	j := &judged{peer: who, from: now, until: now.Add(rememberStranger)}
-	if c := judge(); c != nil && len(c.Chain) > 0 {
-		p := newPath(c.Chain)
-		j.good, j.from, j.until = true, p.from, p.until
+	if p := judge(now); p != nil {
+		j.good, j.from, j.until = true, p.From, p.Until
 	}
 	place.Store(j)
 	return j.good

@@ -24,8 +24,12 @@ func (f *Fixture) CertificateRace(algorithm string, cycles int) ([]Sample, error
 		return nil, err
 	}
 	source := func() popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+		if err != nil {
+			log.Panic(err)
+		}
+		return source
 	}
 	ca := popauthtest.NewCA(&Program{})
 	var requests []*http.Request

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -132,4 +133,13 @@ func reference(t testing.TB, s string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -29,7 +29,7 @@ func TestClientsInReusedMemory(t *testing.T) {
 	}
 	a := newAuth(t, clientauth.Options{
 		Clients: registered, AlwaysBind: true,
-		Certificate: popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))),
+		Certificate: byProxy(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))),
 	})
 	ids := map[string]func(name string) (form string, change func(*http.Request)){
 		"form": func(name string) (string, func(*http.Request)) { return "client_id=" + name, func(*http.Request) {} },

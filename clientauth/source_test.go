@@ -30,7 +30,7 @@ func TestHeadersOfTheSourceAreRemoved(t *testing.T) {
 	asked := 0
 	a := newAuth(t, clientauth.Options{
 		Clients: clientauth.Static{"batch": {thumbprint(t, batch)}},
-		Certificate: struct{ popauth.CertificateSource }{popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
+		Certificate: struct{ popauth.CertificateSource }{byProxy(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
 			popauth.TrustSecret("X-Proxy-Secret", secret))},
 		Deny: func(w http.ResponseWriter, r *http.Request, e *clientauth.Error) {
 			asked++

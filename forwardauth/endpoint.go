@@ -85,7 +85,9 @@ func New(o Options) (*Endpoint, error) {
 	case given && o.Guard.Certificate != nil:
 		problem("Certificate", "there is a Guard.Certificate as well: set one")
 	case given:
-		o.Guard.Certificate = popauth.Forwarded(o.Certificate, o.Trust...)
+		if o.Guard.Certificate, err = popauth.Forwarded(o.Certificate, o.Trust...); err != nil {
+			problem("Certificate", "%w", err)
+		}
 	case ofConnection(o.Guard.Certificate):
 		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
 	case o.Guard.Certificate == nil:

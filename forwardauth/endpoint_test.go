@@ -262,7 +262,7 @@ func TestForwardAuthProxyCertificate(t *testing.T) {
 	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusUnauthorized || !errors.Is(l.reason, popauth.ErrCertificateMissing) {
 		t.Errorf("got %d %v", got.StatusCode, l.reason)
 	}
-	l.o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+	l.o.Guard.Certificate = byProxy(forwarded.Traefik(), proxyPeer...)
 	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusOK {
 		t.Errorf("Guard.Certificate: got %d %v", got.StatusCode, l.reason)
 	}
@@ -423,4 +423,13 @@ func TestForwardAuthChallenges(t *testing.T) {
 			t.Errorf("%s: got %d with %q, want 400 without a challenge", tt.headers.Method, answer.StatusCode, lines)
 		}
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

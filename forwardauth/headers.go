@@ -208,9 +208,9 @@ type schemeKey struct{}
 // originalURL is popauth.RequestURL with the scheme that the proxy reports.
 func originalURL(r *http.Request) *url.URL {
 	scheme, _ := r.Context().Value(schemeKey{}).(string)
-	find, err := popauth.BaseURL(scheme + "://" + r.Host)
+	host, err := uri.Authority(scheme, r.Host)
 	if err != nil {
 		return nil
 	}
-	return find(r)
+	return uri.Base{Scheme: scheme, Host: host}.URL(r)
 }

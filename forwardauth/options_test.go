@@ -31,7 +31,7 @@ func TestForwardAuthOptions(t *testing.T) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
 		{"two certificates", func(o *forwardauth.Options) {
-			o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+			o.Guard.Certificate = byProxy(forwarded.Traefik(), proxyPeer...)
 		}, []string{"Options.Certificate"}},
 		{"the connection's certificate", func(o *forwardauth.Options) {
 			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.TLSCertificate()

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-171ab058/popauth/internal/fieldname"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // SenderOptions configure a Sender.
@@ -66,9 +66,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
 	case strings.HasPrefix(spelled(o.SecretHeader), "client-cert"):
 		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
-	case fieldname.Taken(o.SecretHeader) != "":
+	case field.Taken(o.SecretHeader) != "":
 		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
-			o.SecretHeader, fieldname.Taken(o.SecretHeader)))
+			o.SecretHeader, field.Taken(o.SecretHeader)))
 	}
 	all := append(identities[:len(identities):len(identities)], o.Remove...)
 	if o.SecretHeader != "" {

@@ -32,7 +32,7 @@ func newGateway(t *testing.T, proxy func(api *url.URL) *httputil.ReverseProxy) *
 	t.Helper()
 	g := &gateway{ca: popauthtest.NewCA(t), issuer: popauthtest.NewIssuer(t), spy: &popauthtest.Spy{}}
 	o := g.issuer.Options()
-	o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Gateway-Secret", gatewaySecret))
+	o.Certificate = byProxy(forwarded.RFC9440(), popauth.TrustSecret("X-Gateway-Secret", gatewaySecret))
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -202,4 +202,13 @@ func TestSenderOptions(t *testing.T) {
 			unmade.Rewrite(&httputil.ProxyRequest{})
 		})
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -135,6 +135,11 @@ func (a *api) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
+		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", a.settings.Secret))
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	for path, dpop := range map[string]popauth.DPoP{
 		plainPath: {Replay: store, URL: url},
@@ -142,11 +147,7 @@ func (a *api) handler() (http.Handler, error) {
 	} {
 		guard, err := popauth.New(popauth.Options{
 			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, dpop},
-			// As docs/proxies.md has it for nginx.
-			Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-				popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-				popauth.TrustSecret("X-Proxy-Secret", a.settings.Secret)),
-			Deny: deny, Now: a.clock.Now,
+			Certificate: source, Deny: deny, Now: a.clock.Now,
 		})
 		if err != nil {
 			return nil, err

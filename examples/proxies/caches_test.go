@@ -45,7 +45,7 @@ func newCachedLane(t *testing.T, c *cast, proxy string) *cachedLane {
 	}
 	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == proxy })]}}
 	o := c.issuer.Options()
-	o.Certificate = popauth.Forwarded(l.format, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+	o.Certificate = byProxy(l.format, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		w.WriteHeader(e.Status())
 		_, _ = io.WriteString(w, "refused")

@@ -212,7 +212,7 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 	tb.Helper()
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
-	options.Certificate = popauth.Forwarded(k.format, trust...)
+	options.Certificate = byProxy(k.format, trust...)
 	options.Observe = func(_ context.Context, o popauth.Observation) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -355,4 +355,13 @@ func (l *lane) judge(r reply, err error, before int) string {
 		outcome += ", HANDLER SAW " + name
 	}
 	return outcome
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -22,9 +22,13 @@ func ofREADME(secret string) popauth.Options {
 	if err != nil {
 		log.Fatal(err)
 	}
+	source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret))
+	if err != nil {
+		log.Fatal(err)
+	}
 	options := popauth.Options{ // …
-		Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret)),
+		Certificate: source,
 		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: publicURL}}, // certificate-bound and DPoP-bound tokens
 	}
 	return options

@@ -19,7 +19,7 @@ import (
 )
 
 // behindNginx accepts certificates only from nginx, known by its address and a secret.
-func behindNginx(secret string) popauth.CertificateSource {
+func behindNginx(secret string) (popauth.CertificateSource, error) {
 	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		popauth.TrustSecret("X-Proxy-Secret", secret))
@@ -68,8 +68,12 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	source, err := behindNginx(os.Getenv("PROXY_SECRET"))
+	if err != nil {
+		return err
+	}
 	guard, err := popauth.New(popauth.Options{
-		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: behindNginx(os.Getenv("PROXY_SECRET")),
+		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: source,
 		Leeway: time.Millisecond, // all share one clock here; the default, 30 s, would be too long to wait
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func newWalk(t *testing.T) *walk {
 	}
 	w.clients["thief"] = popauthtest.SelfSigned(t, "thief")
 	// By the secret alone, so that a client that comes without the proxy has the same address.
-	w.source = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	w.source = byProxy(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
 	guard := func(s popauth.CertificateSource) *popauth.Guard {
 		o := w.issuer.Options()
 		o.Certificate = s
@@ -247,4 +247,13 @@ func (w *walk) walk(y way, servers []*walkServer, takeovers []*takeover) {
 	for _, s := range takeovers {
 		w.takeOver(y, s)
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -120,7 +120,7 @@ func TestTrailerThroughHAProxy(t *testing.T) {
 	issuer, authority := popauthtest.NewIssuer(t), popauthtest.NewCA(t)
 	owner := authority.Client("owner")
 	options := issuer.Options()
-	options.Certificate = popauth.Forwarded(forwarded.RFC9440(),
+	options.Certificate = byProxy(forwarded.RFC9440(),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", crowd.Secret))
 	guard, err := popauth.New(options)
 	if err != nil {
@@ -211,4 +211,13 @@ func TestStreams(t *testing.T) {
 				name, n, ran+healthy, open, all)
 		}
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+	source, err := popauth.Forwarded(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -39,7 +39,7 @@ import (
 const audience = "https://orders.example.com"
 
 // behindNginx is where the API takes certificates from: all that differs from one that ends TLS itself.
-func behindNginx(secret string) popauth.CertificateSource {
+func behindNginx(secret string) (popauth.CertificateSource, error) {
 	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		popauth.TrustSecret("X-Proxy-Secret", secret))
@@ -101,7 +101,11 @@ func (w *world) open() error {
 
 	secret := rand.Text()
 	options := issuer.Options(audience)
-	options.Certificate = behindNginx(secret)
+	source, err := behindNginx(secret)
+	if err != nil {
+		return err
+	}
+	options.Certificate = source
 	options.Deny = func(rw http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		w.reason.Store(e.Reason.Error())
 		rw.WriteHeader(e.Status())

@@ -130,8 +130,12 @@ func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *po
 
 // Proxy is the certificate that the trusted proxy reports.
 func Proxy() popauth.CertificateSource {
-	return popauth.Forwarded(forwarded.Caddy("X-SSL-Client-Cert"),
+	source, err := popauth.Forwarded(forwarded.Caddy("X-SSL-Client-Cert"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", Secret))
+	if err != nil {
+		panic(err)
+	}
+	return source
 }
 
 // TLSConfig is the API's, where it ends TLS itself.

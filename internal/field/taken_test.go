@@ -1,9 +1,9 @@
-package fieldname_test
+package field_test
 
 import (
 	"testing"
 
-	"github.com/seed-171ab058/popauth/internal/fieldname"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 func TestTaken(t *testing.T) {
@@ -11,7 +11,7 @@ func TestTaken(t *testing.T) {
 		"Connection": true, "connection": true, "TE": true, "Host": true, "Content-Length": true, "Transfer-Encoding": true, "Authorization": true,
 		"Early-Data": true, "X-Forwarded-For": true, "X-Gateway-Secret": false, "X-Auth": false, "": false,
 	} {
-		if got := fieldname.Taken(name); (got != "") != want {
+		if got := field.Taken(name); (got != "") != want {
 			t.Errorf("%s: got %q, want it taken: %t", name, got, want)
 		}
 	}

@@ -1,5 +1,4 @@
-// Package fieldname lists the header fields that proxies and servers give a meaning of their own.
-package fieldname
+package field
 
 import "strings"
 
