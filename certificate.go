@@ -39,12 +39,16 @@ type Certificate struct {
 	// has ended since, it is NotVerified.
 	Verified VerifiedBy
 
+	// SharedRoots says that the roots by which the chain was verified are one pool for every name, as tls.Config.ClientCAs is,
+	// and not those of one SPIFFE trust domain or tenant: each of them may vouch for any name. Set it in a source of your own
+	// that verifies by such a pool: clientcert.SPIFFE refuses a certificate that has it.
+	SharedRoots bool
+
 	hashed   *leafHash // nil if it has not been hashed
 	der      []byte    // of a certificate without Leaf
 	cause    error     // why there is no Leaf
 	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
 	withheld *Error    // why what somebody has verified is no identity; nil if it is
-	pooled   bool      // popauth has verified it by one pool of roots for every name
 	hosted   bool      // by the TLS stack's verification it is an identity for the connection's server name alone
 }
 
