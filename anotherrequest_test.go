@@ -135,12 +135,12 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+	proxyAddress := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		p.Out.Header.Set("Client-Cert", clientCert(client))
 	}})
-	t.Cleanup(proxy.Close)
-	c, err := net.Dial("tcp", proxy.Listener.Addr().String())
+	t.Cleanup(proxyAddress.Close)
+	c, err := net.Dial("tcp", proxyAddress.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

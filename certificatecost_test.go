@@ -139,7 +139,7 @@ func TestProxyIdentitiesCostLittle(t *testing.T) {
 func TestProxyIdentitiesTogether(t *testing.T) {
 	ca := popauthtest.NewCA(t)
 	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
-	proxy, stranger := ca.Client("proxy", name), popauthtest.NewCA(t).Client("proxy", name)
+	ingress, stranger := ca.Client("proxy", name), popauthtest.NewCA(t).Client("proxy", name)
 	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(
 		popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true}, // which crypto/tls has not verified
 		popauth.ProxyIdentity{DNS: "other.internal", Roots: ca.Pool()},
@@ -149,7 +149,7 @@ func TestProxyIdentitiesTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := trusted(proxy.Request("GET", "/", "")); err != nil {
+		if err := trusted(ingress.Request("GET", "/", "")); err != nil {
 			t.Errorf("got %v", err)
 		}
 		for who, c := range map[string]*popauthtest.Client{"its name, of another authority": stranger, "no such name": ca.Client("x")} {

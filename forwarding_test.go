@@ -28,15 +28,15 @@ func clientCert(c *popauthtest.Client) string {
 }
 
 var (
-	proxyNet = netip.MustParsePrefix("10.0.0.0/8")
-	proxy    = "10.0.4.7:41234"
-	stranger = "192.0.2.1:41234"
+	proxyNet     = netip.MustParsePrefix("10.0.0.0/8")
+	proxyAddress = "10.0.4.7:41234"
+	stranger     = "192.0.2.1:41234"
 )
 
 // viaProxy is a request as the proxy makes it: from its address, over a connection of its own, with headers.
 func viaProxy(token string, header ...string) *http.Request {
 	r := httptest.NewRequest("GET", "/orders", http.NoBody)
-	r.RemoteAddr = proxy
+	r.RemoteAddr = proxyAddress
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -134,7 +134,7 @@ func TestForwardedHeadersAreRemoved(t *testing.T) {
 		popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
 	names := []string{"X-SSL-Client-Cert", "x-ssl-client-cert", "X_SSL_Client_Cert", "X.SSL.Client.Cert", "X-SSL_Client-Cert",
 		"X~SSL~Client~Cert", "X!SSL!Client!Cert", "X-SSL-Client-Verify", "X_ssl_client_verify", "X-Proxy-Auth", "X_Proxy_Auth"}
-	for _, from := range []string{proxy, stranger} {
+	for _, from := range []string{proxyAddress, stranger} {
 		make1 := func() *http.Request {
 			r := l.owner.Request("GET", "/", l.bound())
 			r.RemoteAddr = from
@@ -142,7 +142,7 @@ func TestForwardedHeadersAreRemoved(t *testing.T) {
 			for _, n := range names {
 				r.Header[n] = []string{"forged"}
 			}
-			if from == proxy {
+			if from == proxyAddress {
 				for _, n := range names {
 					delete(r.Header, n)
 				}
@@ -391,9 +391,9 @@ func TestTrustTogether(t *testing.T) {
 		client *popauthtest.Client
 		want   string
 	}{
-		{proxy, l.thief, l.owner.Thumbprint()},
+		{proxyAddress, l.thief, l.owner.Thumbprint()},
 		{stranger, l.thief, l.thief.Thumbprint()},
-		{proxy, nil, ""},
+		{proxyAddress, nil, ""},
 	} {
 		r := viaProxy("", "Client-Cert", clientCert(l.owner))
 		r.RemoteAddr, r.TLS = tt.from, tt.client.Request("GET", "/", "").TLS

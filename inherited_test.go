@@ -189,7 +189,7 @@ func TestWithPeer(t *testing.T) {
 	}
 	for at, want := range map[string]bool{"10.0.0.1": true, "192.0.2.1": false} {
 		r := viaProxy("")
-		r.RemoteAddr = map[bool]string{true: stranger, false: proxy}[want] // what a handler may have set
+		r.RemoteAddr = map[bool]string{true: stranger, false: proxyAddress}[want] // what a handler may have set
 		r = r.WithContext(popauth.WithPeer(r.Context(), address{&net.UDPAddr{IP: net.ParseIP(at), Port: 443}}))
 		if err := trusted(r); (err == nil) != want {
 			t.Errorf("%s: got %v", at, err)

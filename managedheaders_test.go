@@ -93,7 +93,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 			return s
 		},
 	} {
-		for _, from := range []string{proxy, stranger} {
+		for _, from := range []string{proxyAddress, stranger} {
 			for place, wire := range map[string]func(*popauth.Guard, *popauth.Guard, popauth.CertificateSource, popauth.Policy, *watch) func(http.Handler) http.Handler{
 				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
 					return chain(own.Authenticate, own.Authorize(p))
@@ -287,10 +287,10 @@ func exchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 // A source that wraps another keeps its headers removed, and its errors reported.
 func TestAWrappedSourceLosesNothing(t *testing.T) {
 	l := newLab(t)
-	nobody := wrapped{byProxy(forwarded.RFC9440())}
+	nobody := wrapped{popauth.CertificateFunc(nil)}
 	o := l.issuer.Options()
 	o.Certificate = nobody
-	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "no rule says which peers are trusted") {
+	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "CertificateFunc: nil function") {
 		t.Errorf("New: got %v, want the source's error", err)
 	}
 	if _, err := popauth.Verified(nobody, popauth.Verification{Roots: l.ca.Pool()}); err == nil {

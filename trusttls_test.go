@@ -27,11 +27,11 @@ func trustedBy(t *testing.T, id popauth.ProxyIdentity) func(*http.Request) error
 // What was found out about one connection is not about another, of the same certificate: it may not have been verified.
 func TestProxyOfAConnection(t *testing.T) {
 	ca := popauthtest.NewCA(t)
-	proxy := ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} })
+	ingress := ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} })
 	trusted := trustedBy(t, popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true})
-	good := byTLS(proxy, "", ca)
+	good := byTLS(ingress, "", ca)
 	for range 300 { // more than there are places
-		other := proxy.Request("GET", "/", "") // crypto/tls has not verified it
+		other := ingress.Request("GET", "/", "") // crypto/tls has not verified it
 		if trusted(good) != nil || trusted(other) == nil || trusted(other) == nil {
 			t.Fatal("VULNERABLE: one connection's verdict counts for another")
 		}
@@ -45,15 +45,15 @@ func TestProxyAtAnyHost(t *testing.T) {
 		c.DNSNames = []string{"proxy.internal"}
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/proxy"}}
 	}
-	proxy := ca.Client("proxy", name)
-	key := sha256.Sum256(proxy.Certificate.Leaf.RawSubjectPublicKeyInfo)
+	ingress := ca.Client("proxy", name)
+	key := sha256.Sum256(ingress.Certificate.Leaf.RawSubjectPublicKeyInfo)
 	for kind, id := range map[string]popauth.ProxyIdentity{
 		"AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true}, "Roots": {URI: "spiffe://example.org/proxy", Roots: ca.Pool()},
 		"Key": {Key: base64.StdEncoding.EncodeToString(key[:])},
 	} {
 		for _, first := range []string{"api.example.com", "other.example.com", ""} { // the first is what is remembered
 			trusted := trustedBy(t, id)
-			r := byTLS(proxy, "", ca)
+			r := byTLS(ingress, "", ca)
 			stranger := byTLS(ca.Client("other"), "", ca)
 			r.TLS.ServerName, stranger.TLS.ServerName = "api.example.com", "api.example.com"
 			for _, host := range []string{first, "api.example.com", "other.example.com", "192.0.2.1", ""} {
@@ -138,12 +138,12 @@ func TestProxyIdentityProblems(t *testing.T) {
 func TestProxyOfAStateInUseAgain(t *testing.T) {
 	ca, other := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
-	proxy, thief := ca.Client("proxy", name), other.Client("thief", name)
+	ingress, thief := ca.Client("proxy", name), other.Client("thief", name)
 	for way, id := range map[string]popauth.ProxyIdentity{
 		"Roots": {DNS: "proxy.internal", Roots: ca.Pool()}, "AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true},
 	} {
 		trusted := trustedBy(t, id)
-		good := byTLS(proxy, "", ca)
+		good := byTLS(ingress, "", ca)
 		if !id.AnyAuthority { // the server has verified neither, so that only the certificate tells them
 			good.TLS.VerifiedChains = nil
 		}
@@ -154,7 +154,7 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 		if trusted(good) == nil {
 			t.Errorf("VULNERABLE: %s: the thief's connection is the proxy's", way)
 		}
-		good = byTLS(proxy, "", ca)
+		good = byTLS(ingress, "", ca)
 		if err := trusted(good); err != nil {
 			t.Fatalf("%s: %v", way, err)
 		}

@@ -28,7 +28,7 @@ type gateway struct {
 	seen   http.Header // by the API, before popauth
 }
 
-func newGateway(t *testing.T, proxy func(api *url.URL) *httputil.ReverseProxy) *gateway {
+func newGateway(t *testing.T, ingress func(api *url.URL) *httputil.ReverseProxy) *gateway {
 	t.Helper()
 	g := &gateway{ca: popauthtest.NewCA(t), issuer: popauthtest.NewIssuer(t), spy: &popauthtest.Spy{}}
 	o := g.issuer.Options()
@@ -47,7 +47,7 @@ func newGateway(t *testing.T, proxy func(api *url.URL) *httputil.ReverseProxy) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.front = popauthtest.NewServer(t, proxy(api), func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert })
+	g.front = popauthtest.NewServer(t, ingress(api), func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert })
 	return g
 }
 

@@ -127,29 +127,29 @@ func (o *orders) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	proxy := flag.String("proxy", "nginx", "nginx, caddy, traefik or envoy")
+	ingress := flag.String("proxy", "nginx", "nginx, caddy, traefik or envoy")
 	flag.Parse()
 	log.SetFlags(0)
-	if err := run(os.Stdout, *proxy, ""); err != nil {
+	if err := run(os.Stdout, *ingress, ""); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run makes the requests through a proxy. The program is the proxy's, or empty for the one that is installed.
-func run(out io.Writer, proxy, program string) error {
-	if _, ok := setups[proxy]; !ok {
-		return fmt.Errorf("no configuration for a proxy called %q", proxy)
+func run(out io.Writer, ingress, program string) error {
+	if _, ok := setups[ingress]; !ok {
+		return fmt.Errorf("no configuration for a proxy called %q", ingress)
 	}
-	if _, err := proxies.Find(proxy); err != nil && program == "" {
+	if _, err := proxies.Find(ingress); err != nil && program == "" {
 		return fmt.Errorf("%w: this example needs nginx with auth_request, caddy, traefik or envoy", err)
 	}
 	w := &world{program: program}
 	defer w.close()
-	if err := w.open(proxy); err != nil {
+	if err := w.open(ingress); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+proxy+"\tEXPECTED\tGOT")
+	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+ingress+"\tEXPECTED\tGOT")
 	wrong := 0
 	for _, r := range w.rows() {
 		if r.from == "127.0.0.2" && runtime.GOOS != "linux" {
@@ -207,9 +207,9 @@ func (w *world) close() {
 	}
 }
 
-func (w *world) open(proxy string) error {
+func (w *world) open(ingress string) error {
 	if w.upstream = (&orders{}); w.setup.configuration == "" {
-		w.setup = setups[proxy]
+		w.setup = setups[ingress]
 	}
 	if w.configure != nil {
 		w.setup.configuration = w.configure(w.setup.configuration)
@@ -245,7 +245,7 @@ func (w *world) open(proxy string) error {
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
 	var err error
-	w.proxy, err = proxies.Start(proxy, proxies.Settings{
+	w.proxy, err = proxies.Start(ingress, proxies.Settings{
 		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
 	})

@@ -37,13 +37,13 @@ type cachedLane struct {
 
 var cachingProxies = map[string]string{"nginx": "nginx.conf", "apache": "apache.conf", "haproxy": "haproxy.cfg"}
 
-func newCachedLane(t *testing.T, c *cast, proxy string) *cachedLane {
+func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "caches", cachingProxies[proxy]))
+	text, err := os.ReadFile(filepath.Join("testdata", "caches", cachingProxies[ingress]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == proxy })]}}
+	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == ingress })]}}
 	o := c.issuer.Options()
 	o.Certificate = byProxy(l.format, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
@@ -120,12 +120,12 @@ func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, method, path st
 // A cache of nginx, Apache or HAProxy that sits where TLS ends gives nobody what was answered to somebody else.
 func TestCaches(t *testing.T) {
 	dir := t.TempDir()
-	for proxy := range cachingProxies {
-		t.Run(proxy, func(t *testing.T) {
-			need(t, proxy)
+	for ingress := range cachingProxies {
+		t.Run(ingress, func(t *testing.T) {
+			need(t, ingress)
 			c := newCast(t)
 			c.other = c.authority.Client("other")
-			l := newCachedLane(t, c, proxy)
+			l := newCachedLane(t, c, ingress)
 			n := 0
 			for _, content := range cachedContents(t, dir) {
 				for _, outer := range outsideOfStages {

@@ -29,7 +29,7 @@ func ofREADME(secret string) popauth.Options {
 	}
 	options := popauth.Options{ // …
 		Certificate: source,
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: publicURL}}, // certificate-bound and DPoP-bound tokens
+		Confirmers:  []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: publicURL}}, // certificate-bound and DPoP-bound tokens
 	}
 	return options
 }

@@ -35,8 +35,8 @@ func TestRefusedBodies(t *testing.T) {
 }
 
 // twoUpstreams adds the second one to a file as its proxy has it.
-func twoUpstreams(proxy, address, port string) [][2]string {
-	switch proxy {
+func twoUpstreams(ingress, address, port string) [][2]string {
+	switch ingress {
 	case "nginx":
 		return [][2]string{{"	server ${API};\n", "	server ${API};\n	server " + address + ";\n"}}
 	case "apache":
