@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A handler makes requests of what a client has sent, with the context of its own request. Over HTTP/2 the text of "/" is a
@@ -72,7 +72,7 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 func TestATunnelIsNotTheProxy(t *testing.T) {
 	l := newLab(t)
 	loopback := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := byProxy(forwarded.RFC9440(), loopback)
+	source := byProxy(proxy.RFC9440(), loopback)
 	verifiedSource, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)

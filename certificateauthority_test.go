@@ -15,8 +15,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // permits is an authority that is permitted to name the organization Partner only.
@@ -274,7 +274,7 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 		{DNS: "proxy.internal", Roots: internal.Pool()}, {URI: "spiffe://example.org/proxy", Roots: internal.Pool()},
 	} {
 		g := l.guard(func(o *popauth.Options) {
-			o.Certificate = byProxy(forwarded.RFC9440(), popauth.TrustProxyTLS(id))
+			o.Certificate = byProxy(proxy.RFC9440(), popauth.TrustProxyTLS(id))
 		})
 		for _, auth := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequestClientCert} {
 			spy := &popauthtest.Spy{}

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func TestForwardedURL(t *testing.T) {
@@ -110,7 +110,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 // Verified hides nothing of the source it wraps: its headers are removed, and its mistakes reported.
 func TestVerifiedForwarded(t *testing.T) {
 	l := newLab(t)
-	inner := byProxy(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	inner := byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet))
 	source, err := popauth.Verified(inner, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)

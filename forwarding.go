@@ -10,7 +10,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Forwarded is the certificate that a proxy reports in headers of the format given. The peer of the connection
@@ -24,7 +24,7 @@ import (
 // context is the proxy, and the headers are the client's.
 //
 // No rule, a rule that accepts everybody, and an invalid format are errors: all that is wrong is listed.
-func Forwarded(format forwarded.Format, trust ...Trust) (CertificateSource, error) {
+func Forwarded(format proxy.Format, trust ...Trust) (CertificateSource, error) {
 	s, trust := newForwardedSource(format), slices.Clone(trust)
 	wrong := append([]error{format.Validate()}, problems("Forwarded", trust)...)
 	var marks []string
@@ -49,14 +49,14 @@ func Forwarded(format forwarded.Format, trust ...Trust) (CertificateSource, erro
 
 // forwardedSource reads a proxy's headers.
 type forwardedSource struct {
-	format  forwarded.Format
+	format  proxy.Format
 	headers []string // of the format
 	memory  *lru.Cache[string, *remembered]
 	putting sync.Mutex
 	bytes   int64 // that memory holds
 }
 
-func newForwardedSource(format forwarded.Format) *forwardedSource {
+func newForwardedSource(format proxy.Format) *forwardedSource {
 	s := &forwardedSource{format: format, headers: format.Headers()}
 	s.memory, _ = lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size }) // fails for a size that is not positive only
 	return s
@@ -142,7 +142,7 @@ func (s *forwardedSource) same(h http.Header, lines [][]string) bool {
 func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
 	p, err := s.format.Decode(h)
 	switch {
-	case errors.Is(err, forwarded.ErrTooLarge):
+	case errors.Is(err, proxy.ErrTooLarge):
 		return nil, &Error{Reason: ErrCertificateTooLarge, Err: err}
 	case err != nil:
 		return nil, &Error{Reason: ErrCertificateMalformed, Err: err}

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A request without a certificate takes no room from those that have one, whatever the proxy writes for none.
 func TestForwardedMemoryOfNone(t *testing.T) {
-	s := newForwardedSource(forwarded.Apache("Cert", "Verify"))
+	s := newForwardedSource(proxy.Apache("Cert", "Verify"))
 	for range 2 {
 		c, err := s.read(http.Header{"Cert": {"(null)"}, "Verify": {"NONE"}})
 		if c != nil || err != nil || s.memory.Len() != 0 || s.bytes != 0 {
@@ -23,7 +23,7 @@ func TestForwardedMemoryOfNone(t *testing.T) {
 // However long the chains beside them, certificates from headers keep to their bound, and one that comes again with
 // another chain counts once.
 func TestForwardedMemoryBytes(t *testing.T) {
-	s := newForwardedSource(forwarded.RFC9440())
+	s := newForwardedSource(proxy.RFC9440())
 	put := func(leaf string, chain int) {
 		s.remember(&remembered{lines: [][]string{{leaf}, {strings.Repeat("x", chain)}}, certificate: &Certificate{}})
 	}

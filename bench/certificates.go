@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // remembered is the number of certificates that Forwarded remembers.
@@ -24,7 +24,7 @@ func (f *Fixture) CertificateRace(algorithm string, cycles int) ([]Sample, error
 		return nil, err
 	}
 	source := func() popauth.CertificateSource {
-		source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		source, err := popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 		if err != nil {
 			log.Panic(err)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
@@ -30,7 +30,7 @@ type Options struct {
 
 	// Certificate is the form in which the proxy reports the caller's certificate. With the zero Format callers have
 	// none, unless Guard.Certificate finds it.
-	Certificate forwarded.Format
+	Certificate proxy.Format
 
 	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
 	// 403 and popauth.ErrPeerUntrusted.

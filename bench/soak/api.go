@@ -24,7 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
@@ -135,7 +135,7 @@ func (a *api) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
+	source, err := popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", a.settings.Secret))
 	if err != nil {
 		return nil, err

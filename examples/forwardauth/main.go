@@ -27,8 +27,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/forwardauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const audience = "https://orders.example.com"
@@ -49,7 +49,7 @@ var envoyYAML string
 type setup struct {
 	configuration string
 	headers       forwardauth.Headers
-	certificate   forwarded.Format
+	certificate   proxy.Format
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
@@ -59,17 +59,17 @@ type setup struct {
 var setups = map[string]setup{
 	"nginx": {
 		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
-		certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 	},
 	"caddy": {
 		configuration: caddyfile, headers: forwardauth.Caddy(), down: "502", outage: "503, Retry-After",
-		certificate: forwarded.Caddy("X-SSL-Client-Cert"),
+		certificate: proxy.Caddy("X-SSL-Client-Cert"),
 	},
 	"traefik": {
 		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
-		certificate: forwarded.Traefik(),
+		certificate: proxy.Traefik(),
 	},
-	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: forwarded.Envoy(), down: "503", outage: "503"},
+	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: proxy.Envoy(), down: "503", outage: "503"},
 }
 
 // service is the authentication service: one path for each set of policies.

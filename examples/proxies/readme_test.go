@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
@@ -22,7 +22,7 @@ func ofREADME(secret string) popauth.Options {
 	if err != nil {
 		log.Fatal(err)
 	}
-	source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	source, err := popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret))
 	if err != nil {
 		log.Fatal(err)

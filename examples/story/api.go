@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // behindNginx is where the API takes certificates from: from nginx, known by its address and a secret, and from nobody
 // else.
 func behindNginx(secret string) (popauth.CertificateSource, error) {
-	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	return popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		popauth.TrustSecret("X-Proxy-Secret", secret))
 }

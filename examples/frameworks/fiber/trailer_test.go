@@ -19,9 +19,9 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/crowd"
 	"github.com/seed-171ab058/popauth/examples/proxies"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // talk writes a request as it stands, and reads the answer.
@@ -120,7 +120,7 @@ func TestTrailerThroughHAProxy(t *testing.T) {
 	issuer, authority := popauthtest.NewIssuer(t), popauthtest.NewCA(t)
 	owner := authority.Client("owner")
 	options := issuer.Options()
-	options.Certificate = byProxy(forwarded.RFC9440(),
+	options.Certificate = byProxy(proxy.RFC9440(),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", crowd.Secret))
 	guard, err := popauth.New(options)
 	if err != nil {
@@ -214,7 +214,7 @@ func TestStreams(t *testing.T) {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
+func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
 	source, err := popauth.Forwarded(format, trust...)
 	if err != nil {
 		panic(err)

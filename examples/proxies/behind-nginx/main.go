@@ -32,15 +32,15 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const audience = "https://orders.example.com"
 
 // behindNginx is where the API takes certificates from: all that differs from one that ends TLS itself.
 func behindNginx(secret string) (popauth.CertificateSource, error) {
-	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	return popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		popauth.TrustSecret("X-Proxy-Secret", secret))
 }
