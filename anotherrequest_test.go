@@ -71,7 +71,7 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 // A client behind the proxy that gets a handler to take the connection over writes the headers of what comes next itself.
 func TestATunnelIsNotTheProxy(t *testing.T) {
 	l := newLab(t)
-	loopback := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
+	loopback := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
 	source := byProxy(proxy.RFC9440(), loopback)
 	verifiedSource, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
@@ -164,12 +164,12 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 // Nor do the proxy's other headers count there, with or without its secret.
 func TestAnotherRequestIsNotThePeers(t *testing.T) {
 	const secret = "0123456789abcdef"
-	trust := []popauth.Trust{popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Secret", secret)}
-	check, err := popauth.TrustedPeer(trust...)
+	trust := []proxy.Trust{proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", secret)}
+	check, err := proxy.Trusted(trust...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	find, err := popauth.ForwardedURL(popauth.URLHeaders{Host: "X-Forwarded-Host"}, trust...)
+	find, err := proxy.URL(proxy.URLHeaders{Host: "X-Forwarded-Host"}, trust...)
 	if err != nil {
 		t.Fatal(err)
 	}

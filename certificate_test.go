@@ -173,7 +173,7 @@ func TestHalfAnOfferOfHTTP2(t *testing.T) {
 func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {
 	l := newLab(t)
 	for name, source := range map[string]popauth.CertificateSource{
-		"TLS": popauth.TLSCertificate(), "Forwarded": byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet)),
+		"TLS": popauth.TLSCertificate(), "Forwarded": byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet)),
 		"caller": popauth.CallerCertificate(),
 	} {
 		for outerName, outer := range map[string]func(http.Handler) http.Handler{

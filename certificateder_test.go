@@ -105,7 +105,7 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 	clients := odd(t, l.ca)
 	between := clients["negative serial number"].Certificate.Certificate[0] // in the chain it is of no use, and does no harm
 	for _, f := range proxyFormats {
-		source := byProxy(f.format, popauth.TrustPeers(proxyNet))
+		source := byProxy(f.format, proxy.TrustPeers(proxyNet))
 		for name, c := range clients {
 			t.Run(f.format.Name()+" "+name, func(t *testing.T) {
 				der := c.Certificate.Certificate[0]
@@ -127,7 +127,7 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 // Every way to take an identity refuses it, and says why.
 func TestNoIdentityThatGoCantParse(t *testing.T) {
 	l := newLab(t)
-	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
 	pool := l.ca.Pool()
 	named := func(source popauth.CertificateSource, c *popauthtest.Client) map[string]popauth.CertificateSource {
 		all := map[string]popauth.CertificateSource{}

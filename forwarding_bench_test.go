@@ -32,7 +32,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 		tb.Fatal(err)
 	}
 	source := byProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}
 	make1 := func(source popauth.CertificateSource, change func(*http.Request)) func(int) {

@@ -118,8 +118,8 @@ func chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Ha
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

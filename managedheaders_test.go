@@ -71,7 +71,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
 	forwardedSource := func() popauth.CertificateSource {
-		return byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+		return byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	for name, source := range map[string]func(*watch) popauth.CertificateSource{
 		"Forwarded": func(*watch) popauth.CertificateSource { return forwardedSource() },
@@ -176,8 +176,8 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 // What a client sends behind its body is a header, too: announced or not, over HTTP/1.1 and HTTP/2.
 func TestManagedTrailers(t *testing.T) {
 	l := newLab(t)
-	peers := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := byProxy(proxy.RFC9440(), peers, popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	peers := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
+	source := byProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	inner := l.guard(func(o *popauth.Options) { o.Certificate = byProxy(proxy.RFC9440(), peers) })
 	for name, wire := range map[string]func(http.Handler) http.Handler{
@@ -230,7 +230,7 @@ func (l *late) Read([]byte) (int, error) {
 // In HTTP/1.1 whatever comes behind the body is put beside what was announced.
 func TestTrailersNobodyHasAnnounced(t *testing.T) {
 	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, announced := range []string{"", "Trailer: X-Checksum\r\n"} {
 		w := &watch{TB: t, where: map[string]bool{}}
@@ -252,7 +252,7 @@ func TestTrailersNobodyHasAnnounced(t *testing.T) {
 func TestTrailersThatAreThereAlready(t *testing.T) {
 	l := newLab(t)
 	own := l.guard(func(o *popauth.Options) {
-		o.Certificate = byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet))
+		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	})
 	for name, body := range map[string]io.ReadCloser{"nil": nil, "read": http.NoBody} {
 		r := viaProxy(l.unbound())

@@ -16,7 +16,7 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 	l := newLab(t)
 	gateway := l.ca.Client("gateway")
 	bySecret := func() popauth.CertificateSource {
-		return byProxy(proxy.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+		return byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	source := bySecret()
 	verified, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
@@ -73,7 +73,7 @@ func cleaned(source popauth.CertificateSource) func(http.Handler) http.Handler {
 // Whoever comes without the proxy is still known by his own connection, however often he is asked.
 func TestADirectClientIsAskedTwice(t *testing.T) {
 	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	source := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,

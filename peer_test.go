@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // slowConn is a connection whose address is not known before its client has sent it, as behind the PROXY protocol.
@@ -54,14 +54,14 @@ func TestConnContextWaitsForNoAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	known := make(chan struct{})
 	spy := &popauthtest.Spy{}
 	server := &http.Server{ //nolint:gosec // no slow client here
-		ConnContext: popauth.ConnContext,
+		ConnContext: proxy.ConnContext,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.RemoteAddr = "" // ConnContext has the last word
 			if trusted(r) != nil {
@@ -108,7 +108,7 @@ func TestConnContextWaitsForNoAddress(t *testing.T) {
 // A request that waits for its connection's address holds no request of another connection, and the address is asked for
 // once: it stays the same as long as the connection.
 func TestWithPeerAsksOnce(t *testing.T) {
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestWithPeerAsksOnce(t *testing.T) {
 	known, ready := make(chan struct{}), make(chan struct{})
 	close(ready)
 	slow, quick := &slowConn{known: known}, &slowConn{known: ready}
-	held, free := popauth.WithPeer(t.Context(), slow), popauth.ConnContext(t.Context(), quick)
+	held, free := proxy.WithPeer(t.Context(), slow), proxy.ConnContext(t.Context(), quick)
 	if slow.asked.Load()+quick.asked.Load() != 0 {
 		t.Error("a hook has asked for an address")
 	}
@@ -149,12 +149,12 @@ func (addressless) RemoteAddr() net.Addr { return nil }
 
 // An address that the connection does not tell is not taken from anywhere else.
 func TestPeerWithoutAddressIsNobody(t *testing.T) {
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]net.Conn{"without an address": addressless{}, "nil": nil} {
-		r := httptest.NewRequestWithContext(popauth.ConnContext(t.Context(), c), http.MethodGet, "/", nil)
+		r := httptest.NewRequestWithContext(proxy.ConnContext(t.Context(), c), http.MethodGet, "/", nil)
 		r.RemoteAddr = "192.0.2.1:1" // as a middleware may have set it from a header
 		if trusted(r) == nil {
 			t.Errorf("VULNERABLE: %s: RemoteAddr counts", name)

@@ -66,7 +66,7 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.format.Name(), func(t *testing.T) {
-			source := byProxy(tt.format, popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Secret", strings.Repeat("s", 16)))
+			source := byProxy(tt.format, proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Secret", strings.Repeat("s", 16)))
 			guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
 			tokens := make([]string, len(clients))
 			for i, c := range clients {
@@ -93,7 +93,7 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 // What stands beside a certificate counts as much: the same one with another verdict.
 func TestVerdictsInReusedMemory(t *testing.T) {
 	l := newLab(t)
-	source := byProxy(proxy.HAProxy("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-Cert", "X-Verify"), proxy.TrustPeers(proxyNet))
 	der := base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0])
 	var b reused.Buffer
 	for _, i := range reused.Order(2) {

@@ -37,7 +37,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
 	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
-	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
+	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
 	for _, a := range []popauth.ClientAuthentication{
 		popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret},
@@ -53,7 +53,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	all = append(all, nonces, &nonces, popauth.DPoP{Nonces: nonces}, &popauth.DPoP{Nonces: &nonces},
 		popauth.Options{Confirmers: []popauth.Confirmer{popauth.DPoP{Nonces: nonces}}}, guard, struct{ G *popauth.Guard }{guard},
-		trust, byProxy(proxy.RFC9440(), trust), []popauth.Trust{trust})
+		trust, byProxy(proxy.RFC9440(), trust), []proxy.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
 	for _, x := range all {
@@ -103,7 +103,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	signed := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
 	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
-	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
+	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	byValue := l.issuer.Introspection()
 	byValue.Authentication = basic
 	var made []any

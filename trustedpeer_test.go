@@ -8,27 +8,28 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func TestTrustedPeer(t *testing.T) {
 	const secret = "0123456789abcdef"
-	peer, shared := popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret)
+	peer, shared := proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret)
 	for _, tt := range []struct {
 		name, address, secret string
-		trust                 []popauth.Trust
+		trust                 []proxy.Trust
 		want                  error
 	}{
-		{"the peer", "192.0.2.1:1", "", []popauth.Trust{peer}, nil},
-		{"another", "192.0.2.2:1", "", []popauth.Trust{peer}, popauth.ErrPeerUntrusted},
-		{"no address", "", "", []popauth.Trust{peer}, popauth.ErrPeerUntrusted},
-		{"the peer with the secret", "192.0.2.1:1", secret, []popauth.Trust{peer, shared}, nil},
-		{"the peer without", "192.0.2.1:1", "", []popauth.Trust{shared, peer}, popauth.ErrProxySecret},
-		{"the peer with another", "192.0.2.1:1", secret + "0", []popauth.Trust{peer, shared}, popauth.ErrProxySecret},
-		{"another with the secret", "192.0.2.2:1", secret, []popauth.Trust{peer, shared}, popauth.ErrPeerUntrusted},
-		{"the secret alone", "192.0.2.2:1", secret, []popauth.Trust{shared}, nil},
-		{"no secret", "192.0.2.2:1", "", []popauth.Trust{shared}, popauth.ErrPeerUntrusted},
+		{"the peer", "192.0.2.1:1", "", []proxy.Trust{peer}, nil},
+		{"another", "192.0.2.2:1", "", []proxy.Trust{peer}, popauth.ErrPeerUntrusted},
+		{"no address", "", "", []proxy.Trust{peer}, popauth.ErrPeerUntrusted},
+		{"the peer with the secret", "192.0.2.1:1", secret, []proxy.Trust{peer, shared}, nil},
+		{"the peer without", "192.0.2.1:1", "", []proxy.Trust{shared, peer}, popauth.ErrProxySecret},
+		{"the peer with another", "192.0.2.1:1", secret + "0", []proxy.Trust{peer, shared}, popauth.ErrProxySecret},
+		{"another with the secret", "192.0.2.2:1", secret, []proxy.Trust{peer, shared}, popauth.ErrPeerUntrusted},
+		{"the secret alone", "192.0.2.2:1", secret, []proxy.Trust{shared}, nil},
+		{"no secret", "192.0.2.2:1", "", []proxy.Trust{shared}, popauth.ErrPeerUntrusted},
 	} {
-		known, err := popauth.TrustedPeer(tt.trust...)
+		known, err := proxy.Trusted(tt.trust...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,9 +44,9 @@ func TestTrustedPeer(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	everybody := popauth.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))
-	for _, trust := range [][]popauth.Trust{nil, {{}}, {everybody}, {peer, everybody}} {
-		known, err := popauth.TrustedPeer(trust...)
+	everybody := proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))
+	for _, trust := range [][]proxy.Trust{nil, {{}}, {everybody}, {peer, everybody}} {
+		known, err := proxy.Trusted(trust...)
 		if known != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: TrustedPeer: ") {
 			t.Errorf("%d rules: got %v", len(trust), err)
 		}

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
-func trustedBy(t *testing.T, id popauth.ProxyIdentity) func(*http.Request) error {
+func trustedBy(t *testing.T, id proxy.Identity) func(*http.Request) error {
 	t.Helper()
-	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(id))
+	trusted, err := proxy.Trusted(proxy.TrustProxyTLS(id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func trustedBy(t *testing.T, id popauth.ProxyIdentity) func(*http.Request) error
 func TestProxyOfAConnection(t *testing.T) {
 	ca := popauthtest.NewCA(t)
 	ingress := ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} })
-	trusted := trustedBy(t, popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true})
+	trusted := trustedBy(t, proxy.Identity{DNS: "proxy.internal", AnyAuthority: true})
 	good := byTLS(ingress, "", ca)
 	for range 300 { // more than there are places
 		other := ingress.Request("GET", "/", "") // crypto/tls has not verified it
@@ -47,7 +47,7 @@ func TestProxyAtAnyHost(t *testing.T) {
 	}
 	ingress := ca.Client("proxy", name)
 	key := sha256.Sum256(ingress.Certificate.Leaf.RawSubjectPublicKeyInfo)
-	for kind, id := range map[string]popauth.ProxyIdentity{
+	for kind, id := range map[string]proxy.Identity{
 		"AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true}, "Roots": {URI: "spiffe://example.org/proxy", Roots: ca.Pool()},
 		"Key": {Key: base64.StdEncoding.EncodeToString(key[:])},
 	} {
@@ -71,7 +71,7 @@ func TestProxyAtAnyHost(t *testing.T) {
 // A proxy's connection may outlive its certificate.
 func TestProxyThatExpires(t *testing.T) {
 	ca := popauthtest.NewCA(t)
-	for kind, id := range map[string]popauth.ProxyIdentity{
+	for kind, id := range map[string]proxy.Identity{
 		"AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true}, "Roots": {DNS: "proxy.internal", Roots: ca.Pool()},
 	} {
 		trusted := trustedBy(t, id)
@@ -94,38 +94,38 @@ func TestProxyIdentityProblems(t *testing.T) {
 	key, pool := base64.StdEncoding.EncodeToString(sum[:]), ca.Pool()
 	loose := key[:len(key)-2] + string(key[len(key)-2]+1) + "=" // other bits behind the last byte
 	for name, tt := range map[string]struct {
-		id   popauth.ProxyIdentity
+		id   proxy.Identity
 		says string
 	}{
-		"nothing":              {popauth.ProxyIdentity{}, "exactly one"},
-		"roots alone":          {popauth.ProxyIdentity{Roots: pool}, "exactly one"},
-		"URI and DNS":          {popauth.ProxyIdentity{URI: "spiffe://a/b", DNS: "a", Roots: pool}, "exactly one"},
-		"URI and Key":          {popauth.ProxyIdentity{URI: "spiffe://a/b", Key: key, Roots: pool}, "exactly one"},
-		"DNS and Key":          {popauth.ProxyIdentity{DNS: "a", Key: key, Roots: pool}, "exactly one"},
-		"all three":            {popauth.ProxyIdentity{URI: "spiffe://a/b", DNS: "a", Key: key, Roots: pool}, "exactly one"},
-		"no authority":         {popauth.ProxyIdentity{DNS: "a"}, "need Roots"},
-		"URI, no authority":    {popauth.ProxyIdentity{URI: "spiffe://a/b"}, "need Roots"},
-		"both authorities":     {popauth.ProxyIdentity{DNS: "a", Roots: pool, AnyAuthority: true}, "set one"},
-		"an empty pool":        {popauth.ProxyIdentity{DNS: "a", Roots: x509.NewCertPool()}, "no certificate in the pool"},
-		"a key with Roots":     {popauth.ProxyIdentity{Key: key, Roots: pool}, "speaks for itself"},
-		"a key with any":       {popauth.ProxyIdentity{Key: key, AnyAuthority: true}, "speaks for itself"},
-		"a short key":          {popauth.ProxyIdentity{Key: key[:40]}, "SHA-256"},
-		"a key of other bits":  {popauth.ProxyIdentity{Key: loose}, "SHA-256"},
-		"a key in two lines":   {popauth.ProxyIdentity{Key: key[:20] + "\n" + key[20:]}, "SHA-256"},
-		"a key in another way": {popauth.ProxyIdentity{Key: strings.Repeat("_", 43) + "="}, "SHA-256"},
+		"nothing":              {proxy.Identity{}, "exactly one"},
+		"roots alone":          {proxy.Identity{Roots: pool}, "exactly one"},
+		"URI and DNS":          {proxy.Identity{URI: "spiffe://a/b", DNS: "a", Roots: pool}, "exactly one"},
+		"URI and Key":          {proxy.Identity{URI: "spiffe://a/b", Key: key, Roots: pool}, "exactly one"},
+		"DNS and Key":          {proxy.Identity{DNS: "a", Key: key, Roots: pool}, "exactly one"},
+		"all three":            {proxy.Identity{URI: "spiffe://a/b", DNS: "a", Key: key, Roots: pool}, "exactly one"},
+		"no authority":         {proxy.Identity{DNS: "a"}, "need Roots"},
+		"URI, no authority":    {proxy.Identity{URI: "spiffe://a/b"}, "need Roots"},
+		"both authorities":     {proxy.Identity{DNS: "a", Roots: pool, AnyAuthority: true}, "set one"},
+		"an empty pool":        {proxy.Identity{DNS: "a", Roots: x509.NewCertPool()}, "no certificate in the pool"},
+		"a key with Roots":     {proxy.Identity{Key: key, Roots: pool}, "speaks for itself"},
+		"a key with any":       {proxy.Identity{Key: key, AnyAuthority: true}, "speaks for itself"},
+		"a short key":          {proxy.Identity{Key: key[:40]}, "SHA-256"},
+		"a key of other bits":  {proxy.Identity{Key: loose}, "SHA-256"},
+		"a key in two lines":   {proxy.Identity{Key: key[:20] + "\n" + key[20:]}, "SHA-256"},
+		"a key in another way": {proxy.Identity{Key: strings.Repeat("_", 43) + "="}, "SHA-256"},
 	} {
-		if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS(tt.id)); err == nil || !strings.Contains(err.Error(), tt.says) {
+		if _, err := proxy.Trusted(proxy.TrustProxyTLS(tt.id)); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.says)
 		}
 		// Beside one that is right it counts as well.
-		if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS(tt.id, popauth.ProxyIdentity{Key: key})); err == nil {
+		if _, err := proxy.Trusted(proxy.TrustProxyTLS(tt.id, proxy.Identity{Key: key})); err == nil {
 			t.Errorf("%s, beside another: got no error", name)
 		}
 	}
-	if _, err := popauth.TrustedPeer(popauth.TrustProxyTLS()); err == nil {
+	if _, err := proxy.Trusted(proxy.TrustProxyTLS()); err == nil {
 		t.Error("no identity: got no error")
 	}
-	trusted := trustedBy(t, popauth.ProxyIdentity{Key: key})
+	trusted := trustedBy(t, proxy.Identity{Key: key})
 	for _, state := range []*tls.ConnectionState{nil, {}, {HandshakeComplete: true}, {PeerCertificates: []*x509.Certificate{ca.Certificate}}} {
 		r := viaProxy("")
 		if r.TLS = state; trusted(r) == nil {
@@ -139,7 +139,7 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 	ca, other := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
 	ingress, thief := ca.Client("proxy", name), other.Client("thief", name)
-	for way, id := range map[string]popauth.ProxyIdentity{
+	for way, id := range map[string]proxy.Identity{
 		"Roots": {DNS: "proxy.internal", Roots: ca.Pool()}, "AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true},
 	} {
 		trusted := trustedBy(t, id)

@@ -37,7 +37,7 @@ type walkStation struct {
 }
 
 func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
-	source := byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	own, plain := l.guard(func(o *popauth.Options) { o.Certificate = source }), l.guard()
 	passThrough := func(*walker) bool { return true }
 	ownStage := func(k *walker) bool {

@@ -37,7 +37,7 @@ func (s *namingSource) Headers() ([]string, error) { return s.names, nil }
 
 // WithoutHeaders returns the request itself where nothing can come that would have to be removed.
 func TestWithoutHeadersOfWhatHasNone(t *testing.T) {
-	source := byProxy(proxy.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	for name, tt := range map[string]struct {
 		change func(*http.Request)
 		same   bool

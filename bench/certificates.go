@@ -24,8 +24,8 @@ func (f *Fixture) CertificateRace(algorithm string, cycles int) ([]Sample, error
 		return nil, err
 	}
 	source := func() popauth.CertificateSource {
-		source, err := popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+		source, err := proxy.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 		if err != nil {
 			log.Panic(err)
 		}

@@ -271,7 +271,7 @@ func TestAlwaysBind(t *testing.T) {
 func TestProxysOwnCertificate(t *testing.T) {
 	ingress, owner := popauthtest.SelfSigned(t, "proxy"), popauthtest.SelfSigned(t, "batch")
 	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{"batch": {thumbprint(t, owner)}, "proxy": {thumbprint(t, ingress)}}})
-	outer := popauth.ClientCertificate(byProxy(proxy.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))))
+	outer := popauth.ClientCertificate(byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))))
 	through := func(r *http.Request) outcome {
 		w := outcome{ResponseRecorder: httptest.NewRecorder()}
 		outer(a.Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -136,8 +136,8 @@ func reference(t testing.TB, s string) *url.URL {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

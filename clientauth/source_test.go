@@ -30,8 +30,8 @@ func TestHeadersOfTheSourceAreRemoved(t *testing.T) {
 	asked := 0
 	a := newAuth(t, clientauth.Options{
 		Clients: clientauth.Static{"batch": {thumbprint(t, batch)}},
-		Certificate: struct{ popauth.CertificateSource }{byProxy(proxy.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
-			popauth.TrustSecret("X-Proxy-Secret", secret))},
+		Certificate: struct{ popauth.CertificateSource }{byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
+			proxy.TrustSecret("X-Proxy-Secret", secret))},
 		Deny: func(w http.ResponseWriter, r *http.Request, e *clientauth.Error) {
 			asked++
 			look("Deny", r)

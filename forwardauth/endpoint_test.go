@@ -24,8 +24,8 @@ import (
 
 const secret = "shared by the proxy and the service"
 
-var proxyPeer = []popauth.Trust{
-	popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret),
+var proxyPeer = []proxy.Trust{
+	proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret),
 }
 
 // lab is an endpoint behind Traefik's headers, unless configured otherwise.
@@ -426,8 +426,8 @@ func TestForwardAuthChallenges(t *testing.T) {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

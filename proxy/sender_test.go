@@ -32,7 +32,7 @@ func newGateway(t *testing.T, ingress func(api *url.URL) *httputil.ReverseProxy)
 	t.Helper()
 	g := &gateway{ca: popauthtest.NewCA(t), issuer: popauthtest.NewIssuer(t), spy: &popauthtest.Spy{}}
 	o := g.issuer.Options()
-	o.Certificate = byProxy(proxy.RFC9440(), popauth.TrustSecret("X-Gateway-Secret", gatewaySecret))
+	o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Gateway-Secret", gatewaySecret))
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -205,8 +205,8 @@ func TestSenderOptions(t *testing.T) {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

@@ -78,9 +78,9 @@ func service(guard popauth.Options, s setup, secret string) (http.Handler, error
 		Guard:       guard,
 		Headers:     s.headers,
 		Certificate: s.certificate,
-		Trust: []popauth.Trust{
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-			popauth.TrustSecret("X-Proxy-Secret", secret),
+		Trust: []proxy.Trust{
+			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+			proxy.TrustSecret("X-Proxy-Secret", secret),
 		},
 		Claims: s.claims,
 	})
@@ -236,7 +236,7 @@ func (w *world) open(ingress string) error {
 		}
 	}
 	w.auth = httptest.NewUnstartedServer(w.handler)
-	w.auth.Config.ConnContext = popauth.ConnContext
+	w.auth.Config.ConnContext = proxy.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
 	if w.api == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // caller is who asks through a proxy: with a token, a certificate, both or neither.
@@ -45,7 +46,7 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	}
 	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == ingress })]}}
 	o := c.issuer.Options()
-	o.Certificate = byProxy(l.format, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+	o.Certificate = byProxy(l.format, proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret))
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		w.WriteHeader(e.Status())
 		_, _ = io.WriteString(w, "refused")
@@ -60,7 +61,7 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	mux.Handle("/certificate/", popauth.RequireCertificate(o.Certificate, popauth.PolicyFunc(l.known))(l.spy))
 	outermost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.outer(mux).ServeHTTP(w, r) })
 	l.api = httptest.NewUnstartedServer(outermost)
-	l.api.Config.ConnContext = popauth.ConnContext
+	l.api.Config.ConnContext = proxy.ConnContext
 	l.api.Start()
 	t.Cleanup(l.api.Close)
 	l.start(t, l.api.Listener.Addr().String(), string(text))

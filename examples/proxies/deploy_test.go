@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -135,7 +134,7 @@ func TestDeployScript(t *testing.T) {
 	} {
 		t.Run(tt.kind.name+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			trust := []popauth.Trust{popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret)}
+			trust := []proxy.Trust{proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret)}
 			if tt.noSecret {
 				trust = trust[:1]
 			}

@@ -202,13 +202,13 @@ var loopback = netip.MustParsePrefix("127.0.0.1/32")
 
 func newLane(tb testing.TB, c *cast, k kind, configuration string) *lane {
 	tb.Helper()
-	l := newAPI(tb, c, k, nil, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+	l := newAPI(tb, c, k, nil, proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret))
 	l.start(tb, l.api.Listener.Addr().String(), configuration)
 	return l
 }
 
 // newAPI starts the API alone. A nil listener is one on loopback.
-func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popauth.Trust) *lane {
+func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...proxy.Trust) *lane {
 	tb.Helper()
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
@@ -238,7 +238,7 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 		}
 	})}
 	l.api = httptest.NewUnstartedServer(chain(l.spy, guard.Confirm, guard.Authorize(popauth.Scope("orders.read"))))
-	l.api.Config.ConnContext = popauth.ConnContext
+	l.api.Config.ConnContext = proxy.ConnContext
 	if listener != nil {
 		l.api.Listener.Close()
 		l.api.Listener = listener
@@ -358,8 +358,8 @@ func (l *lane) judge(r reply, err error, before int) string {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

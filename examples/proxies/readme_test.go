@@ -22,8 +22,8 @@ func ofREADME(secret string) popauth.Options {
 	if err != nil {
 		log.Fatal(err)
 	}
-	source, err := popauth.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret))
+	source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestREADMEBehindNginx(t *testing.T) {
 		}
 		spy := &popauthtest.Spy{}
 		api := httptest.NewUnstartedServer(guard.Confirm(spy))
-		api.Config.ConnContext = popauth.ConnContext
+		api.Config.ConnContext = proxy.ConnContext
 		api.Start()
 		t.Cleanup(api.Close)
 		l := &lane{cast: c, kind: kinds[0]}

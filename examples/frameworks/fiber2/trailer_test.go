@@ -121,7 +121,7 @@ func TestTrailerThroughHAProxy(t *testing.T) {
 	owner := authority.Client("owner")
 	options := issuer.Options()
 	options.Certificate = byProxy(proxy.RFC9440(),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", crowd.Secret))
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", crowd.Secret))
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -214,8 +214,8 @@ func TestStreams(t *testing.T) {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format proxy.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Forwarded(format, trust...)
 	if err != nil {
 		panic(err)
 	}

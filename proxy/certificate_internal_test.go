@@ -1,4 +1,4 @@
-package popauth
+package proxy
 
 import (
 	"fmt"
@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth"
 )
 
 // A request without a certificate takes no room from those that have one, whatever the proxy writes for none.
 func TestForwardedMemoryOfNone(t *testing.T) {
-	s := newForwardedSource(proxy.Apache("Cert", "Verify"))
+	s := newReader(Apache("Cert", "Verify"))
 	for range 2 {
 		c, err := s.read(http.Header{"Cert": {"(null)"}, "Verify": {"NONE"}})
 		if c != nil || err != nil || s.memory.Len() != 0 || s.bytes != 0 {
@@ -23,9 +23,9 @@ func TestForwardedMemoryOfNone(t *testing.T) {
 // However long the chains beside them, certificates from headers keep to their bound, and one that comes again with
 // another chain counts once.
 func TestForwardedMemoryBytes(t *testing.T) {
-	s := newForwardedSource(proxy.RFC9440())
+	s := newReader(RFC9440())
 	put := func(leaf string, chain int) {
-		s.remember(&remembered{lines: [][]string{{leaf}, {strings.Repeat("x", chain)}}, certificate: &Certificate{}})
+		s.remember(&remembered{lines: [][]string{{leaf}, {strings.Repeat("x", chain)}}, certificate: &popauth.Certificate{}})
 	}
 	for n := range 3 {
 		put("again", 1000*n)
@@ -39,13 +39,13 @@ func TestForwardedMemoryBytes(t *testing.T) {
 		for _, m := range s.memory.Values() {
 			held += m.weight()
 		}
-		if held != s.bytes || held > maxRememberedBytes {
-			t.Fatalf("after %d: got %d bytes, counted as %d, want %d at most", n, held, s.bytes, maxRememberedBytes)
+		if held != s.bytes || held > MaxRememberedBytes {
+			t.Fatalf("after %d: got %d bytes, counted as %d, want %d at most", n, held, s.bytes, MaxRememberedBytes)
 		}
 	}
-	put("too large", maxRememberedBytes)
-	if s.bytes > maxRememberedBytes {
-		t.Errorf("one that is too large: got %d bytes, want %d at most", s.bytes, maxRememberedBytes)
+	put("too large", MaxRememberedBytes)
+	if s.bytes > MaxRememberedBytes {
+		t.Errorf("one that is too large: got %d bytes, want %d at most", s.bytes, MaxRememberedBytes)
 	}
 	if put("last", 1000); s.memory.Len() == 0 {
 		t.Error("nothing is remembered any more")

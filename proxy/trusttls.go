@@ -1,4 +1,4 @@
-package popauth
+package proxy
 
 import (
 	"crypto/sha256"
@@ -14,12 +14,13 @@ import (
 	"time"
 	weakly "weak" // the package has a weak of its own
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // ProxyIdentity is what a proxy's own TLS certificate must say: exactly one of URI, DNS and Key, and for URI and DNS
 // whose word counts for it.
-type ProxyIdentity struct {
+type Identity struct {
 	// URI is one of the certificate's URI SANs to the letter, such as a SPIFFE ID.
 	URI string
 
@@ -47,7 +48,7 @@ type ProxyIdentity struct {
 //
 // The connection's server name and the request's host are not compared: a proxy that passes the host on has made its
 // connection for another name.
-func TrustProxyTLS(identities ...ProxyIdentity) Trust {
+func TrustProxyTLS(identities ...Identity) Trust {
 	t := Trust{}
 	var keys [][sha256.Size]byte
 	var named []*namedProxy
@@ -83,7 +84,7 @@ func TrustProxyTLS(identities ...ProxyIdentity) Trust {
 }
 
 // read returns the hash of a key, or a name and whose word counts for it.
-func (id ProxyIdentity) read() (key [sha256.Size]byte, name *namedProxy, err error) {
+func (id Identity) read() (key [sha256.Size]byte, name *namedProxy, err error) {
 	switch {
 	case id.URI != "" && id.DNS == "" && id.Key == "":
 		name, err = id.named(certname.URI, id.URI)
@@ -110,18 +111,18 @@ type namedProxy struct {
 	name  string
 	roots *x509.CertPool
 	ways  *certname.Ways
-	any   CertificateSource // with the authorities of the TLS stack, in place of roots
+	any   popauth.CertificateSource // with the authorities of the TLS stack, in place of roots
 }
 
 // rememberWays is how long the way to a root is remembered, for further connections of the same proxy.
 const rememberWays = 2 * time.Minute
 
-func (id ProxyIdentity) named(form certname.Form, name string) (*namedProxy, error) {
+func (id Identity) named(form certname.Form, name string) (*namedProxy, error) {
 	switch {
 	case id.Roots != nil && id.AnyAuthority:
 		return nil, errors.New("TrustProxyTLS: Roots and AnyAuthority: set one")
 	case id.AnyAuthority:
-		return &namedProxy{form: form, name: name, any: TLSCertificateAnyHost()}, nil
+		return &namedProxy{form: form, name: name, any: popauth.TLSCertificateAnyHost()}, nil
 	case id.Roots == nil:
 		return nil, errors.New("TrustProxyTLS: URI and DNS need Roots: the authorities that may give the proxy its name")
 	case id.Roots.Equal(x509.NewCertPool()):
@@ -175,10 +176,10 @@ func (p *namedProxy) path(r *http.Request, now time.Time) *certname.Path {
 // on the connection alone, never on a request that it carries.
 type connectionMemory struct {
 	seed   maphash.Seed
-	places [256]atomic.Pointer[judged]
+	places [256]atomic.Pointer[judgment]
 }
 
-type judged struct {
+type judgment struct {
 	peer        certifiedPeer
 	good        bool
 	from, until time.Time // in which that holds
@@ -211,7 +212,7 @@ func (m *connectionMemory) remember(connection *tls.ConnectionState, now time.Ti
 	if j := place.Load(); j != nil && j.peer == who && certname.Within(now, j.from, j.until) {
 		return j.good
 	}
-	j := &judged{peer: who, from: now, until: now.Add(rememberStranger)}
+	j := &judgment{peer: who, from: now, until: now.Add(rememberStranger)}
 	if p := judge(now); p != nil {
 		j.good, j.from, j.until = true, p.From, p.Until
 	}

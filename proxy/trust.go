@@ -1,4 +1,4 @@
-package popauth
+package proxy
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/field"
 )
 
@@ -50,7 +51,7 @@ func problems(function string, trust []Trust) []error {
 // with another one's context has the proxy's connection in it, but a handler may have made it of what a client has sent
 // through that: it is refused whatever the rules are.
 func accepts(trust []Trust, r *http.Request) (bool, error) {
-	if err := CheckContext(r); err != nil {
+	if err := popauth.CheckContext(r); err != nil {
 		return false, err
 	}
 	known := false
@@ -66,7 +67,7 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	for _, t := range trust {
 		if t.request != nil && !t.request(r) {
 			if known {
-				return false, &Error{Reason: ErrProxySecret}
+				return false, &popauth.Error{Reason: popauth.ErrProxySecret}
 			}
 			return false, nil
 		}
@@ -80,7 +81,7 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 // handler of this package has decided about, and isn't that. It removes no header.
 //
 // No rule, or one that accepts everybody, is an error.
-func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
+func Trusted(trust ...Trust) (func(*http.Request) error, error) {
 	trust = slices.Clone(trust)
 	if err := errors.Join(problems("TrustedPeer", trust)...); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 		case err != nil:
 			return err
 		case !trusted:
-			return &Error{Reason: ErrPeerUntrusted}
+			return &popauth.Error{Reason: popauth.ErrPeerUntrusted}
 		}
 		return nil
 	}, nil

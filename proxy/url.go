@@ -1,4 +1,4 @@
-package popauth
+package proxy
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ type URLHeaders struct{ Scheme, Host, Prefix string }
 // ClientCertificate handler further out has removed is not there any more.
 //
 // No header, no rule, or one that accepts everybody is an error.
-func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.URL, error) {
+func URL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.URL, error) {
 	var wrong []error
 	if headers == (URLHeaders{}) {
 		wrong = append(wrong, errors.New("popauth: ForwardedURL: no header"))

@@ -1,4 +1,4 @@
-package popauth
+package proxy
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth"
 )
 
 // Forwarded is the certificate that a proxy reports in headers of the format given. The peer of the connection
@@ -24,8 +24,8 @@ import (
 // context is the proxy, and the headers are the client's.
 //
 // No rule, a rule that accepts everybody, and an invalid format are errors: all that is wrong is listed.
-func Forwarded(format proxy.Format, trust ...Trust) (CertificateSource, error) {
-	s, trust := newForwardedSource(format), slices.Clone(trust)
+func Certificate(format Format, trust ...Trust) (popauth.CertificateSource, error) {
+	s, trust := newReader(format), slices.Clone(trust)
 	wrong := append([]error{format.Validate()}, problems("Forwarded", trust)...)
 	var marks []string
 	for _, t := range trust {
@@ -39,25 +39,25 @@ func Forwarded(format proxy.Format, trust ...Trust) (CertificateSource, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	return ProxiedCertificate(ProxiedOptions{
+	return popauth.ProxiedCertificate(popauth.ProxiedOptions{
 		Proxied:     func(r *http.Request) (bool, error) { return accepts(trust, r) },
-		Certificate: func(r *http.Request) (*Certificate, error) { return s.read(r.Header) },
+		Certificate: func(r *http.Request) (*popauth.Certificate, error) { return s.read(r.Header) },
 		Headers:     s.headers,
 		Marks:       marks,
 	})
 }
 
 // forwardedSource reads a proxy's headers.
-type forwardedSource struct {
-	format  proxy.Format
+type reader struct {
+	format  Format
 	headers []string // of the format
 	memory  *lru.Cache[string, *remembered]
 	putting sync.Mutex
 	bytes   int64 // that memory holds
 }
 
-func newForwardedSource(format proxy.Format) *forwardedSource {
-	s := &forwardedSource{format: format, headers: format.Headers()}
+func newReader(format Format) *reader {
+	s := &reader{format: format, headers: format.Headers()}
 	s.memory, _ = lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size }) // fails for a size that is not positive only
 	return s
 }
@@ -65,20 +65,20 @@ func newForwardedSource(format proxy.Format) *forwardedSource {
 const (
 	maxRemembered      = 512     // certificates
 	maxRememberedValue = 8 << 10 // bytes of the header with the certificate
-	maxRememberedBytes = 4 << 20 // of all together, whatever chains are beside the certificates
+	MaxRememberedBytes = 4 << 20 // of all together, whatever chains are beside the certificates
 )
 
 // remembered is a certificate with the lines of all headers that it was read from.
 type remembered struct {
 	lines       [][]string
-	certificate *Certificate
+	certificate *popauth.Certificate
 	size        int64
 }
 
 // read decodes the headers. The same lines as before need no second look: decoding and parsing cost more than a
 // signature. What is kept are copies: the memory of a request's strings may belong to a server that reads the next
 // request into it, as fasthttp's does.
-func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
+func (s *reader) read(h http.Header) (*popauth.Certificate, error) {
 	key := ""
 	if lines := h[s.headers[0]]; len(lines) == 1 && len(lines[0]) <= maxRememberedValue {
 		key = lines[0]
@@ -103,14 +103,14 @@ func (s *forwardedSource) read(h http.Header) (*Certificate, error) {
 }
 
 // remember puts out what was used longest ago until there is room.
-func (s *forwardedSource) remember(m *remembered) {
+func (s *reader) remember(m *remembered) {
 	s.putting.Lock()
 	defer s.putting.Unlock()
 	key := m.lines[0][0]
 	m.size = m.weight()
 	s.memory.Remove(key)
 	s.memory.Add(key, m)
-	for s.bytes += m.size; s.bytes > maxRememberedBytes; {
+	for s.bytes += m.size; s.bytes > MaxRememberedBytes; {
 		s.memory.RemoveOldest()
 	}
 }
@@ -130,7 +130,7 @@ func (m *remembered) weight() int64 {
 	return int64(n)
 }
 
-func (s *forwardedSource) same(h http.Header, lines [][]string) bool {
+func (s *reader) same(h http.Header, lines [][]string) bool {
 	for i, name := range s.headers {
 		if !slices.Equal(h[name], lines[i]) {
 			return false
@@ -139,22 +139,22 @@ func (s *forwardedSource) same(h http.Header, lines [][]string) bool {
 	return true
 }
 
-func (s *forwardedSource) decode(h http.Header) (*Certificate, error) {
+func (s *reader) decode(h http.Header) (*popauth.Certificate, error) {
 	p, err := s.format.Decode(h)
 	switch {
-	case errors.Is(err, proxy.ErrTooLarge):
-		return nil, &Error{Reason: ErrCertificateTooLarge, Err: err}
+	case errors.Is(err, ErrTooLarge):
+		return nil, &popauth.Error{Reason: popauth.ErrCertificateTooLarge, Err: err}
 	case err != nil:
-		return nil, &Error{Reason: ErrCertificateMalformed, Err: err}
+		return nil, &popauth.Error{Reason: popauth.ErrCertificateMalformed, Err: err}
 	case p.Leaf == nil:
 		return nil, nil
 	}
-	c, err := NewCertificate(Source(s.format.Name()), p.Leaf, p.Chain...)
+	c, err := popauth.NewCertificate(popauth.Source(s.format.Name()), p.Leaf, p.Chain...)
 	if err != nil {
 		return nil, err
 	}
 	if p.Verified { // which counts for one that has a Leaf
-		c.Verified = VerifiedByProxy
+		c.Verified = popauth.VerifiedByProxy
 	}
 	return c, nil
 }
