@@ -73,7 +73,7 @@ func TestForwardedURL(t *testing.T) {
 		},
 	} {
 		headers, trust := make1()
-		if f, err := proxy.URL(headers, trust...); f != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: ForwardedURL: ") {
+		if f, err := proxy.URL(headers, trust...); f != nil || err == nil || !strings.HasPrefix(err.Error(), "proxy: URL: ") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

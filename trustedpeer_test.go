@@ -47,7 +47,7 @@ func TestTrustedPeer(t *testing.T) {
 	everybody := proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))
 	for _, trust := range [][]proxy.Trust{nil, {{}}, {everybody}, {peer, everybody}} {
 		known, err := proxy.Trusted(trust...)
-		if known != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: TrustedPeer: ") {
+		if known != nil || err == nil || !strings.HasPrefix(err.Error(), "proxy: Trusted: ") {
 			t.Errorf("%d rules: got %v", len(trust), err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-// remembered is the number of certificates that Forwarded remembers.
+// remembered is the number of certificates that a proxy.Certificate remembers.
 const remembered = 512
 
 // CertificateRace measures how the certificate that nginx forwards is read, beside a token's signature: one seen before,

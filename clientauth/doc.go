@@ -38,7 +38,7 @@
 //     to it. It has no name that could count, and Client.Certificate.Leaf is nil.
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not
 //     verify: tls.RequestClientCert with Options.Roots serves both kinds of client.
-//   - Behind a proxy, popauth.ClientCertificate with popauth.Forwarded is the outermost handler. It also removes the
+//   - Behind a proxy, popauth.ClientCertificate with proxy.Certificate is the outermost handler. It also removes the
 //     proxy's headers from what others may send.
 //
 // Answers are those of RFC 6749, section 5.2, made of constants. An unknown client and a wrong certificate are answered

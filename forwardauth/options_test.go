@@ -21,7 +21,7 @@ func TestForwardAuthOptions(t *testing.T) {
 	}{
 		{"nothing", func(o *forwardauth.Options) { *o = forwardauth.Options{} },
 			[]string{"Headers.Method", "Headers.URI", "Headers.Scheme", "Headers.Host", "Options.Trust", "Options.Guard"}},
-		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: popauth: TrustedPeer: no rule"}},
+		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: proxy: Trusted: no rule"}},
 		{"zero Trust", func(o *forwardauth.Options) { o.Trust = []proxy.Trust{{}} }, []string{"Options.Trust"}},
 		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
 		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},

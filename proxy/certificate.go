@@ -13,25 +13,25 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-// Forwarded is the certificate that a proxy reports in headers of the format given. The peer of the connection
+// Certificate is the source of the certificate that a proxy reports in headers of the format given. The peer of the connection
 // decides, and nothing falls back: from a peer that all rules of trust accept, the headers count, and its own TLS
-// certificate is never the caller's; from any other peer the TLS connection counts. The format's headers, the proxy's
+// certificate is never the caller's; from any other peer the TLS connection counts, as with popauth.TLSCertificate. The format's headers, the proxy's
 // secret, and names that some software takes for the same, are removed from every request before anybody else sees it: a
 // handler, a Policy, a Confirmer, Verification.Check or Options.Deny. So are trailers of these names.
 //
 // A request that has the context of another one, which a Guard or ClientCertificate has passed, is refused with
-// ErrAnotherRequest. A handler that takes a connection over (Hijack) serves such, and so does a batch: the peer in the
+// popauth.ErrAnotherRequest. A handler that takes a connection over (Hijack) serves such, and so does a batch: the peer in the
 // context is the proxy, and the headers are the client's.
 //
 // No rule, a rule that accepts everybody, and an invalid format are errors: all that is wrong is listed.
 func Certificate(format Format, trust ...Trust) (popauth.CertificateSource, error) {
 	s, trust := newReader(format), slices.Clone(trust)
-	wrong := append([]error{format.Validate()}, problems("Forwarded", trust)...)
+	wrong := append([]error{format.Validate()}, problems("Certificate", trust)...)
 	var marks []string
 	for _, t := range trust {
 		for _, h := range t.headers {
 			if slices.Contains(s.headers, h) || slices.Contains(marks, h) {
-				wrong = append(wrong, fmt.Errorf("popauth: Forwarded: %s has two uses", h))
+				wrong = append(wrong, fmt.Errorf("proxy: Certificate: %s has two uses", h))
 			}
 			marks = append(marks, h)
 		}
@@ -47,7 +47,7 @@ func Certificate(format Format, trust ...Trust) (popauth.CertificateSource, erro
 	})
 }
 
-// forwardedSource reads a proxy's headers.
+// reader reads a proxy's headers.
 type reader struct {
 	format  Format
 	headers []string // of the format
@@ -65,7 +65,7 @@ func newReader(format Format) *reader {
 const (
 	maxRemembered      = 512     // certificates
 	maxRememberedValue = 8 << 10 // bytes of the header with the certificate
-	MaxRememberedBytes = 4 << 20 // of all together, whatever chains are beside the certificates
+	maxRememberedBytes = 4 << 20 // of all together, whatever chains are beside the certificates
 )
 
 // remembered is a certificate with the lines of all headers that it was read from.
@@ -110,7 +110,7 @@ func (s *reader) remember(m *remembered) {
 	m.size = m.weight()
 	s.memory.Remove(key)
 	s.memory.Add(key, m)
-	for s.bytes += m.size; s.bytes > MaxRememberedBytes; {
+	for s.bytes += m.size; s.bytes > maxRememberedBytes; {
 		s.memory.RemoveOldest()
 	}
 }

@@ -39,13 +39,13 @@ func TestForwardedMemoryBytes(t *testing.T) {
 		for _, m := range s.memory.Values() {
 			held += m.weight()
 		}
-		if held != s.bytes || held > MaxRememberedBytes {
-			t.Fatalf("after %d: got %d bytes, counted as %d, want %d at most", n, held, s.bytes, MaxRememberedBytes)
+		if held != s.bytes || held > maxRememberedBytes {
+			t.Fatalf("after %d: got %d bytes, counted as %d, want %d at most", n, held, s.bytes, maxRememberedBytes)
 		}
 	}
-	put("too large", MaxRememberedBytes)
-	if s.bytes > MaxRememberedBytes {
-		t.Errorf("one that is too large: got %d bytes, want %d at most", s.bytes, MaxRememberedBytes)
+	put("too large", maxRememberedBytes)
+	if s.bytes > maxRememberedBytes {
+		t.Errorf("one that is too large: got %d bytes, want %d at most", s.bytes, maxRememberedBytes)
 	}
 	if put("last", 1000); s.memory.Len() == 0 {
 		t.Error("nothing is remembered any more")

@@ -10,10 +10,10 @@ type Error string
 const (
 	// ErrMalformed is the class of values that the format does not allow, of headers that came twice, and of a
 	// verdict and a certificate that contradict each other. It asks for status 400.
-	ErrMalformed Error = "forwarded: malformed client certificate"
+	ErrMalformed Error = "proxy: malformed client certificate"
 
 	// ErrTooLarge is the class of values beyond a limit of the package. It asks for status 431.
-	ErrTooLarge Error = "forwarded: client certificate too large"
+	ErrTooLarge Error = "proxy: client certificate too large"
 )
 
 // Error returns the text of the class.

@@ -67,15 +67,15 @@ func ExampleFormat_Decode() {
 	// certificate, 0 more, verified: true
 	// certificate, 0 more, verified: false
 	// no certificate
-	// forwarded: malformed client certificate: X-Ssl-Client-Verify: verdict missing
-	// forwarded: malformed client certificate: X-Ssl-Client-Cert: sent more than once
+	// proxy: malformed client certificate: X-Ssl-Client-Verify: verdict missing
+	// proxy: malformed client certificate: X-Ssl-Client-Cert: sent more than once
 }
 
 func ExampleFormat_Validate() {
 	fmt.Println(proxy.Nginx("X_SSL_Client_Cert", "").Validate())
 	// Output:
-	// forwarded: nginx: certificate header: invalid name "X_ssl_client_cert"
-	// forwarded: nginx: no name for the verdict header
+	// proxy: nginx: certificate header: invalid name "X_ssl_client_cert"
+	// proxy: nginx: no name for the verdict header
 }
 
 func ExampleFormat_WithChain() {
@@ -118,7 +118,7 @@ func ExampleEnvoy() {
 	show(proxy.Envoy().Decode(header("X-Forwarded-Client-Cert", sent("synth-attack-xfcc-uri-san-injects-cert-key"))))
 	// Output:
 	// certificate, 1 more, verified: false
-	// forwarded: malformed client certificate: X-Forwarded-Client-Cert: hash missing or of another certificate
+	// proxy: malformed client certificate: X-Forwarded-Client-Cert: hash missing or of another certificate
 }
 
 func ExampleTraefik() {
@@ -132,7 +132,7 @@ func ExampleAWSALBVerify() {
 	show(format.Decode(header("X-Amzn-Mtls-Clientcert", sent("synth-aws-alb-passthrough-chain"))))
 	// Output:
 	// certificate, 0 more, verified: true
-	// forwarded: malformed client certificate: X-Amzn-Mtls-Clientcert: sent in another mode than the configured one
+	// proxy: malformed client certificate: X-Amzn-Mtls-Clientcert: sent in another mode than the configured one
 }
 
 func ExampleGoogleCloud() {

@@ -1,18 +1,3 @@
-// Package forwarded reads the client certificate that a TLS-terminating proxy puts into request headers.
-//
-// A [Format] is the exact form in which one proxy sends it: the header names, the encoding of the certificate, how
-// its absence looks, and the proxy's verdict where it sends one. Formats are chosen by configuration and never
-// guessed from a value. Decoding has three outcomes, a certificate, none, or an error, and an error is never taken
-// for "none".
-//
-// The package is pure: it looks at a header and returns DER. Whether the sender may be believed is for the caller to
-// decide before it asks; anyone can send these headers, and few proxies remove a client's own. It reads canonical
-// header keys only, so other spellings (X_SSL_Client_Cert) are never seen here, but must be removed before a handler
-// sees them. Nothing but the DER identifies a certificate: names, serial numbers and fingerprints in headers are
-// never read.
-//
-// Limits: 16 KiB for a header with one certificate, 64 KiB for all certificate headers, 10 certificates per header,
-// 16 KiB of DER per certificate. Headers are measured before anything is decoded.
 package proxy
 
 import (
@@ -89,7 +74,7 @@ func (f Format) Headers() []string {
 // because other characters make spellings that some software takes for the same name.
 func (f Format) Validate() error {
 	if f.name == "" {
-		return errors.New("forwarded: the zero Format reads nothing; use one of the package's functions")
+		return errors.New("proxy: the zero Format reads nothing; use one of the package's functions")
 	}
 	return errors.Join(slices.Concat(f.problems, f.clashes)...)
 }
@@ -99,7 +84,7 @@ func (f Format) Validate() error {
 // error of neither class.
 func (f Format) Decode(h http.Header) (Presented, error) {
 	if f.name == "" || len(f.problems)+len(f.clashes) > 0 {
-		return Presented{}, errors.New("forwarded: invalid Format")
+		return Presented{}, errors.New("proxy: invalid Format")
 	}
 	if err := f.admit(h); err != nil {
 		return Presented{}, err

@@ -221,18 +221,18 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		}
 	}
 	_, err := own.Decode(header("X-A", "x"))
-	if !errors.Is(err, proxy.ErrTooLarge) || err.Error() != "forwarded: client certificate too large: X-A: refused by the configured encoding" {
+	if !errors.Is(err, proxy.ErrTooLarge) || err.Error() != "proxy: client certificate too large: X-A: refused by the configured encoding" {
 		t.Errorf("got %v", err)
 	}
 	_, err = wraps.Decode(header("X-A", "x"))
-	if !errors.Is(err, proxy.ErrMalformed) || err.Error() != "forwarded: malformed client certificate: X-A: not canonical base64" {
+	if !errors.Is(err, proxy.ErrMalformed) || err.Error() != "proxy: malformed client certificate: X-A: not canonical base64" {
 		t.Errorf("got %v", err)
 	}
 	_, err = plain.Decode(header("X-A", "x"))
 	if !errors.Is(err, proxy.ErrMalformed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err = proxy.Base64DER("x"); err.Error() != "forwarded: malformed client certificate: not canonical base64" {
+	if _, err = proxy.Base64DER("x"); err.Error() != "proxy: malformed client certificate: not canonical base64" {
 		t.Errorf("got %v", err)
 	}
 }

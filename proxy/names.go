@@ -46,11 +46,11 @@ func (f Format) checkNames() (problems []error) {
 	for _, u := range f.names() {
 		switch other, taken := roles[u.name]; {
 		case u.name == "":
-			problems = append(problems, fmt.Errorf("forwarded: %s: no name for the %s header", f.name, u.role))
+			problems = append(problems, fmt.Errorf("proxy: %s: no name for the %s header", f.name, u.role))
 		case !isName(u.name):
-			problems = append(problems, fmt.Errorf("forwarded: %s: %s header: invalid name %q", f.name, u.role, u.name))
+			problems = append(problems, fmt.Errorf("proxy: %s: %s header: invalid name %q", f.name, u.role, u.name))
 		case taken:
-			problems = append(problems, fmt.Errorf("forwarded: %s: %q is the %s and the %s header", f.name, u.name, other, u.role))
+			problems = append(problems, fmt.Errorf("proxy: %s: %q is the %s and the %s header", f.name, u.name, other, u.role))
 		default:
 			roles[u.name] = u.role
 		}

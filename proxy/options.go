@@ -35,6 +35,6 @@ func (f Format) WithoutVerdict() Format {
 
 // problem returns a copy of f with one more problem. The slice is clipped, so that copies don't share its end.
 func (f Format) problem(text string) Format {
-	f.problems = append(slices.Clip(f.problems), errors.New("forwarded: "+f.name+": "+text))
+	f.problems = append(slices.Clip(f.problems), errors.New("proxy: "+f.name+": "+text))
 	return f
 }

@@ -17,9 +17,9 @@ import (
 type SenderOptions struct {
 	_ [0]func()
 
-	// SecretHeader and Secret are what popauth.TrustSecret of the API behind is given: at least 16 bytes, in a header that is
+	// SecretHeader and Secret are what proxy.TrustSecret of the API behind is given: at least 16 bytes, in a header that is
 	// for nothing else, such as X-Gateway-Secret. If both are empty, none is sent, and the API needs another Trust, such as
-	// popauth.TrustProxyTLS.
+	// proxy.TrustProxyTLS.
 	SecretHeader, Secret string
 
 	// Chain sends the intermediates that the client has sent along too, in Client-Cert-Chain.
@@ -59,15 +59,15 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	s := &Sender{options: o}
 	switch {
 	case (o.SecretHeader == "") != (o.Secret == ""):
-		wrong = append(wrong, errors.New("forwarded: SenderOptions: SecretHeader and Secret belong together"))
+		wrong = append(wrong, errors.New("proxy: SenderOptions: SecretHeader and Secret belong together"))
 	case o.Secret != "" && (len(o.Secret) < 16 || strings.ContainsFunc(o.Secret, func(c rune) bool { return c <= ' ' || c > '~' })):
-		wrong = append(wrong, errors.New("forwarded: SenderOptions.Secret: less than 16 bytes, or not of printable ASCII without spaces"))
+		wrong = append(wrong, errors.New("proxy: SenderOptions.Secret: less than 16 bytes, or not of printable ASCII without spaces"))
 	case o.SecretHeader != "" && !isName(o.SecretHeader):
-		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
+		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
 	case strings.HasPrefix(spelled(o.SecretHeader), "client-cert"):
-		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
+		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
 	case field.Taken(o.SecretHeader) != "":
-		wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
+		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
 			o.SecretHeader, field.Taken(o.SecretHeader)))
 	}
 	all := append(identities[:len(identities):len(identities)], o.Remove...)
@@ -78,7 +78,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		bare, prefix := strings.CutSuffix(name, "*")
 		switch {
 		case !isName(strings.TrimSuffix(bare, "-")):
-			wrong = append(wrong, fmt.Errorf("forwarded: SenderOptions.Remove: invalid name %q", name))
+			wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.Remove: invalid name %q", name))
 		case prefix:
 			s.prefixes = append(s.prefixes, spelled(bare))
 		default:
@@ -95,7 +95,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 // proven to have its key, there is no Client-Cert.
 func (s *Sender) Rewrite(r *httputil.ProxyRequest) {
 	if s == nil || len(s.names) == 0 {
-		panic("forwarded: a Sender that NewSender has not made")
+		panic("proxy: a Sender that NewSender has not made")
 	}
 	for _, header := range []http.Header{r.Out.Header, r.Out.Trailer} {
 		for name := range header {

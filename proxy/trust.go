@@ -33,14 +33,14 @@ func (t Trust) Headers() []string { return slices.Clone(t.headers) }
 func problems(function string, trust []Trust) []error {
 	var wrong []error
 	if len(trust) == 0 {
-		wrong = append(wrong, fmt.Errorf("popauth: %s: no rule says which peers are trusted", function))
+		wrong = append(wrong, fmt.Errorf("proxy: %s: no rule says which peers are trusted", function))
 	}
 	for _, t := range trust {
 		if t.peer == nil && t.request == nil {
-			wrong = append(wrong, fmt.Errorf("popauth: %s: zero Trust", function))
+			wrong = append(wrong, fmt.Errorf("proxy: %s: zero Trust", function))
 		}
 		if t.problem != nil {
-			wrong = append(wrong, fmt.Errorf("popauth: %s: %w", function, t.problem))
+			wrong = append(wrong, fmt.Errorf("proxy: %s: %w", function, t.problem))
 		}
 	}
 	return wrong
@@ -75,15 +75,15 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// TrustedPeer returns a function that tells whether a request comes from a peer that all rules of trust accept, for
-// programs that read other headers of their proxy's: nil, or an *Error with ErrPeerUntrusted, with ErrProxySecret for
+// Trusted returns a function that tells whether a request comes from a peer that all rules of trust accept, for
+// programs that read other headers of their proxy's: nil, or a *popauth.Error with ErrPeerUntrusted, with ErrProxySecret for
 // a request from that peer without the secret, or with ErrAnotherRequest for one that has the context of a request that a
-// handler of this package has decided about, and isn't that. It removes no header.
+// handler of package popauth has decided about, and isn't that. It removes no header.
 //
 // No rule, or one that accepts everybody, is an error.
 func Trusted(trust ...Trust) (func(*http.Request) error, error) {
 	trust = slices.Clone(trust)
-	if err := errors.Join(problems("TrustedPeer", trust)...); err != nil {
+	if err := errors.Join(problems("Trusted", trust)...); err != nil {
 		return nil, err
 	}
 	return func(r *http.Request) error {
@@ -178,7 +178,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context { return WithP
 // WithPeer is ConnContext for the hooks of other servers, whose connections are no net.Conn:
 //
 //	server := &http3.Server{ConnContext: func(ctx context.Context, c *quic.Conn) context.Context {
-//		return popauth.WithPeer(ctx, c)
+//		return proxy.WithPeer(ctx, c)
 //	}}
 func WithPeer(ctx context.Context, c interface{ RemoteAddr() net.Addr }) context.Context {
 	return context.WithValue(ctx, peerKey{}, &peer{connection: c})

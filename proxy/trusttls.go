@@ -12,13 +12,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	weakly "weak" // the package has a weak of its own
+	"weak"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
-// ProxyIdentity is what a proxy's own TLS certificate must say: exactly one of URI, DNS and Key, and for URI and DNS
+// Identity is what a proxy's own TLS certificate must say: exactly one of URI, DNS and Key, and for URI and DNS
 // whose word counts for it.
 type Identity struct {
 	// URI is one of the certificate's URI SANs to the letter, such as a SPIFFE ID.
@@ -188,15 +188,15 @@ type judgment struct {
 // certifiedPeer is who is at the other end of a connection. Its pointers are never equal to those of another, even at the same
 // address.
 type certifiedPeer struct {
-	connection weakly.Pointer[tls.ConnectionState]
-	leaf       weakly.Pointer[x509.Certificate]    // a server may use the state of one connection again for the next
-	chains     weakly.Pointer[[]*x509.Certificate] // that the TLS stack has verified, by the first
+	connection weak.Pointer[tls.ConnectionState]
+	leaf       weak.Pointer[x509.Certificate]    // a server may use the state of one connection again for the next
+	chains     weak.Pointer[[]*x509.Certificate] // that the TLS stack has verified, by the first
 }
 
 func certifiedPeerOf(connection *tls.ConnectionState) certifiedPeer {
-	p := certifiedPeer{connection: weakly.Make(connection), leaf: weakly.Make(connection.PeerCertificates[0])}
+	p := certifiedPeer{connection: weak.Make(connection), leaf: weak.Make(connection.PeerCertificates[0])}
 	if len(connection.VerifiedChains) > 0 {
-		p.chains = weakly.Make(&connection.VerifiedChains[0])
+		p.chains = weak.Make(&connection.VerifiedChains[0])
 	}
 	return p
 }

@@ -14,27 +14,27 @@ import (
 
 // URLHeaders names the headers in which a proxy reports the URL that its client asked for, such as X-Forwarded-Proto,
 // X-Forwarded-Host and X-Forwarded-Prefix. Name only those that the proxy replaces on every request: any other is the
-// client's own. For a field that is empty, what RequestURL finds counts; without Prefix there is none.
+// client's own. For a field that is empty, what popauth.RequestURL finds counts; without Prefix there is none.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
-// ForwardedURL returns a function for DPoP.URL of an API that is behind a proxy with several names or prefixes; for
-// one name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
-// value, else the request is refused; from any other peer RequestURL counts. A secret of TrustSecret that a
+// URL returns a function for popauth.DPoP.URL of an API that is behind a proxy with several names or prefixes; for
+// one name popauth.BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
+// value, else the request is refused; from any other peer popauth.RequestURL counts. A secret of TrustSecret that a
 // ClientCertificate handler further out has removed is not there any more.
 //
 // No header, no rule, or one that accepts everybody is an error.
 func URL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.URL, error) {
 	var wrong []error
 	if headers == (URLHeaders{}) {
-		wrong = append(wrong, errors.New("popauth: ForwardedURL: no header"))
+		wrong = append(wrong, errors.New("proxy: URL: no header"))
 	}
 	for _, name := range []string{headers.Scheme, headers.Host, headers.Prefix} {
 		if name != "" && !field.IsToken(name) {
-			wrong = append(wrong, fmt.Errorf("popauth: ForwardedURL: %q is no header's name", name))
+			wrong = append(wrong, fmt.Errorf("proxy: URL: %q is no header's name", name))
 		}
 	}
 	trust = slices.Clone(trust)
-	wrong = append(wrong, problems("ForwardedURL", trust)...)
+	wrong = append(wrong, problems("URL", trust)...)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
