@@ -1,4 +1,4 @@
-package popauth_test
+package proxy_test
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package popauth_test
+package proxy_test
 
 import (
 	"crypto/sha256"
@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -24,12 +25,19 @@ func trustedBy(t *testing.T, id proxy.Identity) func(*http.Request) error {
 	return trusted
 }
 
+// byTLS is a request over a connection whose certificate the server has verified by root.
+func byTLS(c *popauthtest.Client, root *popauthtest.CA) *http.Request {
+	r := c.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
+	return r
+}
+
 // What was found out about one connection is not about another, of the same certificate: it may not have been verified.
 func TestProxyOfAConnection(t *testing.T) {
 	ca := popauthtest.NewCA(t)
 	ingress := ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} })
 	trusted := trustedBy(t, proxy.Identity{DNS: "proxy.internal", AnyAuthority: true})
-	good := byTLS(ingress, "", ca)
+	good := byTLS(ingress, ca)
 	for range 300 { // more than there are places
 		other := ingress.Request("GET", "/", "") // crypto/tls has not verified it
 		if trusted(good) != nil || trusted(other) == nil || trusted(other) == nil {
@@ -53,8 +61,8 @@ func TestProxyAtAnyHost(t *testing.T) {
 	} {
 		for _, first := range []string{"api.example.com", "other.example.com", ""} { // the first is what is remembered
 			trusted := trustedBy(t, id)
-			r := byTLS(ingress, "", ca)
-			stranger := byTLS(ca.Client("other"), "", ca)
+			r := byTLS(ingress, ca)
+			stranger := byTLS(ca.Client("other"), ca)
 			r.TLS.ServerName, stranger.TLS.ServerName = "api.example.com", "api.example.com"
 			for _, host := range []string{first, "api.example.com", "other.example.com", "192.0.2.1", ""} {
 				if r.Host = host; trusted(r) != nil {
@@ -76,7 +84,7 @@ func TestProxyThatExpires(t *testing.T) {
 	} {
 		trusted := trustedBy(t, id)
 		end := time.Now().Add(2 * time.Second).Truncate(time.Second)
-		r := byTLS(ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames, c.NotAfter = []string{"proxy.internal"}, end }), "", ca)
+		r := byTLS(ca.Client("proxy", func(c *x509.Certificate) { c.DNSNames, c.NotAfter = []string{"proxy.internal"}, end }), ca)
 		if err := trusted(r); err != nil {
 			t.Errorf("%s: got %v", kind, err)
 		}
@@ -127,7 +135,7 @@ func TestProxyIdentityProblems(t *testing.T) {
 	}
 	trusted := trustedBy(t, proxy.Identity{Key: key})
 	for _, state := range []*tls.ConnectionState{nil, {}, {HandshakeComplete: true}, {PeerCertificates: []*x509.Certificate{ca.Certificate}}} {
-		r := viaProxy("")
+		r := httptest.NewRequest("GET", "/", http.NoBody)
 		if r.TLS = state; trusted(r) == nil {
 			t.Errorf("%+v: trusted", state)
 		}
@@ -143,7 +151,7 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 		"Roots": {DNS: "proxy.internal", Roots: ca.Pool()}, "AnyAuthority": {DNS: "proxy.internal", AnyAuthority: true},
 	} {
 		trusted := trustedBy(t, id)
-		good := byTLS(ingress, "", ca)
+		good := byTLS(ingress, ca)
 		if !id.AnyAuthority { // the server has verified neither, so that only the certificate tells them
 			good.TLS.VerifiedChains = nil
 		}
@@ -154,7 +162,7 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 		if trusted(good) == nil {
 			t.Errorf("VULNERABLE: %s: the thief's connection is the proxy's", way)
 		}
-		good = byTLS(ingress, "", ca)
+		good = byTLS(ingress, ca)
 		if err := trusted(good); err != nil {
 			t.Fatalf("%s: %v", way, err)
 		}
