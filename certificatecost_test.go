@@ -161,7 +161,10 @@ func TestProxyIdentitiesTogether(t *testing.T) {
 	}
 	large := selfIssued(t, func(c *x509.Certificate) { c.DNSNames = []string{strings.Repeat("n", 17<<10)} })
 	key := sha256.Sum256(large.RawSubjectPublicKeyInfo)
-	trusted = trustedBy(t, proxy.Identity{Key: base64.StdEncoding.EncodeToString(key[:])})
+	trusted, err = proxy.Trusted(proxy.TrustProxyTLS(proxy.Identity{Key: base64.StdEncoding.EncodeToString(key[:])}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := httptest.NewRequest("GET", "/", http.NoBody)
 	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{large}}
 	if trusted(r) == nil {

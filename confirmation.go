@@ -39,27 +39,6 @@ type Presentation struct {
 	Now         time.Time
 
 	header *http.Header
-	hash   tokenHash
-}
-
-// tokenHash is the SHA-256 of a token, if it was needed before.
-type tokenHash struct {
-	token string // "" if not
-	sum   [sha256.Size]byte
-}
-
-// of returns the hash of a token, which it computes once.
-func (h *tokenHash) of(token string) [sha256.Size]byte {
-	if token == "" || token != h.token {
-		space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
-		*h = tokenHash{token, sha256.Sum256(append(space, token...))}
-	}
-	return h.sum
-}
-
-// tokenHash is the SHA-256 of Token, which a Confirmer may have set.
-func (p Presentation) tokenHash() [sha256.Size]byte {
-	return p.hash.of(p.Token)
 }
 
 // SetHeader puts a header on the answer to the request, be it a refusal or the handler's response: a nonce, for one.

@@ -49,7 +49,7 @@ type DPoP struct {
 	// share the store agree, now and through every change of MaxAge and Leeway.
 	Remember time.Duration
 
-	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
+	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). For clocks that differ use Leeway.
 	MaxAge time.Duration
 
 	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 5 min, which
@@ -172,8 +172,8 @@ func (d DPoP) complete(now func() time.Time) (DPoP, error) {
 }
 
 // Complete returns the DPoP with what it leaves out filled in, a replay memory of its own among that, or an error that
-// lists everything that is wrong. New does this for a Guard; it is for others who call Confirm or ProveKey. The memory
-// goes by now; if nil, by time.Now. It is for this DPoP alone, which keeps ids as long as itself needs them.
+// lists everything that is wrong. New does this for a Guard; call it yourself only to use DPoP outside of one. The
+// memory's clock is now; if nil, time.Now. It is for this DPoP alone, and keeps ids as long as this one needs them.
 func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
 	if now == nil {
 		now = time.Now
@@ -185,9 +185,9 @@ func (d DPoP) Complete(now func() time.Time) (DPoP, error) {
 	return d, nil
 }
 
-// Confirm makes the checks of RFC 9449, section 4.3, in its order, and those of section 7.1. A Confirmer of your own
-// may call it if Replay is set, or after Complete; without, and with settings that New would refuse, it returns
-// ErrUnconfigured.
+// Confirm makes all checks of RFC 9449, section 4.3, each before one that costs more, and those of section 7.1. A
+// Confirmer of your own may call it if Replay is set, or after Complete; without, and with settings that New would
+// refuse, it returns ErrUnconfigured.
 func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 	d, err := d.ready()
 	if err != nil {
@@ -206,7 +206,7 @@ func (d DPoP) Confirm(r *http.Request, p Presentation) error {
 		return malformedProof(errProofClaim)
 	}
 	// Item 12, first half: the token that is presented, and no other.
-	hash := p.tokenHash()
+	hash := hashOf(p.Token)
 	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
 		return ErrProofToken
 	}

@@ -51,7 +51,7 @@ func newLab(t *testing.T) *lab {
 	o.Observe = observe
 	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
 	o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
-		if t.Subject == "unknown" {
+		if t.Subject() == "unknown" {
 			return false, errors.New("down")
 		}
 		return false, nil

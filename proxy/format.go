@@ -171,7 +171,7 @@ func (f Format) decodeChain(h http.Header, leaf []byte) ([][]byte, error) {
 	ended := false
 	for _, name := range f.chain {
 		lines := h[name]
-		value := strings.Join(lines, ",") // several lines are one list: RFC 9440, section 2.2
+		value := strings.Join(lines, ",") // several lines are one list: RFC 9440, section 2.3
 		if len(lines) == 0 || slices.Contains(f.chainNone, value) {
 			ended = true
 			continue
