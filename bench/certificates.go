@@ -24,7 +24,7 @@ func (f *Fixture) CertificateRace(algorithm string, cycles int) ([]Sample, error
 		return nil, err
 	}
 	source := func() popauth.CertificateSource {
-		source, err := proxy.Forwarded(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 		if err != nil {
 			log.Panic(err)

@@ -31,7 +31,7 @@ func TestHTTP3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := proxy.TrustedPeer(proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,7 +251,7 @@ func (w *walk) walk(y way, servers []*walkServer, takeovers []*takeover) {
 
 // byProxy is the source of an API behind a proxy.
 func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
-	source, err := proxy.Forwarded(format, trust...)
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

@@ -130,7 +130,7 @@ func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *po
 
 // Proxy is the certificate that the trusted proxy reports.
 func Proxy() popauth.CertificateSource {
-	source, err := proxy.Forwarded(proxy.Caddy("X-SSL-Client-Cert"),
+	source, err := proxy.Certificate(proxy.Caddy("X-SSL-Client-Cert"),
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", Secret))
 	if err != nil {
 		panic(err)
