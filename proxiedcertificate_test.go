@@ -109,3 +109,33 @@ func TestProxiedOptions(t *testing.T) {
 		}
 	}
 }
+
+// Who the peer of the connection in a context is says nothing about a request that somebody has made with that context: not
+// for a source that reads no header either.
+func TestProxiedCertificateOfAnotherRequest(t *testing.T) {
+	l := newLab(t)
+	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := popauth.ProxiedCertificate(popauth.ProxiedOptions{
+		Proxied:     func(*http.Request) (bool, error) { return true, nil },
+		Certificate: func(*http.Request) (*popauth.Certificate, error) { return owners, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	asked := tap(func(r *http.Request) {
+		if err := popauth.CheckContext(r); !errors.Is(err, popauth.ErrAnotherRequest) {
+			t.Errorf("got %v, want %s", err, popauth.ErrAnotherRequest)
+		}
+	})
+	send(chain(popauth.ClientCertificate(source), remade, asked, guard.Confirm), viaProxy(l.bound())).refused(t, 500, "")
+	passes := tap(func(r *http.Request) {
+		if err := popauth.CheckContext(r); err != nil {
+			t.Errorf("its own context: got %v", err)
+		}
+	})
+	send(chain(passes, popauth.ClientCertificate(source), passes, guard.Confirm), viaProxy(l.bound())).passed(t)
+}

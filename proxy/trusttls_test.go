@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,44 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 		}
 		if good.TLS.VerifiedChains = nil; trusted(good) == nil && id.AnyAuthority {
 			t.Errorf("VULNERABLE: %s: nobody has verified this one", way)
+		}
+	}
+}
+
+// With Roots it is for this package to verify the certificate, whatever the server has: each rule once.
+func TestProxyByRoots(t *testing.T) {
+	ca := popauthtest.NewCA(t)
+	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
+	self, authority := popauthtest.SelfSigned(t, "proxy", name), ca.Intermediate("proxy", name)
+	roots := ca.Pool()
+	roots.AddCert(self.Certificate.Leaf)
+	trusted := trustedBy(t, proxy.Identity{DNS: "proxy.internal", Roots: roots})
+	client := func(change func(*x509.Certificate)) []*x509.Certificate {
+		return []*x509.Certificate{ca.Client("proxy", name, change).Certificate.Leaf}
+	}
+	good := client(func(*x509.Certificate) {})
+	for what, tt := range map[string]struct {
+		sent []*x509.Certificate
+		want bool
+	}{
+		"good":                             {good, true},
+		"with what is no certificate":      {append(good[:1:1], nil), false},
+		"with more than anybody reads":     {append(good[:1:1], slices.Repeat([]*x509.Certificate{authority.Certificate}, 40)...), false},
+		"its own issuer, and among Roots":  {[]*x509.Certificate{self.Certificate.Leaf}, false},
+		"an authority's own":               {[]*x509.Certificate{authority.Certificate}, false},
+		"of another authority":             {[]*x509.Certificate{popauthtest.NewCA(t).Client("proxy", name).Certificate.Leaf}, false},
+		"for servers alone":                {client(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), false},
+		"with a key that may not sign":     {client(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), false},
+		"not valid yet":                    {client(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }), false},
+		"valid no longer":                  {client(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), false},
+		"without the bytes it was made of": {[]*x509.Certificate{{DNSNames: []string{"proxy.internal"}}}, false},
+	} {
+		r := httptest.NewRequest("GET", "/", http.NoBody)
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: tt.sent}
+		for range 2 { // found out, and remembered
+			if err := trusted(r); (err == nil) != tt.want {
+				t.Errorf("%s: got %v, want it to be trusted: %t", what, err, tt.want)
+			}
 		}
 	}
 }
