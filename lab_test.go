@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // lab has what most tests need: an issuer, a client with a certificate, a thief with another, and a clock.
@@ -118,8 +118,8 @@ func chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Ha
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

@@ -46,7 +46,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"issuers of whom Resolve can't tell", n.failing.Most()},
 		{"introspection answers", i.accepted.Most() + i.refused.Most()},
 		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
-		{"certificates from headers", maxRememberedBytes},
+		{"certificates from headers", 4 << 20},                                                              // package proxy: TestForwardedMemoryBytes
 		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {
 		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))

@@ -11,8 +11,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // fixed is a source that has one answer.
@@ -136,8 +136,8 @@ func reference(t testing.TB, s string) *url.URL {
 }
 
 // byProxy is the source of an API behind a proxy.
-func byProxy(format forwarded.Format, trust ...popauth.Trust) popauth.CertificateSource {
-	source, err := popauth.Forwarded(format, trust...)
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
 	if err != nil {
 		panic(err)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
@@ -91,7 +91,7 @@ func serve(in *bufio.Reader, out io.Writer) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: handler, ConnContext: popauth.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: handler, ConnContext: proxy.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	defer func() { _ = server.Close() }() // the process is about to end
@@ -135,8 +135,8 @@ func (a *api) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", a.settings.Secret))
+	source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", a.settings.Secret))
 	if err != nil {
 		return nil, err
 	}

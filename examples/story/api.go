@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // behindNginx accepts certificates only from nginx, known by its address and a secret.
 func behindNginx(secret string) (popauth.CertificateSource, error) {
-	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-		popauth.TrustSecret("X-Proxy-Secret", secret))
+	return proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+		proxy.TrustSecret("X-Proxy-Secret", secret))
 }
 
 func routes(guard *popauth.Guard) http.Handler {
@@ -86,7 +86,7 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	}
 	server := &http.Server{
 		Handler:     popauth.RequestLine{}.Handler(careless(log, routes(guard))),
-		ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
