@@ -219,15 +219,15 @@ func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 }
 
 // CertificatePolicy asks allow about the request and its caller's certificate, which is nil if there is none. It is for a package
-// of policies: an authorized request costs no copy. So allow must change nothing of the certificate, which other requests share,
-// and keep it no longer than it runs; what it says counts only if CheckIdentity has no error. An error is handled like that of
-// ClaimsPolicy. Package clientcert has policies on names and thumbprints. It panics if allow is nil.
+// of policies, since it copies nothing: the certificate is that of FindCertificate, which allow must not change. What its names say
+// counts only if CheckIdentity has no error. An error is handled like that of ClaimsPolicy. Package clientcert has policies on
+// names and thumbprints. It panics if allow is nil.
 func CertificatePolicy(allow func(*http.Request, *Certificate) error) Policy {
 	if allow == nil {
 		panic("popauth: CertificatePolicy: nil function")
 	}
 	return Policy{allow: func(r *http.Request, p *Principal) error {
-		return forbidden(allow(r, p.Certificate.at(time.Now())), ErrForbidden)
+		return forbidden(allow(r, p.Certificate), ErrForbidden)
 	}}
 }
 

@@ -39,9 +39,9 @@ type Certificate struct {
 	// has ended since, it is NotVerified.
 	Verified VerifiedBy
 
-	// SharedRoots says that the roots by which the chain was verified are one pool for every name, as tls.Config.ClientCAs is,
-	// and not those of one SPIFFE trust domain or tenant: each of them may vouch for any name. Set it in a source of your own
-	// that verifies by such a pool: clientcert.SPIFFE refuses a certificate that has it.
+	// SharedRoots says that the roots by which the chain was verified are one pool for every name, and not those of one SPIFFE
+	// trust domain or tenant: each of them may vouch for any name. A source that verifies by such a pool sets it, and
+	// clientcert.SPIFFE refuses the certificate then. What the TLS stack verifies always is by one pool, ClientCAs, without it.
 	SharedRoots bool
 
 	hashed   *leafHash // nil if it has not been hashed

@@ -21,16 +21,23 @@ import (
 // Match is a condition on the caller's certificate, for RequireCertificate and CheckCertificate, and by MatchPolicy for a Guard. The
 // functions of this package make one; the zero Match allows nothing.
 type Match struct {
-	allow func(*http.Request, *Certificate) error // reads the certificate, which is shared and nil if there is none
-	known bool                                    // it names the certificate itself, which nobody need have verified then
+	// allow reads the certificate, which is shared with other requests, and nil if there is none. Known tells that a Match beside
+	// this one names the certificate itself, which nobody need have verified then.
+	allow func(r *http.Request, c *Certificate, known bool) error
+
+	names bool // it names the certificate itself
 }
 
 // check returns nil if a request with this certificate may pass.
-func (m Match) check(r *http.Request, c *Certificate) error {
+func (m Match) check(r *http.Request, c *Certificate, known bool) error {
 	if m.allow == nil {
 		return ErrForbidden
 	}
-	return m.allow(r, c)
+	return m.allow(r, c, known)
+}
+
+func anyNames(matches []Match) bool {
+	return slices.ContainsFunc(matches, func(m Match) bool { return m.names })
 }
 
 // MatchPolicy asks a Guard for a certificate that every one of these accepts, beside whatever the token says:
@@ -40,7 +47,7 @@ func (m Match) check(r *http.Request, c *Certificate) error {
 // A request without a certificate is refused with 403 and ErrForbidden. It panics without a Match, or with the zero Match.
 func MatchPolicy(matches ...Match) Policy {
 	whole := AllMatches(matches...)
-	return CertificatePolicy(whole.allow)
+	return CertificatePolicy(func(r *http.Request, c *Certificate) error { return whole.allow(r, c, false) })
 }
 
 // AnyMatch asks for at least one of these. If none accepts the certificate, the refusal is that of the first that could not
@@ -48,12 +55,12 @@ func MatchPolicy(matches ...Match) Policy {
 func AnyMatch(matches ...Match) Match {
 	matches = mustMatches("AnyMatch", matches)
 	return Match{
-		known: !slices.ContainsFunc(matches, func(m Match) bool { return !m.known }),
-		allow: func(r *http.Request, c *Certificate) error {
+		names: !slices.ContainsFunc(matches, func(m Match) bool { return !m.names }),
+		allow: func(r *http.Request, c *Certificate, known bool) error {
 			var first *Error
 			var all []error
 			for _, m := range matches {
-				err := m.check(r, c)
+				err := m.check(r, c, known)
 				if err == nil {
 					return nil
 				}
@@ -73,11 +80,12 @@ func AnyMatch(matches ...Match) Match {
 // a Match, or with the zero Match.
 func AllMatches(matches ...Match) Match {
 	matches = mustMatches("AllMatches", matches)
+	names := anyNames(matches)
 	return Match{
-		known: slices.ContainsFunc(matches, func(m Match) bool { return m.known }),
-		allow: func(r *http.Request, c *Certificate) error {
+		names: names,
+		allow: func(r *http.Request, c *Certificate, known bool) error {
 			for _, m := range matches {
-				if err := m.check(r, c); err != nil {
+				if err := m.check(r, c, known || names); err != nil {
 					return err
 				}
 			}
@@ -86,19 +94,21 @@ func AllMatches(matches ...Match) Match {
 	}
 }
 
-// MatchFunc asks allow about the request and its caller's certificate, which somebody has verified. The certificate is the
-// function's own; the request is everybody's, and must be left as it is. An error is answered with 403 and ErrForbidden. One that
+// MatchFunc asks allow about the request and its caller's certificate, which somebody has verified, unless a
+// CertificateThumbprint stands beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered with 403 and ErrForbidden. One that
 // wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
 // It panics if allow is nil.
 func MatchFunc(allow func(*http.Request, *Certificate) error) Match {
 	if allow == nil {
 		panic("popauth: MatchFunc: nil function")
 	}
-	return Match{allow: func(r *http.Request, c *Certificate) error {
-		if err := identified(c); err != nil {
-			return err
+	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+		if c == nil || !known {
+			if err := identified(c); err != nil {
+				return err
+			}
 		}
-		err := allow(r, copied(c))
+		err := allow(r, c.Clone())
 		switch {
 		case err == nil:
 			return nil
@@ -131,7 +141,7 @@ func identified(c *Certificate) error {
 
 // ofNames makes a Match of what a verified certificate says.
 func ofNames(what string, fits func(*x509.Certificate) bool) Match {
-	return Match{allow: func(_ *http.Request, c *Certificate) error {
+	return Match{allow: func(_ *http.Request, c *Certificate, _ bool) error {
 		if err := identified(c); err != nil {
 			return err
 		}
@@ -149,11 +159,12 @@ func anotherUnless(ok bool, what string) error {
 // ofTrustDomain is ofNames for names of which each trust domain has its own authorities.
 func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 	names := ofNames(what, fits)
-	return Match{allow: func(r *http.Request, c *Certificate) error {
-		if err := names.allow(r, c); err != nil {
+	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+		if err := names.allow(r, c, known); err != nil {
 			return err
 		}
-		if c.SharedRoots || c.Verified == VerifiedByTLS {
+		// What the TLS stack has verified, always by one pool, need not be in Verified yet: see popauth.FindCertificate.
+		if c.SharedRoots || c.Verified != VerifiedLocally && c.Verified != VerifiedByProxy {
 			return &Error{Reason: ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
 		}
 		return nil
@@ -270,7 +281,7 @@ func CertificateThumbprint(thumbprints ...string) Match {
 		}
 		want = append(want, base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
-	return Match{known: true, allow: func(_ *http.Request, c *Certificate) error {
+	return Match{names: true, allow: func(_ *http.Request, c *Certificate, _ bool) error {
 		return anotherUnless(c != nil && oneOf(want, c.Thumbprint), "certificate") // popauth has computed it from the bytes
 	}}
 }

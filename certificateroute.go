@@ -69,7 +69,7 @@ func CheckCertificate(r *http.Request, source CertificateSource, matches ...Matc
 	if err != nil {
 		return nil, Refused(r, err)
 	}
-	return copied(c), nil
+	return c.Clone(), nil
 }
 
 func find(r *http.Request, source CertificateSource) (*Certificate, error) {
@@ -105,22 +105,16 @@ func allow(r *http.Request, c *Certificate, matches []Match) error {
 	if c == nil {
 		return ErrCertificateRequired
 	}
-	if !slices.ContainsFunc(matches, func(m Match) bool { return m.known }) {
+	known := anyNames(matches)
+	if !known {
 		if err := c.CheckIdentity(); err != nil {
 			return err
 		}
 	}
 	for _, m := range matches {
-		if err := m.check(r, c); err != nil {
+		if err := m.check(r, c, known); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// copied returns a copy that its owner may change.
-func copied(c *Certificate) *Certificate {
-	own := *c
-	own.Intermediates, own.Chain = slices.Clone(c.Intermediates), slices.Clone(c.Chain)
-	return &own
 }

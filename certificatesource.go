@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/seed-171ab058/popauth/internal/managed"
 )
@@ -27,14 +26,15 @@ type ValidatingSource interface {
 // says. What has no bytes is refused with ErrCertificateMalformed, a certificate of more than 16 KiB with ErrCertificateTooLarge,
 // and, where the source reads headers, a request that has another one's context with ErrAnotherRequest. The error is an *Error.
 //
-// The certificate is nil if there is none. It is shared with other requests: change nothing in it, but a copy. The copy of one
-// that you have verified says so in Verified, Chain and SharedRoots.
+// The certificate is nil if there is none. It is shared with other requests: change nothing in it. CheckIdentity says whether it
+// is an identity. What the TLS stack has verified is looked at when somebody first asks for that: Verified and Chain are there in a
+// Clone only. WithChain makes one of it that you have verified.
 func FindCertificate(source CertificateSource, r *http.Request) (*Certificate, error) {
 	c, err := findCertificate(source, r)
 	if err != nil {
 		return nil, refused(err, ErrCertificateMalformed)
 	}
-	return c.at(time.Now()), nil
+	return c, nil
 }
 
 func findCertificate(source CertificateSource, r *http.Request) (*Certificate, error) {

@@ -35,7 +35,7 @@ func (s *standing) at(now time.Time) (*Certificate, *Error) {
 		good, s.err = certname.Holding(s.chains)
 		for _, chain := range good {
 			own := *s.of
-			own.Verified, own.Chain, own.SharedRoots, own.standing = VerifiedByTLS, chain, true, nil
+			own.Verified, own.Chain, own.standing = VerifiedByTLS, chain, nil
 			s.verified = append(s.verified, verifiedUntil{&own, certname.NewPath(chain).Until})
 		}
 	})
@@ -137,6 +137,22 @@ func (c *Certificate) isVerified() bool {
 // isOf tells whether a certificate is that of the request's own connection.
 func (c *Certificate) isOf(r *http.Request) bool {
 	return c != nil && c.Leaf != nil && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && r.TLS.PeerCertificates[0] == c.Leaf
+}
+
+// Clone returns a copy that is the caller's own, with Verified and Chain as they are now; nil if c is nil.
+func (c *Certificate) Clone() *Certificate { return c.at(time.Now()).clone() }
+
+// WithChain returns a copy of a certificate that you have verified, as its source: VerifiedLocally, by this chain, which begins
+// with the certificate and ends with a root. Without one nobody vouches for it, such as a self-signed one that you know.
+func (c *Certificate) WithChain(chain ...*x509.Certificate) *Certificate {
+	own := *c
+	own.Verified, own.SharedRoots, own.standing, own.withheld = VerifiedLocally, false, nil, nil
+	if len(chain) == 0 {
+		chain = []*x509.Certificate{c.Leaf}
+	}
+	own.Chain = slices.Clone(chain)
+	own.Chain[0] = c.Leaf // the same, but for another connection
+	return &own
 }
 
 // Refuse returns the refusal of a certificate by a source that validates it, or by whoever else does, for a request that came

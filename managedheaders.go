@@ -53,4 +53,3 @@ func agree(headers managed.Headers, source CertificateSource, sent *http.Request
 	c, err := obtain(source, sent)
 	return err == nil && sameCertificate(c, on)
 }
-

@@ -210,19 +210,14 @@ func (s *verifiedSource) Recheck(r *http.Request, c *Certificate) (*Certificate,
 	if err != nil {
 		return nil, c.Refuse(r, err)
 	}
-	own := *c
-	own.Verified, own.SharedRoots, own.Chain = VerifiedLocally, pooled, slices.Clone(chain) // what is remembered is nobody's
-	if len(chain) > 0 {
-		own.Chain[0] = c.Leaf // the same, but for another connection
-	} else {
-		own.Chain = []*x509.Certificate{c.Leaf}
-	}
+	own := c.WithChain(chain...)
+	own.SharedRoots = pooled
 	if s.v.Check != nil {
-		if err := s.v.Check(r, copied(&own)); err != nil {
+		if err := s.v.Check(r, own.Clone()); err != nil {
 			return nil, reasonOf(err, ErrForbidden)
 		}
 	}
-	return &own, nil
+	return own, nil
 }
 
 // trusted returns the ways to a root; none for a self-signed certificate of the list. Pooled tells whether the roots are one
