@@ -12,7 +12,7 @@ import (
 // Adapters of CGI and of clouds make requests without RequestURI, and middleware clones them. Each is still the one that it
 // was, and its proof is used once.
 func TestACloneOfAnAdaptersRequest(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	request := func(target string) *http.Request {
 		proven := a.request()
 		r, err := cgi.RequestFromMap(map[string]string{

@@ -41,12 +41,12 @@ func TestTargetsThatCantBeTold(t *testing.T) {
 	at := func(host string) *http.Request {
 		return httptest.NewRequest(http.MethodGet, "https://"+host+"/orders", http.NoBody)
 	}
-	d := DPoP{URL: func(r *http.Request) *url.URL {
+	d := &DPoP{options: DPoPOptions{URL: func(r *http.Request) *url.URL {
 		if r.Host == "none" {
 			return nil
 		}
 		return r.URL
-	}}
+	}}}
 	for name, tt := range map[string]struct {
 		a, b string
 		want bool
@@ -54,7 +54,7 @@ func TestTargetsThatCantBeTold(t *testing.T) {
 		"the same": {"a", "a", true}, "another": {"a", "b", false},
 		"none": {"none", "none", false}, "the first none": {"none", "a", false}, "the second none": {"a", "none", false},
 	} {
-		if got := d.sameTarget(at(tt.a), at(tt.b)); got != tt.want {
+		if got := d.HoldsFor(d, at(tt.a), at(tt.b)); got != tt.want {
 			t.Errorf("%s: got %t, want %t", name, got, tt.want)
 		}
 	}

@@ -25,7 +25,7 @@ func (dpopExampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, arg
 func ExampleDPoP() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -67,7 +67,7 @@ func ExampleReplayMemory_reload() {
 	var current atomic.Pointer[http.Handler]
 	reload := func(maxAge time.Duration) {
 		options := issuer.Options()
-		options.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: memory, MaxAge: maxAge}}
+		options.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Replay: memory, MaxAge: maxAge})}
 		guard, err := popauth.New(options)
 		if err != nil {
 			log.Print(err) // the Guard before it stays
@@ -92,14 +92,14 @@ func ExampleReplayMemory_reload() {
 }
 
 // Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.
-func ExampleBaseURL() {
-	own, err := popauth.BaseURL("https://api.example.com/v1")
+func ExampleDPoPOptions_behindAProxy() {
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com/v1"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own}}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -130,9 +130,9 @@ func ExampleStatelessNonces() {
 	current, previous := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
+	options.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{
 		Nonces: popauth.StatelessNonces{Secrets: [][]byte{current, previous}},
-	}}
+	})}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)

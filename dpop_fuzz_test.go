@@ -20,7 +20,7 @@ func (fuzzTB) Helper() {}
 
 func newFuzzAPI(f *testing.F) *dpopAPI {
 	o := &opaque{token: "token"}
-	a := newDPoPAPI(fuzzTB{f}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
+	a := newDPoPAPI(fuzzTB{f}, popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 	o.jkt, a.token = a.key.Thumbprint(), o.token

@@ -60,7 +60,7 @@ func TestEarlyData(t *testing.T) {
 
 // A proof that came in early data is not used up.
 func TestEarlyDataUsesNoProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	r := a.request()
 	r.Header.Set("Early-Data", "1")
 	if w := send(a.guard.Confirm, r); w.status != http.StatusTooEarly || a.store.len() != 0 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
@@ -103,7 +104,7 @@ func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
 	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text, _, _ = strings.Cut(text, ".")
 	v, _ := g.tokens.verifier.(*jwtVerifier)
-	d, _ := g.confirmers.of["jkt"].Confirmer.(DPoP)
+	d, _ := g.confirmers.of["jkt"][0].Confirmer.(*DPoP)
 	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
 	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
 }
@@ -115,3 +116,6 @@ func Judged(source CertificateSource, r *http.Request) bool {
 	s := k.certificate.standing
 	return s != nil && (s.paths != nil || s.err != nil)
 }
+
+// Remembers is how long d keeps the id of a proof.
+func Remembers(d *DPoP) time.Duration { return d.options.Remember }

@@ -86,7 +86,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: f}} })
+	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{URL: f})} })
 	key := popauthtest.NewProofKey(t, "ES256")
 	key.Now = l.clock.Now
 	token := l.issuer.Token(key.Bound())

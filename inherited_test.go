@@ -96,7 +96,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 func TestInterleavedGuards(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
-	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} }
+	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{})} }
 	token := l.issuer.Token(key.Bound())
 	request := func() *http.Request {
 		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix()})
@@ -124,7 +124,9 @@ func TestDecide(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Nonces: nonces})}
+	})
 	token := l.issuer.Token(key.Bound())
 	request := func(nonce string) *http.Request {
 		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix(), "nonce": nonce})
@@ -212,7 +214,7 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	key := popauthtest.NewProofKey(t, "")
-	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} })
+	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{})} })
 	proof := func(server string) string {
 		token := l.issuer.Token(key.Bound())
 		return "Authorization: DPoP " + token + "\r\nDPoP: " + key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.clock.Now().Unix()}) + "\r\n"

@@ -35,7 +35,7 @@ func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
 	l.Helper()
 	g, err := popauth.New(popauth.Options{
 		Verifier: v, Now: l.clock.Now,
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})},
 	})
 	if err != nil {
 		l.Fatal(err)

@@ -44,6 +44,19 @@ func (l *lab) guard(change ...func(*popauth.Options)) *popauth.Guard {
 	return g
 }
 
+// proofs makes a Confirmer whose proofs are for whatever URL a request names, unless its options say otherwise. It panics with
+// what is wrong.
+func proofs(o popauth.DPoPOptions) *popauth.DPoP {
+	if o.BaseURL == "" && o.URL == nil {
+		o.URL = popauth.RequestURL
+	}
+	d, err := popauth.NewDPoP(o)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 // bound is a token of the owner with the scope orders.read.
 func (l *lab) bound(claims ...popauthtest.Claims) string {
 	l.Helper()

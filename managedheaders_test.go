@@ -128,7 +128,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				t.Run(name+" "+place+" "+from, func(t *testing.T) {
 					w := &watch{TB: t, where: map[string]bool{}}
 					configure := func(o *popauth.Options) {
-						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, popauth.DPoP{URL: func(r *http.Request) *url.URL { w.at("URL", r); return popauth.RequestURL(r) }}, popauth.MutualTLS{}}
+						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, proofs(popauth.DPoPOptions{URL: func(r *http.Request) *url.URL { w.at("URL", r); return popauth.RequestURL(r) }}), popauth.MutualTLS{}}
 						o.Deny = func(rw http.ResponseWriter, r *http.Request, e *popauth.Error) {
 							w.at("Deny", r)
 							rw.WriteHeader(e.Status())

@@ -14,7 +14,7 @@ import (
 func ExampleGuard_Metadata() {
 	issuer := popauthtest.NewIssuer(t)
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{Algorithms: []string{"ES256"}}}
+	options.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Algorithms: []string{"ES256"}})}
 	options.Resource = popauth.Resource{ID: "https://api.example.com/shop", Name: "The shop", DPoPRequired: true}
 	guard, err := popauth.New(options)
 	if err != nil {

@@ -72,14 +72,14 @@ const (
 
 var errNonce = errors.New("nonce not accepted")
 
-// completeNonces is completeDPoP for what is in DPoP.Nonces.
+// completeNonces returns the source as it is when its defaults are filled in.
 func completeNonces(s NonceSource) (NonceSource, error) {
 	switch n := s.(type) {
 	case StatelessNonces:
 		return n.complete()
 	case *StatelessNonces:
 		if n == nil {
-			return nil, errors.New("popauth: DPoP.Nonces: a nil *StatelessNonces")
+			return nil, errors.New("popauth: DPoPOptions.Nonces: a nil *StatelessNonces")
 		}
 		return n.complete()
 	}

@@ -35,7 +35,7 @@ func given(t *testing.T, header http.Header) string {
 }
 
 func TestNonce(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	if len(nonce) != 32 {
 		t.Errorf("got %q, want 32 characters", nonce)
@@ -83,7 +83,7 @@ func TestNonce(t *testing.T) {
 
 // The nonce comes in addition: the rest of the proof is still looked at.
 func TestNonceReplacesNothing(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	for _, offset := range []int64{-3600, -71, 11, 3600} {
 		a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Unix() + offset}), popauth.ErrProofTime)
@@ -101,7 +101,7 @@ func TestNonceAge(t *testing.T) {
 			if name == "own" {
 				source.MaxAge = age
 			}
-			a := newDPoPAPI(t, popauth.DPoP{Nonces: &source})
+			a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: &source})
 			start := a.clock.Now()
 			at := func(d time.Duration) { a.clock.Advance(start.Add(d).Sub(a.clock.Now())) }
 			nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
@@ -136,7 +136,7 @@ func TestNonceAge(t *testing.T) {
 
 // A handler's own headers come after; several stages hand one nonce on.
 func TestNonceOnEveryStage(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(nonceSecret(1))})
 	a.handler = a.guard.Authenticate(a.guard.Confirm(a.guard.Authorize(popauth.BoundBy("jkt"))(a.spy)))
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.clock.Advance(4 * time.Minute)
@@ -149,7 +149,9 @@ func TestNonceOnEveryStage(t *testing.T) {
 // Two processes that share a secret accept each other's nonces; a secret is changed without a gap.
 func TestNonceSecretsChange(t *testing.T) {
 	before, after := nonceSecret(1), nonceSecret(2)
-	api := func(secrets ...[]byte) *dpopAPI { return newDPoPAPI(t, popauth.DPoP{Nonces: nonces(secrets...)}) }
+	api := func(secrets ...[]byte) *dpopAPI {
+		return newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(secrets...)})
+	}
 	nonceOf := func(a *dpopAPI) string {
 		return given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	}
@@ -166,10 +168,10 @@ func TestNonceSecretsChange(t *testing.T) {
 
 func TestNonceOptional(t *testing.T) {
 	source := nonces(nonceSecret(1))
-	asking := newDPoPAPI(t, popauth.DPoP{Nonces: source})
+	asking := newDPoPAPI(t, popauth.DPoPOptions{Nonces: source})
 	nonce := given(t, asking.refuseProof(t, asking.request(), popauth.ErrNonceRequired).Header())
 	source.Optional = true
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: source})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: source})
 	if w := a.accept(t, a.request()); w.Header()["Dpop-Nonce"] != nil {
 		t.Errorf("got %v, want no nonce for a client without", w.Header())
 	}
@@ -191,7 +193,7 @@ func TestNonceSourceOfYourOwn(t *testing.T) {
 	var ok bool
 	var next string
 	var fails error
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
 	ok = true
 	a.accept(t, a.request())
 	next = "one"
@@ -215,7 +217,7 @@ func TestNonceSourceOfYourOwn(t *testing.T) {
 
 func TestNonceSecretsAreCopied(t *testing.T) {
 	secret := nonceSecret(1)
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(secret)})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(secret)})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	clear(secret)
 	a.accept(t, a.request(fields{"nonce": nonce}))

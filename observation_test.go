@@ -57,7 +57,7 @@ func TestObserve(t *testing.T) {
 	down := errors.New("down")
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 			if t.Subject == "unknown" {
 				return false, down
@@ -190,7 +190,7 @@ func TestObserveFlood(t *testing.T) {
 	var seen, own *observer
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}
 	})
 	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 		return popauth.Reason("not " + p.Subject)

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"slices"
@@ -66,7 +67,7 @@ func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, 
 // costs more. A header that is known has passed those that are about it alone. Where bound is not nil, it is the thumbprint
 // of the key that the token is bound to, and no signature by another key is looked at: who has a token but not its key would
 // choose one that is slow to verify by.
-func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
+func (d *DPoP) readProof(lines []string, bound []byte) (proof, error) {
 	// Item 1: one header. Proxies and frameworks differ in which of two they pass on.
 	switch len(lines) {
 	case 0:
@@ -181,15 +182,17 @@ func readProofClaims(b []byte) (proof, error) {
 		case "htu":
 			p.uri, err = strictjson.String(v)
 		case "iat":
-			p.issued, err = date(v)
+			p.issued, err = proofDate(v)
 		case "nbf":
-			p.begins, err = date(v)
+			p.begins, err = proofDate(v)
 		case "exp":
-			p.ends, err = date(v)
+			p.ends, err = proofDate(v)
 		case "ath":
 			var hash string
+			var sum [sha256.Size]byte
 			if hash, err = strictjson.String(v); err == nil {
-				p.token, err = digest(hash)
+				sum, err = jose.Digest(hash)
+				p.token = sum[:]
 			}
 		case "nonce":
 			p.nonce, err = strictjson.String(v)
@@ -200,4 +203,13 @@ func readProofClaims(b []byte) (proof, error) {
 		err = errProofClaim
 	}
 	return p, err
+}
+
+// proofDate is in whole seconds: a fraction is cut off.
+func proofDate(v jsontext.Value) (time.Time, error) {
+	s, err := strictjson.Seconds(v)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(s, 0), nil
 }

@@ -11,7 +11,7 @@ import (
 // A careful client's exp and nbf count (RFC 7519, sections 4.1.4 and 4.1.5), with the Leeway of both clocks, and can only
 // make the time shorter.
 func TestProofBounds(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	now := a.clock.Now()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	for _, tt := range []struct {

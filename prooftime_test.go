@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // longNonces are good for so long.
@@ -20,7 +19,7 @@ func longNonces(age time.Duration) popauth.StatelessNonces {
 // Whatever a client's clock shows, the nonce says when it has signed (RFC 9449, section 4.3, item 11).
 func TestNonceTime(t *testing.T) {
 	for _, believed := range []bool{true, false} {
-		a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1)), NonceTime: believed})
+		a := newDPoPAPI(t, popauth.DPoPOptions{Nonces: nonces(nonceSecret(1)), NonceTime: believed})
 		nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 		// at is the iat of a client whose clock is off by d.
 		at := func(d time.Duration) int64 { return a.clock.Now().Add(d).Unix() }
@@ -55,7 +54,7 @@ func TestNonceTime(t *testing.T) {
 // A used proof stays used with everybody who shares the store, whether it goes by iat or by the nonce, and whoever has
 // accepted it first: a rollout that begins to ask for nonces, and to believe them, lets none pass twice.
 func TestNonceTimeIsRemembered(t *testing.T) {
-	all := map[string]popauth.DPoP{
+	all := map[string]popauth.DPoPOptions{
 		"nonce":                  {NonceTime: true, Nonces: nonces(nonceSecret(1))},
 		"longest nonce":          {NonceTime: true, Nonces: longNonces(10 * time.Minute)},
 		"oldest iat":             {MaxAge: 10 * time.Minute, Leeway: time.Minute},
@@ -67,7 +66,7 @@ func TestNonceTimeIsRemembered(t *testing.T) {
 		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute, -660 * time.Second, 300 * time.Second, time.Hour, -100 * time.Hour} {
 			t.Run(fmt.Sprint(first, "/", off), func(t *testing.T) {
 				var names []string
-				guards := []popauth.DPoP{}
+				guards := []popauth.DPoPOptions{}
 				for name, d := range all {
 					names, guards = append(names, name), append(guards, d)
 				}
@@ -104,7 +103,7 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 	for _, age := range []time.Duration{10 * time.Second, 5 * time.Minute, 10 * time.Minute} {
 		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute} {
 			for _, ahead := range []time.Duration{0, 30 * time.Second} { // of the clock that has made the nonce
-				s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return nil }, popauth.DPoP{NonceTime: true, Nonces: longNonces(age)})
+				s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return nil }, popauth.DPoPOptions{NonceTime: true, Nonces: longNonces(age)})
 				_, nonce, err := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now().Add(ahead))
 				if err != nil {
 					t.Fatal(err)
@@ -126,17 +125,16 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 
 func TestNonceTimeOptions(t *testing.T) {
 	secret := [][]byte{nonceSecret(1)}
-	for want, d := range map[string]popauth.DPoP{
-		"DPoP.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
-		"DPoP.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
-		"DPoP.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: popauth.StatelessNonces{Secrets: secret, Optional: true}},
-		"DPoP.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
-		"DPoP.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
+	for want, d := range map[string]popauth.DPoPOptions{
+		"DPoPOptions.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
+		"DPoPOptions.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
+		"DPoPOptions.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: popauth.StatelessNonces{Secrets: secret, Optional: true}},
+		"DPoPOptions.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
+		"DPoPOptions.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
 		"": {NonceTime: true, Nonces: &popauth.StatelessNonces{Secrets: secret}},
 	} {
-		o := popauthtest.NewIssuer(t).Options()
-		o.Confirmers = []popauth.Confirmer{d}
-		if _, err := popauth.New(o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		d.BaseURL = "https://api.example.com"
+		if _, err := popauth.NewDPoP(d); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -144,7 +142,7 @@ func TestNonceTimeOptions(t *testing.T) {
 
 // The Model Context Protocol asks servers for five minutes, in either direction.
 func TestLeewayOfFiveMinutes(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Leeway: 5 * time.Minute})
+	a := newDPoPAPI(t, popauth.DPoPOptions{Leeway: 5 * time.Minute})
 	for off, ok := range map[time.Duration]bool{
 		-6 * time.Minute: true, -361 * time.Second: false, 5 * time.Minute: true, 301 * time.Second: false,
 	} {
@@ -159,26 +157,26 @@ func TestLeewayOfFiveMinutes(t *testing.T) {
 
 // The log says how far the clocks are apart, and what to change.
 func TestProofTimeIsExplained(t *testing.T) {
-	plain := newDPoPAPI(t, popauth.DPoP{})
+	plain := newDPoPAPI(t, popauth.DPoPOptions{})
 	for _, tt := range []struct {
 		claim string
 		off   time.Duration
 		want  string
 	}{
-		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than DPoP.Leeway, 10s: see DPoP.NonceTime"},
-		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than DPoP.MaxAge and Leeway, 1m10s: see DPoP.NonceTime"},
-		{"exp", -time.Minute, "exp was 1m0s ago, not less than DPoP.Leeway, 10s"},
-		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than DPoP.Leeway, 10s"},
+		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than DPoPOptions.Leeway, 10s: see DPoPOptions.NonceTime"},
+		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than DPoPOptions.MaxAge and Leeway, 1m10s: see DPoPOptions.NonceTime"},
+		{"exp", -time.Minute, "exp was 1m0s ago, not less than DPoPOptions.Leeway, 10s"},
+		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than DPoPOptions.Leeway, 10s"},
 	} {
 		plain.refuseProof(t, plain.request(fields{tt.claim: plain.clock.Now().Add(tt.off).Unix()}), popauth.ErrProofTime)
 		if !strings.Contains(plain.last.Error(), tt.want) {
 			t.Errorf("got %v, want %s", plain.last, tt.want)
 		}
 	}
-	a := newDPoPAPI(t, popauth.DPoP{NonceTime: true, Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, popauth.DPoPOptions{NonceTime: true, Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Add(2 * time.Hour).Unix()}), popauth.ErrProofTime)
-	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that DPoP.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
+	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that DPoPOptions.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
 		t.Errorf("got %v, want %s", a.last, want)
 	}
 }
@@ -197,7 +195,7 @@ func TestNonceTimeAheadHoldsItsPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			return m
-		}, popauth.DPoP{NonceTime: true, Remember: tt.remember, Nonces: nonces(nonceSecret(1))})
+		}, popauth.DPoPOptions{NonceTime: true, Remember: tt.remember, Nonces: nonces(nonceSecret(1))})
 		ask := func() int {
 			_, nonce, _ := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now())
 			return s.ask(0, s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(tt.off).Unix()}))

@@ -151,7 +151,7 @@ func TestRecheckCallerCertificate(t *testing.T) {
 
 // A route by certificate inside of a stage belongs to the same request: its proof is not asked for twice.
 func TestCertificateRouteInsideOfAStage(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	stranger := popauth.CertificateThumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
 	whoever := popauth.ClientCertificate(popauth.TLSCertificate())
 	for name, wrap := range map[string]func(http.Handler) http.Handler{

@@ -113,7 +113,7 @@ type meddler struct{ popauth.MutualTLS }
 
 func (meddler) Confirm(r *http.Request, p popauth.Presentation) error {
 	err := popauth.MutualTLS{}.Confirm(r, p)
-	meddleWith(p.Certificate)
+	meddleWith(p.Certificate())
 	return err
 }
 
@@ -166,7 +166,7 @@ func TestMeddlingIsForgotten(t *testing.T) {
 }
 
 // swapped shows DPoP another token than the one that the request came with.
-type swapped struct{ popauth.DPoP }
+type swapped struct{ *popauth.DPoP }
 
 func (s swapped) Confirm(r *http.Request, p popauth.Presentation) error {
 	p.Token = "another"
@@ -178,7 +178,7 @@ func TestHashIsOfTheTokenShown(t *testing.T) {
 	l, key := newLab(t), popauthtest.NewProofKey(t, "")
 	key.Now = l.clock.Now
 	g := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{swapped{popauth.DPoP{Replay: &usedProofs{until: map[string]time.Time{}}}}}
+		o.Confirmers = []popauth.Confirmer{swapped{proofs(popauth.DPoPOptions{Replay: &usedProofs{until: map[string]time.Time{}}})}}
 	})
 	token := l.issuer.Token(key.Bound())
 	for range 3 {

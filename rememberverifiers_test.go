@@ -16,7 +16,7 @@ func TestRememberedBehindOtherVerifiers(t *testing.T) {
 	}})
 	g, err := popauth.New(popauth.Options{
 		Verifier:   popauth.JWTOr(tenants, tenants),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -139,7 +139,7 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, popauth.DPoP{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
+	a := newDPoPAPI(t, popauth.DPoPOptions{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
 	a.issuer.Now, a.key.Now = clock.Now, clock.Now
 	others := make([]*popauthtest.ProofKey, goroutines)
 	tokens := make([]string, goroutines)
@@ -183,7 +183,7 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 
 // A store says by its error which of the two it is, and how long to wait.
 func TestReplayStoreLimit(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	for _, tt := range []struct {
 		err   error
 		retry string
@@ -201,7 +201,7 @@ func TestReplayStoreLimit(t *testing.T) {
 	a.store.err = nil
 	a.accept(t, a.request())
 
-	a = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
+	a = newDPoPAPI(t, popauth.DPoPOptions{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
 	a.store.err = popauth.ErrProofLimit
 	w := a.serve(a.request())
 	want := `{"type":"about:blank","title":"Too Many Requests","status":429}`
@@ -212,7 +212,7 @@ func TestReplayStoreLimit(t *testing.T) {
 
 // All proofs of a key come under one name, which is nobody else's and doesn't show the key.
 func TestReplayKeys(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	a.store.keys = map[string]int{}
 	other := popauthtest.NewProofKey(t, "")
 	other.Now = a.clock.Now

@@ -29,7 +29,7 @@ func TestUsedProofsAfterAStepBack(t *testing.T) {
 			return func(now func() time.Time) popauth.ReplayStore { return behindAnother{inMemory(t)(now)} }
 		},
 	}
-	settings := map[string]popauth.DPoP{
+	settings := map[string]popauth.DPoPOptions{
 		"by iat":                    {Remember: 70 * time.Second},
 		"by nonce":                  {Remember: 70 * time.Second, Nonces: short, NonceTime: true},
 		"by iat, nonces or nothing": {Remember: 70 * time.Second, Nonces: brief},

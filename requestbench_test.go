@@ -70,7 +70,7 @@ func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) 
 	l.token = l.issuer.Token(requestClaims, l.owner.Bound())
 	o := l.issuer.Options()
 	o.Now = nil
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Replay: l.store, MaxAge: 10 * time.Minute}}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{Replay: l.store, MaxAge: 10 * time.Minute})}
 	for _, c := range change {
 		c(&o)
 	}

@@ -108,7 +108,7 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 			for _, prefix := range []string{"/api", "/api/"} {
 				for _, adapter := range []bool{false, true} {
 					t.Run(fmt.Sprint(name, target, prefix, adapter), func(t *testing.T) {
-						a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.RequestLine = line })
+						a := newDPoPAPI(t, popauth.DPoPOptions{}, func(o *popauth.Options) { o.RequestLine = line })
 						a.handler = popauth.RequestLine{}.Handler(a.guard.Authenticate(http.StripPrefix(prefix, a.guard.Confirm(a.spy))))
 						r := a.key.Request("GET", "https://api.example.com"+target, a.token)
 						if retarget(r, target); adapter {
@@ -128,7 +128,7 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 // A request without RequestURI, as adapters make it, has the reading of its URL, or is refused: without a Handler around
 // it, http.StripPrefix takes the path that a proof is for.
 func TestRequestLineWithoutRequestURI(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	request := func() *http.Request {
 		r := a.key.Request("GET", "https://api.example.com/api/orders", a.token)
 		r.RequestURI = ""
@@ -169,7 +169,7 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 // Middleware that changes the request line inside of a stage, or of a Handler, takes neither the decision nor the
 // openings along.
 func TestRequestLineChangedInside(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	change := func(line string, both bool, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if both {
@@ -314,7 +314,7 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 
 // What a Handler further out allows leaves a decision for its path, too.
 func TestRequestLineRewrittenInsideHandler(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, popauth.DPoPOptions{})
 	rewrite := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path = "/admin"

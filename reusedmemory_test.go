@@ -127,7 +127,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := func(v popauth.Verifier) *popauth.Guard {
-		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}})
+		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 	t.Run("proofs", func(t *testing.T) {
 		key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
 		g := l.guard(func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}}}
+			o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}})}
 		})
 		var b reused.Buffer
 		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {

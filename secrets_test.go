@@ -36,7 +36,9 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	l := newLab(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	guard := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Nonces: nonces})}
+	})
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
 	for _, a := range []popauth.ClientAuthentication{
@@ -51,8 +53,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 		all = append(all, a, []popauth.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
-	all = append(all, nonces, &nonces, popauth.DPoP{Nonces: nonces}, &popauth.DPoP{Nonces: &nonces},
-		popauth.Options{Confirmers: []popauth.Confirmer{popauth.DPoP{Nonces: nonces}}}, guard, struct{ G *popauth.Guard }{guard},
+	all = append(all, nonces, &nonces, proofs(popauth.DPoPOptions{Nonces: nonces}), proofs(popauth.DPoPOptions{Nonces: &nonces}),
+		popauth.Options{Confirmers: []popauth.Confirmer{proofs(popauth.DPoPOptions{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
 		trust, popauth.Forwarded(forwarded.RFC9440(), trust), []popauth.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
@@ -102,7 +104,9 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	basic, post := popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret}
 	signed := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	guard := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Nonces: nonces})}
+	})
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	byValue := l.issuer.Introspection()
 	byValue.Authentication = basic
@@ -132,7 +136,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "ClientSecretPost", x: in(post), leaks: true},
 		{name: "PrivateKeyJWT", x: in(signed), leaks: true},
 		{name: "StatelessNonces", x: in(nonces), leaks: true},
-		{name: "DPoP", x: in(popauth.DPoP{Nonces: nonces}), leaks: true},
+		{name: "DPoP", x: in(proofs(popauth.DPoPOptions{Nonces: nonces})), leaks: true},
 		{name: "IntrospectionOptions", x: in(byValue), leaks: true},
 	} {
 		text, found := printed(tt.x), false
