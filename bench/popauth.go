@@ -71,7 +71,11 @@ func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthDPoP(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{}, popauth.DPoP{MaxAge: time.Minute})
+		proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL, MaxAge: time.Minute})
+		if err != nil {
+			return nil, err
+		}
+		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{}, proofs)
 		if err != nil {
 			return nil, err
 		}

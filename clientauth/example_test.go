@@ -121,7 +121,11 @@ func ExampleAuthenticator_Confirmation() {
 // A token endpoint whose clients may bind tokens to DPoP keys. This one authenticates by secret, and without mutual TLS
 // there is nothing to be said of Clients and Endpoints.
 func ExampleAuthenticator_Proof() {
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{}})
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://id.example.com"}) // the server's own name
+	if err != nil {
+		panic(err)
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: proofs})
 	if err != nil {
 		panic(err)
 	}

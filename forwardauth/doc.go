@@ -3,10 +3,12 @@
 // language stands behind it: the proxy asks here about every request, and passes those on that are allowed, with who they
 // come from in headers.
 //
+//	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com"})
+//	// …
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{
 //			Issuer: "https://id.example.com", Audience: []string{"https://api.example.com"},
-//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 //		},
 //		Headers:     forwardauth.Nginx(),
 //		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),

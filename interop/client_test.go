@@ -99,11 +99,14 @@ func TestOpenIDClient(t *testing.T) {
 }
 
 func testOpenIDClient(t *testing.T, s *authorizationServer) {
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
+		URL: popauth.RequestURL, Nonces: popauth.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := s.api(popauth.Options{
-		Issuer: s.issuer, Audience: []string{structured}, Keys: s.keys(),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{
-			Nonces: popauth.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
-		}},
+		Issuer: s.issuer, Audience: []string{structured}, Keys: s.keys(), Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 	})
 	client := func(id, secret, alg string, certificate *popauthtest.Client) *npmClient {
 		t.Helper()

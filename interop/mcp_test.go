@@ -46,7 +46,11 @@ func TestMCPConformance(t *testing.T) {
 	mux := http.NewServeMux()
 	api := popauthtest.NewServer(t, mux)
 	options := issuer.Options(api.URL)
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,11 @@ func newLab(t *testing.T, s setup) *lab {
 	l.server = mcp.NewServer(&mcp.Implementation{Name: "lab", Version: "1"}, nil)
 	l.register()
 	o := l.issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	o.Revoked = func(_ context.Context, token *popauth.Token) (bool, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()

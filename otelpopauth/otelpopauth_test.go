@@ -49,7 +49,11 @@ func newLab(t *testing.T) *lab {
 	}
 	o := l.issuer.Options()
 	o.Observe = observe
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 		if t.Subject == "unknown" {
 			return false, errors.New("down")

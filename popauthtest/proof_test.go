@@ -55,7 +55,11 @@ func TestProofAlgorithms(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	algorithms := []string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS512"}
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Algorithms: algorithms}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL, Algorithms: algorithms})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +101,11 @@ func TestProofRequest(t *testing.T) {
 func TestProofOverTheWire(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

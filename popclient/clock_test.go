@@ -19,6 +19,17 @@ import (
 // offBy is a clock that is wrong by so much.
 func offBy(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
 
+// proofs verifies proofs for whatever URL a request names.
+func proofs(t testing.TB, o popauth.DPoPOptions) *popauth.DPoP {
+	t.Helper()
+	o.URL = popauth.RequestURL
+	d, err := popauth.NewDPoP(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // iat is how far the proof of a request is from this clock.
 func iat(t testing.TB, r *http.Request) time.Duration {
 	t.Helper()
@@ -30,32 +41,32 @@ func iat(t testing.TB, r *http.Request) time.Duration {
 func TestClockIsCorrected(t *testing.T) {
 	secrets := [][]byte{bytes.Repeat([]byte{1}, 32)}
 	for name, tt := range map[string]struct {
-		server popauth.DPoP
+		server popauth.DPoPOptions
 		off    time.Duration
 		want   int  // requests for the first answer
 		status int  // of that
 		kept   bool // the client's own clock is good enough
 	}{
-		"15 min ahead":              {popauth.DPoP{}, 15 * time.Minute, 2, 200, false},
-		"15 min behind":             {popauth.DPoP{}, -15 * time.Minute, 2, 200, false},
-		"15 s ahead":                {popauth.DPoP{}, 15 * time.Second, 2, 200, false},
-		"a time zone":               {popauth.DPoP{}, -14 * time.Hour, 2, 200, false},
-		"ahead, with nonces":        {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
-		"behind, with nonces":       {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
-		"behind, nonces count":      {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
-		"within the server's time":  {popauth.DPoP{}, -15 * time.Second, 1, 200, true},
-		"a year":                    {popauth.DPoP{}, -365 * 24 * time.Hour, 1, 401, true},
-		"a year, but nonces count":  {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
-		"as it should be":           {popauth.DPoP{}, 0, 1, 200, true},
-		"as it should be, nonces":   {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
-		"28 h, more than a mistake": {popauth.DPoP{}, 28 * time.Hour, 1, 401, true},
+		"15 min ahead":              {popauth.DPoPOptions{}, 15 * time.Minute, 2, 200, false},
+		"15 min behind":             {popauth.DPoPOptions{}, -15 * time.Minute, 2, 200, false},
+		"15 s ahead":                {popauth.DPoPOptions{}, 15 * time.Second, 2, 200, false},
+		"a time zone":               {popauth.DPoPOptions{}, -14 * time.Hour, 2, 200, false},
+		"ahead, with nonces":        {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
+		"behind, with nonces":       {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
+		"behind, nonces count":      {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
+		"within the server's time":  {popauth.DPoPOptions{}, -15 * time.Second, 1, 200, true},
+		"a year":                    {popauth.DPoPOptions{}, -365 * 24 * time.Hour, 1, 401, true},
+		"a year, but nonces count":  {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
+		"as it should be":           {popauth.DPoPOptions{}, 0, 1, 200, true},
+		"as it should be, nonces":   {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
+		"28 h, more than a mistake": {popauth.DPoPOptions{}, 28 * time.Hour, 1, 401, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := newKey(t, "ES256")
 			issuer := popauthtest.NewIssuer(t)
 			options := issuer.Options()
-			options.Confirmers = []popauth.Confirmer{tt.server}
+			options.Confirmers = []popauth.Confirmer{proofs(t, tt.server)}
 			guard, err := popauth.New(options)
 			if err != nil {
 				t.Fatal(err)
@@ -261,10 +272,7 @@ type proofServer struct {
 
 func newProofServer(t *testing.T, now func() time.Time) *proofServer {
 	t.Helper()
-	dpop, err := popauth.DPoP{}.Complete(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dpop := proofs(t, popauth.DPoPOptions{})
 	x := &proofServer{}
 	x.Server = popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -77,9 +77,13 @@ func newLab(t testing.TB, key *popclient.Key) *lab {
 	issuer := popauthtest.NewIssuer(t)
 	issuer.Now = l.clock.Now
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
-	}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
+		URL: popauth.RequestURL, Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)

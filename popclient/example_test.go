@@ -28,9 +28,13 @@ func (exampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, args...
 func ExampleDPoP() {
 	issuer := popauthtest.NewIssuer(exampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
-	}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
+		URL: popauth.RequestURL, Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)

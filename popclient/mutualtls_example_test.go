@@ -162,7 +162,11 @@ func ExampleMutualTLS_Credentials() {
 // exampleAPI is an API for the issuer's tokens, and what verifies both of them.
 func exampleAPI(issuer *popauthtest.Issuer) (*httptest.Server, *x509.CertPool) {
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -208,11 +212,15 @@ func exampleIssuer(ca *popauthtest.CA) *popauthtest.Issuer {
 	if err != nil {
 		log.Fatal(err)
 	}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: issuer.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
 	auth, err := clientauth.New(clientauth.Options{
 		Clients:   clientauth.Static{"orders-job": {{Credential: job}}},
 		Endpoints: clientauth.PathPrefix("/mtls"),
 		Roots:     ca.Pool(),
-		DPoP:      &popauth.DPoP{},
+		DPoP:      proofs,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -58,7 +58,11 @@ func newRealm(t testing.TB) *realm {
 	s.issuer.Handle("/mtls/token", auth.Handler(s.token(auth)))
 
 	options := s.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Revoked = func(_ context.Context, token *popauth.Token) (bool, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

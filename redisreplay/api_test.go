@@ -39,13 +39,13 @@ func api(socket string) error {
 	if err != nil {
 		return err
 	}
-	base, err := popauth.BaseURL(apiURL)
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
 	if err != nil {
 		return err
 	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: os.Getenv(issuerVariable), Audience: []string{popauthtest.Audience}, Keys: keys,
-		Confirmers: []popauth.Confirmer{popauth.DPoP{Replay: store, URL: base, MaxAge: 10 * time.Minute}},
+		Confirmers: []popauth.Confirmer{proofs},
 	})
 	if err != nil {
 		return err

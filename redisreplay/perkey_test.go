@@ -129,10 +129,15 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	key := popauthtest.NewProofKey(t, "ES256")
 	token := issuer.Token(key.Bound())
-	guard := func(d popauth.DPoP) *popauth.Guard {
+	guard := func(d popauth.DPoPOptions) *popauth.Guard {
 		d.Replay = newStore(t, server.client(), patient)
+		d.BaseURL = apiURL
+		proofs, err := popauth.NewDPoP(d)
+		if err != nil {
+			t.Fatal(err)
+		}
 		o := issuer.Options()
-		o.Confirmers = []popauth.Confirmer{d}
+		o.Confirmers = []popauth.Confirmer{proofs}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -144,8 +149,8 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 		g.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r.Clone(t.Context()))
 		return w.Code
 	}
-	short := guard(popauth.DPoP{MaxAge: time.Second, Leeway: time.Millisecond})
-	long := guard(popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute})
+	short := guard(popauth.DPoPOptions{MaxAge: time.Second, Leeway: time.Millisecond})
+	long := guard(popauth.DPoPOptions{MaxAge: 10 * time.Minute, Leeway: time.Minute})
 	var atShort, atLong *http.Request
 	eventually(t, "a proof passes within its second", func() error {
 		if atShort = key.Request("GET", apiURL+"/orders", token); ask(short, atShort) != 200 {
@@ -177,7 +182,11 @@ func TestNonceTimeIsKept(t *testing.T) {
 	token := issuer.Token(key.Bound())
 	o := issuer.Options()
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte("a secret of 32 bytes for a test.")}}
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: apiURL, Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

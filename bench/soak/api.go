@@ -131,17 +131,17 @@ func (a *api) handler() (http.Handler, error) {
 	if _, err := store.Check(ctx); err != nil {
 		return nil, err
 	}
-	url, err := popauth.BaseURL(a.settings.Base)
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
-	for path, dpop := range map[string]popauth.DPoP{
-		plainPath: {Replay: store, URL: url},
-		noncePath: {Replay: store, URL: url, Nonces: popauth.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
+	for path, dpop := range map[string]popauth.DPoPOptions{
+		plainPath: {Replay: store, BaseURL: a.settings.Base},
+		noncePath: {Replay: store, BaseURL: a.settings.Base, Nonces: popauth.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
 	} {
+		proofs, err := popauth.NewDPoP(dpop)
+		if err != nil {
+			return nil, err
+		}
 		guard, err := popauth.New(popauth.Options{
-			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, dpop},
+			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 			// As docs/proxies.md has it for nginx.
 			Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 				popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),

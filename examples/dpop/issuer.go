@@ -21,7 +21,11 @@ type tokenEndpoint struct {
 }
 
 func newTokenEndpoint(issuer *popauthtest.Issuer, audience string) (*tokenEndpoint, error) {
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
+	if err != nil {
+		return nil, err
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: proofs})
 	return &tokenEndpoint{issuer, audience, auth}, err
 }
 

@@ -105,13 +105,16 @@ func (w *world) start(logs io.Writer) error {
 func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	own, err := popauth.BaseURL(w.api) // a proof for another host is none for this API, whatever Host says
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
+		BaseURL: w.api, // a proof for another host is none for this API, whatever Host says
+		Nonces:  popauth.StatelessNonces{Secrets: [][]byte{secret}},
+	})
 	if err != nil {
 		return popauth.Options{}, err
 	}
 	o := w.issuer.Options(w.api)
 	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; under JWT or none an ID token may come too
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own, Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
 	return o, nil
 }

@@ -222,15 +222,19 @@ func (w *world) open(proxy string) error {
 
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
-	dpop := popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}
+	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
+	dpop := popauth.DPoPOptions{URL: forwardauth.OriginalURL, Nonces: popauth.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
 		dpop.Nonces = nil
 	}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, dpop}
+	proofs, err := popauth.NewDPoP(dpop)
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Revoked = revoked
 	secret := rand.Text()
 	if w.handler == nil {
-		var err error
 		if w.handler, err = service(options, w.setup, secret); err != nil {
 			return err
 		}
@@ -244,7 +248,6 @@ func (w *world) open(proxy string) error {
 	}
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
-	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
 		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,

@@ -92,7 +92,11 @@ func (w *world) start() error {
 	w.roots.AddCert(w.api.Certificate())
 	w.roots.AddCert(w.issuer.Server.Certificate())
 
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
+	tokens, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
+	if err != nil {
+		return err
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: tokens})
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,11 @@ func (w *world) start() error {
 	}
 
 	options := w.issuer.Options(w.endpoint) // in production: popauth.Options{Issuer: …, Audience: …}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: w.api.URL})
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Resource = popauth.Resource{
 		ID:     w.endpoint,
 		Name:   "Orders",

@@ -127,7 +127,11 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
 	options := l.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: popauth.RequestURL}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Resource.ID = "https://orders.example.com/mcp"
 	guard, err := popauth.New(options)
 	if err != nil {

@@ -70,7 +70,11 @@ func (s *service) close() {
 func (s *service) open() error {
 	s.issuer, s.owner, s.key = popauthtest.NewIssuer(s), popauthtest.SelfSigned(s, "owner"), popauthtest.NewProofKey(s, "ES256")
 	options := s.issuer.Options() // in a service: popauth.Options{Issuer: …, Audience: …, Keys: keys}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	registry := prometheus.NewRegistry()
 	keys, _ := options.Keys.(*popauth.RemoteKeys)
 	m, err := newMetrics(registry)

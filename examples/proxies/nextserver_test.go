@@ -44,10 +44,14 @@ func newPair(t *testing.T, c *cast) *pair {
 
 func (p *pair) instance(t *testing.T, c *cast, memory popauth.ReplayStore, first bool) *httptest.Server {
 	options := c.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: memory, URL: func(r *http.Request) *url.URL {
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{Replay: memory, URL: func(r *http.Request) *url.URL {
 		u, _ := url.Parse(p.front.Load().(string) + r.URL.Path)
 		return u
-	}}}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	options.Observe = func(_ context.Context, o popauth.Observation) {
 		if o.Reason == popauth.ErrProofReplayed {
 			p.mu.Lock()

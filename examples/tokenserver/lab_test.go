@@ -168,9 +168,13 @@ func (w *world) present(audience string, r *http.Request) (*popauth.Principal, e
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: audience})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: w.issuer, Audience: []string{audience}, Keys: keys, TokenTypes: []string{"at+jwt"},
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -60,15 +60,19 @@ func newServer(o serverOptions) (*server, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	dpop := &popauth.DPoP{}
+	dpop := popauth.DPoPOptions{BaseURL: o.issuer}
 	if o.nonces {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails
 		dpop.Nonces = popauth.StatelessNonces{Secrets: [][]byte{secret}}
 	}
+	proofs, err := popauth.NewDPoP(dpop)
+	if err != nil {
+		return nil, err
+	}
 	auth, err := clientauth.New(clientauth.Options{
 		Clients: o.clients, Endpoints: o.endpoints, Roots: o.authorities, Certificate: popauth.TLSCertificate(),
-		AlwaysBind: true, DPoP: dpop, Now: o.now,
+		AlwaysBind: true, DPoP: proofs, Now: o.now,
 	})
 	if err != nil {
 		return nil, err

@@ -37,7 +37,11 @@ var honest = map[string]string{
 func TestHonestSpellings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	g, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

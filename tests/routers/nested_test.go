@@ -97,7 +97,11 @@ func retarget(r *http.Request, target string) bool {
 func TestNestedRouters(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	g, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +175,11 @@ func TestNestedRoutersPublic(t *testing.T) {
 func TestMethodOverride(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	g, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,11 @@ func TestEchoPre(t *testing.T) {
 		"nothing to do":                 {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders", 200, 200, 200},
 	} {
 		o := issuer.Options()
-		o.Confirmers = []popauth.Confirmer{popauth.DPoP{}}
+		proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Confirmers = []popauth.Confirmer{proofs}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)

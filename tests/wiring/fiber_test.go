@@ -21,11 +21,11 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	base, err := popauth.BaseURL("https://api.example.com")
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: base}, popauth.MutualTLS{}}
+	o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,11 @@ func TestHTTP3(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	owner, thief := ca.Client("owner"), ca.Client("thief")
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
