@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -36,7 +37,7 @@ type DPoP struct {
 var _ SchemeConfirmer = (*DPoP)(nil)
 
 const (
-	dpop = "DPoP"
+	schemeDPoP = "DPoP"
 
 	clientHeaders = 2048 // clients whose proofs' headers are known
 )
@@ -79,7 +80,7 @@ func (*DPoP) Member() string { return "jkt" }
 
 // Challenge returns the scheme DPoP and the parameter algs.
 func (d *DPoP) Challenge() (scheme string, params []Param) {
-	return dpop, []Param{{Name: "algs", Value: strings.Join(d.Algorithms(), " ")}}
+	return schemeDPoP, []Param{{Name: "algs", Value: strings.Join(d.Algorithms(), " ")}}
 }
 
 // Algorithms returns the signature algorithms that are accepted, as metadata lists them: dpop_signing_alg_values_supported
@@ -184,7 +185,7 @@ func (d *DPoP) verify(r *http.Request, now time.Time, bound []byte, to client) (
 		return verified{}, err
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
-	if own := method(r); proof.method != own {
+	if own := cmp.Or(r.Method, http.MethodGet); proof.method != own {
 		return verified{}, &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
 	}
 	// Item 9.

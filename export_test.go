@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
@@ -99,14 +98,12 @@ func (m *tokenMemory) held() (n int) {
 	return n
 }
 
-// KnownHeaders tells whether g has kept what the headers of r's token and of its proof say.
-func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
+// KnownHeader tells whether g has kept what the header of r's token says.
+func KnownHeader(g *Guard, r *http.Request) bool {
 	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text, _, _ = strings.Cut(text, ".")
 	v, _ := g.tokens.verifier.(*jwtVerifier)
-	d, _ := g.confirmers.of["jkt"][0].Confirmer.(*DPoP)
-	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
-	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
+	return v.headers.Find(text) != nil
 }
 
 // Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that
@@ -116,6 +113,3 @@ func Judged(source CertificateSource, r *http.Request) bool {
 	s := k.certificate.standing
 	return s != nil && (s.paths != nil || s.err != nil)
 }
-
-// Remembers is how long d keeps the id of a proof.
-func Remembers(d *DPoP) time.Duration { return d.options.Remember }

@@ -43,7 +43,11 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		case err != nil:
 			return nil
 		case !trusted:
-			return RequestURL(r)
+			own, err := uri.BaseOf(r)
+			if err != nil {
+				return nil
+			}
+			return own.URL(r)
 		}
 		return headers.read(r)
 	}, nil

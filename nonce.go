@@ -7,6 +7,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -170,3 +173,14 @@ func nonceMAC(secret, issued []byte) []byte {
 func isNonce(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 }
+
+// Format implements fmt.Formatter: the secrets are not printed.
+func (n StatelessNonces) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "popauth.StatelessNonces{secret withheld}")
+}
+
+// MarshalText implements encoding.TextMarshaler: the secrets are not in it.
+func (n StatelessNonces) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
+
+// LogValue implements slog.LogValuer: the secrets are not logged.
+func (n StatelessNonces) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/forwardauth"
 )
 
 // A proxy chooses the location, and so the policies, by one reading of the path, and the API its handler by another.
