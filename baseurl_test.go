@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -21,7 +22,7 @@ func TestBaseURL(t *testing.T) {
 		"http://localhost:8080/":             "http://localhost:8080",
 	} {
 		t.Run(base, func(t *testing.T) {
-			a := newDPoPAPI(t, popauth.DPoPOptions{BaseURL: base})
+			a := newDPoPAPI(t, dpop.Options{BaseURL: base})
 			for _, path := range []string{"/", "/orders", "/a%20b", "/orders/?a=1", "/%E2%82%AC", "/a|b"} {
 				r := behindProxy(a, path)
 				r.Header.Set("DPoP", a.key.Proof("GET", prefix+path, a.token))
@@ -52,7 +53,7 @@ func TestBaseURLIsNotLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, popauth.DPoPOptions{BaseURL: "https://api.example.com/v1"})
+	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
 	for _, path := range []string{"/../admin", "/%2e%2e/admin", "/x/../../admin"} {
 		r := behindProxy(a, path)
 		r.Header.Set("DPoP", a.key.Proof("GET", "https://api.example.com/admin", a.token))
@@ -69,7 +70,7 @@ func TestBaseURLMalformed(t *testing.T) {
 		"https://user@api.example.com", "https://api.example.com?a=1", "https://api.example.com/?", "https://api.example.com/#a",
 		"https://api.example.com:99999", "https://ho!st", "https://api.example.com/%zz", "https://a b/", "https://api.example.com/\x7f",
 	} {
-		if d, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "DPoPOptions.BaseURL: ") {
+		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "DPoPOptions.BaseURL: ") {
 			t.Errorf("%q: got %v, %v", base, d, err)
 		}
 	}
@@ -77,7 +78,7 @@ func TestBaseURLMalformed(t *testing.T) {
 
 func TestOwnURL(t *testing.T) {
 	var answer *url.URL
-	a := newDPoPAPI(t, popauth.DPoPOptions{URL: func(*http.Request) *url.URL { return answer }})
+	a := newDPoPAPI(t, dpop.Options{URL: func(*http.Request) *url.URL { return answer }})
 	a.refuseProof(t, a.request(), popauth.ErrProofTarget)
 	for text, fits := range map[string]bool{
 		dpopURL:                                   true,

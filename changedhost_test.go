@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -154,12 +155,12 @@ func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
 		dpop popauth.Confirmer
 		want int
 	}{
-		"the sender's host":     {proofs(popauth.DPoPOptions{URL: popauth.RequestURL}), 401},
-		"BaseURL":               {proofs(popauth.DPoPOptions{BaseURL: "https://api.example.com"}), 200},
-		"one inside of another": {hostless{proofs(popauth.DPoPOptions{BaseURL: "https://api.example.com"})}, 401},
+		"the sender's host":     {proofs(dpop.Options{URL: dpop.RequestURL}), 401},
+		"BaseURL":               {proofs(dpop.Options{BaseURL: "https://api.example.com"}), 200},
+		"one inside of another": {hostless{proofs(dpop.Options{BaseURL: "https://api.example.com"})}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newDPoPAPI(t, popauth.DPoPOptions{}, func(o *popauth.Options) {
+			a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
 				o.Confirmers = []popauth.Confirmer{tt.dpop}
 			})
 			for host, want := range map[string]int{"": 200, "b.example.com": tt.want} {
@@ -178,7 +179,7 @@ func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
 }
 
 // hostless is somebody else's Confirmer, which may go by more than the one that it has embedded.
-type hostless struct{ *popauth.DPoP }
+type hostless struct{ *dpop.Confirmer }
 
 func rechecked(g *popauth.Guard) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

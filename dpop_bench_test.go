@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -39,7 +40,7 @@ func BenchmarkDPoP(b *testing.B) {
 				}
 				o = popauth.Options{Verifier: verifierFunc(func(context.Context, string) (*popauth.Token, error) { return once, nil })}
 			}
-			o.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Replay: store, MaxAge: 10 * time.Minute})}
+			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Replay: store, MaxAge: 10 * time.Minute})}
 			guard, err := popauth.New(o)
 			if err != nil {
 				b.Fatal(err)

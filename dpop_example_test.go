@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -25,7 +26,7 @@ func (dpopExampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, arg
 func ExampleDPoP() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -60,14 +61,14 @@ func ExampleDPoP() {
 // Guard without Replay would begin with an empty one, and accept once more what the Guard before it has accepted.
 func ExampleReplayMemory_reload() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
-	memory, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+	memory, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	var current atomic.Pointer[http.Handler]
 	reload := func(maxAge time.Duration) {
 		options := issuer.Options()
-		options.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{Replay: memory, MaxAge: maxAge})}
+		options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Replay: memory, MaxAge: maxAge})}
 		guard, err := popauth.New(options)
 		if err != nil {
 			log.Print(err) // the Guard before it stays
@@ -93,7 +94,7 @@ func ExampleReplayMemory_reload() {
 
 // Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.
 func ExampleDPoPOptions_behindAProxy() {
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com/v1"})
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com/v1"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -130,8 +131,8 @@ func ExampleStatelessNonces() {
 	current, previous := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{current, previous}},
+	options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{
+		Nonces: dpop.StatelessNonces{Secrets: [][]byte{current, previous}},
 	})}
 	guard, err := popauth.New(options)
 	if err != nil {

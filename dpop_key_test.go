@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -18,13 +19,13 @@ const tokenURL = "https://id.example.com/token"
 
 // tokenRequests verifies the proofs of requests to tokenURL.
 type tokenRequests struct {
-	dpop  *popauth.DPoP
+	dpop  *dpop.Confirmer
 	key   *popauthtest.ProofKey
 	clock *popauthtest.Clock
 	store *usedProofs
 }
 
-func newTokenRequests(t testing.TB, d popauth.DPoPOptions) *tokenRequests {
+func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
 	t.Helper()
 	x := &tokenRequests{
 		key:   popauthtest.NewProofKey(t, ""),
@@ -51,7 +52,7 @@ func (x *tokenRequests) proof(claims ...popauthtest.Claims) string {
 }
 
 func TestProveKey(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoPOptions{})
+	x := newTokenRequests(t, dpop.Options{})
 	now := x.clock.Now().Unix()
 	good := x.proof()
 	signature := x.key.Signature("another text")
@@ -102,7 +103,7 @@ func TestProveKey(t *testing.T) {
 }
 
 func TestProveKeyReplay(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoPOptions{})
+	x := newTokenRequests(t, dpop.Options{})
 	proof := x.proof()
 	if _, _, err := x.prove(proof); err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestProveKeyReplay(t *testing.T) {
 }
 
 func TestProveKeyNonce(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	x := newTokenRequests(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
 	_, answer, err := x.prove(x.proof())
 	nonce := answer.Get("DPoP-Nonce")
 	if !errors.Is(err, popauth.ErrNonceRequired) || nonce == "" || answer.Get("Cache-Control") != "no-store" {
@@ -135,14 +136,14 @@ func TestProveKeyNonce(t *testing.T) {
 
 // TestCompleteDPoP holds that ProveKey and Confirm never go by settings that NewDPoP has refused, nor by none.
 func TestCompleteDPoP(t *testing.T) {
-	refused, err := popauth.NewDPoP(popauth.DPoPOptions{MaxAge: time.Hour, Algorithms: []string{"HS256"}})
+	refused, err := dpop.New(dpop.Options{MaxAge: time.Hour, Algorithms: []string{"HS256"}})
 	for _, field := range []string{"MaxAge", "Algorithms", "BaseURL"} {
 		if refused != nil || err == nil || !strings.Contains(err.Error(), "popauth: DPoPOptions."+field+": ") {
 			t.Errorf("got %v, %v, want %s named", refused, err, field)
 		}
 	}
 	key := popauthtest.NewProofKey(t, "")
-	for name, d := range map[string]*popauth.DPoP{"zero": {}, "nil": nil, "refused": refused} {
+	for name, d := range map[string]*dpop.Confirmer{"zero": {}, "nil": nil, "refused": refused} {
 		r := key.Request("POST", tokenURL, "token")
 		if jkt, err := d.ProveKey(http.Header{}, r, time.Now()); !errors.Is(err, popauth.ErrUnconfigured) || jkt != "" {
 			t.Errorf("%s: ProveKey: got %q, %v, want ErrUnconfigured", name, jkt, err)
@@ -159,7 +160,7 @@ func TestCompleteDPoP(t *testing.T) {
 
 // TestProveKeyRFC9449 is the RFC's own proof for a token request, at the time it was made at.
 func TestProveKeyRFC9449(t *testing.T) {
-	x, rfc := newTokenRequests(t, popauth.DPoPOptions{}), readRFC9449(t)
+	x, rfc := newTokenRequests(t, dpop.Options{}), readRFC9449(t)
 	proved := 0
 	for _, p := range rfc.Proofs {
 		if p.HTM != "POST" {
@@ -181,7 +182,7 @@ func TestProveKeyRFC9449(t *testing.T) {
 // FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
 // and in nothing else.
 func FuzzProveKey(f *testing.F) {
-	x := newTokenRequests(fuzzTB{f}, popauth.DPoPOptions{})
+	x := newTokenRequests(fuzzTB{f}, dpop.Options{})
 	own := x.key.JWK()["x"].(string)
 	const token = "token"
 	add := func(proof string) {

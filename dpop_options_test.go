@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // Everything that is wrong is reported at once.
 func TestDPoPOptions(t *testing.T) {
-	_, err := popauth.NewDPoP(popauth.DPoPOptions{
+	_, err := dpop.New(dpop.Options{
 		MaxAge: time.Hour, Leeway: -1, Algorithms: []string{"HS256", "none"},
-		Nonces: popauth.StatelessNonces{MaxAge: time.Second, Secrets: [][]byte{{1}}},
+		Nonces: dpop.StatelessNonces{MaxAge: time.Second, Secrets: [][]byte{{1}}},
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -29,28 +30,28 @@ func TestDPoPOptions(t *testing.T) {
 			t.Errorf("%q is missing in\n%v", want, err)
 		}
 	}
-	for name, o := range map[string]popauth.DPoPOptions{
-		"BaseURL and URL":   {URL: popauth.RequestURL},
+	for name, o := range map[string]dpop.Options{
+		"BaseURL and URL":   {URL: dpop.RequestURL},
 		"MaxAge negative":   {MaxAge: -1},
 		"MaxAge too short":  {MaxAge: time.Millisecond},
 		"Leeway too long":   {Leeway: 5*time.Minute + 1},
 		"Leeway and MaxAge": {Leeway: 5 * time.Minute, MaxAge: 6*time.Minute + 1},
 		"no algorithm":      {Algorithms: []string{}},
-		"no secret":         {Nonces: popauth.StatelessNonces{}},
-		"empty secret":      {Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32), nil}}},
-		"short secret":      {Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 31)}}},
-		"nonces too long":   {Nonces: &popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}, MaxAge: 2 * time.Hour}},
-		"nil nonce pointer": {Nonces: (*popauth.StatelessNonces)(nil)},
+		"no secret":         {Nonces: dpop.StatelessNonces{}},
+		"empty secret":      {Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32), nil}}},
+		"short secret":      {Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 31)}}},
+		"nonces too long":   {Nonces: &dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}, MaxAge: 2 * time.Hour}},
+		"nil nonce pointer": {Nonces: (*dpop.StatelessNonces)(nil)},
 	} {
 		o.BaseURL = "https://api.example.com"
-		if d, err := popauth.NewDPoP(o); err == nil || d != nil {
+		if d, err := dpop.New(o); err == nil || d != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, d, err)
 		}
 	}
 	issuer := popauthtest.NewIssuer(t)
 	for name, list := range map[string][]popauth.Confirmer{
-		"nil pointer":        {popauth.MutualTLS{}, (*popauth.DPoP)(nil)},
-		"two for one member": {proofs(popauth.DPoPOptions{}), proofs(popauth.DPoPOptions{})},
+		"nil pointer":        {popauth.MutualTLS{}, (*dpop.Confirmer)(nil)},
+		"two for one member": {proofs(dpop.Options{}), proofs(dpop.Options{})},
 	} {
 		o := issuer.Options()
 		o.Confirmers = list
@@ -62,7 +63,7 @@ func TestDPoPOptions(t *testing.T) {
 
 // What is wrong by itself is not wrong in the sum once more.
 func TestDPoPAgeOfItsOwn(t *testing.T) {
-	_, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com", MaxAge: time.Hour, Leeway: time.Second})
+	_, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com", MaxAge: time.Hour, Leeway: time.Second})
 	if err == nil || !strings.Contains(err.Error(), "DPoPOptions.MaxAge: ") || strings.Contains(err.Error(), "DPoPOptions.Leeway: ") {
 		t.Errorf("got %v, want MaxAge alone", err)
 	}
@@ -70,7 +71,7 @@ func TestDPoPAgeOfItsOwn(t *testing.T) {
 
 func TestDPoPOptionsAreCopied(t *testing.T) {
 	algorithms := []string{"ES256"}
-	a := newDPoPAPI(t, popauth.DPoPOptions{Algorithms: algorithms})
+	a := newDPoPAPI(t, dpop.Options{Algorithms: algorithms})
 	algorithms[0] = "RS256"
 	a.accept(t, a.request())
 	want := `DPoP error="invalid_dpop_proof", error_description="The DPoP proof is malformed", algs="ES256"`

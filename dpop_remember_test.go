@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // sharing are Guards with other settings that share a store.
@@ -17,9 +18,9 @@ type sharing struct {
 	guards []*popauth.Guard
 }
 
-func newSharing(t *testing.T, store func(now func() time.Time) popauth.ReplayStore, all ...popauth.DPoPOptions) *sharing {
+func newSharing(t *testing.T, store func(now func() time.Time) dpop.ReplayStore, all ...dpop.Options) *sharing {
 	t.Helper()
-	a := newDPoPAPI(t, popauth.DPoPOptions{})
+	a := newDPoPAPI(t, dpop.Options{})
 	shared := store(a.clock.Now)
 	s := &sharing{dpopAPI: a}
 	for _, d := range all {
@@ -43,9 +44,9 @@ func (s *sharing) ask(guard int, r *http.Request) int {
 	return s.serve(r).Code
 }
 
-func inMemory(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
-	return func(now func() time.Time) popauth.ReplayStore {
-		m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: now})
+func inMemory(t *testing.T) func(now func() time.Time) dpop.ReplayStore {
+	return func(now func() time.Time) dpop.ReplayStore {
+		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +57,8 @@ func inMemory(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
 // A rollout changes MaxAge and Leeway. What an old instance has accepted the new one refuses, and the other way round,
 // until neither would take it.
 func TestRememberedForAllThatShare(t *testing.T) {
-	short := popauth.DPoPOptions{MaxAge: time.Second, Leeway: time.Millisecond}
-	long := popauth.DPoPOptions{MaxAge: 10 * time.Minute, Leeway: time.Minute}
+	short := dpop.Options{MaxAge: time.Second, Leeway: time.Millisecond}
+	long := dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute}
 	for _, offset := range []time.Duration{0, -time.Second, time.Minute, -10 * time.Minute} {
 		for first := range 2 {
 			s := newSharing(t, inMemory(t), short, long)
@@ -80,13 +81,13 @@ func TestRememberedForAllThatShare(t *testing.T) {
 
 // Whoever calls ProveKey or Confirm without a Guard shares by the same rule.
 func TestRememberedWithoutGuard(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoPOptions{})
+	x := newTokenRequests(t, dpop.Options{})
 	for _, tt := range []struct {
-		d    popauth.DPoPOptions
+		d    dpop.Options
 		want time.Duration
 	}{
-		{popauth.DPoPOptions{Replay: x.store}, 661 * time.Second},
-		{popauth.DPoPOptions{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
+		{dpop.Options{Replay: x.store}, 661 * time.Second},
+		{dpop.Options{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
 	} {
 		clear(x.store.until)
 		x.dpop = proofs(tt.d)
@@ -103,24 +104,24 @@ func TestRememberedWithoutGuard(t *testing.T) {
 
 func TestRememberProofOptions(t *testing.T) {
 	for _, tt := range []struct {
-		d  popauth.DPoPOptions
+		d  dpop.Options
 		ok bool
 	}{
-		{popauth.DPoPOptions{Remember: -1}, false},
-		{popauth.DPoPOptions{Remember: 70*time.Second - 1}, false},
-		{popauth.DPoPOptions{Remember: 70 * time.Second}, true},
-		{popauth.DPoPOptions{Remember: 11 * time.Minute}, true},
-		{popauth.DPoPOptions{Remember: 11*time.Minute + 1}, false},
-		{popauth.DPoPOptions{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
-		{popauth.DPoPOptions{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
-		{popauth.DPoPOptions{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
-		{popauth.DPoPOptions{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
-		{popauth.DPoPOptions{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
-		{popauth.DPoPOptions{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
+		{dpop.Options{Remember: -1}, false},
+		{dpop.Options{Remember: 70*time.Second - 1}, false},
+		{dpop.Options{Remember: 70 * time.Second}, true},
+		{dpop.Options{Remember: 11 * time.Minute}, true},
+		{dpop.Options{Remember: 11*time.Minute + 1}, false},
+		{dpop.Options{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
+		{dpop.Options{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
+		{dpop.Options{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
+		{dpop.Options{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
+		{dpop.Options{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
+		{dpop.Options{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
 	} {
-		for _, store := range []popauth.ReplayStore{nil, &onceStore{}} {
+		for _, store := range []dpop.ReplayStore{nil, &onceStore{}} {
 			tt.d.Replay, tt.d.BaseURL = store, "https://api.example.com"
-			if _, err := popauth.NewDPoP(tt.d); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "DPoPOptions.Remember") {
+			if _, err := dpop.New(tt.d); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "DPoPOptions.Remember") {
 				t.Errorf("%+v: got %v, want an error: %t", tt.d, err, !tt.ok)
 			}
 		}
@@ -138,9 +139,9 @@ func (n names) Use(_ context.Context, key, id string, _ time.Time) (bool, error)
 // One proof has one name with all who share a store, whatever they are set to.
 func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 	seen := names{}
-	s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return seen },
-		popauth.DPoPOptions{}, popauth.DPoPOptions{MaxAge: 10 * time.Minute, Leeway: time.Minute}, popauth.DPoPOptions{Remember: 2 * time.Minute},
-		popauth.DPoPOptions{Algorithms: []string{"RS256", "ES256"}}, popauth.DPoPOptions{BaseURL: "https://api.example.com"})
+	s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return seen },
+		dpop.Options{}, dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute}, dpop.Options{Remember: 2 * time.Minute},
+		dpop.Options{Algorithms: []string{"RS256", "ES256"}}, dpop.Options{BaseURL: "https://api.example.com"})
 	r := s.request()
 	for i := range s.guards {
 		if got := s.ask(i, r); got != 200 {
@@ -159,7 +160,7 @@ func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 
 // A Guard that takes another's place keeps what was used, if it is given the memory.
 func TestReloadKeepsProofs(t *testing.T) {
-	s := newSharing(t, inMemory(t), popauth.DPoPOptions{}, popauth.DPoPOptions{MaxAge: 5 * time.Minute})
+	s := newSharing(t, inMemory(t), dpop.Options{}, dpop.Options{MaxAge: 5 * time.Minute})
 	r := s.request()
 	for i, want := range []int{200, 401, 401} {
 		if got := s.ask(min(i, 1), r); got != want {
@@ -169,7 +170,7 @@ func TestReloadKeepsProofs(t *testing.T) {
 	// With memories of their own they don't, as the documentation says.
 	for i := range 2 {
 		o := s.issuer.Options()
-		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{proofs(popauth.DPoPOptions{})}
+		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{proofs(dpop.Options{})}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)

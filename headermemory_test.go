@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -39,7 +40,7 @@ func TestHeadersKept(t *testing.T) {
 		}, popauth.ErrProofTarget, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newDPoPAPI(t, popauth.DPoPOptions{})
+			a := newDPoPAPI(t, dpop.Options{})
 			stranger.Now = a.clock.Now
 			r := a.request()
 			tt.change(a, r)
@@ -62,7 +63,7 @@ func TestHeadersKept(t *testing.T) {
 func TestKnownHeaderProvesNothing(t *testing.T) {
 	other := popauthtest.NewProofKey(t, "")
 	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
-		a := newDPoPAPI(t, popauth.DPoPOptions{})
+		a := newDPoPAPI(t, dpop.Options{})
 		a.key, other.Now = popauthtest.NewProofKey(t, alg), a.clock.Now
 		a.key.Now = a.clock.Now
 		a.token = a.issuer.Token(a.key.Bound())
@@ -103,13 +104,13 @@ func jwkWith(c popauthtest.Claims, name string, value any) popauthtest.Claims {
 
 // What one DPoP accepts, another need not.
 func TestKnownProofHeaderOfAnotherDPoP(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoPOptions{})
+	x := newTokenRequests(t, dpop.Options{})
 	for range 2 {
 		if _, _, err := x.prove(x.proof()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.dpop = proofs(popauth.DPoPOptions{Replay: x.store, Algorithms: []string{"RS256"}})
+	x.dpop = proofs(dpop.Options{Replay: x.store, Algorithms: []string{"RS256"}})
 	if _, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrProofAlgorithm) {
 		t.Errorf("VULNERABLE: got %v, want %v", err, popauth.ErrProofAlgorithm)
 	}

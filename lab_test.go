@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -46,11 +47,11 @@ func (l *lab) guard(change ...func(*popauth.Options)) *popauth.Guard {
 
 // proofs makes a Confirmer whose proofs are for whatever URL a request names, unless its options say otherwise. It panics with
 // what is wrong.
-func proofs(o popauth.DPoPOptions) *popauth.DPoP {
+func proofs(o dpop.Options) *dpop.Confirmer {
 	if o.BaseURL == "" && o.URL == nil {
-		o.URL = popauth.RequestURL
+		o.URL = dpop.RequestURL
 	}
-	d, err := popauth.NewDPoP(o)
+	d, err := dpop.New(o)
 	if err != nil {
 		panic(err)
 	}

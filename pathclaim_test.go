@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -92,11 +93,11 @@ func mustPanic(t *testing.T, f func()) {
 func TestTargetOwnHost(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		dpop  popauth.DPoPOptions
+		dpop  dpop.Options
 		other bool // a proof for another host passes with that Host
 	}{
-		{name: "BaseURL", dpop: popauth.DPoPOptions{BaseURL: "https://api.example.com"}},
-		{name: "RequestURL", dpop: popauth.DPoPOptions{URL: popauth.RequestURL}, other: true},
+		{name: "BaseURL", dpop: dpop.Options{BaseURL: "https://api.example.com"}},
+		{name: "RequestURL", dpop: dpop.Options{URL: dpop.RequestURL}, other: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newDPoPAPI(t, tt.dpop, func(o *popauth.Options) { o.Deny = nil })
@@ -112,7 +113,7 @@ func TestTargetOwnHost(t *testing.T) {
 		})
 	}
 	// An API that publishes its name has no Confirmer that goes by Host by accident: there is none without a URL.
-	if d, err := popauth.NewDPoP(popauth.DPoPOptions{}); d != nil || err == nil || !strings.Contains(err.Error(), "set BaseURL to this API's own name") {
+	if d, err := dpop.New(dpop.Options{}); d != nil || err == nil || !strings.Contains(err.Error(), "set BaseURL to this API's own name") {
 		t.Errorf("got %v, %v, want an error that says what to set", d, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -20,7 +21,7 @@ func TestStageRightBehindAnother(t *testing.T) {
 	var seen *observer
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{})}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	})
 	other := l.guard(func(o *popauth.Options) { o.Audience = []string{"https://other.example.com"} })
 	key := popauthtest.NewProofKey(t, "ES256")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // memory is what a Guard remembers of verified tokens.
@@ -71,7 +72,7 @@ func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthDPoP(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL, MaxAge: time.Minute})
+		proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL, MaxAge: time.Minute})
 		if err != nil {
 			return nil, err
 		}

@@ -10,8 +10,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -121,7 +121,7 @@ func ExampleAuthenticator_Confirmation() {
 // A token endpoint whose clients may bind tokens to DPoP keys. This one authenticates by secret, and without mutual TLS
 // there is nothing to be said of Clients and Endpoints.
 func ExampleAuthenticator_Proof() {
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://id.example.com"}) // the server's own name
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://id.example.com"}) // the server's own name
 	if err != nil {
 		panic(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -24,9 +25,9 @@ type keyed struct {
 }
 
 // proofs verifies proofs for whatever URL a request names. It panics with what is wrong.
-func proofs(o popauth.DPoPOptions) *popauth.DPoP {
-	o.URL = popauth.RequestURL
-	d, err := popauth.NewDPoP(o)
+func proofs(o dpop.Options) *dpop.Confirmer {
+	o.URL = dpop.RequestURL
+	d, err := dpop.New(o)
 	if err != nil {
 		panic(err)
 	}
@@ -57,7 +58,7 @@ func (k keyed) refused(t testing.TB, reason clientauth.Reason, status int, code 
 func TestProof(t *testing.T) {
 	batch, key := popauthtest.NewCA(t).Client("batch"), popauthtest.NewProofKey(t, "")
 	clients := clientauth.Static{"batch": {thumbprint(t, batch)}}
-	a := newAuth(t, clientauth.Options{Clients: clients, DPoP: proofs(popauth.DPoPOptions{}), Endpoints: clientauth.PathPrefix("/mtls")})
+	a := newAuth(t, clientauth.Options{Clients: clients, DPoP: proofs(dpop.Options{}), Endpoints: clientauth.PathPrefix("/mtls")})
 	off := newAuth(t, clientauth.Options{Clients: clients, Endpoints: clientauth.PathPrefix("/mtls")})
 
 	// send is a request to a path with these DPoP headers.
@@ -115,7 +116,7 @@ func TestProof(t *testing.T) {
 func TestProofClock(t *testing.T) {
 	clock, key := popauthtest.NewClock(time.Unix(1_800_000_000, 0)), popauthtest.NewProofKey(t, "")
 	key.Now = clock.Now
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(popauth.DPoPOptions{}), Now: clock.Now})
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{}), Now: clock.Now})
 	r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 	r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", ""))
 	if got := prove(a, r); !got.ran {
@@ -125,8 +126,8 @@ func TestProofClock(t *testing.T) {
 
 func TestProofNonce(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(popauth.DPoPOptions{Nonces: nonces})})
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Nonces: nonces})})
 	request := func(nonce any) *http.Request {
 		r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 		r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", "", popauthtest.Claims{"nonce": nonce}))
@@ -154,18 +155,18 @@ func TestProofUnavailable(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
 	r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 	r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", ""))
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(popauth.DPoPOptions{Replay: brokenStore{errors.New("down")}})})
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{errors.New("down")}})})
 	got := prove(a, r)
 	got.refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	// Whatever a store says, its failure is no request without a proof, whose token would come out unbound.
 	for _, reason := range []popauth.Reason{popauth.ErrProofMissing, popauth.ErrNonceRequired} {
-		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(popauth.DPoPOptions{Replay: brokenStore{reason}})})
+		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{reason}})})
 		prove(broken, r).refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	prove(a, r.WithContext(gone)).refused(t, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
-	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(popauth.DPoPOptions{Replay: brokenStore{popauth.ErrProofLimit}})})
+	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{popauth.ErrProofLimit}})})
 	toomany := prove(limited, r)
 	toomany.refused(t, clientauth.ErrProofLimit, http.StatusTooManyRequests, "temporarily_unavailable")
 	if got.Header().Get("Retry-After") == "" || toomany.Header().Get("Retry-After") == "" {
@@ -180,7 +181,7 @@ func TestProofUnavailable(t *testing.T) {
 
 func TestDPoPOption(t *testing.T) {
 	// A server that knows secrets and proofs only.
-	alone, err := clientauth.New(clientauth.Options{DPoP: proofs(popauth.DPoPOptions{Algorithms: []string{"ES256"}})})
+	alone, err := clientauth.New(clientauth.Options{DPoP: proofs(dpop.Options{Algorithms: []string{"ES256"}})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,16 +193,16 @@ func TestDPoPOption(t *testing.T) {
 		t.Errorf("got %v, want ErrOtherMethod", err)
 	}
 	for name, o := range map[string]clientauth.Options{
-		"without clients": {DPoP: proofs(popauth.DPoPOptions{}), Endpoints: clientauth.PathPrefix("/mtls")},
-		"not made by New": {Clients: clientauth.Static{}, DPoP: &popauth.DPoP{}},
-		"nil pointer":     {Clients: clientauth.Static{}, DPoP: (*popauth.DPoP)(nil)},
+		"without clients": {DPoP: proofs(dpop.Options{}), Endpoints: clientauth.PathPrefix("/mtls")},
+		"not made by New": {Clients: clientauth.Static{}, DPoP: &dpop.Confirmer{}},
+		"nil pointer":     {Clients: clientauth.Static{}, DPoP: (*dpop.Confirmer)(nil)},
 	} {
 		if a, err := clientauth.New(o); err == nil || a != nil || !strings.HasPrefix(err.Error(), "clientauth: Options.") {
 			t.Errorf("%s: got %v, %v, want an error", name, a, err)
 		}
 	}
 	// What the caller changes in a list changes nothing.
-	d := proofs(popauth.DPoPOptions{})
+	d := proofs(dpop.Options{})
 	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: d})
 	d.Algorithms()[0] = "none"
 	if m, _ := a.Metadata("https://id.example.com", clientauth.EndpointURLs{}); len(m.DPoPAlgorithms) < 2 || slices.Contains(m.DPoPAlgorithms, "none") {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -41,7 +42,7 @@ type lab struct {
 func newLab(tb testing.TB) *lab {
 	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"), key: popauthtest.NewProofKey(tb, "ES256")}
 	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: forwarded.Traefik(), Trust: proxyPeer}
-	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(popauth.DPoPOptions{URL: forwardauth.OriginalURL})}
+	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{URL: forwardauth.OriginalURL})}
 	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		l.reason = e
 		w.WriteHeader(e.Status())
@@ -50,8 +51,8 @@ func newLab(tb testing.TB) *lab {
 }
 
 // proofs panics with what is wrong.
-func proofs(o popauth.DPoPOptions) *popauth.DPoP {
-	d, err := popauth.NewDPoP(o)
+func proofs(o dpop.Options) *dpop.Confirmer {
+	d, err := dpop.New(o)
 	if err != nil {
 		panic(err)
 	}
@@ -164,7 +165,7 @@ func TestForwardAuthRequest(t *testing.T) {
 func TestForwardAuthProof(t *testing.T) {
 	l := newLab(t)
 	h := l.endpoint().Confirm()
-	l.o.Guard.Confirmers = []popauth.Confirmer{proofs(popauth.DPoPOptions{BaseURL: "https://public.example"})}
+	l.o.Guard.Confirmers = []popauth.Confirmer{proofs(dpop.Options{BaseURL: "https://public.example"})}
 	configured := l.endpoint().Confirm()
 	token := l.issuer.Token(l.key.Bound())
 	for _, tt := range []struct {

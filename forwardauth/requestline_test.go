@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 )
 
@@ -111,12 +112,12 @@ func TestForwardAuthRequestLine(t *testing.T) {
 // By OriginalURL the proxy's report says which host a proof is for; by BaseURL the API does.
 func TestForwardAuthAnyHost(t *testing.T) {
 	for name, tt := range map[string]struct {
-		dpop popauth.DPoPOptions
+		dpop dpop.Options
 		want map[string]int // by the host that the proxy reports, with a proof for that
 	}{
-		"OriginalURL": {popauth.DPoPOptions{URL: forwardauth.OriginalURL}, map[string]int{"api.example.com": 200, "evil.example": 200}},
-		"BaseURL":     {popauth.DPoPOptions{BaseURL: "https://api.example.com"}, map[string]int{"api.example.com": 200, "evil.example": 401}},
-		"RequestURL":  {popauth.DPoPOptions{URL: popauth.RequestURL}, map[string]int{"api.example.com": 401, "evil.example": 401}}, // the proxy asks by http
+		"OriginalURL": {dpop.Options{URL: forwardauth.OriginalURL}, map[string]int{"api.example.com": 200, "evil.example": 200}},
+		"BaseURL":     {dpop.Options{BaseURL: "https://api.example.com"}, map[string]int{"api.example.com": 200, "evil.example": 401}},
+		"RequestURL":  {dpop.Options{URL: dpop.RequestURL}, map[string]int{"api.example.com": 401, "evil.example": 401}}, // the proxy asks by http
 	} {
 		l := newLab(t)
 		l.o.Guard.Confirmers = []popauth.Confirmer{proofs(tt.dpop)}
@@ -138,7 +139,7 @@ func TestForwardAuthRequestLineHost(t *testing.T) {
 	l := newLab(t)
 	token := l.issuer.Token(l.key.Bound())
 	l.o.Guard.Resource.ID = "https://api.example.com"
-	for _, d := range []popauth.DPoPOptions{{BaseURL: "https://api.example.com"}} {
+	for _, d := range []dpop.Options{{BaseURL: "https://api.example.com"}} {
 		l.o.Guard.Confirmers = []popauth.Confirmer{proofs(d)}
 		h := l.endpoint().Confirm()
 		for host, want := range map[string]int{"api.example.com": 200, "evil.example": 401} {

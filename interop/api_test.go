@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -37,7 +38,7 @@ func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy)
 		policies = []popauth.Policy{popauth.Scope("orders.read")}
 	}
 	if o.Confirmers == nil {
-		proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+		proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 		if err != nil {
 			s.Fatal(err)
 		}

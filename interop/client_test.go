@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -99,8 +100,8 @@ func TestOpenIDClient(t *testing.T) {
 }
 
 func testOpenIDClient(t *testing.T, s *authorizationServer) {
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
-		URL: popauth.RequestURL, Nonces: popauth.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{
+		URL: dpop.RequestURL, Nonces: dpop.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
 	})
 	if err != nil {
 		t.Fatal(err)

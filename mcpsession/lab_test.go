@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/mcpsession"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -64,7 +65,7 @@ func newLab(t *testing.T, s setup) *lab {
 	l.server = mcp.NewServer(&mcp.Implementation{Name: "lab", Version: "1"}, nil)
 	l.register()
 	o := l.issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

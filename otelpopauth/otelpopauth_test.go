@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/otelpopauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -49,7 +50,7 @@ func newLab(t *testing.T) *lab {
 	}
 	o := l.issuer.Options()
 	o.Observe = observe
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

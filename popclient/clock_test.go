@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -20,10 +21,10 @@ import (
 func offBy(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
 
 // proofs verifies proofs for whatever URL a request names.
-func proofs(t testing.TB, o popauth.DPoPOptions) *popauth.DPoP {
+func proofs(t testing.TB, o dpop.Options) *dpop.Confirmer {
 	t.Helper()
-	o.URL = popauth.RequestURL
-	d, err := popauth.NewDPoP(o)
+	o.URL = dpop.RequestURL
+	d, err := dpop.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,25 +42,25 @@ func iat(t testing.TB, r *http.Request) time.Duration {
 func TestClockIsCorrected(t *testing.T) {
 	secrets := [][]byte{bytes.Repeat([]byte{1}, 32)}
 	for name, tt := range map[string]struct {
-		server popauth.DPoPOptions
+		server dpop.Options
 		off    time.Duration
 		want   int  // requests for the first answer
 		status int  // of that
 		kept   bool // the client's own clock is good enough
 	}{
-		"15 min ahead":              {popauth.DPoPOptions{}, 15 * time.Minute, 2, 200, false},
-		"15 min behind":             {popauth.DPoPOptions{}, -15 * time.Minute, 2, 200, false},
-		"15 s ahead":                {popauth.DPoPOptions{}, 15 * time.Second, 2, 200, false},
-		"a time zone":               {popauth.DPoPOptions{}, -14 * time.Hour, 2, 200, false},
-		"ahead, with nonces":        {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
-		"behind, with nonces":       {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
-		"behind, nonces count":      {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
-		"within the server's time":  {popauth.DPoPOptions{}, -15 * time.Second, 1, 200, true},
-		"a year":                    {popauth.DPoPOptions{}, -365 * 24 * time.Hour, 1, 401, true},
-		"a year, but nonces count":  {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
-		"as it should be":           {popauth.DPoPOptions{}, 0, 1, 200, true},
-		"as it should be, nonces":   {popauth.DPoPOptions{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
-		"28 h, more than a mistake": {popauth.DPoPOptions{}, 28 * time.Hour, 1, 401, true},
+		"15 min ahead":              {dpop.Options{}, 15 * time.Minute, 2, 200, false},
+		"15 min behind":             {dpop.Options{}, -15 * time.Minute, 2, 200, false},
+		"15 s ahead":                {dpop.Options{}, 15 * time.Second, 2, 200, false},
+		"a time zone":               {dpop.Options{}, -14 * time.Hour, 2, 200, false},
+		"ahead, with nonces":        {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
+		"behind, with nonces":       {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
+		"behind, nonces count":      {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
+		"within the server's time":  {dpop.Options{}, -15 * time.Second, 1, 200, true},
+		"a year":                    {dpop.Options{}, -365 * 24 * time.Hour, 1, 401, true},
+		"a year, but nonces count":  {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
+		"as it should be":           {dpop.Options{}, 0, 1, 200, true},
+		"as it should be, nonces":   {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
+		"28 h, more than a mistake": {dpop.Options{}, 28 * time.Hour, 1, 401, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +273,7 @@ type proofServer struct {
 
 func newProofServer(t *testing.T, now func() time.Time) *proofServer {
 	t.Helper()
-	dpop := proofs(t, popauth.DPoPOptions{})
+	dpop := proofs(t, dpop.Options{})
 	x := &proofServer{}
 	x.Server = popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -162,7 +163,7 @@ func ExampleMutualTLS_Credentials() {
 // exampleAPI is an API for the issuer's tokens, and what verifies both of them.
 func exampleAPI(issuer *popauthtest.Issuer) (*httptest.Server, *x509.CertPool) {
 	options := issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func exampleIssuer(ca *popauthtest.CA) *popauthtest.Issuer {
 	if err != nil {
 		log.Fatal(err)
 	}
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: issuer.URL})
+	proofs, err := dpop.New(dpop.Options{BaseURL: issuer.URL})
 	if err != nil {
 		log.Fatal(err)
 	}

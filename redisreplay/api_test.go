@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -39,7 +40,7 @@ func api(socket string) error {
 	if err != nil {
 		return err
 	}
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
 	if err != nil {
 		return err
 	}

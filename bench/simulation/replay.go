@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
@@ -35,7 +35,7 @@ type ReplayUse struct {
 func Replay(perSecond int) (ReplayUse, error) {
 	before := heapInUse()
 	now := time.Unix(1_800_000_000, 0)
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: func() time.Time { return now }})
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: func() time.Time { return now }})
 	if err != nil {
 		return ReplayUse{}, err
 	}

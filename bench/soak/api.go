@@ -24,6 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -132,11 +133,11 @@ func (a *api) handler() (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	for path, dpop := range map[string]popauth.DPoPOptions{
+	for path, dpop := range map[string]dpop.DPoPOptions{
 		plainPath: {Replay: store, BaseURL: a.settings.Base},
-		noncePath: {Replay: store, BaseURL: a.settings.Base, Nonces: popauth.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
+		noncePath: {Replay: store, BaseURL: a.settings.Base, Nonces: dpop.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
 	} {
-		proofs, err := popauth.NewDPoP(dpop)
+		proofs, err := dpop.NewDPoP(dpop)
 		if err != nil {
 			return nil, err
 		}

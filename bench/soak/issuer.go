@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -39,7 +40,7 @@ type issuer struct {
 	address string
 	config  *tls.Config
 	handler http.Handler
-	proofs  *popauth.DPoP
+	proofs  *dpop.DPoP
 
 	mu         sync.Mutex
 	server     *http.Server
@@ -70,7 +71,7 @@ func newIssuer(tb popauthtest.TB, authority *popauthtest.CA) (*issuer, error) {
 	}
 	i.URL = "https://" + i.address
 	var err error
-	if i.proofs, err = popauth.NewDPoP(popauth.DPoPOptions{BaseURL: i.URL}); err != nil {
+	if i.proofs, err = dpop.NewDPoP(dpop.DPoPOptions{BaseURL: i.URL}); err != nil {
 		return nil, err
 	}
 	i.Handle("POST /token", http.HandlerFunc(i.token))

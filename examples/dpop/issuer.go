@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,7 +21,7 @@ type tokenEndpoint struct {
 }
 
 func newTokenEndpoint(issuer *popauthtest.Issuer, audience string) (*tokenEndpoint, error) {
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
 	if err != nil {
 		return nil, err
 	}

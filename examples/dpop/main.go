@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -105,9 +106,9 @@ func (w *world) start(logs io.Writer) error {
 func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{
 		BaseURL: w.api, // a proof for another host is none for this API, whatever Host says
-		Nonces:  popauth.StatelessNonces{Secrets: [][]byte{secret}},
+		Nonces:  dpop.StatelessNonces{Secrets: [][]byte{secret}},
 	})
 	if err != nil {
 		return popauth.Options{}, err

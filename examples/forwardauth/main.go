@@ -25,6 +25,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/forwarded"
@@ -223,11 +224,11 @@ func (w *world) open(proxy string) error {
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
 	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
-	dpop := popauth.DPoPOptions{URL: forwardauth.OriginalURL, Nonces: popauth.StatelessNonces{Secrets: secrets}}
+	dpop := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
 		dpop.Nonces = nil
 	}
-	proofs, err := popauth.NewDPoP(dpop)
+	proofs, err := dpop.New(dpop)
 	if err != nil {
 		return err
 	}

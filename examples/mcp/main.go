@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -92,7 +93,7 @@ func (w *world) start() error {
 	w.roots.AddCert(w.api.Certificate())
 	w.roots.AddCert(w.issuer.Server.Certificate())
 
-	tokens, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
+	tokens, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (w *world) start() error {
 	}
 
 	options := w.issuer.Options(w.endpoint) // in production: popauth.Options{Issuer: …, Audience: …}
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: w.api.URL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: w.api.URL})
 	if err != nil {
 		return err
 	}

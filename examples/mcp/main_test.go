@@ -17,6 +17,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -127,7 +128,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
 	options := l.issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

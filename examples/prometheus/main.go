@@ -30,6 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -70,7 +71,7 @@ func (s *service) close() {
 func (s *service) open() error {
 	s.issuer, s.owner, s.key = popauthtest.NewIssuer(s), popauthtest.SelfSigned(s, "owner"), popauthtest.NewProofKey(s, "ES256")
 	options := s.issuer.Options() // in a service: popauth.Options{Issuer: …, Audience: …, Keys: keys}
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		return err
 	}

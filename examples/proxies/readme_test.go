@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
 func ofREADME(secret string) popauth.Options {
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com"}) // as clients call the API: nginx asks it under another name, by http
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"}) // as clients call the API: nginx asks it under another name, by http
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestREADMEIsWhatRuns(t *testing.T) {
 func TestREADMEBehindNginx(t *testing.T) {
 	need(t, "nginx")
 	c := newCast(t)
-	own, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	own, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -168,7 +169,7 @@ func (w *world) present(audience string, r *http.Request) (*popauth.Principal, e
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: audience})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: audience})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 const (
@@ -60,13 +61,13 @@ func newServer(o serverOptions) (*server, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	dpop := popauth.DPoPOptions{BaseURL: o.issuer}
+	dpop := dpop.DPoPOptions{BaseURL: o.issuer}
 	if o.nonces {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails
-		dpop.Nonces = popauth.StatelessNonces{Secrets: [][]byte{secret}}
+		dpop.Nonces = dpop.StatelessNonces{Secrets: [][]byte{secret}}
 	}
-	proofs, err := popauth.NewDPoP(dpop)
+	proofs, err := dpop.NewDPoP(dpop)
 	if err != nil {
 		return nil, err
 	}

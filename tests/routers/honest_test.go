@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -37,7 +38,7 @@ var honest = map[string]string{
 func TestHonestSpellings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

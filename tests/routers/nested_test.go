@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -97,7 +98,7 @@ func retarget(r *http.Request, target string) bool {
 func TestNestedRouters(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestNestedRoutersPublic(t *testing.T) {
 func TestMethodOverride(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{URL: popauth.RequestURL})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,7 +22,7 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com"})
+	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: "https://api.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"context"

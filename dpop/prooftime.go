@@ -1,9 +1,10 @@
-package popauth
+package dpop
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // completeTimes fills in how long proofs are good and remembered, once Nonces is complete.
-func (o *DPoPOptions) completeTimes(alone bool, problem settings.Problem) {
+func (o *Options) completeTimes(alone bool, problem settings.Problem) {
 	if o.MaxAge == 0 {
 		o.MaxAge = defaultProofAge
 	} else if o.MaxAge < time.Second || o.MaxAge > maxProofAge {
@@ -56,7 +57,7 @@ func (o *DPoPOptions) completeTimes(alone bool, problem settings.Problem) {
 }
 
 // checkTime is item 11 of RFC 9449, section 4.3. The nonce has been checked before.
-func (o *DPoPOptions) checkTime(p proof, now time.Time) error {
+func (o *Options) checkTime(p proof, now time.Time) error {
 	switch ahead, age := p.issued.Sub(now), now.Sub(p.issued); { // only for what is said: a difference can overflow
 	case o.NonceTime && p.issued.After(now.Add(maxProofAhead)):
 		return untimely(ahead, "iat is %v ahead of this clock, more than %v, the most that DPoPOptions.NonceTime allows", maxProofAhead)
@@ -79,13 +80,13 @@ func (o *DPoPOptions) checkTime(p proof, now time.Time) error {
 }
 
 func untimely(by time.Duration, format string, most time.Duration) error {
-	return &Error{Reason: ErrProofTime, Err: fmt.Errorf(format, by.Round(time.Millisecond), most)}
+	return &popauth.Error{Reason: popauth.ErrProofTime, Err: fmt.Errorf(format, by.Round(time.Millisecond), most)}
 }
 
 // remembered is until when a used proof is kept. Whoever shares the store may go by its iat or by its nonce, which is no
 // newer than its use. An earlier use of the proof was kept until earliest or longer: it was not before the nonce, where
 // that counts, and no end is before that of the iat.
-func (o *DPoPOptions) remembered(issued, now time.Time) (until, earliest time.Time) {
+func (o *Options) remembered(issued, now time.Time) (until, earliest time.Time) {
 	since := issued
 	if n, ok := o.Nonces.(StatelessNonces); ok && o.NonceTime {
 		since = later(since, now.Add(-n.MaxAge))

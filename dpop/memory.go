@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/seed-171ab058/popauth"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -166,7 +167,7 @@ var (
 // forgets the rest too.
 func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
 	if !m.made() {
-		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
+		return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: errReplayUnmade}
 	}
 	now := m.now()
 	return m.useOnce(ctx, now, key, id, until, now)
@@ -178,7 +179,7 @@ func (m *ReplayMemory) made() bool { return m != nil && m.now != nil }
 // was kept until then or later is forgotten, an id that isn't held was never used.
 func (m *ReplayMemory) useOnce(ctx context.Context, at time.Time, key, id string, until, earliest time.Time) (fresh bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, Unavailable(ctx, err)
+		return false, popauth.Unavailable(ctx, err)
 	}
 	now, end := nanoseconds(at), nanoseconds(until)
 	if end < now {
@@ -193,9 +194,9 @@ func (m *ReplayMemory) useOnce(ctx context.Context, at time.Time, key, id string
 		// Another call may take the place that is found, hence the loop.
 		case errors.Is(err, errReplayLimit) && m.reclaim(now, replayBatch), errors.Is(err, errReplayFull) && m.reclaim(now, 1):
 		case errors.Is(err, errReplayLimit):
-			return false, &Error{Reason: ErrProofLimit, Err: err}
+			return false, &popauth.Error{Reason: popauth.ErrProofLimit, Err: err}
 		default:
-			return false, &Error{Reason: ErrUnavailable, Err: err}
+			return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: err}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -29,7 +30,7 @@ func RequestURL(r *http.Request) *url.URL {
 }
 
 // sameTarget tells whether a proof that is good for the one request is good for the other.
-func (d *DPoP) sameTarget(a, b *http.Request) bool {
+func (d *Confirmer) sameTarget(a, b *http.Request) bool {
 	u, v := d.options.URL(a), d.options.URL(b)
 	return u != nil && v != nil && u.String() == v.String()
 }
@@ -37,18 +38,18 @@ func (d *DPoP) sameTarget(a, b *http.Request) bool {
 // target compares htu with own, query and fragment ignored, and returns their normal form.
 func (p proof) target(own *url.URL) (string, error) {
 	if own == nil {
-		return "", &Error{Reason: ErrProofTarget, Err: errOwnURI}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: errOwnURI}
 	}
 	want, err := uri.Join(own.Scheme, own.Host, own.EscapedPath())
 	if err != nil {
-		return "", &Error{Reason: ErrProofTarget, Err: errOwnURI}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: errOwnURI}
 	}
 	got, err := uri.Normalize(p.uri)
 	if err != nil {
-		return "", &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
 	}
 	if got != want {
-		return "", &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
 	}
 	return want, nil
 }

@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"net/http"
@@ -11,7 +11,7 @@ import (
 
 // DPoPOptions configure a Confirmer. One of BaseURL and URL is required. NewDPoP checks them all and reports every problem; what it
 // accepted it has copied.
-type DPoPOptions struct {
+type Options struct {
 	_ [0]func()
 
 	// BaseURL is this API as its clients call it, such as https://api.example.com: scheme, host and the path prefix that a
@@ -74,7 +74,7 @@ type DPoPOptions struct {
 }
 
 // completeURL makes URL of BaseURL.
-func (o *DPoPOptions) completeURL(problem settings.Problem) {
+func (o *Options) completeURL(problem settings.Problem) {
 	switch {
 	case o.BaseURL != "" && o.URL != nil:
 		problem("BaseURL", "there is a URL as well: set one")

@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
 	"github.com/seed-171ab058/popauth/internal/settings"
@@ -27,14 +28,14 @@ import (
 //
 // Browsers show a response's WWW-Authenticate and DPoP-Nonce only to scripts of an origin that CORS exposes them to
 // (section 8).
-type DPoP struct {
-	options  DPoPOptions
+type Confirmer struct {
+	options  Options
 	accepted []jose.Algorithm
 	own      *ReplayMemory           // nil if Options.Replay is there
 	signers  *memory.Headers[signer] // the proof headers that have passed accepted
 }
 
-var _ SchemeConfirmer = (*DPoP)(nil)
+var _ popauth.SchemeConfirmer = (*Confirmer)(nil)
 
 const (
 	schemeDPoP = "DPoP"
@@ -47,10 +48,10 @@ var proofAlgorithms = []string{"ES256", "ES384", "EdDSA", "Ed25519", "PS256", "R
 
 // NewDPoP makes a Confirmer, for popauth.Options.Confirmers or for an authorization server. The error lists every problem of
 // the options.
-func NewDPoP(o DPoPOptions) (*DPoP, error) {
+func New(o Options) (*Confirmer, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: DPoPOptions", &wrong)
-	d := &DPoP{signers: memory.NewHeaders[signer](clientHeaders)}
+	d := &Confirmer{signers: memory.NewHeaders[signer](clientHeaders)}
 	alone := o.Replay == nil
 	if alone {
 		// The one place where a store is chosen for those who have not chosen.
@@ -76,16 +77,16 @@ func NewDPoP(o DPoPOptions) (*DPoP, error) {
 }
 
 // Member returns "jkt".
-func (*DPoP) Member() string { return "jkt" }
+func (*Confirmer) Member() string { return "jkt" }
 
 // Challenge returns the scheme DPoP and the parameter algs.
-func (d *DPoP) Challenge() (scheme string, params []Param) {
-	return schemeDPoP, []Param{{Name: "algs", Value: strings.Join(d.Algorithms(), " ")}}
+func (d *Confirmer) Challenge() (scheme string, params []popauth.Param) {
+	return schemeDPoP, []popauth.Param{{Name: "algs", Value: strings.Join(d.Algorithms(), " ")}}
 }
 
 // Algorithms returns the signature algorithms that are accepted, as metadata lists them: dpop_signing_alg_values_supported
 // (RFC 9449, section 5.1; RFC 9728, section 2).
-func (d *DPoP) Algorithms() []string {
+func (d *Confirmer) Algorithms() []string {
 	if d == nil {
 		return nil
 	}
@@ -93,20 +94,20 @@ func (d *DPoP) Algorithms() []string {
 }
 
 // HoldsFor tells whether a proof that is good for the one request is good for the other: both have the same URL.
-func (d *DPoP) HoldsFor(c Confirmer, before, after *http.Request) bool {
-	return c == Confirmer(d) && d.made() && d.sameTarget(before, after)
+func (d *Confirmer) HoldsFor(c popauth.Confirmer, before, after *http.Request) bool {
+	return c == popauth.Confirmer(d) && d.made() && d.sameTarget(before, after)
 }
 
-func (d *DPoP) made() bool { return d != nil && d.options.URL != nil }
+func (d *Confirmer) made() bool { return d != nil && d.options.URL != nil }
 
 // Confirm makes the checks of RFC 9449, section 4.3, in its order, and those of section 7.1, by the Presentation's clock.
-func (d *DPoP) Confirm(r *http.Request, p Presentation) error {
+func (d *Confirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 	if !d.made() {
-		return &Error{Reason: ErrUnconfigured, Err: errUnmade}
+		return &popauth.Error{Reason: popauth.ErrUnconfigured, Err: errUnmade}
 	}
 	bound, err := jose.Digest(p.Binding.Value)
 	if err != nil {
-		return &Error{Reason: ErrBindingMalformed, Err: err}
+		return &popauth.Error{Reason: popauth.ErrBindingMalformed, Err: err}
 	}
 	now := p.Now()
 	v, err := d.verify(r, now, bound[:], client{shown: p})
@@ -121,7 +122,7 @@ func (d *DPoP) Confirm(r *http.Request, p Presentation) error {
 	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
 	hash := sha256.Sum256(append(space, p.Token...))
 	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
-		return ErrProofToken
+		return popauth.ErrProofToken
 	}
 	return d.use(r, v, now)
 }
@@ -138,11 +139,11 @@ func (d *DPoP) Confirm(r *http.Request, p Presentation) error {
 //
 // What the answer to the request is to have is put into h: a DPoP-Nonce. A proof may have an ath (section 4.2), which counts
 // for nothing here.
-func (d *DPoP) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprint string, err error) {
+func (d *Confirmer) ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprint string, err error) {
 	if !d.made() {
-		return "", &Error{Reason: ErrUnconfigured, Err: errUnmade}
+		return "", &popauth.Error{Reason: popauth.ErrUnconfigured, Err: errUnmade}
 	}
-	if err := (RequestLine{}).Check(r); err != nil {
+	if err := (popauth.RequestLine{}).Check(r); err != nil {
 		return "", err
 	}
 	v, err := d.verify(r, now, nil, client{header: h})
@@ -159,7 +160,7 @@ var errUnmade = errors.New("the Confirmer was not made by NewDPoP")
 
 // client is whoever is to have a header with the answer.
 type client struct {
-	shown  Presentation
+	shown  popauth.Presentation
 	header http.Header // in place of shown; nil without
 }
 
@@ -178,7 +179,7 @@ type verified struct {
 }
 
 // verify makes the checks that need no token, and, where bound is not nil, that the key is the one whose thumbprint it is.
-func (d *DPoP) verify(r *http.Request, now time.Time, bound []byte, to client) (verified, error) {
+func (d *Confirmer) verify(r *http.Request, now time.Time, bound []byte, to client) (verified, error) {
 	// Items 1 to 7.
 	proof, err := d.readProof(r.Header["Dpop"], bound)
 	if err != nil {
@@ -186,7 +187,7 @@ func (d *DPoP) verify(r *http.Request, now time.Time, bound []byte, to client) (
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if own := cmp.Or(r.Method, http.MethodGet); proof.method != own {
-		return verified{}, &Error{Reason: ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
+		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
 	}
 	// Item 9.
 	target, err := proof.target(d.options.URL(r))
@@ -206,7 +207,7 @@ func (d *DPoP) verify(r *http.Request, now time.Time, bound []byte, to client) (
 var errNonceSource = errors.New("the NonceSource returned what can't be sent as a nonce")
 
 // checkNonce hands the client the nonce that it is to use next, if there is one, whatever becomes of the request.
-func (d *DPoP) checkNonce(r *http.Request, now time.Time, proof proof, to client) error {
+func (d *Confirmer) checkNonce(r *http.Request, now time.Time, proof proof, to client) error {
 	if d.options.Nonces == nil {
 		return nil
 	}
@@ -215,7 +216,7 @@ func (d *DPoP) checkNonce(r *http.Request, now time.Time, proof proof, to client
 		err = errNonceSource
 	}
 	if err != nil {
-		return Unavailable(r.Context(), fmt.Errorf("nonces: %w", err))
+		return popauth.Unavailable(r.Context(), fmt.Errorf("nonces: %w", err))
 	}
 	if next != "" {
 		to.set("DPoP-Nonce", next)
@@ -229,5 +230,5 @@ func (d *DPoP) checkNonce(r *http.Request, now time.Time, proof proof, to client
 		// use_dpop_nonce without a nonce would make clients try again for ever.
 		return malformedProof(errNonce)
 	}
-	return ErrNonceRequired
+	return popauth.ErrNonceRequired
 }

@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/seed-171ab058/popauth"
 	"net/http"
 	"time"
 )
@@ -41,7 +42,7 @@ type ReplayStore interface {
 
 // use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
 // proof to its owner.
-func (d *DPoP) use(r *http.Request, v verified, now time.Time) error {
+func (d *Confirmer) use(r *http.Request, v verified, now time.Time) error {
 	key, id := replayNames(v.proof, v.target)
 	until, earliest := d.options.remembered(v.issued, now)
 	var fresh bool
@@ -54,12 +55,12 @@ func (d *DPoP) use(r *http.Request, v verified, now time.Time) error {
 		fresh, err = d.options.Replay.Use(r.Context(), key, id, until)
 	}
 	switch {
-	case errors.Is(err, ErrProofLimit):
-		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
+	case errors.Is(err, popauth.ErrProofLimit):
+		return &popauth.Error{Reason: popauth.ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
 	case err != nil:
-		return Unavailable(r.Context(), fmt.Errorf("replay store: %w", err))
+		return popauth.Unavailable(r.Context(), fmt.Errorf("replay store: %w", err))
 	case !fresh:
-		return ErrProofReplayed
+		return popauth.ErrProofReplayed
 	}
 	if v.header != "" {
 		d.signers.Put(v.header, v.signer)
