@@ -22,7 +22,7 @@
 //     The binding needs no more, since the handshake proves possession; an identity that is taken from the
 //     certificate needs tls.VerifyClientCertIfGiven and ClientCAs.
 //   - Behind something that ends TLS, r.TLS is that one's connection. Its certificate is not the caller's.
-//   - Behind a proxy DPoP.URL must be set. Several processes need a DPoP.Replay that they share, or a proof is good
+//   - Behind a proxy dpop.Options.URL must be set. Several processes need a dpop.Options.Replay that they share, or a proof is good
 //     once in each. A Guard that takes another's place in one process needs the Replay of that one.
 //   - Only Confirm, BoundBy or Bound demand that a token is bound. Authenticate accepts bearer tokens too, but never
 //     a bound one without proof.

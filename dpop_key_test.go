@@ -138,7 +138,7 @@ func TestProveKeyNonce(t *testing.T) {
 func TestCompleteDPoP(t *testing.T) {
 	refused, err := dpop.New(dpop.Options{MaxAge: time.Hour, Algorithms: []string{"HS256"}})
 	for _, field := range []string{"MaxAge", "Algorithms", "BaseURL"} {
-		if refused != nil || err == nil || !strings.Contains(err.Error(), "popauth: DPoPOptions."+field+": ") {
+		if refused != nil || err == nil || !strings.Contains(err.Error(), "dpop: Options."+field+": ") {
 			t.Errorf("got %v, %v, want %s named", refused, err, field)
 		}
 	}

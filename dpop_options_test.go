@@ -22,15 +22,16 @@ func TestDPoPOptions(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"DPoPOptions.MaxAge: 1h0m0s is not between 1s and 10m0s", "DPoPOptions.Leeway: -1ns is not between 0 and 5m0s",
-		`DPoPOptions.Algorithms: "HS256"`, `DPoPOptions.Algorithms: "none"`, "StatelessNonces.MaxAge: 1s is not between 10s and 1h0m0s",
-		"StatelessNonces.Secrets: entry 0 has 1 bytes, not 32 or more", "DPoPOptions.BaseURL: empty, and URL is nil: set BaseURL to ",
+		"dpop: Options.MaxAge: 1h0m0s is not between 1s and 10m0s", "dpop: Options.Leeway: -1ns is not between 0 and 5m0s",
+		`dpop: Options.Algorithms: "HS256"`, `dpop: Options.Algorithms: "none"`, "dpop: StatelessNonces.MaxAge: 1s is not between 10s and 1h0m0s",
+		"dpop: StatelessNonces.Secrets: entry 0 has 1 bytes, not 32 or more", "dpop: Options.BaseURL: empty, and URL is nil: set BaseURL to ",
 	} {
-		if !strings.Contains(err.Error(), "popauth: "+want) {
+		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in\n%v", want, err)
 		}
 	}
 	for name, o := range map[string]dpop.Options{
+		"no name":           {},
 		"BaseURL and URL":   {URL: dpop.RequestURL},
 		"MaxAge negative":   {MaxAge: -1},
 		"MaxAge too short":  {MaxAge: time.Millisecond},
@@ -43,7 +44,9 @@ func TestDPoPOptions(t *testing.T) {
 		"nonces too long":   {Nonces: &dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}, MaxAge: 2 * time.Hour}},
 		"nil nonce pointer": {Nonces: (*dpop.StatelessNonces)(nil)},
 	} {
-		o.BaseURL = "https://api.example.com"
+		if o.BaseURL = "https://api.example.com"; name == "no name" {
+			o.BaseURL = ""
+		}
 		if d, err := dpop.New(o); err == nil || d != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, d, err)
 		}
@@ -64,7 +67,7 @@ func TestDPoPOptions(t *testing.T) {
 // What is wrong by itself is not wrong in the sum once more.
 func TestDPoPAgeOfItsOwn(t *testing.T) {
 	_, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com", MaxAge: time.Hour, Leeway: time.Second})
-	if err == nil || !strings.Contains(err.Error(), "DPoPOptions.MaxAge: ") || strings.Contains(err.Error(), "DPoPOptions.Leeway: ") {
+	if err == nil || !strings.Contains(err.Error(), "dpop: Options.MaxAge: ") || strings.Contains(err.Error(), "dpop: Options.Leeway: ") {
 		t.Errorf("got %v, want MaxAge alone", err)
 	}
 }

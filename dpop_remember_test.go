@@ -121,7 +121,7 @@ func TestRememberProofOptions(t *testing.T) {
 	} {
 		for _, store := range []dpop.ReplayStore{nil, &onceStore{}} {
 			tt.d.Replay, tt.d.BaseURL = store, "https://api.example.com"
-			if _, err := dpop.New(tt.d); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "DPoPOptions.Remember") {
+			if _, err := dpop.New(tt.d); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "dpop: Options.Remember: ") {
 				t.Errorf("%+v: got %v, want an error: %t", tt.d, err, !tt.ok)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // client's own. For a field that is empty, what RequestURL finds counts; without Prefix there is none.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
-// ForwardedURL returns a function for DPoP.URL of an API that is behind a proxy with several names or prefixes; for
+// ForwardedURL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for
 // one name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
 // value, else the request is refused; from any other peer RequestURL counts. A secret of TrustSecret that a
 // ClientCertificate handler further out has removed is not there any more.

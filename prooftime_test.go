@@ -127,11 +127,11 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 func TestNonceTimeOptions(t *testing.T) {
 	secret := [][]byte{nonceSecret(1)}
 	for want, d := range map[string]dpop.Options{
-		"DPoPOptions.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
-		"DPoPOptions.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
-		"DPoPOptions.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
-		"DPoPOptions.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
-		"DPoPOptions.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
+		"dpop: Options.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
+		"dpop: Options.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
+		"dpop: Options.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
+		"dpop: Options.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
+		"dpop: Options.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
 		"": {NonceTime: true, Nonces: &dpop.StatelessNonces{Secrets: secret}},
 	} {
 		d.BaseURL = "https://api.example.com"
@@ -164,10 +164,10 @@ func TestProofTimeIsExplained(t *testing.T) {
 		off   time.Duration
 		want  string
 	}{
-		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than DPoPOptions.Leeway, 10s: see DPoPOptions.NonceTime"},
-		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than DPoPOptions.MaxAge and Leeway, 1m10s: see DPoPOptions.NonceTime"},
-		{"exp", -time.Minute, "exp was 1m0s ago, not less than DPoPOptions.Leeway, 10s"},
-		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than DPoPOptions.Leeway, 10s"},
+		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than dpop.Options.Leeway, 10s: see dpop.Options.NonceTime"},
+		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than dpop.Options.MaxAge and Leeway, 1m10s: see dpop.Options.NonceTime"},
+		{"exp", -time.Minute, "exp was 1m0s ago, not less than dpop.Options.Leeway, 10s"},
+		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than dpop.Options.Leeway, 10s"},
 	} {
 		plain.refuseProof(t, plain.request(fields{tt.claim: plain.clock.Now().Add(tt.off).Unix()}), popauth.ErrProofTime)
 		if !strings.Contains(plain.last.Error(), tt.want) {
@@ -177,7 +177,7 @@ func TestProofTimeIsExplained(t *testing.T) {
 	a := newDPoPAPI(t, dpop.Options{NonceTime: true, Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Add(2 * time.Hour).Unix()}), popauth.ErrProofTime)
-	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that DPoPOptions.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
+	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that dpop.Options.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
 		t.Errorf("got %v, want %s", a.last, want)
 	}
 }

@@ -171,7 +171,7 @@ type swapped struct{ *dpop.Confirmer }
 
 func (s swapped) Confirm(r *http.Request, p popauth.Presentation) error {
 	p.Token = "another"
-	return s.DPoP.Confirm(r, p)
+	return s.Confirmer.Confirm(r, p)
 }
 
 // The hash of a token that is remembered is that of no other.

@@ -21,7 +21,7 @@ import (
 // What has no ID prints as one without.
 func TestSecretsWithoutID(t *testing.T) {
 	for want, x := range map[string]any{
-		"popauth.StatelessNonces{secret withheld}":              dpop.StatelessNonces{},
+		"dpop.StatelessNonces{secret withheld}":                 dpop.StatelessNonces{},
 		"popauth.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
 		`popauth.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
 	} {
@@ -137,7 +137,8 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "ClientSecretPost", x: in(post), leaks: true},
 		{name: "PrivateKeyJWT", x: in(signed), leaks: true},
 		{name: "StatelessNonces", x: in(nonces), leaks: true},
-		{name: "DPoP", x: in(proofs(dpop.Options{Nonces: nonces})), leaks: true},
+		{name: "dpop.Options", x: in(dpop.Options{Nonces: nonces}), leaks: true},
+		{name: "*dpop.Confirmer", x: in(proofs(dpop.Options{Nonces: nonces}))},
 		{name: "IntrospectionOptions", x: in(byValue), leaks: true},
 	} {
 		text, found := printed(tt.x), false

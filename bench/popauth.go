@@ -72,7 +72,7 @@ func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthDPoP(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL, MaxAge: time.Minute})
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL, MaxAge: time.Minute})
 		if err != nil {
 			return nil, err
 		}

@@ -51,9 +51,9 @@ type Options struct {
 	// another method is refused as two methods at once.
 	AlwaysBind bool
 
-	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. A *popauth.DPoP verifies them; its BaseURL is
+	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. A *dpop.Confirmer verifies them; its BaseURL is
 	// this server's own, that of its token endpoint. If nil, proofs are ignored, as servers do that don't know of them.
-	// Processes that share its Replay should not share it with an API: see popauth.DPoP.ProveKey.
+	// Processes that share its Replay should not share it with an API: see dpop.Confirmer.ProveKey.
 	DPoP Prover
 
 	// Deny answers what Handler refuses. It can't turn a refusal into anything else: see popauth.Options.Deny. If nil,
@@ -64,7 +64,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Prover verifies the DPoP proofs of requests that present no access token. A *popauth.DPoP is one.
+// Prover verifies the DPoP proofs of requests that present no access token. A *dpop.Confirmer is one.
 type Prover interface {
 	// ProveKey verifies the proof of a request, by the time now, and uses it up. It returns the thumbprint of the proof's key
 	// (RFC 7638), and puts into h what the answer is to have. Its errors wrap a popauth.Reason: ErrProofMissing without a

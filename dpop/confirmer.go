@@ -18,9 +18,9 @@ import (
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
-// DPoP confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
-// request (RFC 9449). The token comes under the scheme DPoP; under Bearer it is refused. NewDPoP makes one. It never changes and
-// is safe for concurrent use; the zero DPoP and the nil one refuse everything.
+// Confirmer confirms jkt: the request carries a proof, signed with the key that the token is bound to, for this very
+// request (RFC 9449). The token comes under the scheme DPoP; under Bearer it is refused. New makes one. It never changes and
+// is safe for concurrent use; the zero Confirmer and the nil one refuse everything.
 //
 // A proof covers method, URI and token, not the body or other headers (section 11.7). A proof beside a token that comes
 // under Bearer is no credential and is not looked at: the scheme says what the token is (section 7.2), and one with a
@@ -46,11 +46,11 @@ const (
 // proofAlgorithms come first in the order that a client had best prefer.
 var proofAlgorithms = []string{"ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256"}
 
-// NewDPoP makes a Confirmer, for popauth.Options.Confirmers or for an authorization server. The error lists every problem of
+// New makes a Confirmer, for popauth.Options.Confirmers or for an authorization server. The error lists every problem of
 // the options.
 func New(o Options) (*Confirmer, error) {
 	var wrong []error
-	problem := settings.Problems("popauth: DPoPOptions", &wrong)
+	problem := settings.Problems("dpop: Options", &wrong)
 	d := &Confirmer{signers: memory.NewHeaders[signer](clientHeaders)}
 	alone := o.Replay == nil
 	if alone {
@@ -156,7 +156,7 @@ func (d *Confirmer) ProveKey(h http.Header, r *http.Request, now time.Time) (thu
 	return base64.RawURLEncoding.EncodeToString(v.signer.key.Thumbprint[:]), nil
 }
 
-var errUnmade = errors.New("the Confirmer was not made by NewDPoP")
+var errUnmade = errors.New("the Confirmer was not made by dpop.New")
 
 // client is whoever is to have a header with the answer.
 type client struct {

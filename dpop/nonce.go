@@ -82,7 +82,7 @@ func completeNonces(s NonceSource) (NonceSource, error) {
 		return n.complete()
 	case *StatelessNonces:
 		if n == nil {
-			return nil, errors.New("popauth: DPoPOptions.Nonces: a nil *StatelessNonces")
+			return nil, errors.New("dpop: Options.Nonces: a nil *StatelessNonces")
 		}
 		return n.complete()
 	}
@@ -95,7 +95,7 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 		return n, nil
 	}
 	var wrong []error
-	problem := settings.Problems("popauth: StatelessNonces", &wrong)
+	problem := settings.Problems("dpop: StatelessNonces", &wrong)
 	if n.MaxAge == 0 {
 		n.MaxAge = defaultNonceAge
 	} else if n.MaxAge < minNonceAge || n.MaxAge > maxNonceAge {
@@ -176,7 +176,7 @@ func isNonce(s string) bool {
 
 // Format implements fmt.Formatter: the secrets are not printed.
 func (n StatelessNonces) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "popauth.StatelessNonces{secret withheld}")
+	_, _ = io.WriteString(f, "dpop.StatelessNonces{secret withheld}")
 }
 
 // MarshalText implements encoding.TextMarshaler: the secrets are not in it.

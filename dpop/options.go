@@ -9,7 +9,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
-// DPoPOptions configure a Confirmer. One of BaseURL and URL is required. NewDPoP checks them all and reports every problem; what it
+// Options configure a Confirmer. One of BaseURL and URL is required. New checks them all and reports every problem; what it
 // accepted it has copied.
 type Options struct {
 	_ [0]func()

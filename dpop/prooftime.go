@@ -60,21 +60,21 @@ func (o *Options) completeTimes(alone bool, problem settings.Problem) {
 func (o *Options) checkTime(p proof, now time.Time) error {
 	switch ahead, age := p.issued.Sub(now), now.Sub(p.issued); { // only for what is said: a difference can overflow
 	case o.NonceTime && p.issued.After(now.Add(maxProofAhead)):
-		return untimely(ahead, "iat is %v ahead of this clock, more than %v, the most that DPoPOptions.NonceTime allows", maxProofAhead)
+		return untimely(ahead, "iat is %v ahead of this clock, more than %v, the most that dpop.Options.NonceTime allows", maxProofAhead)
 	case o.NonceTime:
 		// The nonce was made by this server, no longer than its MaxAge ago.
 	case p.issued.After(now.Add(o.Leeway)):
-		return untimely(ahead, "iat is %v ahead of this clock, more than DPoPOptions.Leeway, %v: see DPoPOptions.NonceTime", o.Leeway)
+		return untimely(ahead, "iat is %v ahead of this clock, more than dpop.Options.Leeway, %v: see dpop.Options.NonceTime", o.Leeway)
 	// With a nonce too: whoever can make a client sign ahead of time may have had the nonce as well.
 	case now.After(p.issued.Add(o.MaxAge + o.Leeway)):
-		return untimely(age, "iat is %v ago, more than DPoPOptions.MaxAge and Leeway, %v: see DPoPOptions.NonceTime", o.MaxAge+o.Leeway)
+		return untimely(age, "iat is %v ago, more than dpop.Options.MaxAge and Leeway, %v: see dpop.Options.NonceTime", o.MaxAge+o.Leeway)
 	}
 	// RFC 7519, sections 4.1.4 and 4.1.5: a careful client's own bounds count too. They can only make the time shorter.
 	switch {
 	case !p.ends.IsZero() && !now.Before(p.ends.Add(o.Leeway)):
-		return untimely(now.Sub(p.ends), "exp was %v ago, not less than DPoPOptions.Leeway, %v", o.Leeway)
+		return untimely(now.Sub(p.ends), "exp was %v ago, not less than dpop.Options.Leeway, %v", o.Leeway)
 	case now.Before(p.begins.Add(-o.Leeway)):
-		return untimely(p.begins.Sub(now), "nbf is %v ahead of this clock, more than DPoPOptions.Leeway, %v", o.Leeway)
+		return untimely(p.begins.Sub(now), "nbf is %v ahead of this clock, more than dpop.Options.Leeway, %v", o.Leeway)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type ReplayStore interface {
 	// may be given any strings, and what comes from a request should be hashed first.
 	//
 	// The id is used up to and including until. A later call for the same id doesn't change that, whatever its until:
-	// those who share the store agree on how long an id is kept before, see DPoPOptions.Remember.
+	// those who share the store agree on how long an id is kept before, see Options.Remember.
 	//
 	// An error means that the store doesn't accept the id; fresh is false then. One that wraps ErrProofLimit says that
 	// this key has as many ids as one may have, and the request is answered with 429. Any other says that the store

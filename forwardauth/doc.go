@@ -3,7 +3,7 @@
 // language stands behind it: the proxy asks here about every request, and passes those on that are allowed, with who they
 // come from in headers.
 //
-//	proofs, err := popauth.NewDPoP(popauth.DPoPOptions{BaseURL: "https://api.example.com"})
+//	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 //	// …
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Guard decides about the original requests. A popauth.DPoP among its Confirmers has the API's own name as BaseURL, or, for
+	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as BaseURL, or, for
 	// an API with several names, OriginalURL as URL. Its RequestLine is for the original request and the
 	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for
 	// what Certificate can't say, such as popauth.Verified, and must not be what the connection has, which is the proxy's

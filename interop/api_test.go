@@ -38,7 +38,7 @@ func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy)
 		policies = []popauth.Policy{popauth.Scope("orders.read")}
 	}
 	if o.Confirmers == nil {
-		proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -100,7 +100,7 @@ func TestOpenIDClient(t *testing.T) {
 }
 
 func testOpenIDClient(t *testing.T, s *authorizationServer) {
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{
+	proofs, err := dpop.New(dpop.Options{
 		URL: dpop.RequestURL, Nonces: dpop.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
 	})
 	if err != nil {

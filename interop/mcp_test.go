@@ -47,7 +47,7 @@ func TestMCPConformance(t *testing.T) {
 	mux := http.NewServeMux()
 	api := popauthtest.NewServer(t, mux)
 	options := issuer.Options(api.URL)
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func newLab(t *testing.T, s setup) *lab {
 	l.server = mcp.NewServer(&mcp.Implementation{Name: "lab", Version: "1"}, nil)
 	l.register()
 	o := l.issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func newLab(t *testing.T) *lab {
 	}
 	o := l.issuer.Options()
 	o.Observe = observe
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func api(socket string) error {
 	if err != nil {
 		return err
 	}
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
+	proofs, err := dpop.New(dpop.Options{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
 	if err != nil {
 		return err
 	}

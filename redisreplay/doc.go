@@ -16,7 +16,7 @@
 // # Who shares
 //
 // The instances of one API share a Prefix, and may be set to different MaxAge and Leeway, as during a rollout:
-// see popauth.DPoP.Remember. Two services that the same request passes through, such as a gateway and the API behind
+// see dpop.Confirmer.Remember. Two services that the same request passes through, such as a gateway and the API behind
 // it, need a Prefix each, and so does a service that gets a mirror of the traffic: whoever comes second would refuse
 // the owner. A proxy that sends a request again (proxy_next_upstream of nginx, retries of a mesh) sends the proof again,
 // and gets 401 if the API had taken the first.
@@ -36,7 +36,7 @@
 //
 //   - maxmemory-policy must be noeviction. Every other policy forgets ids to make room. A full Redis refuses commands,
 //     and requests with them. An id needs up to 200 bytes until its time and Skew have passed, 11 min and
-//     31 s unless DPoP.Remember says less, and up to an hour more where DPoP.NonceTime lets in clients whose clocks are
+//     31 s unless dpop.Options.Remember says less, and up to an hour more where dpop.Options.NonceTime lets in clients whose clocks are
 //     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy. Replicas need the same setting,
 //     since it is theirs that counts once they take over.
 //   - A restart forgets what was not written: everything without persistence, up to a second's ids after a power loss

@@ -130,10 +130,10 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	key := popauthtest.NewProofKey(t, "ES256")
 	token := issuer.Token(key.Bound())
-	guard := func(d dpop.DPoPOptions) *popauth.Guard {
+	guard := func(d dpop.Options) *popauth.Guard {
 		d.Replay = newStore(t, server.client(), patient)
 		d.BaseURL = apiURL
-		proofs, err := dpop.NewDPoP(d)
+		proofs, err := dpop.New(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,8 +150,8 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 		g.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r.Clone(t.Context()))
 		return w.Code
 	}
-	short := guard(dpop.DPoPOptions{MaxAge: time.Second, Leeway: time.Millisecond})
-	long := guard(dpop.DPoPOptions{MaxAge: 10 * time.Minute, Leeway: time.Minute})
+	short := guard(dpop.Options{MaxAge: time.Second, Leeway: time.Millisecond})
+	long := guard(dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute})
 	var atShort, atLong *http.Request
 	eventually(t, "a proof passes within its second", func() error {
 		if atShort = key.Request("GET", apiURL+"/orders", token); ask(short, atShort) != 200 {
@@ -183,7 +183,7 @@ func TestNonceTimeIsKept(t *testing.T) {
 	token := issuer.Token(key.Bound())
 	o := issuer.Options()
 	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte("a secret of 32 bytes for a test.")}}
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: apiURL, Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)})
+	proofs, err := dpop.New(dpop.Options{BaseURL: apiURL, Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // alone is how long the id of a new proof is kept by a Guard's own memory: MaxAge, Leeway and a second. shared is how
-// long a store keeps it that was set: the longest DPoP.Remember, and a second.
+// long a store keeps it that was set: the longest dpop.Options.Remember, and a second.
 const (
 	alone  = 71 * time.Second
 	shared = 661 * time.Second

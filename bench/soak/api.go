@@ -133,11 +133,11 @@ func (a *api) handler() (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	for path, dpop := range map[string]dpop.DPoPOptions{
+	for path, settings := range map[string]dpop.Options{
 		plainPath: {Replay: store, BaseURL: a.settings.Base},
 		noncePath: {Replay: store, BaseURL: a.settings.Base, Nonces: dpop.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
 	} {
-		proofs, err := dpop.NewDPoP(dpop)
+		proofs, err := dpop.New(settings)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ type issuer struct {
 	address string
 	config  *tls.Config
 	handler http.Handler
-	proofs  *dpop.DPoP
+	proofs  *dpop.Confirmer
 
 	mu         sync.Mutex
 	server     *http.Server
@@ -71,7 +71,7 @@ func newIssuer(tb popauthtest.TB, authority *popauthtest.CA) (*issuer, error) {
 	}
 	i.URL = "https://" + i.address
 	var err error
-	if i.proofs, err = dpop.NewDPoP(dpop.DPoPOptions{BaseURL: i.URL}); err != nil {
+	if i.proofs, err = dpop.New(dpop.Options{BaseURL: i.URL}); err != nil {
 		return nil, err
 	}
 	i.Handle("POST /token", http.HandlerFunc(i.token))

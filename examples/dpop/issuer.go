@@ -21,7 +21,7 @@ type tokenEndpoint struct {
 }
 
 func newTokenEndpoint(issuer *popauthtest.Issuer, audience string) (*tokenEndpoint, error) {
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
+	proofs, err := dpop.New(dpop.Options{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (w *world) start(logs io.Writer) error {
 func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{
+	proofs, err := dpop.New(dpop.Options{
 		BaseURL: w.api, // a proof for another host is none for this API, whatever Host says
 		Nonces:  dpop.StatelessNonces{Secrets: [][]byte{secret}},
 	})

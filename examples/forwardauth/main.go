@@ -224,11 +224,11 @@ func (w *world) open(proxy string) error {
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
 	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
-	dpop := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
+	settings := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
-		dpop.Nonces = nil
+		settings.Nonces = nil
 	}
-	proofs, err := dpop.New(dpop)
+	proofs, err := dpop.New(settings)
 	if err != nil {
 		return err
 	}

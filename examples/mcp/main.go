@@ -93,7 +93,7 @@ func (w *world) start() error {
 	w.roots.AddCert(w.api.Certificate())
 	w.roots.AddCert(w.issuer.Server.Certificate())
 
-	tokens, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
+	tokens, err := dpop.New(dpop.Options{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (w *world) start() error {
 	}
 
 	options := w.issuer.Options(w.endpoint) // in production: popauth.Options{Issuer: …, Audience: …}
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: w.api.URL})
+	proofs, err := dpop.New(dpop.Options{BaseURL: w.api.URL})
 	if err != nil {
 		return err
 	}

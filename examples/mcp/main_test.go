@@ -128,7 +128,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
 	options := l.issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

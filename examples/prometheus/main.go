@@ -71,7 +71,7 @@ func (s *service) close() {
 func (s *service) open() error {
 	s.issuer, s.owner, s.key = popauthtest.NewIssuer(s), popauthtest.SelfSigned(s, "owner"), popauthtest.NewProofKey(s, "ES256")
 	options := s.issuer.Options() // in a service: popauth.Options{Issuer: …, Audience: …, Keys: keys}
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		return err
 	}

@@ -61,13 +61,13 @@ func newServer(o serverOptions) (*server, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	dpop := dpop.DPoPOptions{BaseURL: o.issuer}
+	settings := dpop.Options{BaseURL: o.issuer}
 	if o.nonces {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails
-		dpop.Nonces = dpop.StatelessNonces{Secrets: [][]byte{secret}}
+		settings.Nonces = dpop.StatelessNonces{Secrets: [][]byte{secret}}
 	}
-	proofs, err := dpop.NewDPoP(dpop)
+	proofs, err := dpop.New(settings)
 	if err != nil {
 		return nil, err
 	}

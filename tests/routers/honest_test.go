@@ -38,7 +38,7 @@ var honest = map[string]string{
 func TestHonestSpellings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func retarget(r *http.Request, target string) bool {
 func TestNestedRouters(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestNestedRoutersPublic(t *testing.T) {
 func TestMethodOverride(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func TestEchoPre(t *testing.T) {
 		"nothing to do":                 {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders", 200, 200, 200},
 	} {
 		o := issuer.Options()
-		proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 		if err != nil {
 			t.Fatal(err)
 		}

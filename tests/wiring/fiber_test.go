@@ -22,7 +22,7 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: "https://api.example.com"})
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}

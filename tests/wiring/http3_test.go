@@ -26,7 +26,7 @@ func TestHTTP3(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	owner, thief := ca.Client("owner"), ca.Client("thief")
 	o := issuer.Options()
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{URL: dpop.RequestURL})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}

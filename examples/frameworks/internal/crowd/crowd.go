@@ -108,7 +108,7 @@ func NewWorld(t *testing.T) *World {
 
 // guard is one for mutual TLS and DPoP whose certificates come from source; devices is the same source, with an authority.
 func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *popauth.Guard, devices popauth.CertificateSource) {
-	proofs, err := dpop.NewDPoP(dpop.DPoPOptions{BaseURL: w.base})
+	proofs, err := dpop.New(dpop.Options{BaseURL: w.base})
 	if err != nil {
 		t.Fatal(err)
 	}

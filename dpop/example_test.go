@@ -1,4 +1,4 @@
-package popauth_test
+package dpop_test
 
 import (
 	"bytes"
@@ -23,10 +23,14 @@ func (dpopExampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, arg
 
 // One API takes tokens under Bearer, bound to a certificate, and under DPoP, bound to a key. Neither can be sent in
 // the other's way.
-func ExampleDPoP() {
+func ExampleConfirmer() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -68,7 +72,11 @@ func ExampleReplayMemory_reload() {
 	var current atomic.Pointer[http.Handler]
 	reload := func(maxAge time.Duration) {
 		options := issuer.Options()
-		options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Replay: memory, MaxAge: maxAge})}
+		proofs, err := dpop.New(dpop.Options{BaseURL: "https://example.com", Replay: memory, MaxAge: maxAge})
+		if err != nil {
+			log.Fatal(err)
+		}
+		options.Confirmers = []popauth.Confirmer{proofs}
 		guard, err := popauth.New(options)
 		if err != nil {
 			log.Print(err) // the Guard before it stays
@@ -93,7 +101,7 @@ func ExampleReplayMemory_reload() {
 }
 
 // Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.
-func ExampleDPoPOptions_behindAProxy() {
+func ExampleOptions_behindAProxy() {
 	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com/v1"})
 	if err != nil {
 		log.Fatal(err)
@@ -131,9 +139,13 @@ func ExampleStatelessNonces() {
 	current, previous := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{
-		Nonces: dpop.StatelessNonces{Secrets: [][]byte{current, previous}},
-	})}
+	proofs, err := dpop.New(dpop.Options{
+		BaseURL: "https://example.com", Nonces: dpop.StatelessNonces{Secrets: [][]byte{current, previous}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
