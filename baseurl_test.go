@@ -70,7 +70,7 @@ func TestBaseURLMalformed(t *testing.T) {
 		"https://user@api.example.com", "https://api.example.com?a=1", "https://api.example.com/?", "https://api.example.com/#a",
 		"https://api.example.com:99999", "https://ho!st", "https://api.example.com/%zz", "https://a b/", "https://api.example.com/\x7f",
 	} {
-		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "dpop.Options.BaseURL: ") {
+		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "dpop: Options.BaseURL: ") {
 			t.Errorf("%q: got %v, %v", base, d, err)
 		}
 	}
