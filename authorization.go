@@ -103,7 +103,7 @@ func scopePolicy(scopes []string, allow func(has []string) error) Policy {
 	return Policy{
 		scopes: scopes, names: true,
 		allow: func(_ *http.Request, p *Principal) error { return allow(p.Scopes) },
-		token: func(t *Token) error { return allow(t.Scopes) },
+		token: func(t *Token) error { return allow(t.scopes) },
 	}
 }
 

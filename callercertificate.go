@@ -59,10 +59,11 @@ func goesByOf(source CertificateSource) goesBy {
 }
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
-// every Guard without a source of its own and for CertificateFromContext. A request whose certificate can't be read
-// is answered with 400 or 431 and goes no further. The headers that source reads are removed, in the trailer too, and so
-// is an offer to go on with HTTP/2 on a plain connection (Upgrade: h2c): what serves that belongs outside of this handler.
-// It panics if source is nil or not valid.
+// every Guard without a source of its own and for CertificateFromContext. It refuses a request itself: with 400 or 431
+// if the certificate can't be read, with 421 if the connection is for another host, and with Verified also with 403 or
+// 503. The headers that source reads are removed, in the trailer too, and so is an offer to go on with HTTP/2 on a
+// plain connection (Upgrade: h2c): what serves that belongs outside of this handler. It panics if source is nil or not
+// valid.
 func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
 	if source == nil {
 		panic("popauth: ClientCertificate: nil source")

@@ -22,10 +22,11 @@ import (
 // compare the Origin of a WebSocket's handshake, which is a GET. Bearer tokens and DPoP need none of that.
 //
 // A request without a certificate, or with one that is not acceptable, is answered with 403 (RFC 9440, section 2.4),
-// never with 401: that promises a challenge which no header could carry. One over a connection that was made for another
-// host is answered with 421: see TLSCertificate. Policies that look at a token refuse. A request line with more than one
-// reading is refused with 400 and ErrRequestLine; what an API has to allow nevertheless is said by RequestLine.Handler
-// around it. It panics with the zero Policy.
+// never with 401: that promises a challenge which no header could carry. One that can't be read is answered with 400 or
+// 431, one that can't be decided about with 503, one over a connection for another host with 421: see TLSCertificate.
+// Policies that look at a token refuse. A request line with more than one reading is refused with 400 and
+// ErrRequestLine; what an API has to allow nevertheless is said by RequestLine.Handler around it. It panics with the
+// zero Policy.
 func RequireCertificate(source CertificateSource, policies ...Policy) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(policies, func(p Policy) bool { return p.allow == nil }) {
 		panic("popauth: RequireCertificate: zero Policy")

@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -64,21 +63,6 @@ type Presentation struct {
 	certificate *Certificate
 	now         func() time.Time
 	header      *http.Header
-}
-
-// tokenHash is the SHA-256 of a token, if it was needed before.
-type tokenHash struct {
-	token string // "" if not
-	sum   [sha256.Size]byte
-}
-
-// of returns the hash of a token, which it computes once.
-func (h *tokenHash) of(token string) [sha256.Size]byte {
-	if token == "" || token != h.token {
-		space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
-		*h = tokenHash{token, sha256.Sum256(append(space, token...))}
-	}
-	return h.sum
 }
 
 // Certificate returns the caller's certificate; nil if it has none. Each call returns a copy, which is the caller's own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 )
 
 // A decision is as good behind a handler that has looked at the certificate again, if that handler has its place inside of
@@ -54,20 +53,6 @@ func TestRefusalInWords(t *testing.T) {
 	} {
 		if got := inWords(err); got.Error() != want {
 			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
-// After the clock was set back to before the last fetch, nobody knows how old the keys are.
-func TestKeysOfAClockSetBack(t *testing.T) {
-	at, keys := time.Now().Round(0), &keySet{}
-	k := &RemoteKeys{options: RemoteKeysOptions{Cooldown: time.Minute}}
-	for name, tt := range map[string]struct {
-		after time.Duration
-		want  bool
-	}{"at once": {0, true}, "within": {time.Minute - 1, true}, "later": {time.Minute, false}, "set back": {-time.Second, false}} {
-		if got := k.known(sought{than: keys}, &fetched{keySet: keys, at: at}, at.Add(tt.after)); got != tt.want {
-			t.Errorf("%s: got %t, want %t", name, got, tt.want)
 		}
 	}
 }

@@ -202,7 +202,8 @@ func (e *Error) Status() int { return e.answer().status }
 // Challenges are the values of the WWW-Authenticate lines that belong to the answer, the scheme that was used first.
 func (e *Error) Challenges() []string { return slices.Clone(e.challenges) }
 
-// Header is what the Confirmers put on the answer, such as a nonce; nil if nothing. Refuse sets it.
+// Header is what the Confirmers put on the answer, such as a nonce; nil if nothing. Refuse sets it, and Refusal.Header has it
+// with all other lines.
 func (e *Error) Header() http.Header { return e.header.Clone() }
 
 // RetryAfter is how long a client should wait before it tries again; zero unless Status is 429 or 503. A cause with a

@@ -15,43 +15,43 @@ type examiner struct {
 }
 
 // verify returns what the token says, which may be shared with other requests.
-func (x *examiner) verify(ctx context.Context, c *credentials) (t *Token, remembered bool, err error) {
-	if c.known.entry != nil {
-		t, remembered, err = c.known.by.still(c.known.entry)
-	} else {
-		t, remembered, err = verifyShared(ctx, x.verifier, c.token, &c.hash)
-	}
+func (x *examiner) verify(ctx context.Context, token string) (*Token, error) {
+	t, err := x.verifier.Verify(ctx, token)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if t == nil || t.payload == "" {
-		return nil, false, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
+		return nil, &Error{Reason: ErrTokenInvalid, Err: errors.New("the Verifier returned a Token that NewToken has not made")}
 	}
-	return t, remembered, nil
+	return t, nil
 }
 
 // verifyAgain looks at a token that was verified a moment ago once more: its key may be gone, and the token over.
-func (x *examiner) verifyAgain(ctx context.Context, c *credentials, t *Token) *Error {
-	if err := verifyAgain(ctx, x.verifier, c); err != nil {
-		return refused(err, ErrTokenInvalid)
+func (x *examiner) verifyAgain(ctx context.Context, token string, t *Token) (*Token, *Error) {
+	if !fresh(x.verifier, token, t) {
+		again, err := x.verify(ctx, token)
+		if err != nil {
+			return t, refused(err, ErrTokenInvalid)
+		}
+		t = again
 	}
-	return x.over(t)
+	return t, x.over(t)
 }
 
 // over refuses a token that has expired since the Verifier has looked at it, or that it hasn't looked at for that.
 func (x *examiner) over(t *Token) *Error {
-	if end := t.ExpiresAt; !end.IsZero() && !x.now().Before(end.Add(x.leeway)) {
+	if end := t.ExpiresAt(); !end.IsZero() && !x.now().Before(end.Add(x.leeway)) {
 		return &Error{Reason: ErrTokenExpired, who: t.who()}
 	}
 	return nil
 }
 
-// unrevoked refuses a token that is revoked. It shows the function a Token of its own, not one that other requests share.
+// unrevoked refuses a token that is revoked.
 func (x *examiner) unrevoked(ctx context.Context, t *Token) *Error {
 	if x.revoked == nil {
 		return nil
 	}
-	revoked, err := x.revoked(ctx, t.clone())
+	revoked, err := x.revoked(ctx, t)
 	switch {
 	case err != nil:
 		return &Error{Reason: ErrUnavailable, Err: err, who: t.who()}

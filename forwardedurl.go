@@ -16,12 +16,13 @@ import (
 // client's own. For a field that is empty, what RequestURL finds counts; without Prefix there is none.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
-// ForwardedURL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for
-// one name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
-// value, else the request is refused; from any other peer RequestURL counts. A secret of TrustSecret that a
-// ClientCertificate handler further out has removed is not there any more.
+// ForwardedURL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for one
+// name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one value,
+// else the request is refused; from any other peer RequestURL counts. A trusted address without the secret of
+// TrustSecret is neither: the function returns nil, and each proof is refused as one for another request. Behind
+// ClientCertificate the secret header is gone: don't repeat TrustSecret here.
 //
-// No header, no rule, or one that accepts everybody is an error.
+// No header, no rule, or a prefix of length 0 is an error.
 func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.URL, error) {
 	var wrong []error
 	if headers == (URLHeaders{}) {

@@ -14,18 +14,18 @@ import (
 	"github.com/seed-171ab058/popauth/forwarded"
 )
 
-// Forwarded is the certificate that a proxy reports in headers of the format given. The peer of the connection
-// decides, and nothing falls back: from a peer that all rules of trust accept, the headers count, and its own TLS
-// certificate is never the caller's; from any other peer the TLS connection counts. The format's headers, the proxy's
-// secret, and names that some software takes for the same, are removed from every request before anybody else sees it: a
-// handler, a Policy, a Confirmer, Verification.Check or Options.Deny. So are trailers of these names.
+// Forwarded is the certificate that a proxy reports in headers of the format given. From a peer that all rules of trust
+// accept, only the headers count. From any other peer only its own TLS certificate counts. Never both. The format's
+// headers, the proxy's secret, and names that some software takes for the same, are removed from every request before
+// anybody else sees it: a handler, a Policy, a Confirmer, Verification.Check or Options.Deny. So are trailers of these
+// names.
 //
 // A request that has the context of another one, which a Guard or ClientCertificate has passed, is refused with
 // ErrAnotherRequest. A handler that takes a connection over (Hijack) serves such, and so does a batch: the peer in the
 // context is the proxy, and the headers are the client's.
 //
-// No rule, a rule that accepts everybody, and an invalid format are configuration errors: New returns them,
-// ClientCertificate panics with them.
+// No rule, a prefix of length 0, and an invalid format are configuration errors: New returns them, ClientCertificate
+// panics with them.
 func Forwarded(format forwarded.Format, trust ...Trust) CertificateSource {
 	s := &forwardedSource{format: format, headers: format.Headers(), trust: slices.Clone(trust), direct: tlsSource{memory: newCertificateMemory()}}
 	s.wrong = append(s.wrong, format.Validate())

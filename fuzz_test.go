@@ -154,7 +154,7 @@ func FuzzClaims(f *testing.F) {
 			t.Fatalf("VULNERABLE: accepted %+v from %q", p, payload)
 		}
 		again, err := popauth.NewToken([]byte(payload))
-		if err != nil || again.Subject != p.Subject || !slices.Equal(again.Scopes, p.Scopes) {
+		if err != nil || again.Subject() != p.Subject || !slices.Equal(again.Scopes(), p.Scopes) {
 			t.Fatalf("read twice: got %+v, %v, then %+v", p, err, again)
 		}
 	})

@@ -76,8 +76,8 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 		return nil
 	}
 	for _, c := range []struct{ name, asked, answered string }{
-		{"iss", own.Issuer, t.Issuer}, {"sub", own.Subject, t.Subject}, {"client_id", own.ClientID, t.ClientID}, {"jti", own.TokenID, t.TokenID},
-		{"exp", unix(own.ExpiresAt), unix(t.ExpiresAt)}, {"iat", unix(own.IssuedAt), unix(t.IssuedAt)},
+		{"iss", own.issuer, t.issuer}, {"sub", own.subject, t.subject}, {"client_id", own.clientID, t.clientID}, {"jti", own.tokenID, t.tokenID},
+		{"exp", unix(own.ExpiresAt()), unix(t.ExpiresAt())}, {"iat", unix(own.IssuedAt()), unix(t.IssuedAt())},
 	} {
 		if c.asked != "" && c.answered != "" && c.asked != c.answered {
 			return fmt.Errorf("signed answer about another token: %s is %.64q, and the token's own is %.64q", c.name, c.answered, c.asked)
@@ -121,7 +121,7 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if err != nil {
 		return nil, "", err
 	}
-	if t.IssuedAt.Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
+	if t.IssuedAt().Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
 		return nil, "", errors.New("signed answer without iat, or of an earlier call")
 	}
 	if len(t.bindings) > 0 {
@@ -198,15 +198,15 @@ func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
 		}
 	}
 	switch {
-	case t.Issuer == "":
-		t.Issuer = i.options.Issuer
-	case t.Issuer != i.options.Issuer:
+	case t.issuer == "":
+		t.issuer = i.options.Issuer
+	case t.issuer != i.options.Issuer:
 		return ErrTokenIssuer
 	}
-	if t.Audience == nil && i.options.AllowMissingAudience {
+	if t.audience == nil && i.options.AllowMissingAudience {
 		return nil
 	}
-	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(t.Audience, name) }) {
+	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(t.audience, name) }) {
 		return ErrTokenAudience
 	}
 	return nil

@@ -51,7 +51,7 @@ func TestPlainAnswerBesideAJWT(t *testing.T) {
 	l := newLab(t)
 	l.answering(200, `{"active":true,"sub":"someone","aud":"`+popauthtest.Audience+`"}`)
 	for _, sub := range []string{"someone", "pairwise-of-someone"} {
-		if token, err := l.introspection().Verify(t.Context(), l.issuer.Token(cnf{"sub": sub})); err != nil || token.Subject != "someone" {
+		if token, err := l.introspection().Verify(t.Context(), l.issuer.Token(cnf{"sub": sub})); err != nil || token.Subject() != "someone" {
 			t.Errorf("%s: got %v, %v, want the answer's subject", sub, token, err)
 		}
 	}

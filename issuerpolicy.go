@@ -105,11 +105,14 @@ func limit(v Verifier) Verifier {
 // Issuers returns what the Verifier has said when it was given.
 func (l limited) Issuers() []string { return l.issuers }
 
+// Fresh implements CachingVerifier.
+func (l limited) Fresh(token string, t *Token) bool { return fresh(l.Verifier, token, t) }
+
 // Verify refuses a token of any other issuer.
 func (l limited) Verify(ctx context.Context, token string) (*Token, error) {
 	t, err := l.Verifier.Verify(ctx, token)
-	if err == nil && t != nil && !slices.Contains(l.issuers, t.Issuer) {
-		return nil, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.Issuer, l.issuers)}
+	if err == nil && t != nil && !slices.Contains(l.issuers, t.issuer) {
+		return nil, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.issuer, l.issuers)}
 	}
 	return t, err
 }

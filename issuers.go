@@ -32,6 +32,10 @@ type IssuersOptions struct {
 	//
 	// Anybody can claim any iss, so answer from something local, and return what you have returned before where nothing
 	// has changed: keep the RemoteKeys of each issuer, as the example does, or its keys are fetched again each time.
+	//
+	// A Verifier takes the place of one in use as soon as it is ready. Those of NewJWTVerifier and NewIntrospection tell by
+	// methods Ready() bool and Load(context.Context) error, and one of your own may too. One with a method Size() int64 counts
+	// for so many bytes of memory beside the tokens that it remembers.
 	Resolve func(ctx context.Context, iss string) (Verifier, error)
 
 	// Entries is the number of resolved issuers that are kept at most, those used last. Only an issuer of whom a genuine
@@ -89,7 +93,7 @@ type Issuers struct {
 	tenants *tenants
 }
 
-var _ Verifier = (*Issuers)(nil)
+var _ CachingVerifier = (*Issuers)(nil)
 
 var _, _, _ issuing = (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
 
@@ -163,7 +167,7 @@ func fitting(iss string, v Verifier) error {
 }
 
 // Add lets the tokens of an issuer pass that v accepts, from the next request on. An issuer that was there gets the new
-// Verifier. It is an error if iss is empty, or v nil or one of other issuers.
+// Verifier. It is an error if iss is empty, or v is nil, or v says that it accepts other issuers only.
 func (i *Issuers) Add(iss string, v Verifier) error {
 	if i == nil || i.calls == nil {
 		return errors.New("popauth: Issuers: not made by NewIssuers")
@@ -201,43 +205,46 @@ func (i *Issuers) change(iss string, v Verifier) {
 	}
 }
 
-// Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer. The Token is the
-// caller's own.
+// Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer.
 func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
-	var hash tokenHash
-	t, _, err := i.shared(ctx, token, &hash)
-	if err != nil {
-		return nil, err
-	}
-	return t.clone(), nil
-}
-
-func (i *Issuers) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
 	if i == nil || i.calls == nil {
-		return nil, false, ErrUnconfigured
+		return nil, ErrUnconfigured
 	}
 	if err := fitSize(token); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	iss, err := claimedIssuer(token)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	n, err := i.tenant(ctx, iss)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	t, remembered, err = verifyShared(ctx, n.verifier, token, hash)
-	if err == nil && (t == nil || t.Issuer != iss) {
+	t, err := n.verifier.Verify(ctx, token)
+	if err == nil && (t == nil || t.issuer != iss) {
 		err = ErrTokenIssuer
 	}
 	if n.resolved {
 		i.judge(sha256.Sum256([]byte(iss)), n, err == nil)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return t, remembered, nil
+	return t, nil
+}
+
+// Fresh implements CachingVerifier: the issuer is known, and its Verifier says so.
+func (i *Issuers) Fresh(token string, t *Token) bool {
+	if i == nil || i.calls == nil || t == nil {
+		return false
+	}
+	r, known := i.known(t.issuer, sha256.Sum256([]byte(t.issuer)))
+	if !known || r.tenant == nil {
+		return false
+	}
+	v, ok := r.tenant.verifier.(CachingVerifier)
+	return ok && v.Fresh(token, t)
 }
 
 // claimedIssuer reads as little of a token as it needs: what counts is read again by the Verifier.

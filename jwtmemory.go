@@ -2,108 +2,71 @@ package popauth
 
 import (
 	"context"
+	"crypto/sha256"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
-// verifyShared lets v decide. What it returns may be shared with other requests. No interface: a type of somebody else's
-// that has one of these embedded, and decides differently, would have their methods.
-func verifyShared(ctx context.Context, v Verifier, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
-	switch v := v.(type) {
-	case *jwtVerifier:
-		return v.shared(ctx, token, hash)
-	case *Issuers:
-		return v.shared(ctx, token, hash)
-	case jwtOr:
-		return verifyShared(ctx, v.choose(token), token, hash)
-	}
-	t, err = v.Verify(ctx, token)
-	return t, false, err
-}
-
-// verifyAgain looks at a token that was verified a moment ago once more. Of a Verifier that remembers none, nothing is asked:
-// that would be a second call to somebody else.
-func verifyAgain(ctx context.Context, v Verifier, c *credentials) error {
-	switch v := v.(type) {
-	case *jwtVerifier, *Issuers:
-		_, _, err := verifyShared(ctx, v, c.token, &c.hash)
-		return err
-	case jwtOr:
-		return verifyAgain(ctx, v.choose(c.token), c)
-	}
-	return nil
-}
-
-// recalled is a token that the Verifier remembers; its entry is nil if there is none.
-type recalled struct {
-	by    *jwtVerifier
-	entry *verifiedToken
-}
-
-// recall returns what v remembers of a token, for a look before all others: every character of it was right then.
-func recall(v Verifier, token string, hash *tokenHash) recalled {
-	switch v := v.(type) {
-	case *jwtVerifier:
-		return recalled{v, v.recall(token, hash)}
-	case jwtOr:
-		return recall(v.jwt, token, hash) // what has no JWT's form it doesn't remember
-	}
-	return recalled{}
-}
-
-// recall hashes nothing but what begins as one of the issuer's tokens does.
-func (v *jwtVerifier) recall(token string, hash *tokenHash) *verifiedToken {
-	j, err := jose.Split(token)
-	if err != nil || v.headers.Find(j.Header) == nil {
-		return nil
-	}
-	m := v.remembered()
-	if m == nil {
-		return nil
-	}
-	return m.find(hash.of(token))
-}
-
-// shared returns what the token says, perhaps to many requests at a time. A token that is remembered needs no second
-// look but at the time.
-func (v *jwtVerifier) shared(ctx context.Context, token string, hash *tokenHash) (t *Token, remembered bool, err error) {
+// Verify implements Verifier. A token that is remembered needs no second look but at the time.
+func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
 	// What has no JWS's form is not worth a hash.
 	j, err := jose.Split(token)
 	if err != nil {
-		return nil, false, malformed(err)
+		return nil, malformed(err)
 	}
 	h, known, err := v.header(j)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if m := v.remembered(); m != nil {
-		if e := m.find(hash.of(token)); e != nil {
+	var hash [sha256.Size]byte
+	if v.remembers() {
+		hash = hashOf(token)
+		if e := v.find(hash); e != nil {
 			return v.still(e)
 		}
 	}
 	e, keys, err := v.verify(ctx, token, j, h)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if !known {
 		v.headers.Put(j.Header, h)
 	}
-	v.remember(e, keys, token, hash)
-	return &e.Token, false, nil
+	e.key, e.kept = hash, e
+	v.remember(e, keys)
+	return &e.Token, nil
+}
+
+// Fresh implements CachingVerifier: the Token is remembered, and so its key still counts.
+func (v *jwtVerifier) Fresh(_ string, t *Token) bool {
+	return v.remembers() && t != nil && t.kept != nil && v.find(t.kept.key) == t.kept && v.inForce(t)
+}
+
+// remembers tells whether there can be a memory. Without keys of ours nobody tells when it would have to end.
+func (v *jwtVerifier) remembers() bool { return v.known != nil && v.entries > 0 }
+
+// find returns what is remembered of a token; nil if nothing is.
+func (v *jwtVerifier) find(hash [sha256.Size]byte) *verifiedToken {
+	m := v.remembered()
+	if m == nil {
+		return nil
+	}
+	return m.find(hash)
 }
 
 // remembered returns the memory for the keys that count now; nil if there is none yet.
 func (v *jwtVerifier) remembered() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	if m == nil || m.keys != v.known.snapshot() {
+	if m == nil || m.keys != v.known.Snapshot() {
 		return nil
 	}
 	return m
 }
 
 // remember keeps what a genuine token says. There is no table before the first.
-func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, hash *tokenHash) {
-	if v.known == nil || v.entries <= 0 || keys == nil {
+func (v *jwtVerifier) remember(e *verifiedToken, keys *keys.Set) {
+	if !v.remembers() || keys == nil {
 		return
 	}
 	m := v.remembering()
@@ -111,7 +74,6 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, has
 	if m == nil || m.keys != keys {
 		return
 	}
-	e.key = hash.of(token)
 	if m.put(e) {
 		if m = v.growing(m); m != nil {
 			m.put(e)
@@ -122,7 +84,7 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet, token string, has
 // remembering returns the memory for the keys that count now; nil if there is none.
 func (v *jwtVerifier) remembering() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	keys := v.known.snapshot()
+	keys := v.known.Snapshot()
 	switch {
 	case keys == nil:
 		return nil
@@ -159,8 +121,11 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 	return larger
 }
 
-// share lets the Verifier remember tokens within a budget that others have too. The first one counts.
-func (v *jwtVerifier) share(b *budget) {
+// Share lets the Verifier remember tokens within a budget that others have too. The first one counts.
+func (v *jwtVerifier) Share(b *budget) {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	if v.shares == nil {
@@ -169,8 +134,11 @@ func (v *jwtVerifier) share(b *budget) {
 	}
 }
 
-// retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
-func (v *jwtVerifier) retire() {
+// Retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
+func (v *jwtVerifier) Retire() {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	v.shares = nil
@@ -179,13 +147,17 @@ func (v *jwtVerifier) retire() {
 
 // still lets golang-jwt decide whenever its decision could be another than the first time, when the token was in
 // force: only the time can have changed.
-func (v *jwtVerifier) still(e *verifiedToken) (*Token, bool, error) {
+func (v *jwtVerifier) still(e *verifiedToken) (*Token, error) {
+	if !v.inForce(&e.Token) {
+		if err := v.validate(&e.Token); err != nil {
+			return nil, err
+		}
+	}
+	return &e.Token, nil
+}
+
+// inForce tells whether nothing speaks against the times of a token that has been in force.
+func (v *jwtVerifier) inForce(t *Token) bool {
 	now := v.now()
-	if now.Before(e.ExpiresAt.Add(v.leeway)) && !now.Before(e.NotBefore.Add(-v.leeway)) && !now.Before(e.IssuedAt.Add(-v.leeway)) {
-		return &e.Token, true, nil
-	}
-	if err := v.validate(&e.Token); err != nil {
-		return nil, false, err
-	}
-	return &e.Token, true, nil
+	return now.Before(t.ExpiresAt().Add(v.leeway)) && !now.Before(t.NotBefore().Add(-v.leeway)) && !now.Before(t.IssuedAt().Add(-v.leeway))
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
@@ -28,16 +29,20 @@ func TestMemoriesTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	none, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := issuers.tenants
 	sum := int64(0)
 	for _, m := range []struct {
 		what  string
 		bytes int64
 	}{
-		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keySet{}, defaultTokens).table()},
+		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keys.Set{}, defaultTokens).table()},
 		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
-		{"keys that there are not", absentSize},
+		{"keys that there are not", none.Size()},
 		{"tokens behind Issuers", issuers.budget.most},
 		{"resolved issuers", n.proven.Most() + n.strangers.Most()},
 		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},

@@ -7,10 +7,10 @@ import (
 	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
-// Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and
-// each runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New
-// makes one that does not. What it decides by never changes, and it is safe for concurrent use. All that it takes down
-// is what Authorize is given before the first request, for the document of Metadata, if there is one.
+// Guard decides which requests reach a handler. Its stages authenticate, confirm and authorize, in that order, and each
+// runs those before it that have not run: any one of them alone is safe. The zero Guard denies everything; New makes
+// one that does not. Its rules never change, and it is safe for concurrent use. The only thing it records is the
+// policies given to Authorize before the first request; Metadata publishes them.
 //
 // A Guard must not be copied: a stage of the copy knows nothing of what a stage of the other has decided.
 type Guard struct {
@@ -142,7 +142,8 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 
 // Refuse answers a request that somebody else refuses, with an error of Check or one of its own, as the Guard answers
 // those that it refuses itself: status, challenges, Options.Deny and a line in the log. An error that names no Reason
-// is answered like ErrForbidden.
+// is answered like ErrForbidden. Pass on the error of Check as it is: a bare Reason such as ErrNonceRequired has
+// neither its scheme nor its nonce.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g = g.orNone()
 	g.refusals.write(w, g.headers.strip(r), g.complete(r, err))
@@ -239,16 +240,20 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return e
 	}
 	d.under = c.under
-	var err error
 	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
-	if d.token, d.remembered, err = g.tokens.verify(r.Context(), &c); err != nil {
+	t, err := g.tokens.verify(r.Context(), c.token)
+	switch {
+	case err != nil && !isToken68(c.token):
+		return &Error{Reason: ErrCredentialsMalformed}
+	case err != nil:
 		return refused(err, ErrTokenInvalid)
 	}
+	d.token, d.remembered = t, t.remembered()
 	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
 		return d.refused(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited
-		if e := g.tokens.verifyAgain(r.Context(), &c, d.token); e != nil {
+		if d.token, e = g.tokens.verifyAgain(r.Context(), c.token, t); e != nil {
 			return e
 		}
 	}
@@ -269,7 +274,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 //
 // The document has the scopes and types of all policies that Authorize was given before the first request, to this
 // handler or to a route of this Guard: later ones are not recorded, so that no request can add to it.
-func (g *Guard) Metadata() http.Handler { return g.published("Metadata") }
+func (g *Guard) Metadata() http.Handler { return g.published("Metadata").handler() }
 
 // MetadataPath is where Metadata belongs: the path of the address that the challenges name, made of the ID by putting
 // /.well-known/oauth-protected-resource between host and path (RFC 9728, section 3.1). It panics if Options.Resource

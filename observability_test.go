@@ -27,7 +27,7 @@ func TestLogDocumented(t *testing.T) {
 	g := l.guard(func(o *popauth.Options) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
-			if t.Subject == "unknown" {
+			if t.Subject() == "unknown" {
 				return false, errors.New("down")
 			}
 			return false, nil

@@ -17,7 +17,7 @@ const (
 	StageConfirm      Stage = "confirm"      // Confirm: the token is bound
 	StageAuthorize    Stage = "authorize"    // Authorize, and Check with policies
 	StageRecheck      Stage = "recheck"      // Recheck, while a request lasts
-	StageOutside      Stage = "outside"      // Refuse, for a refusal that is not this Guard's own
+	StageOutside      Stage = "outside"      // Refuse and Refusal, for a refusal that is not this Guard's own
 )
 
 // Observation is what one stage has decided about one request, for metrics and traces. Whatever a sender does, its

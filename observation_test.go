@@ -60,10 +60,10 @@ func TestObserve(t *testing.T) {
 		seen = observed(o)
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
-			if t.Subject == "unknown" {
+			if t.Subject() == "unknown" {
 				return false, down
 			}
-			return t.Subject == "revoked", nil
+			return t.Subject() == "revoked", nil
 		}
 	})
 	read := g.Authorize(popauth.Scope("orders.read"))

@@ -93,11 +93,12 @@ type Options struct {
 
 	// Observe is called with what each stage has decided, before anything is answered: once per request for its
 	// authentication, however many stages share it (a Check that is behind none shares it with nobody), once for each
-	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse is given
-	// from outside. So a request that is not let in has one Observation with a Reason, and those of StageAuthenticate and
-	// StageOutside together count requests. The context is the request's. Calls come from many goroutines at once and are waited for; a panic is not
-	// caught. RequireCertificate, ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil,
-	// nothing is.
+	// Confirm and Authorize that the request comes to after that, once for each Recheck, and once for what Refuse or
+	// Refusal is given from outside. A stage that refuses is the last, so its request has one Observation with a Reason.
+	// Requests are those of StageAuthenticate, and those of StageOutside that no stage came before. A Check is a decision,
+	// not an answer: each one that fails has a Reason, whatever the handler answers. The context is the request's. Calls
+	// come from many goroutines at once and must not block; a panic is not recovered. RequireCertificate,
+	// ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil, nothing is.
 	Observe func(context.Context, Observation)
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each

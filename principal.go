@@ -41,8 +41,8 @@ func (t *Token) principal(c *Certificate) *Principal {
 // view returns a Principal that shares what it consists of with t and c.
 func (t *Token) view(c *Certificate) Principal {
 	return Principal{
-		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, TokenID: t.TokenID,
-		Audience: t.Audience, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+		Issuer: t.issuer, Subject: t.subject, ClientID: t.clientID, TokenID: t.tokenID,
+		Audience: t.audience, Scopes: t.scopes, IssuedAt: t.IssuedAt(), ExpiresAt: t.ExpiresAt(),
 		Bindings: t.bindings, Certificate: c, payload: t.payload,
 	}
 }

@@ -65,20 +65,18 @@ var errAnotherToken = errors.New("the Verifier now says another issuer, subject,
 func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	now := &decision{finding: d.finding}
 	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
-	var err error
-	now.token, now.remembered, err = g.tokens.verify(r.Context(), &credentials{token: strings.TrimLeft(token, " ")})
+	t, err := g.tokens.verify(r.Context(), strings.TrimLeft(token, " "))
+	now.remembered = err == nil && t.remembered()
 	if err != nil {
-		now.token = d.token
 		return now, refused(err, ErrTokenInvalid)
 	}
-	if e := g.tokens.unrevoked(r.Context(), now.token); e != nil {
-		now.token = d.token
+	if e := g.tokens.unrevoked(r.Context(), t); e != nil {
 		return now, e
 	}
-	if !now.token.sameHolder(d.token) {
-		now.token = d.token
+	if !t.sameHolder(d.token) {
 		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, who: d.token.who()}
 	}
+	now.token = t
 	// Of somebody else's Verifier nobody knows whether it looks at the time.
 	if e := g.tokens.over(now.token); e != nil {
 		return now, e
@@ -91,7 +89,7 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 
 // sameHolder tells whether both name the same caller and the same keys, in whatever order.
 func (t *Token) sameHolder(u *Token) bool {
-	return t.Issuer == u.Issuer && t.Subject == u.Subject && t.ClientID == u.ClientID &&
+	return t.issuer == u.issuer && t.subject == u.subject && t.clientID == u.clientID &&
 		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
 }
 

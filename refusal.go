@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
@@ -91,7 +92,7 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if isEmptySet(e.Err) {
+	if keys.IsEmptySet(e.Err) {
 		level = slog.LevelError // nobody's token counts until the issuer publishes a key
 	}
 	if !logger.Enabled(r.Context(), level) {

@@ -152,17 +152,14 @@ func TestNotRemembered(t *testing.T) {
 	l := newLab(t)
 	good := l.owner.Request("GET", "/", l.bound())
 	own := &choosy{RemoteKeys: l.issuer.Options().Keys.(*popauth.RemoteKeys)}
-	once, err := popauth.TrustJWT(l.bound())
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusts := verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
 	for _, tt := range []struct {
 		name   string
 		change func(*popauth.Options)
 	}{
 		{"switched off", func(o *popauth.Options) { o.Remember = -1 }},
 		{"a KeySource of one's own", func(o *popauth.Options) { o.Keys = own }},
-		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: known{once}} }},
+		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: trusts} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := l.guard(tt.change)

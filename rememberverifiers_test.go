@@ -43,7 +43,7 @@ func TestRememberedBehindOtherVerifiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own.Issuer, own.Audience[0] = "meddled with", "meddled with"
+	own.Audience()[0] = "meddled with"
 	remembers(t, g, owner.Request("GET", "/", ofB), true)
 
 	tenants.Remove(a.URL)

@@ -58,8 +58,9 @@ type RequestLine struct {
 	// under the policies and the DPoP proof of the POST.
 	AllowMethodOverride bool
 
-	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate
-	// inside of it by these rules. In Options it has no use. If nil, nothing is logged.
+	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate or
+	// ClientCertificate inside of it, for whatever reason: these have no Logger of their own. In Options it has no use. If
+	// nil, nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -250,7 +250,7 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 	}
 	for i, token := range []string{strings.Clone(tokens[0]), again} {
 		got, err := v.Verify(t.Context(), token)
-		if want := []string{"alice", "bobby"}[i]; err != nil || got.Subject != want {
+		if want := []string{"alice", "bobby"}[i]; err != nil || got.Subject() != want {
 			t.Errorf("got %v, %v, want the token of %s", got, err, want)
 		}
 	}

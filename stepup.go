@@ -29,8 +29,8 @@ func ACR(values ...string) Policy {
 }
 
 // AuthenticatedWithin asks for a token whose user has authenticated no longer than d ago: its auth_time (RFC 9470,
-// section 6), with Options.Leeway for the clocks. Otherwise it is like ACR. It panics if d is not at least a second and
-// whole seconds, which is what a challenge can say.
+// section 6), with Options.Leeway for the clocks, which is 30 s if there is a Verifier. Otherwise it is like ACR. It
+// panics if d is not at least a second and whole seconds, which is what a challenge can say.
 func AuthenticatedWithin(d time.Duration) Policy {
 	if d < time.Second || d%time.Second != 0 {
 		panic(fmt.Sprintf("popauth: AuthenticatedWithin: %v is no number of seconds", d))

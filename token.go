@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,22 +18,78 @@ import (
 // ErrTokenInvalid. A Verifier may look at what other handlers have put into the context, as long as it makes sure
 // that this belongs to the very token it is asked about.
 //
+// A Verifier may cache: a Token never changes, so the same one may be returned to any number of requests.
+//
 // A Verifier may have a method Issuers() []string, the iss of all tokens that it ever accepts, the same at every call; the
 // Guard refuses any other. Without it, and with more than one, policies on names have to say whose: see Issuer.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }
 
+// CachingVerifier is a Verifier that can tell at once whether a Token of its is still fresh. A Guard whose Certificate source
+// takes time, as one that asks a revocation service does, asks it after the source: the token's key may have been
+// withdrawn meanwhile. A Verifier without Fresh is not asked a second time.
+type CachingVerifier interface {
+	Verifier
+
+	// Fresh tells whether Verify would return t for the token now. It makes no call. If false, since that is not so or not
+	// known, the Guard calls Verify again, which decides.
+	Fresh(token string, t *Token) bool
+}
+
 // Token is what a Verifier found genuine: claims, not yet an identity, since it is not known who holds it. NewToken
-// and TrustJWT make one; a Guard refuses any other.
+// and TrustJWT make one; a Guard refuses any other. It is immutable, and may be shared; lists are returned as copies.
 type Token struct {
-	Issuer, Subject, ClientID, TokenID string // iss, sub, client_id, jti; "" if absent
-	Audience                           []string
-	Scopes                             []string  // scope, or scp where there is none; a string or an array
-	IssuedAt, NotBefore, ExpiresAt     time.Time // in whole seconds; zero if absent
+	issuer, subject, clientID, tokenID string
+	audience, scopes                   []string
+	issuedAt, notBefore                seconds
+	expiresAt                          time.Time // zero if absent; asked for by every request
 
 	bindings []Binding
-	payload  string // the claims, of which the strings above are parts; empty in a Token that nobody has read
+	payload  string         // the claims, of which the strings above are parts; empty in a Token that nobody has read
+	kept     *verifiedToken // that it is part of; nil if no jwtVerifier made it
+	seen     atomic.Bool    // a Verifier has returned it to a Guard
+}
+
+// Issuer returns iss; "" if absent.
+func (t *Token) Issuer() string { return t.issuer }
+
+// Subject returns sub; "" if absent.
+func (t *Token) Subject() string { return t.subject }
+
+// ClientID returns client_id; "" if absent.
+func (t *Token) ClientID() string { return t.clientID }
+
+// TokenID returns jti; "" if absent.
+func (t *Token) TokenID() string { return t.tokenID }
+
+// Audience returns aud.
+func (t *Token) Audience() []string { return slices.Clone(t.audience) }
+
+// Scopes returns scope, or scp where there is none; a string or an array.
+func (t *Token) Scopes() []string { return slices.Clone(t.scopes) }
+
+// IssuedAt returns iat, in whole seconds; the zero Time if absent.
+func (t *Token) IssuedAt() time.Time { return t.issuedAt.time() }
+
+// NotBefore returns nbf, in whole seconds; the zero Time if absent.
+func (t *Token) NotBefore() time.Time { return t.notBefore.time() }
+
+// ExpiresAt returns exp, in whole seconds; the zero Time if absent.
+func (t *Token) ExpiresAt() time.Time { return t.expiresAt }
+
+// remembered tells whether a Guard has been given this very Token before: then it was verified for another request. Of the
+// requests that one verification is for, only the first is told false.
+func (t *Token) remembered() bool { return t.seen.Load() || t.seen.Swap(true) }
+
+// seconds is a date of a token that is remembered, in a third of a time.Time: since 1970, and one more. Zero if absent.
+type seconds int64
+
+func (s seconds) time() time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(s)-1, 0)
 }
 
 // registered are the claims that popauth reads (RFC 7519, RFC 7800, RFC 9068).
@@ -73,23 +130,23 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 		}
 		switch name {
 		case "iss":
-			t.Issuer, err = strictjson.StringAt(text, at, v)
+			t.issuer, err = strictjson.StringAt(text, at, v)
 		case "sub":
-			t.Subject, err = strictjson.StringAt(text, at, v)
+			t.subject, err = strictjson.StringAt(text, at, v)
 		case "jti":
-			t.TokenID, err = strictjson.StringAt(text, at, v)
+			t.tokenID, err = strictjson.StringAt(text, at, v)
 		case "client_id":
-			t.ClientID, err = strictjson.StringAt(text, at, v)
+			t.clientID, err = strictjson.StringAt(text, at, v)
 		case "aud":
-			if t.Audience, err = oneOrMore(text, at, v); answer && len(t.Audience) == 0 {
-				t.Audience = nil
+			if t.audience, err = oneOrMore(text, at, v); answer && len(t.audience) == 0 {
+				t.audience = nil
 			}
 		case "exp":
-			t.ExpiresAt, err = date(v)
+			t.expiresAt, err = date(v)
 		case "nbf":
-			t.NotBefore, err = date(v)
+			t.notBefore, err = readSeconds(v)
 		case "iat":
-			t.IssuedAt, err = date(v)
+			t.issuedAt, err = readSeconds(v)
 		case "scope":
 			scope, err = scopes(text, at, v)
 			scoped = true
@@ -105,18 +162,11 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 	if err != nil {
 		return evidence{}, refused(err, ErrTokenMalformed)
 	}
-	t.Scopes = scope
+	t.scopes = scope
 	if !scoped {
-		t.Scopes = scp
+		t.scopes = scp
 	}
 	return e, nil
-}
-
-// clone returns a Token that its owner may change.
-func (t *Token) clone() *Token {
-	own := *t
-	own.Audience, own.Scopes = slices.Clone(t.Audience), slices.Clone(t.Scopes)
-	return &own
 }
 
 // TrustJWT reads the claims of a JWT that somebody else has verified for this API: signature, issuer, audience and
@@ -156,7 +206,7 @@ func (t *Token) who() who {
 	if t == nil {
 		return who{}
 	}
-	return who{true, t.Issuer, t.ClientID, t.TokenID, t.bindings}
+	return who{true, t.issuer, t.clientID, t.tokenID, t.bindings}
 }
 
 // boundBy tells whether the token is bound in this way.
@@ -182,10 +232,15 @@ func scopes(text string, at int, v jsontext.Value) ([]string, error) {
 	return strings.FieldsFunc(s, func(c rune) bool { return c == ' ' }), err
 }
 
-func date(v jsontext.Value) (time.Time, error) {
+func readSeconds(v jsontext.Value) (seconds, error) {
 	s, err := strictjson.Seconds(v)
 	if err != nil {
-		return time.Time{}, err
+		return 0, err
 	}
-	return time.Unix(s, 0), nil
+	return seconds(s + 1), nil
+}
+
+func date(v jsontext.Value) (time.Time, error) {
+	s, err := readSeconds(v)
+	return s.time(), err
 }

@@ -26,12 +26,25 @@ func (v jwtOr) Verify(ctx context.Context, token string) (*Token, error) {
 	return v.choose(token).Verify(ctx, token)
 }
 
+// Fresh implements CachingVerifier: it is for the Verifier that has decided to say.
+func (v jwtOr) Fresh(token string, t *Token) bool { return fresh(v.choose(token), token, t) }
+
+// fresh tells whether v need not be asked about a token again. One that can't tell isn't: that may be a second call to
+// somebody else.
+func fresh(v Verifier, token string, t *Token) bool {
+	c, ok := v.(CachingVerifier)
+	return !ok || c.Fresh(token, t)
+}
+
 func (v jwtOr) choose(token string) Verifier {
-	if hasJWTForm(token) {
+	if own, ok := v.jwt.(*jwtVerifier); ok && own.knowsHeader(token) || hasJWTForm(token) {
 		return v.jwt
 	}
 	return v.opaque
 }
+
+// Verifiers returns both.
+func (v jwtOr) Verifiers() []Verifier { return []Verifier{v.jwt, v.opaque} }
 
 // Issuers returns those of both; none unless both say theirs.
 func (v jwtOr) Issuers() []string {

@@ -171,7 +171,7 @@ func (k tokenKinds) check(e evidence, t *Token, typ string) error {
 		if err := k.refuse(e, t); err != nil {
 			return err
 		}
-		if t.Subject == "" && !e.client {
+		if t.subject == "" && !e.client {
 			return wrongKind("neither sub nor a client's name")
 		}
 	}
@@ -183,13 +183,13 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 	switch {
 	case e.member != "":
 		return wrongKind("claim %q, which %s has", e.member, claimRoles[e.member].of)
-	case e.response && t.Subject == "":
+	case e.response && t.subject == "":
 		return wrongKind("code or state without sub, as an authorization response has")
 	case k.idTokens:
 		return nil
 	case e.idMember != "":
 		return wrongKind("claim %q, which an ID token has; where the access tokens have it as well, see Options.AllowIDTokens", e.idMember)
-	case e.nonce && !e.access && !slices.ContainsFunc(t.Scopes, func(s string) bool { return s != "" && s != "openid" }):
+	case e.nonce && !e.access && !slices.ContainsFunc(t.scopes, func(s string) bool { return s != "" && s != "openid" }):
 		// client_id and roles stand in ID tokens too, and in UAA's the scope openid.
 		return wrongKind("claim nonce and no scope but openid, as an ID token has; see Options.AllowIDTokens")
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 // token. A look takes no lock. Of the caches that libraries have, one takes a lock for each look, and another is above
 // its bound until it has cleaned up.
 type tokenMemory struct {
-	keys    *keySet
+	keys    *keys.Set
 	buckets []tokenBucket
 	most    int // entries
 	budget  *budget
@@ -59,8 +61,14 @@ type verifiedToken struct {
 	key [sha256.Size]byte
 }
 
+// hashOf is what the memory knows a token by.
+func hashOf(token string) [sha256.Size]byte {
+	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
+	return sha256.Sum256(append(space, token...))
+}
+
 // newTokenMemory has twice the places, so that few tokens have to share theirs.
-func newTokenMemory(keys *keySet, entries int) *tokenMemory {
+func newTokenMemory(keys *keys.Set, entries int) *tokenMemory {
 	m := &tokenMemory{
 		keys: keys, buckets: make([]tokenBucket, (2*entries+tokenWays-1)/tokenWays),
 		most: entries, entries: entries, bytes: int64(entries) * tokenSize,
@@ -70,7 +78,7 @@ func newTokenMemory(keys *keySet, entries int) *tokenMemory {
 }
 
 // growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
-func growingTokenMemory(keys *keySet, limit int, b *budget) *tokenMemory {
+func growingTokenMemory(keys *keys.Set, limit int, b *budget) *tokenMemory {
 	m := newTokenMemory(keys, min(limit, firstTokens))
 	if !m.reserve(limit, b) {
 		return nil
@@ -248,8 +256,8 @@ func (b *tokenBucket) release(i int, m *tokenMemory) bool {
 func (e *verifiedToken) size() int64 { return e.Token.size() }
 
 func (t *Token) size() int64 {
-	const fixed, text, binding = 280, 16, 48
-	n := fixed + len(t.payload) + text*(cap(t.Audience)+cap(t.Scopes)) + binding*cap(t.bindings)
+	const fixed, text, binding = 264, 16, 48
+	n := fixed + len(t.payload) + text*(cap(t.audience)+cap(t.scopes)) + binding*cap(t.bindings)
 	if strings.Contains(t.payload, `\`) {
 		n += len(t.payload) // what had escapes is a copy
 	}

@@ -79,7 +79,7 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 // a request from that peer without the secret, or with ErrAnotherRequest for one that has the context of a request that a
 // handler of this package has decided about, and isn't that. It removes no header.
 //
-// No rule, or one that accepts everybody, is an error.
+// No rule, or a prefix of length 0, is an error.
 func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 	trust = slices.Clone(trust)
 	if err := errors.Join(problems("TrustedPeer", trust)...); err != nil {
@@ -100,7 +100,7 @@ func TrustedPeer(trust ...Trust) (func(*http.Request) error, error) {
 // TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone
 // never. The address is that of the connection which ConnContext kept, else Request.RemoteAddr, which a handler further
 // out may have set from a header. Loopback is not implied, and whatever else runs at these addresses is trusted too:
-// prefer TrustProxyTLS, or add TrustSecret. Every address at once, or a prefix of 4-in-6 addresses, is a configuration error.
+// prefer TrustProxyTLS, or add TrustSecret. A prefix of length 0 or of 4-in-6 addresses is a configuration error.
 func TrustPeers(prefixes ...netip.Prefix) Trust {
 	prefixes = slices.Clone(prefixes)
 	t := Trust{peer: func(r *http.Request) bool {

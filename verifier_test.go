@@ -230,7 +230,7 @@ func TestVerifierFaults(t *testing.T) {
 		want   popauth.Reason
 	}{
 		{"nothing", func(context.Context, string) (*popauth.Token, error) { return nil, nil }, 401, popauth.ErrTokenInvalid},
-		{"zero token", func(context.Context, string) (*popauth.Token, error) { return &popauth.Token{Subject: "x"}, nil }, 401, popauth.ErrTokenInvalid},
+		{"zero token", func(context.Context, string) (*popauth.Token, error) { return &popauth.Token{}, nil }, 401, popauth.ErrTokenInvalid},
 		{"error", func(context.Context, string) (*popauth.Token, error) { return nil, errors.New("no") }, 401, popauth.ErrTokenInvalid},
 		{"error and token", func(_ context.Context, token string) (*popauth.Token, error) {
 			good, _ := popauth.TrustJWT(token)
@@ -262,7 +262,7 @@ func TestVerifierFaults(t *testing.T) {
 func TestTrustJWT(t *testing.T) {
 	l := newLab(t)
 	token, err := popauth.TrustJWT(l.bound())
-	if err != nil || token.Issuer != l.issuer.URL || token.Scopes[0] != "orders.read" {
+	if err != nil || token.Issuer() != l.issuer.URL || token.Scopes()[0] != "orders.read" {
 		t.Errorf("got %+v, %v", token, err)
 	}
 	for _, other := range []string{

@@ -195,8 +195,8 @@ func (a *Authenticator) trusted(r *http.Request, c *popauth.Certificate) error {
 
 var errOneOfTheRoots = errors.New("it is one of the roots itself; register its thumbprint")
 
-// Confirmation is what binds a token to the certificate with which a client came to a certificate endpoint, however the
-// client was authenticated. It is zero, and the token unbound, without Options.AlwaysBind and on ordinary endpoints.
+// Confirmation is the cnf that binds a token to the client's certificate, however the client was authenticated. Without
+// Options.AlwaysBind, and on ordinary endpoints, it is zero: the token is unbound.
 func (a *Authenticator) Confirmation(r *http.Request) Confirmation {
 	if a.unconfigured() || !a.options.AlwaysBind {
 		return Confirmation{}

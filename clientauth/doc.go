@@ -1,6 +1,6 @@
-// Package clientauth is for authorization servers: it authenticates OAuth clients by their certificates and says what
-// their tokens are to be bound to, a certificate (RFC 8705) or the key of a DPoP proof (RFC 9449). It stands in front
-// of a token endpoint of one's own, or of one that a library such as fosite or zitadel/oidc provides.
+// Package clientauth is for authorization servers: it authenticates OAuth clients by their certificates and returns the
+// cnf for their tokens, a certificate (RFC 8705) or the key of a DPoP proof (RFC 9449). Put it in front of your own
+// token endpoint, or of one that a library such as fosite or zitadel/oidc provides.
 //
 //	auth, err := clientauth.New(clientauth.Options{
 //		Clients:   store,                           // who is registered with which certificates
@@ -22,25 +22,24 @@
 //
 // # What counts
 //
-//   - A certificate counts on the certificate endpoints alone. On any other it authenticates nobody.
+//   - A certificate counts only on the certificate endpoints. Elsewhere it authenticates nobody.
 //   - A name in a certificate counts if the chain leads to one of Options.Roots, or, without Roots, if the TLS stack, a
-//     trusted proxy or popauth has verified it. Anybody can write any name into a certificate of his own, so one that
-//     is its own issuer never counts by name. Nor does one of the roots itself, where the chain is known: a proxy says
-//     only that it has verified it.
-//   - All names in the certificate must be permitted by the name constraints of its chain. Every authority in Roots may
-//     give every name; for those of one trust domain, popauth.Verified with TrustDomains as Options.Certificate.
-//   - Without Roots, what the TLS stack has verified counts for the host that the connection was made for (SNI). Otherwise
-//     the answer is 421: see popauth.TLSCertificate. With Roots it doesn't matter, nor for tokens of AlwaysBind.
+//     trusted proxy or popauth has verified it. Anybody can write any name into a self-signed certificate, so its names
+//     never count. Nor do those of a root itself, if the chain is known; a proxy reports only that it has verified one.
+//   - The name constraints of the chain must permit all names in the certificate. Every authority in Roots can issue any
+//     name; to limit them to a trust domain, set Options.Certificate to popauth.Verified with TrustDomains.
+//   - Without Roots, a certificate that the TLS stack has verified counts only for the connection's server name (SNI).
+//     For another host the answer is 421: see popauth.TLSCertificate. Roots and tokens of AlwaysBind need no such check.
 //   - A registered key or thumbprint counts without a chain. It identifies one certificate.
-//   - The certificate must be in its period in both cases. Where the connection's own has left it, the answer closes the
-//     connection, so that the client can show another.
-//   - A certificate that Go can't parse, as a proxy may forward one, can be registered by its thumbprint, and tokens are bound
-//     to it. It has no name that could count, and Client.Certificate.Leaf is nil.
+//   - The certificate must be within its validity period in both cases. If the connection's own has expired, the answer
+//     closes the connection, so that the client can present another.
+//   - A certificate that Go can't parse (a proxy may forward one) can be registered by its thumbprint, and tokens are
+//     bound to it. It has no name that could count, and Client.Certificate.Leaf is nil.
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not
 //     verify: tls.RequestClientCert with Options.Roots serves both kinds of client.
 //   - Behind a proxy, popauth.ClientCertificate with popauth.Forwarded is the outermost handler. It also removes the
-//     proxy's headers from what others may send.
+//     proxy's headers from other senders' requests.
 //
-// Answers are those of RFC 6749, section 5.2, made of constants. An unknown client and a wrong certificate are answered
-// alike.
+// Errors are constants in the form of RFC 6749, section 5.2, with more statuses than its two, and with the codes
+// server_error and temporarily_unavailable. An unknown client and a wrong certificate get the same answer.
 package clientauth

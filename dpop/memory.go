@@ -161,9 +161,9 @@ var (
 	errReplayBack   = errors.New("clock was set back to a time whose ids are forgotten")
 )
 
-// Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, ErrRequestEnded where ctx
-// was canceled, and else ErrUnavailable: the store is full, a time limit of ctx has run out, or the clock was set back, to
-// before the end of an id that is forgotten. That ends when the clock is again where it was, or with a restart, which
+// Use marks an id of a key as used. Its errors wrap ErrProofLimit where the key has PerKey ids, ErrRequestEnded where
+// ctx was canceled, and else ErrUnavailable: the store is full, a time limit of ctx has run out, or the clock was set
+// back, to before the end of an id that was evicted. It recovers once the clock has caught up, or with a restart, which
 // forgets the rest too.
 func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
 	if !m.made() {

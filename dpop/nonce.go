@@ -19,9 +19,9 @@ import (
 
 // NonceSource provides the nonces that proofs must carry, and recognises them (RFC 9449, sections 8 and 9).
 type NonceSource interface {
-	// Check tells whether a proof with this nonce may pass, and which nonce the client is to use from now on; next is
-	// "" if it can keep the one it has. The nonce of a proof without is "". A refusal without a next one is answered
-	// like a malformed proof, an error with 503.
+	// Check tells whether a proof with this nonce may pass, and which nonce the client is to use from now on; next is ""
+	// if it can keep the one it has. If the proof has no nonce, nonce is "". A refusal without a next one is answered like
+	// a malformed proof, an error with 503.
 	Check(ctx context.Context, nonce string, now time.Time) (ok bool, next string, err error)
 }
 
@@ -46,7 +46,7 @@ type StatelessNonces struct {
 	Secrets [][]byte
 
 	// MaxAge is how long a nonce can be used. If zero, 5 min; between 10 s and 1 h. A client that has one gets the next
-	// when half of it has passed, so one that stays busy is never refused for it.
+	// when half of it has passed. One that asks at least once in each second half is never refused for a stale nonce.
 	MaxAge time.Duration
 
 	// Optional lets proofs without a nonce pass, and hands those clients none. It is for the time in which some of the

@@ -46,7 +46,7 @@ type Options struct {
 	// share the store agree, now and through every change of MaxAge and Leeway.
 	Remember time.Duration
 
-	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). It is no allowance for clocks.
+	// MaxAge is how old a proof may be. If zero, 60 s; at most 10 min (section 11.1). For clocks that differ use Leeway.
 	MaxAge time.Duration
 
 	// Leeway is how far this clock and the client's may differ, in either direction. If zero, 10 s; at most 5 min, which

@@ -17,11 +17,10 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as BaseURL, or, for
-	// an API with several names, OriginalURL as URL. Its RequestLine is for the original request and the
-	// question; see the package's documentation for what an API behind a proxy may need opened. Its Certificate is for
-	// what Certificate can't say, such as popauth.Verified, and must not be what the connection has, which is the proxy's
-	// own.
+	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as
+	// BaseURL, or OriginalURL as URL where the API has several. Its RequestLine is for the original request and the question;
+	// see the package's documentation for what an API behind a proxy may need opened. Set its Certificate only to wrap, as
+	// in Verified(Forwarded(…)). TLSCertificate is an error: that one is the proxy's.
 	Guard popauth.Options
 
 	// Headers are those in which the proxy reports the original request: Nginx, Traefik, Caddy, or others.

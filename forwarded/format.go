@@ -1,15 +1,13 @@
 // Package forwarded reads the client certificate that a TLS-terminating proxy puts into request headers.
 //
 // A [Format] is the exact form in which one proxy sends it: the header names, the encoding of the certificate, how
-// its absence looks, and the proxy's verdict where it sends one. Formats are chosen by configuration and never
-// guessed from a value. Decoding has three outcomes, a certificate, none, or an error, and an error is never taken
-// for "none".
+// its absence looks, and the proxy's verdict if it sends one. Configuration selects the format; it is never guessed
+// from a value. Decoding returns a certificate, none, or an error, and an error never counts as "none".
 //
-// The package is pure: it looks at a header and returns DER. Whether the sender may be believed is for the caller to
-// decide before it asks; anyone can send these headers, and few proxies remove a client's own. It reads canonical
-// header keys only, so other spellings (X_SSL_Client_Cert) are never seen here, but must be removed before a handler
-// sees them. Nothing but the DER identifies a certificate: names, serial numbers and fingerprints in headers are
-// never read.
+// The package is pure: it reads a header and returns DER. Its caller must decide first whether to believe the sender:
+// anyone can send these headers, and few proxies remove a client's own. It reads canonical header keys only. Other
+// spellings (X_SSL_Client_Cert) must be removed before a handler sees them. Only the DER identifies a certificate:
+// names, serial numbers and fingerprints in headers are never read.
 //
 // Limits: 16 KiB for a header with one certificate, 64 KiB for all certificate headers, 10 certificates per header,
 // 16 KiB of DER per certificate. Headers are measured before anything is decoded.
@@ -186,7 +184,7 @@ func (f Format) decodeChain(h http.Header, leaf []byte) ([][]byte, error) {
 	ended := false
 	for _, name := range f.chain {
 		lines := h[name]
-		value := strings.Join(lines, ",") // several lines are one list: RFC 9440, section 2.2
+		value := strings.Join(lines, ",") // several lines are one list: RFC 9440, section 2.3
 		if len(lines) == 0 || slices.Contains(f.chainNone, value) {
 			ended = true
 			continue

@@ -45,7 +45,7 @@ func ByteSequence(value string) ([][]byte, error) {
 	return [][]byte{der}, nil
 }
 
-// ByteSequenceList reads one to ten certificates as the List of RFC 9440, section 2.2: Byte Sequences separated by
+// ByteSequenceList reads one to ten certificates as the List of RFC 9440, section 2.3: Byte Sequences separated by
 // commas, with spaces and tabs around them (RFC 8941, section 4.2.1).
 func ByteSequenceList(value string) ([][]byte, error) {
 	if len(value) > maxValues {

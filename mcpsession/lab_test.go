@@ -73,7 +73,7 @@ func newLab(t *testing.T, s setup) *lab {
 	o.Revoked = func(_ context.Context, token *popauth.Token) (bool, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.revoked[token.TokenID], nil
+		return l.revoked[token.TokenID()], nil
 	}
 	o.Observe = func(_ context.Context, seen popauth.Observation) {
 		l.mu.Lock()

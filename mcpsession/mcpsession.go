@@ -9,24 +9,24 @@
 //	mux.Handle("/mcp", guard.Confirm(endpoint))
 //
 // A Guard decides about one request, and an MCP session is many. The SDK's own handler gives a session to whoever sends
-// its ID, and gives tools the context of the request that opened it. Here instead:
+// its ID, and gives tools the context of the request that opened it. With mcpsession:
 //
 //   - A session belongs to its owner: the issuer, the subject and the client of the token that opened it. Nobody else
 //     calls tools in it, reads or resumes its event stream, or ends it; for them it doesn't exist (404, see
 //     popauth.ErrSessionOwner). The owner may go on with a new token, another key or the other scheme.
-//   - In tools, prompts and resources popauth.FromContext says who the request comes from that carries the call: the
-//     scopes are those of its token, not of the token that opened the session.
-//   - An event stream ends when the decision that opened it no longer holds, as when its token expires or is revoked. A
-//     call that was let in is answered; a tool that runs for long can ask Recheck.
+//   - In tools, prompts and resources popauth.FromContext returns the caller of the current request, with the scopes of
+//     its token, not of the token that opened the session.
+//   - An event stream ends when the decision that opened it no longer holds, as when its token expires or is revoked. An
+//     accepted call is answered; a tool that runs for long can ask Recheck.
 //
 // Tools see neither the token nor its proof. Nothing else changes in them, and the server may be served in other ways
-// too. The SDK's older transport, mcp.NewSSEHandler, binds no session, and is not for a Guard. What other protocols need
-// is in docs/streams.md of popauth.
+// too. The SDK's older transport, mcp.NewSSEHandler, binds no session: don't use it with a Guard. For other protocols see
+// docs/streams.md of popauth.
 //
 // # Answers to the server's own requests
 //
-// Where a tool asks the client for sampling, elicitation or roots, the answer comes in another request of the session,
-// and so from the owner. The tool's caller stays the one who called it.
+// If a tool asks the client for sampling, elicitation or roots, the answer comes in another request of the session, and
+// so from the owner. The tool's caller stays the same.
 package mcpsession
 
 import (

@@ -10,18 +10,17 @@
 //	                           popauth.issuer, popauth.remembered
 //	popauth.decision.duration  histogram, s: popauth.stage, error.type, popauth.remembered
 //
-// error.type is the popauth.Reason of a refusal and missing where there is none; the others are the fields of
-// popauth.Observation, and missing where these are empty. None of them is text of a request, so the number of series
-// has a limit that no sender can raise, as long as the issuers that are accepted have one: see Options.WithoutIssuer.
+// error.type is the popauth.Reason of a refusal; the others are the fields of popauth.Observation. Empty ones are left
+// out. None of them is text of a request, so no sender can add series, unless any number of issuers is accepted: see
+// Options.WithoutIssuer.
 //
 // # Traces
 //
-// Authentication, which may wait for an issuer or a replay store, is an internal span "popauth authenticate" below the
-// request's current one, with the counter's attributes. A stage after it only compares, and gets none. A refusal, of
-// whichever stage, puts popauth.stage and popauth.reason on the current span, where requests are searched; its status
-// is left to whoever made it. A span's own status is an error for faults on this side, status 500 and above: a caller
-// who is refused is none, as in the conventions for HTTP servers. Without a current span that is recorded, there is
-// nothing.
+// Authentication, which may wait for an issuer or a replay store, is an internal span "popauth authenticate", a child of
+// the request's current span, with the counter's attributes. Later stages only compare, and get none. A refusal of any
+// stage sets popauth.stage and popauth.reason on the current span, where people search for requests, but not its status.
+// The status of popauth's own span is an error only for faults on this side, status 500 and above, as in the conventions
+// for HTTP servers. Without a recorded current span, nothing is recorded.
 package otelpopauth
 
 import (

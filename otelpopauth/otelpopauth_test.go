@@ -56,7 +56,7 @@ func newLab(t *testing.T) *lab {
 	}
 	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
-		if t.Subject == "unknown" {
+		if t.Subject() == "unknown" {
 			return false, errors.New("down")
 		}
 		return false, nil

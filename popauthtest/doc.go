@@ -6,14 +6,12 @@
 //	owner := popauthtest.NewCA(t).Client("orders-batch")
 //	token := issuer.Token(owner.Bound(), popauthtest.Claims{"scope": "orders.read"})
 //
-// The owner of a key that tokens are bound to by DPoP is made by NewProofKey.
+// For tokens bound by DPoP, NewProofKey makes the key.
 //
-// Handlers are tested with owner.Request, the whole way through a TLS handshake with NewServer and owner.HTTP.
-// Everything that was started is stopped when the test ends. Keys and signatures are real, and made for the test
-// alone: none is shared between two issuers, authorities or clients.
+// Test handlers with owner.Request, or through a TLS handshake with NewServer and owner.HTTP. Servers stop when the
+// test ends. Keys and signatures are real and made for the test: no two issuers, authorities or clients share one.
 //
-// The settings of a value, its exported fields, are for before its first use; all methods may be called from several
-// goroutines.
+// Set exported fields before the first use; all methods may be called from several goroutines.
 package popauthtest
 
 // TB is the part of testing.TB that this package needs: *testing.T, *testing.B and *testing.F are one. A main that

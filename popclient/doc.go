@@ -1,10 +1,10 @@
-// Package popclient is for callers of APIs that take tokens bound to a key: it proves possession of the key with every
+// Package popclient calls APIs whose tokens are bound to a key: it proves possession of the key with every
 // request, by the client's certificate (mutual TLS, RFC 8705) or by DPoP (RFC 9449).
 //
 // # With a certificate
 //
 // [MutualTLS] finds the token endpoint, authenticates there by the certificate, and sends requests with the token and
-// the certificate that it is bound to. Tokens and certificates are renewed on the way.
+// the certificate that it is bound to. It renews both as needed.
 //
 //	transport, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
 //		Issuer:      "https://id.example.com",
@@ -17,12 +17,12 @@
 //	}
 //	client := &http.Client{Transport: transport}
 //
-// For connections that are not an http.Client's, such as those of gRPC, [MutualTLS.Credentials] has the certificate and
-// a token source that belongs to it.
+// For connections without an http.Client, such as those of gRPC, [MutualTLS.Credentials] returns the certificate and
+// the token source that belongs to it.
 //
 // # With a key
 //
-// [DPoP] signs a proof for each request, with tokens of any source, and [Proofs] has tokens bound to the key.
+// [DPoP] signs a proof for each request, with tokens of any source. [Proofs] gets tokens bound to the key.
 //
 //	key, err := popclient.GenerateKey("ES256")
 //	if err != nil {
@@ -38,13 +38,13 @@
 // With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens
 // are bound to the key.
 //
-// Requests are then made as with any other http.Client. A token of the type DPoP is never sent without its proof, and no
-// token under another scheme than its own. Of a token that is bound to a certificate, the connection is the proof: the
-// certificate is presented to every server that asks for one. A server that doesn't ask gets the token alone, which is of
-// no use to it where the certificate is asked for. Set Origins, so that no other server gets any.
+// Use the http.Client as any other. A token of type DPoP is never sent without its proof, and no token under another
+// scheme than its own. For a certificate-bound token the connection is the proof: the certificate is presented to every
+// server that asks for one. A server that doesn't ask gets the token alone, which it can't use at servers that ask. Set
+// Origins, so that no other server gets a token.
 //
 // # Caches
 //
-// A transport that caches, be it under popclient or around it, belongs to one caller, as its token and key do: an answer
-// is for whoever has proven to be its caller. Don't share one between two.
+// A caching transport, under popclient or around it, belongs to one caller, as its token and key do: cached answers are
+// that caller's. Don't share one between two.
 package popclient

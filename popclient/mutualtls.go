@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // MutualTLS is an http.RoundTripper for a client that authenticates by its certificate: it obtains tokens from the
@@ -33,8 +34,9 @@ import (
 // beside the requests until it succeeds; only with an expired certificate a request waits a second.
 //
 // An answer with the status 401 and the error invalid_token gets a fresh token, and the request is sent again, once,
-// unless it has a body without GetBody. If that is refused as well, the answer is the caller's. The refused token is not
-// sent to that API any more; others get it until there is another.
+// unless it has a body without GetBody. If that is refused as well, the answer is the caller's. A token that was itself
+// fetched because of a refusal is replaced after 10 seconds at the earliest. The refused token is not sent to that API
+// any more; others get it until there is another.
 //
 // No request waits for anything longer than its context allows. A server that asks for it by Retry-After is left alone,
 // for ten minutes at most.
@@ -48,7 +50,7 @@ import (
 // The zero MutualTLS and the nil one return an error for every request.
 type MutualTLS struct {
 	options MutualTLSOptions
-	issuer  *url.URL // nil if the token endpoint is given
+	issuer  *discovery.Issuer // nil if the token endpoint is given
 	origins []string
 	nonces  nonces // of APIs, for Key
 

@@ -67,7 +67,7 @@ func newRealm(t testing.TB) *realm {
 	options.Revoked = func(_ context.Context, token *popauth.Token) (bool, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.revoked[token.TokenID], nil
+		return s.revoked[token.TokenID()], nil
 	}
 	guard, err := popauth.New(options)
 	if err != nil {

@@ -5,57 +5,57 @@
 //	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
 //	store, err := redisreplay.New(client, redisreplay.Options{})
 //
-// An id is one key of Redis, set with SET NX PX: atomic, and gone by itself. The SET is in a script that also counts the
-// ids of each DPoP key, in a second key of Redis, and refuses what is beyond Options.PerKey: such a request is answered
-// with 429. That is one command (EVALSHA) and one round trip. The count decides about too many only. Were it lost or
-// wrong, no proof could be used twice.
+// An id is one key of Redis, set with SET NX PX, which is atomic and expires by itself. A script does the SET and counts
+// the ids of each DPoP key, in a second key of Redis; beyond Options.PerKey the request is answered with 429. That is one
+// command (EVALSHA) and one round trip. The count is only for that limit: even if it is lost or wrong, no proof can be
+// used twice.
 //
 // If Redis can't be reached, is slow, full or read-only, requests with proofs are refused with 503; none is let through
 // unchecked.
 //
 // # Who shares
 //
-// The instances of one API share a Prefix, and may be set to different MaxAge and Leeway, as during a rollout:
-// see dpop.Confirmer.Remember. Two services that the same request passes through, such as a gateway and the API behind
-// it, need a Prefix each, and so does a service that gets a mirror of the traffic: whoever comes second would refuse
-// the owner. A proxy that sends a request again (proxy_next_upstream of nginx, retries of a mesh) sends the proof again,
-// and gets 401 if the API had taken the first.
+// The instances of one API share a Prefix, and may have different MaxAge and Leeway, as during a rollout: see
+// dpop.Options.Remember. Two services that the same request passes through, such as a gateway and the API behind it, need
+// different Prefixes, or the second would refuse the owner. So does a service that gets a mirror of the traffic. A proxy
+// that retries (proxy_next_upstream of nginx, retries of a mesh) sends the same proof again, and gets 401 if the API had
+// accepted the first.
 //
 // # What the answers mean
 //
-// A client that got no reply sends the command again (MaxRetries). If the first had arrived, the second finds the id
-// used, and a good proof is refused once with 401. That is rare and safe; the caller's next proof has another id.
+// A Redis client that got no reply sends the command again (MaxRetries). If the first had arrived, the second finds the
+// id used, and a good proof is refused once with 401. That is rare and safe; the caller's next proof has another id.
 //
-// While a cluster moves a slot to another node, proofs of the keys in it wait until it is there, for Timeout at most. If that
-// takes longer, they are refused with popauth.ErrUnavailable: the ids and their count are on two nodes meanwhile.
+// While a cluster moves a slot to another node, the ids and their count are on two nodes. Proofs of the keys in it wait
+// for the move, for Timeout at most, and then are refused with popauth.ErrUnavailable.
 //
 // # What Redis must be told
 //
-// A proof can be used twice if Redis forgets its id before its time. What Redis promises depends on its settings, and
-// the store can't see them:
+// A proof can be used twice if Redis loses its id early. Whether that can happen depends on its settings, which the
+// store mostly can't see:
 //
-//   - maxmemory-policy must be noeviction. Every other policy forgets ids to make room. A full Redis refuses commands,
-//     and requests with them. An id needs up to 200 bytes until its time and Skew have passed, 11 min and
-//     31 s unless dpop.Options.Remember says less, and up to an hour more where dpop.Options.NonceTime lets in clients whose clocks are
-//     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy. Replicas need the same setting,
-//     since it is theirs that counts once they take over.
-//   - A restart forgets what was not written: everything without persistence, up to a second's ids after a power loss
+//   - maxmemory-policy must be noeviction. Every other policy evicts ids to make room. A full Redis then refuses
+//     commands, and popauth the requests. An id needs up to 200 bytes until its time and Skew have passed: 11 min and
+//     31 s unless dpop.Options.Remember says less, and up to an hour more if dpop.Options.NonceTime accepts clients whose clocks are
+//     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy. Replicas need the same setting:
+//     theirs applies once they take over.
+//   - A restart loses what was not written: everything without persistence, up to a second's ids after a power loss
 //     with appendfsync everysec, what came after the last snapshot with RDB alone. appendonly yes with appendfsync
-//     always forgets nothing. Where Redis runs without, keep APIs from it after a restart for as long as a proof is good.
-//   - Replication is asynchronous: a replica that takes over, by Sentinel or in a cluster, does not know the last ids
-//     of the old master, and a master that is cut off goes on accepting. min-replicas-to-write 1 and
-//     min-replicas-max-lag bound for how long, not how many: of the proofs that were accepted in the time without
-//     replication, max-lag and up to a second more, half to all can be used once more after the failover. Who can cut
-//     the connection of a replica has that time. Who can't have that uses one server, and 503 while it is down.
+//     always loses nothing. Without that, connect no API after a restart for as long as a proof is good.
+//   - Replication is asynchronous: a replica that takes over, by Sentinel or in a cluster, lacks the last ids of the old
+//     master, and a master that is cut off goes on accepting. min-replicas-to-write 1 and min-replicas-max-lag bound for
+//     how long, not how many: of the proofs accepted without replication (max-lag and up to a second more), half to all
+//     can be used once more after the failover. An attacker who can cut a replica's connection has that time. If that is
+//     too much, use one server, and accept 503 while it is down.
 //   - Servers with several masters (active-active) accept each proof once at each of them.
-//   - The master's clock is trusted to run, not to be right: it gets times as durations. It makes points in time of
-//     them, and passes on those, to replicas and to the append-only file. A replica that takes over, or a server that
-//     starts from the file, with a clock that is ahead forgets ids early by as much, as a master does whose clock is
-//     set forward. Skew covers small steps.
-//   - FLUSHDB, FLUSHALL and DEL forget. Give the ids a database or server of their own, and the account of the API no
-//     more than what is below.
+//   - The master's clock must run evenly, but need not be right: the store sends durations. The master turns them into
+//     points in time for replicas and the append-only file. If the clock of a replica that takes over, or of a server
+//     that starts from the file, is ahead, ids expire early by as much. So they do if a master's clock is set forward.
+//     Skew covers small steps.
+//   - FLUSHDB, FLUSHALL and DEL lose ids. Give the ids a database or server of their own, and the API's account no more
+//     rights than those below.
 //
-// Store.Check finds out what of this a server shows. Programs should call it when they start, and not go on with an error:
+// Store.Check reports those settings that a server shows. Call it at start-up, and don't go on after an error:
 //
 //	notes, err := store.Check(ctx)
 //
@@ -73,6 +73,6 @@
 //
 //	ACL SETUSER watch on >secret resetkeys resetchannels &+switch-master &+replica-reconf-done -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas +subscribe +ping +hello +client
 //
-// INFO is for Store.Check alone, which says what is unknown without it. With a negative PerKey no account needs anything
-// between EVALSHA and HINCRBY but SET.
+// Only Store.Check needs INFO; without it, Check reports what it can't know. With a negative PerKey no account needs
+// anything between EVALSHA and HINCRBY but SET.
 package redisreplay

@@ -6,35 +6,33 @@
 //
 // # What counts
 //
-// A statement counts if the issuer's key has signed it, whichever certificate of that key a request came with. One that
-// calls a certificate revoked counts for good, also after its nextUpdate, unless the reason is certificateHold. One that
-// doesn't is an acquittal, which counts while it is current: how late a revocation can be noticed is in docs/withdrawal.md.
-// An older statement never takes the place of a newer one, also where that one is over.
+// A statement counts if the issuer's key has signed it, whichever certificate of that key a request came with. A
+// revocation counts for good, also after its nextUpdate, unless the reason is certificateHold. A good answer counts while
+// it is current: docs/withdrawal.md says how late a revocation may be noticed. An older statement never replaces a newer
+// one, even if the newer one has expired.
 //
 // # Who is asked, and for how long
 //
-// The certificates of a chain are asked about from the root downwards. Each has half of the time that is left, the last
-// one all of it, and its sources share that equally; what nobody needs is for those that are slow. So whoever chose the
-// addresses in one certificate can't take the time of those above it, nor that of another source of the same certificate.
-// Once an authority is known to be revoked, nothing below it is asked.
+// The certificates of a chain are checked from the root downwards. Each has half of the remaining time, the last one all
+// of it, and its sources share that equally; time left over goes to the slow ones. So the addresses in one certificate
+// can't use up the time of those above it, nor that of another source of the same certificate. Once an authority is known
+// to be revoked, nothing below it is asked.
 //
-// An authority that has renewed its key signs lists with the new one, about certificates that the old one has signed.
+// An authority that has renewed its key signs lists with the new one, also for certificates that the old one signed.
 // Such a list counts if Options.ListSigners has the authority's new certificate, unless that is known to be revoked.
 //
 // # Where it connects to
 //
-// Addresses are taken only from certificates whose way to a root has been verified, so a stranger can't choose where
-// this process connects to. Nor can an authority reach what only this host or its network can: see
-// Options.InternalAddresses.
+// Addresses come only from certificates with a verified path to a root, so a stranger can't choose where this process
+// connects to. Nor can an authority make it connect to addresses that aren't public: see Options.InternalAddresses.
 //
-// At most 64 OCSP answers and 16 lists are fetched at once. One authority has a quarter of these, with all that it has
-// certified in turn, and one host has half; a quarter is kept for what was good lately. So an authority whose servers
-// don't answer costs its own clients time, and no others'. The error of a request that found no place says so.
+// At most 64 OCSP answers and 16 lists are fetched at once. One authority, with all that it has certified in turn, gets a
+// quarter of these at most, one host half; a quarter is reserved for certificates that were good lately. So an authority
+// whose servers don't answer delays only its own clients. A request that gets no place is told so in its error.
 //
-// RSA keys of more than 8192 bits count as none, whoever's they are. Of a certificate's distribution points the first 16
-// are looked at.
+// Keys of RSA with more than 8192 bits are ignored. Of a certificate's distribution points the first 16 are used.
 //
-// It is a package of its own so that golang.org/x/crypto/ocsp is linked by those who use it.
+// It is a package of its own so that only its users link golang.org/x/crypto/ocsp.
 package revocation
 
 import (

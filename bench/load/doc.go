@@ -1,3 +1,3 @@
-// Package load measures whole servers: TLS with client certificates, one process for each server, one for whoever sends
-// the requests, each kind on a processor of its own.
+// Package load measures whole servers: TLS with client certificates, one process for each server and one for the
+// clients, servers and clients each on a processor of their own.
 package load

@@ -1,4 +1,4 @@
-// Package report measures everything and writes down what came out: tables, a chart and a document.
+// Package report measures everything and writes the results: tables, a chart and a document.
 package report
 
 import (

@@ -1,5 +1,5 @@
-// Package simulation plays through what many instances of an API do to what they share. Its model of RemoteKeys is held
-// to the real ones by its tests.
+// Package simulation simulates the load of many instances of an API on what they share. Its tests check its model of
+// RemoteKeys against the real ones.
 package simulation
 
 import (
@@ -33,7 +33,7 @@ func (f Fleet) random() *rand.Rand {
 	return rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // the same each time
 }
 
-// lifetime is how long keys are used before they are fetched anew: keyfetch.go, spread.
+// lifetime is how long keys are used before they are fetched anew: internal/keys, origin.fetch.
 func (f Fleet) lifetime(r *rand.Rand) time.Duration {
 	d := min(f.Refresh, f.MaxAge/2)
 	if !f.Spread {

@@ -1,3 +1,3 @@
-// Package soak runs an API as it is deployed, two processes behind nginx that share a Redis and have an issuer, breaks one
-// part after the other, and holds every answer to two rules: no thief reaches a handler, and no owner is taken for another.
+// Package soak runs an API as deployed: two processes behind nginx, with one Redis and an issuer. It breaks one part after
+// the other, and checks every answer by two rules: no thief reaches a handler, and no owner is taken for another.
 package soak

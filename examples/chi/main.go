@@ -1,5 +1,5 @@
-// Chi is the smallest real service on a chi router: its tokens come from a real issuer, and work only for the holder
-// of the client certificate that they are bound to.
+// Chi is a minimal real service on a chi router. Its tokens come from a real issuer and are bound to client
+// certificates: a stolen one doesn't work.
 //
 //	go run ./examples/chi -issuer https://id.example.com -audience https://api.example.com -cert server.crt -key server.key
 package main
@@ -41,7 +41,7 @@ func orders(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s by %s\n", chi.RouteContext(r.Context()).RoutePattern(), caller.ClientID)
 }
 
-// ready is for the load balancer's probe: it sends no requests to an instance that has no keys yet.
+// ready answers the load balancer's probe, so that an instance without keys gets no requests.
 func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !keys.Ready() {
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	keys.Ready() // begins to fetch them: the first request finds them there
+	keys.Ready() // starts fetching, so that the first request need not wait
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
@@ -85,10 +85,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	server := &http.Server{
-		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+		// Around all routes: every router and handler sees the same path, with %40 decoded to @.
 		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
+		IdleTimeout:       2 * time.Minute, // without it, an idle connection stays open for ever
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 	}
 	l, err := net.Listen("tcp", *addr)

@@ -10,8 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-// routes is the API as you would write it. CORS comes first: see the package's documentation for what happens if it
-// doesn't.
+// routes is the API as you would write it. CORS comes first: the package's documentation says why.
 func routes(guard *popauth.Guard, page string) http.Handler {
 	r := chi.NewRouter()
 	r.Use(crossOrigin(page, http.MethodGet), guard.Authenticate, guard.Confirm)
@@ -24,9 +23,9 @@ func listOrders(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "2 orders for %s\n", caller.Subject)
 }
 
-// crossOrigin lets scripts of one origin call, and read what DPoP answers in headers (RFC 9449, section 8). It names
-// that origin: a list of none would stand for every one. AllowCredentials stays off, since it is about cookies and
-// the like; an Authorization header that a script sets is no such credential.
+// crossOrigin lets scripts of one origin call, and read DPoP's headers in answers (RFC 9449, section 8). It names that
+// origin: an empty list would allow all. AllowCredentials stays off: it is for cookies and the like, not for an
+// Authorization header that a script sets.
 func crossOrigin(origin string, methods ...string) func(http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: []string{origin},

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// noLogin stands where a real page has authorization_code with PKCE (RFC 7636): here whoever has a key is the user.
+// noLogin replaces the authorization_code with PKCE (RFC 7636) of a real page: here anyone with a key is the user.
 const noLogin = "urn:example:no-login"
 
 // tokenEndpoint issues tokens to a public client, and binds each to the key of the request's DPoP proof (RFC 9449,

@@ -1,19 +1,19 @@
-// Dpop is a single-page app that calls an API with tokens bound to a key of the browser's (RFC 9449). It starts an
+// Dpop is a single-page app that calls an API with tokens bound to a key in the browser (RFC 9449). It starts an
 // issuer, an API and the page, each an origin of its own on loopback, and prints the page's address. The page makes a
-// key that can't be exported, gets a token that is bound to it, calls the API, and shows what copies of the proof and
-// of the token are worth.
+// key that can't be exported, gets a token bound to it, calls the API, and shows that copies of the proof and of the
+// token are refused.
 //
 //	go run -C examples/dpop .
 //
 // Three things that browsers need and other clients don't:
 //
-//   - CORS is the outermost handler, outside of every Guard. A preflight carries no credentials by design, so a Guard
-//     refuses it, and then the browser never sends the request; and a 401 that CORS has not seen reaches the script
-//     as a network error. It must expose WWW-Authenticate and DPoP-Nonce, or the script can't learn the nonce.
-//   - The page's Content-Security-Policy allows its own files alone. The key can't be carried off, but a script that
-//     got into the page could use it for as long as the page is open (section 11.4).
-//   - WebCrypto works in secure contexts only. http://localhost is one, which is why this runs without certificates
-//     that no browser trusts. Anything else has to be https: page, token endpoint and API.
+//   - CORS is the outermost handler, outside of every Guard. A preflight has no credentials, so a Guard would refuse it,
+//     and the browser would never send the request. A 401 without CORS headers reaches the script as a network error.
+//     CORS must expose WWW-Authenticate and DPoP-Nonce, or the script can't read the nonce.
+//   - The page's Content-Security-Policy allows only its own files. An injected script can't steal the key, but could
+//     use it for as long as the page is open (section 11.4).
+//   - WebCrypto works in secure contexts only. http://localhost is one, so this example needs no certificates. Elsewhere
+//     page, token endpoint and API must all use https.
 package main
 
 import (
@@ -59,8 +59,7 @@ func run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// world is the three origins of the story. The issuer's metadata and keys are on a fourth, over TLS, where the API
-// reads them; a browser has no business there.
+// world is the three origins of the story. The issuer's metadata and keys are on a fourth, over TLS, for the API alone.
 type world struct {
 	stage
 	issuer           *popauthtest.Issuer
@@ -107,14 +106,14 @@ func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
 	proofs, err := dpop.New(dpop.Options{
-		BaseURL: w.api, // a proof for another host is none for this API, whatever Host says
+		BaseURL: w.api, // refuses a proof for another host, whatever Host says
 		Nonces:  dpop.StatelessNonces{Secrets: [][]byte{secret}},
 	})
 	if err != nil {
 		return popauth.Options{}, err
 	}
 	o := w.issuer.Options(w.api)
-	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; under JWT or none an ID token may come too
+	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; other types would also accept ID tokens
 	o.Confirmers = []popauth.Confirmer{proofs}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
 	return o, nil

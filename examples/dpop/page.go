@@ -10,7 +10,7 @@ import (
 //go:embed page
 var files embed.FS
 
-// pageHandler serves the page's files, and tells it where the other two origins are.
+// pageHandler serves the page's files, and the addresses of the other two origins.
 func pageHandler(login, api string) http.Handler {
 	policy := strings.Join([]string{
 		"default-src 'none'",

@@ -1,5 +1,4 @@
-// Existing is a service that has had its own JWT middleware for years. It keeps it, and adds confirmation: popauth
-// takes over where that middleware ends.
+// Existing is a service with JWT middleware of its own. It keeps that, and adds popauth after it for the confirmation.
 //
 //	go run ./examples/existing -secret ... -cert server.crt -key server.key
 package main
@@ -25,7 +24,7 @@ import (
 
 type tokenKey struct{}
 
-// requireJWT is the middleware that the service has: HMAC, its own claims, its own answers.
+// requireJWT is the existing middleware: HMAC, its own claims, its own answers.
 func requireJWT(secret []byte, next http.Handler) http.Handler {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithAudience("orders"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,8 +43,8 @@ func requireJWT(secret []byte, next http.Handler) http.Handler {
 // verified tells popauth that a token has been verified already.
 type verified struct{}
 
-// Verify accepts the very token that requireJWT has put into the context. Without the comparison, a second request
-// made with this context would pass with any token.
+// Verify accepts only the token that requireJWT has put into the context. Without the comparison, a second request
+// with this context would pass with any token.
 func (verified) Verify(ctx context.Context, token string) (*popauth.Token, error) {
 	if t, ok := ctx.Value(tokenKey{}).(*jwt.Token); ok && t.Valid && t.Raw == token {
 		return popauth.TrustJWT(token)
@@ -59,7 +58,7 @@ func routes(secret []byte) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	// Tokens that are bound need their certificate; older ones without a binding still pass.
+	// Bound tokens need their certificate; older unbound ones still pass.
 	mux.Handle("GET /orders", requireJWT(secret, guard.Authenticate(http.HandlerFunc(orders))))
 	// This one takes bound tokens only.
 	mux.Handle("PUT /orders", requireJWT(secret, guard.Confirm(http.HandlerFunc(orders))))
@@ -68,7 +67,7 @@ func routes(secret []byte) (http.Handler, error) {
 
 func orders(w http.ResponseWriter, r *http.Request) {
 	subject := ""
-	if token, ok := r.Context().Value(tokenKey{}).(*jwt.Token); ok { // the handlers read what they have always read
+	if token, ok := r.Context().Value(tokenKey{}).(*jwt.Token); ok { // the handlers read the token as before
 		subject, _ = token.Claims.GetSubject()
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

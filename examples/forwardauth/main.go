@@ -1,6 +1,5 @@
-// Forwardauth starts an API that knows nothing of tokens, an authentication service made of forwardauth and popauth,
-// and in front of them the proxy that is installed, with the configuration of this directory as it stands. It shows
-// what reaches the API.
+// Forwardauth starts an API that knows nothing of tokens, an authentication service of forwardauth and popauth, and in
+// front of them an installed proxy, with its configuration in this directory. It shows what reaches the API.
 //
 //	go run ./examples/forwardauth                 with nginx
 //	go run ./examples/forwardauth -proxy caddy    or traefik, or envoy
@@ -54,7 +53,7 @@ type setup struct {
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
-	asked         bool // a client's own X-Auth-… reach the service, which refuses them; else they are removed before
+	asked         bool // a client's own X-Auth-… reach the service, which refuses them; else the proxy removes them first
 }
 
 var setups = map[string]setup{

@@ -31,7 +31,7 @@ func claims(all ...popauthtest.Claims) popauthtest.Claims {
 
 // revoked stands for a service that can't always be reached.
 func revoked(_ context.Context, t *popauth.Token) (bool, error) {
-	if t.Subject == "nobody can tell" {
+	if t.Subject() == "nobody can tell" {
 		return false, errors.New("no answer")
 	}
 	return false, nil
@@ -52,7 +52,7 @@ type request struct {
 	want   string
 }
 
-// forged returns headers as they would be spelled by somebody who hopes for the API to take them.
+// forged returns identity headers as an attacker would spell them.
 func forged(separator string) http.Header {
 	h := http.Header{}
 	for name, value := range map[string]string{"Issuer": "https://evil.example", "Subject": "admin", "Client": "admin", "Scope": "admin", "Binding": "jkt"} {
@@ -84,7 +84,7 @@ func reported(host, method, target string) http.Header {
 	}
 }
 
-// overrides are what frameworks take for the method or the path.
+// overrides are the headers that frameworks obey instead of the method or the path.
 func overrides(method, target string) http.Header {
 	return http.Header{
 		"X-HTTP-Method-Override": {method}, "X-HTTP-Method": {method}, "X-Method-Override": {method},
@@ -92,7 +92,7 @@ func overrides(method, target string) http.Header {
 	}
 }
 
-// overridden is 400 where these reach the service, before the proxy removes them on the way to the API.
+// overridden is 400 if the service gets these before the proxy removes them.
 func (w *world) overridden(want string) string {
 	if name := w.setup.certificate.Name(); name == "nginx" || name == "envoy" {
 		return "400"
@@ -186,7 +186,7 @@ func respelled(h http.Header) http.Header {
 
 func (w *world) host() string { return strings.Replace(w.proxy.Address, "127.0.0.1", "localhost", 1) }
 
-// outcome makes a request and names what came of it, for the caller and for the API.
+// outcome makes a request and returns what the caller and the API got.
 func (w *world) outcome(r request) (string, error) {
 	if r.before != nil {
 		r.before()
@@ -230,7 +230,7 @@ func (w *world) outcome(r request) (string, error) {
 	return got, nil
 }
 
-// shown names what reached the API of who is calling, under whatever spelling.
+// shown returns the identity headers that reached the API, under any spelling.
 func (w *world) shown(h http.Header) string {
 	names := []string{"X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Binding"}
 	var all []string

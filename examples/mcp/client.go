@@ -17,8 +17,8 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-// connectDPoP opens an MCP session whose token is bound to key. Discovery, the token request and the protocol are the
-// SDK's own: the key is all in the transports of its two HTTP clients.
+// connectDPoP opens an MCP session whose token is bound to key. The SDK does discovery, the token request and the
+// protocol: only the transports of its two HTTP clients use the key.
 func connectDPoP(ctx context.Context, endpoint, id, secret string, key *popclient.Key, base http.RoundTripper) (*mcp.ClientSession, error) {
 	// At the token endpoint a proof names the key that the token will be bound to.
 	tokens, err := credentials(id, secret, &popclient.Proofs{Key: key, Base: base})
@@ -29,8 +29,8 @@ func connectDPoP(ctx context.Context, endpoint, id, secret string, key *popclien
 	return connect(ctx, endpoint, tokens, &proving{base, &popclient.DPoP{Key: key, Source: source{tokens}, Base: base}})
 }
 
-// connectCertificate does the same with the certificate that base presents. There is nothing else to do: such a token
-// comes under Bearer, and the TLS handshake is the proof.
+// connectCertificate does the same with the certificate that base presents. Nothing else is needed: such a token is
+// sent under Bearer, and the TLS handshake is the proof.
 func connectCertificate(ctx context.Context, endpoint, id, secret string, base http.RoundTripper) (*mcp.ClientSession, error) {
 	tokens, err := credentials(id, secret, base)
 	if err != nil {
@@ -53,8 +53,8 @@ func connect(ctx context.Context, endpoint string, tokens auth.OAuthHandler, t h
 	}, nil)
 }
 
-// proving lets the first request through as it is, by whose refusal the SDK learns where to get a token. From then on
-// the SDK sends Bearer, which popclient replaces by the scheme DPoP and a proof.
+// proving sends the first request as it is; its refusal tells the SDK where to get a token. From then on the SDK sends
+// Bearer, which popclient replaces by the scheme DPoP and a proof.
 type proving struct {
 	plain http.RoundTripper
 	dpop  *popclient.DPoP
@@ -81,8 +81,7 @@ func (s source) Token() (*oauth2.Token, error) {
 	return t.Token()
 }
 
-// wire is a connection to servers with these certificates. It remembers what it has sent last, as somebody on the way
-// would.
+// wire is a connection to servers with these certificates. It records what it sent last, as an eavesdropper would.
 type wire struct {
 	transport *http.Transport
 

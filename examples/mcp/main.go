@@ -1,9 +1,9 @@
 // Mcp is a Model Context Protocol server whose access tokens only work for the agent that they were issued to. It
 // starts an authorization server and the MCP server on loopback, both with real TLS. Two agents, clients of the official
-// Go SDK, know nothing but the server's address and their own credentials: the refusal of their first request names the
-// protected resource metadata (RFC 9728), which names the authorization server, which issues tokens bound to a DPoP key
-// (RFC 9449) or to the agent's certificate (RFC 8705). Then thieves try what they have caught, and one
-// agent tries the other's session, with a good token of its own.
+// Go SDK, know only the server's address and their own credentials. The refusal of their first request names the
+// protected resource metadata (RFC 9728). These name the authorization server, which issues tokens bound to a DPoP key
+// (RFC 9449) or to the agent's certificate (RFC 8705). Then thieves try stolen tokens and proofs, and one agent tries
+// the other's session, with a good token of its own.
 //
 //	go run -C examples/mcp .
 package main
@@ -49,7 +49,7 @@ func run(ctx context.Context, out io.Writer) error {
 	return tell(out, w.story(ctx))
 }
 
-// tell goes through the story, and fails if a step came to something else than it had to.
+// tell runs the story, and fails if a step ends otherwise than expected.
 func tell(out io.Writer, story []step) error {
 	wrong := 0
 	for i, s := range story {

@@ -14,16 +14,16 @@ import (
 	"github.com/seed-171ab058/popauth/mcpsession"
 )
 
-// routes is the MCP server as you would write it: one endpoint behind the Guard, and outside of it the document by
-// which clients find out where to get a token.
+// routes is the MCP server as you would write it: one endpoint behind the Guard, and outside of it the metadata that tell
+// clients where to get a token.
 func routes(mux *http.ServeMux, guard *popauth.Guard, server *mcp.Server) error {
-	// With sessions, the SDK's default. Each belongs to the caller who opened it, and a tool's context has the caller of
-	// the request that calls it.
+	// With sessions, the SDK's default. Each belongs to the caller who opened it; a tool's context has its own request's
+	// caller.
 	endpoint, err := mcpsession.New(mcpsession.Options{
 		Guard:    guard,
 		Policies: []popauth.Policy{popauth.Scope("orders.read")},
 		Server:   func(*http.Request) *mcp.Server { return server },
-		HTTP:     mcp.StreamableHTTPOptions{SessionTimeout: time.Hour}, // else a session that its owner forgets stays for good
+		HTTP:     mcp.StreamableHTTPOptions{SessionTimeout: time.Hour}, // else an abandoned session is never freed
 	})
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func listOrders(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.C
 	return nil, answer{fmt.Sprintf("2 orders for %s", caller.ClientID)}, nil
 }
 
-// cancelOrder needs more than the endpoint does. MCP answers that inside of a 200.
+// cancelOrder needs one scope more than the endpoint. MCP reports the refusal inside of a 200.
 func cancelOrder(ctx context.Context, _ *mcp.CallToolRequest, o order) (*mcp.CallToolResult, answer, error) {
 	caller, ok := popauth.FromContext(ctx)
 	if !ok || !slices.Contains(caller.Scopes, "orders.cancel") {

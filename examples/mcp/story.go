@@ -15,7 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-// step is one line of the story: who does what, and what has to come of it.
+// step is one line of the story: who does what, and the expected result.
 type step struct {
 	who, what, want string
 	do              func() (string, error)
@@ -26,7 +26,7 @@ func (w *world) story(ctx context.Context) []step {
 	return append(w.discovery(ctx), append(w.withDPoP(ctx), w.withCertificate(ctx)...)...)
 }
 
-// discovery goes by hand, with the SDK's functions, the way that its client goes by itself later.
+// discovery does by hand, with the SDK's functions, what its client later does by itself.
 func (w *world) discovery(ctx context.Context) []step {
 	nobody := &http.Client{Transport: newWire(w.roots, nil)}
 	w.Cleanup(nobody.CloseIdleConnections)
@@ -150,7 +150,7 @@ func (w *world) withCertificate(ctx context.Context) []step {
 	}
 }
 
-// useTool returns what a tool has to say.
+// useTool returns a tool's answer.
 func useTool(ctx context.Context, session *mcp.ClientSession, name string, arguments map[string]any) (string, error) {
 	if session == nil {
 		return "not connected", nil
@@ -172,7 +172,7 @@ func useTool(ctx context.Context, session *mcp.ClientSession, name string, argum
 	return fmt.Sprint(said["text"]), nil
 }
 
-// call sends what lists the tools. Its answer's body is closed.
+// call sends the request that lists the tools. It closes the answer's body.
 func (w *world) call(ctx context.Context, c *http.Client, h http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.endpoint, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
 	if err != nil {

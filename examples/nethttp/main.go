@@ -1,5 +1,5 @@
-// Nethttp is the smallest real service on http.ServeMux: its tokens come from a real issuer, and work only for the
-// holder of the client certificate that they are bound to.
+// Nethttp is a minimal real service on http.ServeMux. Its tokens come from a real issuer and are bound to client
+// certificates: a stolen one doesn't work.
 //
 //	go run ./examples/nethttp -issuer https://id.example.com -audience https://api.example.com -cert server.crt -key server.key
 package main
@@ -36,7 +36,7 @@ func listOrders(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "orders of %s, read with certificate %s\n", caller.ClientID, caller.Certificate.Thumbprint)
 }
 
-// ready is for the load balancer's probe: it sends no requests to an instance that has no keys yet.
+// ready answers the load balancer's probe, so that an instance without keys gets no requests.
 func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !keys.Ready() {
@@ -47,11 +47,11 @@ func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
 
 func newServer(routes http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
-		// Around all routes: what comes in has one path, and %40 is @, for everybody inside.
+		// Around all routes: every router and handler sees the same path, with %40 decoded to @.
 		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute, // without it, a connection that says nothing stays for ever
-		// The binding needs no more: whoever finishes the handshake holds the certificate's key.
+		IdleTimeout:       2 * time.Minute, // without it, an idle connection stays open for ever
+		// Enough for the binding: the handshake proves possession of the certificate's key.
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 	}
 }
@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	keys.Ready() // begins to fetch them: the first request finds them there
+	keys.Ready() // starts fetching, so that the first request need not wait
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},

@@ -1,6 +1,5 @@
-// Prometheus is an API whose Guard is observed by Prometheus: on another listener it serves /metrics, which
-// dashboard.json (Grafana) shows and alerts.yaml watches. It calls itself as the owner of a token and as those who
-// would like to be, prints what /metrics says then, and ends.
+// Prometheus is an API with metrics of its Guard: on another listener it serves /metrics, for dashboard.json (Grafana)
+// and alerts.yaml. It calls itself as the owner of a token and as thieves, prints the resulting /metrics, and ends.
 //
 //	go run -C examples/prometheus .
 //	go run -C examples/prometheus . -serve    leaves it up; point Prometheus at the address it prints
@@ -99,7 +98,7 @@ func (s *service) open() error {
 	return s.serveMetrics(registry)
 }
 
-// serveMetrics serves them where callers of the API don't get.
+// serveMetrics serves them on a listener that callers of the API can't reach.
 func (s *service) serveMetrics(registry *prometheus.Registry) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -149,7 +148,7 @@ func (s *service) token(claims ...popauthtest.Claims) string {
 	return s.issuer.Token(append([]popauthtest.Claims{s.owner.Bound(), {"scope": "orders.read"}}, claims...)...)
 }
 
-// hostile makes requests of which each has something that no other has had.
+// hostile makes requests with values that differ in each.
 func (s *service) hostile() error {
 	x := rand.Text()
 	mine := popauthtest.Claims{"sub": x, "client_id": x, "jti": x}

@@ -10,8 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-// metrics are what Prometheus gets to know about the Guards of a process and the keys that they verify tokens with. This file
-// is the one to copy.
+// metrics are those of a process's Guards and of the keys that they verify tokens with. Copy this file.
 type metrics struct {
 	registerer prometheus.Registerer
 	decisions  *prometheus.CounterVec
@@ -35,8 +34,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(r.Register(m.decisions), r.Register(m.duration))
 }
 
-// guard returns the function for popauth.Options.Observe of a Guard, which the label guard names. Each label's value is from a
-// closed set, so no sender can add series. With popauth.IssuersOptions.Resolve leave issuer out, if there may be many.
+// guard returns the function for popauth.Options.Observe of a Guard; the label guard has its name. Label values are from
+// closed sets, so no sender can add series. Leave issuer out if popauth.IssuersOptions.Resolve accepts any number.
 func (m *metrics) guard(name string) func(context.Context, popauth.Observation) {
 	return func(_ context.Context, o popauth.Observation) {
 		m.decisions.WithLabelValues(name, string(o.Stage), string(o.Reason), strconv.Itoa(o.Status), o.Scheme, o.Binding, o.Issuer).Inc()
@@ -46,8 +45,8 @@ func (m *metrics) guard(name string) func(context.Context, popauth.Observation) 
 	}
 }
 
-// keys registers what there is to know about an issuer's keys. Call it once for each RemoteKeys, with the issuer's name. A Guard
-// by introspection or with StaticKeys has none, and then there is no such series.
+// keys registers the metrics of an issuer's keys. Call it once for each RemoteKeys, with the issuer's name. A Guard with
+// introspection or StaticKeys has none, and no such series.
 func (m *metrics) keys(issuer string, keys *popauth.RemoteKeys) error {
 	if keys == nil {
 		return errors.New("metrics: nil RemoteKeys: make them by popauth.NewRemoteKeys, and give them to popauth.Options.Keys as well: " +

@@ -1,6 +1,6 @@
-// Package proxies holds the smallest safe configuration of each proxy that popauth's tests run, and starts them on
-// loopback, in the foreground, for those tests and for behind-nginx. To use one, copy its configuration; docs/proxies.md
-// says the rest.
+// Package proxies has a minimal safe configuration of each proxy that popauth's tests run, and starts the proxies on
+// loopback, in the foreground, for those tests and for behind-nginx. To use one, copy its configuration and read
+// docs/proxies.md.
 package proxies
 
 import (
@@ -32,7 +32,7 @@ func Configuration(file string) string {
 	return string(text)
 }
 
-// Settings are what a configuration leaves open.
+// Settings are the parameters of a configuration.
 type Settings struct {
 	API           string          // where the API listens: host:port, for nginx also unix:/path
 	Auth          string          // where the authentication service listens, for a Configuration with one: host:port
@@ -51,7 +51,7 @@ type program struct {
 	args  []string // ${DIR} is the directory of this run
 	frame string   // a file "frame" beside the configuration
 	text  bool     // reads no environment: its ${…} are replaced
-	slow  bool     // takes seconds to end when it is asked to, and has nothing to lose
+	slow  bool     // takes seconds to end when asked to; killing it does no harm
 }
 
 var programs = map[string]program{
@@ -160,7 +160,7 @@ func Start(proxy string, s Settings) (*Proxy, error) {
 			return nil, err
 		}
 	}
-	// The port is free when it is chosen, not when it is used: another process may come in between.
+	// Another process may take the port between its choice and its use.
 	var err error
 	for range 5 {
 		var p *Proxy
@@ -191,7 +191,7 @@ func start(path string, program program, s Settings) (p *Proxy, err error) {
 	p.command.WaitDelay = time.Second
 	p.command.Stdout, p.command.Stderr = &p.output, &p.output
 	listen := p.Address
-	if program.name == "caddy" { // wants the name as well, and compares it with that of the handshake
+	if program.name == "caddy" { // compares Host with the handshake's server name
 		listen = strings.Replace(listen, "127.0.0.1", "localhost", 1)
 	}
 	p.command.Env = append(os.Environ(), "DIR="+p.dir, "LISTEN="+listen, "API="+s.API, "AUTH="+s.Auth,
@@ -247,7 +247,7 @@ func (p *Proxy) write(program program, s Settings) error {
 	return nil
 }
 
-// values are what a configuration leaves open, for a program that doesn't read them from its environment.
+// values are the parameters of a configuration, for a program that doesn't read them from its environment.
 func (p *Proxy) values(s Settings) *strings.Replacer {
 	all := []string{
 		"${LISTEN}", p.Address, "${API}", s.API, "${AUTH}", s.Auth,
@@ -260,7 +260,7 @@ func (p *Proxy) values(s Settings) *strings.Replacer {
 	return strings.NewReplacer(all...)
 }
 
-// awaitUp waits for a handshake with the proxy's own certificate: whatever else may answer at that port has another.
+// awaitUp waits for a handshake with the proxy's own certificate: another program at that port has another.
 func (p *Proxy) awaitUp(server tls.Certificate) error {
 	config := &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // the certificate is compared below, byte for byte

@@ -1,5 +1,5 @@
-// Quickstart starts an issuer and an API on loopback, both with real TLS, gets a token that is bound to a client's
-// certificate, and shows what the owner of the token gets and what thieves get.
+// Quickstart starts an issuer and an API on loopback, both with real TLS, gets a token bound to a client's certificate,
+// and shows what the owner of the token gets and what thieves get.
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -serve    leaves the API up and prints curl commands
@@ -29,7 +29,7 @@ import (
 
 const audience = "https://orders.example.com"
 
-// routes is the API as you would write it: who gets where stands beside the routes.
+// routes is the API as you would write it: each route has its policies beside it.
 func routes(guard *popauth.Guard) http.Handler {
 	r := chi.NewRouter()
 	r.Use(guard.Authenticate, guard.Confirm)
@@ -55,7 +55,7 @@ func main() {
 	}
 }
 
-// world is what the story needs beside the API: an issuer, and clients with certificates.
+// world is the rest of the story: an issuer, and clients with certificates.
 type world struct {
 	stage
 	issuer         *popauthtest.Issuer

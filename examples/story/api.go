@@ -18,8 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/forwarded"
 )
 
-// behindNginx is where the API takes certificates from: from nginx, known by its address and a secret, and from nobody
-// else.
+// behindNginx accepts certificates only from nginx, known by its address and a secret.
 func behindNginx(secret string) popauth.CertificateSource {
 	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
@@ -37,7 +36,7 @@ func listOrders(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "2 orders for %s\n", caller.ClientID)
 }
 
-// careless writes down what many APIs do: whole headers, and the tokens in them. Thieves read it.
+// careless logs what many APIs log: whole headers, with the tokens in them. Thieves read it.
 func careless(log io.Writer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(log, "%s %s %q\n", r.Method, r.URL.Path, r.Header.Get("Authorization"))
@@ -71,7 +70,7 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: behindNginx(os.Getenv("PROXY_SECRET")),
-		Leeway: time.Millisecond, // one clock for all here; left out it is 30 s, longer than the story's patience
+		Leeway: time.Millisecond, // all share one clock here; the default, 30 s, would be too long to wait
 	})
 	if err != nil {
 		return err

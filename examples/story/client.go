@@ -16,7 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-// callAPI is the process of the client. All that it knows is the token server, the API, and its own certificate.
+// callAPI is the process of the client. It knows only the token server, the API, and its own certificate.
 func callAPI(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("client", flag.ContinueOnError)
 	issuer := flags.String("issuer", "", "the token server")
@@ -80,7 +80,7 @@ func (s *stage) runClient(ctx context.Context) error {
 	return s.outlive(ctx)
 }
 
-// outlive gets a token that is good for a second, and waits until it is not.
+// outlive gets a token that is good for a second, and waits until it has expired.
 func (s *stage) outlive(ctx context.Context) error {
 	answer, err := s.send(s.owner, askToken(ctx, s.issuer.MTLSToken, "brief"))
 	if err != nil {

@@ -1,10 +1,10 @@
-// Story is everything at once, on loopback: a token server, an API behind nginx, a client that gets a token by its
+// Story runs everything at once, on loopback: a token server, an API behind nginx, a client that gets a token by its
 // certificate and calls the API with both, and thieves who have the token, the certificate and the headers, but not the
-// key. Each is a process of its own. It ends with a table, expected against got, and with status 0 if they are the same.
+// key. Each is a process of its own. It ends with a table of expected and actual answers, and with status 0 if they match.
 //
 //	go run ./examples/story
 //
-// It needs nginx. api.go is the API, client.go the client, thieves.go what is tried, and ../tokenserver the token server.
+// It needs nginx. api.go is the API, client.go the client, thieves.go the attacks, and ../tokenserver the token server.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// role is what this process plays: the program starts itself again for the API and for the client.
+// role is this process's part: the program starts itself again for the API and for the client.
 func role(args []string) func(context.Context, io.Writer) error {
 	switch {
 	case len(args) == 0:
@@ -89,7 +89,7 @@ func (s *stage) close() {
 	}
 }
 
-// firstLine is the first line that a process prints; the rest is read, so that it never waits for a reader.
+// firstLine is the first line that a process prints. The rest is read and dropped, so that the process never blocks.
 type firstLine struct {
 	buffer bytes.Buffer
 	line   chan string

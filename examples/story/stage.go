@@ -57,7 +57,7 @@ func (s *stage) Helper()                      {}
 func (s *stage) Cleanup(f func())             { s.cleanup = append(s.cleanup, f) }
 func (s *stage) Fatalf(f string, args ...any) { log.Fatalf(f, args...) }
 
-// registerClients makes the certificates, and the file in which the token server finds who may use which.
+// registerClients makes the certificates, and the token server's file of clients.
 func (s *stage) registerClients() error {
 	var err error
 	if s.dir, err = os.MkdirTemp("", "popauth-story-"); err != nil {

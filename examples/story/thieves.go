@@ -17,7 +17,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// attempt is a request, by whom, and what must become of it.
+// attempt is a request, its sender, and the expected answer.
 type attempt struct {
 	who, how string
 	as       *popauthtest.Client // nil: without certificate
@@ -25,7 +25,7 @@ type attempt struct {
 	want     string
 }
 
-// attempts are the owner's first, so that the table shows what the thieves are after.
+// attempts begin with the owner's, so that the table shows what the thieves want.
 func (s *stage) attempts(ctx context.Context) []attempt {
 	nginx, around, token, mtls := "https://"+s.nginx, "http://"+s.api, s.issuer.Token, s.issuer.MTLSToken
 	get := func(base string, header http.Header) *http.Request { return askAPI(ctx, base, s.token, header) }
@@ -93,7 +93,7 @@ func report(out io.Writer, all []attempt, got []string) error {
 	return err
 }
 
-// outcome is the status of an answer, and the error that it names or whether its token is bound to the caller.
+// outcome is the status of an answer, with its error, or with whether its token is bound to the caller.
 func (s *stage) outcome(a attempt) string {
 	answer, err := s.send(a.as, a.request)
 	if err != nil {

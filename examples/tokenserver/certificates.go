@@ -34,7 +34,7 @@ func readCertificates(cert, key, clientCA string) (*certificates, error) {
 	return &certificates{server: server, authorities: authorities}, err
 }
 
-// program lets popauthtest, which is made for tests, make the certificates of a program.
+// program lets a program use popauthtest, which is made for tests.
 type program struct{}
 
 func (program) Helper()                      {}

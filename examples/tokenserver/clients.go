@@ -19,8 +19,8 @@ import (
 	"github.com/seed-171ab058/popauth/clientauth"
 )
 
-// client is what is registered of a client: its certificates or its secrets, several of each so that they can be
-// changed without a gap, and what it may ask for. Names are those of dynamic registration where it has one (RFC 7591,
+// client is a client's registration: its certificates or its secrets, several of each so that they can be rotated
+// without a gap, and what it may ask for. The names of members are those of dynamic registration if it has one (RFC 7591,
 // section 2; RFC 8705, section 3.4; RFC 9449, section 5.2).
 type client struct {
 	Credentials []clientauth.Registration `json:"credentials,omitempty"`
@@ -40,7 +40,7 @@ type client struct {
 	id string
 }
 
-// secret is known by its hash. It must be a random one of at least 128 bits, which no list of passwords has.
+// secret has only its hash. It must be random, with at least 128 bits, so that no dictionary finds it.
 type secret struct {
 	SHA256  string    `json:"sha256"`
 	Expires time.Time `json:"expires,omitzero"`
@@ -139,7 +139,7 @@ func (c *client) lifetime(otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// scopes are those asked for, or all of the client's if none is; false if one is not the client's.
+// scopes are the requested ones, or all of the client's if none is requested; false if one is not the client's.
 func (c *client) scopes(asked []string) ([]string, bool) {
 	own := strings.Fields(c.Scope)
 	if len(asked) == 0 {
@@ -153,8 +153,8 @@ func (c *client) scopes(asked []string) ([]string, bool) {
 	return asked, true
 }
 
-// audience is the resources asked for. Without any it is the client's one: a token for several of them, when nobody has
-// asked for that, is good for more than it is meant for.
+// audience is the requested resources. Without any it is the client's only one: a token for several that nobody asked
+// for would be good for more than it is meant for.
 func (c *client) audience(asked []string) ([]string, bool) {
 	if len(asked) == 0 {
 		return c.Resources, len(c.Resources) == 1

@@ -22,8 +22,8 @@ func (l *listeners) close() {
 	}
 }
 
-// open listens, and says where a certificate is demanded. RequestClientCert asks for one without judging it:
-// self-signed ones serve as well, and clientauth judges each by how it is registered.
+// open listens, and says where a certificate is demanded. RequestClientCert asks for one without verifying it:
+// self-signed ones work too, and clientauth checks each by how it is registered.
 func (s settings) open(server tls.Certificate) (*listeners, error) {
 	ordinary := &tls.Config{
 		Certificates: []tls.Certificate{server}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},

@@ -1,16 +1,15 @@
-// Tokenserver is an OAuth token server whose tokens are worth nothing to a thief: they are bound to the certificate that
-// their client came with (RFC 8705), or to the key of a DPoP proof (RFC 9449). Clients, their certificates by subject,
-// alternative name or thumbprint, or their secrets and whether those are enough, stand in a file; clients.json is a
-// sample.
+// Tokenserver is an OAuth token server whose tokens are useless to a thief: they are bound to the client's certificate
+// (RFC 8705), or to the key of a DPoP proof (RFC 9449). A file lists the clients, with their certificates by subject,
+// alternative name or thumbprint, or their secrets and whether those are enough; clients.json is a sample.
 //
 //	go run -C examples/tokenserver .                 on loopback, with certificates that it makes itself
 //	go run -C examples/tokenserver . -mtls /mtls     a path that demands certificates, not a port
 //
 // The first line on standard output is a JSON object that says where everything is. The rest are curl commands.
 //
-// It is built on zitadel/oidc, which routes and reads requests, and leaves to Go interfaces who a client is, what the
-// token has in it and what metadata says. It brings 21 modules into the program; fosite, with whose client
-// authentication strategy clientauth goes together as well, brings 53.
+// It is built on zitadel/oidc, which routes and reads requests, and calls Go interfaces for the client, the token's
+// content and the metadata. That adds 21 modules to the program. clientauth also works as fosite's client authentication
+// strategy; fosite adds 53.
 package main
 
 import (

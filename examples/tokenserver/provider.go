@@ -12,8 +12,8 @@ import (
 	"github.com/seed-171ab058/popauth/clientauth"
 )
 
-// provider is what zitadel/oidc asks: who the client is, what it gets, and how the server describes itself. All else is
-// answered as unimplemented.
+// provider implements zitadel/oidc's interfaces for client authentication, tokens and metadata. All else is answered as
+// unimplemented.
 type provider struct {
 	op.UnimplementedServer
 	server *server
@@ -21,7 +21,7 @@ type provider struct {
 
 var _ op.Server = (*provider)(nil)
 
-// VerifyClient takes the client that has been authenticated; what the library read out of the form counts for nothing.
+// VerifyClient returns the client that clientauth has authenticated; it ignores what the library read from the form.
 func (p *provider) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCredentials]) (op.Client, error) {
 	g, ok := grantOf(ctx)
 	if !ok {
@@ -30,8 +30,7 @@ func (p *provider) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCred
 	return verified{id: g.client.id}, nil
 }
 
-// verified is a client as the library sees it. GrantTypes keeps it away from the grants that would ask for the methods
-// which are not here.
+// verified is a client as the library sees it. GrantTypes excludes the grants whose methods are not implemented here.
 type verified struct {
 	op.Client
 	id string

@@ -15,8 +15,8 @@ func malformed(why string) error {
 	return &clientauth.Error{Reason: clientauth.ErrRequestMalformed, Err: errors.New(why)}
 }
 
-// checkForm makes sure that a library, which may read the query as well and take the first of two values, reads what is
-// read here.
+// checkForm refuses forms that a library could read differently: it may also read the query, and take the first of two
+// values.
 func checkForm(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return malformed("not POST")
@@ -45,7 +45,7 @@ func checkForm(r *http.Request) error {
 	return nil
 }
 
-// readSecret returns what a client says it is, with its secret (RFC 6749, section 2.3.1): under Basic or in the form.
+// readSecret returns the claimed client and its secret (RFC 6749, section 2.3.1): under Basic or in the form.
 func readSecret(r *http.Request) (id, secret string, err error) {
 	lines, form := r.Header.Values("Authorization"), r.PostForm
 	switch {

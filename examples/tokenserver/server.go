@@ -107,7 +107,7 @@ func (s *server) describe(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.metadata)
 }
 
-// grant is what authenticate has found out about a request.
+// grant is authenticate's result for a request.
 type grant struct {
 	client *client
 	cnf    clientauth.Confirmation
@@ -120,8 +120,8 @@ func grantOf(ctx context.Context) (*grant, bool) {
 	return g, ok
 }
 
-// authenticate is what stands between clientauth and a library: what it refuses never gets there, and what gets there
-// finds the client in its context, whatever the library itself makes of the form.
+// authenticate stands between clientauth and a library. A refused request never reaches the library; an accepted one has
+// the client in its context, however the library reads the form.
 func (s *server) authenticate(library http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store") // RFC 6749, section 5.1, and for errors too
@@ -160,8 +160,7 @@ func (s *server) grant(h http.Header, r *http.Request) (*grant, error) {
 	return g, nil
 }
 
-// identify tells who the client is, by certificate or by secret: never by both, and each by the one it is registered
-// with.
+// identify authenticates the client by certificate or by secret: never by both, and only as it is registered.
 func (s *server) identify(r *http.Request) (*grant, error) {
 	found, err := s.auth.Authenticate(r)
 	switch {

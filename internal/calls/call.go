@@ -1,5 +1,5 @@
-// Package calls makes calls to other programs on behalf of requests: a bounded singleflight. Each call has a context of
-// its own, so that the end of one request spoils nothing for the others, and a panic in it ends the call, not the process.
+// Package calls is a bounded singleflight for calls to other programs on behalf of requests. Each call has a context of
+// its own, so that it survives the request that began it, and a panic in it ends the call, not the process.
 package calls
 
 import (

@@ -1,6 +1,6 @@
-// Package certname reads the names that a certificate bears and compares them: one reading for everything that takes an
-// identity from a certificate. It also holds these names against the name constraints of a chain (RFC 5280, section
-// 4.2.1.10), of which crypto/x509 leaves out directory names.
+// Package certname reads and compares the names in a certificate: one reading for everything that takes an identity from
+// it. It also checks these names against the name constraints of a chain (RFC 5280, section 4.2.1.10), of which
+// crypto/x509 leaves out directory names.
 package certname
 
 import (

@@ -1,5 +1,5 @@
 // Package discovery fetches what an issuer publishes about itself: its metadata (RFC 8414; OpenID Connect Discovery
-// 1.0) and the documents that it names. Whoever can bend a redirect, a URL or the size of an answer gains nothing.
+// 1.0) and the documents that it names. A forged redirect, URL or size of an answer gains an attacker nothing.
 package discovery
 
 import (

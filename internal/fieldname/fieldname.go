@@ -1,4 +1,4 @@
-// Package fieldname knows the header fields that have a meaning of their own on the way of a request.
+// Package fieldname lists the header fields that proxies and servers give a meaning of their own.
 package fieldname
 
 import "strings"

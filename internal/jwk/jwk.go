@@ -1,5 +1,5 @@
-// Package jwk reads the public key that somebody sends along, as a JWK (RFC 7517; RFC 7518, section 6; RFC 8037). It
-// knows one spelling for each key: another one would have another thumbprint.
+// Package jwk reads a public key in a message, as a JWK (RFC 7517; RFC 7518, section 6; RFC 8037). It accepts one
+// spelling for each key, because another one would have another thumbprint.
 package jwk
 
 import (

@@ -1,5 +1,5 @@
-// Package oddcert makes certificates that crypto/x509 can't parse and OpenSSL can, for tests: a proxy forwards such, and a
-// token may be bound to one.
+// Package oddcert makes certificates for tests that OpenSSL can parse and crypto/x509 can't: a proxy may forward one, and
+// a token may be bound to it.
 package oddcert
 
 import (

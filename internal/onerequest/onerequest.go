@@ -1,6 +1,5 @@
-// Package onerequest tells whether what two handlers see is one request. A context can't tell: whoever serves further
-// requests inside of a handler, as a server for HTTP/2 without TLS does on a connection that it has taken over, or a
-// batch, serves them with the first one's context.
+// Package onerequest tells whether two handlers see the same request. The context can't tell: a handler that serves
+// further requests (a server for HTTP/2 without TLS on a hijacked connection, or a batch) may give them the first one's.
 package onerequest
 
 import (

@@ -1,5 +1,5 @@
-// Package patience shares the time of one decision between the ways of a certificate to its roots. Whoever is asked about one
-// way after the other can't tell otherwise that they are for one request.
+// Package patience shares the time of one decision between the paths of a certificate to its roots. A revocation check is
+// called for one path after the other, and couldn't tell otherwise that they belong to one request.
 package patience
 
 import (

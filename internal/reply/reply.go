@@ -1,5 +1,5 @@
-// Package reply says on HTTP answers who may keep them: one that a guard has let pass is its caller's, and a refusal is
-// nobody's.
+// Package reply sets caching headers on HTTP answers: only its caller may cache the answer to an accepted request, and
+// nobody a refusal.
 package reply
 
 import (

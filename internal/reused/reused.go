@@ -1,5 +1,5 @@
-// Package reused is the memory of a server that reads each request into that of the one before, as fasthttp does, for tests of
-// what is kept beyond a request: whatever it said has changed when the next one comes.
+// Package reused is the one buffer into which a server reads each request in turn, as fasthttp does. It lets tests find
+// what is kept beyond a request and still points into the buffer: the next request changes it.
 package reused
 
 import (

@@ -1,7 +1,7 @@
 // Package strictjson reads JSON that an attacker may have written: one object, no member twice, no invalid UTF-8,
-// nothing after it, no deep nesting, no number that few can hold (RFC 8725, section 2.4; RFC 8259, sections 4 and 6).
-// encoding/json takes the last of two members, folds the case of their names and replaces what is not UTF-8, so that
-// two readers of one token can disagree.
+// nothing after it, no deep nesting, no number that few can hold (RFC 8725, section 2.6; RFC 8259, sections 4 and 6).
+// encoding/json takes the last of two members, folds the case of their names and replaces invalid UTF-8, so two readers
+// of one token could disagree.
 package strictjson
 
 import (

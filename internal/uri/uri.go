@@ -1,7 +1,7 @@
 // Package uri compares http and https URIs as RFC 9449, section 4.3, wants it: after the syntax-based and
 // scheme-based normalisation of RFC 3986, sections 6.2.2 and 6.2.3, and without query and fragment. It works on the
-// text as it was sent: a parser for browsers' URLs would repair what is wrong, and a decoded path has lost which
-// slashes were encoded.
+// text as it was sent: a browser's URL parser would repair errors, and a decoded path no longer shows which slashes
+// were encoded.
 package uri
 
 import (

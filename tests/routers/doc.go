@@ -1,3 +1,3 @@
-// Package routers holds popauth's reading of a request line against routers that are no dependency of popauth itself, and
-// what it says to caches against middleware that is none.
+// Package routers tests popauth's reading of a request line, and its caching headers, against routers and middleware
+// that popauth itself doesn't depend on.
 package routers

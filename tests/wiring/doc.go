@@ -1,3 +1,3 @@
-// Package wiring holds popauth against servers and adapters that are no dependency of popauth itself: HTTP/2 without TLS,
-// HTTP/3, and a framework that makes each handler a request of its own.
+// Package wiring tests popauth against servers and adapters that it doesn't depend on: HTTP/2 without TLS, HTTP/3, and a
+// framework that makes a new request for each handler.
 package wiring

@@ -1,6 +1,6 @@
-// Compare measures popauth beside other libraries. It prints what it has found and writes docs/performance.md, its chart,
-// docs/scale.md and the figures, bench/results.json. With -only it leaves docs/scale.md alone, with -from the figures, and with
-// -short it writes nothing. A wrong answer and too many allocations are errors; a time is none.
+// Compare measures popauth beside other libraries. It prints the results and writes docs/performance.md, its chart,
+// docs/scale.md and the figures, bench/results.json. -only doesn't write docs/scale.md, -from not the figures, and -short
+// nothing. A wrong answer or too many allocations are errors; a slow time is not.
 package main
 
 import (

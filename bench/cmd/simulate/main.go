@@ -1,5 +1,5 @@
-// Simulate plays through what many instances of an API do to what they share, prints what it has found and writes
-// docs/scale.md. What a request costs it takes from the figures of compare.
+// Simulate simulates the load of many instances of an API on what they share, prints the results and writes
+// docs/scale.md. It takes the cost of a request from the figures of compare.
 package main
 
 import (

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Soak runs an API behind nginx, with Redis and an issuer, under a load of owners and thieves, and breaks one part after the
-// other. It prints what the owners were told, what the thieves got and what the processes hold, and ends with status 1 if
-// one answer was wrong.
+// Soak runs an API behind nginx, with Redis and an issuer, under a load of owners and thieves, and breaks one part after
+// the other. It prints the answers to owners and thieves and the memory of the processes, and exits with status 1 if an
+// answer was wrong.
 //
 //	go run ./cmd/soak -for 2m
 package main

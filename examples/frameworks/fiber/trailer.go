@@ -10,9 +10,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// untrailed refuses a chunked request with a header line that isn't in its head. fasthttp reads trailers, undeclared ones
-// too, into the headers (RFC 9110, section 6.5.1, forbids it), and a proxy that replaces a header in the head hands a
-// trailer of that name on. Which line is a trailer can't be seen afterwards. So the head is read once more, by fasthttp.
+// untrailed refuses a chunked request with a header line that isn't in its head. fasthttp merges trailers, undeclared ones
+// too, into the headers (RFC 9110, section 6.5.1, forbids it), and a proxy that replaces a header in the head passes on a
+// trailer of that name. Merged lines can't be told apart, so the head is parsed once more, by fasthttp.
 func untrailed(c fiber.Ctx) error {
 	raw := c.Request().Header.RawHeaders()
 	if !bytes.Contains(bytes.ToLower(raw), []byte("transfer-encoding")) {

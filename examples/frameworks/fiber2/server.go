@@ -11,9 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// New is fiber.New for an API with Stages. Without it fiber answers a request that it can't read with the whole head of
-// it, and a proxy's secret is in that: anybody gets it by a Trailer header that names Authorization. A Stage refuses all
-// requests of an app that isn't made by New.
+// New is fiber.New for an API with Stages. fiber.New's app answers an unreadable request with its whole head, a proxy's
+// secret included: anybody gets it by a Trailer header that names Authorization. A Stage refuses all requests of an app
+// that isn't made by New.
 func New(config fiber.Config, logger *slog.Logger) *fiber.App {
 	if config.ErrorHandler == nil {
 		config.ErrorHandler = ErrorHandler(logger)
@@ -24,8 +24,8 @@ func New(config fiber.Config, logger *slog.Logger) *fiber.App {
 	return app
 }
 
-// ErrorHandler answers an error by its status alone: its text may have parts of the request in it, or of the database.
-// What a Stage refuses by itself, and what is the server's fault, gets a line in the log.
+// ErrorHandler answers an error with its status alone: its text may quote the request or the database. It logs Stage's own
+// refusals and the server's faults.
 func ErrorHandler(logger *slog.Logger) fiber.ErrorHandler {
 	return func(c *fiber.Ctx, err error) error {
 		status := http.StatusInternalServerError
@@ -47,7 +47,7 @@ func ErrorHandler(logger *slog.Logger) fiber.ErrorHandler {
 	}
 }
 
-// unreadable answers what fasthttp can't read. Its error quotes what it has stumbled over, so nobody gets it, nor does the log.
+// unreadable answers requests that fasthttp can't read. Its error quotes the request, so neither client nor log gets it.
 func unreadable(logger *slog.Logger) func(*fasthttp.RequestCtx, error) {
 	return func(ctx *fasthttp.RequestCtx, err error) {
 		status := http.StatusBadRequest

@@ -14,11 +14,11 @@ import (
 
 type requestKey struct{}
 
-// Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a fiber handler. It
-// takes the place of fiber's adaptor.HTTPMiddleware, which must not be used with popauth: that one hands over memory
-// that the next request is read into, joins header lines, and gives handlers back what a stage has removed. The app is made
-// by New. A request that fiber reads otherwise than net/http would is refused by a Refusal, and so is every request that a
-// stage hands on with a ResponseWriter of its own: it would never see the answer, and PublicAnswers would take an error for a 200.
+// Stage runs a stage of a Guard, or other net/http middleware that either passes a request on or answers it, as a fiber
+// handler. Don't use fiber's adaptor.HTTPMiddleware with popauth: it shares a buffer that the next request overwrites,
+// joins header lines, and gives handlers the headers that a stage has removed. Make the app by New. Stage returns a Refusal
+// for a request that fiber and net/http would read differently, and for a stage that wraps the ResponseWriter: the wrapper
+// would never see the answer, and PublicAnswers would take an error for a 200.
 func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		r, err := request(c)
@@ -56,14 +56,14 @@ func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 	}
 }
 
-// Request is the request as the last Stage has handed it on, for guard.Recheck, guard.Check and guard.Refuse. It has no body.
+// Request is the request as the last Stage passed it on, for guard.Recheck, guard.Check and guard.Refuse. It has no body.
 func Request(c *fiber.Ctx) (*http.Request, bool) {
 	r, ok := c.Locals(requestKey{}).(*http.Request)
 	return r, ok
 }
 
-// request is one request for all stages, so that a DPoP proof is used once, and a copy of all that fasthttp keeps in
-// memory that it reads the next request into.
+// request is one request for all stages, so that a DPoP proof is used once. It copies everything out of fasthttp's buffer,
+// which the next request overwrites.
 func request(c *fiber.Ctx) (*http.Request, error) {
 	if r, ok := Request(c); ok {
 		if r.Method != c.Method() || !routed(c, r.URL) {
@@ -122,7 +122,7 @@ func lines(h header) http.Header {
 	return all
 }
 
-// rewrite does to fiber's header what a stage has done to net/http's: what it has removed, no handler may read.
+// rewrite makes a stage's changes of net/http's header to fiber's, so that no handler reads a removed one.
 func rewrite(h header, before, after http.Header) {
 	var old []string // as they are spelled there: fiber can be told to leave names as sent
 	h.VisitAll(func(name, _ []byte) {

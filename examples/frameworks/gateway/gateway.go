@@ -97,7 +97,7 @@ func handlers(s *shop.Shop) map[[2]string]runtime.HandlerFunc {
 }
 
 // WithoutMetadata is for runtime.WithIncomingHeaderMatcher: no client sets metadata by a Grpc-Metadata-… header. Before v2.33
-// of grpc-gateway Caller doesn't hold without it: the mux puts what an annotator says behind what the client has said.
+// of grpc-gateway Caller isn't safe without it: the mux appends an annotator's value to the client's.
 func WithoutMetadata(match runtime.HeaderMatcherFunc) runtime.HeaderMatcherFunc {
 	return func(name string) (string, bool) {
 		if strings.HasPrefix(http.CanonicalHeaderKey(name), runtime.MetadataHeaderPrefix) {
@@ -107,9 +107,9 @@ func WithoutMetadata(match runtime.HeaderMatcherFunc) runtime.HeaderMatcherFunc 
 	}
 }
 
-// Caller is for runtime.WithMetadata: it tells the service behind, in x-caller, whose request this is. It needs v2.33 of
-// grpc-gateway, or WithoutMetadata. It says so of nobody as well: what it leaves out a client can say itself, in
-// Grpc-Metadata-X-Caller, if the mux has the LegacyHeaderMatcher.
+// Caller is for runtime.WithMetadata: it tells the service behind the caller's name, in x-caller. It needs v2.33 of
+// grpc-gateway, or WithoutMetadata. It sets x-caller for anonymous requests too: with the LegacyHeaderMatcher, a client
+// could set a missing one itself, by Grpc-Metadata-X-Caller.
 func Caller(_ context.Context, r *http.Request) metadata.MD {
 	caller, ok := popauth.FromContext(r.Context())
 	if !ok {

@@ -1,4 +1,4 @@
-// Package shop is what the APIs in the folders beside it sell: each framework's handlers ask it on behalf of a caller.
+// Package shop is the business logic of the APIs in the folders beside it: each framework's handlers call it for a caller.
 package shop
 
 import (

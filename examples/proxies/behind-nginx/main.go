@@ -1,5 +1,5 @@
-// Behind-nginx starts an API on loopback and, in front of it, the nginx that is installed, with ../nginx.conf as it
-// stands. It shows what the owner of a token gets through it and what thieves get.
+// Behind-nginx starts an API on loopback and, in front of it, the installed nginx with ../nginx.conf. It shows what the
+// owner of a token gets through it and what thieves get.
 //
 //	go run ./examples/proxies/behind-nginx
 //	go run ./examples/proxies/behind-nginx -serve    leaves both up and prints curl commands

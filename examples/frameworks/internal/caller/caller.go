@@ -1,4 +1,4 @@
-// Package caller asks a handler as an owner, a thief and nobody, for the tests of wirings that don't hold.
+// Package caller calls a handler as an owner, a thief and anonymously, for the tests of unsafe wirings.
 package caller
 
 import (

@@ -1,5 +1,5 @@
-// Package crowd sends a mixed crowd of callers, honest and not, in random order over shared connections, and holds
-// what came back, and what the handlers have done, to what had to be.
+// Package crowd sends requests of honest and dishonest callers in random order over shared connections, and compares the
+// answers, and what the handlers did, with what is expected.
 package crowd
 
 import (

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"crypto/rsa"
@@ -10,27 +10,15 @@ import (
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
-var namings = []string{jose.ByKeyID, jose.BySHA256, jose.BySHA1}
-
-// keyID is what a token calls its key; the zero keyID if it names none.
-type keyID struct{ by, name string }
-
-// keyName is what a token says about its key.
-type keyName struct {
-	keyID
-	alg string
-}
-
-// wanted is what a key must fit.
-type wanted struct {
-	keyName
-	issuer string
-}
-
 // maxTried is how many keys under one name are tried, so that a token costs no more than three verifications.
 const maxTried = 3
 
-var errUnfitKeyID = errors.New("kid is no string, empty, or too long")
+// NotFoundError says that the issuer has no key for a token, or none that can be told from its others. Any other error of a
+// look for keys says that the issuer's word can't be had.
+type NotFoundError struct{ Err error }
+
+func (e *NotFoundError) Error() string { return e.Err.Error() }
+func (e *NotFoundError) Unwrap() error { return e.Err }
 
 // issuerKey is a public key of a set, and what the set says about it.
 type issuerKey struct {
@@ -40,51 +28,54 @@ type issuerKey struct {
 }
 
 // fits tells whether the key counts for the token.
-func (k issuerKey) fits(w wanted) bool {
-	a, ok := jose.Find(w.alg)
-	return ok && a.Fits(k.key) && (k.alg == "" || k.alg == w.alg)
+func (k issuerKey) fits(w Wanted) bool {
+	a, ok := jose.Find(w.Algorithm)
+	return ok && a.Fits(k.key) && (k.alg == "" || k.alg == w.Algorithm)
 }
 
 // of tells whether the key counts for that issuer's tokens.
 func (k issuerKey) of(issuer string) bool { return isIssuer(k.issuer, issuer) }
 
-// keySet is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
-type keySet struct {
-	named  map[keyID][]issuerKey
+// Set is a JWK Set with what can verify tokens in it, and nothing else. It is immutable.
+type Set struct {
+	named  map[ID][]issuerKey
 	all    []issuerKey
-	chosen map[keyName]chosenKey // by keyfunc, where a kid and an algorithm leave one key
-	left   []string              // why keys were left out
-	size   int64                 // about what all that needs, in bytes
+	chosen map[Hint]chosenKey // by keyfunc, where a kid and an algorithm leave one key
+	left   []string           // why keys were left out
+	bytes  int64              // about what all that needs
 }
+
+// Size is about what the set needs, in bytes.
+func (s *Set) Size() int64 { return s.bytes }
 
 type chosenKey struct {
 	key    any
 	issuer string // as in issuerKey
 }
 
-// known takes no lock and allocates nothing.
-func (s *keySet) known(kid, alg, issuer string) (any, bool) {
+// Known returns the key for a token with a kid if keyfunc has chosen it beforehand. It takes no lock and allocates nothing.
+func (s *Set) Known(kid, alg, issuer string) (any, bool) {
 	if s == nil {
 		return nil, false
 	}
-	c, ok := s.chosen[keyName{keyID{jose.ByKeyID, kid}, alg}]
+	c, ok := s.chosen[Hint{ID{jose.ByKeyID, kid}, alg}]
 	if !ok || !isIssuer(c.issuer, issuer) {
 		return nil, false
 	}
 	return c.key, true
 }
 
-// has tells whether there is a key of that name, or the token names none.
-func (s *keySet) has(id keyID) bool { return id.by == "" || len(s.named[id]) > 0 }
+// Has tells whether there is a key of that name, or the token names none.
+func (s *Set) Has(id ID) bool { return id.By == "" || len(s.named[id]) > 0 }
 
-// find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name. Where it names
+// Find returns keyfunc's choice for the token: of the issuer's keys that fit it, the first maxTried of the name. Where it names
 // none it returns all of them, and an error if they are more than maxTried.
-func (s *keySet) find(w wanted) ([]any, error) {
+func (s *Set) Find(w Wanted) ([]any, error) {
 	views := 1
-	if w.by != "" {
-		views = max(1, min(maxTried, len(s.fitting(s.named[w.keyID], w))))
+	if w.By != "" {
+		views = max(1, min(maxTried, len(s.fitting(s.named[w.ID], w))))
 	} else if n := s.count(w); n > maxTried { // before each is made what keyfunc wants to see
-		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm: have it name one by kid", n)}
+		return nil, &NotFoundError{fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm: have it name one by kid", n)}
 	}
 	var keys []any
 	for nth := range views {
@@ -98,10 +89,10 @@ func (s *keySet) find(w wanted) ([]any, error) {
 }
 
 // fitting returns those of the keys that count for the token.
-func (s *keySet) fitting(keys []issuerKey, w wanted) []issuerKey {
+func (s *Set) fitting(keys []issuerKey, w Wanted) []issuerKey {
 	var fit []issuerKey
 	for _, k := range keys {
-		if k.of(w.issuer) && k.fits(w) {
+		if k.of(w.Issuer) && k.fits(w) {
 			fit = append(fit, k)
 		}
 	}
@@ -109,10 +100,10 @@ func (s *keySet) fitting(keys []issuerKey, w wanted) []issuerKey {
 }
 
 // count returns how many keys count for the token, whatever their names.
-func (s *keySet) count(w wanted) int {
+func (s *Set) count(w Wanted) int {
 	n := 0
 	for i := range s.all {
-		if s.all[i].of(w.issuer) && s.all[i].fits(w) {
+		if s.all[i].of(w.Issuer) && s.all[i].fits(w) {
 			n++
 		}
 	}
@@ -120,22 +111,22 @@ func (s *keySet) count(w wanted) int {
 }
 
 // missing says why no key of that name counts for the token.
-func (s *keySet) missing(w wanted) error {
-	named := s.named[w.keyID]
+func (s *Set) missing(w Wanted) error {
+	named := s.named[w.ID]
 	var err error
 	switch {
 	case len(named) == 0:
-		err = fmt.Errorf("key not found by its %s among %d of the issuer%s", w.by, len(s.all), s.leftOut())
-	case !slices.ContainsFunc(named, func(k issuerKey) bool { return k.of(w.issuer) }):
+		err = fmt.Errorf("key not found by its %s among %d of the issuer%s", w.By, len(s.all), s.leftOut())
+	case !slices.ContainsFunc(named, func(k issuerKey) bool { return k.of(w.Issuer) }):
 		err = fmt.Errorf("the key says that it is of issuer %.128q: see Options.KeyIssuer", named[0].issuer)
 	default:
 		err = errors.New("the key of that name is for another algorithm than the token's")
 	}
-	return &Error{Reason: ErrTokenKey, Err: err}
+	return &NotFoundError{err}
 }
 
 // leftOut says which keys of the set don't count, and why.
-func (s *keySet) leftOut() string {
+func (s *Set) leftOut() string {
 	if len(s.left) == 0 {
 		return ""
 	}
@@ -143,7 +134,7 @@ func (s *keySet) leftOut() string {
 }
 
 // weight is about what the set needs, in bytes.
-func (s *keySet) weight() int64 {
+func (s *Set) weight() int64 {
 	const key, name = 512, 128
 	n := int64(0)
 	for _, k := range s.all {
@@ -153,31 +144,31 @@ func (s *keySet) weight() int64 {
 		}
 	}
 	for id := range s.named {
-		n += name + int64(len(id.name))
+		n += name + int64(len(id.Name))
 	}
 	return n + name*int64(len(s.chosen))
 }
 
 // choose asks keyfunc beforehand for what needs no look at the other keys: where one key alone has the kid and fits the
 // algorithm, whatever the token's issuer.
-func (s *keySet) choose() {
-	s.chosen = map[keyName]chosenKey{}
+func (s *Set) choose() {
+	s.chosen = map[Hint]chosenKey{}
 	for id, keys := range s.named {
-		if id.by != jose.ByKeyID {
+		if id.By != jose.ByKeyID {
 			continue
 		}
 		for _, a := range jose.Algorithms {
-			n := keyName{id, a.Method.Alg()}
+			n := Hint{id, a.Method.Alg()}
 			var fit []issuerKey
 			for _, k := range keys {
-				if k.fits(wanted{keyName: n}) {
+				if k.fits(Wanted{Hint: n}) {
 					fit = append(fit, k)
 				}
 			}
 			if len(fit) != 1 {
 				continue
 			}
-			if key, err := s.find(wanted{n, fit[0].issuer}); err == nil && len(key) == 1 {
+			if key, err := s.Find(Wanted{n, fit[0].issuer}); err == nil && len(key) == 1 {
 				s.chosen[n] = chosenKey{key[0], fit[0].issuer}
 			}
 		}

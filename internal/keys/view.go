@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 // thumbprint, that is the name, and where a few keys share a name, there is a view of each.
 type keyView struct {
 	jwkset.Storage // nil: keyfunc only reads
-	set            *keySet
-	token          wanted
+	set            *Set
+	token          Wanted
 	nth            int // of the keys that share a name
 }
 
 // KeyRead returns the one key of that name.
 func (v keyView) KeyRead(_ context.Context, name string) (jwkset.JWK, error) {
 	w := v.token
-	w.name = name
-	named := v.set.fitting(v.set.named[w.keyID], w)
+	w.Name = name
+	named := v.set.fitting(v.set.named[w.ID], w)
 	if v.nth >= len(named) {
 		return jwkset.JWK{}, v.set.missing(w)
 	}
@@ -52,21 +52,21 @@ func (k issuerKey) jwk() (jwkset.JWK, error) {
 }
 
 // chosenBy lets keyfunc choose the key for a token: several where the token names none.
-func chosenBy(s jwkset.Storage, w wanted) ([]any, error) {
+func chosenBy(s jwkset.Storage, w Wanted) ([]any, error) {
 	choose, err := keyfunc.New(keyfunc.Options{Storage: s})
 	if err != nil {
-		return nil, &Error{Reason: ErrTokenKey, Err: err}
+		return nil, &NotFoundError{err}
 	}
-	t := &jwt.Token{Header: map[string]any{"alg": w.alg}}
-	if w.by != "" {
-		t.Header[jwkset.HeaderKID] = w.name
+	t := &jwt.Token{Header: map[string]any{"alg": w.Algorithm}}
+	if w.By != "" {
+		t.Header[jwkset.HeaderKID] = w.Name
 	}
 	key, err := choose.KeyfuncCtx(context.Background())(t) // nothing waits: the keys are there
-	if own, ok := errors.AsType[*Error](err); ok {
+	if own, ok := errors.AsType[*NotFoundError](err); ok {
 		return nil, own // without the words that keyfunc joins to it
 	}
 	if err != nil {
-		return nil, &Error{Reason: ErrTokenKey, Err: err}
+		return nil, &NotFoundError{err}
 	}
 	set, several := key.(jwt.VerificationKeySet)
 	if !several {

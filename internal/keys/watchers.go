@@ -1,26 +1,27 @@
-package popauth
+package keys
 
 import "sync"
 
-// watchers are told when what RemoteKeys need has changed. Several tenants may share the keys.
+// watchers are told when a fetch has ended: what the keys need may have changed. Several may watch the same keys.
 type watchers struct {
 	mu  sync.Mutex
-	all map[*tenant]func()
+	all map[any]func()
 }
 
-func (w *watchers) set(t *tenant, changed func()) {
+// set has changed called from now on. Who is compared with ==, and has one func at a time.
+func (w *watchers) set(who any, changed func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.all == nil {
-		w.all = map[*tenant]func(){}
+		w.all = map[any]func(){}
 	}
-	w.all[t] = changed
+	w.all[who] = changed
 }
 
-func (w *watchers) remove(t *tenant) {
+func (w *watchers) remove(who any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.all, t)
+	delete(w.all, who)
 }
 
 // tell tells them without the lock: who is told may have to leave.

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"encoding/base64"
@@ -33,14 +33,14 @@ func TestHostileKeySetBytes(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before := alloc()
-	set, err := readKeySet(document)
+	set, err := Read(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	held := alloc() - before
-	t.Logf("%d keys: %d bytes, counted as %d", len(set.all), held, set.size)
-	if len(set.all) != maxKeys || held > 1<<20 || set.size < held/2 {
-		t.Errorf("got %d keys of %d bytes, counted as %d; want %d keys, a MiB at most, and an honest count", len(set.all), held, set.size, maxKeys)
+	t.Logf("%d keys: %d bytes, counted as %d", len(set.all), held, set.Size())
+	if len(set.all) != maxKeys || held > 1<<20 || set.Size() < held/2 {
+		t.Errorf("got %d keys of %d bytes, counted as %d; want %d keys, a MiB at most, and an honest count", len(set.all), held, set.Size(), maxKeys)
 	}
 	runtime.KeepAlive(document)
 	runtime.KeepAlive(set)

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"context"
@@ -23,7 +23,7 @@ type heedless struct {
 
 func (h heedless) KeyRead(context.Context, string) (jwkset.JWK, error) { return h.jwk, nil }
 
-func namedSet(t *testing.T, keys ...string) *keySet {
+func namedSet(t *testing.T, keys ...string) *Set {
 	t.Helper()
 	for i, members := range keys {
 		seed := make([]byte, ed25519.SeedSize)
@@ -31,7 +31,7 @@ func namedSet(t *testing.T, keys ...string) *keySet {
 		x := jose.Base64.EncodeToString(ed25519.NewKeyFromSeed(seed)[ed25519.SeedSize:])
 		keys[i] = fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","x":%q,%s}`, x, members)
 	}
-	set, err := readKeySet([]byte(`{"keys":[` + strings.Join(keys, ",") + `]}`))
+	set, err := Read([]byte(`{"keys":[` + strings.Join(keys, ",") + `]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +44,11 @@ func TestKeyfuncChooses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{jose.ByKeyID, "k"}, "RS256"}})
-	if !errors.Is(err, keyfunc.ErrKeyfunc) || !errors.Is(err, ErrTokenKey) || len(keys) > 0 {
-		t.Errorf("alg of another: got %v, %v, want keyfunc's error and %v", keys, err, ErrTokenKey)
+	keys, err := chosenBy(heedless{jwk: jwk}, Wanted{Hint: Hint{ID{jose.ByKeyID, "k"}, "RS256"}})
+	if !errors.Is(err, keyfunc.ErrKeyfunc) || !isNotFound(err) || len(keys) > 0 {
+		t.Errorf("alg of another: got %v, %v, want keyfunc's error, as one of a key that is not found", keys, err)
 	}
-	if keys, err = chosenBy(heedless{jwk: jwk}, wanted{keyName: keyName{keyID{jose.ByKeyID, "k"}, "EdDSA"}}); err != nil || len(keys) != 1 {
+	if keys, err = chosenBy(heedless{jwk: jwk}, Wanted{Hint: Hint{ID{jose.ByKeyID, "k"}, "EdDSA"}}); err != nil || len(keys) != 1 {
 		t.Errorf("the JWK's alg: got %v, %v, want one key", keys, err)
 	}
 }
@@ -57,10 +57,10 @@ func TestKeyfuncChooses(t *testing.T) {
 func TestKeyViews(t *testing.T) {
 	set := namedSet(t, `"kid":"k","issuer":"a"`, `"kid":"k","issuer":"b"`,
 		`"kid":"k","x5t":"t"`, `"kid":"k","x5t":"t"`, `"kid":"t"`, `"kid":"k","alg":"EdDSA"`)
-	name := func(by, name string) keyID { return keyID{by, name} }
+	name := func(by, name string) ID { return ID{by, name} }
 	for _, tt := range []struct {
 		name   string
-		id     keyID
+		id     ID
 		alg    string
 		issuer string
 		nth    []int // of the set
@@ -75,20 +75,25 @@ func TestKeyViews(t *testing.T) {
 		{name: "another algorithm", id: name(jose.ByKeyID, "k"), alg: "RS256"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := wanted{keyName{tt.id, tt.alg}, tt.issuer}
-			keys, err := set.find(w)
-			if len(keys) != len(tt.nth) || (err == nil) != (len(tt.nth) > 0) || err != nil && !errors.Is(err, ErrTokenKey) {
+			w := Wanted{Hint{tt.id, tt.alg}, tt.issuer}
+			keys, err := set.Find(w)
+			if len(keys) != len(tt.nth) || (err == nil) != (len(tt.nth) > 0) || err != nil && !isNotFound(err) {
 				t.Fatalf("got %d keys, %v, want %d", len(keys), err, len(tt.nth))
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("got an error of several lines: %q", err)
 			}
 			for nth, of := range tt.nth {
-				k, err := (keyView{set: set, token: w, nth: nth}).KeyRead(t.Context(), tt.id.name)
+				k, err := (keyView{set: set, token: w, nth: nth}).KeyRead(t.Context(), tt.id.Name)
 				if err != nil || !reflect.DeepEqual(k.Key(), set.all[of].key) || !reflect.DeepEqual(keys[nth], k.Key()) {
 					t.Errorf("view %d: got %v, %v, want key %d", nth, k.Key(), err, of)
 				}
 			}
 		})
 	}
+}
+
+func isNotFound(err error) bool {
+	_, ok := errors.AsType[*NotFoundError](err)
+	return ok
 }

@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"cmp"
@@ -25,9 +25,9 @@ const (
 	maxLeftOut = 5
 )
 
-// readKeySet reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
-func readKeySet(jwks []byte) (*keySet, error) {
-	set := &keySet{named: map[keyID][]issuerKey{}}
+// Read reads a JWK Set. A key that is strange is left out and spoils no other (RFC 7517, section 5).
+func Read(jwks []byte) (*Set, error) {
+	set := &Set{named: map[ID][]issuerKey{}}
 	found := false
 	err := strictjson.Among(jwks, []string{"keys"}, func(_ string, v jsontext.Value) error {
 		found = true
@@ -46,7 +46,7 @@ func readKeySet(jwks []byte) (*keySet, error) {
 		return nil, &emptySet{set.leftOut()}
 	}
 	set.choose()
-	set.size = set.weight()
+	set.bytes = set.weight()
 	return set, nil
 }
 
@@ -59,13 +59,13 @@ func (e *emptySet) Error() string { return "no usable key in the JWK Set" + e.le
 // Brief is the same without the names, which are as long as the issuer likes.
 func (*emptySet) Brief() error { return &emptySet{} }
 
-func isEmptySet(err error) bool {
+func IsEmptySet(err error) bool {
 	_, ok := errors.AsType[*emptySet](err)
 	return ok
 }
 
 // add adds a key of a set, or the reason for which it doesn't count.
-func (s *keySet) add(i int, raw jsontext.Value) {
+func (s *Set) add(i int, raw jsontext.Value) {
 	j, err := readJWK(raw)
 	if err == nil {
 		var k issuerKey
@@ -182,7 +182,7 @@ func (j jwkMembers) public() (issuerKey, error) {
 		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
 	}
 	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
-	if !slices.ContainsFunc(jose.Algorithms, func(a jose.Algorithm) bool { return own.fits(wanted{keyName: keyName{alg: a.Method.Alg()}}) }) {
+	if !slices.ContainsFunc(jose.Algorithms, func(a jose.Algorithm) bool { return own.fits(Wanted{Hint: Hint{Algorithm: a.Method.Alg()}}) }) {
 		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
 			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)
 	}
@@ -193,10 +193,10 @@ func (j jwkMembers) public() (issuerKey, error) {
 
 // names are what tokens may call the key. Thumbprints are those of the certificate beside it (RFC 7517, sections 4.7 to
 // 4.9); what is strange about them spoils no key.
-func (j jwkMembers) names(raw jsontext.Value) []keyID {
-	var all []keyID
+func (j jwkMembers) names(raw jsontext.Value) []ID {
+	var all []ID
 	if j.kid != "" {
-		all = append(all, keyID{jose.ByKeyID, j.kid})
+		all = append(all, ID{jose.ByKeyID, j.kid})
 	}
 	said := map[string]string{}
 	_ = strictjson.Among(raw, []string{jose.BySHA256, jose.BySHA1, "x5c"}, func(name string, v jsontext.Value) error {
@@ -216,7 +216,7 @@ func (j jwkMembers) names(raw jsontext.Value) []keyID {
 	})
 	for _, by := range []string{jose.BySHA256, jose.BySHA1} {
 		if name := cmp.Or(said[by], said["of "+by]); name != "" {
-			all = append(all, keyID{by, name})
+			all = append(all, ID{by, name})
 		}
 	}
 	return all

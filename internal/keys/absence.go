@@ -1,4 +1,4 @@
-package popauth
+package keys
 
 import (
 	"crypto/sha256"
@@ -38,9 +38,9 @@ func (a absence) asked(now time.Time) bool {
 // whole of it.
 type absences struct{ list []absence }
 
-func absentName(id keyID) [sha256.Size]byte {
+func absentName(id ID) [sha256.Size]byte {
 	var space [2 + len(jose.BySHA256) + jose.MaxKeyID]byte
-	return sha256.Sum256(append(append(append(space[:0], id.by...), 0), id.name...))
+	return sha256.Sum256(append(append(append(space[:0], id.By...), 0), id.Name...))
 }
 
 func (m *absences) find(name [sha256.Size]byte) *absence {
@@ -52,13 +52,13 @@ func (m *absences) find(name [sha256.Size]byte) *absence {
 	return nil
 }
 
-func (m *absences) asked(id keyID, now time.Time) bool {
+func (m *absences) asked(id ID, now time.Time) bool {
 	a := m.find(absentName(id))
 	return a != nil && a.asked(now)
 }
 
 // miss remembers that the fetch at that time has not found the key. What is over first makes room.
-func (m *absences) miss(id keyID, at time.Time, cooldown time.Duration) {
+func (m *absences) miss(id ID, at time.Time, cooldown time.Duration) {
 	name := absentName(id)
 	a := m.find(name)
 	switch {

@@ -1,0 +1,166 @@
+package popauth_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// What a door gets as a value is logged and observed as what Refuse answers, once. Deny has no part in it.
+func TestRefusalIsLoggedAndObserved(t *testing.T) {
+	l := newLab(t)
+	var log bytes.Buffer
+	var seen *observer
+	g := l.guard(func(o *popauth.Options) {
+		seen = observed(o)
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		o.Deny = func(http.ResponseWriter, *http.Request, *popauth.Error) { t.Error("Deny was called") }
+	})
+	bound := "|Bearer|x5t#S256|" + l.issuer.URL
+	for _, tt := range []struct {
+		name     string
+		r        *http.Request
+		own      error
+		status   int
+		reason   popauth.Reason
+		observed []string
+	}{
+		{name: "scope", r: l.ask(), status: 403, reason: popauth.ErrScope, observed: []string{"authenticate 0 " + bound, "authorize 403 scope missing" + bound}},
+		{name: "thief", r: l.thief.Request("GET", "/orders", l.bound()), status: 401, reason: popauth.ErrCertificateMismatch,
+			observed: []string{"authenticate 401 token bound to another certificate" + bound}},
+		{name: "one of its own", r: l.ask(), own: popauth.ErrSessionOwner, status: 404, reason: popauth.ErrSessionOwner,
+			observed: []string{"outside 404 no session of this caller|||"}},
+		{name: "no reason", r: l.ask(), own: errors.New("closed on Sundays"), status: 403, reason: popauth.ErrForbidden,
+			observed: []string{"outside 403 refused by policy|||"}},
+	} {
+		log.Reset()
+		err := tt.own
+		if err == nil {
+			if _, err = g.Decide(tt.r, popauth.Scope("orders.write")); err == nil {
+				t.Fatalf("%s: got no error", tt.name)
+			}
+		}
+		no := g.Refusal(tt.r, err)
+		if no.Status != tt.status || no.Reason != tt.reason {
+			t.Errorf("%s: got %d %q, want %d %q", tt.name, no.Status, no.Reason, tt.status, tt.reason)
+		}
+		if got := seen.take(t); !slices.Equal(got, tt.observed) {
+			t.Errorf("%s: observed %q, want %q", tt.name, got, tt.observed)
+		}
+		if line := log.String(); strings.Count(line, "request refused") != 1 || !strings.Contains(line, string(tt.reason)) {
+			t.Errorf("%s: logged %q, want one line", tt.name, line)
+		}
+	}
+}
+
+// No Guard, and no Refusal that somebody has made by hand, says yes or panics.
+func TestRefusalOfNoGuard(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	for name, g := range map[string]*popauth.Guard{"zero": {}, "nil": nil} {
+		_, err := g.Decide(r)
+		if no := g.Refusal(r, err); no.Status != 500 || no.Reason != popauth.ErrUnconfigured {
+			t.Errorf("the %s Guard: got %d %q, want 500 %q", name, no.Status, no.Reason, popauth.ErrUnconfigured)
+		}
+	}
+	byHand := popauth.Refusal{Reason: popauth.ErrScope}
+	if got := byHand.Header().Get("Cache-Control"); got != "no-store" {
+		t.Errorf("got %q, want no-store", got)
+	}
+	if got := string(byHand.Problem()); !strings.Contains(got, `"status":403`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What a handler refuses that belongs to no Guard is in the log of the RequestLine.Handler around it.
+func TestRefusedWithoutGuardIsLogged(t *testing.T) {
+	l := newLab(t)
+	var log bytes.Buffer
+	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil))}.Handler
+	broken := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateMalformed })
+	upgrade := l.ask()
+	upgrade.Method, upgrade.RequestURI = "PRI", "/"
+	early := l.ask()
+	early.Header.Set("Early-Data", "1")
+	for name, tt := range map[string]struct {
+		wrap   func(http.Handler) http.Handler
+		r      *http.Request
+		status int
+		reason popauth.Reason
+	}{
+		"ClientCertificate":              {popauth.ClientCertificate(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
+		"ClientCertificate, PRI":         {popauth.ClientCertificate(popauth.TLSCertificate()), upgrade, 400, popauth.ErrRequestLine},
+		"RequireCertificate":             {popauth.RequireCertificate(nil), httptest.NewRequest("GET", "/orders", nil), 403, popauth.ErrCertificateRequired},
+		"RequireCertificate, policy":     {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.thief.Thumbprint())), l.ask(), 403, popauth.ErrForbidden},
+		"RequireCertificate, source":     {popauth.RequireCertificate(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
+		"RequireCertificate, early data": {popauth.RequireCertificate(nil), early, 425, popauth.ErrEarlyData},
+	} {
+		log.Reset()
+		send(chain(line, tt.wrap), tt.r).refused(t, tt.status, "")
+		if got := log.String(); strings.Count(got, "request refused") != 1 || !strings.Contains(got, fmt.Sprintf("status=%d", tt.status)) ||
+			!strings.Contains(got, string(tt.reason)) {
+			t.Errorf("%s: logged %q, want one line with %d and %q", name, got, tt.status, tt.reason)
+		}
+		log.Reset()
+		send(tt.wrap, tt.r).refused(t, tt.status, "") // nobody has a Logger
+		if log.Len() > 0 {
+			t.Errorf("%s: logged %q", name, log.String())
+		}
+	}
+}
+
+// A door by values says to everybody what a stage writes.
+func TestDoorSaysWhatAStageWrites(t *testing.T) {
+	a := newDPoPAPI(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	stage := a.guard.Authorize(popauth.Scope("orders.write"))
+	writes := popauthtest.Claims{"scope": "orders.write"}
+	token := a.issuer.Token(a.key.Bound(), writes)
+	nonce := ""
+	for _, tt := range []struct {
+		name string
+		r    func() *http.Request
+		want int
+	}{
+		{name: "nobody", r: func() *http.Request { return httptest.NewRequest("POST", "/orders", nil) }, want: 401},
+		{name: "two paths", r: func() *http.Request { return a.key.Request("POST", "https://api.example.com/a/../orders", token) }, want: 400},
+		{name: "no nonce", r: func() *http.Request { return a.key.Request("POST", "https://api.example.com/orders", token) }, want: 401},
+		{name: "scope", r: func() *http.Request {
+			return a.key.Request("POST", "https://api.example.com/orders", a.token, fields{"nonce": nonce})
+		}, want: 403},
+		{name: "owner", r: func() *http.Request {
+			return a.key.Request("POST", "https://api.example.com/orders", token, fields{"nonce": nonce})
+		}, want: 200},
+	} {
+		w := httptest.NewRecorder()
+		stage(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, tt.r())
+		status, header := 200, http.Header{}
+		r := tt.r()
+		d, err := a.guard.Decide(r, popauth.Scope("orders.write"))
+		if err != nil {
+			no := a.guard.Refusal(r, err)
+			status, header = no.Status, no.Header()
+		} else {
+			maps.Copy(header, d.Header)
+			popauth.Private(header)
+		}
+		if status != w.Code || status != tt.want || !maps.EqualFunc(header, w.Header(), slices.Equal) {
+			t.Errorf("%s: got %d %v, want %d %v", tt.name, status, header, w.Code, w.Header())
+		}
+		if status == 401 && header.Get("DPoP-Nonce") != "" {
+			nonce = header.Get("DPoP-Nonce")
+		}
+	}
+	if nonce == "" {
+		t.Error("got no nonce")
+	}
+}
