@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -104,7 +105,7 @@ func TestAuthorizationDetails(t *testing.T) {
 
 // A route that takes no tokens has no claims to look at: no policy on them can be given to it.
 func TestPoliciesOfTokensWithoutOne(t *testing.T) {
-	for _, door := range []any{popauth.RequireCertificate, popauth.CheckCertificate, popauth.RecheckCertificate} {
+	for _, door := range []any{clientcert.Require, clientcert.Check, clientcert.Recheck} {
 		f := reflect.TypeOf(door)
 		if takes := f.In(f.NumIn() - 1).Elem(); reflect.TypeFor[popauth.Policy]().ConvertibleTo(takes) {
 			t.Errorf("%v: a policy that looks at a token can be given to it", f)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -81,7 +82,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 			o.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) { return false, hang(ctx) }
 		},
 		"the certificate's Revoked": func(o *popauth.Options) {
-			s, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: l.ca.Pool(),
+			s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.ca.Pool(),
 				Revoked: func(ctx context.Context, _ []*x509.Certificate) (bool, error) { return false, hang(ctx) }})
 			if err != nil {
 				l.Fatal(err)
@@ -322,15 +323,15 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"CheckCertificate": func(x *ending) error {
-		_, err := popauth.CheckCertificate(x.plain(), hangingSource(x.outage))
+		_, err := clientcert.Check(x.plain(), hangingSource(x.outage))
 		return err
 	},
 	"a policy on certificates": func(x *ending) error {
-		s, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: x.ca.Pool()})
+		s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: x.ca.Pool()})
 		if err != nil {
 			x.Fatal(err)
 		}
-		_, err = popauth.CheckCertificate(x.plain(), s, popauth.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { return x.hang(r.Context()) }))
+		_, err = clientcert.Check(x.plain(), s, clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { return x.hang(r.Context()) }))
 		return err
 	},
 	"Refuse": func(x *ending) (err error) {

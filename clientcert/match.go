@@ -1,4 +1,4 @@
-package popauth
+package clientcert
 
 import (
 	"crypto/subtle"
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/dn"
@@ -23,15 +24,15 @@ import (
 type Match struct {
 	// allow reads the certificate, which is shared with other requests, and nil if there is none. Known tells that a Match beside
 	// this one names the certificate itself, which nobody need have verified then.
-	allow func(r *http.Request, c *Certificate, known bool) error
+	allow func(r *http.Request, c *popauth.Certificate, known bool) error
 
 	names bool // it names the certificate itself
 }
 
 // check returns nil if a request with this certificate may pass.
-func (m Match) check(r *http.Request, c *Certificate, known bool) error {
+func (m Match) check(r *http.Request, c *popauth.Certificate, known bool) error {
 	if m.allow == nil {
-		return ErrForbidden
+		return popauth.ErrForbidden
 	}
 	return m.allow(r, c, known)
 }
@@ -45,19 +46,19 @@ func anyNames(matches []Match) bool {
 //	guard.Authorize(clientcert.Policy(clientcert.DNS("billing.internal")), popauth.Scope("orders.write"))
 //
 // A request without a certificate is refused with 403 and ErrForbidden. It panics without a Match, or with the zero Match.
-func MatchPolicy(matches ...Match) Policy {
-	whole := AllMatches(matches...)
-	return CertificatePolicy(func(r *http.Request, c *Certificate) error { return whole.allow(r, c, false) })
+func Policy(matches ...Match) popauth.Policy {
+	whole := AllOf(matches...)
+	return popauth.CertificatePolicy(func(r *http.Request, c *popauth.Certificate) error { return whole.allow(r, c, false) })
 }
 
 // AnyMatch asks for at least one of these. If none accepts the certificate, the refusal is that of the first that could not
 // tell, with a status of 500 and above; else of the first. It panics without a Match, or with the zero Match.
-func AnyMatch(matches ...Match) Match {
+func AnyOf(matches ...Match) Match {
 	matches = mustMatches("AnyMatch", matches)
 	return Match{
 		names: !slices.ContainsFunc(matches, func(m Match) bool { return !m.names }),
-		allow: func(r *http.Request, c *Certificate, known bool) error {
-			var first *Error
+		allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
+			var first *popauth.Error
 			var all []error
 			for _, m := range matches {
 				err := m.check(r, c, known)
@@ -65,7 +66,7 @@ func AnyMatch(matches ...Match) Match {
 					return nil
 				}
 				all = append(all, err)
-				e := reasonOf(err, ErrForbidden)
+				e := reasonOf(err, popauth.ErrForbidden)
 				if first == nil || first.Status() < http.StatusInternalServerError && e.Status() >= http.StatusInternalServerError {
 					first = e
 				}
@@ -78,12 +79,12 @@ func AnyMatch(matches ...Match) Match {
 
 // AllMatches asks for every one of these, for a branch of AnyMatch. The refusal is that of the first that refuses. It panics without
 // a Match, or with the zero Match.
-func AllMatches(matches ...Match) Match {
+func AllOf(matches ...Match) Match {
 	matches = mustMatches("AllMatches", matches)
 	names := anyNames(matches)
 	return Match{
 		names: names,
-		allow: func(r *http.Request, c *Certificate, known bool) error {
+		allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
 			for _, m := range matches {
 				if err := m.check(r, c, known || names); err != nil {
 					return err
@@ -98,11 +99,11 @@ func AllMatches(matches ...Match) Match {
 // CertificateThumbprint stands beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered with 403 and ErrForbidden. One that
 // wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
 // It panics if allow is nil.
-func MatchFunc(allow func(*http.Request, *Certificate) error) Match {
+func MatchFunc(allow func(*http.Request, *popauth.Certificate) error) Match {
 	if allow == nil {
 		panic("popauth: MatchFunc: nil function")
 	}
-	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+	return Match{allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
 		if c == nil || !known {
 			if err := identified(c); err != nil {
 				return err
@@ -113,9 +114,9 @@ func MatchFunc(allow func(*http.Request, *Certificate) error) Match {
 		case err == nil:
 			return nil
 		case calls.IsOutage(err):
-			return reasonOf(err, ErrUnavailable)
+			return reasonOf(err, popauth.ErrUnavailable)
 		}
-		return reasonOf(err, ErrForbidden)
+		return reasonOf(err, popauth.ErrForbidden)
 	}}
 }
 
@@ -128,20 +129,20 @@ func mustMatches(function string, matches []Match) []Match {
 
 // identified returns nil if the certificate says who the caller is: before somebody has verified it, its names are what the caller
 // says of itself.
-func identified(c *Certificate) error {
+func identified(c *popauth.Certificate) error {
 	if c == nil {
-		return &Error{Reason: ErrForbidden, Err: errors.New("no certificate")}
+		return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("no certificate")}
 	}
 	err := c.CheckIdentity()
 	if errors.Is(err, certname.ErrNotVerified) {
-		return &Error{Reason: ErrForbidden, Err: certname.ErrNotVerified}
+		return &popauth.Error{Reason: popauth.ErrForbidden, Err: certname.ErrNotVerified}
 	}
 	return err
 }
 
 // ofNames makes a Match of what a verified certificate says.
 func ofNames(what string, fits func(*x509.Certificate) bool) Match {
-	return Match{allow: func(_ *http.Request, c *Certificate, _ bool) error {
+	return Match{allow: func(_ *http.Request, c *popauth.Certificate, _ bool) error {
 		if err := identified(c); err != nil {
 			return err
 		}
@@ -153,19 +154,19 @@ func anotherUnless(ok bool, what string) error {
 	if ok {
 		return nil
 	}
-	return &Error{Reason: ErrForbidden, Err: errors.New("another " + what)}
+	return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("another " + what)}
 }
 
 // ofTrustDomain is ofNames for names of which each trust domain has its own authorities.
 func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 	names := ofNames(what, fits)
-	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+	return Match{allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
 		if err := names.allow(r, c, known); err != nil {
 			return err
 		}
 		// What the TLS stack has verified, always by one pool, need not be in Verified yet: see popauth.FindCertificate.
-		if c.SharedRoots || c.Verified != VerifiedLocally && c.Verified != VerifiedByProxy {
-			return &Error{Reason: ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
+		if c.SharedRoots || c.Verified != popauth.VerifiedLocally && c.Verified != popauth.VerifiedByProxy {
+			return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
 		}
 		return nil
 	}}
@@ -175,7 +176,7 @@ func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 // other is refused with 403 and ErrForbidden. Case doesn't matter, the rest is to the letter: a wildcard in the
 // certificate stands for no other name, and the common name is not looked at. It panics without a name, or with one
 // that is not plain ASCII letters, digits, hyphens and dots: an international name is written as its A-labels.
-func CertificateDNS(names ...string) Match {
+func DNS(names ...string) Match {
 	names = mustFit("CertificateDNS", "DNS name", hostName, names)
 	return ofNames("DNS name", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.DNS, names...)
@@ -185,7 +186,7 @@ func CertificateDNS(names ...string) Match {
 // CertificateURI asks for a verified certificate with one of these URIs among its subject alternative names, compared
 // to the letter as it stands in the certificate; otherwise it is like CertificateDNS. It panics without a URI, or with
 // one that is not absolute. A SPIFFE ID counts as with CertificateSPIFFE.
-func CertificateURI(uris ...string) Match {
+func URI(uris ...string) Match {
 	for _, s := range mustBeGiven("CertificateURI", uris) {
 		if u, err := url.Parse(s); err != nil || !u.IsAbs() || !isASCII(s) {
 			panic(fmt.Sprintf("popauth: CertificateURI: %q is no absolute URI", s))
@@ -205,7 +206,7 @@ func CertificateURI(uris ...string) Match {
 	if len(rest) == 0 {
 		return ofTrustDomain("URI", has(spiffe))
 	}
-	return AnyMatch(ofNames("URI", has(rest)), ofTrustDomain("URI", has(spiffe)))
+	return AnyOf(ofNames("URI", has(rest)), ofTrustDomain("URI", has(spiffe)))
 }
 
 // CertificateSPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
@@ -215,7 +216,7 @@ func CertificateURI(uris ...string) Match {
 // domain: Verification.TrustDomains, or Verification.RootsFor. Verification.Roots and tls.Config.ClientCAs are one pool for
 // all names, and are refused here, with 403 and ErrForbidden, even if there is one trust domain only. What a proxy or a
 // source of your own has verified counts. It panics without an ID, or with one that is not a workload's.
-func CertificateSPIFFE(ids ...string) Match {
+func SPIFFE(ids ...string) Match {
 	ids = mustFit("CertificateSPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
 	for _, id := range ids {
 		if slices.ContainsFunc(strings.Split(id, "/")[3:], func(s string) bool { return s == "." || s == ".." }) {
@@ -230,7 +231,7 @@ func CertificateSPIFFE(ids ...string) Match {
 
 // CertificateEmail asks for a verified certificate with one of these addresses among its subject alternative names.
 // Case doesn't matter after the @, and does before it (RFC 5280, section 7.5). Otherwise it is like CertificateDNS.
-func CertificateEmail(addresses ...string) Match {
+func Email(addresses ...string) Match {
 	addresses = mustFit("CertificateEmail", "mail address", mailAddress, addresses)
 	return ofNames("mail address", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.Mail, addresses...)
@@ -241,7 +242,7 @@ func CertificateEmail(addresses ...string) Match {
 // The address that the request comes from is not looked at. A 4-in-6 address, such as ::ffff:192.0.2.1, asks for the IPv4
 // address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like
 // CertificateDNS. It panics without an address, or with one that is not valid or has a zone.
-func CertificateIP(addresses ...netip.Addr) Match {
+func IP(addresses ...netip.Addr) Match {
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
 		panic("popauth: CertificateIP: no address, or not a valid one without zone")
 	}
@@ -256,14 +257,14 @@ func CertificateIP(addresses ...netip.Addr) Match {
 // as in RFC 4514: the last RDN first, such as "CN=batch,O=Example,C=DE". They are compared RDN by RDN; values to the
 // letter, whichever string type they are encoded in. Otherwise it is like CertificateDNS. It panics without a name, or
 // with one that can't be read.
-func CertificateSubject(names ...string) Match {
+func Subject(names ...string) Match {
 	want := mustNames("CertificateSubject", names)
 	return ofNames("subject", func(c *x509.Certificate) bool { return named(want, c.RawSubject) })
 }
 
 // CertificateIssuer asks for a verified certificate of one of these issuers; otherwise it is like CertificateSubject.
 // Two authorities can bear one name: this narrows Verification.Roots down and can't replace them.
-func CertificateIssuer(names ...string) Match {
+func Issuer(names ...string) Match {
 	want := mustNames("CertificateIssuer", names)
 	return ofNames("issuer", func(c *x509.Certificate) bool { return named(want, c.RawIssuer) })
 }
@@ -272,7 +273,7 @@ func CertificateIssuer(names ...string) Match {
 // hex, with or without colons. Nobody need have verified it, since it is known already; its period is then nobody's
 // concern either, nor whether crypto/x509 can parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint,
 // or with one of another kind.
-func CertificateThumbprint(thumbprints ...string) Match {
+func Thumbprint(thumbprints ...string) Match {
 	var want []string
 	for _, t := range mustBeGiven("CertificateThumbprint", thumbprints) {
 		sum, err := certname.ParseThumbprint(t)
@@ -281,7 +282,7 @@ func CertificateThumbprint(thumbprints ...string) Match {
 		}
 		want = append(want, base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
-	return Match{names: true, allow: func(_ *http.Request, c *Certificate, _ bool) error {
+	return Match{names: true, allow: func(_ *http.Request, c *popauth.Certificate, _ bool) error {
 		return anotherUnless(c != nil && oneOf(want, c.Thumbprint), "certificate") // popauth has computed it from the bytes
 	}}
 }

@@ -1,4 +1,4 @@
-package popauth
+package clientcert
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/settings"
@@ -69,7 +70,7 @@ type Verification struct {
 
 	// Check may refuse a certificate that everything else has accepted; it is asked on every request. An error is
 	// answered with 403, unless it wraps another Reason. If nil, nothing is refused.
-	Check func(*http.Request, *Certificate) error
+	Check func(*http.Request, *popauth.Certificate) error
 
 	// Remember is how long the way to a root is remembered; its period is looked at on every request all the same. If
 	// zero, 2 min; at most 30 min; a negative one remembers nothing.
@@ -105,7 +106,7 @@ const (
 //
 // With SystemRoots only the 12 by intermediates are bounded, on the way up. The same holds on macOS and Windows for a pool
 // that began as x509.SystemCertPool, since it doesn't show the system's authorities.
-func Verified(source CertificateSource, v Verification) (CertificateSource, error) {
+func Verified(source popauth.CertificateSource, v Verification) (popauth.CertificateSource, error) {
 	s := &verifiedSource{source: source, v: v}
 	if err := s.complete(); err != nil {
 		return nil, err
@@ -113,10 +114,10 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 	return s, nil
 }
 
-var _ ValidatingSource = (*verifiedSource)(nil)
+var _ popauth.ValidatingSource = (*verifiedSource)(nil)
 
 type verifiedSource struct {
-	source  CertificateSource
+	source  popauth.CertificateSource
 	headers managed.Headers // of source
 	v       Verification
 	listed  [][sha256.Size]byte
@@ -180,8 +181,8 @@ func (s *verifiedSource) complete() error {
 }
 
 // Certificate implements popauth.CertificateSource.
-func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := FindCertificate(s.source, r)
+func (s *verifiedSource) Certificate(r *http.Request) (*popauth.Certificate, error) {
+	c, err := popauth.FindCertificate(s.source, r)
 	if c == nil || err != nil {
 		return nil, err
 	}
@@ -195,10 +196,10 @@ func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
 func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
 
 // Unwrap implements popauth.ValidatingSource.
-func (s *verifiedSource) Unwrap() CertificateSource { return s.source }
+func (s *verifiedSource) Unwrap() popauth.CertificateSource { return s.source }
 
 // Recheck implements popauth.ValidatingSource.
-func (s *verifiedSource) Recheck(r *http.Request, c *Certificate) (*Certificate, error) {
+func (s *verifiedSource) Recheck(r *http.Request, c *popauth.Certificate) (*popauth.Certificate, error) {
 	if c.Leaf == nil {
 		return nil, c.CheckIdentity()
 	}
@@ -214,7 +215,7 @@ func (s *verifiedSource) Recheck(r *http.Request, c *Certificate) (*Certificate,
 	own.SharedRoots = pooled
 	if s.v.Check != nil {
 		if err := s.v.Check(r, own.Clone()); err != nil {
-			return nil, reasonOf(err, ErrForbidden)
+			return nil, reasonOf(err, popauth.ErrForbidden)
 		}
 	}
 	return own, nil
@@ -222,9 +223,9 @@ func (s *verifiedSource) Recheck(r *http.Request, c *Certificate) (*Certificate,
 
 // trusted returns the ways to a root; none for a self-signed certificate of the list. Pooled tells whether the roots are one
 // pool for every name.
-func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (paths []certname.Path, pooled bool, err error) {
+func (s *verifiedSource) trusted(r *http.Request, c *popauth.Certificate) (paths []certname.Path, pooled bool, err error) {
 	if err := certname.Fit(c.Leaf, c.Intermediates, s.v.KeyUsages); err != nil {
-		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
+		return nil, false, &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: err}
 	}
 	now := s.v.Now()
 	selfSigned := certname.SelfIssued(c.Leaf)
@@ -246,7 +247,7 @@ func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (paths []certn
 		return nil, false, err
 	}
 	if paths, err = s.ways.Find(roots, c.Leaf, c.Intermediates, now); err != nil {
-		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
+		return nil, false, &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: err}
 	}
 	return paths, pooled, nil
 }
@@ -260,11 +261,11 @@ func (s *verifiedSource) onList(c *x509.Certificate) error {
 }
 
 func untrusted(format string, args ...any) error {
-	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+	return &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
 }
 
 // headersFor returns the headers of a source; none of a nil one. The error is about its configuration.
-func headersFor(source CertificateSource) (managed.Headers, error) {
+func headersFor(source popauth.CertificateSource) (managed.Headers, error) {
 	if source == nil {
 		return nil, nil
 	}
@@ -276,16 +277,16 @@ func headersFor(source CertificateSource) (managed.Headers, error) {
 }
 
 // reasonOf makes an Error of what a function of the program returned: one that names no Reason gets the one given.
-func reasonOf(err error, otherwise Reason) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
+func reasonOf(err error, otherwise popauth.Reason) *popauth.Error {
+	if e, ok := errors.AsType[*popauth.Error](err); ok {
 		own := *e
 		if error(e) != err { //nolint:errorlint // itself, or what wraps it
 			own.Err = err
 		}
 		return &own
 	}
-	if r, ok := errors.AsType[Reason](err); ok {
+	if r, ok := errors.AsType[popauth.Reason](err); ok {
 		otherwise = r
 	}
-	return &Error{Reason: otherwise, Err: err}
+	return &popauth.Error{Reason: otherwise, Err: err}
 }

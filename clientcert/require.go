@@ -1,6 +1,7 @@
-package popauth
+package clientcert
 
 import (
+	"github.com/seed-171ab058/popauth"
 	"net/http"
 	"slices"
 )
@@ -23,33 +24,33 @@ import (
 // 431, one that can't be decided about with 503, one over a connection for another host with 421: see popauth.TLSCertificate.
 // A request line with more than one reading is refused with 400 and popauth.ErrRequestLine; what an API has to allow
 // nevertheless is said by popauth.RequestLine.Handler around it. It panics with the zero Match.
-func RequireCertificate(source CertificateSource, matches ...Match) func(http.Handler) http.Handler {
+func Require(source popauth.CertificateSource, matches ...Match) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(matches, func(m Match) bool { return m.allow == nil }) {
 		panic("popauth: RequireCertificate: zero Match")
 	}
 	matches = slices.Clone(matches)
 	if source == nil {
-		source = CallerCertificate()
+		source = popauth.CallerCertificate()
 	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("popauth: RequireCertificate: nil handler")
 		}
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := FindCertificate(nil, r) // what the handler around this one has found
+			c, err := popauth.FindCertificate(nil, r) // what the handler around this one has found
 			if err == nil {
 				err = allow(r, c, matches)
 			}
 			if err != nil {
-				Refuse(w, r, err)
+				popauth.Refuse(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
-		found := ClientCertificate(source)(gate)
+		found := popauth.ClientCertificate(source)(gate)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := CheckRequest(r); err != nil {
-				Refuse(w, r, err)
+			if err := popauth.CheckRequest(r); err != nil {
+				popauth.Refuse(w, r, err)
 				return
 			}
 			found.ServeHTTP(w, r)
@@ -61,25 +62,25 @@ func RequireCertificate(source CertificateSource, matches ...Match) func(http.Ha
 // unless the request may pass. A Match sees the request without the headers of source; in r itself they stay: show
 // popauth.WithoutHeaders(r, source) to others. Caches are not told whose the answer is: see popauth.Private. Nothing inside knows
 // of it: a source that is nil there is what it would be without.
-func CheckCertificate(r *http.Request, source CertificateSource, matches ...Match) (*Certificate, error) {
+func Check(r *http.Request, source popauth.CertificateSource, matches ...Match) (*popauth.Certificate, error) {
 	c, err := find(r, source)
 	if err == nil {
-		err = allow(WithoutHeaders(r, source), c, matches)
+		err = allow(popauth.WithoutHeaders(r, source), c, matches)
 	}
 	if err != nil {
-		return nil, Refused(r, err)
+		return nil, popauth.Refused(r, err)
 	}
 	return c.Clone(), nil
 }
 
-func find(r *http.Request, source CertificateSource) (*Certificate, error) {
-	if err := CheckRequest(r); err != nil {
+func find(r *http.Request, source popauth.CertificateSource) (*popauth.Certificate, error) {
+	if err := popauth.CheckRequest(r); err != nil {
 		return nil, err
 	}
 	if _, err := headersFor(source); err != nil {
-		return nil, &Error{Reason: ErrUnconfigured, Err: err}
+		return nil, &popauth.Error{Reason: popauth.ErrUnconfigured, Err: err}
 	}
-	return FindCertificate(source, r)
+	return popauth.FindCertificate(source, r)
 }
 
 // RecheckCertificate is Guard.Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass, with
@@ -87,23 +88,23 @@ func find(r *http.Request, source CertificateSource) (*Certificate, error) {
 // is Verified's; what handlers further out have found, too. A certificate that the TLS stack or a proxy had verified, and that has
 // expired meanwhile, counts as one that nobody has verified. A source of your own is not asked again, unless it is a
 // popauth.ValidatingSource. popauth.ErrUndecided means that the request has come by no such handler.
-func RecheckCertificate(r *http.Request, matches ...Match) (*Certificate, error) {
-	if err := (RequestLine{}).Check(r); err != nil {
+func Recheck(r *http.Request, matches ...Match) (*popauth.Certificate, error) {
+	if err := (popauth.RequestLine{}).Check(r); err != nil {
 		return nil, err
 	}
-	c, err := CertificateNow(r)
+	c, err := popauth.CertificateNow(r)
 	if err == nil {
 		err = allow(r, c, matches)
 	}
 	if err != nil {
-		return nil, Refused(r, err)
+		return nil, popauth.Refused(r, err)
 	}
 	return c, nil
 }
 
-func allow(r *http.Request, c *Certificate, matches []Match) error {
+func allow(r *http.Request, c *popauth.Certificate, matches []Match) error {
 	if c == nil {
-		return ErrCertificateRequired
+		return popauth.ErrCertificateRequired
 	}
 	known := anyNames(matches)
 	if !known {
