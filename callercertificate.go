@@ -8,7 +8,7 @@ import (
 )
 
 // CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
-// ClientCertificate, RequireCertificate or a Guard with Options.Certificate, and only without such a handler the TLS
+// ClientCertificate, clientcert.Require or a Guard with Options.Certificate, and only without such a handler the TLS
 // connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
 // the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
 // is refused with ErrAnotherRequest.

@@ -217,7 +217,7 @@ func TestCertificatePolicyPanics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
-				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "popauth: ") {
+				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "clientcert: ") {
 					t.Errorf("got %v, want a panic", s)
 				}
 			}()

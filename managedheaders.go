@@ -24,7 +24,7 @@ func headersOf(source CertificateSource) (managed.Headers, error) {
 
 // WithoutHeaders returns r without the headers that source reads, as ClientCertificate and a Guard hand requests on:
 // names that some software takes for the same, and trailers of these names, are gone too, and with them an offer to go on
-// with HTTP/2. It is for programs that ask Check or CheckCertificate and then show the request to others. It never changes
+// with HTTP/2. It is for programs that ask Check or clientcert.Check and then show the request to others. It never changes
 // r, and is r itself where there is nothing to remove now, and no body behind which a trailer could come.
 func WithoutHeaders(r *http.Request, source CertificateSource) *http.Request {
 	headers, _ := headersOf(source)

@@ -98,7 +98,7 @@ type Options struct {
 	// Refusal is given from outside. A stage that refuses is the last, so its request has one Observation with a Reason.
 	// Requests are those of StageAuthenticate, and those of StageOutside that no stage came before. A Check is a decision,
 	// not an answer: each one that fails has a Reason, whatever the handler answers. The context is the request's. Calls
-	// come from many goroutines at once and must not block; a panic is not recovered. RequireCertificate,
+	// come from many goroutines at once and must not block; a panic is not recovered. clientcert.Require,
 	// ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil, nothing is.
 	Observe func(context.Context, Observation)
 

@@ -185,7 +185,7 @@ func (n hangingNonces) Check(ctx context.Context, _ string, _ time.Time) (bool, 
 	return false, "", n(ctx)
 }
 
-// The same for what DPoP asks, in an API and at a token endpoint, and for policies, Recheck and RequireCertificate.
+// The same for what DPoP asks, in an API and at a token endpoint, and for policies, Recheck and clientcert.Require.
 func TestRequestThatEndsElsewhere(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "ES256")

@@ -37,7 +37,7 @@ type Options struct {
 	// popauth.ClientCertificate handler found, and without one the TLS connection.
 	Certificate popauth.CertificateSource
 
-	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by popauth.Verified,
+	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by clientcert.Verified,
 	// for client authentication, and what is found out is remembered as there. Keys and usages that it refuses are refused
 	// here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has verified
 	// (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication from

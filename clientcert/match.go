@@ -19,8 +19,8 @@ import (
 	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
-// Match is a condition on the caller's certificate, for RequireCertificate and CheckCertificate, and by MatchPolicy for a Guard. The
-// functions of this package make one; the zero Match allows nothing.
+// Match is a condition on the caller's certificate, for Require and Check, and by Policy for a Guard. The functions of this
+// package make one; the zero Match allows nothing.
 type Match struct {
 	// allow reads the certificate, which is shared with other requests, and nil if there is none. Known tells that a Match beside
 	// this one names the certificate itself, which nobody need have verified then.
@@ -41,20 +41,20 @@ func anyNames(matches []Match) bool {
 	return slices.ContainsFunc(matches, func(m Match) bool { return m.names })
 }
 
-// MatchPolicy asks a Guard for a certificate that every one of these accepts, beside whatever the token says:
+// Policy asks a Guard for a certificate that every one of these accepts, beside whatever the token says:
 //
 //	guard.Authorize(clientcert.Policy(clientcert.DNS("billing.internal")), popauth.Scope("orders.write"))
 //
-// A request without a certificate is refused with 403 and ErrForbidden. It panics without a Match, or with the zero Match.
+// A request without a certificate is refused with 403 and popauth.ErrForbidden. It panics without a Match, or with the zero Match.
 func Policy(matches ...Match) popauth.Policy {
 	whole := AllOf(matches...)
 	return popauth.CertificatePolicy(func(r *http.Request, c *popauth.Certificate) error { return whole.allow(r, c, false) })
 }
 
-// AnyMatch asks for at least one of these. If none accepts the certificate, the refusal is that of the first that could not
+// AnyOf asks for at least one of these. If none accepts the certificate, the refusal is that of the first that could not
 // tell, with a status of 500 and above; else of the first. It panics without a Match, or with the zero Match.
 func AnyOf(matches ...Match) Match {
-	matches = mustMatches("AnyMatch", matches)
+	matches = mustMatches("AnyOf", matches)
 	return Match{
 		names: !slices.ContainsFunc(matches, func(m Match) bool { return !m.names }),
 		allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
@@ -77,10 +77,10 @@ func AnyOf(matches ...Match) Match {
 	}
 }
 
-// AllMatches asks for every one of these, for a branch of AnyMatch. The refusal is that of the first that refuses. It panics without
+// AllOf asks for every one of these, for a branch of AnyOf. The refusal is that of the first that refuses. It panics without
 // a Match, or with the zero Match.
 func AllOf(matches ...Match) Match {
-	matches = mustMatches("AllMatches", matches)
+	matches = mustMatches("AllOf", matches)
 	names := anyNames(matches)
 	return Match{
 		names: names,
@@ -95,13 +95,13 @@ func AllOf(matches ...Match) Match {
 	}
 }
 
-// MatchFunc asks allow about the request and its caller's certificate, which somebody has verified, unless a
-// CertificateThumbprint stands beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered with 403 and ErrForbidden. One that
-// wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
+// MatchFunc asks allow about the request and its caller's certificate, which somebody has verified, unless a Thumbprint stands
+// beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered
+// with 403 and popauth.ErrForbidden. One that wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
 // It panics if allow is nil.
 func MatchFunc(allow func(*http.Request, *popauth.Certificate) error) Match {
 	if allow == nil {
-		panic("popauth: MatchFunc: nil function")
+		panic("clientcert: MatchFunc: nil function")
 	}
 	return Match{allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
 		if c == nil || !known {
@@ -122,7 +122,7 @@ func MatchFunc(allow func(*http.Request, *popauth.Certificate) error) Match {
 
 func mustMatches(function string, matches []Match) []Match {
 	if len(matches) == 0 || slices.ContainsFunc(matches, func(m Match) bool { return m.allow == nil }) {
-		panic("popauth: " + function + ": no Match, or the zero Match")
+		panic("clientcert: " + function + ": no Match, or the zero Match")
 	}
 	return slices.Clone(matches)
 }
@@ -172,24 +172,24 @@ func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 	}}
 }
 
-// CertificateDNS asks for a verified certificate with one of these DNS names among its subject alternative names; any
-// other is refused with 403 and ErrForbidden. Case doesn't matter, the rest is to the letter: a wildcard in the
+// DNS asks for a verified certificate with one of these DNS names among its subject alternative names; any
+// other is refused with 403 and popauth.ErrForbidden. Case doesn't matter, the rest is to the letter: a wildcard in the
 // certificate stands for no other name, and the common name is not looked at. It panics without a name, or with one
 // that is not plain ASCII letters, digits, hyphens and dots: an international name is written as its A-labels.
 func DNS(names ...string) Match {
-	names = mustFit("CertificateDNS", "DNS name", hostName, names)
+	names = mustFit("DNS", "DNS name", hostName, names)
 	return ofNames("DNS name", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.DNS, names...)
 	})
 }
 
-// CertificateURI asks for a verified certificate with one of these URIs among its subject alternative names, compared
-// to the letter as it stands in the certificate; otherwise it is like CertificateDNS. It panics without a URI, or with
-// one that is not absolute. A SPIFFE ID counts as with CertificateSPIFFE.
+// URI asks for a verified certificate with one of these URIs among its subject alternative names, compared
+// to the letter as it stands in the certificate; otherwise it is like DNS. It panics without a URI, or with
+// one that is not absolute. A SPIFFE ID counts as with SPIFFE.
 func URI(uris ...string) Match {
-	for _, s := range mustBeGiven("CertificateURI", uris) {
+	for _, s := range mustBeGiven("URI", uris) {
 		if u, err := url.Parse(s); err != nil || !u.IsAbs() || !isASCII(s) {
-			panic(fmt.Sprintf("popauth: CertificateURI: %q is no absolute URI", s))
+			panic(fmt.Sprintf("clientcert: URI: %q is no absolute URI", s))
 		}
 	}
 	has := func(uris []string) func(*x509.Certificate) bool {
@@ -209,18 +209,18 @@ func URI(uris ...string) Match {
 	return AnyOf(ofNames("URI", has(rest)), ofTrustDomain("URI", has(spiffe)))
 }
 
-// CertificateSPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
-// certificate's only URI is that SPIFFE ID (X509-SVID, section 2). Otherwise it is like CertificateURI.
+// SPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
+// certificate's only URI is that SPIFFE ID (X509-SVID, section 2). Otherwise it is like URI.
 //
 // An authority of one trust domain must not name the workloads of another. So the roots must be those of the ID's trust
 // domain: Verification.TrustDomains, or Verification.RootsFor. Verification.Roots and tls.Config.ClientCAs are one pool for
-// all names, and are refused here, with 403 and ErrForbidden, even if there is one trust domain only. What a proxy or a
+// all names, and are refused here, with 403 and popauth.ErrForbidden, even if there is one trust domain only. What a proxy or a
 // source of your own has verified counts. It panics without an ID, or with one that is not a workload's.
 func SPIFFE(ids ...string) Match {
-	ids = mustFit("CertificateSPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
+	ids = mustFit("SPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
 	for _, id := range ids {
 		if slices.ContainsFunc(strings.Split(id, "/")[3:], func(s string) bool { return s == "." || s == ".." }) {
-			panic(fmt.Sprintf("popauth: CertificateSPIFFE: %q has a relative path segment", id))
+			panic(fmt.Sprintf("clientcert: SPIFFE: %q has a relative path segment", id))
 		}
 	}
 	return ofTrustDomain("SPIFFE ID", func(c *x509.Certificate) bool {
@@ -229,22 +229,22 @@ func SPIFFE(ids ...string) Match {
 	})
 }
 
-// CertificateEmail asks for a verified certificate with one of these addresses among its subject alternative names.
-// Case doesn't matter after the @, and does before it (RFC 5280, section 7.5). Otherwise it is like CertificateDNS.
+// Email asks for a verified certificate with one of these addresses among its subject alternative names.
+// Case doesn't matter after the @, and does before it (RFC 5280, section 7.5). Otherwise it is like DNS.
 func Email(addresses ...string) Match {
-	addresses = mustFit("CertificateEmail", "mail address", mailAddress, addresses)
+	addresses = mustFit("Email", "mail address", mailAddress, addresses)
 	return ofNames("mail address", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.Mail, addresses...)
 	})
 }
 
-// CertificateIP asks for a verified certificate with one of these IP addresses among its subject alternative names.
+// IP asks for a verified certificate with one of these IP addresses among its subject alternative names.
 // The address that the request comes from is not looked at. A 4-in-6 address, such as ::ffff:192.0.2.1, asks for the IPv4
 // address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like
-// CertificateDNS. It panics without an address, or with one that is not valid or has a zone.
+// DNS. It panics without an address, or with one that is not valid or has a zone.
 func IP(addresses ...netip.Addr) Match {
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
-		panic("popauth: CertificateIP: no address, or not a valid one without zone")
+		panic("clientcert: IP: no address, or not a valid one without zone")
 	}
 	want := make([]string, len(addresses))
 	for i, a := range addresses {
@@ -253,32 +253,32 @@ func IP(addresses ...netip.Addr) Match {
 	return ofNames("IP address", func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
 }
 
-// CertificateSubject asks for a verified certificate whose whole subject is one of these distinguished names, written
+// Subject asks for a verified certificate whose whole subject is one of these distinguished names, written
 // as in RFC 4514: the last RDN first, such as "CN=batch,O=Example,C=DE". They are compared RDN by RDN; values to the
-// letter, whichever string type they are encoded in. Otherwise it is like CertificateDNS. It panics without a name, or
+// letter, whichever string type they are encoded in. Otherwise it is like DNS. It panics without a name, or
 // with one that can't be read.
 func Subject(names ...string) Match {
-	want := mustNames("CertificateSubject", names)
+	want := mustNames("Subject", names)
 	return ofNames("subject", func(c *x509.Certificate) bool { return named(want, c.RawSubject) })
 }
 
-// CertificateIssuer asks for a verified certificate of one of these issuers; otherwise it is like CertificateSubject.
+// Issuer asks for a verified certificate of one of these issuers; otherwise it is like Subject.
 // Two authorities can bear one name: this narrows Verification.Roots down and can't replace them.
 func Issuer(names ...string) Match {
-	want := mustNames("CertificateIssuer", names)
+	want := mustNames("Issuer", names)
 	return ofNames("issuer", func(c *x509.Certificate) bool { return named(want, c.RawIssuer) })
 }
 
-// CertificateThumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
+// Thumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
 // hex, with or without colons. Nobody need have verified it, since it is known already; its period is then nobody's
-// concern either, nor whether crypto/x509 can parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint,
+// concern either, nor whether crypto/x509 can parse it. Otherwise it is like DNS. It panics without a thumbprint,
 // or with one of another kind.
 func Thumbprint(thumbprints ...string) Match {
 	var want []string
-	for _, t := range mustBeGiven("CertificateThumbprint", thumbprints) {
+	for _, t := range mustBeGiven("Thumbprint", thumbprints) {
 		sum, err := certname.ParseThumbprint(t)
 		if err != nil {
-			panic("popauth: CertificateThumbprint: " + err.Error())
+			panic("clientcert: Thumbprint: " + err.Error())
 		}
 		want = append(want, base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
@@ -296,7 +296,7 @@ var (
 func mustFit(policy, what string, form *regexp.Regexp, list []string) []string {
 	for _, s := range mustBeGiven(policy, list) {
 		if !form.MatchString(s) {
-			panic(fmt.Sprintf("popauth: %s: %q is no %s", policy, s, what))
+			panic(fmt.Sprintf("clientcert: %s: %q is no %s", policy, s, what))
 		}
 	}
 	return slices.Clone(list)
@@ -313,7 +313,7 @@ func oneOf(want []string, have string) bool {
 
 func mustBeGiven(function string, list []string) []string {
 	if len(list) == 0 || slices.Contains(list, "") {
-		panic("popauth: " + function + ": an empty value allows nothing")
+		panic("clientcert: " + function + ": an empty value allows nothing")
 	}
 	return slices.Clone(list)
 }
@@ -323,7 +323,7 @@ func mustNames(policy string, list []string) []dn.Name {
 	for _, s := range mustBeGiven(policy, list) {
 		n, err := dn.Parse(s)
 		if err != nil {
-			panic(fmt.Sprintf("popauth: %s: %q: %v", policy, s, err))
+			panic(fmt.Sprintf("clientcert: %s: %q: %v", policy, s, err))
 		}
 		names = append(names, n)
 	}

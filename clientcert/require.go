@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// RequireCertificate returns middleware for routes where the certificate alone says who is calling, without a token: it lets a
-// request pass whose certificate somebody has verified, and that every Match accepts. With a CertificateThumbprint among these,
+// Require returns middleware for routes where the certificate alone says who is calling, without a token: it lets a
+// request pass whose certificate somebody has verified, and that every Match accepts. With a Thumbprint among these,
 // the certificate need not be verified. Handlers find it with popauth.CertificateFromContext. If source is nil, it is
 // popauth.CallerCertificate: what a handler further out has found, a Guard's Options.Certificate too, and without one
 // popauth.TLSCertificate.
@@ -26,7 +26,7 @@ import (
 // nevertheless is said by popauth.RequestLine.Handler around it. It panics with the zero Match.
 func Require(source popauth.CertificateSource, matches ...Match) func(http.Handler) http.Handler {
 	if slices.ContainsFunc(matches, func(m Match) bool { return m.allow == nil }) {
-		panic("popauth: RequireCertificate: zero Match")
+		panic("clientcert: Require: zero Match")
 	}
 	matches = slices.Clone(matches)
 	if source == nil {
@@ -34,7 +34,7 @@ func Require(source popauth.CertificateSource, matches ...Match) func(http.Handl
 	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
-			panic("popauth: RequireCertificate: nil handler")
+			panic("clientcert: Require: nil handler")
 		}
 		gate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := popauth.FindCertificate(nil, r) // what the handler around this one has found
@@ -58,7 +58,7 @@ func Require(source popauth.CertificateSource, matches ...Match) func(http.Handl
 	}
 }
 
-// CheckCertificate is the decision of RequireCertificate without HTTP output. The error is a *popauth.Error, the Certificate nil,
+// Check is the decision of Require without HTTP output. The error is a *popauth.Error, the Certificate nil,
 // unless the request may pass. A Match sees the request without the headers of source; in r itself they stay: show
 // popauth.WithoutHeaders(r, source) to others. Caches are not told whose the answer is: see popauth.Private. Nothing inside knows
 // of it: a source that is nil there is what it would be without.
@@ -83,7 +83,7 @@ func find(r *http.Request, source popauth.CertificateSource) (*popauth.Certifica
 	return popauth.FindCertificate(source, r)
 }
 
-// RecheckCertificate is Guard.Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass, with
+// Recheck is popauth.Guard.Recheck for a request that a handler of Require or popauth.ClientCertificate has let pass, with
 // the same matches: it holds what was found against the clock, and against the Verification and its Revoked and Check if the source
 // is Verified's; what handlers further out have found, too. A certificate that the TLS stack or a proxy had verified, and that has
 // expired meanwhile, counts as one that nobody has verified. A source of your own is not asked again, unless it is a

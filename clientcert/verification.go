@@ -37,7 +37,7 @@ type Verification struct {
 	// TrustDomains are the roots of SPIFFE trust domains by their names, such as "example.org". A certificate with a SPIFFE
 	// ID is held against those of its own trust domain and no other roots (X509-SVID, section 5); without any here it is
 	// refused. Certificates without a SPIFFE ID are held against Roots. If nil, SPIFFE IDs are like other names, and
-	// CertificateSPIFFE refuses them.
+	// SPIFFE refuses them.
 	TrustDomains map[string]*x509.CertPool
 
 	// RootsFor finds the roots for one certificate at one request, in place of Roots: those of the customer to whom its
@@ -86,8 +86,8 @@ const (
 )
 
 // Verified is source with validation: a certificate becomes an identity only if v accepts it, and its Verified is then
-// VerifiedLocally, whoever had verified it before. Others are refused with 403 and ErrCertificateUntrusted or
-// ErrCertificateRevoked; if that can't be found out, with 503 and ErrUnavailable. Where source finds no certificate,
+// popauth.VerifiedLocally, whoever had verified it before. Others are refused with 403 and popauth.ErrCertificateUntrusted or
+// popauth.ErrCertificateRevoked; if that can't be found out, with 503 and popauth.ErrUnavailable. Where source finds no certificate,
 // there is none. The error lists every problem of v.
 //
 // The intermediates that the caller or its proxy has sent only help to find the way to a root. What is remembered is
@@ -126,9 +126,9 @@ type verifiedSource struct {
 
 func (s *verifiedSource) complete() error {
 	var wrong []error
-	problem := settings.Problems("popauth: Verification", &wrong)
+	problem := settings.Problems("clientcert: Verification", &wrong)
 	if s.source == nil {
-		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
+		wrong = append(wrong, errors.New("clientcert: Verified: nil source"))
 	}
 	var err error
 	if s.headers, err = headersFor(s.source); err != nil {
@@ -271,7 +271,7 @@ func headersFor(source popauth.CertificateSource) (managed.Headers, error) {
 	}
 	names, err := source.Headers()
 	if slices.Contains(names, "") {
-		err = errors.Join(err, fmt.Errorf("popauth: %T: Headers has an empty name", source))
+		err = errors.Join(err, fmt.Errorf("clientcert: %T: Headers has an empty name", source))
 	}
 	return slices.Clone(names), err // a source of somebody else's may change its own
 }

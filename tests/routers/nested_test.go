@@ -112,11 +112,11 @@ func TestNestedRouters(t *testing.T) {
 	scope := popauthtest.Claims{"scope": "orders.read"}
 	tokens := map[string]string{"bearer": issuer.Token(scope), "certificate": issuer.Token(owner.Bound(), scope)}
 	dpop := issuer.Token(key.Bound(), scope)
-	certificate := clientcert.CertificateThumbprint(owner.Thumbprint())
-	nobody := clientcert.CertificateThumbprint(popauthtest.SelfSigned(t, "other").Thumbprint())
+	certificate := clientcert.Thumbprint(owner.Thumbprint())
+	nobody := clientcert.Thumbprint(popauthtest.SelfSigned(t, "other").Thumbprint())
 	for name, policies := range map[string][2]func(http.Handler) http.Handler{
 		"token":       {g.Authorize(popauth.Scope("orders.read")), g.Authorize(popauth.Scope("admin"))},
-		"certificate": {clientcert.RequireCertificate(nil, certificate), clientcert.RequireCertificate(nil, nobody)},
+		"certificate": {clientcert.Require(nil, certificate), clientcert.Require(nil, nobody)},
 	} {
 		for in, inside := range inner(t) {
 			for out, h := range outer(inside, policies[0], policies[1]) {
@@ -211,7 +211,7 @@ func TestMethodOverride(t *testing.T) {
 				return key.Request("POST", "https://api.example.com/v1/orders/1", issuer.Token(key.Bound()))
 			},
 		} {
-			for _, stage := range []func(http.Handler) http.Handler{g.Confirm, clientcert.RequireCertificate(nil, clientcert.CertificateThumbprint(owner.Thumbprint()))} {
+			for _, stage := range []func(http.Handler) http.Handler{g.Confirm, clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))} {
 				r := request()
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				r.Header.Set("X-HTTP-Method-Override", "DELETE")

@@ -74,7 +74,7 @@ func TestNoUpgradeInside(t *testing.T) {
 	for name, wire := range map[string]func(http.Handler) http.Handler{
 		"Guard":              l.own.Confirm,
 		"ClientCertificate":  func(h http.Handler) http.Handler { return popauth.ClientCertificate(l.source)(l.plain.Confirm(h)) },
-		"RequireCertificate": clientcert.RequireCertificate(l.source, clientcert.CertificateThumbprint(l.alice.Thumbprint())),
+		"RequireCertificate": clientcert.Require(l.source, clientcert.Thumbprint(l.alice.Thumbprint())),
 	} {
 		server := httptest.NewServer(wire(h2c.NewHandler(who, &http2.Server{}))) //nolint:staticcheck // what programs still run
 		want := "HTTP/1.1 alice/alice"

@@ -58,7 +58,7 @@ func TestHTTP3(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/bound", guard.Authenticate(copied(guard.Confirm(ran))))
 	mux.Handle("/bearer", guard.Authenticate(ran))
-	mux.Handle("/certificate", clientcert.RequireCertificate(nil, clientcert.CertificateThumbprint(owner.Thumbprint()))(copied(clientcert.RequireCertificate(nil, clientcert.CertificateThumbprint(owner.Thumbprint()))(ran))))
+	mux.Handle("/certificate", clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(copied(clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(ran))))
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

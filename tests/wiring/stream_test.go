@@ -50,7 +50,7 @@ func (*stream) SetWriteDeadline(time.Time) error { return nil }
 func TestHTTP2InsideOfAStream(t *testing.T) {
 	l := newLab(t)
 	spy := &popauthtest.Spy{}
-	route := clientcert.RequireCertificate(nil, clientcert.CertificateThumbprint(l.alice.Thumbprint()))(spy)
+	route := clientcert.Require(nil, clientcert.Thumbprint(l.alice.Thumbprint()))(spy)
 	guard := l.plain.Confirm(spy)
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {

@@ -39,7 +39,7 @@ func newWalk(t *testing.T) *walk {
 	for _, name := range []string{"owner", "bob", "gateway"} {
 		w.clients[name] = w.ca.Client(name)
 		w.tokens[name] = w.issuer.Token(w.clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
-		w.known = append(w.known, clientcert.CertificateThumbprint(w.clients[name].Thumbprint()))
+		w.known = append(w.known, clientcert.Thumbprint(w.clients[name].Thumbprint()))
 	}
 	w.clients["thief"] = popauthtest.SelfSigned(t, "thief")
 	// By the secret alone, so that a client that comes without the proxy has the same address.

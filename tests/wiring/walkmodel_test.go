@@ -155,8 +155,8 @@ func (w *walk) stations() []station {
 		{"Authenticate", w.own.Authenticate, stage, false},
 		{"Confirm", w.own.Confirm, stage, false},
 		{"Authorize", w.own.Authorize(popauth.Scope("orders.read")), stage, false},
-		{"RequireCertificate", clientcert.RequireCertificate(nil, anyKnown), require, false},
-		{"RequireCertificate by the source", clientcert.RequireCertificate(w.source, anyKnown), requireSource, false},
+		{"RequireCertificate", clientcert.Require(nil, anyKnown), require, false},
+		{"RequireCertificate by the source", clientcert.Require(w.source, anyKnown), requireSource, false},
 		{"CheckCertificate", checking(anyKnown), route, false},
 		{"inner Guard", w.plain.Confirm, inner, false},
 		{"h2c of x/net", xNet, func(k *walker) verdict { return k.taking(k.offer == "h2c" || k.preface) }, true},
@@ -183,7 +183,7 @@ func (k *walker) taking(offered bool) verdict {
 func checking(matches ...clientcert.Match) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := clientcert.CheckCertificate(r, nil, matches...); err != nil {
+			if _, err := clientcert.Check(r, nil, matches...); err != nil {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}

@@ -25,7 +25,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 		r.With(guard.Authorize(popauth.Scope("orders.write"))).Post("/orders", buy(s))
 	})
 	sameOrigin := http.NewCrossOriginProtection().Handler
-	r.With(sameOrigin, clientcert.RequireCertificate(devices)).Post("/readings", reading(s))
+	r.With(sameOrigin, clientcert.Require(devices)).Post("/readings", reading(s))
 	return popauth.RequestLine{}.Handler(r)
 }
 

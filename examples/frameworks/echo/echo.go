@@ -40,6 +40,6 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 	e.POST("/readings", func(c echo.Context) error {
 		device, _ := popauth.CertificateFromContext(c.Request().Context())
 		return c.String(http.StatusOK, s.Read(device.Leaf.Subject.CommonName))
-	}, sameOrigin, stage(clientcert.RequireCertificate(devices)))
+	}, sameOrigin, stage(clientcert.Require(devices)))
 	return popauth.RequestLine{}.Handler(e)
 }

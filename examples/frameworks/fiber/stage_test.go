@@ -95,7 +95,7 @@ func TestRemovedHeaders(t *testing.T) {
 		{"two Stages", fiber.Config{}, []any{Stage(guard.Authenticate), Stage(guard.Confirm)}, ""},
 		{"names as sent", fiber.Config{DisableHeaderNormalizing: true}, []any{Stage(guard.Confirm)}, ""},
 		{"RequireCertificate", fiber.Config{},
-			[]any{Stage(clientcert.RequireCertificate(crowd.Proxy(), clientcert.CertificateThumbprint(owner.Thumbprint())))}, ""},
+			[]any{Stage(clientcert.Require(crowd.Proxy(), clientcert.Thumbprint(owner.Thumbprint())))}, ""},
 		{"adaptor.HTTPMiddleware", fiber.Config{}, []any{adaptor.HTTPMiddleware(lasting(guard.Confirm))}, both},
 	} {
 		app := New(tt.config, silent)

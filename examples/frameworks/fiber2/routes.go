@@ -37,7 +37,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 		return c.SendString(s.Buy(caller.Subject))
 	})
 	sameOrigin := Stage(http.NewCrossOriginProtection().Handler)
-	app.Post("/readings", sameOrigin, Stage(clientcert.RequireCertificate(devices)), func(c *fiber.Ctx) error {
+	app.Post("/readings", sameOrigin, Stage(clientcert.Require(devices)), func(c *fiber.Ctx) error {
 		device, _ := popauth.CertificateFromContext(c.UserContext())
 		return c.SendString(s.Read(device.Leaf.Subject.CommonName))
 	})

@@ -95,7 +95,7 @@ func TestRemovedHeaders(t *testing.T) {
 		{"two Stages", fiber.Config{}, []fiber.Handler{Stage(guard.Authenticate), Stage(guard.Confirm)}, ""},
 		{"names as sent", fiber.Config{DisableHeaderNormalizing: true}, []fiber.Handler{Stage(guard.Confirm)}, ""},
 		{"RequireCertificate", fiber.Config{},
-			[]fiber.Handler{Stage(clientcert.RequireCertificate(crowd.Proxy(), clientcert.CertificateThumbprint(owner.Thumbprint())))}, ""},
+			[]fiber.Handler{Stage(clientcert.Require(crowd.Proxy(), clientcert.Thumbprint(owner.Thumbprint())))}, ""},
 		{"adaptor.HTTPMiddleware", fiber.Config{}, []fiber.Handler{adaptor.HTTPMiddleware(lasting(guard.Confirm))}, both},
 	} {
 		app := New(tt.config, silent)

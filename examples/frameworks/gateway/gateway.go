@@ -57,7 +57,7 @@ func Deny(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 // is that of the request, so that the principal is in it.
 func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop) http.Handler {
 	read := guard.Authorize(popauth.Bound(), popauth.Scope("orders.read"))
-	sameOrigin, device := http.NewCrossOriginProtection().Handler, clientcert.RequireCertificate(devices)
+	sameOrigin, device := http.NewCrossOriginProtection().Handler, clientcert.Require(devices)
 	mux := runtime.NewServeMux(
 		runtime.WithDisablePathLengthFallback(), // or a POSTed form runs the handler for GET
 		Stages(guard, map[string]func(http.Handler) http.Handler{

@@ -154,7 +154,7 @@ func TestPassingStages(t *testing.T) {
 		"RequestLine.Handler":   popauth.RequestLine{}.Handler,
 		"Authenticate":          w.Guard.Authenticate,
 		"Authorize":             w.Guard.Authorize(popauth.Scope("orders.write")),
-		"RequireCertificate":    clientcert.RequireCertificate(popauth.TLSCertificate(), clientcert.CertificateThumbprint(w.Owner.Thumbprint())),
+		"RequireCertificate":    clientcert.Require(popauth.TLSCertificate(), clientcert.Thumbprint(w.Owner.Thumbprint())),
 		"CrossOriginProtection": http.NewCrossOriginProtection().Handler,
 		"http.MaxBytesHandler":  func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, 1) },
 	} {
