@@ -3,11 +3,7 @@ package popauth
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"testing"
-	"time"
 )
 
 // A decision is as good behind a handler that has looked at the certificate again, if that handler has its place inside of
@@ -36,30 +32,6 @@ func TestDecisionBehindAnotherLook(t *testing.T) {
 	}
 }
 
-// A proof for a URL that can't be told is good for no other one.
-func TestTargetsThatCantBeTold(t *testing.T) {
-	at := func(host string) *http.Request {
-		return httptest.NewRequest(http.MethodGet, "https://"+host+"/orders", http.NoBody)
-	}
-	d := DPoP{URL: func(r *http.Request) *url.URL {
-		if r.Host == "none" {
-			return nil
-		}
-		return r.URL
-	}}
-	for name, tt := range map[string]struct {
-		a, b string
-		want bool
-	}{
-		"the same": {"a", "a", true}, "another": {"a", "b", false},
-		"none": {"none", "none", false}, "the first none": {"none", "a", false}, "the second none": {"a", "none", false},
-	} {
-		if got := d.sameTarget(at(tt.a), at(tt.b)); got != tt.want {
-			t.Errorf("%s: got %t, want %t", name, got, tt.want)
-		}
-	}
-}
-
 // What a request waited for may have said no more than a Reason.
 func TestEndOfAnErrorWithoutCause(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
@@ -71,30 +43,5 @@ func TestEndOfAnErrorWithoutCause(t *testing.T) {
 	e = endOf(ctx, &Error{Reason: ErrUnavailable, Err: errors.New("no answer")})
 	if got, want := e.Error(), "popauth: "+ErrRequestEnded.Error()+": no answer"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-// A refusal without a cause is remembered as it is.
-func TestRefusalInWords(t *testing.T) {
-	for want, err := range map[string]error{
-		"popauth: client certificate revoked": ErrCertificateRevoked, "popauth: client certificate not acceptable: no root": untrusted("no root"),
-	} {
-		if got := inWords(err); got.Error() != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
-// After the clock was set back to before the last fetch, nobody knows how old the keys are.
-func TestKeysOfAClockSetBack(t *testing.T) {
-	at, keys := time.Now().Round(0), &keySet{}
-	k := &RemoteKeys{options: RemoteKeysOptions{Cooldown: time.Minute}}
-	for name, tt := range map[string]struct {
-		after time.Duration
-		want  bool
-	}{"at once": {0, true}, "within": {time.Minute - 1, true}, "later": {time.Minute, false}, "set back": {-time.Second, false}} {
-		if got := k.known(sought{than: keys}, &fetched{keySet: keys, at: at}, at.Add(tt.after)); got != tt.want {
-			t.Errorf("%s: got %t, want %t", name, got, tt.want)
-		}
 	}
 }

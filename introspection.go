@@ -18,7 +18,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
-	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
@@ -124,9 +123,10 @@ const (
 type Introspection struct {
 	options   IntrospectionOptions
 	client    *http.Client
-	guarded   bool         // the transport is ours: it judges addresses
-	metadata  *RemoteKeys  // where discovery starts; nil if nothing is discovered
-	signed    *jwtVerifier // of signed answers; nil if they are plain
+	guarded   bool // the transport is ours: it judges addresses
+	metadata  *discovery.Client
+	issuer    *discovery.Issuer // where discovery starts; nil if nothing is discovered
+	signed    *jwtVerifier      // of signed answers; nil if they are plain
 	validator *jwt.Validator
 	kinds     tokenKinds
 	discovery *calls.Group[struct{}, *url.URL]
@@ -177,7 +177,6 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		problem("Audience", "empty, or has an empty entry")
 	}
 	o.Audience = slices.Clone(o.Audience)
-	transport := RemoteKeysOptions{Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now}
 	var err error
 	if o.Endpoint != "" {
 		if i.found, err = discovery.ParseURL(o.Endpoint, o.AllowLoopbackHTTP); err != nil {
@@ -185,18 +184,17 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 		}
 	}
 	if o.Issuer != "" && (o.Endpoint == "" || o.Signed && o.Keys == nil) {
-		if i.metadata, err = NewRemoteKeys(transport); err != nil {
-			problem("Issuer", "can't be the start of discovery: %w", err)
-		}
+		i.issuer = o.discovered(problem)
 	}
 	i.kinds = completeKinds(o.RequiredClaims, false, problem)
 	o.Authentication = o.completeAuthentication(problem)
-	i.signed = o.signedAnswers(i.metadata, problem)
+	i.signed = o.signedAnswers(problem)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
 	i.options = o
 	i.client, i.guarded = o.httpClient()
+	i.metadata = discovery.NewClient(o.Client, o.Now)
 	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	i.discovery = calls.NewGroup[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = calls.NewGroup[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
@@ -207,46 +205,6 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.refused = memory.NewRecent[verdict](refusedEntries, refusedBytes)
 	i.refused.Ends = true
 	return i, nil
-}
-
-func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
-	if o.Authentication == nil {
-		problem("Authentication", "nil")
-		return nil
-	}
-	a, err := o.Authentication.completed(o.Issuer, o.Now)
-	if err != nil {
-		problem("Authentication", "%w", err)
-	}
-	if _, ok := a.(TLSClientAuth); ok && (o.Client == nil || o.Client.Transport == nil) {
-		problem("Client", "nil, or without Transport: TLSClientAuth needs one that presents the certificate")
-	}
-	return a
-}
-
-// signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(found *RemoteKeys, problem settings.Problem) *jwtVerifier {
-	if !o.Signed {
-		if o.Keys != nil || o.Algorithms != nil {
-			problem("Signed", "false: leave Keys and Algorithms empty")
-		}
-		return nil
-	}
-	names := o.Audience
-	if o.Authentication != nil {
-		names = append(slices.Clone(names), o.Authentication.clientID())
-	}
-	v := &jwtVerifier{issuer: o.Issuer, keyIssuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
-	if v.keys == nil {
-		v.keys = found
-	} else {
-		checkKeys(v.keys, o.Issuer, problem)
-	}
-	v.known = ownOf(v.keys)
-	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
-	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
-		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
-	return v
 }
 
 // Verify returns the claims of the server's answer about the token.

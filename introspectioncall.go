@@ -20,6 +20,7 @@ import (
 const (
 	maxAnswer       = 64 << 10 // bytes of an introspection answer
 	rediscover      = time.Hour
+	sinceMetadata   = time.Minute // at least, before the metadata is asked again
 	maxMissed       = 10 * time.Second
 	idleConnections = 16
 )
@@ -54,14 +55,14 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", shown(endpoint), err), i.failed(err)))
+		return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), err), i.failed(err)))
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
 			i.failed(err)
-			return verdict{}, unanswered(fmt.Errorf("%s: %w", shown(endpoint), discovery.Unreadable(err, answer)))
+			return verdict{}, unanswered(fmt.Errorf("%s: %w", discovery.Shown(endpoint), discovery.Unreadable(err, answer)))
 		}
 		return v, nil
 	case http.StatusBadRequest:
@@ -70,10 +71,10 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		i.failed(discovery.Status(answer))
-		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", shown(endpoint), answer.StatusCode))
+		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode))
 	}
 	status := discovery.Status(answer)
-	return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", shown(endpoint), status), i.failed(status)))
+	return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status)))
 }
 
 func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
@@ -156,7 +157,7 @@ func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
 	found, missed, left := i.found, i.missed, i.sought.Left(now)
 	age := backoff.Since(i.foundAt, now)
 	doubted := i.doubted
-	late := age >= rediscover+rediscover/10 && backoff.Since(i.sought.From, now) >= minRefresh
+	late := age >= rediscover+rediscover/10 && backoff.Since(i.sought.From, now) >= sinceMetadata
 	i.mu.Unlock()
 	switch {
 	case left > 0 && found == nil:
@@ -192,11 +193,23 @@ func (i *Introspection) foundLately() (*url.URL, bool) {
 	return i.found, i.found != nil && (!i.doubted && age < rediscover && age > -settings.MaxLeeway || !i.sought.Over(now))
 }
 
-// ready tells whether there is an endpoint.
-func (i *Introspection) ready() bool {
+// Ready tells whether it is known where the endpoint is. It makes no request: see Load.
+func (i *Introspection) Ready() bool {
+	if i == nil || i.calls == nil {
+		return false
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.found != nil
+}
+
+// Load waits until it is known where the endpoint is, no longer than ctx. It doesn't ask the endpoint.
+func (i *Introspection) Load(ctx context.Context) error {
+	if i == nil || i.calls == nil {
+		return ErrUnconfigured
+	}
+	_, err := i.endpoint(ctx)
+	return err
 }
 
 // discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute. Without an
@@ -210,11 +223,11 @@ func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
 		return nil, backoff.After(missed, left)
 	}
 	_, aliased := i.options.Authentication.(TLSClientAuth)
-	u, inside, err := i.metadata.discover(ctx, "introspection_endpoint", aliased)
+	found, err := i.metadata.Find(ctx, i.issuer, "introspection_endpoint", aliased)
 	now := i.options.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	again := minRefresh
+	again := sinceMetadata
 	if i.found == nil && err != nil {
 		again = backoff.Jitter(min(backoff.First<<min(i.misses, 16), maxMissed))
 	}
@@ -222,7 +235,7 @@ func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
 	i.sought, i.missed = backoff.Interval{From: now, Length: again}, memory.Cut(err)
 	switch {
 	case err == nil:
-		i.found, i.inside, i.foundAt, i.doubted, i.misses = u, inside, now, false, 0
+		i.found, i.inside, i.foundAt, i.doubted, i.misses = found.URL, found.Inside, now, false, 0
 	case i.found == nil:
 		i.misses++
 		return nil, backoff.After(err, again)

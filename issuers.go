@@ -32,6 +32,10 @@ type IssuersOptions struct {
 	//
 	// Anybody can claim any iss, so answer from something local, and return what you have returned before where nothing
 	// has changed: keep the RemoteKeys of each issuer, as the example does, or its keys are fetched again each time.
+	//
+	// A Verifier takes the place of one in use as soon as it is ready. Those of NewJWTVerifier and NewIntrospection tell by
+	// methods Ready() bool and Load(context.Context) error, and one of your own may too. One with a method Size() int64 counts
+	// for so many bytes of memory beside the tokens that it remembers.
 	Resolve func(ctx context.Context, iss string) (Verifier, error)
 
 	// Entries is the number of resolved issuers that are kept at most, those used last. Only an issuer of whom a genuine

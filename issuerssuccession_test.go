@@ -21,10 +21,19 @@ func hanging(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
+// kept is a Verifier of somebody else's that tells when it is ready.
+type kept struct {
+	popauth.Verifier
+	keys *popauth.RemoteKeys
+}
+
+func (k kept) Ready() bool                    { return k.keys.Ready() }
+func (k kept) Load(ctx context.Context) error { return k.keys.Preload(ctx) }
+
 // A Verifier whose keys or endpoint can't be had takes no one's place, in whatever it is wrapped.
 func TestNothingBrokenSucceeds(t *testing.T) {
 	for name, fault := range map[string]roundTrip{"unreachable": unreachable, "hanging": hanging} {
-		for _, kind := range []string{"JWT", "JWTOr", "JWTOr, the opaque side", "introspection"} {
+		for _, kind := range []string{"JWT", "JWTOr", "JWTOr, the opaque side", "introspection", "of one's own"} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				issuer := newMemoryIssuer(t, "EdDSA")
 				good := roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -57,6 +66,8 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 							return own, err
 						case "introspection":
 							return opaque, err
+						case "of one's own":
+							return kept{struct{ popauth.Verifier }{own}, keys}, err
 						}
 						return popauth.JWTOr(own, opaque), err
 					}})

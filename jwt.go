@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/memory"
 	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
@@ -34,8 +35,8 @@ type jwtVerifier struct {
 	validator  *jwt.Validator
 	leeway     time.Duration
 	now        func() time.Time
-	known      ownKeys // keys, if they are ours
-	entries    int     // of memory; not positive: nothing is remembered
+	known      keys.Source // keys, if they are ours
+	entries    int         // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
 	shares     *budget    // of memory; nil: it is alone
@@ -107,7 +108,7 @@ func (v *jwtVerifier) header(j jose.JWS) (h jose.Header, known bool, err error) 
 // verify looks at nothing that costs before the token's form, type and algorithm are right, fetches no key for another
 // issuer's token, and reads no claim before the signature is right: many claims cost several times as much. It returns the
 // keys that it found the token's among as well; nil if that is not known.
-func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jose.Header) (*verifiedToken, *keySet, error) {
+func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jose.Header) (*verifiedToken, *keys.Set, error) {
 	s, err := jose.JWS{Payload: j.Payload, Signature: j.Signature}.Decode()
 	if err != nil {
 		return nil, nil, malformed(err)
@@ -159,8 +160,8 @@ func (v *jwtVerifier) claims(payload []byte, h jose.Header) (*verifiedToken, err
 
 // fetches returns how many fetches of the issuer's keys have begun.
 func (v *jwtVerifier) fetches() int64 {
-	if keys, ok := v.known.(*RemoteKeys); ok {
-		return keys.begun.Load()
+	if remote, ok := v.known.(*keys.Remote); ok {
+		return remote.Fetches()
 	}
 	return 0
 }
@@ -168,19 +169,19 @@ func (v *jwtVerifier) fetches() int64 {
 // renewed tells whether the issuer has other keys by now than those that did not verify a token. A token that names no
 // key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
 // that would pass otherwise, and its claims are read only when the issuer may be asked.
-func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keySet, begun int64, payload []byte, err error) bool {
-	keys, ok := v.known.(*RemoteKeys)
-	if !ok || than == nil || !than.has(keyID{h.By, h.KeyID}) {
+func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set, begun int64, payload []byte, err error) bool {
+	remote, ok := v.known.(*keys.Remote)
+	if !ok || than == nil || !than.Has(keyOf(h)) {
 		return false
 	}
 	if reason := refused(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
 		return false
 	}
-	if !keys.mayBeRenewed(than) {
+	if !remote.MayBeRenewed(than) {
 		return false
 	}
 	_, wrong := v.claims(payload, h)
-	return wrong == nil && keys.renewed(ctx, than, begun)
+	return wrong == nil && remote.Renewed(ctx, than, begun)
 }
 
 func (v *jwtVerifier) validate(t *Token) error {
@@ -203,7 +204,7 @@ func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {
 	return v.algorithms[i], nil
 }
 
-func (v *jwtVerifier) verifySignature(ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte) (*keySet, error) {
+func (v *jwtVerifier) verifySignature(ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte) (*keys.Set, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
 		return keys, err
@@ -225,31 +226,34 @@ func (v *jwtVerifier) verifySignature(ctx context.Context, h jose.Header, a jose
 
 // key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
 // looked for among as well, with an error, too; nil if that is not known.
-func (v *jwtVerifier) key(ctx context.Context, h jose.Header, a jose.Algorithm, token string) (any, *keySet, error) {
+func (v *jwtVerifier) key(ctx context.Context, h jose.Header, a jose.Algorithm, token string) (any, *keys.Set, error) {
 	alg := a.Method.Alg() // keyfunc compares it with the JWK's; EdDSA for Ed25519
 	if v.known == nil {
 		key, err := v.foreignKey(ctx, h, a, token)
 		return key, nil, err
 	}
 	if h.By == jose.ByKeyID {
-		keys := v.known.snapshot()
-		if key, ok := keys.known(h.KeyID, alg, v.keyIssuer); ok {
-			return key, keys, nil
+		set := v.known.Snapshot()
+		if key, ok := set.Known(h.KeyID, alg, v.keyIssuer); ok {
+			return key, set, nil
 		}
 	}
-	found, keys, err := v.known.find(ctx, wanted{keyName{keyID{h.By, h.KeyID}, alg}, v.keyIssuer})
+	found, set, err := v.known.Find(ctx, keys.Wanted{Hint: keys.Hint{ID: keyOf(h), Algorithm: alg}, Issuer: v.keyIssuer})
 	if err != nil {
-		return nil, keys, refused(err, keyReason(ctx))
+		return nil, set, keyError(ctx, err)
 	}
 	switch {
 	case len(found) == 1:
-		return found[0], keys, nil
+		return found[0], set, nil
 	case h.By == "":
 		// Trying them all would let a token pass that names no key, at any cost.
-		return nil, keys, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+		return nil, set, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
 	}
-	return found, keys, nil
+	return found, set, nil
 }
+
+// keyOf is what a token's header calls its key.
+func keyOf(h jose.Header) keys.ID { return keys.ID{By: h.By, Name: h.KeyID} }
 
 // foreignKey lets a KeySource of somebody else's choose, and then holds the choice against the algorithm.
 func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algorithm, token string) (any, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // Verify implements Verifier. A token that is remembered needs no second look but at the time.
@@ -57,14 +58,14 @@ func (v *jwtVerifier) find(hash [sha256.Size]byte) *verifiedToken {
 // remembered returns the memory for the keys that count now; nil if there is none yet.
 func (v *jwtVerifier) remembered() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	if m == nil || m.keys != v.known.snapshot() {
+	if m == nil || m.keys != v.known.Snapshot() {
 		return nil
 	}
 	return m
 }
 
 // remember keeps what a genuine token says. There is no table before the first.
-func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet) {
+func (v *jwtVerifier) remember(e *verifiedToken, keys *keys.Set) {
 	if !v.remembers() || keys == nil {
 		return
 	}
@@ -83,7 +84,7 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keySet) {
 // remembering returns the memory for the keys that count now; nil if there is none.
 func (v *jwtVerifier) remembering() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	keys := v.known.snapshot()
+	keys := v.known.Snapshot()
 	switch {
 	case keys == nil:
 		return nil
@@ -120,8 +121,11 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 	return larger
 }
 
-// share lets the Verifier remember tokens within a budget that others have too. The first one counts.
-func (v *jwtVerifier) share(b *budget) {
+// Share lets the Verifier remember tokens within a budget that others have too. The first one counts.
+func (v *jwtVerifier) Share(b *budget) {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	if v.shares == nil {
@@ -130,8 +134,11 @@ func (v *jwtVerifier) share(b *budget) {
 	}
 }
 
-// retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
-func (v *jwtVerifier) retire() {
+// Retire forgets all tokens, and leaves the budget. Whoever has the Verifier yet remembers on its own account.
+func (v *jwtVerifier) Retire() {
+	if v == nil {
+		return
+	}
 	v.making.Lock()
 	defer v.making.Unlock()
 	v.shares = nil

@@ -28,6 +28,10 @@ type JWTOptions struct {
 
 // NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take
 // several. It makes no request. The error lists every problem of the options.
+//
+// Whoever keeps many of them finds these methods by a type assertion. Ready() bool is that of RemoteKeys, and Load(ctx
+// context.Context) error waits until there are keys. Size() int64 is about what the Verifier needs beside the tokens that it
+// remembers, in bytes.
 func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: JWTOptions", &wrong)
@@ -48,7 +52,7 @@ func checkKeys(keys KeySource, issuer string, problem settings.Problem) {
 		switch {
 		case !k.made():
 			problem("Keys", "not made by NewRemoteKeys")
-		case k.issuer != nil && k.options.Issuer != issuer:
+		case k.issuer != "" && k.issuer != issuer:
 			problem("Keys", "of another issuer")
 		}
 	}

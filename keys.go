@@ -2,11 +2,12 @@ package popauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // KeySource finds the key that a token names. RemoteKeys and StaticKeys are made for it; a Keyfunc of keyfunc/v3 is
@@ -26,96 +27,52 @@ type KeySource interface {
 // with that name the first three that fit the algorithm are tried. A token that names no key is accepted if only one key
 // fits its algorithm.
 func StaticKeys(jwks []byte) (KeySource, error) {
-	set, err := readKeySet(jwks)
+	set, err := keys.Read(jwks)
 	if err != nil {
 		return nil, fmt.Errorf("popauth: StaticKeys: %w", err)
 	}
-	return staticKeys{set}, nil
+	return staticKeys{keys.Static{Set: set}}, nil
 }
 
-type staticKeys struct{ set *keySet }
+type staticKeys struct{ own keys.Static }
 
 // KeyfuncCtx returns keyfunc's choice for a token.
-func (s staticKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc { return chooseFrom(ctx, s) }
+func (s staticKeys) KeyfuncCtx(ctx context.Context) jwt.Keyfunc { return chooseFrom(ctx, s.own) }
 
-func (s staticKeys) snapshot() *keySet { return s.set }
-
-func (s staticKeys) find(_ context.Context, w wanted) ([]any, *keySet, error) {
-	keys, err := s.set.find(w)
-	return keys, s.set, err
-}
-
-// ownKeys is a KeySource of ours. Each change of its keys is another keySet. One that no longer counts never counts
-// again.
-type ownKeys interface {
-	snapshot() *keySet // the keys that count now; nil if none do
-
-	// find returns the keys to try, as keyfunc chooses them, and those that they are of.
-	find(context.Context, wanted) ([]any, *keySet, error)
-}
-
-// ownOf returns a source of ours; nil for any other. It is a type switch, not an interface: a foreign type that embeds
-// one of these, and chooses differently, would inherit its methods.
-func ownOf(keys KeySource) ownKeys {
-	switch k := keys.(type) {
+// ownOf returns what a KeySource of ours has its keys from; nil for any other. It is a type switch, not an interface: a foreign
+// type that embeds one of these, and chooses differently, would inherit its methods.
+func ownOf(source KeySource) keys.Source {
+	switch k := source.(type) {
 	case *RemoteKeys:
-		return k
+		return k.own()
 	case staticKeys:
-		return k
+		return k.own
 	}
 	return nil
 }
 
 // chooseFrom returns keyfunc's choice in golang-jwt's way: one key, or several to be tried.
-func chooseFrom(ctx context.Context, from ownKeys) jwt.Keyfunc {
+func chooseFrom(ctx context.Context, from keys.Source) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
-		w, err := wantedBy(t)
+		if key, ok := from.Snapshot().KnownTo(t); ok {
+			return key, nil
+		}
+		w, err := keys.WantedBy(t)
 		if err != nil {
-			return nil, err
+			return nil, keyError(ctx, err)
 		}
-		keys, _, err := from.find(ctx, w)
+		found, _, err := from.Find(ctx, w)
 		if err != nil {
-			return nil, err
+			return nil, keyError(ctx, err)
 		}
-		if len(keys) == 1 && w.by != "" {
-			return keys[0], nil
-		}
-		set := jwt.VerificationKeySet{}
-		for _, k := range keys {
-			set.Keys = append(set.Keys, k)
-		}
-		return set, nil
+		return keys.Choice(found, w), nil
 	}
 }
 
-// wantedBy reads what a token of golang-jwt says about its key.
-func wantedBy(t *jwt.Token) (wanted, error) {
-	w := wanted{issuer: issuerOf(t)}
-	w.alg, _ = t.Header["alg"].(string)
-	for _, by := range namings {
-		v, ok := t.Header[by]
-		if !ok {
-			continue
-		}
-		name, ok := v.(string)
-		if by == jose.ByKeyID {
-			if !ok || name == "" || len(name) > jose.MaxKeyID {
-				return wanted{}, &Error{Reason: ErrTokenKey, Err: errUnfitKeyID}
-			}
-		} else if name = jose.ThumbprintName(name); name == "" {
-			continue
-		}
-		w.keyID = keyID{by, name}
-		break
+// keyError gives an error of internal/keys its Reason: the key is not there, or the keys can't be had, or the request has ended.
+func keyError(ctx context.Context, err error) *Error {
+	if e, ok := errors.AsType[*keys.NotFoundError](err); ok {
+		return &Error{Reason: ErrTokenKey, Err: e.Err}
 	}
-	return w, nil
-}
-
-// issuerOf returns the iss that a token is held against; "" if there is none.
-func issuerOf(t *jwt.Token) string {
-	if t.Claims == nil {
-		return ""
-	}
-	iss, _ := t.Claims.GetIssuer()
-	return iss
+	return endOf(ctx, &Error{Reason: ErrUnavailable, Err: err}) // whatever a fetch has failed with
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // weigh holds a budget's account against what its memories hold, by looking.
@@ -38,9 +40,8 @@ func TestBudgetAccount(t *testing.T) {
 	b := newBudget(most)
 	all := make([]*jwtVerifier, verifiers)
 	for n := range all {
-		keys := &keySet{}
-		all[n] = &jwtVerifier{known: staticKeys{keys}, entries: 1000}
-		all[n].share(b)
+		all[n] = &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
+		all[n].Share(b)
 	}
 	var wg sync.WaitGroup
 	for n, v := range all {
@@ -48,11 +49,11 @@ func TestBudgetAccount(t *testing.T) {
 			wg.Go(func() {
 				for i := range 400 {
 					e := entryOf(fmt.Sprint(n, g, i), 100+i%7*300)
-					v.remember(e, v.known.snapshot())
+					v.remember(e, v.known.Snapshot())
 					v.find(e.key)
 					if i == 200 && n%4 == 0 {
-						v.retire()
-						v.share(b)
+						v.Retire()
+						v.Share(b)
 					}
 				}
 			})
@@ -70,7 +71,7 @@ func TestBudgetAccount(t *testing.T) {
 		t.Errorf("got %d bytes used of %d, want the room to be used", b.used.Load(), most)
 	}
 	for _, v := range all {
-		v.retire()
+		v.Retire()
 	}
 	if b.used.Load() != 0 || len(b.holders) != 0 {
 		t.Errorf("all have left: got %d bytes, %d holders", b.used.Load(), len(b.holders))
@@ -129,8 +130,8 @@ func TestBudgetGivesUp(t *testing.T) {
 
 // A table that can't grow stays in use, and one that another request has put another in place of is not put back.
 func TestTableThatCantGrow(t *testing.T) {
-	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
-	m := growingTokenMemory(&keySet{}, maxTokens, newBudget(100<<10))
+	v := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
+	m := growingTokenMemory(&keys.Set{}, maxTokens, newBudget(100<<10))
 	v.memory.Store(m)
 	if got := v.growing(&tokenMemory{}); got != nil || v.memory.Load() != m {
 		t.Errorf("another table: got %p, in use %p, want none, and %p", got, v.memory.Load(), m)
@@ -150,12 +151,12 @@ func TestTableThatCantGrow(t *testing.T) {
 // One tenant that fills the memory makes room for others.
 func TestBudgetIsSharedFairly(t *testing.T) {
 	b := newBudget(256 << 10)
-	greedy := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
-	modest := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 10_000}
+	greedy := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
+	modest := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {
-		v.share(b)
+		v.Share(b)
 		for i := range n {
-			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.snapshot())
+			v.remember(entryOf(fmt.Sprint(name, i), 500), v.known.Snapshot())
 		}
 		for i := range n {
 			if v.find(sha256.Sum256(fmt.Append(nil, name, i))) != nil {
@@ -173,9 +174,9 @@ func TestBudgetIsSharedFairly(t *testing.T) {
 
 // A table grows to what is allowed, and loses nothing on the way.
 func TestTokenMemoryGrows(t *testing.T) {
-	v := &jwtVerifier{known: staticKeys{&keySet{}}, entries: 1000}
+	v := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
 	for i := range 900 {
-		v.remember(entryOf(fmt.Sprint(i), 100), v.known.snapshot())
+		v.remember(entryOf(fmt.Sprint(i), 100), v.known.Snapshot())
 	}
 	m := v.memory.Load()
 	if n := m.held(); n < 870 || m.most != 1000 {

@@ -4,9 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	weakly "weak" // stepup.go has a func of that name
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // A table grows while other Verifiers need its room: the account of each stays right. With the race detector it fails if a
@@ -17,7 +24,7 @@ func TestGrowthBesideOthers(t *testing.T) {
 	for g := range 3 {
 		all.Go(func() {
 			for round := range 30 {
-				m := growingTokenMemory(&keySet{}, 10000, b)
+				m := growingTokenMemory(&keys.Set{}, 10000, b)
 				for i := 0; i < 800 && m != nil; i++ {
 					e := entryOf(fmt.Sprint(g, "-", round, "-", i), 300)
 					if m.put(e) {
@@ -57,7 +64,7 @@ func TestGrowthBesideOthers(t *testing.T) {
 // A larger table is nobody's to make room before everything is in it.
 func TestGrowingTableIsNoHolderYet(t *testing.T) {
 	b := newBudget(1 << 20)
-	m := growingTokenMemory(&keySet{}, 10000, b)
+	m := growingTokenMemory(&keys.Set{}, 10000, b)
 	for i := range 10 {
 		m.put(entryOf(fmt.Sprint(i), 300))
 	}
@@ -131,7 +138,8 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
+	var document string
+	keys, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: &http.Client{Transport: serving(func() string { return document })}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,18 +156,46 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 			n.prove(keyOf(i), stranger)
 		}
 	}
-	keys.watchers.tell()
+	fetch := func(kids int) int64 {
+		_, x := testKeyEd25519()
+		var all []string
+		for i := range kids {
+			all = append(all, fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":"%d","x":%q}`, i, x))
+		}
+		document = `{"keys":[` + strings.Join(all, ",") + `]}`
+		if err := keys.Preload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return keys.Size()
+	}
+	first := fetch(1)
 	before := [2]int64{n.proven.Bytes(), n.strangers.Bytes()}
-	const size = 100_000
-	keys.current.Store(&fetched{keySet: &keySet{size: size}})
-	keys.watchers.tell()
-	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; proven != 2*size || strangers != size {
+	size := fetch(100) - first
+	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; size < 10_000 || proven != 2*size || strangers != size {
 		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
+	}
+	var left []weakly.Pointer[tenant]
+	for i := range 3 {
+		r, _ := n.known(keyOf(i), time.Now())
+		left = append(left, weakly.Make(r.tenant))
 	}
 	for i := range 3 {
 		n.forget(keyOf(i))
 	}
-	if got := len(keys.watchers.all); got != 0 {
-		t.Errorf("tenants that the keys keep: got %d, want 0", got)
+	runtime.GC()
+	for i, gone := range left {
+		if gone.Value() != nil {
+			t.Errorf("tenant %d: the keys keep it", i)
+		}
 	}
+	runtime.KeepAlive(keys)
+}
+
+// serving answers each request with what the function returns then.
+type serving func() string
+
+func (f serving) RoundTrip(*http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	_, _ = w.WriteString(f())
+	return w.Result(), nil
 }

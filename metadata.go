@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -232,9 +233,9 @@ func (d *document) addBindings(r Resource, confirmers []Confirmer, problem setti
 	for _, c := range confirmers {
 		switch {
 		case c == nil: // which complete reports
-		case c.Member() == MutualTLS{}.Member():
+		case c.Member() == memberX5T:
 			d.members["tls_client_certificate_bound_access_tokens"] = true
-		case c.Member() == DPoP{}.Member():
+		case c.Member() == memberJKT:
 			dpop = true
 			if s, ok := c.(SchemeConfirmer); ok {
 				_, params := s.Challenge()
@@ -256,7 +257,7 @@ func (d *document) addBindings(r Resource, confirmers []Confirmer, problem setti
 
 func isHTTPS(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && isVisible(address)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && field.IsVisible(address)
 }
 
 var errResourceID = errors.New("not an https URL without user, query, fragment and dot segments")

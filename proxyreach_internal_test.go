@@ -10,6 +10,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // connecting is a proxy that connects to one server, whatever it is asked for.
@@ -79,15 +83,19 @@ func TestReachThroughAProxy(t *testing.T) {
 		t.Cleanup(own.CloseIdleConnections)
 	}
 
-	keys, err := NewRemoteKeys(RemoteKeysOptions{Issuer: issuer})
+	client := discovery.NewClient(nil, time.Now)
+	trust(client.HTTP)
+	from, err := discovery.NewIssuer(issuer, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust(keys.client)
-	if _, inside, err := keys.discover(t.Context(), "jwks_uri", false); err != nil || inside {
-		t.Errorf("metadata: got inside %t, %v, want what it names held to be outside", inside, err)
+	if found, err := client.Find(t.Context(), from, "jwks_uri", false); err != nil || found.Inside {
+		t.Errorf("metadata: got inside %t, %v, want what it names held to be outside", found.Inside, err)
 	}
-	if err := keys.Preload(t.Context()); err == nil || !strings.Contains(err.Error(), "no usable key") {
+	remote := keys.NewRemote(keys.RemoteOptions{
+		Client: client, Issuer: from, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour, MaxAge: time.Hour, Now: time.Now,
+	})
+	if err := remote.Preload(t.Context()); err == nil || !strings.Contains(err.Error(), "no usable key") {
 		t.Errorf("keys: got %v, want them read", err)
 	}
 	asked := c.asked.Load()
@@ -97,7 +105,7 @@ func TestReachThroughAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	trust(i.client)
-	trust(i.metadata.client)
+	trust(i.metadata.HTTP)
 	if _, err := i.Verify(t.Context(), "t"); err != nil {
 		t.Errorf("introspection: got %v, want an answer", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
@@ -91,13 +92,13 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	if e.Status() >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if isEmptySet(e.Err) {
+	if keys.IsEmptySet(e.Err) {
 		level = slog.LevelError // nobody's token counts until the issuer publishes a key
 	}
 	if !logger.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
+	attrs := []slog.Attr{slog.String("reason", printable(string(e.Reason))), slog.Int("status", e.Status())}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
 	}

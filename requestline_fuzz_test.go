@@ -18,9 +18,11 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/internal/uri"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // routes are served by each router of FuzzRequestLine; a trailing slash stands for all below.
@@ -141,7 +143,7 @@ func FuzzRequestLine(f *testing.F) {
 	var seen *http.Request
 	policy := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error { seen = r; return nil })
 	endpoint, err := forwardauth.New(forwardauth.Options{Guard: issuer.Options(), Headers: forwardauth.Traefik(),
-		Trust: []popauth.Trust{popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))}})
+		Trust: []proxy.Trust{proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func FuzzRequestLine(f *testing.F) {
 // agree asserts that all read r.URL.Path.
 func agree(t *testing.T, line string, r *http.Request, readers map[string]http.Handler) {
 	t.Helper()
-	own := popauth.RequestURL(r)
+	own := dpop.RequestURL(r)
 	p := r.URL.Path
 	if p == "" {
 		p = "/"

@@ -1,10 +1,8 @@
 package popauth
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -133,14 +131,14 @@ func (n *tenants) place(key [sha256.Size]byte, t *tenant, now time.Time) {
 
 // watch has a tenant weighed anew when its keys have changed: nobody may ask for it again, and the keys stay.
 func (n *tenants) watch(key [sha256.Size]byte, t *tenant) {
-	for _, keys := range keysOf(t.verifier) {
-		keys.watchers.set(t, func() { n.weigh(key, t) })
+	for _, v := range parts[watched](t.verifier) {
+		v.Watch(t, func() { n.weigh(key, t) })
 	}
 }
 
 func unwatch(t *tenant) {
-	for _, keys := range keysOf(t.verifier) {
-		keys.watchers.remove(t)
+	for _, v := range parts[watched](t.verifier) {
+		v.Unwatch(t)
 	}
 }
 
@@ -167,110 +165,4 @@ func (n *tenants) forget(key [sha256.Size]byte) {
 	n.strangers.Remove(key)
 	n.nobody.Remove(key)
 	n.failing.Remove(key)
-}
-
-// ready tells whether a Verifier can take the place of one in use: its keys can be had, and the endpoint that it asks. What it
-// lacks is being fetched afterwards.
-func ready(v Verifier) bool {
-	all := true
-	for _, keys := range keysOf(v) {
-		all = keys.Ready() && all
-	}
-	for _, i := range asking(v) {
-		all = i.ready() && all
-	}
-	return all
-}
-
-// succeed makes a Verifier ready. Until then the one in use serves.
-func succeed(ctx context.Context, v Verifier) error {
-	for _, keys := range keysOf(v) {
-		if _, err := keys.load(ctx); err != nil {
-			return err
-		}
-	}
-	for _, i := range asking(v) {
-		if _, err := i.endpoint(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sizeOf is about what a Verifier of ours needs beside the tokens that it remembers, in bytes.
-func sizeOf(v Verifier) int64 {
-	switch v := v.(type) {
-	case *jwtVerifier:
-		if v == nil {
-			return 0
-		}
-		size := v.headers.Size()
-		if keys, _ := v.keys.(*RemoteKeys); keys.made() {
-			size += absentSize + keys.failedSize.Load()
-			if set := keys.current.Load(); set != nil {
-				size += set.size
-			}
-		}
-		return size
-	case jwtOr:
-		return sizeOf(v.jwt) + sizeOf(v.opaque)
-	}
-	return 0
-}
-
-// ours returns the Verifiers of ours that remember tokens. Others can't be compared.
-func ours(v Verifier) []*jwtVerifier {
-	switch v := v.(type) {
-	case *jwtVerifier:
-		if v != nil {
-			return []*jwtVerifier{v}
-		}
-	case jwtOr:
-		return append(ours(v.jwt), ours(v.opaque)...)
-	}
-	return nil
-}
-
-// keysOf returns the RemoteKeys of a Verifier of ours.
-func keysOf(v Verifier) []*RemoteKeys {
-	var all []*RemoteKeys
-	for _, own := range ours(v) {
-		if keys, _ := own.keys.(*RemoteKeys); keys.made() {
-			all = append(all, keys)
-		}
-	}
-	return all
-}
-
-// asking returns the Introspections of a Verifier.
-func asking(v Verifier) []*Introspection {
-	switch v := v.(type) {
-	case *Introspection:
-		if v != nil && v.calls != nil {
-			return []*Introspection{v}
-		}
-	case jwtOr:
-		return append(asking(v.jwt), asking(v.opaque)...)
-	}
-	return nil
-}
-
-// shareBudget lets a Verifier of ours remember tokens within the budget.
-func shareBudget(v Verifier, b *budget) {
-	for _, own := range ours(v) {
-		own.share(b)
-	}
-}
-
-// retire lets a Verifier of ours forget the tokens that it has verified.
-func retire(v Verifier) { retireUnless(v, nil) }
-
-// retireUnless is retire, but for what the next Verifier goes on with.
-func retireUnless(v, next Verifier) {
-	going := ours(next)
-	for _, own := range ours(v) {
-		if !slices.Contains(going, own) {
-			own.retire()
-		}
-	}
 }

@@ -43,6 +43,9 @@ func (v jwtOr) choose(token string) Verifier {
 	return v.opaque
 }
 
+// Verifiers returns both.
+func (v jwtOr) Verifiers() []Verifier { return []Verifier{v.jwt, v.opaque} }
+
 // Issuers returns those of both; none unless both say theirs.
 func (v jwtOr) Issuers() []string {
 	var all []string

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 // token. A look takes no lock. Of the caches that libraries have, one takes a lock for each look, and another is above
 // its bound until it has cleaned up.
 type tokenMemory struct {
-	keys    *keySet
+	keys    *keys.Set
 	buckets []tokenBucket
 	most    int // entries
 	budget  *budget
@@ -66,7 +68,7 @@ func hashOf(token string) [sha256.Size]byte {
 }
 
 // newTokenMemory has twice the places, so that few tokens have to share theirs.
-func newTokenMemory(keys *keySet, entries int) *tokenMemory {
+func newTokenMemory(keys *keys.Set, entries int) *tokenMemory {
 	m := &tokenMemory{
 		keys: keys, buckets: make([]tokenBucket, (2*entries+tokenWays-1)/tokenWays),
 		most: entries, entries: entries, bytes: int64(entries) * tokenSize,
@@ -76,7 +78,7 @@ func newTokenMemory(keys *keySet, entries int) *tokenMemory {
 }
 
 // growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
-func growingTokenMemory(keys *keySet, limit int, b *budget) *tokenMemory {
+func growingTokenMemory(keys *keys.Set, limit int, b *budget) *tokenMemory {
 	m := newTokenMemory(keys, min(limit, firstTokens))
 	if !m.reserve(limit, b) {
 		return nil

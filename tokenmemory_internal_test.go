@@ -14,13 +14,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/keys"
 )
 
 // entryOf is a verified token with a payload of that many bytes or a few more.
 func entryOf(id string, size int) *verifiedToken {
 	payload := `{"jti":"` + id + `","more":"` + strings.Repeat("x", size) + `"}`
 	return &verifiedToken{
-		Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{"jkt", "k"}}, payload: payload},
+		Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{Member: "jkt", Value: "k"}}, payload: payload},
 		sha256.Sum256([]byte(id)),
 	}
 }
@@ -47,7 +48,7 @@ func (m *tokenMemory) takes() (entries int, bytes int64) {
 func TestTokenMemoryBound(t *testing.T) {
 	for _, tt := range []struct{ most, size int }{{300, 100}, {50, 5000}, {1, 10}, {3, 600}, {9, 100}} {
 		t.Run(fmt.Sprint(tt), func(t *testing.T) {
-			m := newTokenMemory(&keySet{}, tt.most)
+			m := newTokenMemory(&keys.Set{}, tt.most)
 			var wg sync.WaitGroup
 			for g := range 2 {
 				wg.Go(func() {
@@ -70,7 +71,7 @@ func TestTokenMemoryBound(t *testing.T) {
 			}
 		})
 	}
-	m := newTokenMemory(&keySet{}, 2)
+	m := newTokenMemory(&keys.Set{}, 2)
 	small, large := entryOf("small", 1), entryOf("large", 3*tokenSize)
 	m.put(small)
 	m.put(large)
@@ -99,7 +100,7 @@ func TestTokenMemoryComparesWholeKeys(t *testing.T) {
 // Tokens that are asked for stay; those that came once and not again make room.
 func TestTokenMemoryKeepsWhatIsUsed(t *testing.T) {
 	const most, used = 1000, 500
-	m := newTokenMemory(&keySet{}, most)
+	m := newTokenMemory(&keys.Set{}, most)
 	missed := 0
 	for round := range 20 {
 		for i := range used {
@@ -119,22 +120,22 @@ func TestTokenMemoryKeepsWhatIsUsed(t *testing.T) {
 
 // changing are keys that change when they are asked for the third time: while a token is being verified.
 type changing struct {
-	staticKeys
-	next  *keySet
+	keys.Static
+	next  *keys.Set
 	asked int
 	after int
 }
 
-func (c *changing) snapshot() *keySet {
+func (c *changing) Snapshot() *keys.Set {
 	if c.asked++; c.asked > c.after {
 		return c.next
 	}
-	return c.set
+	return c.Set
 }
 
-func (c *changing) find(_ context.Context, w wanted) ([]any, *keySet, error) {
-	set := c.snapshot()
-	keys, err := set.find(w)
+func (c *changing) Find(_ context.Context, w keys.Wanted) ([]any, *keys.Set, error) {
+	set := c.Snapshot()
+	keys, err := set.Find(w)
 	return keys, set, err
 }
 
@@ -142,8 +143,8 @@ func (c *changing) find(_ context.Context, w wanted) ([]any, *keySet, error) {
 func TestKeysChangeDuringVerification(t *testing.T) {
 	const header = `{"alg":"EdDSA","kid":"1","typ":"at+jwt"}`
 	key, public := testKeyEd25519()
-	set := func(kid string) *keySet {
-		s, err := readKeySet([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"` + kid + `","x":"` + public + `"}]}`))
+	set := func(kid string) *keys.Set {
+		s, err := keys.Read([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"` + kid + `","x":"` + public + `"}]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,16 +159,16 @@ func TestKeysChangeDuringVerification(t *testing.T) {
 	token := input + "." + jose.Base64.EncodeToString(signature)
 	old, without := set("1"), set("2")
 	for after := range 5 {
-		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{old}}.complete()
+		o, err := Options{Issuer: "i", Audience: []string{"a"}, Keys: staticKeys{keys.Static{Set: old}}}.complete()
 		if err != nil {
 			t.Fatal(err)
 		}
 		v, _ := o.Verifier.(*jwtVerifier)
-		keys := &changing{staticKeys: staticKeys{old}, next: without, after: after}
-		v.known = keys
+		changed := &changing{Static: keys.Static{Set: old}, next: without, after: after}
+		v.known = changed
 		_, _ = v.Verify(context.Background(), token) // either is right while the keys change
-		keys.asked = after
-		v.keys = staticKeys{without}
+		changed.asked = after
+		v.keys = staticKeys{keys.Static{Set: without}}
 		for range 2 {
 			if _, err := v.Verify(context.Background(), token); !errors.Is(err, ErrTokenKey) {
 				t.Errorf("keys changed at look %d: got %v, want %v", after, err, ErrTokenKey)
@@ -189,7 +190,7 @@ func testKeyEd25519() (private ed25519.PrivateKey, x string) {
 func TestTokenMemoryLockIsShort(t *testing.T) {
 	const most = 20_000
 	for _, taken := range []int{tokenWays / 2, 1} { // places of each bucket; with one, others have too many bytes
-		m, resident := newTokenMemory(&keySet{}, most), entryOf("resident", 100)
+		m, resident := newTokenMemory(&keys.Set{}, most), entryOf("resident", 100)
 		fill := func() {
 			for i := range m.buckets {
 				for j := range taken {
@@ -225,26 +226,26 @@ func TestTokenMemoryLockIsShort(t *testing.T) {
 	}
 }
 
-// gathering are keys whose snapshot waits for all who ask, as many requests do at once when the keys change.
+// gathering are keys whose Snapshot waits for all who ask, as many requests do at once when the keys change.
 type gathering struct {
-	staticKeys
+	keys.Static
 	all sync.WaitGroup
 }
 
-func (k *gathering) snapshot() *keySet {
+func (k *gathering) Snapshot() *keys.Set {
 	k.all.Done()
 	k.all.Wait()
-	return k.set
+	return k.Set
 }
 
 // overtaken are keys that change while one request asks for them, and another has made a memory for the new ones by then.
 type overtaken struct {
-	staticKeys
+	keys.Static
 	meanwhile func()
 }
 
-func (k *overtaken) snapshot() *keySet {
-	old := k.set
+func (k *overtaken) Snapshot() *keys.Set {
+	old := k.Set
 	if f := k.meanwhile; f != nil {
 		k.meanwhile = nil
 		f()
@@ -256,9 +257,9 @@ func (k *overtaken) snapshot() *keySet {
 // ones drops it. Its table is small at first.
 func TestOneTokenMemoryForNewKeys(t *testing.T) {
 	const requests, entries = 32, 1 << 18
-	keys := &gathering{staticKeys: staticKeys{set: &keySet{}}}
-	keys.all.Add(requests)
-	v := &jwtVerifier{known: keys, entries: entries}
+	gathered := &gathering{Static: keys.Static{Set: &keys.Set{}}}
+	gathered.all.Add(requests)
+	v := &jwtVerifier{known: gathered, entries: entries}
 	var made sync.Map
 	var wg sync.WaitGroup
 	for range requests {
@@ -276,13 +277,13 @@ func TestOneTokenMemoryForNewKeys(t *testing.T) {
 	}
 
 	for _, had := range []bool{false, true} { // a memory for the old ones
-		late, fresh := &overtaken{staticKeys: staticKeys{set: &keySet{}}}, &keySet{}
+		late, fresh := &overtaken{Static: keys.Static{Set: &keys.Set{}}}, &keys.Set{}
 		v := &jwtVerifier{known: late, entries: 1}
 		if had {
 			v.remembering()
 		}
 		late.meanwhile = func() {
-			late.set = fresh
+			late.Set = fresh
 			v.remembering()
 		}
 		v.remembering()

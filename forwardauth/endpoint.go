@@ -10,16 +10,15 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
 type Options struct {
 	_ [0]func()
 
-	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID, and
-	// without one from Headers, where the host may be what the caller says: New logs a warning then. Where the API has one
-	// name only, set the ID, or the URL to popauth.BaseURL. Its RequestLine is for the original request and the question;
+	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as
+	// BaseURL, or OriginalURL as URL where the API has several. Its RequestLine is for the original request and the question;
 	// see the package's documentation for what an API behind a proxy may need opened. Set its Certificate only to wrap, as
 	// in Verified(Forwarded(…)). TLSCertificate is an error: that one is the proxy's.
 	Guard popauth.Options
@@ -29,11 +28,11 @@ type Options struct {
 
 	// Certificate is the form in which the proxy reports the caller's certificate. With the zero Format callers have
 	// none, unless Guard.Certificate finds it.
-	Certificate forwarded.Format
+	Certificate proxy.Format
 
 	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
 	// 403 and popauth.ErrPeerUntrusted.
-	Trust []popauth.Trust
+	Trust []proxy.Trust
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
@@ -78,48 +77,29 @@ func New(o Options) (*Endpoint, error) {
 		e.handed[handedName(name)] = name
 	}
 	var err error
-	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
+	if e.trusted, err = proxy.Trusted(o.Trust...); err != nil {
 		problem("Trust", "%w", err)
 	}
 	switch given := len(o.Certificate.Headers()) > 0; {
 	case given && o.Guard.Certificate != nil:
 		problem("Certificate", "there is a Guard.Certificate as well: set one")
 	case given:
-		o.Guard.Certificate = popauth.Forwarded(o.Certificate, o.Trust...)
+		if o.Guard.Certificate, err = proxy.Certificate(o.Certificate, o.Trust...); err != nil {
+			problem("Certificate", "%w", err)
+		}
 	case ofConnection(o.Guard.Certificate):
 		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
 	case o.Guard.Certificate == nil:
 		o.Guard.Certificate = none{}
 	}
-	anyHost := false
 	if len(o.Certificate.Headers()) == 0 && o.Guard.Certificate != nil {
 		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Trust)
-	}
-	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
-	for i, c := range o.Guard.Confirmers {
-		switch d := c.(type) {
-		case popauth.DPoP:
-			if d.URL == nil && o.Guard.Resource.ID == "" {
-				d.URL, anyHost = originalURL, true
-				o.Guard.Confirmers[i] = d
-			}
-		case *popauth.DPoP:
-			if d != nil && d.URL == nil && o.Guard.Resource.ID == "" {
-				own := *d
-				own.URL, anyHost = originalURL, true
-				o.Guard.Confirmers[i] = own
-			}
-		}
 	}
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
-	}
-	if anyHost && o.Guard.Logger != nil {
-		o.Guard.Logger.Warn("DPoP proofs for any host: "+e.headers.Host+" says which", "advice",
-			"set Guard.Resource.ID, or DPoP.URL to popauth.BaseURL with the API's own name; or have the proxy refuse hosts that it doesn't know")
 	}
 	return e, nil
 }
@@ -152,7 +132,7 @@ type secretive struct {
 	secrets []string
 }
 
-func withSecrets(s popauth.CertificateSource, trust []popauth.Trust) popauth.CertificateSource {
+func withSecrets(s popauth.CertificateSource, trust []proxy.Trust) popauth.CertificateSource {
 	var secrets []string
 	for _, t := range trust {
 		secrets = append(secrets, t.Headers()...)

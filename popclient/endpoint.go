@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -72,7 +71,7 @@ func (e *endpoint) alone(at string) error {
 }
 
 // find asks the issuer's metadata, unless they are known. Those who come with two certificates at a time may ask twice.
-func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer *url.URL, o MutualTLSOptions) (string, error) {
+func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer *discovery.Issuer, o MutualTLSOptions) (string, error) {
 	if issuer == nil {
 		return o.TokenURL, nil
 	}
@@ -98,56 +97,23 @@ func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
-	found, away, err := look(ctx, transport, issuer, o.Issuer)
+	found, err := discovery.NewClient(&http.Client{Transport: transport}, time.Now).Find(ctx, issuer, "token_endpoint", true)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err == nil {
-		e.url, e.at, e.moved, e.paused = found, time.Now(), false, ""
-		return found, nil
+		e.url, e.at, e.moved, e.paused = found.URL.String(), time.Now(), false, ""
+		return e.url, nil
 	}
+	tries, _ := errors.AsType[discovery.Failures](err)
+	err = fmt.Errorf("popclient: %w", err)
 	if after := discovery.Pause(err, time.Now()); after > 0 {
 		e.paused, e.until = err.Error(), time.Now().Add(after)
 	}
 	// Only because no metadata can be had: those that name no token endpoint are some.
-	if lastKnown && away {
+	if lastKnown && tries.Away() {
 		return last, nil
 	}
 	return "", err
-}
-
-// look asks the places where the metadata may be, one after the other. It tells whether the issuer's word can't be had at
-// the moment: nobody answers, or with a refusal, a redirect elsewhere, or a page for people. What another issuer says of
-// itself there, or this one without an endpoint, is a word.
-func look(ctx context.Context, transport http.RoundTripper, issuer *url.URL, name string) (found string, away bool, err error) {
-	client := &http.Client{Transport: transport, CheckRedirect: discovery.CheckRedirect(nil)}
-	var failures []error
-	away = true
-	places := discovery.Locations(issuer)
-	for i, u := range places {
-		body, err := read(ctx, client, u, i == len(places)-1)
-		if err == nil {
-			if found, err = readEndpoint(body, name, issuer); err == nil {
-				return found, false, nil
-			}
-			away = away && errors.Is(err, discovery.ErrNoMetadata)
-		}
-		failures = append(failures, fmt.Errorf("popclient: %s: %w", u, err))
-		if discovery.Pause(err, time.Now()) > 0 {
-			break // who wants to be left alone is not asked elsewhere
-		}
-	}
-	return "", away, errors.Join(failures...)
-}
-
-func read(ctx context.Context, client *http.Client, u *url.URL, last bool) ([]byte, error) {
-	ctx, cancel := discovery.Share(ctx, last)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	body, _, err := discovery.Read(client, r)
-	return body, err
 }
 
 // forget has the endpoint looked up before it is used again.
@@ -161,20 +127,4 @@ func (e *endpoint) forget() {
 func age(at time.Time) time.Duration {
 	now := time.Now()
 	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
-}
-
-// readEndpoint returns the token endpoint that the issuer's own metadata name: the one for clients with a certificate, if
-// there is one (RFC 8705, section 5).
-func readEndpoint(body []byte, name string, issuer *url.URL) (string, error) {
-	said, err := discovery.Member(body, name, "token_endpoint", true)
-	switch {
-	case err != nil:
-		return "", err
-	case said == "":
-		return "", errors.New("metadata: no token_endpoint")
-	}
-	if _, err = discovery.ParseMember(said, issuer, false); err != nil {
-		return "", fmt.Errorf("metadata: token_endpoint: %w", err)
-	}
-	return said, nil
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // What the tests of the parser look at.
@@ -62,8 +64,18 @@ func (m *MutualTLS) MetadataAge(d time.Duration) {
 	m.endpoint.at = m.endpoint.at.Add(-d)
 }
 
-// ReadEndpoint reads a metadata document.
-var ReadEndpoint = readEndpoint
+// ReadEndpoint reads a metadata document of that issuer.
+func ReadEndpoint(body []byte, issuer string) (string, error) {
+	i, err := discovery.NewIssuer(issuer, false)
+	if err != nil {
+		return "", err
+	}
+	u, err := i.Location(body, "token_endpoint", true)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
 
 // CheckMAC is what is looked at before a file's password.
 var CheckMAC = checkMAC

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/discovery"
 )
 
 // MutualTLS is an http.RoundTripper for a client that authenticates by its certificate: it obtains tokens from the
@@ -49,7 +50,7 @@ import (
 // The zero MutualTLS and the nil one return an error for every request.
 type MutualTLS struct {
 	options MutualTLSOptions
-	issuer  *url.URL // nil if the token endpoint is given
+	issuer  *discovery.Issuer // nil if the token endpoint is given
 	origins []string
 	nonces  nonces // of APIs, for Key
 

@@ -94,7 +94,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 			problem(".TokenURL: %w", err)
 		}
 	default:
-		if m.issuer, err = discovery.ParseIssuer(o.Issuer, false); err != nil {
+		if m.issuer, err = discovery.NewIssuer(o.Issuer, false); err != nil {
 			problem(".Issuer: %w", err)
 		}
 	}

@@ -33,7 +33,7 @@ func (f Fleet) random() *rand.Rand {
 	return rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // the same each time
 }
 
-// lifetime is how long keys are used before they are fetched anew: keyfetch.go, spread.
+// lifetime is how long keys are used before they are fetched anew: internal/keys, origin.fetch.
 func (f Fleet) lifetime(r *rand.Rand) time.Duration {
 	d := min(f.Refresh, f.MaxAge/2)
 	if !f.Spread {

@@ -17,7 +17,9 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A request in early data is refused until the handshake has proven who sends it; then the same passes.
@@ -25,12 +27,16 @@ func TestHTTP3(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	owner, thief := ca.Client("owner"), ca.Client("thief")
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +66,7 @@ func TestHTTP3(t *testing.T) {
 		Handler:     mux,
 		TLSConfig:   http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{ca.Server()}, ClientAuth: tls.RequestClientCert}),
 		QUICConfig:  &quic.Config{Allow0RTT: true},
-		ConnContext: func(ctx context.Context, c *quic.Conn) context.Context { return popauth.WithPeer(ctx, c) },
+		ConnContext: func(ctx context.Context, c *quic.Conn) context.Context { return proxy.WithPeer(ctx, c) },
 	}
 	go func() { _ = server.Serve(udp) }()
 	t.Cleanup(func() { _ = server.Close(); _ = udp.Close() })

@@ -17,9 +17,10 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Requests is how many a run sends.
@@ -107,13 +108,13 @@ func NewWorld(t *testing.T) *World {
 
 // guard is one for mutual TLS and DPoP whose certificates come from source; devices is the same source, with an authority.
 func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *popauth.Guard, devices popauth.CertificateSource) {
-	base, err := popauth.BaseURL(w.base)
+	proofs, err := dpop.New(dpop.Options{BaseURL: w.base})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := w.Issuer.Options()
 	o.Certificate = source
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: base}}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err = popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +131,12 @@ func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *po
 
 // Proxy is the certificate that the trusted proxy reports.
 func Proxy() popauth.CertificateSource {
-	return popauth.Forwarded(forwarded.Caddy("X-SSL-Client-Cert"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", Secret))
+	source, err := proxy.Certificate(proxy.Caddy("X-SSL-Client-Cert"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", Secret))
+	if err != nil {
+		panic(err)
+	}
+	return source
 }
 
 // TLSConfig is the API's, where it ends TLS itself.
