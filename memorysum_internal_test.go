@@ -45,7 +45,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},
 		{"issuers of whom Resolve can't tell", n.failing.Most()},
 		{"introspection answers", i.accepted.Most() + i.refused.Most()},
-		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
+		{"headers of proofs", 2048 * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", 4 << 20},                                                              // package proxy: TestForwardedMemoryBytes
 		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {

@@ -29,6 +29,14 @@ func endOf(ctx context.Context, e *Error) *Error {
 	return &own
 }
 
+// Unavailable is the refusal of a request that has waited for something that can't be reached, such as the database of a
+// Verifier, a Confirmer or a Policy of your own: ErrUnavailable, which is answered with 503, whatever Reason err wraps. Where
+// ctx, which is the request's, says that the request has ended, it is ErrRequestEnded: nobody reads the answer, and it is no
+// outage. err is why, for the log.
+func Unavailable(ctx context.Context, err error) *Error {
+	return endOf(ctx, &Error{Reason: ErrUnavailable, Err: err})
+}
+
 // unreached returns the error of a call that a request has waited for: ErrUnavailable, unless the request has ended.
 func unreached(ctx context.Context, err error) error {
 	return endOf(ctx, refused(err, ErrUnavailable))

@@ -13,8 +13,12 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
+
+// limit is long enough for a busy machine to come to where a request waits, and no longer.
+const limit = 100 * time.Millisecond
 
 // ends are the ways in which a request's context ends before the decision, and what each is: the caller's doing, or a limit
 // that this side has set.
@@ -34,12 +38,12 @@ var ends = []struct {
 		}},
 	{name: "a time limit that the client has chosen", reason: popauth.ErrRequestEnded, status: 499, level: "INFO",
 		begin: func(ctx context.Context) (context.Context, func()) {
-			ctx, end := context.WithTimeoutCause(ctx, 20*time.Millisecond, popauth.ErrRequestEnded)
+			ctx, end := context.WithTimeoutCause(ctx, limit, popauth.ErrRequestEnded)
 			return ctx, func() { <-ctx.Done(); end() }
 		}},
 	{name: "a time limit of this side", reason: popauth.ErrUnavailable, status: 503, level: "WARN",
 		begin: func(ctx context.Context) (context.Context, func()) {
-			ctx, end := context.WithTimeout(ctx, 20*time.Millisecond)
+			ctx, end := context.WithTimeout(ctx, limit)
 			return ctx, func() { <-ctx.Done(); end() }
 		}},
 }
@@ -187,8 +191,7 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 	key.Now = l.clock.Now
 	for _, end := range ends {
 		for name, ask := range endings {
-			x := &ending{lab: l, key: key, status: end.status}
-			x.ctx, x.stop = end.begin(t.Context())
+			x := &ending{lab: l, key: key, status: end.status, begin: end.begin}
 			err := ask(x)
 			x.stop()
 			if !reasonIs(err, end.reason) {
@@ -205,9 +208,18 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 type ending struct {
 	*lab
 	key    *popauthtest.ProofKey
-	ctx    context.Context
+	begin  func(context.Context) (context.Context, func())
+	begun  context.Context
 	stop   func()
 	status int
+}
+
+// ctx begins when it is first asked for: a limit on it is no limit on what a Guard needs first.
+func (x *ending) ctx() context.Context {
+	if x.begun == nil {
+		x.begun, x.stop = x.begin(x.Context())
+	}
+	return x.begun
 }
 
 func (x *ending) hang(ctx context.Context) error {
@@ -230,15 +242,22 @@ func (x *ending) proven(token string) *http.Request {
 	if token != "" {
 		r.Header.Set("Authorization", "DPoP "+token)
 	}
-	return r.WithContext(x.ctx)
+	return r.WithContext(x.ctx())
+}
+
+// fetchKeys lets a Guard have all that it needs.
+func (x *ending) fetchKeys(g *popauth.Guard) {
+	if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil {
+		x.Fatal(err)
+	}
 }
 
 func (x *ending) plain() *http.Request {
-	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx)
+	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx())
 }
 
-func (x *ending) memory() *popauth.ReplayMemory {
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: x.clock.Now})
+func (x *ending) memory() *dpop.ReplayMemory {
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: x.clock.Now})
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -247,41 +266,40 @@ func (x *ending) memory() *popauth.ReplayMemory {
 
 var endings = map[string]func(*ending) error{
 	"a ReplayStore": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{Replay: hangingStore(x.hang)}).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(proofs(dpop.Options{Replay: hangingStore(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
 	"nonces": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{Nonces: hangingNonces(x.hang)}).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(proofs(dpop.Options{Nonces: hangingNonces(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
 	"replay memory": func(x *ending) error {
-		_ = x.hang(x.ctx)
-		_, err := x.memory().Use(x.ctx, "k", "i", x.clock.Now().Add(time.Hour))
+		_ = x.hang(x.ctx())
+		_, err := x.memory().Use(x.ctx(), "k", "i", x.clock.Now().Add(time.Hour))
 		return err
 	},
 	"replay memory of a Guard": func(x *ending) error {
-		g := x.with(popauth.DPoP{Replay: x.memory()})
-		if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil { // has the keys
-			x.Fatal(err)
-		}
-		_ = x.hang(x.ctx)
+		g := x.with(proofs(dpop.Options{Replay: x.memory()}))
+		x.fetchKeys(g)
+		_ = x.hang(x.ctx())
 		_, err := g.Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
 	"ProveKey": func(x *ending) error {
-		_, err := popauth.DPoP{Replay: hangingStore(x.hang)}.ProveKey(http.Header{}, x.proven(""), x.clock.Now())
+		_, err := proofs(dpop.Options{Replay: hangingStore(x.hang)}).ProveKey(http.Header{}, x.proven(""), x.clock.Now())
 		return err
 	},
 	"a policy": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{}).Check(x.plain(), x.policy())
+		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), x.policy())
 		return err
 	},
 	"any of two policies": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{}).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
+		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
 		return err
 	},
 	"Recheck": func(x *ending) (err error) {
-		g := x.with(popauth.DPoP{})
+		g := x.with(proofs(dpop.Options{}))
+		x.fetchKeys(g)
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, err = g.Recheck(r, x.policy()) })).
 			ServeHTTP(httptest.NewRecorder(), x.plain())
 		return err
@@ -296,6 +314,7 @@ var endings = map[string]func(*ending) error{
 				return false, x.hang(ctx)
 			}
 		})
+		x.fetchKeys(g)
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			rechecked = true
 			_, err = g.Recheck(r)
@@ -319,7 +338,7 @@ var endings = map[string]func(*ending) error{
 			o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) { err = e }
 		})
 		w := httptest.NewRecorder()
-		g.Refuse(w, x.plain(), x.outage(x.ctx))
+		g.Refuse(w, x.plain(), x.outage(x.ctx()))
 		if w.Code != x.status {
 			x.Errorf("Refuse: got %d, want %d", w.Code, x.status)
 		}

@@ -53,17 +53,6 @@ func (c PrivateKeyJWT) MarshalText() ([]byte, error) { return fmt.Append(nil, c)
 // LogValue implements slog.LogValuer: the key is not logged.
 func (c PrivateKeyJWT) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Format implements fmt.Formatter: the secrets are not printed.
-func (n StatelessNonces) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheld("StatelessNonces", ""))
-}
-
-// MarshalText implements encoding.TextMarshaler: the secrets are not in it.
-func (n StatelessNonces) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
-
-// LogValue implements slog.LogValuer: the secrets are not logged.
-func (n StatelessNonces) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }
-
 // Format implements fmt.Formatter. In an unexported field fmt would print the secrets of what it holds.
 func (g *Guard) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "popauth.Guard") }
 

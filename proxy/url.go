@@ -14,12 +14,12 @@ import (
 
 // URLHeaders names the headers in which a proxy reports the URL that its client asked for, such as X-Forwarded-Proto,
 // X-Forwarded-Host and X-Forwarded-Prefix. Name only those that the proxy replaces on every request: any other is the
-// client's own. For a field that is empty, what popauth.RequestURL finds counts; without Prefix there is none.
+// client's own. For a field that is empty, the request's own counts (dpop.RequestURL); without Prefix there is none.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
-// URL returns a function for popauth.DPoP.URL of an API that is behind a proxy with several names or prefixes; for one
-// name popauth.BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
-// value, else the request is refused; from any other peer popauth.RequestURL counts. A trusted address without the secret of
+// URL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for one
+// name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one
+// value, else the request is refused; from any other peer dpop.RequestURL counts. A trusted address without the secret of
 // TrustSecret is neither: the function returns nil, and each proof is refused as one for another request. Behind
 // popauth.ClientCertificate the secret header is gone: don't repeat TrustSecret here.
 //
