@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/seed-171ab058/popauth/internal/backoff"
@@ -22,86 +20,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/memory"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
-
-// IntrospectionOptions configure an Introspection.
-type IntrospectionOptions struct {
-	_ [0]func()
-
-	// Issuer is the authorization server. An answer's iss, if it has one, must be this to the letter; the Token of an
-	// answer without has this one. Unless Endpoint is set it is also where discovery starts, as with RemoteKeys. It is
-	// required.
-	Issuer string
-
-	// MetadataURL is where the issuer's metadata is, as with RemoteKeysOptions.
-	MetadataURL string
-
-	// Endpoint is the URL of the introspection endpoint. If empty, the one that the issuer's metadata names.
-	Endpoint string
-
-	// Audience lists this API's names; an answer's aud must contain one. It is required.
-	Audience []string
-
-	// AllowMissingAudience accepts answers without aud, for a server that never sends one: then this API accepts every
-	// token of the issuer, those for other APIs too. If false, they are refused.
-	AllowMissingAudience bool
-
-	// RequiredClaims are members that every answer about an access token has and those about other tokens don't, such as
-	// token_type. Most servers answer for refresh tokens as well, as active as any, and some mark them by nothing but
-	// what is missing. An answer without one of them, or with null, is refused with ErrTokenType. If nil, none is required.
-	RequiredClaims []string
-
-	// Authentication is how this API authenticates to the endpoint. It is required.
-	Authentication ClientAuthentication
-
-	// Signed asks for signed answers (RFC 9701) and accepts no other. Each must be the issuer's, made for this API,
-	// which it may call by its client ID or a name in Audience, and made no more than Leeway before the call. If false,
-	// answers are plain JSON.
-	//
-	// An answer does not name the token that was asked about. It is refused if it is one of the last 65536 that said
-	// "active" about another token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not the token's own. Whoever
-	// can answer in the server's place can still give the fresh answer about one opaque token for another; a smaller
-	// Leeway narrows that, and a binding ends it for everybody but the holder of that other token's key.
-	Signed bool
-
-	// Keys are those of signed answers. If nil, RemoteKeys found through the issuer's metadata.
-	Keys KeySource
-
-	// Algorithms lists the signature algorithms of signed answers, as in Options. If nil, all of them.
-	Algorithms []string
-
-	// Client makes the requests. Redirects of the endpoint are not followed, whatever it says. If nil, one of popauth's
-	// own, which uses the proxy of the environment.
-	Client *http.Client
-
-	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
-	// false, everything is https.
-	AllowLoopbackHTTP bool
-
-	// Timeout bounds one call, discovery included. If zero, 10 s.
-	Timeout time.Duration
-
-	// Wait is how long a request waits at most for a call that it needs. If zero, 5 s.
-	Wait time.Duration
-
-	// Calls is the number of calls at once, a quarter of which are kept for tokens that were active lately. A request for
-	// which there is none left waits. If zero, 64.
-	Calls int
-
-	// Remember is how long an answer is cached. A revoked token can still pass for this long. An answer that the token is
-	// not active counts for 5 s at most. If zero, 10 s; if negative, every request asks, though those that ask for the
-	// same token at the same time share one call.
-	Remember time.Duration
-
-	// Entries is the number of active tokens that are remembered at most, with 1,600 bytes for each; an answer that needs
-	// more counts for more. If zero, 10000.
-	Entries int
-
-	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min.
-	Leeway time.Duration
-
-	// Now is the clock. If nil, time.Now.
-	Now func() time.Time
-}
 
 const (
 	rememberRefused = 5 * time.Second
@@ -127,9 +45,7 @@ type Introspection struct {
 	guarded   bool // the transport is ours: it judges addresses
 	metadata  *discovery.Client
 	issuer    *discovery.Issuer // where discovery starts; nil if nothing is discovered
-	signed    *jwtVerifier      // of signed answers; nil if they are plain
-	validator *jwt.Validator
-	kinds     tokenKinds
+	signed    Verifier          // of signed answers; nil if they are plain
 	discovery *calls.Group[struct{}, *url.URL]
 	calls     *calls.Group[[sha256.Size]byte, verdict]
 	accepted  *memory.Recent[verdict]
@@ -187,7 +103,9 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	if o.Issuer != "" && (o.Endpoint == "" || o.Signed && o.Keys == nil) {
 		i.issuer = o.discovered(problem)
 	}
-	i.kinds = completeKinds(o.RequiredClaims, false, problem)
+	if o.RequiredClaims = slices.Clone(o.RequiredClaims); slices.Contains(o.RequiredClaims, "") {
+		problem("RequiredClaims", "has an empty entry")
+	}
 	o.Authentication = o.completeAuthentication(problem)
 	i.signed = o.signedAnswers(problem)
 	if err := errors.Join(wrong...); err != nil {
@@ -196,7 +114,6 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	i.options = o
 	i.client, i.guarded = o.httpClient()
 	i.metadata = discovery.NewClient(o.Client, o.Now)
-	i.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	i.discovery = calls.NewGroup[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = calls.NewGroup[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
 	if o.Signed {
@@ -208,73 +125,13 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	return i, nil
 }
 
-// discovered is the issuer whose metadata say where the endpoint is, or the keys of signed answers.
-func (o *IntrospectionOptions) discovered(problem settings.Problem) *discovery.Issuer {
-	if o.MetadataURL != "" {
-		issuer, err := discovery.NewIssuerAt(o.Issuer, o.MetadataURL, o.AllowLoopbackHTTP)
-		if err != nil {
-			problem("MetadataURL", "%w", err)
-		}
-		return issuer
-	}
-	issuer, err := discovery.NewIssuer(o.Issuer, o.AllowLoopbackHTTP)
-	if err != nil {
-		problem("Issuer", "can't be the start of discovery: %w", err)
-	}
-	return issuer
-}
-
-func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
-	if o.Authentication == nil {
-		problem("Authentication", "nil")
-		return nil
-	}
-	a, err := o.Authentication.completed(o.Issuer, o.Now)
-	if err != nil {
-		problem("Authentication", "%w", err)
-	}
-	if _, ok := a.(TLSClientAuth); ok && (o.Client == nil || o.Client.Transport == nil) {
-		problem("Client", "nil, or without Transport: TLSClientAuth needs one that presents the certificate")
-	}
-	return a
-}
-
-// signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(problem settings.Problem) *jwtVerifier {
-	if !o.Signed {
-		if o.Keys != nil || o.Algorithms != nil {
-			problem("Signed", "false: leave Keys and Algorithms empty")
-		}
-		return nil
-	}
-	names := o.Audience
-	if o.Authentication != nil {
-		names = append(slices.Clone(names), o.Authentication.clientID())
-	}
-	v := &jwtVerifier{issuer: o.Issuer, keyIssuer: o.Issuer, keys: o.Keys, types: []string{signedAnswerType, "application/" + signedAnswerType}}
-	if v.keys == nil {
-		// An error is one that discovered has reported.
-		keys, _ := NewRemoteKeys(RemoteKeysOptions{
-			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
-		})
-		v.keys = keys
-	} else {
-		checkKeys(v.keys, o.Issuer, problem)
-	}
-	v.known = ownOf(v.keys)
-	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
-	v.validator = jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithAudience(names...),
-		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
-	return v
-}
-
 // Verify returns the claims of the server's answer about the token.
 func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error) {
 	if i == nil || i.calls == nil {
 		return nil, ErrUnconfigured
 	}
-	if err := fitSize(token); err != nil {
-		return nil, err
+	if err := jose.CheckSize(token); err != nil {
+		return nil, &Error{Reason: ErrTokenMalformed, Err: err}
 	}
 	key := sha256.Sum256([]byte(token))
 	known := func() (verdict, bool) { return i.known(key) }
@@ -291,36 +148,22 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 				}
 				return v, err
 			}})
-		if v, err = answered(ctx, v, err); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, Unavailable(ctx, err)
 		}
 	}
 	if v.refusal != nil {
 		return nil, v.refusal
 	}
-	if err := i.inForce(v.token); err != nil {
+	if err := i.checkTime(v.token); err != nil {
 		return nil, err
 	}
 	return v.token, nil
 }
 
-// fitSize refuses a token that nobody has to look at.
-func fitSize(token string) error {
-	switch {
-	case token == "":
-		return &Error{Reason: ErrTokenMalformed, Err: errors.New("an empty token")}
-	case len(token) > maxToken:
-		return &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("the token is too large: %d bytes, and %d are the most", len(token), maxToken)}
-	}
-	return nil
-}
-
-// inForce holds the token's times against the clock, on every use.
-func (i *Introspection) inForce(t *Token) error {
-	if err := i.validator.Validate(claimsOf(t)); err != nil {
-		return &Error{Reason: claimReason(t, err), Err: err, who: t.who()}
-	}
-	return nil
+// checkTime holds the token's times against the clock, on every use.
+func (i *Introspection) checkTime(t *Token) error {
+	return t.CheckTime(i.options.Now(), i.options.Leeway)
 }
 
 func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
@@ -334,12 +177,12 @@ func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
 // remember keeps the newer verdict and takes the older out, whatever the clock says later.
 func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	now, keep := i.options.Now(), i.options.Remember
-	if v.refusal != nil || i.inForce(v.token) != nil {
+	if v.refusal != nil || i.checkTime(v.token) != nil {
 		i.accepted.Remove(key)
 		if keep > 0 {
 			size := int64(0)
 			if v.token != nil {
-				size = v.token.size()
+				size = v.token.Size()
 			}
 			i.refused.Put(key, v, now, min(keep, rememberRefused), size)
 		}
@@ -353,13 +196,13 @@ func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 	if end := v.token.ExpiresAt(); !end.IsZero() {
 		keep = min(keep, end.Add(i.options.Leeway).Sub(now))
 	}
-	i.accepted.Put(key, v, now, keep, v.token.size())
+	i.accepted.Put(key, v, now, keep, v.token.Size())
 }
 
 // Issuers returns the one issuer.
 func (i *Introspection) Issuers() []string {
-	if i == nil {
-		return nil
+	if i == nil { // it says what the zero one does
+		i = &Introspection{}
 	}
 	return []string{i.options.Issuer}
 }

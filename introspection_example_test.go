@@ -53,7 +53,10 @@ func ExampleJWTOr() {
 	if err != nil {
 		panic(err)
 	}
-	introspection, err := popauth.NewIntrospection(issuer.Introspection())
+	introspection, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Client: issuer.Client(),
+		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+	})
 	if err != nil {
 		panic(err)
 	}

@@ -16,10 +16,18 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
+// introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
+func introspectionOptions(i *popauthtest.Issuer) popauth.IntrospectionOptions {
+	return popauth.IntrospectionOptions{
+		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
+		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+	}
+}
+
 // introspection is a Verifier that asks the lab's issuer, over TLS.
 func (l *lab) introspection(change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
 	l.Helper()
-	o := l.issuer.Introspection()
+	o := introspectionOptions(l.issuer)
 	for _, c := range change {
 		c(&o)
 	}

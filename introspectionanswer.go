@@ -37,10 +37,9 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 	if !a.active {
 		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
-	t := &Token{}
-	e, err := t.readAnswer(body, i.kinds.required)
+	t, err := NewTokenFromAnswer(body, AnswerRules{Issuer: i.options.Issuer, RequiredClaims: i.options.RequiredClaims})
 	if err == nil {
-		err = i.unfit(t, a, e)
+		err = i.unfit(t, a)
 	}
 	if err != nil {
 		return verdict{refusal: err}, nil
@@ -62,21 +61,21 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 			return errors.New("signed answer about another token, given before")
 		}
 	}
-	if !hasJWTForm(token) {
+	if !jose.HasForm(token) {
 		return nil
 	}
 	own, err := readUnverified(token)
 	if err != nil {
 		return fmt.Errorf("active, but the token can't be read: %w", err)
 	}
-	if len(own.bindings) > 0 && !slices.Equal(sortedBindings(own.bindings), sortedBindings(t.bindings)) {
+	if bound := bindingsByName(own); len(bound) > 0 && !slices.Equal(bound, bindingsByName(t)) {
 		return errors.New("the token has a cnf, and the answer has not that one: popauth.JWTOr verifies JWTs themselves")
 	}
 	if i.signed == nil {
 		return nil
 	}
 	for _, c := range []struct{ name, asked, answered string }{
-		{"iss", own.issuer, t.issuer}, {"sub", own.subject, t.subject}, {"client_id", own.clientID, t.clientID}, {"jti", own.tokenID, t.tokenID},
+		{"iss", own.Issuer(), t.Issuer()}, {"sub", own.Subject(), t.Subject()}, {"client_id", own.ClientID(), t.ClientID()}, {"jti", own.TokenID(), t.TokenID()},
 		{"exp", unix(own.ExpiresAt()), unix(t.ExpiresAt())}, {"iat", unix(own.IssuedAt()), unix(t.IssuedAt())},
 	} {
 		if c.asked != "" && c.answered != "" && c.asked != c.answered {
@@ -86,24 +85,23 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 	return nil
 }
 
-// readUnverified reads what a JWT says, which nobody has verified.
+// readUnverified reads what a JWT says, which nobody has verified here.
 func readUnverified(token string) (*Token, error) {
 	j, err := jose.Split(token)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, err
 	}
 	s, err := jose.JWS{Payload: j.Payload}.Decode()
 	if err != nil {
-		return nil, malformed(err)
+		return nil, err
 	}
 	defer s.Close()
 	return NewToken(s.Payload)
 }
 
-func sortedBindings(list []Binding) []Binding {
-	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
-		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
-	})
+// bindingsByName are those of a token, of which no two have the same name.
+func bindingsByName(t *Token) []Binding {
+	return slices.SortedFunc(slices.Values(t.Bindings()), func(a, b Binding) int { return cmp.Compare(a.Member, b.Member) })
 }
 
 // unix is a date for comparison; "" if absent.
@@ -124,11 +122,20 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if t.IssuedAt().Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
 		return nil, "", errors.New("signed answer without iat, or of an earlier call")
 	}
-	if len(t.bindings) > 0 {
+	if len(t.Bindings()) > 0 {
 		return nil, "", errors.New("signed answer with a cnf outside of it, which would get lost") // RFC 9701, section 5
 	}
+	j, err := jose.Split(answer)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := jose.JWS{Payload: j.Payload}.Decode() // what was verified
+	if err != nil {
+		return nil, "", err
+	}
+	defer s.Close()
 	const name = "token_introspection"
-	err = strictjson.Members([]byte(t.payload), []string{name}, func(member string, v jsontext.Value) error {
+	err = strictjson.Members(s.Payload, []string{name}, func(member string, v jsontext.Value) error {
 		if member == name {
 			inner = v.Clone()
 		}
@@ -137,8 +144,7 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if err != nil || inner == nil {
 		return nil, "", errors.New("signed answer without " + name)
 	}
-	j, err := jose.Split(answer)
-	return inner, j.Signed, err
+	return inner, j.Signed, nil
 }
 
 // introspected is what an answer says beside the token's claims.
@@ -173,40 +179,28 @@ func readAnswer(body []byte) (introspected, error) {
 	return a, nil
 }
 
-// unfit returns why this API can't accept an active token; nil if it can.
-func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
-	// Most servers answer for refresh tokens and ID tokens as well, as active as any.
-	if err := i.kinds.refuseSaid(e); err != nil {
-		return err
-	}
-	if err := i.kinds.refuse(e, t); err != nil {
-		return err
-	}
-	if err := i.kinds.refuseLack(e, t); err != nil {
-		return err
-	}
-	keyed := slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == "jkt" })
+// unfit returns why this API can't accept an active access token; nil if it can.
+func (i *Introspection) unfit(t *Token, a introspected) error {
+	keyed := slices.ContainsFunc(t.Bindings(), func(b Binding) bool { return b.Member == "jkt" })
 	switch strings.ToLower(a.tokenType) { // RFC 6749, section 5.1: in any case
 	case "":
 	case "dpop": // RFC 9449, section 6.2
 		if !keyed {
 			return &Error{Reason: ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
 		}
-	default: // of accessKinds, as refuseSaid has seen
+	default: // another name of an access token, as NewTokenFromAnswer has seen
 		if keyed {
 			return &Error{Reason: ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
 		}
 	}
-	switch {
-	case t.issuer == "":
-		t.issuer = i.options.Issuer
-	case t.issuer != i.options.Issuer:
+	if t.Issuer() != i.options.Issuer {
 		return ErrTokenIssuer
 	}
-	if t.audience == nil && i.options.AllowMissingAudience {
+	audience := t.Audience()
+	if audience == nil && i.options.AllowMissingAudience {
 		return nil
 	}
-	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(t.audience, name) }) {
+	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(audience, name) }) {
 		return ErrTokenAudience
 	}
 	return nil

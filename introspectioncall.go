@@ -46,23 +46,23 @@ func (o *IntrospectionOptions) httpClient() (client *http.Client, own bool) {
 // ask makes one call (RFC 7662, section 2). An error is the server's or this API's own fault, not the token's.
 func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) {
 	if left := i.quietLeft(); left > 0 {
-		return verdict{}, unanswered(backoff.After(errors.New("the introspection endpoint has asked for a pause"), left))
+		return verdict{}, backoff.After(errors.New("the introspection endpoint has asked for a pause"), left)
 	}
 	endpoint, err := i.endpoint(ctx)
 	if err != nil {
-		return verdict{}, unanswered(fmt.Errorf("introspection endpoint: %w", err))
+		return verdict{}, fmt.Errorf("introspection endpoint: %w", err)
 	}
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), err), i.failed(err)))
+		return verdict{}, backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), err), i.failed(err))
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
 			i.failed(err)
-			return verdict{}, unanswered(fmt.Errorf("%s: %w", discovery.Shown(endpoint), discovery.Unreadable(err, answer)))
+			return verdict{}, fmt.Errorf("%s: %w", discovery.Shown(endpoint), discovery.Unreadable(err, answer))
 		}
 		return v, nil
 	case http.StatusBadRequest:
@@ -71,10 +71,10 @@ func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) 
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		i.failed(discovery.Status(answer))
-		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode))
+		return verdict{}, fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode)
 	}
 	status := discovery.Status(answer)
-	return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status)))
+	return verdict{}, backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status))
 }
 
 func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {

@@ -20,7 +20,7 @@ import (
 // introspection asks the issuer through memory, so that calls take no time but what a test says.
 func (i *memoryIssuer) introspection(t testing.TB, change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
 	t.Helper()
-	o := i.Introspection()
+	o := introspectionOptions(i.Issuer)
 	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
 	for _, c := range change {
 		c(&o)

@@ -95,8 +95,6 @@ type Issuers struct {
 
 var _ CachingVerifier = (*Issuers)(nil)
 
-var _, _, _ issuing = (*Introspection)(nil), (*jwtVerifier)(nil), jwtOr{}
-
 const defaultTokenBytes = 16 << 20
 
 // NewIssuers makes no request. The error lists every problem of the options.
@@ -146,24 +144,29 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	return i, nil
 }
 
-// fitting returns what is wrong with a Verifier for that issuer's tokens. Of somebody else's that says nothing, nothing is
-// known.
+// fitting returns what is wrong with a Verifier for that issuer's tokens. Of one that says nothing, nothing is known.
 func fitting(iss string, v Verifier) error {
-	all := knownIssuers(v)
-	known := len(all) > 0
-	switch v.(type) {
-	case *jwtVerifier, *Introspection, *Issuers, jwtOr:
-		known = true
-	}
-	switch {
+	switch all, said := saidIssuers(v); {
 	case iss == "":
 		return errors.New("an empty iss")
 	case v == nil:
 		return fmt.Errorf("%.256q: nil", iss)
-	case known && !slices.Contains(all, iss):
+	case said && !slices.Contains(all, iss):
 		return fmt.Errorf("%.256q: a Verifier of other issuers", iss)
 	}
 	return nil
+}
+
+// saidIssuers returns whose tokens a Verifier accepts, as far as it says, and whether it does.
+func saidIssuers(v Verifier) (all []string, said bool) {
+	switch v := v.(type) {
+	case interface{ KnownIssuers() []string }:
+		return v.KnownIssuers(), true
+	case interface{ Issuers() []string }:
+		all = v.Issuers()
+		return all, len(all) > 0
+	}
+	return nil, false
 }
 
 // Add lets the tokens of an issuer pass that v accepts, from the next request on. An issuer that was there gets the new
@@ -210,8 +213,8 @@ func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
 	if i == nil || i.calls == nil {
 		return nil, ErrUnconfigured
 	}
-	if err := fitSize(token); err != nil {
-		return nil, err
+	if err := jose.CheckSize(token); err != nil {
+		return nil, &Error{Reason: ErrTokenMalformed, Err: err}
 	}
 	iss, err := claimedIssuer(token)
 	if err != nil {
@@ -268,9 +271,9 @@ func claimedIssuer(token string) (string, error) {
 	return string(iss), nil
 }
 
-// issuers are those that were configured or added: nobody can list what Resolve would find. They are no Issuers() of a
-// Verifier, which never change.
-func (i *Issuers) issuers() []string {
+// KnownIssuers returns those that were configured or added: nobody can list what Resolve would find. It is no Issuers() of a
+// Verifier, which never changes.
+func (i *Issuers) KnownIssuers() []string {
 	if i == nil {
 		return nil
 	}
@@ -279,16 +282,18 @@ func (i *Issuers) issuers() []string {
 	return slices.Sorted(maps.Keys(i.static))
 }
 
-// verifiers are those of issuers, in their order.
-func (i *Issuers) verifiers() []Verifier {
+// OpenTokenTypes returns the issuers of whose JWTs only the claims tell the kind, of those that were configured or added.
+func (i *Issuers) OpenTokenTypes() []string {
 	if i == nil {
 		return nil
 	}
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	var all []Verifier
+	var all []string
 	for _, iss := range slices.Sorted(maps.Keys(i.static)) {
-		all = append(all, i.static[iss].verifier)
+		if v, ok := i.static[iss].verifier.(interface{ OpenTokenTypes() []string }); ok {
+			all = append(all, v.OpenTokenTypes()...)
+		}
 	}
 	return all
 }

@@ -19,8 +19,8 @@ func (i *Issuers) tenant(ctx context.Context, iss string) (*tenant, error) {
 	case !ok:
 		var err error
 		r, err = i.calls.Do(ctx, i.question(iss, key, func() (resolution, bool) { return i.known(iss, key) }))
-		if r, err = answered(ctx, r, err); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, Unavailable(ctx, err)
 		}
 	case r.stale: // it serves meanwhile
 		i.calls.Begin(i.question(iss, key, func() (resolution, bool) {
@@ -69,8 +69,7 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 	before := i.changes
 	i.mu.RUnlock()
 	v, err := i.ask(ctx, iss)
-	// By the first Reason: an outage that wraps this one is no word on the issuer.
-	if err != nil && refused(err, ErrUnavailable).Reason == ErrTokenIssuer {
+	if isUnknown(err) {
 		v, err = nil, nil
 	}
 	if err == nil && v != nil {
@@ -87,7 +86,7 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", memory.Cut(err)), backoff.First))
+		r.err = unresolved(fmt.Errorf("resolve issuer: %w", memory.Cut(err)))
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -100,6 +99,21 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	return r, failed
 }
 
+// unresolved is the refusal for an issuer of whom Resolve can't tell now.
+func unresolved(err error) error {
+	return &Error{Reason: ErrUnavailable, Err: backoff.After(err, backoff.First)}
+}
+
+// isUnknown tells whether an error of Resolve means that there is no such issuer. It goes by the first Reason: an outage that
+// wraps this one is no word on the issuer.
+func isUnknown(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason == ErrTokenIssuer
+	}
+	r, ok := errors.AsType[Reason](err)
+	return ok && r == ErrTokenIssuer
+}
+
 var errNotReady = errors.New("the keys of the Verifier that Resolve has found are being fetched")
 
 // succession lets a Verifier take the place of the one in use as soon as it is ready. That is waited for in no slot of
@@ -107,7 +121,7 @@ var errNotReady = errors.New("the keys of the Verifier that Resolve has found ar
 func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, before int) resolution {
 	i.mu.Lock()
 	if i.changes == before { // Resolve is not asked again meanwhile
-		i.tenants.keep(key, resolution{err: unanswered(backoff.After(errNotReady, backoff.First))}, i.options.Now())
+		i.tenants.keep(key, resolution{err: unresolved(errNotReady)}, i.options.Now())
 	}
 	i.mu.Unlock()
 	i.successions.Begin(calls.Question[string, resolution]{

@@ -24,6 +24,11 @@ type JWTOptions struct {
 	Leeway         time.Duration
 	Remember       int
 	Now            func() time.Time
+
+	// AllowMissingExpiration accepts JWTs without exp, for what is no access token and has none, such as a signed answer
+	// (RFC 9701, section 5): set TokenTypes to its type. An access token without exp would be good for ever. If false, they are
+	// refused with ErrTokenMalformed.
+	AllowMissingExpiration bool
 }
 
 // NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take

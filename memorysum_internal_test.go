@@ -23,12 +23,6 @@ func TestMemoriesTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := NewIntrospection(IntrospectionOptions{
-		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{"a"}, Authentication: ClientSecretBasic{ID: "a", Secret: "s"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	none, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +41,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"resolved issuers", n.proven.Most() + n.strangers.Most()},
 		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},
 		{"issuers of whom Resolve can't tell", n.failing.Most()},
-		{"introspection answers", i.accepted.Most() + i.refused.Most()},
+		{"introspection answers", 17_048_576}, // TestMemory of package introspection
 		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
 		{"certificates that Verified refuses", maxResults * (memory.KeptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -91,6 +92,12 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 func (t *Token) sameHolder(u *Token) bool {
 	return t.issuer == u.issuer && t.subject == u.subject && t.clientID == u.clientID &&
 		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
+}
+
+func sortedBindings(list []Binding) []Binding {
+	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
+	})
 }
 
 // RecheckCertificate is Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass, with

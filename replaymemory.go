@@ -178,7 +178,7 @@ func (m *ReplayMemory) useOnce(ctx context.Context, key, id string, until, earli
 		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
 	}
 	if err := ctx.Err(); err != nil {
-		return false, unreached(ctx, err)
+		return false, Unavailable(ctx, err)
 	}
 	now, end := nanoseconds(m.now()), nanoseconds(until)
 	if end < now {

@@ -110,7 +110,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 	names := []string{"alice", "bobby", "carol"}
 	partner := popauthtest.NewIssuer(t)
 	partner.Now = l.clock.Now
-	introspection, err := popauth.NewIntrospection(l.issuer.Introspection())
+	introspection, err := popauth.NewIntrospection(introspectionOptions(l.issuer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 func TestACallThatOutlivesItsRequest(t *testing.T) {
 	l := newLab(t)
 	tokens := []string{l.issuer.Opaque(popauthtest.Claims{"sub": "alice"}), l.issuer.Opaque(popauthtest.Claims{"sub": "bobby"})}
-	o := l.issuer.Introspection()
+	o := introspectionOptions(l.issuer)
 	asked, release := make(chan struct{}), make(chan struct{})
 	inner := o.Client.Transport
 	client := *o.Client

@@ -20,39 +20,6 @@ func withheld(kind, id string) string {
 	return "popauth." + kind + "{ID: " + strconv.Quote(id) + ", secret withheld}"
 }
 
-// Format implements fmt.Formatter: the secret is not printed.
-func (c ClientSecretBasic) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheld("ClientSecretBasic", c.ID))
-}
-
-// MarshalText implements encoding.TextMarshaler: the secret is not in it.
-func (c ClientSecretBasic) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
-
-// LogValue implements slog.LogValuer: the secret is not logged.
-func (c ClientSecretBasic) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
-
-// Format implements fmt.Formatter: the secret is not printed.
-func (c ClientSecretPost) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheld("ClientSecretPost", c.ID))
-}
-
-// MarshalText implements encoding.TextMarshaler: the secret is not in it.
-func (c ClientSecretPost) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
-
-// LogValue implements slog.LogValuer: the secret is not logged.
-func (c ClientSecretPost) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
-
-// Format implements fmt.Formatter: the key is not printed.
-func (c PrivateKeyJWT) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheld("PrivateKeyJWT", c.ID))
-}
-
-// MarshalText implements encoding.TextMarshaler: the key is not in it.
-func (c PrivateKeyJWT) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
-
-// LogValue implements slog.LogValuer: the key is not logged.
-func (c PrivateKeyJWT) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
-
 // Format implements fmt.Formatter: the secrets are not printed.
 func (n StatelessNonces) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, withheld("StatelessNonces", ""))
@@ -66,8 +33,3 @@ func (n StatelessNonces) LogValue() slog.Value { return slog.StringValue(fmt.Spr
 
 // Format implements fmt.Formatter. In an unexported field fmt would print the secrets of what it holds.
 func (g *Guard) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "popauth.Guard") }
-
-// Format implements fmt.Formatter. In an unexported field fmt would print the secret of its Authentication.
-func (i *Introspection) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "popauth.Introspection")
-}

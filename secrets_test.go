@@ -20,9 +20,9 @@ import (
 // What has no ID prints as one without.
 func TestSecretsWithoutID(t *testing.T) {
 	for want, x := range map[string]any{
-		"popauth.StatelessNonces{secret withheld}":              popauth.StatelessNonces{},
-		"popauth.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
-		`popauth.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+		"popauth.StatelessNonces{secret withheld}":                    popauth.StatelessNonces{},
+		"introspection.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
+		`introspection.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
 	} {
 		if got := fmt.Sprint(x); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -43,7 +43,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret},
 		popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
 	} {
-		o := l.issuer.Introspection()
+		o := introspectionOptions(l.issuer)
 		o.Authentication = a
 		v, err := popauth.NewIntrospection(o)
 		if err != nil {
@@ -104,7 +104,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
 	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
-	byValue := l.issuer.Introspection()
+	byValue := introspectionOptions(l.issuer)
 	byValue.Authentication = basic
 	var made []any
 	for _, a := range []popauth.ClientAuthentication{basic, &basic, post, signed} {

@@ -164,7 +164,7 @@ func TestTokenWithdrawnWhileTheSourceWaits(t *testing.T) {
 
 	// Of an introspected token, nobody else looks at the time again.
 	meanwhile = func() { l.clock.Advance(10 * time.Minute) }
-	asked := l.issuer.Introspection()
+	asked := introspectionOptions(l.issuer)
 	asked.Now = l.clock.Now
 	v, err := popauth.NewIntrospection(asked)
 	if err != nil {

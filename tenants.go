@@ -100,7 +100,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.watch(key, r.tenant)
 		if !n.strangers.PutPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
 			unwatch(r.tenant)
-			return resolution{err: overloaded(backoff.After(errManyStrangers, backoff.First))}
+			return resolution{err: &Error{Reason: ErrOverloaded, Err: backoff.After(errManyStrangers, backoff.First)}}
 		}
 	}
 	n.failing.Remove(key)

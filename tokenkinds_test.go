@@ -274,7 +274,7 @@ func TestTokenKindsOthers(t *testing.T) {
 // An introspection endpoint's answer with the same claims is decided upon alike.
 func TestTokenKindsIntrospected(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
-	v, err := popauth.NewIntrospection(i.Introspection())
+	v, err := popauth.NewIntrospection(introspectionOptions(i))
 	if err != nil {
 		t.Fatal(err)
 	}
