@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
@@ -92,7 +93,7 @@ func TestRememberedByOtherVerifiers(t *testing.T) {
 	g := guard(l.introspection())
 	see("Introspection", g, l.owner.Request("GET", "/", token), false)
 	see("Introspection", g, l.owner.Request("GET", "/", token), true)
-	g = guard(l.introspection(func(o *popauth.IntrospectionOptions) { o.Remember = -1 }))
+	g = guard(l.introspection(func(o *introspection.Options) { o.Remember = -1 }))
 	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
 	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
 }

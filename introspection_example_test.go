@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -13,10 +14,10 @@ func ExampleNewIntrospection() {
 	owner := popauthtest.SelfSigned(t, "owner")
 	thief := popauthtest.SelfSigned(t, "thief")
 
-	introspection, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	introspection, err := introspection.New(introspection.Options{
 		Issuer:         issuer.URL, // the endpoint comes from its metadata
 		Audience:       []string{popauthtest.Audience},
-		Authentication: popauth.ClientSecretBasic{ID: "orders-api", Secret: "…"},
+		Authentication: introspection.ClientSecretBasic{ID: "orders-api", Secret: "…"},
 		Client:         issuer.Client(), // in production: none
 	})
 	if err != nil {
@@ -53,9 +54,9 @@ func ExampleJWTOr() {
 	if err != nil {
 		panic(err)
 	}
-	introspection, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	introspection, err := introspection.New(introspection.Options{
 		Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Client: issuer.Client(),
-		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 	})
 	if err != nil {
 		panic(err)

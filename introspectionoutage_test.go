@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -56,7 +57,7 @@ func TestOutageOfIntrospection(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d made-up tokens", name, flood), func(t *testing.T) {
 				issuer := newMemoryIssuer(t)
 				synctest.Test(t, func(t *testing.T) {
-					v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Calls = 16 })
+					v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 16 })
 					known := make([]string, 200)
 					for n := range known {
 						known[n] = issuer.Opaque(popauthtest.Claims{"exp": popauthtest.Omit})
@@ -98,7 +99,7 @@ func TestOutageOfIntrospection(t *testing.T) {
 func TestFloodIsNoOutage(t *testing.T) {
 	issuer := newMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Calls = 8 })
+		v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 8 })
 		issuer.takes(100 * time.Millisecond)
 		var all sync.WaitGroup
 		var strangers told

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -17,9 +18,9 @@ func TestIntrospectionSecretInQuery(t *testing.T) {
 		if status == 0 {
 			s.Close()
 		}
-		i, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		i, err := introspection.New(introspection.Options{
 			Issuer: "https://id.example.com", Endpoint: s.URL + "/x?k=QUERYSECRET", Audience: []string{"a"}, Client: s.Client(),
-			Authentication: popauth.ClientSecretBasic{ID: "id", Secret: "secret"},
+			Authentication: introspection.ClientSecretBasic{ID: "id", Secret: "secret"},
 		})
 		if err != nil {
 			t.Fatal(err)

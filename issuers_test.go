@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -133,7 +134,7 @@ func TestIssuersAtRunTime(t *testing.T) {
 		"empty":        v.Add("", jwtVerifierOf(t, other)),
 		"of another":   v.Add(other.URL, jwtVerifierOf(t, l.issuer)),
 		"introspected": v.Add(other.URL, l.introspection()),
-		"unmade":       v.Add(other.URL, (*popauth.Introspection)(nil)),
+		"unmade":       v.Add(other.URL, (*introspection.Verifier)(nil)),
 		"zero Issuers": new(popauth.Issuers).Add(other.URL, jwtVerifierOf(t, other)),
 		"nil Issuers":  (*popauth.Issuers)(nil).Add(other.URL, jwtVerifierOf(t, other)),
 	} {

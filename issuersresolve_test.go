@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // TestIssuersResolve is what each answer of Resolve comes to.
@@ -36,7 +37,7 @@ func TestIssuersResolve(t *testing.T) {
 		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 1},
 		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 1},
 		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
-		"Verifier that is nil": {v: (*popauth.Introspection)(nil), reason: popauth.ErrUnavailable, calls: 1},
+		"Verifier that is nil": {v: (*introspection.Verifier)(nil), reason: popauth.ErrUnavailable, calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
@@ -64,7 +65,7 @@ func TestIssuersResolve(t *testing.T) {
 
 // introspectionOf is a Verifier of another issuer's tokens.
 func (l *lab) introspectionOf(issuer string) popauth.Verifier {
-	return l.introspection(func(o *popauth.IntrospectionOptions) { o.Issuer = issuer })
+	return l.introspection(func(o *introspection.Options) { o.Issuer = issuer })
 }
 
 // tenants resolves https://good-… and nothing else.

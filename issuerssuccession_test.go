@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -60,7 +61,7 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 							return nil, err
 						}
 						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
-						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *popauth.IntrospectionOptions) { o.Issuer = iss })
+						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *introspection.Options) { o.Issuer = iss })
 						switch kind {
 						case "JWT":
 							return own, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -98,9 +99,9 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 200, Body: body(strings.Replace(active, `"active"`, more, 1))}, nil
 	})}
-	introspection, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	introspection, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -133,8 +134,8 @@ func keysAt(l *lab, asked func()) *popauth.RemoteKeys {
 	return keys
 }
 
-func introspectionAt(l *lab, asked func()) *popauth.Introspection {
-	return l.introspection(func(o *popauth.IntrospectionOptions) {
+func introspectionAt(l *lab, asked func()) *introspection.Verifier {
+	return l.introspection(func(o *introspection.Options) {
 		o.Endpoint, o.AllowLoopbackHTTP = hangingServer(l, asked), true
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/reused"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -110,7 +111,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 	names := []string{"alice", "bobby", "carol"}
 	partner := popauthtest.NewIssuer(t)
 	partner.Now = l.clock.Now
-	introspection, err := popauth.NewIntrospection(introspectionOptions(l.issuer))
+	introspection, err := introspection.New(introspectionOptions(l.issuer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 		return inner.RoundTrip(r)
 	})
 	o.Client = &client
-	v, err := popauth.NewIntrospection(o)
+	v, err := introspection.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,15 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // What has no ID prints as one without.
 func TestSecretsWithoutID(t *testing.T) {
 	for want, x := range map[string]any{
 		"popauth.StatelessNonces{secret withheld}":                    popauth.StatelessNonces{},
-		"introspection.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
-		`introspection.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+		"introspection.ClientSecretBasic{secret withheld}":            introspection.ClientSecretBasic{Secret: "s"},
+		`introspection.ClientSecretBasic{ID: "api", secret withheld}`: introspection.ClientSecretBasic{ID: "api", Secret: "s"},
 	} {
 		if got := fmt.Sprint(x); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -39,17 +40,17 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
-	for _, a := range []popauth.ClientAuthentication{
-		popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret},
-		popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
+	for _, a := range []introspection.ClientAuthentication{
+		introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret},
+		introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
 	} {
 		o := introspectionOptions(l.issuer)
 		o.Authentication = a
-		v, err := popauth.NewIntrospection(o)
+		v, err := introspection.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, a, []popauth.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
+		all = append(all, a, []introspection.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
 	all = append(all, nonces, &nonces, popauth.DPoP{Nonces: nonces}, &popauth.DPoP{Nonces: &nonces},
 		popauth.Options{Confirmers: []popauth.Confirmer{popauth.DPoP{Nonces: nonces}}}, guard, struct{ G *popauth.Guard }{guard},
@@ -99,18 +100,18 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"
 	l := newLab(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
-	basic, post := popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret}
-	signed := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
+	basic, post := introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret}
+	signed := introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
 	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
 	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	byValue := introspectionOptions(l.issuer)
 	byValue.Authentication = basic
 	var made []any
-	for _, a := range []popauth.ClientAuthentication{basic, &basic, post, signed} {
+	for _, a := range []introspection.ClientAuthentication{basic, &basic, post, signed} {
 		o := byValue
 		o.Authentication = a
-		v, err := popauth.NewIntrospection(o)
+		v, err := introspection.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "*Guard, in a struct in a struct", x: in(program[*popauth.Guard]{guard})},
 		{name: "Trust", x: in(trust)},
 		{name: "CertificateSource", x: in(popauth.Forwarded(forwarded.RFC9440(), trust))},
-		{name: "a function that returns it", x: in(func() popauth.ClientSecretBasic { return basic })},
+		{name: "a function that returns it", x: in(func() introspection.ClientSecretBasic { return basic })},
 		{name: "ClientSecretBasic", x: in(basic), leaks: true},
 		{name: "*ClientSecretBasic", x: in(&basic), leaks: true}, // by %s
 		{name: "ClientSecretPost", x: in(post), leaks: true},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -166,7 +167,7 @@ func TestTokenWithdrawnWhileTheSourceWaits(t *testing.T) {
 	meanwhile = func() { l.clock.Advance(10 * time.Minute) }
 	asked := introspectionOptions(l.issuer)
 	asked.Now = l.clock.Now
-	v, err := popauth.NewIntrospection(asked)
+	v, err := introspection.New(asked)
 	if err != nil {
 		t.Fatal(err)
 	}

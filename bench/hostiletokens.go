@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 const maxAuthorization = 16 << 10 // bytes of the header that are looked at
@@ -134,9 +135,9 @@ func (s *stranger) introspected() []*Hostile {
 	}))
 	s.tb.Cleanup(server.Close)
 	row := func(name, endpoint string, client *http.Client) *Hostile {
-		v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		v, err := introspection.NewIntrospection(introspection.IntrospectionOptions{
 			Issuer: s.f.issuer.URL, Endpoint: endpoint, Audience: []string{Audience}, Client: client,
-			Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+			Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 		})
 		if err != nil {
 			s.tb.Fatalf("bench: %v", err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -84,9 +84,9 @@ func TestIntrospectionOfIssuer(t *testing.T) {
 		"another API": {[]string{popauthtest.Audience}, popauthtest.Claims{"aud": "x"}, false},
 		"its own":     {[]string{"x"}, popauthtest.Claims{"aud": "x"}, true},
 	} {
-		v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		v, err := introspection.New(introspection.Options{
 			Issuer: issuer.URL, Audience: tt.audience, Client: issuer.Client(), Now: issuer.Now,
-			Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+			Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 		})
 		if err != nil {
 			t.Fatal(err)

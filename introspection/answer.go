@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
@@ -21,7 +22,7 @@ import (
 const signedAnswerType = "token-introspection+jwt"
 
 // read makes a verdict of an answer about a token (RFC 7662, section 2.2). An error means that it is none.
-func (i *Introspection) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
+func (i *Verifier) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
 	body = strictjson.TrimMark(body)
 	signed := ""
 	if i.signed != nil {
@@ -35,9 +36,9 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 		return verdict{}, err
 	}
 	if !a.active {
-		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
+		return verdict{refusal: &popauth.Error{Reason: popauth.ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
-	t, err := NewTokenFromAnswer(body, AnswerRules{Issuer: i.options.Issuer, RequiredClaims: i.options.RequiredClaims})
+	t, err := popauth.NewTokenFromAnswer(body, popauth.AnswerRules{Issuer: i.options.Issuer, RequiredClaims: i.options.RequiredClaims})
 	if err == nil {
 		err = i.unfit(t, a)
 	}
@@ -52,7 +53,7 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 
 // answers returns why an answer can't be about this token; nil if nothing speaks against it. An answer doesn't name the
 // token that was asked about (RFC 9701, section 5), so whoever stands between could give that of another.
-func (i *Introspection) answers(token string, t *Token, signed string) error {
+func (i *Verifier) answers(token string, t *popauth.Token, signed string) error {
 	if i.signed != nil {
 		// Each answer is about one token. Without its signature, of which an ECDSA key has two for one text. A server that
 		// writes no jti may give the same answer about two tokens that are alike, in one second: the second has to wait.
@@ -86,7 +87,7 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 }
 
 // readUnverified reads what a JWT says, which nobody has verified here.
-func readUnverified(token string) (*Token, error) {
+func readUnverified(token string) (*popauth.Token, error) {
 	j, err := jose.Split(token)
 	if err != nil {
 		return nil, err
@@ -96,12 +97,12 @@ func readUnverified(token string) (*Token, error) {
 		return nil, err
 	}
 	defer s.Close()
-	return NewToken(s.Payload)
+	return popauth.NewToken(s.Payload)
 }
 
 // bindingsByName are those of a token, of which no two have the same name.
-func bindingsByName(t *Token) []Binding {
-	return slices.SortedFunc(slices.Values(t.Bindings()), func(a, b Binding) int { return cmp.Compare(a.Member, b.Member) })
+func bindingsByName(t *popauth.Token) []popauth.Binding {
+	return slices.SortedFunc(slices.Values(t.Bindings()), func(a, b popauth.Binding) int { return cmp.Compare(a.Member, b.Member) })
 }
 
 // unix is a date for comparison; "" if absent.
@@ -114,7 +115,7 @@ func unix(t time.Time) string {
 
 // unwrap takes the answer out of a signed one (RFC 9701, section 5), and returns what was signed as well. A plain answer
 // is a downgrade.
-func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Time) (inner []byte, signed string, err error) {
+func (i *Verifier) unwrap(ctx context.Context, answer string, began time.Time) (inner []byte, signed string, err error) {
 	t, err := i.signed.Verify(ctx, answer)
 	if err != nil {
 		return nil, "", err
@@ -180,28 +181,28 @@ func readAnswer(body []byte) (introspected, error) {
 }
 
 // unfit returns why this API can't accept an active access token; nil if it can.
-func (i *Introspection) unfit(t *Token, a introspected) error {
-	keyed := slices.ContainsFunc(t.Bindings(), func(b Binding) bool { return b.Member == "jkt" })
+func (i *Verifier) unfit(t *popauth.Token, a introspected) error {
+	keyed := slices.ContainsFunc(t.Bindings(), func(b popauth.Binding) bool { return b.Member == "jkt" })
 	switch strings.ToLower(a.tokenType) { // RFC 6749, section 5.1: in any case
 	case "":
 	case "dpop": // RFC 9449, section 6.2
 		if !keyed {
-			return &Error{Reason: ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
+			return &popauth.Error{Reason: popauth.ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
 		}
 	default: // another name of an access token, as NewTokenFromAnswer has seen
 		if keyed {
-			return &Error{Reason: ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
+			return &popauth.Error{Reason: popauth.ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
 		}
 	}
 	if t.Issuer() != i.options.Issuer {
-		return ErrTokenIssuer
+		return popauth.ErrTokenIssuer
 	}
 	audience := t.Audience()
 	if audience == nil && i.options.AllowMissingAudience {
 		return nil
 	}
 	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(audience, name) }) {
-		return ErrTokenAudience
+		return popauth.ErrTokenAudience
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // of options, an Introspection, holds its secrets within functions, of which nobody prints more than an address. So does a
 // program that has to keep one.
 
-func withheldSecret(kind, id string) string {
+func withheld(kind, id string) string {
 	if id == "" {
 		return "introspection." + kind + "{secret withheld}"
 	}
@@ -22,7 +22,7 @@ func withheldSecret(kind, id string) string {
 
 // Format implements fmt.Formatter: the secret is not printed.
 func (c ClientSecretBasic) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheldSecret("ClientSecretBasic", c.ID))
+	_, _ = io.WriteString(f, withheld("ClientSecretBasic", c.ID))
 }
 
 // MarshalText implements encoding.TextMarshaler: the secret is not in it.
@@ -33,7 +33,7 @@ func (c ClientSecretBasic) LogValue() slog.Value { return slog.StringValue(fmt.S
 
 // Format implements fmt.Formatter: the secret is not printed.
 func (c ClientSecretPost) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheldSecret("ClientSecretPost", c.ID))
+	_, _ = io.WriteString(f, withheld("ClientSecretPost", c.ID))
 }
 
 // MarshalText implements encoding.TextMarshaler: the secret is not in it.
@@ -44,7 +44,7 @@ func (c ClientSecretPost) LogValue() slog.Value { return slog.StringValue(fmt.Sp
 
 // Format implements fmt.Formatter: the key is not printed.
 func (c PrivateKeyJWT) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, withheldSecret("PrivateKeyJWT", c.ID))
+	_, _ = io.WriteString(f, withheld("PrivateKeyJWT", c.ID))
 }
 
 // MarshalText implements encoding.TextMarshaler: the key is not in it.
@@ -54,6 +54,6 @@ func (c PrivateKeyJWT) MarshalText() ([]byte, error) { return fmt.Append(nil, c)
 func (c PrivateKeyJWT) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // Format implements fmt.Formatter. In an unexported field fmt would print the secret of its Authentication.
-func (i *Introspection) Format(f fmt.State, _ rune) {
+func (i *Verifier) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "popauth.Introspection")
 }

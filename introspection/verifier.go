@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
@@ -39,13 +40,13 @@ const (
 // one that does not accept how this API authenticates, and an answer that is none. A request whose turn for a call doesn't
 // come in time is refused with ErrOverloaded if the calls before it were answered, as in a flood of made-up tokens, and with
 // ErrUnavailable if they were not.
-type Introspection struct {
-	options   IntrospectionOptions
+type Verifier struct {
+	options   Options
 	client    *http.Client
 	guarded   bool // the transport is ours: it judges addresses
 	metadata  *discovery.Client
 	issuer    *discovery.Issuer // where discovery starts; nil if nothing is discovered
-	signed    Verifier          // of signed answers; nil if they are plain
+	signed    popauth.Verifier  // of signed answers; nil if they are plain
 	discovery *calls.Group[struct{}, *url.URL]
 	calls     *calls.Group[[sha256.Size]byte, verdict]
 	accepted  *memory.Recent[verdict]
@@ -63,19 +64,19 @@ type Introspection struct {
 	quiet   backoff.Interval // the endpoint has asked to be left alone
 }
 
-var _ Verifier = (*Introspection)(nil)
+var _ popauth.Verifier = (*Verifier)(nil)
 
 // verdict is what an answer says about a token: one of the two.
 type verdict struct {
-	token   *Token
+	token   *popauth.Token
 	refusal error
 }
 
 // NewIntrospection makes no request. The error lists every problem of the options.
-func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
+func New(o Options) (*Verifier, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: IntrospectionOptions", &wrong)
-	i := &Introspection{}
+	i := &Verifier{}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -126,12 +127,12 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 }
 
 // Verify returns the claims of the server's answer about the token.
-func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error) {
+func (i *Verifier) Verify(ctx context.Context, token string) (*popauth.Token, error) {
 	if i == nil || i.calls == nil {
-		return nil, ErrUnconfigured
+		return nil, popauth.ErrUnconfigured
 	}
 	if err := jose.CheckSize(token); err != nil {
-		return nil, &Error{Reason: ErrTokenMalformed, Err: err}
+		return nil, &popauth.Error{Reason: popauth.ErrTokenMalformed, Err: err}
 	}
 	key := sha256.Sum256([]byte(token))
 	known := func() (verdict, bool) { return i.known(key) }
@@ -149,7 +150,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 				return v, err
 			}})
 		if err != nil {
-			return nil, Unavailable(ctx, err)
+			return nil, popauth.Unavailable(ctx, err)
 		}
 	}
 	if v.refusal != nil {
@@ -162,11 +163,11 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 }
 
 // checkTime holds the token's times against the clock, on every use.
-func (i *Introspection) checkTime(t *Token) error {
+func (i *Verifier) checkTime(t *popauth.Token) error {
 	return t.CheckTime(i.options.Now(), i.options.Leeway)
 }
 
-func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
+func (i *Verifier) known(key [sha256.Size]byte) (verdict, bool) {
 	now := i.options.Now()
 	if v, ok := i.accepted.Get(key, now); ok {
 		return v, true
@@ -175,7 +176,7 @@ func (i *Introspection) known(key [sha256.Size]byte) (verdict, bool) {
 }
 
 // remember keeps the newer verdict and takes the older out, whatever the clock says later.
-func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
+func (i *Verifier) remember(key [sha256.Size]byte, v verdict) {
 	now, keep := i.options.Now(), i.options.Remember
 	if v.refusal != nil || i.checkTime(v.token) != nil {
 		i.accepted.Remove(key)
@@ -200,9 +201,9 @@ func (i *Introspection) remember(key [sha256.Size]byte, v verdict) {
 }
 
 // Issuers returns the one issuer.
-func (i *Introspection) Issuers() []string {
+func (i *Verifier) Issuers() []string {
 	if i == nil { // it says what the zero one does
-		i = &Introspection{}
+		i = &Verifier{}
 	}
 	return []string{i.options.Issuer}
 }

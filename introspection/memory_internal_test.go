@@ -1,10 +1,10 @@
-package popauth
+package introspection
 
 import "testing"
 
 // What docs/scale.md says of the memories of one Verifier with the defaults, of which the root package has the sum.
 func TestMemory(t *testing.T) {
-	i, err := NewIntrospection(IntrospectionOptions{
+	i, err := New(Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{"a"}, Authentication: ClientSecretBasic{ID: "a", Secret: "s"},
 	})
 	if err != nil {

@@ -1,17 +1,18 @@
-package popauth
+package introspection
 
 import (
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // IntrospectionOptions configure an Introspection.
-type IntrospectionOptions struct {
+type Options struct {
 	_ [0]func()
 
 	// Issuer is the authorization server. An answer's iss, if it has one, must be this to the letter; the Token of an
@@ -51,7 +52,7 @@ type IntrospectionOptions struct {
 	Signed bool
 
 	// Keys are those of signed answers. If nil, RemoteKeys found through the issuer's metadata.
-	Keys KeySource
+	Keys popauth.KeySource
 
 	// Algorithms lists the signature algorithms of signed answers, as in Options. If nil, all of them.
 	Algorithms []string
@@ -91,7 +92,7 @@ type IntrospectionOptions struct {
 }
 
 // discovered is the issuer whose metadata say where the endpoint is, or the keys of signed answers.
-func (o *IntrospectionOptions) discovered(problem settings.Problem) *discovery.Issuer {
+func (o *Options) discovered(problem settings.Problem) *discovery.Issuer {
 	if o.MetadataURL != "" {
 		issuer, err := discovery.NewIssuerAt(o.Issuer, o.MetadataURL, o.AllowLoopbackHTTP)
 		if err != nil {
@@ -106,7 +107,7 @@ func (o *IntrospectionOptions) discovered(problem settings.Problem) *discovery.I
 	return issuer
 }
 
-func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) ClientAuthentication {
+func (o *Options) completeAuthentication(problem settings.Problem) ClientAuthentication {
 	if o.Authentication == nil {
 		problem("Authentication", "nil")
 		return nil
@@ -122,7 +123,7 @@ func (o *IntrospectionOptions) completeAuthentication(problem settings.Problem) 
 }
 
 // signedAnswers returns what verifies signed answers; nil if they are plain.
-func (o *IntrospectionOptions) signedAnswers(problem settings.Problem) Verifier {
+func (o *Options) signedAnswers(problem settings.Problem) popauth.Verifier {
 	if !o.Signed {
 		if o.Keys != nil || o.Algorithms != nil {
 			problem("Signed", "false: leave Keys and Algorithms empty")
@@ -135,11 +136,11 @@ func (o *IntrospectionOptions) signedAnswers(problem settings.Problem) Verifier 
 	keys := o.Keys
 	if keys == nil {
 		// An error is one that discovered has reported.
-		keys, _ = NewRemoteKeys(RemoteKeysOptions{
+		keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
 			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
 		})
 	}
-	v, err := NewJWTVerifier(JWTOptions{
+	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{
 		Issuer: o.Issuer, Audience: append(slices.Clone(o.Audience), o.Authentication.clientID()), Keys: keys, Algorithms: o.Algorithms,
 		TokenTypes: []string{signedAnswerType, "application/" + signedAnswerType}, AllowMissingExpiration: true,
 		Leeway: o.Leeway, Remember: -1, Now: o.Now,
