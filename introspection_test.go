@@ -292,7 +292,7 @@ func TestIntrospectionOptions(t *testing.T) {
 				t.Fatalf("got %v, %v, want %q", v, err, tt.want)
 			}
 			for _, field := range tt.want {
-				if !strings.Contains(fmt.Sprint(err), "popauth: IntrospectionOptions."+field+": ") {
+				if !strings.Contains(fmt.Sprint(err), "introspection: Options."+field+": ") {
 					t.Errorf("got %v, want %s named", err, field)
 				}
 			}
@@ -300,7 +300,7 @@ func TestIntrospectionOptions(t *testing.T) {
 	}
 }
 
-// The zero Introspection and the nil one refuse everything.
+// The zero Verifier and the nil one refuse everything.
 func TestIntrospectionUnmade(t *testing.T) {
 	for _, v := range []*introspection.Verifier{nil, {}} {
 		g, err := popauth.New(popauth.Options{Verifier: v})

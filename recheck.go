@@ -19,7 +19,7 @@ import (
 //		}
 //
 // It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
-// knows, with Introspection the issuer, as often as IntrospectionOptions.Remember says. Then come the Token's ExpiresAt,
+// knows, with package introspection the issuer, as often as its Options.Remember says. Then come the Token's ExpiresAt,
 // Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
 // stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
 // connection is the same. An answer about another issuer, subject, client or cnf is refused.

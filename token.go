@@ -21,8 +21,14 @@ import (
 //
 // A Verifier may cache: a Token never changes, so the same one may be returned to any number of requests.
 //
-// A Verifier may have a method Issuers() []string, the iss of all tokens that it ever accepts, the same at every call; the
-// Guard refuses any other. Without it, and with more than one, policies on names have to say whose: see Issuer.
+// A Verifier may have more methods, which a Guard finds by a type assertion.
+//
+// Issuers() []string returns the iss of all tokens that it ever accepts, the same at every call; the Guard refuses any other.
+// Without it, and with more than one, policies on names have to say whose: see Issuer. Where more may come, KnownIssuers()
+// []string returns those that are known now, in place of Issuers: one alone is published as Resource.AuthorizationServers.
+//
+// OpenTokenTypes() []string returns the issuers of whose JWTs only the claims tell whether they are access tokens. The Guard
+// warns of them. One that has others decide returns theirs.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }

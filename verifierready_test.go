@@ -72,7 +72,7 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 		t.Error("StaticKeys are not ready")
 	}
 	if i := new(introspection.Verifier); i.Ready() || !errors.Is(i.Load(t.Context()), popauth.ErrUnconfigured) {
-		t.Error("an Introspection that was not made by NewIntrospection is ready")
+		t.Error("an introspection.Verifier that was not made by New is ready")
 	}
 }
 

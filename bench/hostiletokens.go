@@ -135,7 +135,7 @@ func (s *stranger) introspected() []*Hostile {
 	}))
 	s.tb.Cleanup(server.Close)
 	row := func(name, endpoint string, client *http.Client) *Hostile {
-		v, err := introspection.NewIntrospection(introspection.IntrospectionOptions{
+		v, err := introspection.New(introspection.Options{
 			Issuer: s.f.issuer.URL, Endpoint: endpoint, Audience: []string{Audience}, Client: client,
 			Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 		})

@@ -13,7 +13,7 @@ import (
 )
 
 // introspection asks the provider about opaque tokens.
-func (p *provider) introspection(o introspection.IntrospectionOptions) *introspection.Introspection {
+func (p *provider) introspection(o introspection.Options) *introspection.Verifier {
 	p.Helper()
 	o.Issuer, o.Audience = p.issuer, []string{opaque}
 	if o.Authentication == nil {
@@ -22,7 +22,7 @@ func (p *provider) introspection(o introspection.IntrospectionOptions) *introspe
 	if o.Client == nil {
 		o.Client = &http.Client{Transport: p.transport(nil)}
 	}
-	i, err := introspection.NewIntrospection(o)
+	i, err := introspection.New(o)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -37,21 +37,21 @@ func TestIntrospection(t *testing.T) {
 	certified := &http.Client{Transport: p.transport(p.apiByCertificate)}
 	for _, test := range []struct {
 		name    string
-		options introspection.IntrospectionOptions
+		options introspection.Options
 		want    popauth.Reason // of every token
 	}{
-		{"secret", introspection.IntrospectionOptions{}, ""},
-		{"certificate", introspection.IntrospectionOptions{Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: certified}, ""},
-		{"key", introspection.IntrospectionOptions{Authentication: introspection.PrivateKeyJWT{
+		{"secret", introspection.Options{}, ""},
+		{"certificate", introspection.Options{Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: certified}, ""},
+		{"key", introspection.Options{Authentication: introspection.PrivateKeyJWT{
 			ID: "api-by-key", Method: jwt.SigningMethodES256, Key: p.apiByKey,
 		}}, ""},
-		{"wrong secret", introspection.IntrospectionOptions{
+		{"wrong secret", introspection.Options{
 			Authentication: introspection.ClientSecretBasic{ID: "api-by-secret", Secret: "wrong"},
 		}, popauth.ErrUnavailable},
-		{"wrong certificate", introspection.IntrospectionOptions{
+		{"wrong certificate", introspection.Options{
 			Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: &http.Client{Transport: p.transport(p.byDN)},
 		}, popauth.ErrUnavailable},
-		{"wrong key", introspection.IntrospectionOptions{Authentication: introspection.PrivateKeyJWT{
+		{"wrong key", introspection.Options{Authentication: introspection.PrivateKeyJWT{
 			ID: "api-by-key", Method: jwt.SigningMethodES256, Key: newKey(t),
 		}}, popauth.ErrUnavailable},
 	} {
@@ -82,7 +82,7 @@ func TestRevocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(introspection.IntrospectionOptions{Remember: -1}))})
+	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(introspection.Options{Remember: -1}))})
 	structured, token, other := p.obtain(structured), p.obtain(opaque), p.obtain(opaque)
 	a.want(t, p.byDN, structured, "a JWT", "")
 	a.want(t, p.byDN, token, "an opaque token", "")

@@ -124,9 +124,9 @@ func (k *keycloak) kinds(jwts, asking *api) []kind {
 }
 
 // asked introspects as a client of the realm, for an API of this audience, and remembers nothing.
-func (k *keycloak) asked(id, audience string) *introspection.Introspection {
+func (k *keycloak) asked(id, audience string) *introspection.Verifier {
 	k.Helper()
-	i, err := introspection.NewIntrospection(introspection.IntrospectionOptions{
+	i, err := introspection.New(introspection.Options{
 		Issuer: k.issuer, Audience: []string{audience}, Remember: -1,
 		Authentication: introspection.ClientSecretBasic{ID: id, Secret: clientSecret},
 		Client:         &http.Client{Transport: k.transport(nil)},

@@ -11,16 +11,16 @@ import (
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
-// IntrospectionOptions configure an Introspection.
+// Options configure a Verifier.
 type Options struct {
 	_ [0]func()
 
 	// Issuer is the authorization server. An answer's iss, if it has one, must be this to the letter; the Token of an
-	// answer without has this one. Unless Endpoint is set it is also where discovery starts, as with RemoteKeys. It is
+	// answer without has this one. Unless Endpoint is set it is also where discovery starts, as with popauth.RemoteKeys. It is
 	// required.
 	Issuer string
 
-	// MetadataURL is where the issuer's metadata is, as with RemoteKeysOptions.
+	// MetadataURL is where the issuer's metadata is, as with popauth.RemoteKeysOptions.
 	MetadataURL string
 
 	// Endpoint is the URL of the introspection endpoint. If empty, the one that the issuer's metadata names.
@@ -35,7 +35,7 @@ type Options struct {
 
 	// RequiredClaims are members that every answer about an access token has and those about other tokens don't, such as
 	// token_type. Most servers answer for refresh tokens as well, as active as any, and some mark them by nothing but
-	// what is missing. An answer without one of them, or with null, is refused with ErrTokenType. If nil, none is required.
+	// what is missing. An answer without one of them, or with null, is refused with popauth.ErrTokenType. If nil, none is required.
 	RequiredClaims []string
 
 	// Authentication is how this API authenticates to the endpoint. It is required.
@@ -51,10 +51,10 @@ type Options struct {
 	// Leeway narrows that, and a binding ends it for everybody but the holder of that other token's key.
 	Signed bool
 
-	// Keys are those of signed answers. If nil, RemoteKeys found through the issuer's metadata.
+	// Keys are those of signed answers. If nil, popauth.RemoteKeys found through the issuer's metadata.
 	Keys popauth.KeySource
 
-	// Algorithms lists the signature algorithms of signed answers, as in Options. If nil, all of them.
+	// Algorithms lists the signature algorithms of signed answers, as in popauth.Options. If nil, all of them.
 	Algorithms []string
 
 	// Client makes the requests. Redirects of the endpoint are not followed, whatever it says. If nil, one of popauth's

@@ -10,8 +10,8 @@ import (
 // What holds a secret prints itself without it, whatever verb or package asks: configurations end up in logs. Go asks no method
 // of what stands in an unexported field of a struct, at whatever depth. There fmt and slog print the exported fields of an
 // option, the secret among them, and nothing here can withhold it; with %s and %q they do so through a pointer too. What is made
-// of options, an Introspection, holds its secrets within functions, of which nobody prints more than an address. So does a
-// program that has to keep one.
+// of options, a Verifier, holds its secrets within functions, of which nobody prints more than an address. So does a program that
+// has to keep one.
 
 func withheld(kind, id string) string {
 	if id == "" {
@@ -55,5 +55,5 @@ func (c PrivateKeyJWT) LogValue() slog.Value { return slog.StringValue(fmt.Sprin
 
 // Format implements fmt.Formatter. In an unexported field fmt would print the secret of its Authentication.
 func (i *Verifier) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "popauth.Introspection")
+	_, _ = io.WriteString(f, "introspection.Verifier")
 }

@@ -30,16 +30,16 @@ const (
 	givenAnswers    = 1 << 16
 )
 
-// Introspection is a Verifier that asks the authorization server about each token (RFC 7662), for tokens that are
+// Verifier is a popauth.Verifier that asks the authorization server about each token (RFC 7662), for tokens that are
 // opaque to an API. Requests with the same token share one call, which goes on when one of them ends, and its answer
 // for a while; of a token no more than a hash is kept. A cnf in the answer binds the token as it does in a JWT; a JWT
-// with a cnf of its own is refused unless the answer has the same. Make it with NewIntrospection; it is safe for
+// with a cnf of its own is refused unless the answer has the same. Make it with New; it is safe for
 // concurrent use.
 //
-// A token that is not active is refused with ErrTokenInvalid. ErrUnavailable are an endpoint that can't be reached,
-// one that does not accept how this API authenticates, and an answer that is none. A request whose turn for a call doesn't
-// come in time is refused with ErrOverloaded if the calls before it were answered, as in a flood of made-up tokens, and with
-// ErrUnavailable if they were not.
+// A token that is not active is refused with popauth.ErrTokenInvalid. popauth.ErrUnavailable are an endpoint that can't be
+// reached, one that does not accept how this API authenticates, and an answer that is none. A request whose turn for a call
+// doesn't come in time is refused with popauth.ErrOverloaded if the calls before it were answered, as in a flood of made-up
+// tokens, and with popauth.ErrUnavailable if they were not.
 type Verifier struct {
 	options   Options
 	client    *http.Client
@@ -72,10 +72,10 @@ type verdict struct {
 	refusal error
 }
 
-// NewIntrospection makes no request. The error lists every problem of the options.
+// New makes no request. The error lists every problem of the options.
 func New(o Options) (*Verifier, error) {
 	var wrong []error
-	problem := settings.Problems("popauth: IntrospectionOptions", &wrong)
+	problem := settings.Problems("introspection: Options", &wrong)
 	i := &Verifier{}
 	if o.Now == nil {
 		o.Now = time.Now

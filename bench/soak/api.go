@@ -185,7 +185,7 @@ func (a *api) verifier() (popauth.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	opaque, err := introspection.NewIntrospection(introspection.IntrospectionOptions{
+	opaque, err := introspection.New(introspection.Options{
 		Issuer: a.settings.Issuer, Audience: []string{audience}, Client: client, Now: a.clock.Now,
 		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 	})
