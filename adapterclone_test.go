@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // Adapters of CGI and of clouds make requests without RequestURI, and middleware clones them. Each is still the one that it
 // was, and its proof is used once.
 func TestACloneOfAnAdaptersRequest(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	request := func(target string) *http.Request {
 		proven := a.request()
 		r, err := cgi.RequestFromMap(map[string]string{

@@ -4,9 +4,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
 func TestBaseURL(t *testing.T) {
@@ -19,11 +22,7 @@ func TestBaseURL(t *testing.T) {
 		"http://localhost:8080/":             "http://localhost:8080",
 	} {
 		t.Run(base, func(t *testing.T) {
-			own, err := popauth.BaseURL(base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := newDPoPAPI(t, popauth.DPoP{URL: own})
+			a := newDPoPAPI(t, dpop.Options{BaseURL: base})
 			for _, path := range []string{"/", "/orders", "/a%20b", "/orders/?a=1", "/%E2%82%AC", "/a|b"} {
 				r := behindProxy(a, path)
 				r.Header.Set("DPoP", a.key.Proof("GET", prefix+path, a.token))
@@ -50,16 +49,16 @@ func behindProxy(a *dpopAPI, path string) *http.Request {
 
 // Dot segments don't climb out of the prefix to what else the proxy serves.
 func TestBaseURLIsNotLeft(t *testing.T) {
-	own, err := popauth.BaseURL("https://api.example.com/v1")
+	own, err := uri.ParseBase("https://api.example.com/v1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, popauth.DPoP{URL: own})
+	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
 	for _, path := range []string{"/../admin", "/%2e%2e/admin", "/x/../../admin"} {
 		r := behindProxy(a, path)
 		r.Header.Set("DPoP", a.key.Proof("GET", "https://api.example.com/admin", a.token))
 		a.refuseLine(t, r)
-		if u := own(r); u != nil {
+		if u := own.URL(r); u != nil {
 			t.Errorf("%s: got %v", path, u)
 		}
 	}
@@ -71,15 +70,15 @@ func TestBaseURLMalformed(t *testing.T) {
 		"https://user@api.example.com", "https://api.example.com?a=1", "https://api.example.com/?", "https://api.example.com/#a",
 		"https://api.example.com:99999", "https://ho!st", "https://api.example.com/%zz", "https://a b/", "https://api.example.com/\x7f",
 	} {
-		if own, err := popauth.BaseURL(base); err == nil || own != nil {
-			t.Errorf("%q: got %v", base, own(httptest.NewRequest("GET", "/", nil)))
+		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "dpop: Options.BaseURL: ") {
+			t.Errorf("%q: got %v, %v", base, d, err)
 		}
 	}
 }
 
 func TestOwnURL(t *testing.T) {
 	var answer *url.URL
-	a := newDPoPAPI(t, popauth.DPoP{URL: func(*http.Request) *url.URL { return answer }})
+	a := newDPoPAPI(t, dpop.Options{URL: func(*http.Request) *url.URL { return answer }})
 	a.refuseProof(t, a.request(), popauth.ErrProofTarget)
 	for text, fits := range map[string]bool{
 		dpopURL:                                   true,

@@ -12,18 +12,32 @@ import (
 
 // Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
 // key's value in it, such as x5t#S256 and a thumbprint.
-type Binding struct{ Member, Value string }
+type Binding struct {
+	Member, Value string
+
+	// Object is the value as it stands in the token, if it is a JSON object, such as that of jwk. Value is empty then. Such a
+	// Binding is shown to a Confirmer that takes objects, and to no other. No member in it is there twice.
+	Object string
+}
+
+const (
+	memberX5T = "x5t#S256" // RFC 8705, section 3.1
+	memberJKT = "jkt"      // RFC 9449, section 6.1
+)
 
 // readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
 // they are kept, so that what nobody confirms is refused.
 func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
 	var list []Binding
 	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
-		value, err := strictjson.StringAt(text, at+inner, v)
-		if err != nil || value == "" {
+		b := Binding{Member: member}
+		var err error
+		if v.Kind() == '{' {
+			b.Object = text[at+inner:][:len(v)]
+		} else if b.Value, err = strictjson.StringAt(text, at+inner, v); err != nil || b.Value == "" {
 			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
 		}
-		list = append(list, Binding{member, value})
+		list = append(list, b)
 		return nil
 	})
 	if err == nil && len(list) == 0 {
@@ -43,7 +57,7 @@ type description struct{ member, of, value string }
 var descriptions = []description{
 	// Keycloak since 26.7 says what kind of thumbprint its jkt is. Its other value, Client-Attestation, stands for a key
 	// that no DPoP proof shows.
-	{member: "kc-jkt-type", of: "jkt", value: "DPoP"},
+	{member: "kc-jkt-type", of: memberJKT, value: "DPoP"},
 }
 
 // withoutDescriptions leaves out the members that describe a key beside them. One without its key stays, and is refused:
@@ -54,7 +68,7 @@ func withoutDescriptions(list []Binding) []Binding {
 	}
 	return slices.DeleteFunc(list, func(b Binding) bool {
 		return slices.ContainsFunc(descriptions, func(d description) bool {
-			return b == Binding{d.member, d.value} && slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
+			return b == Binding{Member: d.member, Value: d.value} && slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
 		})
 	})
 }

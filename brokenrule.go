@@ -10,7 +10,10 @@ import (
 
 // brokenRule is the cause of ErrRequestLine: the rule, the header that breaks it if there is one, what was found, what it
 // was compared with, and what to change. It quotes what a sender chose, cut and in ASCII.
-type brokenRule struct{ rule, header, found, compared string }
+type brokenRule struct {
+	rule                    uri.Rule
+	header, found, compared string
+}
 
 func (b *brokenRule) Error() string {
 	found := quoted(b.found)
@@ -42,39 +45,34 @@ func quoted(s string) string {
 }
 
 const (
-	lineConnect   = "authority of CONNECT"
-	lineAsterisk  = "asterisk of OPTIONS"
-	lineForm      = "neither a path nor an http URL with a host"
-	lineOpaque    = "Request.URL without a path"
-	lineRewritten = "Request.URL is not what the request line says"
-	lineRawPath   = "Request.URL.RawPath is no spelling of its Path"
-	lineDecoded   = "Request.URL has lost the RawPath of its request line"
-	lineHTTP2     = "start of HTTP/2 on this connection"
-	lineLetters   = "method that is no token in upper case"
-	lineLong      = "path of more than 8 KiB"
-	lineMethod    = "header with another method than the request"
+	lineRewritten uri.Rule = "Request.URL is not what the request line says"
+	lineRawPath   uri.Rule = "Request.URL.RawPath is no spelling of its Path"
+	lineDecoded   uri.Rule = "Request.URL has lost the RawPath of its request line"
+	lineHTTP2     uri.Rule = "start of HTTP/2 on this connection"
+	lineLetters   uri.Rule = "method that is no token in upper case"
+	lineMethod    uri.Rule = "header with another method than the request"
 )
 
 // cure says who has to change what. Only rules that have an opening name one.
 func (b *brokenRule) cure() string {
 	switch b.rule {
-	case string(uri.OtherEncoding):
+	case uri.OtherEncoding:
 		return "RequestLine.Handler around all routers decodes it, AllowOtherEncodings lets it be"
-	case string(uri.EncodedSlash):
+	case uri.EncodedSlash:
 		return "the client has to send a slash, or set RequestLine.AllowEncodedSlash"
-	case string(uri.EmptySegment):
+	case uri.EmptySegment:
 		return "the client has to send one slash, or set RequestLine.AllowEmptySegments"
-	case string(uri.PathParameter):
+	case uri.PathParameter:
 		return "the client has to leave out the semicolon, or set RequestLine.AllowPathParameters"
-	case string(uri.NotAPath):
+	case uri.NotAPath:
 		return "set Request.RequestURI before http.StripPrefix, or put RequestLine.Handler around it"
-	case lineLong:
+	case uri.LongPath:
 		return "the client has to send a shorter path, a query may be longer"
-	case lineConnect, lineAsterisk, lineForm:
+	case uri.ConnectForm, uri.AsteriskForm, uri.OtherForm:
 		return "the client has to send a path"
 	case lineLetters:
 		return "the client has to send the method in upper case"
-	case lineOpaque:
+	case uri.Opaque:
 		return "give Request.URL a Path"
 	case lineRewritten:
 		return "set RequestLine.AllowRewrittenURL, or rewrite in the proxy, or redirect"
@@ -92,5 +90,5 @@ func (b *brokenRule) cure() string {
 
 func otherEncoding(e *Error) bool {
 	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
-	return ok && b.rule == string(uri.OtherEncoding)
+	return ok && b.rule == uri.OtherEncoding
 }

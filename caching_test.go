@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -215,7 +216,7 @@ func TestPublicAnswers(t *testing.T) {
 
 // A nonce is one client's: an answer that has one is not for everybody.
 func TestPublicAnswersNonce(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.clock.Advance(4 * time.Minute)
 	w := httptest.NewRecorder()
@@ -227,7 +228,7 @@ func TestPublicAnswersNonce(t *testing.T) {
 
 // A client that stays busy gets the next nonce with a refusal, too.
 func TestNonceOnForbidden(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.clock.Advance(4 * time.Minute)
 	for name, tt := range map[string]struct {

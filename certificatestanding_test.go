@@ -136,7 +136,7 @@ type looking struct{ see func(*popauth.Certificate) }
 func (looking) Member() string { return "x5t#S256" }
 
 func (c looking) Confirm(_ *http.Request, p popauth.Presentation) error {
-	c.see(p.Certificate)
+	c.see(p.Certificate())
 	return nil
 }
 

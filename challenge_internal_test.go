@@ -18,7 +18,7 @@ func TestPreparedChallenges(t *testing.T) {
 		reasons = append(reasons, reason)
 	}
 	for _, realm := range []string{"", "orders"} {
-		o := Options{Verifier: verifyNone{}, Realm: realm, Confirmers: []Confirmer{MutualTLS{}, DPoP{Algorithms: []string{"ES256"}}}}
+		o := Options{Verifier: verifyNone{}, Realm: realm, Confirmers: []Confirmer{MutualTLS{}, underScheme{}}}
 		o.Resource.ID, o.Resource.AuthorizationServers = "https://api.example.com", []string{"https://id.example.com"}
 		g, err := New(o)
 		if err != nil {
@@ -55,7 +55,7 @@ func TestChallengesNotShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, err := New(Options{
-		Verifier: verifyNone{}, Confirmers: []Confirmer{DPoP{}},
+		Verifier: verifyNone{}, Confirmers: []Confirmer{underScheme{}},
 		Deny: func(w http.ResponseWriter, _ *http.Request, e *Error) {
 			for _, list := range [...][]string{e.Challenges(), w.Header()["Www-Authenticate"]} {
 				clear(list)
@@ -82,3 +82,12 @@ type headerOnly http.Header
 func (h headerOnly) Header() http.Header       { return http.Header(h) }
 func (headerOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (headerOnly) WriteHeader(int)             {}
+
+// underScheme is a Confirmer with a scheme of its own, which has the name of DPoP's.
+type underScheme struct{}
+
+func (underScheme) Member() string                            { return "jkt" }
+func (underScheme) Confirm(*http.Request, Presentation) error { return nil }
+func (underScheme) Challenge() (scheme string, params []Param) {
+	return "DPoP", []Param{{"algs", "ES256"}}
+}

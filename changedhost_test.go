@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -150,25 +151,16 @@ func TestTenantsByChangedHost(t *testing.T) {
 
 // A proof is for one host, and so is the decision that it has led to.
 func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
-	base, err := popauth.BaseURL("https://api.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	noResource := func(o *popauth.Options) { o.Resource.ID = "" }
 	for name, tt := range map[string]struct {
-		dpop   popauth.Confirmer
-		change func(*popauth.Options)
-		want   int
+		dpop popauth.Confirmer
+		want int
 	}{
-		"the sender's host":            {popauth.DPoP{}, noResource, 401},
-		"the sender's host, a pointer": {&popauth.DPoP{}, noResource, 401},
-		"RequestURL":                   {popauth.DPoP{URL: popauth.RequestURL}, noResource, 401},
-		"BaseURL":                      {popauth.DPoP{URL: base}, noResource, 200},
-		"a name of its own":            {popauth.DPoP{}, func(o *popauth.Options) { o.Resource.ID = "https://api.example.com" }, 200},
+		"the sender's host":     {proofs(dpop.Options{URL: dpop.RequestURL}), 401},
+		"BaseURL":               {proofs(dpop.Options{BaseURL: "https://api.example.com"}), 200},
+		"one inside of another": {hostless{proofs(dpop.Options{BaseURL: "https://api.example.com"})}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
-				tt.change(o)
+			a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
 				o.Confirmers = []popauth.Confirmer{tt.dpop}
 			})
 			for host, want := range map[string]int{"": 200, "b.example.com": tt.want} {
@@ -185,6 +177,9 @@ func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
 		})
 	}
 }
+
+// hostless is somebody else's Confirmer, which may go by more than the one that it has embedded.
+type hostless struct{ *dpop.Confirmer }
 
 func rechecked(g *popauth.Guard) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

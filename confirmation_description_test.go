@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -53,7 +54,7 @@ func TestDescribedKey(t *testing.T) {
 			var refusal *popauth.Error
 			var seen popauth.Observation
 			g := l.guard(func(o *popauth.Options) {
-				o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+				o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 				o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) { refusal = e; w.WriteHeader(e.Status()) }
 				o.Observe = func(_ context.Context, o popauth.Observation) { seen = o }
 			})
@@ -92,7 +93,7 @@ func TestDescribedKey(t *testing.T) {
 func TestNoConfirmerForADescription(t *testing.T) {
 	l := newLab(t)
 	o := l.issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{}, saysYes("kc-jkt-type")}
+	o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{}), saysYes("kc-jkt-type")}
 	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), `"kc-jkt-type" describes a key`) {
 		t.Errorf("got %v, want a problem of Confirmers", err)
 	}

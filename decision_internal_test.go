@@ -3,9 +3,6 @@ package popauth
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"testing"
 )
 
@@ -31,30 +28,6 @@ func TestDecisionBehindAnotherLook(t *testing.T) {
 		got := d.behind(tt.now, goesByOf(TLSCertificate()))
 		if (got == nil) != (tt.want == nil) || got != nil && got.presented.extraction != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
-		}
-	}
-}
-
-// A proof for a URL that can't be told is good for no other one.
-func TestTargetsThatCantBeTold(t *testing.T) {
-	at := func(host string) *http.Request {
-		return httptest.NewRequest(http.MethodGet, "https://"+host+"/orders", http.NoBody)
-	}
-	d := DPoP{URL: func(r *http.Request) *url.URL {
-		if r.Host == "none" {
-			return nil
-		}
-		return r.URL
-	}}
-	for name, tt := range map[string]struct {
-		a, b string
-		want bool
-	}{
-		"the same": {"a", "a", true}, "another": {"a", "b", false},
-		"none": {"none", "none", false}, "the first none": {"none", "a", false}, "the second none": {"a", "none", false},
-	} {
-		if got := d.sameTarget(at(tt.a), at(tt.b)); got != tt.want {
-			t.Errorf("%s: got %t, want %t", name, got, tt.want)
 		}
 	}
 }

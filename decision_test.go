@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -46,7 +47,7 @@ func TestDecisionOfAnotherCertificate(t *testing.T) {
 
 // What NewContext puts on top of a decision hides it from handlers, not from the Guard: a proof is good for one use.
 func TestDecisionUnderStandIn(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	hide := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, r.WithContext(popauth.NewContext(r.Context(), &popauth.Principal{Subject: "stand-in"})))
@@ -86,7 +87,7 @@ func TestDecisionIsNotPrinted(t *testing.T) {
 // A decision counts behind a handler that has found the certificate of the same request, and not where the request was
 // another connection's in between.
 func TestDecisionBehindAnotherConnection(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
 	certificate := popauth.ClientCertificate(popauth.TLSCertificate())
 	connection := func(c *tls.ConnectionState, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -22,8 +22,8 @@
 //     A binding needs no more, since the handshake proves possession. An identity taken from the certificate needs
 //     tls.VerifyClientCertIfGiven with ClientCAs, or Verified.
 //   - Behind a proxy that ends TLS, r.TLS is the proxy's connection, and its certificate is not the caller's.
-//   - Behind a proxy DPoP.URL must be set. Several processes must share a DPoP.Replay, or a proof is good once in each.
-//     So must a Guard that replaces another in one process.
+//   - Several processes must share a dpop.Options.Replay, or a proof is good once in each. A Guard that replaces another in one
+//     process must have the same Confirmer or ReplayMemory.
 //   - Only Confirm, BoundBy, Bound and Resource.DPoPRequired demand that a token is bound. Authenticate alone accepts
 //     bearer tokens too, but never a bound one without proof.
 //   - A stage decides about one request, when it comes. Streams and sessions must ask again, by Guard.Recheck or the

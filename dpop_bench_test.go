@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkDPoP(b *testing.B) {
 			if remembered {
 				algs[0] = "ES256"
 			}
-			const proofs = 512 // enough not to be signed anew for each run, few enough to be made quickly
+			const distinct = 512 // enough not to be signed anew for each run, few enough to be made quickly
 			issuer := popauthtest.NewIssuer(b, algs[0])
 			key := popauthtest.NewProofKey(b, algs[1])
 			token := issuer.Token(key.Bound())
@@ -39,24 +40,24 @@ func BenchmarkDPoP(b *testing.B) {
 				}
 				o = popauth.Options{Verifier: verifierFunc(func(context.Context, string) (*popauth.Token, error) { return once, nil })}
 			}
-			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: store, MaxAge: 10 * time.Minute}}
+			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Replay: store, MaxAge: 10 * time.Minute})}
 			guard, err := popauth.New(o)
 			if err != nil {
 				b.Fatal(err)
 			}
 			h := guard.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-			requests := make([]*http.Request, proofs)
+			requests := make([]*http.Request, distinct)
 			for i := range requests {
 				requests[i] = key.Request("GET", dpopURL, token)
 			}
 			verify := verifier(b, issuer, key, token, requests[0].Header.Get("DPoP"), !remembered)
 			n := 0
 			run := func() {
-				if n%proofs == 0 {
+				if n%distinct == 0 {
 					clear(store.until)
 				}
 				w := httptest.NewRecorder()
-				h.ServeHTTP(w, requests[n%proofs])
+				h.ServeHTTP(w, requests[n%distinct])
 				if w.Code != http.StatusOK {
 					b.Fatal(w.Code)
 				}

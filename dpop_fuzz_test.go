@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -20,7 +21,7 @@ func (fuzzTB) Helper() {}
 
 func newFuzzAPI(f *testing.F) *dpopAPI {
 	o := &opaque{token: "token"}
-	a := newDPoPAPI(fuzzTB{f}, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
+	a := newDPoPAPI(fuzzTB{f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 	o.jkt, a.token = a.key.Thumbprint(), o.token
@@ -121,7 +122,7 @@ func FuzzTarget(f *testing.F) {
 		if u, err := url.ParseRequestURI(line); err == nil {
 			r.URL = u
 		}
-		own := popauth.RequestURL(r)
+		own := dpop.RequestURL(r)
 		if own == nil {
 			before := a.spy.Ran()
 			if a.serve(r); a.spy.Ran() != before {

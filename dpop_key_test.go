@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -18,13 +19,13 @@ const tokenURL = "https://id.example.com/token"
 
 // tokenRequests verifies the proofs of requests to tokenURL.
 type tokenRequests struct {
-	dpop  popauth.DPoP
+	dpop  *dpop.Confirmer
 	key   *popauthtest.ProofKey
 	clock *popauthtest.Clock
 	store *usedProofs
 }
 
-func newTokenRequests(t testing.TB, d popauth.DPoP) *tokenRequests {
+func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
 	t.Helper()
 	x := &tokenRequests{
 		key:   popauthtest.NewProofKey(t, ""),
@@ -33,10 +34,7 @@ func newTokenRequests(t testing.TB, d popauth.DPoP) *tokenRequests {
 	}
 	x.key.Now = x.clock.Now
 	d.Replay = x.store
-	var err error
-	if x.dpop, err = d.Complete(x.clock.Now); err != nil {
-		t.Fatal(err)
-	}
+	x.dpop = proofs(d)
 	return x
 }
 
@@ -54,7 +52,7 @@ func (x *tokenRequests) proof(claims ...popauthtest.Claims) string {
 }
 
 func TestProveKey(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoP{})
+	x := newTokenRequests(t, dpop.Options{})
 	now := x.clock.Now().Unix()
 	good := x.proof()
 	signature := x.key.Signature("another text")
@@ -105,7 +103,7 @@ func TestProveKey(t *testing.T) {
 }
 
 func TestProveKeyReplay(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoP{})
+	x := newTokenRequests(t, dpop.Options{})
 	proof := x.proof()
 	if _, _, err := x.prove(proof); err != nil {
 		t.Fatal(err)
@@ -120,7 +118,7 @@ func TestProveKeyReplay(t *testing.T) {
 }
 
 func TestProveKeyNonce(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	x := newTokenRequests(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
 	_, answer, err := x.prove(x.proof())
 	nonce := answer.Get("DPoP-Nonce")
 	if !errors.Is(err, popauth.ErrNonceRequired) || nonce == "" || answer.Get("Cache-Control") != "no-store" {
@@ -136,30 +134,21 @@ func TestProveKeyNonce(t *testing.T) {
 	}
 }
 
-// TestCompleteDPoP holds that ProveKey and Confirm never go by settings that New would refuse.
+// TestCompleteDPoP holds that ProveKey and Confirm never go by settings that NewDPoP has refused, nor by none.
 func TestCompleteDPoP(t *testing.T) {
-	d, err := popauth.DPoP{}.Complete(nil)
-	if err != nil || d.Replay == nil || d.MaxAge != time.Minute || len(d.Algorithms) == 0 {
-		t.Errorf("got %+v, %v", d, err)
-	}
-	bad := popauth.DPoP{MaxAge: time.Hour, Algorithms: []string{"HS256"}}
-	refused, err := bad.Complete(nil)
-	for _, field := range []string{"MaxAge", "Algorithms"} {
-		if err == nil || !strings.Contains(err.Error(), "popauth: DPoP."+field+": ") {
-			t.Errorf("got %v, want %s named", err, field)
+	refused, err := dpop.New(dpop.Options{MaxAge: time.Hour, Algorithms: []string{"HS256"}})
+	for _, field := range []string{"MaxAge", "Algorithms", "BaseURL"} {
+		if refused != nil || err == nil || !strings.Contains(err.Error(), "dpop: Options."+field+": ") {
+			t.Errorf("got %v, %v, want %s named", refused, err, field)
 		}
 	}
-	tooLong, err := popauth.DPoP{MaxAge: time.Hour}.Complete(nil)
-	if err == nil {
-		t.Error("got no error for an hour")
-	}
 	key := popauthtest.NewProofKey(t, "")
-	for name, d := range map[string]popauth.DPoP{"zero": {}, "bad": bad, "refused": refused, "an hour": tooLong} {
+	for name, d := range map[string]*dpop.Confirmer{"zero": {}, "nil": nil, "refused": refused} {
 		r := key.Request("POST", tokenURL, "token")
 		if jkt, err := d.ProveKey(http.Header{}, r, time.Now()); !errors.Is(err, popauth.ErrUnconfigured) || jkt != "" {
 			t.Errorf("%s: ProveKey: got %q, %v, want ErrUnconfigured", name, jkt, err)
 		}
-		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: key.Thumbprint()}, Token: "token", Now: time.Now()}
+		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: key.Thumbprint()}, Token: "token"}
 		if err := d.Confirm(r, p); !errors.Is(err, popauth.ErrUnconfigured) {
 			t.Errorf("%s: Confirm: got %v, want ErrUnconfigured", name, err)
 		}
@@ -171,7 +160,7 @@ func TestCompleteDPoP(t *testing.T) {
 
 // TestProveKeyRFC9449 is the RFC's own proof for a token request, at the time it was made at.
 func TestProveKeyRFC9449(t *testing.T) {
-	x, rfc := newTokenRequests(t, popauth.DPoP{}), readRFC9449(t)
+	x, rfc := newTokenRequests(t, dpop.Options{}), readRFC9449(t)
 	proved := 0
 	for _, p := range rfc.Proofs {
 		if p.HTM != "POST" {
@@ -193,7 +182,7 @@ func TestProveKeyRFC9449(t *testing.T) {
 // FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
 // and in nothing else.
 func FuzzProveKey(f *testing.F) {
-	x := newTokenRequests(fuzzTB{f}, popauth.DPoP{})
+	x := newTokenRequests(fuzzTB{f}, dpop.Options{})
 	own := x.key.JWK()["x"].(string)
 	const token = "token"
 	add := func(proof string) {
@@ -216,9 +205,7 @@ func FuzzProveKey(f *testing.F) {
 		clear(x.store.until)
 		r := httptest.NewRequest("POST", tokenURL, nil)
 		r.Header.Set("DPoP", proof)
-		p := popauth.Presentation{
-			Binding: popauth.Binding{Member: "jkt", Value: x.key.Thumbprint()}, Token: token, Now: x.clock.Now(),
-		}
+		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: x.key.Thumbprint()}, Token: token}.WithNow(x.clock.Now)
 		confirmed := x.dpop.Confirm(r, p)
 		if confirmed == nil && proved != nil {
 			t.Fatalf("Confirm accepts what ProveKey refuses: %v", proved)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // sharing are Guards with other settings that share a store.
@@ -18,15 +18,15 @@ type sharing struct {
 	guards []*popauth.Guard
 }
 
-func newSharing(t *testing.T, store func(now func() time.Time) popauth.ReplayStore, all ...popauth.DPoP) *sharing {
+func newSharing(t *testing.T, store func(now func() time.Time) dpop.ReplayStore, all ...dpop.Options) *sharing {
 	t.Helper()
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	shared := store(a.clock.Now)
 	s := &sharing{dpopAPI: a}
 	for _, d := range all {
 		d.Replay = shared
 		o := a.issuer.Options()
-		o.Now, o.Confirmers = a.clock.Now, []popauth.Confirmer{d}
+		o.Now, o.Confirmers = a.clock.Now, []popauth.Confirmer{proofs(d)}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -44,9 +44,9 @@ func (s *sharing) ask(guard int, r *http.Request) int {
 	return s.serve(r).Code
 }
 
-func inMemory(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
-	return func(now func() time.Time) popauth.ReplayStore {
-		m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: now})
+func inMemory(t *testing.T) func(now func() time.Time) dpop.ReplayStore {
+	return func(now func() time.Time) dpop.ReplayStore {
+		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,8 +57,8 @@ func inMemory(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
 // A rollout changes MaxAge and Leeway. What an old instance has accepted the new one refuses, and the other way round,
 // until neither would take it.
 func TestRememberedForAllThatShare(t *testing.T) {
-	short := popauth.DPoP{MaxAge: time.Second, Leeway: time.Millisecond}
-	long := popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute}
+	short := dpop.Options{MaxAge: time.Second, Leeway: time.Millisecond}
+	long := dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute}
 	for _, offset := range []time.Duration{0, -time.Second, time.Minute, -10 * time.Minute} {
 		for first := range 2 {
 			s := newSharing(t, inMemory(t), short, long)
@@ -81,69 +81,47 @@ func TestRememberedForAllThatShare(t *testing.T) {
 
 // Whoever calls ProveKey or Confirm without a Guard shares by the same rule.
 func TestRememberedWithoutGuard(t *testing.T) {
-	x := newTokenRequests(t, popauth.DPoP{})
+	x := newTokenRequests(t, dpop.Options{})
 	for _, tt := range []struct {
-		d    popauth.DPoP
+		d    dpop.Options
 		want time.Duration
 	}{
-		{popauth.DPoP{Replay: x.store}, 661 * time.Second},
-		{popauth.DPoP{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
+		{dpop.Options{Replay: x.store}, 661 * time.Second},
+		{dpop.Options{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
 	} {
-		complete, err := tt.d.Complete(x.clock.Now)
-		if err != nil {
+		clear(x.store.until)
+		x.dpop = proofs(tt.d)
+		if _, _, err := x.prove(x.proof()); err != nil {
 			t.Fatal(err)
 		}
-		for name, d := range map[string]popauth.DPoP{"as it is": tt.d, "completed": complete} {
-			clear(x.store.until)
-			x.dpop = d
-			if _, _, err := x.prove(x.proof()); err != nil {
-				t.Fatal(err)
-			}
-			for _, until := range x.store.until {
-				if got := until.Sub(x.clock.Now()); got != tt.want {
-					t.Errorf("%s, %v: got %v, want %v", name, tt.d.Remember, got, tt.want)
-				}
+		for _, until := range x.store.until {
+			if got := until.Sub(x.clock.Now()); got != tt.want {
+				t.Errorf("%v: got %v, want %v", tt.d.Remember, got, tt.want)
 			}
 		}
-	}
-	// A memory of its own: as long as this one takes a proof.
-	alone, err := popauth.DPoP{MaxAge: 20 * time.Second, Leeway: 5 * time.Second}.Complete(x.clock.Now)
-	if err != nil || alone.Remember != 25*time.Second {
-		t.Errorf("got Remember %v, %v, want 25s", alone.Remember, err)
-	}
-	// Completed again it is the same, and longer settings don't fit it any more.
-	if again, err := alone.Complete(x.clock.Now); err != nil || again.Remember != alone.Remember {
-		t.Errorf("got %v, %v, want %v", again.Remember, err, alone.Remember)
-	}
-	alone.MaxAge = time.Minute
-	if _, err := alone.Complete(x.clock.Now); err == nil {
-		t.Error("another MaxAge: no error")
 	}
 }
 
 func TestRememberProofOptions(t *testing.T) {
-	issuer := popauthtest.NewIssuer(t)
 	for _, tt := range []struct {
-		d  popauth.DPoP
+		d  dpop.Options
 		ok bool
 	}{
-		{popauth.DPoP{Remember: -1}, false},
-		{popauth.DPoP{Remember: 70*time.Second - 1}, false},
-		{popauth.DPoP{Remember: 70 * time.Second}, true},
-		{popauth.DPoP{Remember: 11 * time.Minute}, true},
-		{popauth.DPoP{Remember: 11*time.Minute + 1}, false},
-		{popauth.DPoP{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
-		{popauth.DPoP{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
-		{popauth.DPoP{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
-		{popauth.DPoP{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
-		{popauth.DPoP{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
-		{popauth.DPoP{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
+		{dpop.Options{Remember: -1}, false},
+		{dpop.Options{Remember: 70*time.Second - 1}, false},
+		{dpop.Options{Remember: 70 * time.Second}, true},
+		{dpop.Options{Remember: 11 * time.Minute}, true},
+		{dpop.Options{Remember: 11*time.Minute + 1}, false},
+		{dpop.Options{Remember: 11 * time.Minute, MaxAge: 10 * time.Minute, Leeway: time.Minute}, true},
+		{dpop.Options{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
+		{dpop.Options{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
+		{dpop.Options{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
+		{dpop.Options{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
+		{dpop.Options{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
 	} {
-		for _, store := range []popauth.ReplayStore{nil, &onceStore{}} {
-			o := issuer.Options()
-			tt.d.Replay = store
-			o.Confirmers = []popauth.Confirmer{tt.d}
-			if _, err := popauth.New(o); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "DPoP.Remember") {
+		for _, store := range []dpop.ReplayStore{nil, &onceStore{}} {
+			tt.d.Replay, tt.d.BaseURL = store, "https://api.example.com"
+			if _, err := dpop.New(tt.d); (err == nil) != tt.ok || err != nil && !strings.Contains(err.Error(), "dpop: Options.Remember: ") {
 				t.Errorf("%+v: got %v, want an error: %t", tt.d, err, !tt.ok)
 			}
 		}
@@ -161,13 +139,9 @@ func (n names) Use(_ context.Context, key, id string, _ time.Time) (bool, error)
 // One proof has one name with all who share a store, whatever they are set to.
 func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 	seen := names{}
-	base, err := popauth.BaseURL("https://api.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return seen },
-		popauth.DPoP{}, popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute}, popauth.DPoP{Remember: 2 * time.Minute},
-		popauth.DPoP{Algorithms: []string{"RS256", "ES256"}}, popauth.DPoP{URL: base})
+	s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return seen },
+		dpop.Options{}, dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute}, dpop.Options{Remember: 2 * time.Minute},
+		dpop.Options{Algorithms: []string{"RS256", "ES256"}}, dpop.Options{BaseURL: "https://api.example.com"})
 	r := s.request()
 	for i := range s.guards {
 		if got := s.ask(i, r); got != 200 {
@@ -186,7 +160,7 @@ func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 
 // A Guard that takes another's place keeps what was used, if it is given the memory.
 func TestReloadKeepsProofs(t *testing.T) {
-	s := newSharing(t, inMemory(t), popauth.DPoP{}, popauth.DPoP{MaxAge: 5 * time.Minute})
+	s := newSharing(t, inMemory(t), dpop.Options{}, dpop.Options{MaxAge: 5 * time.Minute})
 	r := s.request()
 	for i, want := range []int{200, 401, 401} {
 		if got := s.ask(min(i, 1), r); got != want {
@@ -196,7 +170,7 @@ func TestReloadKeepsProofs(t *testing.T) {
 	// With memories of their own they don't, as the documentation says.
 	for i := range 2 {
 		o := s.issuer.Options()
-		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{popauth.DPoP{}}
+		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{proofs(dpop.Options{})}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 func TestReplay(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := a.request()
 	a.accept(t, r)
 	a.refuseProof(t, r, popauth.ErrProofReplayed)
@@ -40,7 +41,7 @@ func TestReplayEntry(t *testing.T) {
 	for remember, want := range map[time.Duration]time.Duration{
 		0: 11*time.Minute + time.Second, 45 * time.Second: 46 * time.Second, time.Minute: 61 * time.Second, 11 * time.Minute: 661 * time.Second,
 	} {
-		a := newDPoPAPI(t, popauth.DPoP{MaxAge: 40 * time.Second, Leeway: 5 * time.Second, Remember: remember})
+		a := newDPoPAPI(t, dpop.Options{MaxAge: 40 * time.Second, Leeway: 5 * time.Second, Remember: remember})
 		testReplayEntry(t, a, want)
 	}
 }
@@ -65,13 +66,13 @@ func testReplayEntry(t *testing.T, a *dpopAPI, life time.Duration) {
 
 // A proof from the future, repeated at the last moment at which its time still fits.
 func TestReplayAtTheEdges(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	now := a.clock.Now()
-	replay, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: a.clock.Now})
+	replay, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: a.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a = newDPoPAPI(t, popauth.DPoP{Replay: replay})
+	a = newDPoPAPI(t, dpop.Options{Replay: replay})
 	for _, offset := range []time.Duration{0, 10 * time.Second, -time.Minute} {
 		r := a.request(fields{"iat": now.Add(offset).Unix()})
 		a.accept(t, r)
@@ -85,20 +86,20 @@ func TestReplayAtTheEdges(t *testing.T) {
 
 // Each Guard without a store has one of its own, in the memory of the process.
 func TestReplayByDefault(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
 	for range 2 {
 		r := a.request()
 		a.accept(t, r)
 		a.refuseProof(t, r, popauth.ErrProofReplayed)
 	}
-	a = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{&popauth.DPoP{}} })
+	a = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
 	r := a.request()
 	a.accept(t, r)
 	a.refuseProof(t, r, popauth.ErrProofReplayed)
 }
 
 func TestReplayStoreFails(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for _, err := range []error{errors.New("connection refused"), context.DeadlineExceeded, popauth.ErrProofReplayed, retryAfter{}} {
 		a.store.err = err
 		w := a.refuse(t, a.request(), popauth.ErrUnavailable, http.StatusServiceUnavailable)
@@ -132,11 +133,11 @@ func (s *onceStore) Use(_ context.Context, _, id string, _ time.Time) (bool, err
 
 // Ten thousand requests with one proof: one passes.
 func TestReplayAtOnce(t *testing.T) {
-	for name, store := range map[string]popauth.ReplayStore{"own": &onceStore{}, "default": nil} {
+	for name, store := range map[string]dpop.ReplayStore{"own": &onceStore{}, "default": nil} {
 		t.Run(name, func(t *testing.T) {
 			o := &opaque{token: "t"}
-			a := newDPoPAPI(t, popauth.DPoP{}, func(options *popauth.Options) {
-				*options = popauth.Options{Verifier: o, Confirmers: []popauth.Confirmer{popauth.DPoP{Replay: store}}, Now: options.Now}
+			a := newDPoPAPI(t, dpop.Options{}, func(options *popauth.Options) {
+				*options = popauth.Options{Verifier: o, Confirmers: []popauth.Confirmer{proofs(dpop.Options{Replay: store})}, Now: options.Now}
 			})
 			o.jkt, a.token = a.key.Thumbprint(), o.token
 			r := a.request()
@@ -167,7 +168,7 @@ func TestReplayAtOnce(t *testing.T) {
 
 // A thief who sends on what he has seen, be it changed, doesn't spoil the proof for its owner.
 func TestRefusedProofIsNotUsedUp(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := a.request()
 	for _, change := range []func(*http.Request){
 		func(r *http.Request) { r.Method = "PUT" },

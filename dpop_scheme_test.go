@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // TestSchemes is one API with Bearer and DPoP: RFC 9449, sections 7.1 and 7.2.
 func TestSchemes(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	owner, thief := popauthtest.SelfSigned(t, "owner"), popauthtest.SelfSigned(t, "thief")
 	other := popauthtest.NewProofKey(t, "")
 	other.Now = a.clock.Now
@@ -110,7 +111,7 @@ func TestSchemes(t *testing.T) {
 
 // A cnf that can't be read is refused under either scheme, and never with a 5xx.
 func TestSchemesMalformedBinding(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	jkt := a.key.Thumbprint()
 	for _, cnf := range []any{
 		"", "not-a-json-object", 1, 0, true, false, 3.14159, []any{}, []any{123}, []any{"asdf"}, nil, fields{}, fields{"jkt": 1},
@@ -137,7 +138,7 @@ func TestSchemesMalformedBinding(t *testing.T) {
 
 // An API without DPoP refuses what is bound to a key, whatever comes with it: nobody confirms it.
 func TestSchemesWithoutDPoP(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = nil })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = nil })
 	a.refuse(t, a.request(), popauth.ErrCredentialsMissing, http.StatusUnauthorized, "Bearer")
 	r := a.request()
 	r.Header.Set("Authorization", "Bearer "+a.token)
@@ -146,7 +147,7 @@ func TestSchemesWithoutDPoP(t *testing.T) {
 
 // An API that takes bound tokens only, and one that takes those bound by DPoP only.
 func TestSchemesRequired(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	owner := popauthtest.SelfSigned(t, "owner")
 	a.handler = a.guard.Confirm(a.spy)
 	unbound := `Bearer error="invalid_token", error_description="The access token is not bound to a key"`
@@ -160,7 +161,7 @@ func TestSchemesRequired(t *testing.T) {
 
 // Confirmed first, then authorized: the scope challenge is in the scheme that was used.
 func TestSchemesScope(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.handler = a.guard.Authorize(popauth.Scope("orders.read"))(a.spy)
 	ran := a.spy.Ran()
 	w := a.serve(a.request())
@@ -174,7 +175,7 @@ func TestSchemesScope(t *testing.T) {
 
 // A request that carries another proof is another request, even where it was made from one that has passed.
 func TestDecisionBelongsToTheProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	inner := a.guard.Confirm(a.spy)
 	a.handler = a.guard.Authenticate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		again := r.Clone(r.Context())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -68,7 +69,7 @@ func (s *usedProofs) len() int {
 	return len(s.until)
 }
 
-func newDPoPAPI(t testing.TB, d popauth.DPoP, change ...func(*popauth.Options)) *dpopAPI {
+func newDPoPAPI(t testing.TB, d dpop.Options, change ...func(*popauth.Options)) *dpopAPI {
 	t.Helper()
 	a := &dpopAPI{
 		t:      t,
@@ -90,7 +91,7 @@ func newDPoPAPI(t testing.TB, d popauth.DPoP, change ...func(*popauth.Options)) 
 	}
 	o := a.issuer.Options()
 	o.Keys = keys
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, d}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(d)}
 	o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -205,7 +206,7 @@ func decodeProof(t testing.TB, proof string) (header, payload popauthtest.Claims
 }
 
 func TestDPoP(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.spy.Next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p, ok := popauth.FromContext(r.Context())
 		if want := (popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}); !ok || len(p.Bindings) != 1 || p.Bindings[0] != want {
@@ -235,7 +236,7 @@ func TestDPoP(t *testing.T) {
 }
 
 func TestDPoPFieldNameAndSchemeInAnyCase(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for _, scheme := range []string{"DPoP", "dpop", "DPOP", "dpOP"} {
 		r := a.request()
 		r.Header.Set("Authorization", scheme+" "+a.token)
@@ -263,8 +264,8 @@ func TestDPoPFieldNameAndSchemeInAnyCase(t *testing.T) {
 
 func TestDPoPAlgorithms(t *testing.T) {
 	all := []string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
-	open := newDPoPAPI(t, popauth.DPoP{Algorithms: all})
-	standard := newDPoPAPI(t, popauth.DPoP{})
+	open := newDPoPAPI(t, dpop.Options{Algorithms: all})
+	standard := newDPoPAPI(t, dpop.Options{})
 	for _, alg := range all {
 		key := popauthtest.NewProofKey(t, alg)
 		key.Now = open.clock.Now
@@ -279,7 +280,7 @@ func TestDPoPAlgorithms(t *testing.T) {
 		}
 	}
 	// RFC 9864: EdDSA and Ed25519 are one.
-	one := newDPoPAPI(t, popauth.DPoP{Algorithms: []string{"EdDSA"}})
+	one := newDPoPAPI(t, dpop.Options{Algorithms: []string{"EdDSA"}})
 	one.key = popauthtest.NewProofKey(t, "Ed25519")
 	one.key.Now = one.clock.Now
 	one.token = one.issuer.Token(one.key.Bound())
@@ -289,7 +290,7 @@ func TestDPoPAlgorithms(t *testing.T) {
 
 // The proof's key is the request's own: nothing of it is shared between requests.
 func TestDPoPManyKeysAtOnce(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	var wg sync.WaitGroup
 	for range 10 {
 		key := popauthtest.NewProofKey(t, "")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -26,7 +27,7 @@ func (o *opaque) Verify(_ context.Context, token string) (*popauth.Token, error)
 }
 
 func newOpaqueAPI(t testing.TB, o *opaque) *dpopAPI {
-	return newDPoPAPI(t, popauth.DPoP{}, func(options *popauth.Options) {
+	return newDPoPAPI(t, dpop.Options{}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 }
@@ -103,7 +104,7 @@ func TestRFC9449Proofs(t *testing.T) {
 // The RFC's nonces are opaque to whoever has not made them.
 func TestRFC9449Nonces(t *testing.T) {
 	for _, nonce := range readRFC9449(t).Nonces {
-		a := newDPoPAPI(t, popauth.DPoP{Nonces: nonceFunc(func(s string) (bool, string, error) { return s == nonce, nonce, nil })})
+		a := newDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(s string) (bool, string, error) { return s == nonce, nonce, nil })})
 		if got := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header()); got != nonce {
 			t.Errorf("got %q, want %q", got, nonce)
 		}
@@ -113,7 +114,7 @@ func TestRFC9449Nonces(t *testing.T) {
 
 // RFC 9449, section 11.1: the RFC's two proofs with one jti are 2680 s apart. The second passes when the first can't.
 func TestSameIDAfterTheWindow(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
 	first := a.request(fields{"jti": "-BwC3ESc6acc2lTc"})
 	a.accept(t, first)
 	a.refuseProof(t, a.request(fields{"jti": "-BwC3ESc6acc2lTc"}), popauth.ErrProofReplayed)
@@ -143,29 +144,27 @@ func TestPublishedTokenHashes(t *testing.T) {
 	}
 }
 
-// A DPoP inside somebody's own Confirmer, outside New, is complete only with a store.
+// A DPoP inside somebody's own Confirmer, or without a Guard, is as good as in one.
 func TestDPoPOutsideAGuard(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
-	p := popauth.Presentation{
-		Binding: popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}, Token: a.token, Now: a.clock.Now(),
-	}
-	if err := (popauth.DPoP{Replay: a.store}).Confirm(a.request(), p); err != nil {
+	a := newDPoPAPI(t, dpop.Options{})
+	p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}, Token: a.token}.WithNow(a.clock.Now)
+	if err := proofs(dpop.Options{Replay: a.store}).Confirm(a.request(), p); err != nil {
 		t.Error(err)
 	}
 	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{}, Header: a.request().Header}
-	if err := (popauth.DPoP{Replay: a.store}).Confirm(r, p); err != nil {
+	if err := proofs(dpop.Options{Replay: a.store}).Confirm(r, p); err != nil {
 		t.Error(err)
 	}
-	type wrapper struct{ popauth.DPoP }
+	type wrapper struct{ *dpop.Confirmer }
 	a.handler = nil
-	guarded := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{wrapper{}} })
+	guarded := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{wrapper{}} })
 	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
-	guarded = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{wrapper{popauth.DPoP{Replay: &onceStore{}, MaxAge: -1}}}
+	guarded = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{wrapper{&dpop.Confirmer{}}}
 	})
 	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
-	guarded = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{wrapper{popauth.DPoP{Replay: &onceStore{}}}}
+	guarded = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{wrapper{proofs(dpop.Options{Replay: &onceStore{}})}}
 	})
 	r = guarded.request()
 	guarded.accept(t, r)
@@ -181,11 +180,11 @@ func (a *dpopAPI) refuseOnly(t testing.TB, r *http.Request) {
 	}
 }
 
-var _ popauth.SchemeConfirmer = (*popauth.DPoP)(nil)
+var _ popauth.SchemeConfirmer = (*dpop.Confirmer)(nil)
 
 // The client's key, in an access token's place: neither is taken for the other.
 func TestProofIsNoTokenAndTokenIsNoProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	proof := a.request().Header.Get("DPoP")
 	r := a.with(a.token)
 	a.refuseProof(t, r, popauth.ErrProofMalformed)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -60,7 +61,7 @@ func TestEarlyData(t *testing.T) {
 
 // A proof that came in early data is not used up.
 func TestEarlyDataUsesNoProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := a.request()
 	r.Header.Set("Early-Data", "1")
 	if w := send(a.guard.Confirm, r); w.status != http.StatusTooEarly || a.store.len() != 0 {

@@ -98,14 +98,12 @@ func (m *tokenMemory) held() (n int) {
 	return n
 }
 
-// KnownHeaders tells whether g has kept what the headers of r's token and of its proof say.
-func KnownHeaders(g *Guard, r *http.Request) (token, proof bool) {
+// KnownHeader tells whether g has kept what the header of r's token says.
+func KnownHeader(g *Guard, r *http.Request) bool {
 	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text, _, _ = strings.Cut(text, ".")
 	v, _ := g.tokens.verifier.(*jwtVerifier)
-	d, _ := g.confirmers.of["jkt"].Confirmer.(DPoP)
-	segment, _, _ := strings.Cut(r.Header.Get("DPoP"), ".")
-	return v.headers.Find(text) != nil, d.signers.Find(segment) != nil
+	return v.headers.Find(text) != nil
 }
 
 // Judged tells whether the names of the certificate of r's connection have been held against its chains, for a source that

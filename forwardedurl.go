@@ -16,7 +16,7 @@ import (
 // client's own. For a field that is empty, what RequestURL finds counts; without Prefix there is none.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
-// ForwardedURL returns a function for DPoP.URL of an API that is behind a proxy with several names or prefixes; for one
+// ForwardedURL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for one
 // name BaseURL is simpler. From a peer that all rules of trust accept, each header must be there, once, with one value,
 // else the request is refused; from any other peer RequestURL counts. A trusted address without the secret of
 // TrustSecret is neither: the function returns nil, and each proof is refused as one for another request. Behind
@@ -44,7 +44,11 @@ func ForwardedURL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.
 		case err != nil:
 			return nil
 		case !trusted:
-			return RequestURL(r)
+			own, err := uri.BaseOf(r)
+			if err != nil {
+				return nil
+			}
+			return own.URL(r)
 		}
 		return headers.read(r)
 	}, nil
@@ -78,5 +82,5 @@ func (h URLHeaders) read(r *http.Request) *url.URL {
 	if prefix, err = uri.Path(prefix); err != nil {
 		return nil
 	}
-	return withPath(r, scheme, host, strings.TrimSuffix(prefix, "/"))
+	return uri.Base{Scheme: scheme, Host: host, Prefix: strings.TrimSuffix(prefix, "/")}.URL(r)
 }

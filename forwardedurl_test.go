@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -86,7 +87,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: f}} })
+	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{URL: f})} })
 	key := popauthtest.NewProofKey(t, "ES256")
 	key.Now = l.clock.Now
 	token := l.issuer.Token(key.Bound())

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -63,7 +64,7 @@ func TestCrowdedHeader(t *testing.T) {
 	l.genuine(t, g, l.issuer.TokenWith(certificates, l.owner.Bound(), scope))
 	l.forged(t, g, l.issuer.TokenWith(members(65), l.owner.Bound()), popauth.ErrTokenMalformed)
 
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.accept(t, a.with(a.key.ProofWith(members(50), "GET", dpopURL, a.token)))
 	a.refuseProof(t, a.with(a.key.ProofWith(members(65), "GET", dpopURL, a.token)), popauth.ErrProofMalformed)
 }
@@ -71,7 +72,7 @@ func TestCrowdedHeader(t *testing.T) {
 // A proof by another key than the token's is refused before its signature is looked at: a thief chooses how slow a key is to
 // verify by.
 func TestAnotherKeysSignatureIsNotLookedAt(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	other := popauthtest.NewProofKey(t, "")
 	other.Now = a.clock.Now
 	forged := func(proof string) string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -96,7 +97,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 func TestInterleavedGuards(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
-	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} }
+	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} }
 	token := l.issuer.Token(key.Bound())
 	request := func() *http.Request {
 		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix()})
@@ -123,8 +124,10 @@ func TestInterleavedGuards(t *testing.T) {
 func TestDecide(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	})
 	token := l.issuer.Token(key.Bound())
 	request := func(nonce string) *http.Request {
 		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix(), "nonce": nonce})
@@ -212,7 +215,7 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	key := popauthtest.NewProofKey(t, "")
-	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{}} })
+	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
 	proof := func(server string) string {
 		token := l.issuer.Token(key.Bound())
 		return "Authorization: DPoP " + token + "\r\nDPoP: " + key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.clock.Now().Unix()}) + "\r\n"

@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -44,7 +45,7 @@ func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
 	l.Helper()
 	g, err := popauth.New(popauth.Options{
 		Verifier: v, Now: l.clock.Now,
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})},
 	})
 	if err != nil {
 		l.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -42,6 +43,19 @@ func (l *lab) guard(change ...func(*popauth.Options)) *popauth.Guard {
 		l.Fatal(err)
 	}
 	return g
+}
+
+// proofs makes a Confirmer whose proofs are for whatever URL a request names, unless its options say otherwise. It panics with
+// what is wrong.
+func proofs(o dpop.Options) *dpop.Confirmer {
+	if o.BaseURL == "" && o.URL == nil {
+		o.URL = dpop.RequestURL
+	}
+	d, err := dpop.New(o)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 // bound is a token of the owner with the scope orders.read.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -128,7 +129,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				t.Run(name+" "+place+" "+from, func(t *testing.T) {
 					w := &watch{TB: t, where: map[string]bool{}}
 					configure := func(o *popauth.Options) {
-						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, popauth.DPoP{URL: func(r *http.Request) *url.URL { w.at("URL", r); return popauth.RequestURL(r) }}, popauth.MutualTLS{}}
+						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, proofs(dpop.Options{URL: func(r *http.Request) *url.URL { w.at("URL", r); return dpop.RequestURL(r) }}), popauth.MutualTLS{}}
 						o.Deny = func(rw http.ResponseWriter, r *http.Request, e *popauth.Error) {
 							w.at("Deny", r)
 							rw.WriteHeader(e.Status())

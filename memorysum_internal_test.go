@@ -42,7 +42,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},
 		{"issuers of whom Resolve can't tell", n.failing.Most()},
 		{"introspection answers", 17_048_576}, // TestMemory of package introspection
-		{"headers of proofs", clientHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
+		{"headers of proofs", 2048 * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
 		{"certificates that Verified refuses", maxResults * (memory.KeptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
 	} {

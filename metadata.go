@@ -232,9 +232,9 @@ func (d *document) addBindings(r Resource, confirmers []Confirmer, problem setti
 	for _, c := range confirmers {
 		switch {
 		case c == nil: // which complete reports
-		case c.Member() == MutualTLS{}.Member():
+		case c.Member() == memberX5T:
 			d.members["tls_client_certificate_bound_access_tokens"] = true
-		case c.Member() == DPoP{}.Member():
+		case c.Member() == memberJKT:
 			dpop = true
 			if s, ok := c.(SchemeConfirmer); ok {
 				_, params := s.Challenge()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -14,7 +15,7 @@ import (
 func ExampleGuard_Metadata() {
 	issuer := popauthtest.NewIssuer(t)
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{Algorithms: []string{"ES256"}}}
+	options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Algorithms: []string{"ES256"}})}
 	options.Resource = popauth.Resource{ID: "https://api.example.com/shop", Name: "The shop", DPoPRequired: true}
 	guard, err := popauth.New(options)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -49,7 +50,7 @@ func TestMetadataDocument(t *testing.T) {
 			"tls_client_certificate_bound_access_tokens": true,
 		}},
 		{"DPoP alone", popauth.Resource{ID: shop, DPoPRequired: true}, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Algorithms: []string{"ES256", "PS256"}}}
+			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Algorithms: []string{"ES256", "PS256"}})}
 		}, nil, map[string]any{
 			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
 			"dpop_signing_alg_values_supported": list("ES256", "PS256"), "dpop_bound_access_tokens_required": true,
@@ -58,7 +59,7 @@ func TestMetadataDocument(t *testing.T) {
 			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
 		}},
 		{"routes", popauth.Resource{ID: shop, Scopes: []string{"z", "a"}, AuthorizationDetailsTypes: []string{"x"}}, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 		}, func(g *popauth.Guard) {
 			g.Authorize(popauth.Scope("b", "a"), popauth.Bound())
 			g.Authorize(popauth.AnyScope("c", "d"))
@@ -248,7 +249,7 @@ func TestMetadataHandler(t *testing.T) {
 func TestChallengesNameTheMetadata(t *testing.T) {
 	l := newLab(t)
 	g := l.guard(publish(popauth.Resource{ID: shop + "/mcp"}), func(o *popauth.Options) {
-		o.Realm, o.Confirmers = "shop", []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Realm, o.Confirmers = "shop", []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	})
 	for name, r := range map[string]*http.Request{
 		"none":         l.owner.Request("GET", "/", ""),
@@ -282,12 +283,8 @@ func withHeader(r *http.Request, name, value string) *http.Request {
 // What DPoPRequired says is so at every stage.
 func TestDPoPRequired(t *testing.T) {
 	l := newLab(t)
-	base, err := popauth.BaseURL(shop)
-	if err != nil {
-		t.Fatal(err)
-	}
 	confirmers := func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: base}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{BaseURL: shop})}
 	}
 	key := popauthtest.NewProofKey(t, "")
 	for _, required := range []bool{true, false} {

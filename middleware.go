@@ -44,7 +44,6 @@ func (*noCopy) Unlock() {}
 // New makes a Guard. The error lists every problem of the options. It makes no request: keys are fetched when the
 // first token needs them.
 func New(o Options) (*Guard, error) {
-	anyHost := o.Resource.ID == "" && anyHost(o.Confirmers)
 	o, err := o.complete()
 	published, problems := newDocument(o.Resource, o.Verifier, o.Confirmers)
 	if err := errors.Join(err, problems); err != nil {
@@ -57,9 +56,6 @@ func New(o Options) (*Guard, error) {
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
-	}
-	if anyHost {
-		o.Logger.Warn("DPoP proofs for any host: the Host header says which", "advice", "set Resource.ID, or DPoP.URL to BaseURL with this API's own name")
 	}
 	ways, own := newConfirmers(o)
 	g := &Guard{
@@ -80,33 +76,6 @@ func New(o Options) (*Guard, error) {
 	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
 	return g, nil
-}
-
-// newConfirmers returns the Confirmers of a Guard, and their schemes. It goes by the types of ours: one of somebody else's that
-// has one of these embedded, and does something else, would have its methods.
-func newConfirmers(o Options) (confirmers, []challenge) {
-	all := confirmers{of: map[string]confirmation{}, now: o.Now}
-	if o.Resource.DPoPRequired {
-		all.required = DPoP{}.Member()
-	}
-	var own []challenge
-	for _, c := range o.Confirmers {
-		way := confirmation{Confirmer: c}
-		switch c := c.(type) {
-		case MutualTLS:
-			way.ours, way.always = true, true
-			way.holds = func(_, _ *http.Request) bool { return true }
-		case DPoP:
-			way.ours, way.holds = true, c.sameTarget
-		}
-		if s, ok := c.(SchemeConfirmer); ok {
-			scheme, params := s.Challenge()
-			way.scheme = scheme
-			own = append(own, challenge{scheme, params})
-		}
-		all.of[c.Member()] = way
-	}
-	return all, own
 }
 
 // orNone returns g, or a Guard that denies everything, as one does that is not there.
@@ -257,7 +226,7 @@ func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decisio
 		if d.presented != now {
 			same = d.behind(now, g.goesBy)
 		}
-		if same != nil && g.headers.agree(g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, same.arrived, clean) {
+		if same != nil && g.headers.agree(g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
 			return same.on(clean)
 		}
 	}
@@ -291,7 +260,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	if e := g.tokens.unrevoked(r.Context(), d.token); e != nil {
 		return e
 	}
-	shown := Presentation{Token: c.token, Certificate: d.certificate, header: &d.header}
+	shown := Presentation{Token: c.token, certificate: d.certificate, header: &d.header}
 	if err = g.confirmers.confirm(r, d.token, g.schemes.name(d.under), shown); err != nil {
 		return d.refused(err, ErrBindingUnconfirmed)
 	}

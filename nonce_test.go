@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 func nonceSecret(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
-func nonces(secrets ...[]byte) popauth.StatelessNonces {
-	return popauth.StatelessNonces{Secrets: secrets}
+func nonces(secrets ...[]byte) dpop.StatelessNonces {
+	return dpop.StatelessNonces{Secrets: secrets}
 }
 
 // given is the nonce of a response, which must have exactly one, and be kept by no cache.
@@ -35,7 +36,7 @@ func given(t *testing.T, header http.Header) string {
 }
 
 func TestNonce(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	if len(nonce) != 32 {
 		t.Errorf("got %q, want 32 characters", nonce)
@@ -83,7 +84,7 @@ func TestNonce(t *testing.T) {
 
 // The nonce comes in addition: the rest of the proof is still looked at.
 func TestNonceReplacesNothing(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	for _, offset := range []int64{-3600, -71, 11, 3600} {
 		a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Unix() + offset}), popauth.ErrProofTime)
@@ -101,7 +102,7 @@ func TestNonceAge(t *testing.T) {
 			if name == "own" {
 				source.MaxAge = age
 			}
-			a := newDPoPAPI(t, popauth.DPoP{Nonces: &source})
+			a := newDPoPAPI(t, dpop.Options{Nonces: &source})
 			start := a.clock.Now()
 			at := func(d time.Duration) { a.clock.Advance(start.Add(d).Sub(a.clock.Now())) }
 			nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
@@ -136,7 +137,7 @@ func TestNonceAge(t *testing.T) {
 
 // A handler's own headers come after; several stages hand one nonce on.
 func TestNonceOnEveryStage(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	a.handler = a.guard.Authenticate(a.guard.Confirm(a.guard.Authorize(popauth.BoundBy("jkt"))(a.spy)))
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.clock.Advance(4 * time.Minute)
@@ -149,7 +150,9 @@ func TestNonceOnEveryStage(t *testing.T) {
 // Two processes that share a secret accept each other's nonces; a secret is changed without a gap.
 func TestNonceSecretsChange(t *testing.T) {
 	before, after := nonceSecret(1), nonceSecret(2)
-	api := func(secrets ...[]byte) *dpopAPI { return newDPoPAPI(t, popauth.DPoP{Nonces: nonces(secrets...)}) }
+	api := func(secrets ...[]byte) *dpopAPI {
+		return newDPoPAPI(t, dpop.Options{Nonces: nonces(secrets...)})
+	}
 	nonceOf := func(a *dpopAPI) string {
 		return given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	}
@@ -166,10 +169,10 @@ func TestNonceSecretsChange(t *testing.T) {
 
 func TestNonceOptional(t *testing.T) {
 	source := nonces(nonceSecret(1))
-	asking := newDPoPAPI(t, popauth.DPoP{Nonces: source})
+	asking := newDPoPAPI(t, dpop.Options{Nonces: source})
 	nonce := given(t, asking.refuseProof(t, asking.request(), popauth.ErrNonceRequired).Header())
 	source.Optional = true
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: source})
+	a := newDPoPAPI(t, dpop.Options{Nonces: source})
 	if w := a.accept(t, a.request()); w.Header()["Dpop-Nonce"] != nil {
 		t.Errorf("got %v, want no nonce for a client without", w.Header())
 	}
@@ -191,7 +194,7 @@ func TestNonceSourceOfYourOwn(t *testing.T) {
 	var ok bool
 	var next string
 	var fails error
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
 	ok = true
 	a.accept(t, a.request())
 	next = "one"
@@ -215,7 +218,7 @@ func TestNonceSourceOfYourOwn(t *testing.T) {
 
 func TestNonceSecretsAreCopied(t *testing.T) {
 	secret := nonceSecret(1)
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(secret)})
+	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(secret)})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	clear(secret)
 	a.accept(t, a.request(fields{"nonce": nonce}))
@@ -224,10 +227,10 @@ func TestNonceSecretsAreCopied(t *testing.T) {
 // Used without a Guard, it holds to the same settings.
 func TestStatelessNoncesAlone(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	if ok, next, err := (popauth.StatelessNonces{}).Check(t.Context(), "", now); ok || next != "" || err == nil {
+	if ok, next, err := (dpop.StatelessNonces{}).Check(t.Context(), "", now); ok || next != "" || err == nil {
 		t.Errorf("without a secret: got %v %q %v", ok, next, err)
 	}
-	if ok, next, err := (popauth.StatelessNonces{Optional: true}).Check(t.Context(), "", now); ok || next != "" || err == nil {
+	if ok, next, err := (dpop.StatelessNonces{Optional: true}).Check(t.Context(), "", now); ok || next != "" || err == nil {
 		t.Errorf("optional, without a secret: got %v %q %v", ok, next, err)
 	}
 	_, next, err := nonces(nonceSecret(1)).Check(t.Context(), "", now)

@@ -97,7 +97,7 @@ func (o *observer) members(bindings []Binding) string {
 	var all []string
 	for _, b := range bindings {
 		member := b.Member
-		if o.confirmers.of[member].Confirmer == nil {
+		if len(o.confirmers.of[member]) == 0 {
 			member = "other"
 		}
 		if !slices.Contains(all, member) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -57,7 +58,7 @@ func TestObserve(t *testing.T) {
 	down := errors.New("down")
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 			if t.Subject() == "unknown" {
 				return false, down
@@ -190,7 +191,7 @@ func TestObserveFlood(t *testing.T) {
 	var seen, own *observer
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	})
 	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 		return popauth.Reason("not " + p.Subject)

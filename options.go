@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -36,8 +37,8 @@ type Options struct {
 	// RFC 9068) that fits Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims and Leeway; if set, those must be empty.
 	Verifier Verifier
 
-	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}. A token with a member that none
-	// of them handles is refused.
+	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}; package dpop has one for DPoP. A token
+	// with a member that none of them handles is refused.
 	Confirmers []Confirmer
 
 	// Certificate finds the certificate of a request's caller. Handlers inside that have no source of their own go by what
@@ -63,7 +64,7 @@ type Options struct {
 	// can use this API as that user. All other kinds are still refused.
 	AllowIDTokens bool
 
-	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A DPoP has its own.
+	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A dpop.Confirmer has its own.
 	Leeway time.Duration
 
 	// Realm is named in challenges. If empty, none is.
@@ -137,17 +138,20 @@ func (o Options) complete() (Options, error) {
 		o.Confirmers = []Confirmer{MutualTLS{}}
 	}
 	for i, c := range o.Confirmers {
-		c, err := completeDPoP(withOwnHost(c, o.Resource.ID), o.Now)
-		wrong, o.Confirmers[i] = append(wrong, err), c
-		switch {
-		case c == nil:
+		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() { // of a constructor that has failed
 			problem("Confirmers", "entry %d is nil", i)
+			o.Confirmers[i] = nil
+			continue
+		}
+		switch {
 		case c.Member() == "":
 			problem("Confirmers", "entry %d names no cnf member", i)
 		case slices.ContainsFunc(descriptions, func(d description) bool { return d.member == c.Member() }):
 			problem("Confirmers", "entry %d: %q describes a key and is none: leave it out, tokens that have it beside their key pass", i, c.Member())
-		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool { return d != nil && d.Member() == c.Member() }):
-			problem("Confirmers", "two for the cnf member %q", c.Member())
+		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool {
+			return d != nil && d.Member() == c.Member() && strings.EqualFold(schemeOf(d), schemeOf(c))
+		}):
+			problem("Confirmers", "two for the cnf member %q under one scheme", c.Member())
 		}
 		if s, ok := c.(SchemeConfirmer); ok {
 			if scheme, _ := s.Challenge(); !isToken(scheme) || strings.EqualFold(scheme, bearer) {

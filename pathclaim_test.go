@@ -1,8 +1,6 @@
 package popauth_test
 
 import (
-	"bytes"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -90,34 +89,18 @@ func mustPanic(t *testing.T, f func()) {
 	f()
 }
 
-// A proof is for this API's own name where that is known, whatever the sender's Host; where it isn't, New says so.
+// A proof is for this API's own name, whatever the sender's Host; unless RequestURL was chosen.
 func TestTargetOwnHost(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		id    string
-		url   func(*http.Request) bool
+		dpop  dpop.Options
 		other bool // a proof for another host passes with that Host
-		warns bool
 	}{
-		{name: "no name", other: true, warns: true},
-		{name: "Resource.ID", id: "https://api.example.com/mcp"},
-		{name: "RequestURL chosen", other: true, url: func(*http.Request) bool { return true }},
+		{name: "BaseURL", dpop: dpop.Options{BaseURL: "https://api.example.com"}},
+		{name: "RequestURL", dpop: dpop.Options{URL: dpop.RequestURL}, other: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var log bytes.Buffer
-			d := popauth.DPoP{}
-			if tt.url != nil {
-				d.URL = popauth.RequestURL
-			}
-			change := func(o *popauth.Options) {
-				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-				o.Resource.ID = tt.id
-				o.Deny = nil
-			}
-			a := newDPoPAPI(t, d, change)
-			if strings.Contains(log.String(), "DPoP proofs for any host") != tt.warns {
-				t.Errorf("logged %q", log.String())
-			}
+			a := newDPoPAPI(t, tt.dpop, func(o *popauth.Options) { o.Deny = nil })
 			for _, host := range []string{"api.example.com", "evil.example"} {
 				r := a.request(fields{"htu": "https://" + host + "/orders"})
 				r.Host = host
@@ -128,5 +111,9 @@ func TestTargetOwnHost(t *testing.T) {
 				}
 			}
 		})
+	}
+	// An API that publishes its name has no Confirmer that goes by Host by accident: there is none without a URL.
+	if d, err := dpop.New(dpop.Options{}); d != nil || err == nil || !strings.Contains(err.Error(), "set BaseURL to this API's own name") {
+		t.Errorf("got %v, %v, want an error that says what to set", d, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -18,7 +19,7 @@ type fields = popauthtest.Claims
 
 // TestProof goes through RFC 9449, section 4.3; the number is that of its item.
 func TestProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	other := popauthtest.NewProofKey(t, "")
 	p384, ed := popauthtest.NewProofKey(t, "ES384"), popauthtest.NewProofKey(t, "EdDSA")
 	now := a.clock.Now().Unix()
@@ -213,7 +214,7 @@ func ath(token string) string {
 // A claim that is there, but of another type, is not called missing.
 func TestProofClaimsAreExplained(t *testing.T) {
 	const missing = "a required claim is missing or empty"
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for _, tt := range []struct {
 		name   string
 		claims fields
@@ -233,7 +234,7 @@ func TestProofClaimsAreExplained(t *testing.T) {
 }
 
 func TestProofHeaderCount(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := a.request()
 	r.Header.Del("DPoP")
 	a.refuseProof(t, r, popauth.ErrProofMissing)
@@ -246,7 +247,7 @@ func TestProofHeaderCount(t *testing.T) {
 
 // The limit is on the proof. It neither counts the token nor turns a proof that is too long into none.
 func TestProofSize(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.token = a.issuer.Token(a.key.Bound(), fields{"x": strings.Repeat("x", 9<<10)})
 	a.accept(t, a.request())
 	short := len(a.request().Header.Get("DPoP"))
@@ -257,7 +258,7 @@ func TestProofSize(t *testing.T) {
 }
 
 func TestProofRSASize(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	key := popauthtest.NewProofKey(t, "RS256")
 	key.Now = a.clock.Now
 	small := key.JWK()
@@ -268,12 +269,12 @@ func TestProofRSASize(t *testing.T) {
 // Both edges are inside, with whole seconds and the clock between two.
 func TestProofTime(t *testing.T) {
 	for name, d := range map[string]struct {
-		dpop        popauth.DPoP
+		dpop        dpop.Options
 		age, leeway time.Duration
 	}{
-		"defaults": {popauth.DPoP{}, 60 * time.Second, 10 * time.Second},
-		"own":      {popauth.DPoP{MaxAge: 100 * time.Second, Leeway: 20 * time.Second}, 100 * time.Second, 20 * time.Second},
-		"strict":   {popauth.DPoP{MaxAge: 5 * time.Second, Leeway: time.Nanosecond}, 5 * time.Second, 0},
+		"defaults": {dpop.Options{}, 60 * time.Second, 10 * time.Second},
+		"own":      {dpop.Options{MaxAge: 100 * time.Second, Leeway: 20 * time.Second}, 100 * time.Second, 20 * time.Second},
+		"strict":   {dpop.Options{MaxAge: 5 * time.Second, Leeway: time.Nanosecond}, 5 * time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newDPoPAPI(t, d.dpop)

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // A careful client's exp and nbf count (RFC 7519, sections 4.1.4 and 4.1.5), with the Leeway of both clocks, and can only
 // make the time shorter.
 func TestProofBounds(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	now := a.clock.Now()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	for _, tt := range []struct {

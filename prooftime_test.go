@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // longNonces are good for so long.
-func longNonces(age time.Duration) popauth.StatelessNonces {
+func longNonces(age time.Duration) dpop.StatelessNonces {
 	n := nonces(nonceSecret(1))
 	n.MaxAge = age
 	return n
@@ -20,7 +20,7 @@ func longNonces(age time.Duration) popauth.StatelessNonces {
 // Whatever a client's clock shows, the nonce says when it has signed (RFC 9449, section 4.3, item 11).
 func TestNonceTime(t *testing.T) {
 	for _, believed := range []bool{true, false} {
-		a := newDPoPAPI(t, popauth.DPoP{Nonces: nonces(nonceSecret(1)), NonceTime: believed})
+		a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1)), NonceTime: believed})
 		nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 		// at is the iat of a client whose clock is off by d.
 		at := func(d time.Duration) int64 { return a.clock.Now().Add(d).Unix() }
@@ -55,19 +55,19 @@ func TestNonceTime(t *testing.T) {
 // A used proof stays used with everybody who shares the store, whether it goes by iat or by the nonce, and whoever has
 // accepted it first: a rollout that begins to ask for nonces, and to believe them, lets none pass twice.
 func TestNonceTimeIsRemembered(t *testing.T) {
-	all := map[string]popauth.DPoP{
+	all := map[string]dpop.Options{
 		"nonce":                  {NonceTime: true, Nonces: nonces(nonceSecret(1))},
 		"longest nonce":          {NonceTime: true, Nonces: longNonces(10 * time.Minute)},
 		"oldest iat":             {MaxAge: 10 * time.Minute, Leeway: time.Minute},
 		"earliest iat":           {MaxAge: 6 * time.Minute, Leeway: 5 * time.Minute},
 		"iat, beside nonces":     {MaxAge: 10 * time.Minute, Leeway: time.Minute, Nonces: longNonces(time.Hour)},
-		"iat, nonces or nothing": {MaxAge: 10 * time.Minute, Nonces: popauth.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}},
+		"iat, nonces or nothing": {MaxAge: 10 * time.Minute, Nonces: dpop.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}},
 	}
 	for first := range all {
 		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute, -660 * time.Second, 300 * time.Second, time.Hour, -100 * time.Hour} {
 			t.Run(fmt.Sprint(first, "/", off), func(t *testing.T) {
 				var names []string
-				guards := []popauth.DPoP{}
+				guards := []dpop.Options{}
 				for name, d := range all {
 					names, guards = append(names, name), append(guards, d)
 				}
@@ -104,7 +104,7 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 	for _, age := range []time.Duration{10 * time.Second, 5 * time.Minute, 10 * time.Minute} {
 		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute} {
 			for _, ahead := range []time.Duration{0, 30 * time.Second} { // of the clock that has made the nonce
-				s := newSharing(t, func(func() time.Time) popauth.ReplayStore { return nil }, popauth.DPoP{NonceTime: true, Nonces: longNonces(age)})
+				s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return nil }, dpop.Options{NonceTime: true, Nonces: longNonces(age)})
 				_, nonce, err := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now().Add(ahead))
 				if err != nil {
 					t.Fatal(err)
@@ -126,17 +126,16 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 
 func TestNonceTimeOptions(t *testing.T) {
 	secret := [][]byte{nonceSecret(1)}
-	for want, d := range map[string]popauth.DPoP{
-		"DPoP.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
-		"DPoP.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
-		"DPoP.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: popauth.StatelessNonces{Secrets: secret, Optional: true}},
-		"DPoP.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
-		"DPoP.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
-		"": {NonceTime: true, Nonces: &popauth.StatelessNonces{Secrets: secret}},
+	for want, d := range map[string]dpop.Options{
+		"dpop: Options.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
+		"dpop: Options.NonceTime: Nonces is popauth_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
+		"dpop: Options.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
+		"dpop: Options.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
+		"dpop: Options.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: nonces(nonceSecret(1)), Remember: 5 * time.Minute},
+		"": {NonceTime: true, Nonces: &dpop.StatelessNonces{Secrets: secret}},
 	} {
-		o := popauthtest.NewIssuer(t).Options()
-		o.Confirmers = []popauth.Confirmer{d}
-		if _, err := popauth.New(o); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		d.BaseURL = "https://api.example.com"
+		if _, err := dpop.New(d); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -144,7 +143,7 @@ func TestNonceTimeOptions(t *testing.T) {
 
 // The Model Context Protocol asks servers for five minutes, in either direction.
 func TestLeewayOfFiveMinutes(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Leeway: 5 * time.Minute})
+	a := newDPoPAPI(t, dpop.Options{Leeway: 5 * time.Minute})
 	for off, ok := range map[time.Duration]bool{
 		-6 * time.Minute: true, -361 * time.Second: false, 5 * time.Minute: true, 301 * time.Second: false,
 	} {
@@ -159,26 +158,26 @@ func TestLeewayOfFiveMinutes(t *testing.T) {
 
 // The log says how far the clocks are apart, and what to change.
 func TestProofTimeIsExplained(t *testing.T) {
-	plain := newDPoPAPI(t, popauth.DPoP{})
+	plain := newDPoPAPI(t, dpop.Options{})
 	for _, tt := range []struct {
 		claim string
 		off   time.Duration
 		want  string
 	}{
-		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than DPoP.Leeway, 10s: see DPoP.NonceTime"},
-		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than DPoP.MaxAge and Leeway, 1m10s: see DPoP.NonceTime"},
-		{"exp", -time.Minute, "exp was 1m0s ago, not less than DPoP.Leeway, 10s"},
-		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than DPoP.Leeway, 10s"},
+		{"iat", 15 * time.Minute, "iat is 15m0s ahead of this clock, more than dpop.Options.Leeway, 10s: see dpop.Options.NonceTime"},
+		{"iat", -15 * time.Minute, "iat is 15m0s ago, more than dpop.Options.MaxAge and Leeway, 1m10s: see dpop.Options.NonceTime"},
+		{"exp", -time.Minute, "exp was 1m0s ago, not less than dpop.Options.Leeway, 10s"},
+		{"nbf", time.Minute, "nbf is 1m0s ahead of this clock, more than dpop.Options.Leeway, 10s"},
 	} {
 		plain.refuseProof(t, plain.request(fields{tt.claim: plain.clock.Now().Add(tt.off).Unix()}), popauth.ErrProofTime)
 		if !strings.Contains(plain.last.Error(), tt.want) {
 			t.Errorf("got %v, want %s", plain.last, tt.want)
 		}
 	}
-	a := newDPoPAPI(t, popauth.DPoP{NonceTime: true, Nonces: nonces(nonceSecret(1))})
+	a := newDPoPAPI(t, dpop.Options{NonceTime: true, Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
 	a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Add(2 * time.Hour).Unix()}), popauth.ErrProofTime)
-	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that DPoP.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
+	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that dpop.Options.NonceTime allows"; !strings.Contains(a.last.Error(), want) {
 		t.Errorf("got %v, want %s", a.last, want)
 	}
 }
@@ -191,13 +190,13 @@ func TestNonceTimeAheadHoldsItsPlace(t *testing.T) {
 		{off: 0, kept: 661 * time.Second},
 		{off: time.Hour, kept: 4261 * time.Second},
 	} {
-		s := newSharing(t, func(now func() time.Time) popauth.ReplayStore {
-			m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: now, PerKey: 1})
+		s := newSharing(t, func(now func() time.Time) dpop.ReplayStore {
+			m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: now, PerKey: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return m
-		}, popauth.DPoP{NonceTime: true, Remember: tt.remember, Nonces: nonces(nonceSecret(1))})
+		}, dpop.Options{NonceTime: true, Remember: tt.remember, Nonces: nonces(nonceSecret(1))})
 		ask := func() int {
 			_, nonce, _ := nonces(nonceSecret(1)).Check(t.Context(), "", s.clock.Now())
 			return s.ask(0, s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(tt.off).Unix()}))

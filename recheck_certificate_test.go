@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -151,7 +152,7 @@ func TestRecheckCallerCertificate(t *testing.T) {
 
 // A route by certificate inside of a stage belongs to the same request: its proof is not asked for twice.
 func TestCertificateRouteInsideOfAStage(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	stranger := popauth.CertificateThumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
 	whoever := popauth.ClientCertificate(popauth.TLSCertificate())
 	for name, wrap := range map[string]func(http.Handler) http.Handler{

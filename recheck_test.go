@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -203,7 +204,7 @@ func TestRecheckBindingsInAnotherOrder(t *testing.T) {
 		n++
 		return popauth.NewToken([]byte(`{"sub":"a","cnf":` + orders[n%2] + `}`))
 	})
-	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}})
+	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestRecheckBindingsInAnotherOrder(t *testing.T) {
 
 // A proof is good for one use. To hold the decision again takes none, and the token's hash need not be sent again.
 func TestRecheckTakesNoProof(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := held(t, a.guard.Confirm, a.request())
 	used := a.store.len()
 	a.clock.Advance(20 * time.Minute) // the proof is long over, the token is not

@@ -18,7 +18,7 @@ func (busy) RetryAfter() time.Duration { return 7 * time.Second }
 
 // A Refusal is what Refuse writes, for every reason and whatever belongs to the answer.
 func TestRefusalIsWhatRefuseWrites(t *testing.T) {
-	o := Options{Verifier: verifyNone{}, Confirmers: []Confirmer{MutualTLS{}, DPoP{}}}
+	o := Options{Verifier: verifyNone{}, Confirmers: []Confirmer{MutualTLS{}, underScheme{}}}
 	plain, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -120,7 +121,7 @@ func TestRefusedWithoutGuardIsLogged(t *testing.T) {
 
 // A door by values says to everybody what a stage writes.
 func TestDoorSaysWhatAStageWrites(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	a := newDPoPAPI(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
 	stage := a.guard.Authorize(popauth.Scope("orders.write"))
 	writes := popauthtest.Claims{"scope": "orders.write"}
 	token := a.issuer.Token(a.key.Bound(), writes)

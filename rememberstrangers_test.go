@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -113,7 +114,7 @@ type meddler struct{ popauth.MutualTLS }
 
 func (meddler) Confirm(r *http.Request, p popauth.Presentation) error {
 	err := popauth.MutualTLS{}.Confirm(r, p)
-	meddleWith(p.Certificate)
+	meddleWith(p.Certificate())
 	return err
 }
 
@@ -166,11 +167,11 @@ func TestMeddlingIsForgotten(t *testing.T) {
 }
 
 // swapped shows DPoP another token than the one that the request came with.
-type swapped struct{ popauth.DPoP }
+type swapped struct{ *dpop.Confirmer }
 
 func (s swapped) Confirm(r *http.Request, p popauth.Presentation) error {
 	p.Token = "another"
-	return s.DPoP.Confirm(r, p)
+	return s.Confirmer.Confirm(r, p)
 }
 
 // The hash of a token that is remembered is that of no other.
@@ -178,7 +179,7 @@ func TestHashIsOfTheTokenShown(t *testing.T) {
 	l, key := newLab(t), popauthtest.NewProofKey(t, "")
 	key.Now = l.clock.Now
 	g := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{swapped{popauth.DPoP{Replay: &usedProofs{until: map[string]time.Time{}}}}}
+		o.Confirmers = []popauth.Confirmer{swapped{proofs(dpop.Options{Replay: &usedProofs{until: map[string]time.Time{}}})}}
 	})
 	token := l.issuer.Token(key.Bound())
 	for range 3 {

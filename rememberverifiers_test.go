@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -16,7 +17,7 @@ func TestRememberedBehindOtherVerifiers(t *testing.T) {
 	}})
 	g, err := popauth.New(popauth.Options{
 		Verifier:   popauth.JWTOr(tenants, tenants),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})},
 	})
 	if err != nil {
 		t.Fatal(err)

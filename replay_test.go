@@ -14,15 +14,16 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 var replayStart = time.Date(2026, 5, 1, 12, 0, 0, 1, time.UTC)
 
-func replayMemory(tb testing.TB, entries int) (*popauth.ReplayMemory, *popauthtest.Clock) {
+func replayMemory(tb testing.TB, entries int) (*dpop.ReplayMemory, *popauthtest.Clock) {
 	tb.Helper()
 	clock := popauthtest.NewClock(replayStart)
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: entries, Now: clock.Now})
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: entries, Now: clock.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func replayMemory(tb testing.TB, entries int) (*popauth.ReplayMemory, *popauthte
 }
 
 // replayUse uses an id of a key of its own, which no bound per key is in the way of.
-func replayUse(tb testing.TB, store popauth.ReplayStore, id string, until time.Time) (bool, error) {
+func replayUse(tb testing.TB, store dpop.ReplayStore, id string, until time.Time) (bool, error) {
 	tb.Helper()
 	fresh, err := replayUseOf(tb, store, id, id, until)
 	if errors.Is(err, popauth.ErrProofLimit) {
@@ -40,7 +41,7 @@ func replayUse(tb testing.TB, store popauth.ReplayStore, id string, until time.T
 }
 
 // replayUseOf reports what the store said, with the rule that an error is never fresh.
-func replayUseOf(tb testing.TB, store popauth.ReplayStore, key, id string, until time.Time) (bool, error) {
+func replayUseOf(tb testing.TB, store dpop.ReplayStore, key, id string, until time.Time) (bool, error) {
 	tb.Helper()
 	fresh, err := store.Use(context.Background(), key, id, until)
 	if err != nil {
@@ -54,14 +55,14 @@ func replayUseOf(tb testing.TB, store popauth.ReplayStore, key, id string, until
 	return fresh, err
 }
 
-func wantUse(tb testing.TB, store popauth.ReplayStore, id string, until time.Time, want bool) {
+func wantUse(tb testing.TB, store dpop.ReplayStore, id string, until time.Time, want bool) {
 	tb.Helper()
 	if got, err := replayUse(tb, store, id, until); got != want || err != nil {
 		tb.Errorf("Use(%.20q): got %v, %v, want %v", id, got, err, want)
 	}
 }
 
-func wantRefused(tb testing.TB, store popauth.ReplayStore, id string, until time.Time) {
+func wantRefused(tb testing.TB, store dpop.ReplayStore, id string, until time.Time) {
 	tb.Helper()
 	if got, err := replayUse(tb, store, id, until); got || err == nil {
 		tb.Errorf("Use(%.20q): got %v, %v, want an error", id, got, err)
@@ -100,8 +101,8 @@ func TestReplayMemoryFutureProof(t *testing.T) {
 
 func TestReplayMemoryConforms(t *testing.T) {
 	clock := popauthtest.NewClock(replayStart)
-	popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
-		m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: 4000, Now: clock.Now})
+	popauthtest.TestReplayStore(t, func() dpop.ReplayStore {
+		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: 4000, Now: clock.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,8 +115,8 @@ func TestReplayMemoryConforms(t *testing.T) {
 // Without a clock of its own, it goes by the time of the bubble that it is in.
 func TestReplayMemoryConformsByTimeNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
-			m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+		popauthtest.TestReplayStore(t, func() dpop.ReplayStore {
+			m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,16 +126,16 @@ func TestReplayMemoryConformsByTimeNow(t *testing.T) {
 }
 
 func TestReplayMemoryOptions(t *testing.T) {
-	for _, o := range []popauth.ReplayMemoryOptions{
+	for _, o := range []dpop.ReplayMemoryOptions{
 		{Entries: -1}, {Entries: 1<<30 + 1}, {Entries: math.MinInt},
 		{PerKey: -1}, {PerKey: math.MinInt}, {Entries: 100, PerKey: 101}, {PerKey: 1<<20 + 1},
 	} {
-		if m, err := popauth.NewReplayMemory(o); m != nil || err == nil {
+		if m, err := dpop.NewReplayMemory(o); m != nil || err == nil {
 			t.Errorf("Entries %d, PerKey %d: got %v, %v, want an error", o.Entries, o.PerKey, m, err)
 		}
 	}
-	wantRefused(t, new(popauth.ReplayMemory), "a", time.Now().Add(time.Hour))
-	wantRefused(t, (*popauth.ReplayMemory)(nil), "a", time.Now().Add(time.Hour))
+	wantRefused(t, new(dpop.ReplayMemory), "a", time.Now().Add(time.Hour))
+	wantRefused(t, (*dpop.ReplayMemory)(nil), "a", time.Now().Add(time.Hour))
 }
 
 func TestReplayMemoryOneOfManyAtOnce(t *testing.T) {

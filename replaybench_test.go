@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // replayID is as long as a SHA-256 in base64url, and cheap to make.
@@ -35,7 +35,7 @@ func BenchmarkReplayMemory(b *testing.B) {
 			var n atomic.Int64
 			start := time.Now()
 			now := func() time.Time { return start.Add(time.Duration(n.Load()) * c.move) }
-			m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: 1 << 26, Now: now})
+			m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: 1 << 26, Now: now})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -23,7 +23,7 @@ func TestReplayMemoryOfOwnersThatGo(t *testing.T) {
 	for _, perKey := range []int{entries / 8, entries} {
 		clock := popauthtest.NewClock(time.Unix(1_800_000_000, 0))
 		before := heapInUse()
-		m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: entries, PerKey: perKey, Now: clock.Now})
+		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: entries, PerKey: perKey, Now: clock.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

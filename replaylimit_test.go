@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func replayMemoryPerKey(tb testing.TB, entries, perKey int) (*popauth.ReplayMemory, *popauthtest.Clock) {
+func replayMemoryPerKey(tb testing.TB, entries, perKey int) (*dpop.ReplayMemory, *popauthtest.Clock) {
 	tb.Helper()
 	clock := popauthtest.NewClock(replayStart)
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: entries, PerKey: perKey, Now: clock.Now})
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: entries, PerKey: perKey, Now: clock.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -26,14 +27,14 @@ func replayMemoryPerKey(tb testing.TB, entries, perKey int) (*popauth.ReplayMemo
 }
 
 // wantLimit wants the error for a key that has too many ids.
-func wantLimit(tb testing.TB, store popauth.ReplayStore, key, id string, until time.Time) {
+func wantLimit(tb testing.TB, store dpop.ReplayStore, key, id string, until time.Time) {
 	tb.Helper()
 	if fresh, err := replayUseOf(tb, store, key, id, until); fresh || !errors.Is(err, popauth.ErrProofLimit) {
 		tb.Errorf("Use(%q, %q): got %v, %v, want an error that wraps ErrProofLimit", key, id, fresh, err)
 	}
 }
 
-func wantUseOf(tb testing.TB, store popauth.ReplayStore, key, id string, until time.Time, want bool) {
+func wantUseOf(tb testing.TB, store dpop.ReplayStore, key, id string, until time.Time, want bool) {
 	tb.Helper()
 	if fresh, err := replayUseOf(tb, store, key, id, until); fresh != want || err != nil {
 		tb.Errorf("Use(%q, %q): got %v, %v, want %v", key, id, fresh, err, want)
@@ -135,11 +136,11 @@ func TestReplayMemoryPerKeyBehindOthers(t *testing.T) {
 func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 	const perKey, goroutines = 100, 50
 	clock := popauthtest.NewClock(time.Unix(1_800_000_000, 0))
-	memory, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Entries: 2000, PerKey: perKey, Now: clock.Now})
+	memory, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: 2000, PerKey: perKey, Now: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, popauth.DPoP{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
+	a := newDPoPAPI(t, dpop.Options{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
 	a.issuer.Now, a.key.Now = clock.Now, clock.Now
 	others := make([]*popauthtest.ProofKey, goroutines)
 	tokens := make([]string, goroutines)
@@ -183,7 +184,7 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 
 // A store says by its error which of the two it is, and how long to wait.
 func TestReplayStoreLimit(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for _, tt := range []struct {
 		err   error
 		retry string
@@ -201,7 +202,7 @@ func TestReplayStoreLimit(t *testing.T) {
 	a.store.err = nil
 	a.accept(t, a.request())
 
-	a = newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
+	a = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
 	a.store.err = popauth.ErrProofLimit
 	w := a.serve(a.request())
 	want := `{"type":"about:blank","title":"Too Many Requests","status":429}`
@@ -212,7 +213,7 @@ func TestReplayStoreLimit(t *testing.T) {
 
 // All proofs of a key come under one name, which is nobody else's and doesn't show the key.
 func TestReplayKeys(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.store.keys = map[string]int{}
 	other := popauthtest.NewProofKey(t, "")
 	other.Now = a.clock.Now

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // behindAnother is a ReplayStore of the program around another one.
-type behindAnother struct{ popauth.ReplayStore }
+type behindAnother struct{ dpop.ReplayStore }
 
 func (b behindAnother) Use(ctx context.Context, key, id string, until time.Time) (bool, error) {
 	return b.ReplayStore.Use(ctx, key, id, until)
@@ -20,16 +20,16 @@ func (b behindAnother) Use(ctx context.Context, key, id string, until time.Time)
 func TestUsedProofsAfterAStepBack(t *testing.T) {
 	short, brief := longNonces(40*time.Second), longNonces(10*time.Second)
 	brief.Optional = true // a proof without one may be older than any
-	stores := map[string]func(t *testing.T) func(now func() time.Time) popauth.ReplayStore{
-		"its own": func(*testing.T) func(now func() time.Time) popauth.ReplayStore {
-			return func(func() time.Time) popauth.ReplayStore { return nil }
+	stores := map[string]func(t *testing.T) func(now func() time.Time) dpop.ReplayStore{
+		"its own": func(*testing.T) func(now func() time.Time) dpop.ReplayStore {
+			return func(func() time.Time) dpop.ReplayStore { return nil }
 		},
 		"given": inMemory,
-		"behind another": func(t *testing.T) func(now func() time.Time) popauth.ReplayStore {
-			return func(now func() time.Time) popauth.ReplayStore { return behindAnother{inMemory(t)(now)} }
+		"behind another": func(t *testing.T) func(now func() time.Time) dpop.ReplayStore {
+			return func(now func() time.Time) dpop.ReplayStore { return behindAnother{inMemory(t)(now)} }
 		},
 	}
-	settings := map[string]popauth.DPoP{
+	settings := map[string]dpop.Options{
 		"by iat":                    {Remember: 70 * time.Second},
 		"by nonce":                  {Remember: 70 * time.Second, Nonces: short, NonceTime: true},
 		"by iat, nonces or nothing": {Remember: 70 * time.Second, Nonces: brief},

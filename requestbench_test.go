@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -70,7 +71,7 @@ func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) 
 	l.token = l.issuer.Token(requestClaims, l.owner.Bound())
 	o := l.issuer.Options()
 	o.Now = nil
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{Replay: l.store, MaxAge: 10 * time.Minute}}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{Replay: l.store, MaxAge: 10 * time.Minute})}
 	for _, c := range change {
 		c(&o)
 	}
@@ -132,7 +133,7 @@ func (l *requestLab) verifications() func() {
 }
 
 // renewed is a replay memory that can be emptied.
-type renewed struct{ popauth.ReplayStore }
+type renewed struct{ dpop.ReplayStore }
 
 func (l *requestLab) proofs(key *popauthtest.ProofKey, token string) side {
 	requests := make([]*http.Request, 512)
@@ -143,7 +144,7 @@ func (l *requestLab) proofs(key *popauthtest.ProofKey, token string) side {
 	return func(n int) {
 		for range n {
 			if i%len(requests) == 0 {
-				l.store.ReplayStore, _ = popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+				l.store.ReplayStore, _ = dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 			}
 			clear(w.header)
 			l.guard.ServeHTTP(w, requests[i%len(requests)])

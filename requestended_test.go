@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -238,8 +239,8 @@ func (x *ending) plain() *http.Request {
 	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx)
 }
 
-func (x *ending) memory() *popauth.ReplayMemory {
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: x.clock.Now})
+func (x *ending) memory() *dpop.ReplayMemory {
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: x.clock.Now})
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -248,11 +249,11 @@ func (x *ending) memory() *popauth.ReplayMemory {
 
 var endings = map[string]func(*ending) error{
 	"a ReplayStore": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{Replay: hangingStore(x.hang)}).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(proofs(dpop.Options{Replay: hangingStore(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
 	"nonces": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{Nonces: hangingNonces(x.hang)}).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(proofs(dpop.Options{Nonces: hangingNonces(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
 	"replay memory": func(x *ending) error {
@@ -261,7 +262,7 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"replay memory of a Guard": func(x *ending) error {
-		g := x.with(popauth.DPoP{Replay: x.memory()})
+		g := x.with(proofs(dpop.Options{Replay: x.memory()}))
 		if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil { // has the keys
 			x.Fatal(err)
 		}
@@ -270,19 +271,19 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"ProveKey": func(x *ending) error {
-		_, err := popauth.DPoP{Replay: hangingStore(x.hang)}.ProveKey(http.Header{}, x.proven(""), x.clock.Now())
+		_, err := proofs(dpop.Options{Replay: hangingStore(x.hang)}).ProveKey(http.Header{}, x.proven(""), x.clock.Now())
 		return err
 	},
 	"a policy": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{}).Check(x.plain(), x.policy())
+		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), x.policy())
 		return err
 	},
 	"any of two policies": func(x *ending) error {
-		_, err := x.with(popauth.DPoP{}).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
+		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
 		return err
 	},
 	"Recheck": func(x *ending) (err error) {
-		g := x.with(popauth.DPoP{})
+		g := x.with(proofs(dpop.Options{}))
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, err = g.Recheck(r, x.policy()) })).
 			ServeHTTP(httptest.NewRecorder(), x.plain())
 		return err

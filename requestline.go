@@ -180,9 +180,9 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 // broken returns the rule that r breaks; nil if there is none. A Handler that has decoded the path has dropped
 // URL.RawPath, so that all routers inside go by URL.Path, or left one that is spelled as net/url does.
 func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
-	path, rule := linePath(r)
+	path, rule := uri.Target(r)
 	if rule == "" && r.URL.Opaque != "" {
-		rule = lineOpaque
+		rule = uri.Opaque
 	}
 	if rule != "" {
 		return &brokenRule{rule: rule, found: uri.Shown(r.RequestURI)}
@@ -222,12 +222,9 @@ func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
 	return l.brokenPath(path, false)
 }
 
-// maxPath bounds the work on one path. RFC 9110, section 4.1, recommends to support 8000 bytes.
-const maxPath = 8 << 10
-
 func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
-	if len(path) > maxPath {
-		return &brokenRule{rule: lineLong, found: path}
+	if len(path) > uri.MaxPath {
+		return &brokenRule{rule: uri.LongPath, found: path}
 	}
 	rule, at := uri.Reading(path, uri.Allowed{
 		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
@@ -236,7 +233,7 @@ func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
 	if rule == "" {
 		return nil
 	}
-	return &brokenRule{rule: string(rule), found: path[at:], compared: path}
+	return &brokenRule{rule: rule, found: path[at:], compared: path}
 }
 
 var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}

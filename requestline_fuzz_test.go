@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/internal/uri"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -215,7 +216,7 @@ func FuzzRequestLine(f *testing.F) {
 // agree asserts that all read r.URL.Path.
 func agree(t *testing.T, line string, r *http.Request, readers map[string]http.Handler) {
 	t.Helper()
-	own := popauth.RequestURL(r)
+	own := dpop.RequestURL(r)
 	p := r.URL.Path
 	if p == "" {
 		p = "/"

@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -94,7 +95,7 @@ func TestRequestLineStages(t *testing.T) {
 	key.Now = l.clock.Now
 	g := l.guard(func(o *popauth.Options) {
 		o.Logger = logger
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	})
 	dpopToken := l.issuer.Token(key.Bound(), popauthtest.Claims{"scope": "orders.read"})
 	credentials := map[string]func(path string) *http.Request{
@@ -308,7 +309,7 @@ func TestRequestLineMethodOverride(t *testing.T) {
 
 // No decision is inherited by another method or another path, whoever makes a request of the first one.
 func TestDecisionIsForOneLine(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
 	for name, change := range map[string]func(*http.Request){
 		"method":      func(r *http.Request) { r.Method = "DELETE" },
 		"target":      func(r *http.Request) { retarget(r, "/admin") },
@@ -394,7 +395,7 @@ func TestRequestLineCatchAll(t *testing.T) {
 
 // Handler decodes for everybody inside what needs no encoding, and a proof stays for what was sent.
 func TestRequestLineHandler(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	c := chi.NewRouter()
 	seen := ""
 	c.With(a.guard.Confirm).Get("/users/{user}", func(_ http.ResponseWriter, r *http.Request) {
@@ -457,7 +458,7 @@ func TestRequestLineHandler(t *testing.T) {
 
 // Over the wire: whatever net/http accepts, the handler of another route doesn't run for a proof of /close.
 func TestRequestLineOverTheWire(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	say := func(s string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "RAN "+s) })
 	}
@@ -499,10 +500,7 @@ func rawBody(t *testing.T, server *httptest.Server, request string) (int, string
 // A proof without a token, as to a token endpoint, is for one reading, too.
 func TestRequestLineProveKey(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
-	d, err := popauth.DPoP{}.Complete(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := proofs(dpop.Options{})
 	for target, ok := range map[string]bool{"/token": true, "/%74oken": false} {
 		r := asServed(t, target, key.Request("POST", "https://id.example.com/token", ""))
 		r.Header.Set("DPoP", key.Proof("GET", "https://id.example.com/token", ""))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -108,7 +109,7 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 			for _, prefix := range []string{"/api", "/api/"} {
 				for _, adapter := range []bool{false, true} {
 					t.Run(fmt.Sprint(name, target, prefix, adapter), func(t *testing.T) {
-						a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.RequestLine = line })
+						a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine = line })
 						a.handler = popauth.RequestLine{}.Handler(a.guard.Authenticate(http.StripPrefix(prefix, a.guard.Confirm(a.spy))))
 						r := a.key.Request("GET", "https://api.example.com"+target, a.token)
 						if retarget(r, target); adapter {
@@ -128,7 +129,7 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 // A request without RequestURI, as adapters make it, has the reading of its URL, or is refused: without a Handler around
 // it, http.StripPrefix takes the path that a proof is for.
 func TestRequestLineWithoutRequestURI(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	request := func() *http.Request {
 		r := a.key.Request("GET", "https://api.example.com/api/orders", a.token)
 		r.RequestURI = ""
@@ -169,7 +170,7 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 // Middleware that changes the request line inside of a stage, or of a Handler, takes neither the decision nor the
 // openings along.
 func TestRequestLineChangedInside(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	change := func(line string, both bool, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if both {
@@ -314,7 +315,7 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 
 // What a Handler further out allows leaves a decision for its path, too.
 func TestRequestLineRewrittenInsideHandler(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	rewrite := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path = "/admin"

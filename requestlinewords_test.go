@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -98,7 +99,7 @@ func TestRequestLineOverrideLetters(t *testing.T) {
 // Where an encoded slash is allowed it stays one for everybody, beside whatever else a name has. What net/url would write
 // otherwise is decoded in URL.RawPath, and a DPoP proof stays for what was sent.
 func TestRequestLineEncodedSlashIsKept(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	line := popauth.RequestLine{AllowEncodedSlash: true}
 	var seen *http.Request
 	inner := chi.NewRouter()
@@ -232,7 +233,7 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 // Behind a proxy is a server that cuts parameters off, as those in Java do, and puts methods in upper case: nobody reaches
 // what the policies of this side are for by another spelling, with a token or a proof for all else.
 func TestRequestLineBehindProxy(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{URL: baseURL(t, "https://api.example.com")})
+	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		segments := strings.Split(r.URL.Path, "/")
 		for i := range segments {

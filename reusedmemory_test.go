@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/introspection"
@@ -128,7 +129,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := func(v popauth.Verifier) *popauth.Guard {
-		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}})
+		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 	t.Run("proofs", func(t *testing.T) {
 		key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
 		g := l.guard(func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}}}
+			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}})}
 		})
 		var b reused.Buffer
 		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {

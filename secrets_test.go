@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/introspection"
 )
@@ -21,7 +22,7 @@ import (
 // What has no ID prints as one without.
 func TestSecretsWithoutID(t *testing.T) {
 	for want, x := range map[string]any{
-		"popauth.StatelessNonces{secret withheld}":                    popauth.StatelessNonces{},
+		"dpop.StatelessNonces{secret withheld}":                       dpop.StatelessNonces{},
 		"introspection.ClientSecretBasic{secret withheld}":            introspection.ClientSecretBasic{Secret: "s"},
 		`introspection.ClientSecretBasic{ID: "api", secret withheld}`: introspection.ClientSecretBasic{ID: "api", Secret: "s"},
 	} {
@@ -36,8 +37,10 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"
 	l := newLab(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
+	guard := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	})
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
 	for _, a := range []introspection.ClientAuthentication{
@@ -52,8 +55,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 		all = append(all, a, []introspection.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
-	all = append(all, nonces, &nonces, popauth.DPoP{Nonces: nonces}, &popauth.DPoP{Nonces: &nonces},
-		popauth.Options{Confirmers: []popauth.Confirmer{popauth.DPoP{Nonces: nonces}}}, guard, struct{ G *popauth.Guard }{guard},
+	all = append(all, nonces, &nonces, proofs(dpop.Options{Nonces: nonces}), proofs(dpop.Options{Nonces: &nonces}),
+		popauth.Options{Confirmers: []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
 		trust, popauth.Forwarded(forwarded.RFC9440(), trust), []popauth.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
@@ -102,8 +105,10 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
 	basic, post := introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret}
 	signed := introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces}} })
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
+	guard := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	})
 	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
 	byValue := introspectionOptions(l.issuer)
 	byValue.Authentication = basic
@@ -133,7 +138,8 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "ClientSecretPost", x: in(post), leaks: true},
 		{name: "PrivateKeyJWT", x: in(signed), leaks: true},
 		{name: "StatelessNonces", x: in(nonces), leaks: true},
-		{name: "DPoP", x: in(popauth.DPoP{Nonces: nonces}), leaks: true},
+		{name: "dpop.Options", x: in(dpop.Options{Nonces: nonces}), leaks: true},
+		{name: "*dpop.Confirmer", x: in(proofs(dpop.Options{Nonces: nonces}))},
 		{name: "IntrospectionOptions", x: in(byValue), leaks: true},
 	} {
 		text, found := printed(tt.x), false

@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
@@ -30,53 +29,10 @@ func SentPath(r *http.Request) string {
 
 // sentPath is false if r.URL is neither what stands in the request line, nor its rest behind a prefix.
 func sentPath(r *http.Request) (string, bool) {
-	path, rule := linePath(r)
+	path, rule := uri.Target(r)
 	if rule != "" {
 		return "", false
 	}
 	rest, _, fits := uri.Rest(path, r.URL)
 	return rest, fits
-}
-
-// linePath returns the encoded path that stands in the request line (RFC 9112, section 3.2), "/" if a whole URL has
-// none; or the rule that the form of the target breaks.
-func linePath(r *http.Request) (path, rule string) {
-	if r.URL == nil {
-		return "", lineOpaque
-	}
-	if r.RequestURI == "" { // no server has read this request
-		if path = r.URL.EscapedPath(); path == "" {
-			path = "/"
-		}
-		return path, ""
-	}
-	target, _, _ := strings.Cut(r.RequestURI, "?")
-	switch {
-	case strings.HasPrefix(target, "/"):
-		return target, ""
-	case target == "": // middleware has stripped all of it: net/http reads no such line
-		return "/", ""
-	case r.Method == http.MethodConnect:
-		return "", lineConnect
-	case target == "*":
-		return "", lineAsterisk
-	}
-	return absolutePath(r, target)
-}
-
-// absolutePath is the path of a target that is a whole URL, as to a proxy. net/http has taken Host from it, but not in
-// HTTP/2, where a target has no such form (RFC 9113, section 8.3.1).
-func absolutePath(r *http.Request, target string) (path, rule string) {
-	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || r.ProtoMajor > 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return "", lineForm
-	}
-	host, _, slash := strings.Cut(rest, "/")
-	if host == "" || r.URL.User != nil || r.URL.Host != host {
-		return "", lineForm
-	}
-	if !slash {
-		return "/", ""
-	}
-	return rest[len(host):], ""
 }

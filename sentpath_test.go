@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // honest are targets as clients write them, and the path that each router's handler sees.
@@ -41,8 +42,8 @@ var honest = map[string]string{
 
 // Through a gateway that has a Handler around it, an API's DPoP proof counts for the path as the client has sent it.
 func TestSentPath(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{URL: baseURL(t, "https://api.example.com")})
-	b := newDPoPAPI(t, popauth.DPoP{URL: baseURL(t, "https://api.example.com/v1")})
+	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
+	b := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
 	seen := ""
 	run := func(a *dpopAPI) *httptest.Server {
 		a.handler = popauth.RequestLine{}.Handler(a.guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,13 +148,4 @@ func TestSentPathOf(t *testing.T) {
 	if got := popauth.SentPath(&http.Request{}); got != "" {
 		t.Errorf("no URL: got %q", got)
 	}
-}
-
-func baseURL(t *testing.T, base string) func(*http.Request) *url.URL {
-	t.Helper()
-	own, err := popauth.BaseURL(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return own
 }

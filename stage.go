@@ -53,10 +53,10 @@ func (g *Guard) stage(stage Stage, next http.Handler, policies ...Policy) http.H
 	return h
 }
 
-// leavesAlone tells whether nobody else's code sees a request while it is authenticated. Where a stage is right behind
-// such a one, there is nobody who could have changed the request in between, and nothing to read again. Authorize has
-// policies, which may be functions of the program.
-func (g *Guard) leavesAlone() bool { return g.prompt && g.confirmers.areOurs() }
+// leavesAlone tells whether nobody changes a request while it is authenticated: no source of the program, and a Confirmer must
+// not. Where a stage is right behind such a one, there is nothing to read again. Authorize has policies, which may be functions
+// of the program.
+func (g *Guard) leavesAlone() bool { return g.prompt }
 
 // ServeHTTP implements http.Handler.
 func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -21,7 +22,7 @@ func TestStageRightBehindAnother(t *testing.T) {
 	var seen *observer
 	g := l.guard(func(o *popauth.Options) {
 		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
 	})
 	other := l.guard(func(o *popauth.Options) { o.Audience = []string{"https://other.example.com"} })
 	key := popauthtest.NewProofKey(t, "ES256")
@@ -98,13 +99,11 @@ func TestStageBehindCodeOfTheProgram(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options func(*popauth.Options)
-		claims  cnf
 		outer   func(*popauth.Guard) func(http.Handler) http.Handler
 	}{
-		{"policy", func(*popauth.Options) {}, nil, func(g *popauth.Guard) func(http.Handler) http.Handler { return g.Authorize(changing) }},
-		{"source", func(o *popauth.Options) { o.Certificate = changingSource }, nil, nil},
-		{"source with headers", func(o *popauth.Options) { o.Certificate = withHeader }, nil, nil},
-		{"confirmer", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{changer{change}} }, cnf{"cnf": cnf{"x": "1"}}, nil},
+		{"policy", func(*popauth.Options) {}, func(g *popauth.Guard) func(http.Handler) http.Handler { return g.Authorize(changing) }},
+		{"source", func(o *popauth.Options) { o.Certificate = changingSource }, nil},
+		{"source with headers", func(o *popauth.Options) { o.Certificate = withHeader }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := l.guard(tt.options)
@@ -112,10 +111,29 @@ func TestStageBehindCodeOfTheProgram(t *testing.T) {
 			if tt.outer != nil {
 				outer = tt.outer(g)
 			}
-			r := l.owner.Request("GET", "/orders", l.unbound(tt.claims))
+			r := l.owner.Request("GET", "/orders", l.unbound())
 			send(chain(outer, g.Authorize(read)), r).refused(t, 401, invalidToken)
 		})
 	}
+}
+
+// A Confirmer must not change the request. What one changes nevertheless is not looked at: the stages right behind go by what has
+// been decided on, and so does the handler.
+func TestConfirmerThatChangesTheRequest(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{changer{func(r *http.Request) { r.Header.Set("Authorization", "Bearer another") }}}
+	})
+	subject := ""
+	h := chain(g.Authenticate, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		p, _ := popauth.FromContext(r.Context())
+		subject = p.Subject
+	}))
+	send(func(http.Handler) http.Handler { return h }, l.owner.Request("GET", "/orders", l.unbound(cnf{"cnf": cnf{"x": "1"}})))
+	if subject != "client-1" {
+		t.Errorf("got %q, want the subject of the token that was sent", subject)
+	}
+	send(g.Authorize(popauth.Scope("orders.write")), l.owner.Request("GET", "/orders", l.unbound(cnf{"cnf": cnf{"x": "1"}}))).refused(t, 403, lacksScope)
 }
 
 // changer is a Confirmer that changes what it is shown.

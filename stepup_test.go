@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -143,7 +144,9 @@ func TestStepUpSaysWhy(t *testing.T) {
 func TestStepUpScheme(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}} })
+	g := l.guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+	})
 	token := l.issuer.Token(key.Bound())
 	r := l.owner.Request("GET", "https://api.example.com/", "")
 	r.Header.Set("Authorization", "DPoP "+token)

@@ -15,12 +15,13 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // TestTarget compares htu with the target of the request line.
 func TestTarget(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{}, func(o *popauth.Options) { o.RequestLine.AllowPathParameters = true })
+	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowPathParameters = true })
 	const site = "https://resource.example.org"
 	for _, test := range []struct {
 		htu, target string
@@ -92,7 +93,7 @@ func TestTarget(t *testing.T) {
 // What looks like a fragment in a request line is a part of the path for net/http; a proof for the path before it
 // must not open what is behind it.
 func TestTargetWithHash(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	r := a.request()
 	r.RequestURI = "/orders#/../admin"
 	a.refuseLine(t, r)
@@ -104,7 +105,7 @@ func TestTargetWithHash(t *testing.T) {
 }
 
 func TestTargetMethods(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	a.refuseLine(t, a.key.Request("custom", dpopURL, a.token))
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "CUSTOM"} {
 		a.accept(t, a.key.Request(method, dpopURL, a.token))
@@ -121,7 +122,7 @@ func TestTargetMethods(t *testing.T) {
 }
 
 func TestTargetHost(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for _, host := range []string{
 		"resource.com", "resource.com:8443", "[::1]:3000", "resource.com.", "my_service:8080", "ho~st", "resource.com:65535",
 		"RESOURCE.com", "192.0.2.1", "resource.com:443", "resource.com:",
@@ -146,7 +147,7 @@ func TestTargetHost(t *testing.T) {
 
 // Nothing that a client can send in a header moves the URL.
 func TestTargetIgnoresForwardedHeaders(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	for name, value := range map[string]string{
 		"X-Forwarded-Host": "evil.example.com", "X-Forwarded-Proto": "http", "X-Forwarded-Prefix": "/admin",
 		"X-Forwarded-Uri": "/admin", "X-Original-Url": "/admin", "X-Rewrite-Url": "/admin", "X-Http-Method-Override": "GET",
@@ -166,7 +167,7 @@ func TestTargetIgnoresForwardedHeaders(t *testing.T) {
 
 // The proof is for what the client has asked, whatever routers have made of r.URL since.
 func TestTargetBehindRouters(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	guarded := a.handler
 	mux := http.NewServeMux()
 	mux.Handle("/api/", http.StripPrefix("/api", guarded))
@@ -190,7 +191,7 @@ func TestTargetBehindRouters(t *testing.T) {
 }
 
 func TestTargetOverTheWire(t *testing.T) {
-	a := newDPoPAPI(t, popauth.DPoP{})
+	a := newDPoPAPI(t, dpop.Options{})
 	send := func(t *testing.T, server *httptest.Server, proto int, target string, want int) {
 		t.Helper()
 		r, err := http.NewRequest("GET", target, nil)

@@ -104,7 +104,7 @@ func TestTokenBindingsAndSize(t *testing.T) {
 }
 
 // A call that brought no answer is an outage, unless the request that has waited for it has ended.
-func TestUnavailable(t *testing.T) {
+func TestUnavailableKeepsItsReason(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	down := errors.New("down")

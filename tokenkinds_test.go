@@ -253,7 +253,7 @@ func TestTokenKindsOthers(t *testing.T) {
 					switch {
 					case !ran:
 						refused++
-						if got != popauth.ErrTokenType && got != popauth.ErrTokenMalformed && got != popauth.ErrBindingMalformed {
+						if got != popauth.ErrTokenType && got != popauth.ErrTokenMalformed && got != popauth.ErrBindingUnknown {
 							t.Errorf("%s, options of %s, %s: refused with %q", token.Name, k.Issuer, d.name, got)
 						}
 					case idToken:

@@ -21,7 +21,7 @@ import (
 func entryOf(id string, size int) *verifiedToken {
 	payload := `{"jti":"` + id + `","more":"` + strings.Repeat("x", size) + `"}`
 	return &verifiedToken{
-		Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{"jkt", "k"}}, payload: payload},
+		Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{Member: "jkt", Value: "k"}}, payload: payload},
 		sha256.Sum256([]byte(id)),
 	}
 }

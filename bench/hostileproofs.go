@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -20,9 +21,14 @@ func (s *stranger) proofs() []*Hostile {
 	token := s.f.token(s.f.issuer, "RS256", key.Bound())
 	own, strange := modulus(4096), modulus(4096)
 	large := s.f.token(s.f.issuer, "RS256", popauthtest.Claims{"cnf": popauthtest.Claims{"jkt": thumbprint(own)}})
-	row := func(name, token string, status int, d popauth.DPoP, proofs func(n int) []string) *Hostile {
+	row := func(name, token string, status int, d dpop.Options, proofs func(n int) []string) *Hostile {
+		d.URL = dpop.RequestURL
+		confirmer, err := dpop.New(d)
+		if err != nil {
+			s.tb.Fatalf("bench: %v", err)
+		}
 		return &Hostile{
-			Name: name, Status: status, Genuine: true, protect: s.guard(popauth.Options{Confirmers: []popauth.Confirmer{d}}).Authenticate,
+			Name: name, Status: status, Genuine: true, protect: s.guard(popauth.Options{Confirmers: []popauth.Confirmer{confirmer}}).Authenticate,
 			request: func(n int) *http.Request {
 				r := shows("DPoP", token)
 				r.Header["Dpop"] = proofs(n)
@@ -34,13 +40,13 @@ func (s *stranger) proofs() []*Hostile {
 	good := func(by *popauthtest.ProofKey, claims ...popauthtest.Claims) func(int) string {
 		return func(int) string { return by.Proof(http.MethodGet, Audience+Path, token, claims...) }
 	}
-	zero := popauth.DPoP{}
+	zero := dpop.Options{}
 	owners := row("proof of the token's own RSA key of 4,096 bits, wrong signature", large, 401, zero, one(proofOf(own, large)))
 	owners.Why = "the owner has chosen this key, which everybody knows who has seen a proof; to verify by it takes longer than by one of 2,048 bits"
 	valid := row("15,000 good proofs of one key", token, reached, zero, one(good(key)))
 	valid.Passes, valid.Different = true, 15_000
-	nonce := row("proof with a nonce made up", token, 401, popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte("s"), 32)}},
+	nonce := row("proof with a nonce made up", token, 401, dpop.Options{
+		Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte("s"), 32)}},
 	}, one(func(n int) string { return good(key, popauthtest.Claims{"nonce": fmt.Sprint("made-up-", n)})(n) }))
 	nonce.Why = "the owner of the token's key has signed it by ES256, which is slower to verify than RS256, and the nonce is looked at after that"
 	return []*Hostile{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // memory is what a Guard remembers of verified tokens.
@@ -71,7 +72,11 @@ func popauthChain(m memory) func(context.Context, API) (func(http.Handler) http.
 
 func popauthDPoP(m memory) func(context.Context, API) (func(http.Handler) http.Handler, error) {
 	return func(ctx context.Context, a API) (func(http.Handler) http.Handler, error) {
-		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{}, popauth.DPoP{MaxAge: time.Minute})
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL, MaxAge: time.Minute})
+		if err != nil {
+			return nil, err
+		}
+		guard, err := a.popauth(ctx, m, popauth.RemoteKeysOptions{}, proofs)
 		if err != nil {
 			return nil, err
 		}

@@ -10,8 +10,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -121,7 +121,13 @@ func ExampleAuthenticator_Confirmation() {
 // A token endpoint whose clients may bind tokens to DPoP keys. This one authenticates by secret, and without mutual TLS
 // there is nothing to be said of Clients and Endpoints.
 func ExampleAuthenticator_Proof() {
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{}})
+	mux := http.NewServeMux()
+	server := popauthtest.NewServer(program, mux)
+	proofs, err := dpop.New(dpop.Options{BaseURL: server.URL}) // the server's own name, as clients call it
+	if err != nil {
+		panic(err)
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: proofs})
 	if err != nil {
 		panic(err)
 	}
@@ -138,7 +144,7 @@ func ExampleAuthenticator_Proof() {
 		}
 		_, _ = fmt.Fprintf(w, "a %s token for %s, bound: %t", cnf.TokenType(), id, cnf.JKT != "")
 	}
-	server := popauthtest.NewServer(program, http.HandlerFunc(token))
+	mux.HandleFunc("POST /token", token)
 	key := popauthtest.NewProofKey(program, "")
 	proof := key.Proof("POST", server.URL+"/token", "")
 	for _, proof := range []string{"", proof, proof} { // the last one is a replay

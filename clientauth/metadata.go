@@ -43,7 +43,7 @@ func (a *Authenticator) Metadata(base string, paths EndpointURLs) (Metadata, err
 	}
 	var m Metadata
 	if a.options.DPoP != nil {
-		m.DPoPAlgorithms = slices.Clone(a.options.DPoP.Algorithms)
+		m.DPoPAlgorithms = slices.Clone(a.options.DPoP.Algorithms())
 	}
 	e := a.options.Endpoints
 	if e.nowhere() {

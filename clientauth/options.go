@@ -51,10 +51,10 @@ type Options struct {
 	// another method is refused as two methods at once.
 	AlwaysBind bool
 
-	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. &popauth.DPoP{} is ready for a server that
-	// runs in one process and ends TLS itself. If nil, proofs are ignored, as servers do that don't know of them.
-	// Processes that share DPoP.Replay should not share it with an API: see popauth.DPoP.ProveKey.
-	DPoP *popauth.DPoP
+	// DPoP lets clients bind tokens to keys by proofs of possession: see Proof. A *dpop.Confirmer verifies them; its BaseURL is
+	// this server's own, that of its token endpoint. If nil, proofs are ignored, as servers do that don't know of them.
+	// Processes that share its Replay should not share it with an API: see dpop.Confirmer.ProveKey.
+	DPoP Prover
 
 	// Deny answers what Handler refuses. It can't turn a refusal into anything else: see popauth.Options.Deny. If nil,
 	// WriteError.
@@ -62,6 +62,18 @@ type Options struct {
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
+}
+
+// Prover verifies the DPoP proofs of requests that present no access token. A *dpop.Confirmer is one.
+type Prover interface {
+	// ProveKey verifies the proof of a request, by the time now, and uses it up. It returns the thumbprint of the proof's key
+	// (RFC 7638), and puts into h what the answer is to have. Its errors wrap a popauth.Reason: ErrProofMissing without a
+	// proof, ErrNonceRequired for one without a nonce in force, ErrProofLimit, ErrUnavailable, ErrRequestEnded; any other
+	// refuses the proof.
+	ProveKey(h http.Header, r *http.Request, now time.Time) (thumbprint string, err error)
+
+	// Algorithms are the signature algorithms that it accepts, for the server's metadata.
+	Algorithms() []string
 }
 
 // Authenticator authenticates clients by certificate. It may be used concurrently. The zero Authenticator and the nil
@@ -81,11 +93,10 @@ func New(o Options) (*Authenticator, error) {
 		o.Now = time.Now
 	}
 	if o.DPoP != nil {
-		own, err := o.DPoP.Complete(o.Now)
-		if err != nil {
-			problem("DPoP", err)
+		if len(o.DPoP.Algorithms()) == 0 {
+			problem("DPoP", errors.New("accepts no signature algorithm: it was not made by its constructor"))
 		}
-		if o.DPoP = &own; o.Clients == nil && o.Endpoints.nowhere() {
+		if o.Clients == nil && o.Endpoints.nowhere() {
 			o.Clients = Static{}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,6 +22,16 @@ type keyed struct {
 	ran bool
 	cnf clientauth.Confirmation
 	err error
+}
+
+// proofs verifies proofs for whatever URL a request names. It panics with what is wrong.
+func proofs(o dpop.Options) *dpop.Confirmer {
+	o.URL = dpop.RequestURL
+	d, err := dpop.New(o)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 // prove passes a request through Handler to an endpoint that asks for the proof, once the client is authenticated.
@@ -47,7 +58,7 @@ func (k keyed) refused(t testing.TB, reason clientauth.Reason, status int, code 
 func TestProof(t *testing.T) {
 	batch, key := popauthtest.NewCA(t).Client("batch"), popauthtest.NewProofKey(t, "")
 	clients := clientauth.Static{"batch": {thumbprint(t, batch)}}
-	a := newAuth(t, clientauth.Options{Clients: clients, DPoP: &popauth.DPoP{}, Endpoints: clientauth.PathPrefix("/mtls")})
+	a := newAuth(t, clientauth.Options{Clients: clients, DPoP: proofs(dpop.Options{}), Endpoints: clientauth.PathPrefix("/mtls")})
 	off := newAuth(t, clientauth.Options{Clients: clients, Endpoints: clientauth.PathPrefix("/mtls")})
 
 	// send is a request to a path with these DPoP headers.
@@ -105,7 +116,7 @@ func TestProof(t *testing.T) {
 func TestProofClock(t *testing.T) {
 	clock, key := popauthtest.NewClock(time.Unix(1_800_000_000, 0)), popauthtest.NewProofKey(t, "")
 	key.Now = clock.Now
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{}, Now: clock.Now})
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{}), Now: clock.Now})
 	r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 	r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", ""))
 	if got := prove(a, r); !got.ran {
@@ -115,8 +126,8 @@ func TestProofClock(t *testing.T) {
 
 func TestProofNonce(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Nonces: nonces}})
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Nonces: nonces})})
 	request := func(nonce any) *http.Request {
 		r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 		r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", "", popauthtest.Claims{"nonce": nonce}))
@@ -144,18 +155,18 @@ func TestProofUnavailable(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
 	r := httptest.NewRequest("POST", "https://id.example.com/token", nil)
 	r.Header.Set("DPoP", key.Proof("POST", "https://id.example.com/token", ""))
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{errors.New("down")}}})
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{errors.New("down")}})})
 	got := prove(a, r)
 	got.refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	// Whatever a store says, its failure is no request without a proof, whose token would come out unbound.
 	for _, reason := range []popauth.Reason{popauth.ErrProofMissing, popauth.ErrNonceRequired} {
-		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{reason}}})
+		broken := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{reason}})})
 		prove(broken, r).refused(t, clientauth.ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	prove(a, r.WithContext(gone)).refused(t, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
-	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: &popauth.DPoP{Replay: brokenStore{popauth.ErrProofLimit}}})
+	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{popauth.ErrProofLimit}})})
 	toomany := prove(limited, r)
 	toomany.refused(t, clientauth.ErrProofLimit, http.StatusTooManyRequests, "temporarily_unavailable")
 	if got.Header().Get("Retry-After") == "" || toomany.Header().Get("Retry-After") == "" {
@@ -170,7 +181,7 @@ func TestProofUnavailable(t *testing.T) {
 
 func TestDPoPOption(t *testing.T) {
 	// A server that knows secrets and proofs only.
-	alone, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
+	alone, err := clientauth.New(clientauth.Options{DPoP: proofs(dpop.Options{Algorithms: []string{"ES256"}})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,18 +193,19 @@ func TestDPoPOption(t *testing.T) {
 		t.Errorf("got %v, want ErrOtherMethod", err)
 	}
 	for name, o := range map[string]clientauth.Options{
-		"without clients": {DPoP: &popauth.DPoP{}, Endpoints: clientauth.PathPrefix("/mtls")},
-		"bad":             {Clients: clientauth.Static{}, DPoP: &popauth.DPoP{MaxAge: time.Hour}},
+		"without clients": {DPoP: proofs(dpop.Options{}), Endpoints: clientauth.PathPrefix("/mtls")},
+		"not made by New": {Clients: clientauth.Static{}, DPoP: &dpop.Confirmer{}},
+		"nil pointer":     {Clients: clientauth.Static{}, DPoP: (*dpop.Confirmer)(nil)},
 	} {
 		if a, err := clientauth.New(o); err == nil || a != nil || !strings.HasPrefix(err.Error(), "clientauth: Options.") {
 			t.Errorf("%s: got %v, %v, want an error", name, a, err)
 		}
 	}
-	// What the caller changes later changes nothing.
-	d := &popauth.DPoP{}
+	// What the caller changes in a list changes nothing.
+	d := proofs(dpop.Options{})
 	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: d})
-	d.Algorithms = []string{"none"}
-	if m, _ := a.Metadata("https://id.example.com", clientauth.EndpointURLs{}); len(m.DPoPAlgorithms) < 2 {
+	d.Algorithms()[0] = "none"
+	if m, _ := a.Metadata("https://id.example.com", clientauth.EndpointURLs{}); len(m.DPoPAlgorithms) < 2 || slices.Contains(m.DPoPAlgorithms, "none") {
 		t.Errorf("got %v", m.DPoPAlgorithms)
 	}
 }

@@ -3,10 +3,12 @@
 // the proxy may be in any language. The proxy asks here about every request, and passes on those that are allowed, with
 // the caller's identity in headers.
 //
+//	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
+//	// …
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{
 //			Issuer: "https://id.example.com", Audience: []string{"https://api.example.com"},
-//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 //		},
 //		Headers:     forwardauth.Nginx(),
 //		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),

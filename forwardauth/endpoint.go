@@ -17,9 +17,8 @@ import (
 type Options struct {
 	_ [0]func()
 
-	// Guard decides about the original requests. A popauth.DPoP without URL takes scheme and host from Resource.ID, and
-	// without one from Headers, where the host may be what the caller says: New logs a warning then. Where the API has one
-	// name only, set the ID, or the URL to popauth.BaseURL. Its RequestLine is for the original request and the question;
+	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as
+	// BaseURL, or OriginalURL as URL where the API has several. Its RequestLine is for the original request and the question;
 	// see the package's documentation for what an API behind a proxy may need opened. Set its Certificate only to wrap, as
 	// in Verified(Forwarded(…)). TLSCertificate is an error: that one is the proxy's.
 	Guard popauth.Options
@@ -91,35 +90,14 @@ func New(o Options) (*Endpoint, error) {
 	case o.Guard.Certificate == nil:
 		o.Guard.Certificate = none{}
 	}
-	anyHost := false
 	if len(o.Certificate.Headers()) == 0 && o.Guard.Certificate != nil {
 		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Trust)
-	}
-	o.Guard.Confirmers = slices.Clone(o.Guard.Confirmers)
-	for i, c := range o.Guard.Confirmers {
-		switch d := c.(type) {
-		case popauth.DPoP:
-			if d.URL == nil && o.Guard.Resource.ID == "" {
-				d.URL, anyHost = originalURL, true
-				o.Guard.Confirmers[i] = d
-			}
-		case *popauth.DPoP:
-			if d != nil && d.URL == nil && o.Guard.Resource.ID == "" {
-				own := *d
-				own.URL, anyHost = originalURL, true
-				o.Guard.Confirmers[i] = own
-			}
-		}
 	}
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
-	}
-	if anyHost && o.Guard.Logger != nil {
-		o.Guard.Logger.Warn("DPoP proofs for any host: "+e.headers.Host+" says which", "advice",
-			"set Guard.Resource.ID, or DPoP.URL to popauth.BaseURL with the API's own name; or have the proxy refuse hosts that it doesn't know")
 	}
 	return e, nil
 }

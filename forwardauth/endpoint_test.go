@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -41,12 +42,21 @@ type lab struct {
 func newLab(tb testing.TB) *lab {
 	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"), key: popauthtest.NewProofKey(tb, "ES256")}
 	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: forwarded.Traefik(), Trust: proxyPeer}
-	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{URL: forwardauth.OriginalURL})}
 	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		l.reason = e
 		w.WriteHeader(e.Status())
 	}
 	return l
+}
+
+// proofs panics with what is wrong.
+func proofs(o dpop.Options) *dpop.Confirmer {
+	d, err := dpop.New(o)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func (l *lab) endpoint() *forwardauth.Endpoint {
@@ -155,45 +165,36 @@ func TestForwardAuthRequest(t *testing.T) {
 func TestForwardAuthProof(t *testing.T) {
 	l := newLab(t)
 	h := l.endpoint().Confirm()
-	base, err := popauth.BaseURL("https://public.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []popauth.Confirmer{popauth.DPoP{URL: base}, &popauth.DPoP{URL: base}} {
-		l.o.Guard.Confirmers = []popauth.Confirmer{d}
-		configured := l.endpoint().Confirm()
-		l.o.Guard.Confirmers = []popauth.Confirmer{&popauth.DPoP{}}
-		pointed := l.endpoint().Confirm()
-		token := l.issuer.Token(l.key.Bound())
-		for _, tt := range []struct {
-			name, method, target string
-			h                    http.Handler
-			change               func(*http.Request)
-			want                 error
-		}{
-			{"the request", "GET", "https://api.example.com/orders", h, nil, nil},
-			{"the request, by a pointer", "GET", "https://api.example.com/orders", pointed, nil, nil},
-			{"with its port", "GET", "https://api.example.com:443/orders", h, nil, nil},
-			{"the method of the question", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), popauth.ErrProofTarget},
-			{"the original method", "POST", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), nil},
-			{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrRequestLine},
-			{"the URL of the question", "GET", "http://auth.internal/auth/orders.read", h, nil, popauth.ErrProofTarget},
-			{"another path", "GET", "https://api.example.com/order", h, nil, popauth.ErrProofTarget},
-			{"an encoded slash", "GET", "https://api.example.com/a/b", h, header("X-Forwarded-Uri", "/a%2Fb"), popauth.ErrRequestLine},
-			{"two slashes", "GET", "https://evil.example/orders", h, header("X-Forwarded-Uri", "//evil.example/orders"), popauth.ErrRequestLine},
-			{"another host", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Host", "evil.example"), popauth.ErrProofTarget},
-			{"another scheme", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Proto", "http"), popauth.ErrProofTarget},
-			{"the configured base", "GET", "https://public.example/orders", configured, nil, nil},
-			{"another than the configured", "GET", "https://api.example.com/orders", configured, nil, popauth.ErrProofTarget},
-		} {
-			r := l.asked(header("Authorization", "DPoP "+token), header("Dpop", l.key.Proof(tt.method, tt.target, token)))
-			if tt.change != nil {
-				tt.change(r)
-			}
-			got := l.answer(tt.h, r)
-			if tt.want == nil && got.StatusCode != http.StatusOK || tt.want != nil && !errors.Is(l.reason, tt.want) {
-				t.Errorf("%s: got %d %v, want %v", tt.name, got.StatusCode, l.reason, tt.want)
-			}
+	l.o.Guard.Confirmers = []popauth.Confirmer{proofs(dpop.Options{BaseURL: "https://public.example"})}
+	configured := l.endpoint().Confirm()
+	token := l.issuer.Token(l.key.Bound())
+	for _, tt := range []struct {
+		name, method, target string
+		h                    http.Handler
+		change               func(*http.Request)
+		want                 error
+	}{
+		{"the request", "GET", "https://api.example.com/orders", h, nil, nil},
+		{"with its port", "GET", "https://api.example.com:443/orders", h, nil, nil},
+		{"the method of the question", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), popauth.ErrProofTarget},
+		{"the original method", "POST", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), nil},
+		{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrRequestLine},
+		{"the URL of the question", "GET", "http://auth.internal/auth/orders.read", h, nil, popauth.ErrProofTarget},
+		{"another path", "GET", "https://api.example.com/order", h, nil, popauth.ErrProofTarget},
+		{"an encoded slash", "GET", "https://api.example.com/a/b", h, header("X-Forwarded-Uri", "/a%2Fb"), popauth.ErrRequestLine},
+		{"two slashes", "GET", "https://evil.example/orders", h, header("X-Forwarded-Uri", "//evil.example/orders"), popauth.ErrRequestLine},
+		{"another host", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Host", "evil.example"), popauth.ErrProofTarget},
+		{"another scheme", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Proto", "http"), popauth.ErrProofTarget},
+		{"the configured base", "GET", "https://public.example/orders", configured, nil, nil},
+		{"another than the configured", "GET", "https://api.example.com/orders", configured, nil, popauth.ErrProofTarget},
+	} {
+		r := l.asked(header("Authorization", "DPoP "+token), header("Dpop", l.key.Proof(tt.method, tt.target, token)))
+		if tt.change != nil {
+			tt.change(r)
+		}
+		got := l.answer(tt.h, r)
+		if tt.want == nil && got.StatusCode != http.StatusOK || tt.want != nil && !errors.Is(l.reason, tt.want) {
+			t.Errorf("%s: got %d %v, want %v", tt.name, got.StatusCode, l.reason, tt.want)
 		}
 	}
 }

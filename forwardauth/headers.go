@@ -39,7 +39,7 @@ func Nginx() Headers {
 
 // IngressNginx returns the headers that ingress-nginx sets for the annotation auth-url: X-Original-Method, and one
 // X-Original-URL. It passes on all that a client sends beside them, so that those of Nginx would be the client's own.
-// The host is what the client says: use popauth.BaseURL in DPoP.URL where the API has one name.
+// The host is what the client says: set dpop.Options.BaseURL where the API has one name.
 func IngressNginx() Headers {
 	return Headers{Method: "X-Original-Method", URL: "X-Original-URL", OneChallenge: true}
 }
@@ -205,12 +205,17 @@ func isMethod(s string) bool {
 
 type schemeKey struct{}
 
-// originalURL is popauth.RequestURL with the scheme that the proxy reports.
-func originalURL(r *http.Request) *url.URL {
+// OriginalURL returns the URL of the original request, without query, as the proxy reports it; nil if there is none, as of a
+// request that no Endpoint has made. It is the URL of dpop.Options for an API with several names.
+//
+// Danger: the host may be what the caller says. A proof that a client made for https://other.example/orders passes then where
+// a sender writes Host: other.example. Have the proxy refuse hosts that it doesn't know, or wrap this function in one that does;
+// where the API has one name, set BaseURL.
+func OriginalURL(r *http.Request) *url.URL {
 	scheme, _ := r.Context().Value(schemeKey{}).(string)
-	find, err := popauth.BaseURL(scheme + "://" + r.Host)
+	host, err := uri.Authority(scheme, r.Host)
 	if err != nil {
 		return nil
 	}
-	return find(r)
+	return uri.Base{Scheme: scheme, Host: host}.URL(r)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,9 +71,10 @@ func TestForwardAuthOptions(t *testing.T) {
 func TestForwardAuthOptionsCopied(t *testing.T) {
 	l := newLab(t)
 	confirmers := l.o.Guard.Confirmers
+	dpop := confirmers[1]
 	l.endpoint()
-	if d := confirmers[1].(popauth.DPoP); d.URL != nil {
-		t.Error("New has changed its caller's DPoP")
+	if !slices.Equal(confirmers, []popauth.Confirmer{popauth.MutualTLS{}, dpop}) {
+		t.Error("New has changed its caller's list")
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/forwardauth"
 )
 
 // A proxy chooses the location, and so the policies, by one reading of the path, and the API its handler by another.
@@ -107,28 +109,28 @@ func TestForwardAuthRequestLine(t *testing.T) {
 	}
 }
 
-// Where the proxy's report says which host a proof is for, New says so.
+// By OriginalURL the proxy's report says which host a proof is for; by BaseURL the API does.
 func TestForwardAuthAnyHost(t *testing.T) {
-	own, err := popauth.BaseURL("https://api.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tt := range map[string]struct {
-		id    string
-		c     popauth.Confirmer
-		warns bool
+		dpop dpop.Options
+		want map[string]int // by the host that the proxy reports, with a proof for that
 	}{
-		"no name": {"", popauth.DPoP{}, true}, "no name, pointer": {"", &popauth.DPoP{}, true},
-		"Resource.ID": {"https://api.example.com", popauth.DPoP{}, false}, "URL": {"", popauth.DPoP{URL: own}, false}, "no DPoP": {"", popauth.MutualTLS{}, false},
+		"OriginalURL": {dpop.Options{URL: forwardauth.OriginalURL}, map[string]int{"api.example.com": 200, "evil.example": 200}},
+		"BaseURL":     {dpop.Options{BaseURL: "https://api.example.com"}, map[string]int{"api.example.com": 200, "evil.example": 401}},
+		"RequestURL":  {dpop.Options{URL: dpop.RequestURL}, map[string]int{"api.example.com": 401, "evil.example": 401}}, // the proxy asks by http
 	} {
-		var log bytes.Buffer
 		l := newLab(t)
-		l.o.Guard.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		l.o.Guard.Resource.ID, l.o.Guard.Confirmers = tt.id, []popauth.Confirmer{tt.c}
-		l.endpoint()
-		if got := log.String(); strings.Contains(got, "DPoP proofs for any host: X-Forwarded-Host says which") != tt.warns || tt.warns && !strings.Contains(got, "Guard.Resource.ID") {
-			t.Errorf("%s: logged %q", name, got)
+		l.o.Guard.Confirmers = []popauth.Confirmer{proofs(tt.dpop)}
+		h, token := l.endpoint().Confirm(), l.issuer.Token(l.key.Bound())
+		for host, want := range tt.want {
+			proof := l.key.Proof("GET", "https://"+host+"/orders", token)
+			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token), header("Dpop", proof))); got.StatusCode != want {
+				t.Errorf("%s, %s: got %d %v, want %d", name, host, got.StatusCode, l.reason, want)
+			}
 		}
+	}
+	if u := forwardauth.OriginalURL(httptest.NewRequest("GET", "https://api.example.com/orders", nil)); u != nil {
+		t.Errorf("a request of no Endpoint: got %v", u)
 	}
 }
 
@@ -137,8 +139,8 @@ func TestForwardAuthRequestLineHost(t *testing.T) {
 	l := newLab(t)
 	token := l.issuer.Token(l.key.Bound())
 	l.o.Guard.Resource.ID = "https://api.example.com"
-	for _, c := range []popauth.Confirmer{popauth.DPoP{}, &popauth.DPoP{}} {
-		l.o.Guard.Confirmers = []popauth.Confirmer{c}
+	for _, d := range []dpop.Options{{BaseURL: "https://api.example.com"}} {
+		l.o.Guard.Confirmers = []popauth.Confirmer{proofs(d)}
 		h := l.endpoint().Confirm()
 		for host, want := range map[string]int{"api.example.com": 200, "evil.example": 401} {
 			proof := l.key.Proof("GET", "https://"+host+"/orders", token)

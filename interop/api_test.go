@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -37,7 +38,11 @@ func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy)
 		policies = []popauth.Policy{popauth.Scope("orders.read")}
 	}
 	if o.Confirmers == nil {
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+		if err != nil {
+			s.Fatal(err)
+		}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	}
 	a := &api{spy: &popauthtest.Spy{}, callers: map[*popauthtest.Client]*http.Client{}}
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {

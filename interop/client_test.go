@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -99,11 +100,14 @@ func TestOpenIDClient(t *testing.T) {
 }
 
 func testOpenIDClient(t *testing.T, s *authorizationServer) {
+	proofs, err := dpop.New(dpop.Options{
+		URL: dpop.RequestURL, Nonces: dpop.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := s.api(popauth.Options{
-		Issuer: s.issuer, Audience: []string{structured}, Keys: s.keys(),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{
-			Nonces: popauth.StatelessNonces{Secrets: [][]byte{[]byte(rand.Text() + rand.Text())}},
-		}},
+		Issuer: s.issuer, Audience: []string{structured}, Keys: s.keys(), Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 	})
 	client := func(id, secret, alg string, certificate *popauthtest.Client) *npmClient {
 		t.Helper()

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/mcpsession"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -46,7 +47,11 @@ func TestMCPConformance(t *testing.T) {
 	mux := http.NewServeMux()
 	api := popauthtest.NewServer(t, mux)
 	options := issuer.Options(api.URL)
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/mcpsession"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -64,7 +65,11 @@ func newLab(t *testing.T, s setup) *lab {
 	l.server = mcp.NewServer(&mcp.Implementation{Name: "lab", Version: "1"}, nil)
 	l.register()
 	o := l.issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	o.Revoked = func(_ context.Context, token *popauth.Token) (bool, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()

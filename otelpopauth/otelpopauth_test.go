@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/otelpopauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -49,7 +50,11 @@ func newLab(t *testing.T) *lab {
 	}
 	o := l.issuer.Options()
 	o.Observe = observe
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 		if t.Subject() == "unknown" {
 			return false, errors.New("down")

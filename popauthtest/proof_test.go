@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -55,7 +56,11 @@ func TestProofAlgorithms(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	algorithms := []string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS512"}
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Algorithms: algorithms}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL, Algorithms: algorithms})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +102,11 @@ func TestProofRequest(t *testing.T) {
 func TestProofOverTheWire(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	o := issuer.Options()
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

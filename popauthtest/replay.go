@@ -42,7 +42,7 @@ type ReplayStoreOptions struct {
 	Shared bool
 }
 
-// TestReplayStore fails the test if a popauth.ReplayStore doesn't do what its documentation says: if of many calls at
+// TestReplayStore fails the test if a dpop.ReplayStore doesn't do what its documentation says: if of many calls at
 // once not exactly one is told that an id is fresh; if ids that differ in anything are taken for one another; if an id
 // is forgotten before its time, by a store that is full, or never; if an id is fresh whose time is over, or though ctx
 // has ended or there is an error; if a later call changes the time of an id; if one key uses up the ids of another. What
@@ -52,7 +52,9 @@ type ReplayStoreOptions struct {
 // newStore returns an empty store at every call, or, if Shared is set, another view of the same one; keys are different
 // in every run. A test that passes says nothing about outages and restarts of what a store depends on, and can't show that
 // no two calls ever meet in a gap of nanoseconds.
-func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOptions) {
+func TestReplayStore[Store interface {
+	Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error)
+}](tb TB, newStore func() Store, o ReplayStoreOptions) {
 	tb.Helper()
 	if o.Now == nil {
 		o.Now = time.Now
@@ -69,7 +71,7 @@ func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOp
 	if o.PerKeyGrace == 0 {
 		o.PerKeyGrace = o.Grace
 	}
-	r := &replayTest{ReplayStoreOptions: o, newStore: newStore, run: rand.Text()}
+	r := &replayTest{ReplayStoreOptions: o, newStore: func() replayStore { return newStore() }, run: rand.Text()}
 	tests := []func(){
 		r.testOnce, r.testIDs, r.testKeys, r.testAtOnce, r.testManyAtOnce, r.testOver, r.testContext, r.testTime,
 	}
@@ -81,14 +83,19 @@ func TestReplayStore(tb TB, newStore func() popauth.ReplayStore, o ReplayStoreOp
 		test()
 	}
 	if r.problems != nil {
-		tb.Fatalf("popauthtest: not what popauth.ReplayStore demands:\n%v", errors.Join(r.problems...))
+		tb.Fatalf("popauthtest: not what dpop.ReplayStore demands:\n%v", errors.Join(r.problems...))
 	}
+}
+
+// replayStore is a dpop.ReplayStore. This package is for those who don't use DPoP, too.
+type replayStore interface {
+	Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error)
 }
 
 // replayTest is one run of TestReplayStore.
 type replayTest struct {
 	ReplayStoreOptions
-	newStore func() popauth.ReplayStore
+	newStore func() replayStore
 	run      string // in every key, since a database may know those of the run before
 	key      string // of the check that is running, which has no more than 100 ids
 
@@ -107,21 +114,21 @@ func (r *replayTest) problem(format string, args ...any) {
 }
 
 // stores are two that must act as one.
-func (r *replayTest) stores() [2]popauth.ReplayStore {
+func (r *replayTest) stores() [2]replayStore {
 	one := r.newStore()
 	if r.Shared {
-		return [2]popauth.ReplayStore{one, r.newStore()}
+		return [2]replayStore{one, r.newStore()}
 	}
-	return [2]popauth.ReplayStore{one, one}
+	return [2]replayStore{one, one}
 }
 
 // use asks the store for an id of the check's key.
-func (r *replayTest) use(store popauth.ReplayStore, id string, until time.Time) (bool, error) {
+func (r *replayTest) use(store replayStore, id string, until time.Time) (bool, error) {
 	return r.useOf(store, r.key, id, until)
 }
 
 // useOf asks the store, and holds it to the rule about errors.
-func (r *replayTest) useOf(store popauth.ReplayStore, key, id string, until time.Time) (bool, error) {
+func (r *replayTest) useOf(store replayStore, key, id string, until time.Time) (bool, error) {
 	fresh, err := store.Use(context.Background(), r.run+key, id, until)
 	if fresh && err != nil {
 		r.problem("Use: got fresh with the error %v, want false with every error", err)
@@ -129,7 +136,7 @@ func (r *replayTest) useOf(store popauth.ReplayStore, key, id string, until time
 	return fresh && err == nil, err
 }
 
-func (r *replayTest) want(store popauth.ReplayStore, what, id string, until time.Time, want bool) {
+func (r *replayTest) want(store replayStore, what, id string, until time.Time, want bool) {
 	if fresh, err := r.use(store, id, until); fresh != want || err != nil {
 		r.problem("%s: got %v, %v, want %v", what, fresh, err, want)
 	}
@@ -182,7 +189,7 @@ func together(n int, f func(g int)) {
 }
 
 // once uses an id from many goroutines and both stores at once.
-func (r *replayTest) once(stores [2]popauth.ReplayStore, what, id string, until time.Time) bool {
+func (r *replayTest) once(stores [2]replayStore, what, id string, until time.Time) bool {
 	var mu sync.Mutex
 	var failed error
 	n := 0
@@ -299,7 +306,7 @@ func (r *replayTest) testTime() {
 
 // fill gives the store more than it may have room for, and returns how many ids it accepted. It may refuse the others,
 // but not forget for them.
-func (r *replayTest) fill(store popauth.ReplayStore, name string, until time.Time) int {
+func (r *replayTest) fill(store replayStore, name string, until time.Time) int {
 	var held []string
 	for i := range r.Fill {
 		id := fmt.Sprint(name, " ", i)
@@ -327,7 +334,7 @@ func (r *replayTest) fill(store popauth.ReplayStore, name string, until time.Tim
 }
 
 // unforgotten watches the ids through their last moment.
-func (r *replayTest) unforgotten(store popauth.ReplayStore, until time.Time) {
+func (r *replayTest) unforgotten(store replayStore, until time.Time) {
 	r.wait(until.Add(-100 * time.Millisecond))
 	for now := r.Now(); !now.After(until); now = r.Now() {
 		for _, id := range []string{"time", "shorter"} {

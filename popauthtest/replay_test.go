@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -137,7 +138,7 @@ func testFaulty(t *testing.T, fault func(*faultyStore), o popauthtest.ReplayStor
 	var clock popauthtest.Clock
 	o.Now, o.Advance, o.Grace = clock.Now, func(d time.Duration) { clock.Advance(d) }, time.Millisecond
 	return failure(t, func(tb popauthtest.TB) {
-		popauthtest.TestReplayStore(tb, func() popauth.ReplayStore {
+		popauthtest.TestReplayStore(tb, func() dpop.ReplayStore {
 			s := &faultyStore{
 				now: clock.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{},
 				limit: popauth.ErrProofLimit, bounded: func(known bool) bool { return !known },
@@ -164,12 +165,12 @@ func TestReplayStorePasses(t *testing.T) {
 func TestReplayStoreOfRealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}}
-		popauthtest.TestReplayStore(t, func() popauth.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
+		popauthtest.TestReplayStore(t, func() dpop.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
 		one = &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}, live: func(now, until time.Time) bool {
 			return !now.After(until.Add(-time.Second))
 		}}
 		message := failure(t, func(tb popauthtest.TB) {
-			popauthtest.TestReplayStore(tb, func() popauth.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
+			popauthtest.TestReplayStore(tb, func() dpop.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
 		})
 		if !strings.Contains(message, "before its time is over") {
 			t.Errorf("got failure %q, want one about an early end", message)

@@ -77,7 +77,7 @@ func (r *replayTest) testPerKey() {
 }
 
 // testPerKeyTime looks whether a key that had all its ids can have as many again when their time is over.
-func (r *replayTest) testPerKeyTime(stores [2]popauth.ReplayStore) {
+func (r *replayTest) testPerKeyTime(stores [2]replayStore) {
 	all := func(round string, until time.Time) bool {
 		for i := range r.PerKey {
 			if fresh, err := r.useOf(stores[i%2], "again", fmt.Sprint(round, i), until); !fresh {

@@ -12,12 +12,24 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
 // offBy is a clock that is wrong by so much.
 func offBy(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
+
+// proofs verifies proofs for whatever URL a request names.
+func proofs(t testing.TB, o dpop.Options) *dpop.Confirmer {
+	t.Helper()
+	o.URL = dpop.RequestURL
+	d, err := dpop.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
 
 // iat is how far the proof of a request is from this clock.
 func iat(t testing.TB, r *http.Request) time.Duration {
@@ -30,32 +42,32 @@ func iat(t testing.TB, r *http.Request) time.Duration {
 func TestClockIsCorrected(t *testing.T) {
 	secrets := [][]byte{bytes.Repeat([]byte{1}, 32)}
 	for name, tt := range map[string]struct {
-		server popauth.DPoP
+		server dpop.Options
 		off    time.Duration
 		want   int  // requests for the first answer
 		status int  // of that
 		kept   bool // the client's own clock is good enough
 	}{
-		"15 min ahead":              {popauth.DPoP{}, 15 * time.Minute, 2, 200, false},
-		"15 min behind":             {popauth.DPoP{}, -15 * time.Minute, 2, 200, false},
-		"15 s ahead":                {popauth.DPoP{}, 15 * time.Second, 2, 200, false},
-		"a time zone":               {popauth.DPoP{}, -14 * time.Hour, 2, 200, false},
-		"ahead, with nonces":        {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
-		"behind, with nonces":       {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
-		"behind, nonces count":      {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
-		"within the server's time":  {popauth.DPoP{}, -15 * time.Second, 1, 200, true},
-		"a year":                    {popauth.DPoP{}, -365 * 24 * time.Hour, 1, 401, true},
-		"a year, but nonces count":  {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
-		"as it should be":           {popauth.DPoP{}, 0, 1, 200, true},
-		"as it should be, nonces":   {popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
-		"28 h, more than a mistake": {popauth.DPoP{}, 28 * time.Hour, 1, 401, true},
+		"15 min ahead":              {dpop.Options{}, 15 * time.Minute, 2, 200, false},
+		"15 min behind":             {dpop.Options{}, -15 * time.Minute, 2, 200, false},
+		"15 s ahead":                {dpop.Options{}, 15 * time.Second, 2, 200, false},
+		"a time zone":               {dpop.Options{}, -14 * time.Hour, 2, 200, false},
+		"ahead, with nonces":        {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
+		"behind, with nonces":       {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
+		"behind, nonces count":      {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
+		"within the server's time":  {dpop.Options{}, -15 * time.Second, 1, 200, true},
+		"a year":                    {dpop.Options{}, -365 * 24 * time.Hour, 1, 401, true},
+		"a year, but nonces count":  {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
+		"as it should be":           {dpop.Options{}, 0, 1, 200, true},
+		"as it should be, nonces":   {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
+		"28 h, more than a mistake": {dpop.Options{}, 28 * time.Hour, 1, 401, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := newKey(t, "ES256")
 			issuer := popauthtest.NewIssuer(t)
 			options := issuer.Options()
-			options.Confirmers = []popauth.Confirmer{tt.server}
+			options.Confirmers = []popauth.Confirmer{proofs(t, tt.server)}
 			guard, err := popauth.New(options)
 			if err != nil {
 				t.Fatal(err)
@@ -261,10 +273,7 @@ type proofServer struct {
 
 func newProofServer(t *testing.T, now func() time.Time) *proofServer {
 	t.Helper()
-	dpop, err := popauth.DPoP{}.Complete(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dpop := proofs(t, dpop.Options{})
 	x := &proofServer{}
 	x.Server = popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

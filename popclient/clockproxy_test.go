@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -29,13 +30,13 @@ type gateway struct {
 	url     string
 }
 
-func newGateway(t *testing.T, dpop popauth.DPoP, off func() time.Duration) *gateway {
+func newGateway(t *testing.T, dpop dpop.Options, off func() time.Duration) *gateway {
 	t.Helper()
 	key := newKey(t, "ES256")
 	key.Now = func() time.Time { return time.Now().Add(off()) }
 	issuer := popauthtest.NewIssuer(t)
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{dpop}
+	options.Confirmers = []popauth.Confirmer{proofs(t, dpop)}
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func none() time.Duration { return 0 }
 
 // A client whose clock is right is not locked out by a proxy's Date that isn't, whatever it is refused for at first.
 func TestClockOfAProxy(t *testing.T) {
-	nonces := popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}}
+	nonces := dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}}
 	for _, off := range []time.Duration{20 * time.Second, -90 * time.Second, 5 * time.Hour} {
 		g := newGateway(t, nonces, none)
 		g.date.Store(int64(off))
@@ -80,7 +81,7 @@ func TestClockOfAProxy(t *testing.T) {
 			g.want(t, "", 200, 1)
 		}
 
-		g = newGateway(t, popauth.DPoP{}, none)
+		g = newGateway(t, dpop.Options{}, none)
 		g.date.Store(int64(off))
 		g.want(t, "/refused", 401, 2)
 		for range 3 {
@@ -88,7 +89,7 @@ func TestClockOfAProxy(t *testing.T) {
 			g.want(t, "", 200, 1)
 		}
 
-		g = newGateway(t, popauth.DPoP{}, none)
+		g = newGateway(t, dpop.Options{}, none)
 		g.date.Store(int64(off))
 		once, next := false, g.base.next
 		g.base.next = funcBase(func(r *http.Request) (*http.Response, error) {
@@ -135,7 +136,7 @@ func TestClockOfAProxyOfTokens(t *testing.T) {
 
 // A clock that has been accepted stays, though a request is refused for another reason.
 func TestClockThatWasAcceptedStays(t *testing.T) {
-	g := newGateway(t, popauth.DPoP{}, func() time.Duration { return 15 * time.Minute })
+	g := newGateway(t, dpop.Options{}, func() time.Duration { return 15 * time.Minute })
 	g.want(t, "", 200, 2)
 	g.want(t, "/refused", 401, 2) // its own clock is tried once
 	for range 3 {
@@ -146,7 +147,7 @@ func TestClockThatWasAcceptedStays(t *testing.T) {
 
 // A clock that has been accepted gives way to the client's own where that is the right one by now.
 func TestClockThatWasAcceptedGoes(t *testing.T) {
-	g := newGateway(t, popauth.DPoP{}, none)
+	g := newGateway(t, dpop.Options{}, none)
 	g.date.Store(int64(5 * time.Second)) // which the API allows for
 	g.refuses.Store(true)
 	resp, err := g.client.Do(request(t, "POST", g.url, io.MultiReader(strings.NewReader("order"))))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -77,9 +78,13 @@ func newLab(t testing.TB, key *popclient.Key) *lab {
 	issuer := popauthtest.NewIssuer(t)
 	issuer.Now = l.clock.Now
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
-	}}
+	proofs, err := dpop.New(dpop.Options{
+		URL: dpop.RequestURL, Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)

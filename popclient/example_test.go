@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -28,9 +29,13 @@ func (exampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, args...
 func ExampleDPoP() {
 	issuer := popauthtest.NewIssuer(exampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
-	}}
+	proofs, err := dpop.New(dpop.Options{
+		URL: dpop.RequestURL, Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -162,7 +163,11 @@ func ExampleMutualTLS_Credentials() {
 // exampleAPI is an API for the issuer's tokens, and what verifies both of them.
 func exampleAPI(issuer *popauthtest.Issuer) (*httptest.Server, *x509.CertPool) {
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -208,11 +213,15 @@ func exampleIssuer(ca *popauthtest.CA) *popauthtest.Issuer {
 	if err != nil {
 		log.Fatal(err)
 	}
+	proofs, err := dpop.New(dpop.Options{BaseURL: issuer.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
 	auth, err := clientauth.New(clientauth.Options{
 		Clients:   clientauth.Static{"orders-job": {{Credential: job}}},
 		Endpoints: clientauth.PathPrefix("/mtls"),
 		Roots:     ca.Pool(),
-		DPoP:      &popauth.DPoP{},
+		DPoP:      proofs,
 	})
 	if err != nil {
 		log.Fatal(err)

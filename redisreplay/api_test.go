@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -39,13 +40,13 @@ func api(socket string) error {
 	if err != nil {
 		return err
 	}
-	base, err := popauth.BaseURL(apiURL)
+	proofs, err := dpop.New(dpop.Options{BaseURL: apiURL, Replay: store, MaxAge: 10 * time.Minute})
 	if err != nil {
 		return err
 	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: os.Getenv(issuerVariable), Audience: []string{popauthtest.Audience}, Keys: keys,
-		Confirmers: []popauth.Confirmer{popauth.DPoP{Replay: store, URL: base, MaxAge: 10 * time.Minute}},
+		Confirmers: []popauth.Confirmer{proofs},
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@
 // # Who shares
 //
 // The instances of one API share a Prefix, and may have different MaxAge and Leeway, as during a rollout: see
-// popauth.DPoP.Remember. Two services that the same request passes through, such as a gateway and the API behind it, need
+// dpop.Options.Remember. Two services that the same request passes through, such as a gateway and the API behind it, need
 // different Prefixes, or the second would refuse the owner. So does a service that gets a mirror of the traffic. A proxy
 // that retries (proxy_next_upstream of nginx, retries of a mesh) sends the same proof again, and gets 401 if the API had
 // accepted the first.
@@ -36,7 +36,7 @@
 //
 //   - maxmemory-policy must be noeviction. Every other policy evicts ids to make room. A full Redis then refuses
 //     commands, and popauth the requests. An id needs up to 200 bytes until its time and Skew have passed: 11 min and
-//     31 s unless DPoP.Remember says less, and up to an hour more if DPoP.NonceTime accepts clients whose clocks are
+//     31 s unless dpop.Options.Remember says less, and up to an hour more if dpop.Options.NonceTime accepts clients whose clocks are
 //     ahead. The count of a key needs up to 250 bytes, and 1,000 if the key is busy. Replicas need the same setting:
 //     theirs applies once they take over.
 //   - A restart loses what was not written: everything without persistence, up to a second's ids after a power loss

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -129,10 +130,15 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	key := popauthtest.NewProofKey(t, "ES256")
 	token := issuer.Token(key.Bound())
-	guard := func(d popauth.DPoP) *popauth.Guard {
+	guard := func(d dpop.Options) *popauth.Guard {
 		d.Replay = newStore(t, server.client(), patient)
+		d.BaseURL = apiURL
+		proofs, err := dpop.New(d)
+		if err != nil {
+			t.Fatal(err)
+		}
 		o := issuer.Options()
-		o.Confirmers = []popauth.Confirmer{d}
+		o.Confirmers = []popauth.Confirmer{proofs}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -144,8 +150,8 @@ func TestGuardsWithOtherSettings(t *testing.T) {
 		g.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r.Clone(t.Context()))
 		return w.Code
 	}
-	short := guard(popauth.DPoP{MaxAge: time.Second, Leeway: time.Millisecond})
-	long := guard(popauth.DPoP{MaxAge: 10 * time.Minute, Leeway: time.Minute})
+	short := guard(dpop.Options{MaxAge: time.Second, Leeway: time.Millisecond})
+	long := guard(dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute})
 	var atShort, atLong *http.Request
 	eventually(t, "a proof passes within its second", func() error {
 		if atShort = key.Request("GET", apiURL+"/orders", token); ask(short, atShort) != 200 {
@@ -176,8 +182,12 @@ func TestNonceTimeIsKept(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "ES256")
 	token := issuer.Token(key.Bound())
 	o := issuer.Options()
-	nonces := popauth.StatelessNonces{Secrets: [][]byte{[]byte("a secret of 32 bytes for a test.")}}
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)}}
+	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte("a secret of 32 bytes for a test.")}}
+	proofs, err := dpop.New(dpop.Options{BaseURL: apiURL, Nonces: nonces, NonceTime: true, Replay: newStore(t, server.client(), patient)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ const (
 	maxLife = 100 * 365 * 24 * time.Hour
 )
 
-// Store is a popauth.ReplayStore in Redis. Make it with New. It is safe for concurrent use, and does not close its
+// Store is a dpop.ReplayStore in Redis. Make it with New. It is safe for concurrent use, and does not close its
 // client.
 type Store struct {
 	client redis.UniversalClient
@@ -74,8 +74,6 @@ type Store struct {
 
 //go:embed use.lua
 var useScript string
-
-var _ popauth.ReplayStore = (*Store)(nil)
 
 // New makes no request; see Store.Check. The client may be that of a single server, of Sentinel or of a cluster, and must have
 // ContextTimeoutEnabled set, or Timeout would not be kept. A *redis.Ring is not accepted: it moves ids to other servers,

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -22,7 +23,7 @@ func TestConforms(t *testing.T) {
 	for perKey, grace := range map[int]time.Duration{100: 11 * time.Second, -1: 0} {
 		o := patient
 		o.PerKey = perKey
-		popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
+		popauthtest.TestReplayStore(t, func() dpop.ReplayStore {
 			return newStore(t, s.client(), o)
 		}, popauthtest.ReplayStoreOptions{Shared: true, PerKey: max(perKey, 0), PerKeyGrace: grace})
 	}
@@ -31,7 +32,7 @@ func TestConforms(t *testing.T) {
 // conforms runs the test of all such stores on stores with clients of their own.
 func conforms(t *testing.T, client func() redis.UniversalClient) {
 	t.Helper()
-	popauthtest.TestReplayStore(t, func() popauth.ReplayStore {
+	popauthtest.TestReplayStore(t, func() dpop.ReplayStore {
 		return newStore(t, client(), patient)
 	}, popauthtest.ReplayStoreOptions{Shared: true})
 }

@@ -10,12 +10,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
 // alone is how long the id of a new proof is kept by a Guard's own memory: MaxAge, Leeway and a second. shared is how
-// long a store keeps it that was set: the longest DPoP.Remember, and a second.
+// long a store keeps it that was set: the longest dpop.Options.Remember, and a second.
 const (
 	alone  = 71 * time.Second
 	shared = 661 * time.Second
@@ -35,7 +35,7 @@ type ReplayUse struct {
 func Replay(perSecond int) (ReplayUse, error) {
 	before := heapInUse()
 	now := time.Unix(1_800_000_000, 0)
-	m, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{Now: func() time.Time { return now }})
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: func() time.Time { return now }})
 	if err != nil {
 		return ReplayUse{}, err
 	}

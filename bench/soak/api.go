@@ -24,6 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/redisreplay"
@@ -132,17 +133,17 @@ func (a *api) handler() (http.Handler, error) {
 	if _, err := store.Check(ctx); err != nil {
 		return nil, err
 	}
-	url, err := popauth.BaseURL(a.settings.Base)
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
-	for path, dpop := range map[string]popauth.DPoP{
-		plainPath: {Replay: store, URL: url},
-		noncePath: {Replay: store, URL: url, Nonces: popauth.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
+	for path, settings := range map[string]dpop.Options{
+		plainPath: {Replay: store, BaseURL: a.settings.Base},
+		noncePath: {Replay: store, BaseURL: a.settings.Base, Nonces: dpop.StatelessNonces{Secrets: [][]byte{a.settings.Nonces}}},
 	} {
+		proofs, err := dpop.New(settings)
+		if err != nil {
+			return nil, err
+		}
 		guard, err := popauth.New(popauth.Options{
-			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, dpop},
+			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 			// As docs/proxies.md has it for nginx.
 			Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 				popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),

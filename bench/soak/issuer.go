@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -39,7 +40,7 @@ type issuer struct {
 	address string
 	config  *tls.Config
 	handler http.Handler
-	proofs  popauth.DPoP
+	proofs  *dpop.Confirmer
 
 	mu         sync.Mutex
 	server     *http.Server
@@ -69,11 +70,8 @@ func newIssuer(tb popauthtest.TB, authority *popauthtest.CA) (*issuer, error) {
 		return nil, err
 	}
 	i.URL = "https://" + i.address
-	url, err := popauth.BaseURL(i.URL)
-	if err != nil {
-		return nil, err
-	}
-	if i.proofs, err = (popauth.DPoP{URL: url}).Complete(time.Now); err != nil {
+	var err error
+	if i.proofs, err = dpop.New(dpop.Options{BaseURL: i.URL}); err != nil {
 		return nil, err
 	}
 	i.Handle("POST /token", http.HandlerFunc(i.token))

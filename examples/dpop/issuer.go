@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,7 +21,11 @@ type tokenEndpoint struct {
 }
 
 func newTokenEndpoint(issuer *popauthtest.Issuer, audience string) (*tokenEndpoint, error) {
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
+	proofs, err := dpop.New(dpop.Options{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
+	if err != nil {
+		return nil, err
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: proofs})
 	return &tokenEndpoint{issuer, audience, auth}, err
 }
 

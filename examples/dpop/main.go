@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -104,13 +105,16 @@ func (w *world) start(logs io.Writer) error {
 func (w *world) options(logs io.Writer) (popauth.Options, error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	own, err := popauth.BaseURL(w.api) // refuses a proof for another host, whatever Host says
+	proofs, err := dpop.New(dpop.Options{
+		BaseURL: w.api, // refuses a proof for another host, whatever Host says
+		Nonces:  dpop.StatelessNonces{Secrets: [][]byte{secret}},
+	})
 	if err != nil {
 		return popauth.Options{}, err
 	}
 	o := w.issuer.Options(w.api)
 	o.TokenTypes = []string{"at+jwt"} // this issuer writes it; other types would also accept ID tokens
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own, Nonces: popauth.StatelessNonces{Secrets: [][]byte{secret}}}}
+	o.Confirmers = []popauth.Confirmer{proofs}
 	o.Logger = slog.New(slog.NewTextHandler(logs, nil))
 	return o, nil
 }

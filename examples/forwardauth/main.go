@@ -24,6 +24,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/forwarded"
@@ -221,15 +222,19 @@ func (w *world) open(proxy string) error {
 
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
-	dpop := popauth.DPoP{Nonces: popauth.StatelessNonces{Secrets: secrets}}
+	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
+	settings := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
-		dpop.Nonces = nil
+		settings.Nonces = nil
 	}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, dpop}
+	proofs, err := dpop.New(settings)
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Revoked = revoked
 	secret := rand.Text()
 	if w.handler == nil {
-		var err error
 		if w.handler, err = service(options, w.setup, secret); err != nil {
 			return err
 		}
@@ -243,7 +248,6 @@ func (w *world) open(proxy string) error {
 	}
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
-	var err error
 	w.proxy, err = proxies.Start(proxy, proxies.Settings{
 		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,

@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -92,7 +93,11 @@ func (w *world) start() error {
 	w.roots.AddCert(w.api.Certificate())
 	w.roots.AddCert(w.issuer.Server.Certificate())
 
-	auth, err := clientauth.New(clientauth.Options{DPoP: &popauth.DPoP{Algorithms: []string{"ES256"}}})
+	tokens, err := dpop.New(dpop.Options{BaseURL: w.issuer.URL, Algorithms: []string{"ES256"}})
+	if err != nil {
+		return err
+	}
+	auth, err := clientauth.New(clientauth.Options{DPoP: tokens})
 	if err != nil {
 		return err
 	}
@@ -104,7 +109,11 @@ func (w *world) start() error {
 	}
 
 	options := w.issuer.Options(w.endpoint) // in production: popauth.Options{Issuer: …, Audience: …}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{BaseURL: w.api.URL})
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Resource = popauth.Resource{
 		ID:     w.endpoint,
 		Name:   "Orders",

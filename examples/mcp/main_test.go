@@ -17,6 +17,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -127,7 +128,11 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	l := &lab{TB: t, issuer: popauthtest.NewIssuer(t)}
 	options := l.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: popauth.RequestURL}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Resource.ID = "https://orders.example.com/mcp"
 	guard, err := popauth.New(options)
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -69,7 +70,11 @@ func (s *service) close() {
 func (s *service) open() error {
 	s.issuer, s.owner, s.key = popauthtest.NewIssuer(s), popauthtest.SelfSigned(s, "owner"), popauthtest.NewProofKey(s, "ES256")
 	options := s.issuer.Options() // in a service: popauth.Options{Issuer: …, Audience: …, Keys: keys}
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		return err
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	registry := prometheus.NewRegistry()
 	keys, _ := options.Keys.(*popauth.RemoteKeys)
 	m, err := newMetrics(registry)

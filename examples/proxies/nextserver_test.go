@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -33,7 +34,7 @@ type pair struct {
 
 func newPair(t *testing.T, c *cast) *pair {
 	p := &pair{runs: map[string]int{}}
-	memory, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+	memory, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +43,16 @@ func newPair(t *testing.T, c *cast) *pair {
 	return p
 }
 
-func (p *pair) instance(t *testing.T, c *cast, memory popauth.ReplayStore, first bool) *httptest.Server {
+func (p *pair) instance(t *testing.T, c *cast, memory dpop.ReplayStore, first bool) *httptest.Server {
 	options := c.issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: memory, URL: func(r *http.Request) *url.URL {
+	proofs, err := dpop.New(dpop.Options{Replay: memory, URL: func(r *http.Request) *url.URL {
 		u, _ := url.Parse(p.front.Load().(string) + r.URL.Path)
 		return u
-	}}}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	options.Observe = func(_ context.Context, o popauth.Observation) {
 		if o.Reason == popauth.ErrProofReplayed {
 			p.mu.Lock()

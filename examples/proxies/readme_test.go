@@ -12,20 +12,21 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
 func ofREADME(secret string) popauth.Options {
-	publicURL, err := popauth.BaseURL("https://api.example.com") // as clients call the API: nginx asks it under another name, by http
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"}) // as clients call the API: nginx asks it under another name, by http
 	if err != nil {
 		log.Fatal(err)
 	}
 	options := popauth.Options{ // …
 		Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret)),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: publicURL}}, // certificate-bound and DPoP-bound tokens
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs}, // certificate-bound and DPoP-bound tokens
 	}
 	return options
 }
@@ -61,19 +62,23 @@ func TestREADMEIsWhatRuns(t *testing.T) {
 	}
 }
 
-// Owners by certificate and by DPoP pass nginx as it is shipped. Without DPoP.URL no proof fits, whoever made it.
+// Owners by certificate and by DPoP pass nginx as it is shipped. Without BaseURL no proof fits, whoever made it.
 func TestREADMEBehindNginx(t *testing.T) {
 	need(t, "nginx")
 	c := newCast(t)
+	own, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+	if err != nil {
+		t.Fatal(err)
+	}
 	without := ofREADME(secret)
-	without.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	without.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, own}
 	for _, tt := range []struct {
 		name    string
 		options popauth.Options
 		proof   int
 	}{
 		{name: "as README.md has it", options: ofREADME(secret), proof: http.StatusOK},
-		{name: "without DPoP.URL", options: without, proof: http.StatusUnauthorized},
+		{name: "without BaseURL", options: without, proof: http.StatusUnauthorized},
 	} {
 		o := c.issuer.Options()
 		o.Certificate, o.Confirmers = tt.options.Certificate, tt.options.Confirmers

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -168,9 +169,13 @@ func (w *world) present(audience string, r *http.Request) (*popauth.Principal, e
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	proofs, err := dpop.New(dpop.Options{BaseURL: audience})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: w.issuer, Audience: []string{audience}, Keys: keys, TokenTypes: []string{"at+jwt"},
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}},
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 	})
 	if err != nil {
 		w.t.Fatal(err)

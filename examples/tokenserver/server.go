@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/dpop"
 )
 
 const (
@@ -60,15 +61,19 @@ func newServer(o serverOptions) (*server, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	dpop := &popauth.DPoP{}
+	settings := dpop.Options{BaseURL: o.issuer}
 	if o.nonces {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails
-		dpop.Nonces = popauth.StatelessNonces{Secrets: [][]byte{secret}}
+		settings.Nonces = dpop.StatelessNonces{Secrets: [][]byte{secret}}
+	}
+	proofs, err := dpop.New(settings)
+	if err != nil {
+		return nil, err
 	}
 	auth, err := clientauth.New(clientauth.Options{
 		Clients: o.clients, Endpoints: o.endpoints, Roots: o.authorities, Certificate: popauth.TLSCertificate(),
-		AlwaysBind: true, DPoP: dpop, Now: o.now,
+		AlwaysBind: true, DPoP: proofs, Now: o.now,
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,13 @@ import (
 // ErrSyntax is the error of this package. It never quotes what was read: the text may end in a log.
 var ErrSyntax = errors.New("not a usable http or https URI")
 
+var errNoURL = errors.New("not a URL")
+
+// baseError is what is wrong with the URL of a configuration.
+type baseError struct{ redacted, problem string }
+
+func (e *baseError) Error() string { return strconv.Quote(e.redacted) + " " + e.problem }
+
 // Normalize returns the normal form of an absolute http or https URI, without query and fragment.
 func Normalize(s string) (string, error) {
 	s, _, _ = strings.Cut(s, "#")

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -34,7 +35,11 @@ func TestEchoPre(t *testing.T) {
 		"nothing to do":                 {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders", 200, 200, 200},
 	} {
 		o := issuer.Options()
-		o.Confirmers = []popauth.Confirmer{popauth.DPoP{}}
+		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Confirmers = []popauth.Confirmer{proofs}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)

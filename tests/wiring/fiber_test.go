@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,11 +22,11 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	base, err := popauth.BaseURL("https://api.example.com")
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: base}, popauth.MutualTLS{}}
+	o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
 	guard, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -107,13 +108,13 @@ func NewWorld(t *testing.T) *World {
 
 // guard is one for mutual TLS and DPoP whose certificates come from source; devices is the same source, with an authority.
 func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *popauth.Guard, devices popauth.CertificateSource) {
-	base, err := popauth.BaseURL(w.base)
+	proofs, err := dpop.New(dpop.Options{BaseURL: w.base})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := w.Issuer.Options()
 	o.Certificate = source
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{URL: base}}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err = popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

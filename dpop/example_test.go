@@ -1,4 +1,4 @@
-package popauth_test
+package dpop_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -22,10 +23,14 @@ func (dpopExampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, arg
 
 // One API takes tokens under Bearer, bound to a certificate, and under DPoP, bound to a key. Neither can be sent in
 // the other's way.
-func ExampleDPoP() {
+func ExampleConfirmer() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, popauth.DPoP{}}
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -60,14 +65,18 @@ func ExampleDPoP() {
 // Guard without Replay would begin with an empty one, and accept once more what the Guard before it has accepted.
 func ExampleReplayMemory_reload() {
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
-	memory, err := popauth.NewReplayMemory(popauth.ReplayMemoryOptions{})
+	memory, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	var current atomic.Pointer[http.Handler]
 	reload := func(maxAge time.Duration) {
 		options := issuer.Options()
-		options.Confirmers = []popauth.Confirmer{popauth.DPoP{Replay: memory, MaxAge: maxAge}}
+		proofs, err := dpop.New(dpop.Options{BaseURL: "https://example.com", Replay: memory, MaxAge: maxAge})
+		if err != nil {
+			log.Fatal(err)
+		}
+		options.Confirmers = []popauth.Confirmer{proofs}
 		guard, err := popauth.New(options)
 		if err != nil {
 			log.Print(err) // the Guard before it stays
@@ -92,14 +101,14 @@ func ExampleReplayMemory_reload() {
 }
 
 // Behind a proxy the URL that clients use is configured. Nothing that a request says can change it.
-func ExampleBaseURL() {
-	own, err := popauth.BaseURL("https://api.example.com/v1")
+func ExampleOptions_behindAProxy() {
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com/v1"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{URL: own}}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)
@@ -130,9 +139,13 @@ func ExampleStatelessNonces() {
 	current, previous := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	issuer := popauthtest.NewIssuer(dpopExampleTB{})
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{popauth.DPoP{
-		Nonces: popauth.StatelessNonces{Secrets: [][]byte{current, previous}},
-	}}
+	proofs, err := dpop.New(dpop.Options{
+		BaseURL: "https://example.com", Nonces: dpop.StatelessNonces{Secrets: [][]byte{current, previous}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.Confirmers = []popauth.Confirmer{proofs}
 	guard, err := popauth.New(options)
 	if err != nil {
 		log.Fatal(err)

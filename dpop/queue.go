@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 // replayEntry is an id and when its time is over, in nanoseconds.
 type replayEntry struct {

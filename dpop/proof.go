@@ -1,6 +1,7 @@
-package popauth
+package dpop
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
@@ -60,17 +62,19 @@ var (
 
 var proofTypes = []string{"dpop+jwt"}
 
-func malformedProof(err error) error { return &Error{Reason: ErrProofMalformed, Err: err} }
+func malformedProof(err error) error {
+	return &popauth.Error{Reason: popauth.ErrProofMalformed, Err: err}
+}
 
 // readProof makes the checks 1 to 7 of RFC 9449, section 4.3, on the values of the DPoP header, each before one that
 // costs more. A header that is known has passed those that are about it alone. Where bound is not nil, it is the thumbprint
 // of the key that the token is bound to, and no signature by another key is looked at: who has a token but not its key would
 // choose one that is slow to verify by.
-func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
+func (d *Confirmer) readProof(lines []string, bound []byte) (proof, error) {
 	// Item 1: one header. Proxies and frameworks differ in which of two they pass on.
 	switch len(lines) {
 	case 0:
-		return proof{}, ErrProofMissing
+		return proof{}, popauth.ErrProofMissing
 	case 1:
 	default:
 		return proof{}, malformedProof(errProofCount)
@@ -109,11 +113,11 @@ func (d DPoP) readProof(lines []string, bound []byte) (proof, error) {
 	}
 	// Item 12, second half.
 	if bound != nil && subtle.ConstantTimeCompare(by.key.Thumbprint[:], bound) != 1 {
-		return proof{}, ErrProofKey
+		return proof{}, popauth.ErrProofKey
 	}
 	// Item 6.
 	if err := by.algorithm.Method.Verify(j.Signed, parts.Signature, by.key.Public); err != nil {
-		return proof{}, ErrProofSignature
+		return proof{}, popauth.ErrProofSignature
 	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
 	p, err := readProofClaims(parts.Payload)
@@ -132,7 +136,7 @@ func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
 	i := slices.IndexFunc(accepted, func(a jose.Algorithm) bool { return a.Name == h.alg })
 	if i < 0 {
-		return signer{}, ErrProofAlgorithm
+		return signer{}, popauth.ErrProofAlgorithm
 	}
 	// Item 7, before the key is used: a key that was sent with its private part is nobody's.
 	key, err := jwk.Read(h.key)
@@ -141,7 +145,7 @@ func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	}
 	// RFC 8725, section 3.1: the algorithm belongs to the key's kind, curve and size.
 	if !accepted[i].Fits(key.Public) {
-		return signer{}, ErrProofAlgorithm
+		return signer{}, popauth.ErrProofAlgorithm
 	}
 	return signer{accepted[i], key}, nil
 }
@@ -181,15 +185,17 @@ func readProofClaims(b []byte) (proof, error) {
 		case "htu":
 			p.uri, err = strictjson.String(v)
 		case "iat":
-			p.issued, err = date(v)
+			p.issued, err = proofDate(v)
 		case "nbf":
-			p.begins, err = date(v)
+			p.begins, err = proofDate(v)
 		case "exp":
-			p.ends, err = date(v)
+			p.ends, err = proofDate(v)
 		case "ath":
 			var hash string
+			var sum [sha256.Size]byte
 			if hash, err = strictjson.String(v); err == nil {
-				p.token, err = digest(hash)
+				sum, err = jose.Digest(hash)
+				p.token = sum[:]
 			}
 		case "nonce":
 			p.nonce, err = strictjson.String(v)
@@ -200,4 +206,13 @@ func readProofClaims(b []byte) (proof, error) {
 		err = errProofClaim
 	}
 	return p, err
+}
+
+// proofDate is in whole seconds: a fraction is cut off.
+func proofDate(v jsontext.Value) (time.Time, error) {
+	s, err := strictjson.Seconds(v)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(s, 0), nil
 }

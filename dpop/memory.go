@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/seed-171ab058/popauth"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ type ReplayMemoryOptions struct {
 	// Entries is the number of ids that are remembered at most. An id takes at most 100 bytes, and a key that has any 50
 	// more. If zero, 1048576; at most 1<<30.
 	//
-	// It takes one for each proof, for as long as DPoP.Remember: 1,000 proofs a second need 71,000 in a Guard's own
+	// It takes one for each proof, for as long as Options.Remember: 1,000 proofs a second need 71,000 in a Confirmer's own
 	// memory, where they are kept for 71 s, and 661,000 in one that is shared, where they are kept for 661 s unless
 	// Remember says less. A full memory answers 503.
 	Entries int
@@ -32,7 +33,7 @@ type ReplayMemoryOptions struct {
 	//
 	// An eighth of 1048576 is 131072, enough for a key with 1,600 proofs a second that are kept for 71 s, or 195 that
 	// are kept for 661 s. A busy client with one key, 1,000 proofs a second, needs 661,000 in a shared memory: set PerKey
-	// and Entries, or DPoP.Remember, to fit. With DPoP.NonceTime a client whose clock is ahead has its ids kept for that much
+	// and Entries, or Options.Remember, to fit. With dpop.Options.NonceTime a client whose clock is ahead has its ids kept for that much
 	// longer: an hour ahead 3,931 s instead of 331, and 4,261 s in a shared memory, so that 131072 are enough for 33 and 30
 	// proofs a second. Callers with several keys have as many bounds: how many keys
 	// somebody can have tokens for is up to the authorization server.
@@ -61,7 +62,7 @@ const (
 // NewReplayMemory; the zero ReplayMemory refuses everything.
 //
 // Restarting the process forgets all ids, and two processes don't know of each other's. A Guard that takes another's
-// place in one process, when the configuration is read again, needs the memory of that one: see DPoP.Replay.
+// place in one process, when the configuration is read again, needs the memory of that one: see Options.Replay.
 //
 // Ids expire by the wall clock. When that is set back, proofs that may be among those it has forgotten are answered with 503
 // until the clock is where it was or the process is restarted: an operator's event, which logs "clock was set back". DPoP
@@ -129,11 +130,11 @@ func (o *replayOwners) give(owner uint64) {
 // NewReplayMemory returns an empty store. The error says what is wrong with the options.
 func NewReplayMemory(o ReplayMemoryOptions) (*ReplayMemory, error) {
 	if o.Entries < 0 || o.Entries > maxReplayEntries {
-		return nil, fmt.Errorf("popauth: ReplayMemoryOptions.Entries: %d is not between 0 and %d", o.Entries, maxReplayEntries)
+		return nil, fmt.Errorf("dpop: ReplayMemoryOptions.Entries: %d is not between 0 and %d", o.Entries, maxReplayEntries)
 	}
 	m := &ReplayMemory{now: o.Now, entries: int64(cmp.Or(o.Entries, defaultReplayEntries))}
 	if o.PerKey < 0 || int64(o.PerKey) > m.entries {
-		return nil, fmt.Errorf("popauth: ReplayMemoryOptions.PerKey: %d is not between 0 and Entries, %d", o.PerKey, m.entries)
+		return nil, fmt.Errorf("dpop: ReplayMemoryOptions.PerKey: %d is not between 0 and Entries, %d", o.PerKey, m.entries)
 	}
 	m.perKey = uint32(cmp.Or(int64(o.PerKey), max(1, m.entries/defaultReplayShare))) //nolint:gosec // G115: at most entries
 	if m.now == nil {
@@ -165,22 +166,22 @@ var (
 // back, to before the end of an id that was evicted. It recovers once the clock has caught up, or with a restart, which
 // forgets the rest too.
 func (m *ReplayMemory) Use(ctx context.Context, key, id string, until time.Time) (fresh bool, err error) {
-	if m == nil || m.now == nil {
-		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
+	if !m.made() {
+		return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: errReplayUnmade}
 	}
-	return m.useOnce(ctx, key, id, until, m.now())
+	now := m.now()
+	return m.useOnce(ctx, now, key, id, until, now)
 }
 
-// useOnce is Use, told the earliest time that an earlier use of the id can have been kept until. Only if nothing that was
-// kept until then or later is forgotten, an id that isn't held was never used.
-func (m *ReplayMemory) useOnce(ctx context.Context, key, id string, until, earliest time.Time) (fresh bool, err error) {
-	if m == nil || m.now == nil {
-		return false, &Error{Reason: ErrUnavailable, Err: errReplayUnmade}
-	}
+func (m *ReplayMemory) made() bool { return m != nil && m.now != nil }
+
+// useOnce is Use at a time, told the earliest time that an earlier use of the id can have been kept until. Only if nothing that
+// was kept until then or later is forgotten, an id that isn't held was never used.
+func (m *ReplayMemory) useOnce(ctx context.Context, at time.Time, key, id string, until, earliest time.Time) (fresh bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, Unavailable(ctx, err)
+		return false, popauth.Unavailable(ctx, err)
 	}
-	now, end := nanoseconds(m.now()), nanoseconds(until)
+	now, end := nanoseconds(at), nanoseconds(until)
 	if end < now {
 		return false, nil
 	}
@@ -193,9 +194,9 @@ func (m *ReplayMemory) useOnce(ctx context.Context, key, id string, until, earli
 		// Another call may take the place that is found, hence the loop.
 		case errors.Is(err, errReplayLimit) && m.reclaim(now, replayBatch), errors.Is(err, errReplayFull) && m.reclaim(now, 1):
 		case errors.Is(err, errReplayLimit):
-			return false, &Error{Reason: ErrProofLimit, Err: err}
+			return false, &popauth.Error{Reason: popauth.ErrProofLimit, Err: err}
 		default:
-			return false, &Error{Reason: ErrUnavailable, Err: err}
+			return false, &popauth.Error{Reason: popauth.ErrUnavailable, Err: err}
 		}
 	}
 }

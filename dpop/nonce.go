@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -72,14 +75,14 @@ const (
 
 var errNonce = errors.New("nonce not accepted")
 
-// completeNonces is completeDPoP for what is in DPoP.Nonces.
+// completeNonces returns the source as it is when its defaults are filled in.
 func completeNonces(s NonceSource) (NonceSource, error) {
 	switch n := s.(type) {
 	case StatelessNonces:
 		return n.complete()
 	case *StatelessNonces:
 		if n == nil {
-			return nil, errors.New("popauth: DPoP.Nonces: a nil *StatelessNonces")
+			return nil, errors.New("dpop: Options.Nonces: a nil *StatelessNonces")
 		}
 		return n.complete()
 	}
@@ -92,7 +95,7 @@ func (n StatelessNonces) complete() (StatelessNonces, error) {
 		return n, nil
 	}
 	var wrong []error
-	problem := settings.Problems("popauth: StatelessNonces", &wrong)
+	problem := settings.Problems("dpop: StatelessNonces", &wrong)
 	if n.MaxAge == 0 {
 		n.MaxAge = defaultNonceAge
 	} else if n.MaxAge < minNonceAge || n.MaxAge > maxNonceAge {
@@ -170,3 +173,14 @@ func nonceMAC(secret, issued []byte) []byte {
 func isNonce(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 }
+
+// Format implements fmt.Formatter: the secrets are not printed.
+func (n StatelessNonces) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "dpop.StatelessNonces{secret withheld}")
+}
+
+// MarshalText implements encoding.TextMarshaler: the secrets are not in it.
+func (n StatelessNonces) MarshalText() ([]byte, error) { return fmt.Append(nil, n), nil }
+
+// LogValue implements slog.LogValuer: the secrets are not logged.
+func (n StatelessNonces) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(n)) }

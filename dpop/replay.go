@@ -1,4 +1,4 @@
-package popauth
+package dpop
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/seed-171ab058/popauth"
 	"net/http"
 	"time"
 )
@@ -30,7 +31,7 @@ type ReplayStore interface {
 	// may be given any strings, and what comes from a request should be hashed first.
 	//
 	// The id is used up to and including until. A later call for the same id doesn't change that, whatever its until:
-	// those who share the store agree on how long an id is kept before, see DPoP.Remember.
+	// those who share the store agree on how long an id is kept before, see Options.Remember.
 	//
 	// An error means that the store doesn't accept the id; fresh is false then. One that wraps ErrProofLimit says that
 	// this key has as many ids as one may have, and the request is answered with 429. Any other says that the store
@@ -41,23 +42,25 @@ type ReplayStore interface {
 
 // use marks a proof as used (section 11.1). It is the last of all checks, so that a request which is refused leaves the
 // proof to its owner.
-func (d DPoP) use(r *http.Request, v verified, now time.Time) error {
+func (d *Confirmer) use(r *http.Request, v verified, now time.Time) error {
 	key, id := replayNames(v.proof, v.target)
-	until, earliest := d.remembered(v.issued, now)
+	until, earliest := d.options.remembered(v.issued, now)
 	var fresh bool
 	var err error
-	if m, ok := d.Replay.(*ReplayMemory); ok {
-		fresh, err = m.useOnce(r.Context(), key, id, until, earliest)
+	if m, ok := d.options.Replay.(*ReplayMemory); ok && m.made() {
+		fresh, err = m.useOnce(r.Context(), m.now(), key, id, until, earliest)
+	} else if d.own != nil {
+		fresh, err = d.own.useOnce(r.Context(), now, key, id, until, earliest)
 	} else {
-		fresh, err = d.Replay.Use(r.Context(), key, id, until)
+		fresh, err = d.options.Replay.Use(r.Context(), key, id, until)
 	}
 	switch {
-	case errors.Is(err, ErrProofLimit):
-		return &Error{Reason: ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
+	case errors.Is(err, popauth.ErrProofLimit):
+		return &popauth.Error{Reason: popauth.ErrProofLimit, Err: fmt.Errorf("replay store: %w", err)}
 	case err != nil:
-		return endOf(r.Context(), &Error{Reason: ErrUnavailable, Err: fmt.Errorf("replay store: %w", err)})
+		return popauth.Unavailable(r.Context(), fmt.Errorf("replay store: %w", err))
 	case !fresh:
-		return ErrProofReplayed
+		return popauth.ErrProofReplayed
 	}
 	if v.header != "" {
 		d.signers.Put(v.header, v.signer)

@@ -1,0 +1,55 @@
+package dpop
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/uri"
+)
+
+var errOwnURI = errors.New("the request's own URI can't be told")
+
+// RequestURL returns the URL of a request as its client sent it to this process, without query: scheme and port of
+// the connection, the host that the request names, and the escaped path of the request line, which routers and
+// http.StripPrefix leave alone. It returns nil if there is no such URL, as with a Host header that is more than a host
+// and a port, or with a path that no RequestLine allows. It reads no forwarded header.
+//
+// The host is the sender's: a proof that a client made for https://other.example/orders passes where a sender writes
+// Host: other.example. It is for an API where no other server gets proofs and tokens for this one, and where TLS ends in this
+// process: for tests and several names. Elsewhere set BaseURL, or URL to a function that refuses the hosts that are none of
+// the API's, by returning nil.
+func RequestURL(r *http.Request) *url.URL {
+	base, err := uri.BaseOf(r)
+	if err != nil {
+		return nil
+	}
+	return base.URL(r)
+}
+
+// sameTarget tells whether a proof that is good for the one request is good for the other.
+func (d *Confirmer) sameTarget(a, b *http.Request) bool {
+	u, v := d.options.URL(a), d.options.URL(b)
+	return u != nil && v != nil && u.String() == v.String()
+}
+
+// target compares htu with own, query and fragment ignored, and returns their normal form.
+func (p proof) target(own *url.URL) (string, error) {
+	if own == nil {
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: errOwnURI}
+	}
+	want, err := uri.Join(own.Scheme, own.Host, own.EscapedPath())
+	if err != nil {
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: errOwnURI}
+	}
+	got, err := uri.Normalize(p.uri)
+	if err != nil {
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
+	}
+	if got != want {
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
+	}
+	return want, nil
+}
