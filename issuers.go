@@ -16,63 +16,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
-// IssuersOptions configure Issuers. Verifiers, Resolve or both must be set.
-type IssuersOptions struct {
-	_ [0]func()
-
-	// Verifiers are those of the issuers that are known from the start, by iss.
-	Verifiers map[string]Verifier
-
-	// Resolve finds the Verifier of an issuer that is in neither Verifiers nor memory, for more tenants than a
-	// configuration has room for. The iss is what the sender of an unverified token claims. No Verifier, or an error
-	// that wraps ErrTokenIssuer, means that there is no such issuer; any other error is answered with 503, and Resolve is
-	// not asked about that issuer again for a second. The context
-	// is that of no request, since all who wait for an issuer share one call; it ends after Timeout. If nil, there are
-	// no other issuers.
-	//
-	// Anybody can claim any iss, so answer from something local, and return what you have returned before where nothing
-	// has changed: keep the RemoteKeys of each issuer, as the example does, or its keys are fetched again each time.
-	//
-	// A Verifier takes the place of one in use as soon as it is ready. Those of NewJWTVerifier and NewIntrospection tell by
-	// methods Ready() bool and Load(context.Context) error, and one of your own may too. One with a method Size() int64 counts
-	// for so many bytes of memory beside the tokens that it remembers.
-	Resolve func(ctx context.Context, iss string) (Verifier, error)
-
-	// Entries is the number of resolved issuers that are kept at most, those used last. Only an issuer of whom a genuine
-	// token has come takes the place of another such one. The rest have half as many places of their own, and none of
-	// them makes room for the next before RememberUnknown is over: beyond that they are answered with 503. If zero, 1000.
-	Entries int
-
-	// Bytes bounds the tokens that all of the Verifiers together remember, if NewJWTVerifier has made them. What is full
-	// makes room where most is held. If zero, 16 MiB.
-	Bytes int64
-
-	// Remember is how long a resolved issuer is kept before Resolve is asked anew. The Verifier that there is serves
-	// meanwhile, and until Resolve has found another whose keys can be had, up to MaxAge. If zero, one hour.
-	Remember time.Duration
-
-	// MaxAge is the age after which a resolved Verifier no longer serves though Resolve fails. If zero, 24 hours, or
-	// Remember if that is longer.
-	MaxAge time.Duration
-
-	// RememberUnknown is how long Resolve is not asked again about an issuer that it does not know. If zero, 10 s.
-	RememberUnknown time.Duration
-
-	// Calls is the number of calls of Resolve at once, a quarter of which are kept for issuers of whom genuine tokens have
-	// come lately. A request for which there is none left waits; if its turn doesn't come in time it is refused with
-	// ErrOverloaded if the calls before it were answered, else with ErrUnavailable. If zero, 64.
-	Calls int
-
-	// Timeout bounds one call of Resolve, if that heeds its context. If zero, 10 s.
-	Timeout time.Duration
-
-	// Wait is how long a request waits at most for a call of Resolve. If zero, 5 s.
-	Wait time.Duration
-
-	// Now is the clock. If nil, time.Now.
-	Now func() time.Time
-}
-
 // Issuers is a Verifier for the JWTs of several issuers. The iss of a token, which nothing vouches for yet, picks the
 // Verifier, and that Verifier alone decides, with its own keys: what is signed with another issuer's key is refused, also
 // under a kid that both have. A token of an unknown issuer is refused with ErrTokenIssuer, and nobody is asked for its
@@ -83,7 +26,7 @@ type IssuersOptions struct {
 type Issuers struct {
 	options IssuersOptions
 	calls   *calls.Group[string, resolution]
-	budget  *budget
+	budget  *Budget
 
 	successions *calls.Group[string, resolution] // one for each tenant in use at most
 
@@ -131,7 +74,7 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	b := newBudget(o.Bytes)
+	b := NewBudget(o.Bytes)
 	i := &Issuers{
 		options: o, static: map[string]*tenant{}, budget: b, tenants: newTenants(o, b),
 		calls:       calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
@@ -225,7 +168,7 @@ func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
 		return nil, err
 	}
 	t, err := n.verifier.Verify(ctx, token)
-	if err == nil && (t == nil || t.issuer != iss) {
+	if err == nil && (t == nil || t.Issuer() != iss) {
 		err = ErrTokenIssuer
 	}
 	if n.resolved {
@@ -242,7 +185,7 @@ func (i *Issuers) Fresh(token string, t *Token) bool {
 	if i == nil || i.calls == nil || t == nil {
 		return false
 	}
-	r, known := i.known(t.issuer, sha256.Sum256([]byte(t.issuer)))
+	r, known := i.known(t.Issuer(), sha256.Sum256([]byte(t.Issuer())))
 	if !known || r.tenant == nil {
 		return false
 	}
@@ -254,11 +197,11 @@ func (i *Issuers) Fresh(token string, t *Token) bool {
 func claimedIssuer(token string) (string, error) {
 	j, err := jose.Split(token)
 	if err != nil {
-		return "", malformed(err)
+		return "", &Error{Reason: ErrTokenMalformed, Err: err}
 	}
 	parts, err := j.Decode()
 	if err != nil {
-		return "", malformed(err)
+		return "", &Error{Reason: ErrTokenMalformed, Err: err}
 	}
 	defer parts.Close()
 	iss, err := strictjson.PeekString(parts.Payload, "iss")

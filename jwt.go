@@ -39,7 +39,7 @@ type jwtVerifier struct {
 	entries    int         // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
-	shares     *budget    // of memory; nil: it is alone
+	shares     *Budget    // of memory; nil: it is alone
 	headers    *memory.Headers[jose.Header]
 }
 

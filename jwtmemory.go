@@ -122,7 +122,7 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 }
 
 // Share lets the Verifier remember tokens within a budget that others have too. The first one counts.
-func (v *jwtVerifier) Share(b *budget) {
+func (v *jwtVerifier) Share(b *Budget) {
 	if v == nil {
 		return
 	}

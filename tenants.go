@@ -29,7 +29,7 @@ type resolution struct {
 type tenants struct {
 	remember, maxAge, unknown time.Duration
 	places                    int // of strangers
-	budget                    *budget
+	budget                    *Budget
 
 	proven    *memory.Recent[*tenant]  // of whom a genuine token has come
 	strangers *memory.Recent[*tenant]  // the rest
@@ -44,7 +44,7 @@ const (
 	fewestPlaces   = 16
 )
 
-func newTenants(o IssuersOptions, b *budget) *tenants {
+func newTenants(o IssuersOptions, b *Budget) *tenants {
 	n := &tenants{
 		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2), budget: b,
 		proven:  memory.NewRecent[*tenant](o.Entries, provenBytes),

@@ -27,7 +27,7 @@ type (
 
 	// remembering is one that remembers tokens, within a budget that others have too.
 	remembering interface {
-		Share(*budget)
+		Share(*Budget)
 		Retire()
 	}
 )
@@ -77,7 +77,7 @@ func sizeOf(v Verifier) int64 {
 }
 
 // shareBudget lets a Verifier remember tokens within the budget.
-func shareBudget(v Verifier, b *budget) {
+func shareBudget(v Verifier, b *Budget) {
 	for _, r := range parts[remembering](v) {
 		r.Share(b)
 	}
