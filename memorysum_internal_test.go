@@ -32,7 +32,7 @@ func TestMemoriesTogether(t *testing.T) {
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
 		{"keys that there are not", none.Size()},
 		{"tokens of tenants, and the issuers", 30_736_384}, // TestMemory of package issuers
-		{"introspection answers", 17_048_576}, // TestMemory of package introspection
+		{"introspection answers", 17_048_576},              // TestMemory of package introspection
 		{"headers of proofs", 2048 * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", maxRememberedBytes},
 		{"certificates that Verified refuses", maxResults * (memory.KeptSize + maxWords)}, // TestVerifiedKeepsNoStrangersCertificate
