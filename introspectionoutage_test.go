@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -148,7 +149,7 @@ func TestOutageOfResolve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newIssuers(t, popauth.IssuersOptions{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
+				v := newIssuers(t, issuers.Options{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
 				var all sync.WaitGroup
 				var got told
 				for n := range 1000 {

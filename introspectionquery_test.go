@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -43,7 +44,7 @@ func TestMetadataOfSeveralIssuers(t *testing.T) {
 		}
 		verifiers[i.URL] = v
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: verifiers})
+	issuers, err := issuers.New(issuers.Options{Verifiers: verifiers})
 	if err != nil {
 		t.Fatal(err)
 	}

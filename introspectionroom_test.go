@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -119,7 +120,7 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 func TestTooLargeIsSaid(t *testing.T) {
 	l := newLab(t)
 	large := strings.Repeat("x", 17<<10)
-	for name, v := range map[string]popauth.Verifier{"introspection": l.introspection(), "issuers": newIssuers(t, popauth.IssuersOptions{
+	for name, v := range map[string]popauth.Verifier{"introspection": l.introspection(), "issuers": newIssuers(t, issuers.Options{
 		Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)},
 	})} {
 		if _, err := v.Verify(t.Context(), large); !reasonIs(err, popauth.ErrTokenMalformed) || !strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -25,7 +26,7 @@ func ExampleNewIssuers() {
 		}
 		return v
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
+	issuers, err := issuers.New(issuers.Options{
 		Verifiers: map[string]popauth.Verifier{acme.URL: verifier(acme)},
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func ExampleIssuersOptions_resolve() {
 	database := map[string]string{"acme": acme.URL} // the issuer of each tenant
 
 	var keys sync.Map // RemoteKeys by issuer
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
+	issuers, err := issuers.New(issuers.Options{
 		Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if !slices.Contains(slices.Collect(maps.Values(database)), iss) {
 				return nil, popauth.ErrTokenIssuer

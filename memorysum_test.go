@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -106,7 +107,7 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers := newIssuers(t, popauth.IssuersOptions{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
+	issuers := newIssuers(t, issuers.Options{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
 	own, err := g.resolve(t.Context(), "https://own.example.com")
 	if err != nil {
 		t.Fatal(err)

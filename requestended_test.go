@@ -15,6 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -62,7 +63,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 		"the resolution of issuers": func(o *popauth.Options) {
 			over := make(chan struct{}) // its context doesn't end with the request
 			l.Cleanup(func() { close(over) })
-			v, err := popauth.NewIssuers(popauth.IssuersOptions{Resolve: func(context.Context, string) (popauth.Verifier, error) {
+			v, err := issuers.New(issuers.Options{Resolve: func(context.Context, string) (popauth.Verifier, error) {
 				asked()
 				<-over
 				return nil, context.Canceled

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -116,7 +117,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+	issuers, err := issuers.New(issuers.Options{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 		for _, i := range []*popauthtest.Issuer{l.issuer, partner} {
 			if i.URL == iss {
 				o := i.Options()

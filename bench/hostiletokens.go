@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 const maxAuthorization = 16 << 10 // bytes of the header that are looked at
@@ -103,7 +104,7 @@ func (s *stranger) tenants() []*Hostile {
 		s.tb.Fatalf("bench: %v", err)
 	}
 	row := func(name string, token func(n int) string) *Hostile {
-		issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+		issuers, err := issuers.NewIssuers(issuers.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if iss == s.f.issuer.URL {
 				return tenant, nil
 			}

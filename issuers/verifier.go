@@ -1,4 +1,4 @@
-package popauth
+package issuers
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/settings"
@@ -23,10 +24,10 @@ import (
 //
 // A Guard with Issuers lets every one of them in: Confirm alone, and a PolicyFunc that doesn't look at Principal.Issuer, open
 // a tenant's route to all tenants. Give each route an Issuer or IssuerFunc.
-type Issuers struct {
-	options IssuersOptions
+type Verifier struct {
+	options Options
 	calls   *calls.Group[string, resolution]
-	budget  *Budget
+	budget  *popauth.Budget
 
 	successions *calls.Group[string, resolution] // one for each tenant in use at most
 
@@ -36,12 +37,12 @@ type Issuers struct {
 	tenants *tenants
 }
 
-var _ CachingVerifier = (*Issuers)(nil)
+var _ popauth.CachingVerifier = (*Verifier)(nil)
 
 const defaultTokenBytes = 16 << 20
 
 // NewIssuers makes no request. The error lists every problem of the options.
-func NewIssuers(o IssuersOptions) (*Issuers, error) {
+func New(o Options) (*Verifier, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: IssuersOptions", &wrong)
 	if len(o.Verifiers) == 0 && o.Resolve == nil {
@@ -74,8 +75,8 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	b := NewBudget(o.Bytes)
-	i := &Issuers{
+	b := popauth.NewBudget(o.Bytes)
+	i := &Verifier{
 		options: o, static: map[string]*tenant{}, budget: b, tenants: newTenants(o, b),
 		calls:       calls.NewGroup[string, resolution](o.Calls, o.Timeout, o.Wait),
 		successions: calls.NewGroup[string, resolution](o.Entries, o.Timeout, o.Wait),
@@ -88,7 +89,7 @@ func NewIssuers(o IssuersOptions) (*Issuers, error) {
 }
 
 // fitting returns what is wrong with a Verifier for that issuer's tokens. Of one that says nothing, nothing is known.
-func fitting(iss string, v Verifier) error {
+func fitting(iss string, v popauth.Verifier) error {
 	switch all, said := saidIssuers(v); {
 	case iss == "":
 		return errors.New("an empty iss")
@@ -101,7 +102,7 @@ func fitting(iss string, v Verifier) error {
 }
 
 // saidIssuers returns whose tokens a Verifier accepts, as far as it says, and whether it does.
-func saidIssuers(v Verifier) (all []string, said bool) {
+func saidIssuers(v popauth.Verifier) (all []string, said bool) {
 	switch v := v.(type) {
 	case interface{ KnownIssuers() []string }:
 		return v.KnownIssuers(), true
@@ -114,7 +115,7 @@ func saidIssuers(v Verifier) (all []string, said bool) {
 
 // Add lets the tokens of an issuer pass that v accepts, from the next request on. An issuer that was there gets the new
 // Verifier. It is an error if iss is empty, or v is nil, or v says that it accepts other issuers only.
-func (i *Issuers) Add(iss string, v Verifier) error {
+func (i *Verifier) Add(iss string, v popauth.Verifier) error {
 	if i == nil || i.calls == nil {
 		return errors.New("popauth: Issuers: not made by NewIssuers")
 	}
@@ -127,14 +128,14 @@ func (i *Issuers) Add(iss string, v Verifier) error {
 
 // Remove forgets an issuer, be it added or resolved, with everything that its Verifier remembers, from the next request
 // on. If there is a Resolve, it is asked about the issuer then.
-func (i *Issuers) Remove(iss string) {
+func (i *Verifier) Remove(iss string) {
 	if i != nil && i.calls != nil {
 		i.change(iss, nil)
 	}
 }
 
 // change drops what Resolve has said about an issuer, and what it is about to say.
-func (i *Issuers) change(iss string, v Verifier) {
+func (i *Verifier) change(iss string, v popauth.Verifier) {
 	defer i.calls.Forget(iss) // without mu, which a call may wait for
 	defer i.successions.Forget(iss)
 	i.mu.Lock()
@@ -152,12 +153,12 @@ func (i *Issuers) change(iss string, v Verifier) {
 }
 
 // Verify lets the issuer's own Verifier decide. It refuses what that accepts of another issuer.
-func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
+func (i *Verifier) Verify(ctx context.Context, token string) (*popauth.Token, error) {
 	if i == nil || i.calls == nil {
-		return nil, ErrUnconfigured
+		return nil, popauth.ErrUnconfigured
 	}
 	if err := jose.CheckSize(token); err != nil {
-		return nil, &Error{Reason: ErrTokenMalformed, Err: err}
+		return nil, &popauth.Error{Reason: popauth.ErrTokenMalformed, Err: err}
 	}
 	iss, err := claimedIssuer(token)
 	if err != nil {
@@ -169,7 +170,7 @@ func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
 	}
 	t, err := n.verifier.Verify(ctx, token)
 	if err == nil && (t == nil || t.Issuer() != iss) {
-		err = ErrTokenIssuer
+		err = popauth.ErrTokenIssuer
 	}
 	if n.resolved {
 		i.judge(sha256.Sum256([]byte(iss)), n, err == nil)
@@ -181,7 +182,7 @@ func (i *Issuers) Verify(ctx context.Context, token string) (*Token, error) {
 }
 
 // Fresh implements CachingVerifier: the issuer is known, and its Verifier says so.
-func (i *Issuers) Fresh(token string, t *Token) bool {
+func (i *Verifier) Fresh(token string, t *popauth.Token) bool {
 	if i == nil || i.calls == nil || t == nil {
 		return false
 	}
@@ -189,7 +190,7 @@ func (i *Issuers) Fresh(token string, t *Token) bool {
 	if !known || r.tenant == nil {
 		return false
 	}
-	v, ok := r.tenant.verifier.(CachingVerifier)
+	v, ok := r.tenant.verifier.(popauth.CachingVerifier)
 	return ok && v.Fresh(token, t)
 }
 
@@ -197,26 +198,26 @@ func (i *Issuers) Fresh(token string, t *Token) bool {
 func claimedIssuer(token string) (string, error) {
 	j, err := jose.Split(token)
 	if err != nil {
-		return "", &Error{Reason: ErrTokenMalformed, Err: err}
+		return "", &popauth.Error{Reason: popauth.ErrTokenMalformed, Err: err}
 	}
 	parts, err := j.Decode()
 	if err != nil {
-		return "", &Error{Reason: ErrTokenMalformed, Err: err}
+		return "", &popauth.Error{Reason: popauth.ErrTokenMalformed, Err: err}
 	}
 	defer parts.Close()
 	iss, err := strictjson.PeekString(parts.Payload, "iss")
 	switch {
 	case err != nil:
-		return "", &Error{Reason: ErrTokenMalformed, Err: err}
+		return "", &popauth.Error{Reason: popauth.ErrTokenMalformed, Err: err}
 	case len(iss) == 0:
-		return "", ErrTokenIssuer
+		return "", popauth.ErrTokenIssuer
 	}
 	return string(iss), nil
 }
 
 // KnownIssuers returns those that were configured or added: nobody can list what Resolve would find. It is no Issuers() of a
 // Verifier, which never changes.
-func (i *Issuers) KnownIssuers() []string {
+func (i *Verifier) KnownIssuers() []string {
 	if i == nil {
 		return nil
 	}
@@ -226,7 +227,7 @@ func (i *Issuers) KnownIssuers() []string {
 }
 
 // OpenTokenTypes returns the issuers of whose JWTs only the claims tell the kind, of those that were configured or added.
-func (i *Issuers) OpenTokenTypes() []string {
+func (i *Verifier) OpenTokenTypes() []string {
 	if i == nil {
 		return nil
 	}

@@ -1,16 +1,17 @@
-package popauth
+package issuers
 
 import (
 	"context"
+	"github.com/seed-171ab058/popauth"
 	"time"
 )
 
 // IssuersOptions configure Issuers. Verifiers, Resolve or both must be set.
-type IssuersOptions struct {
+type Options struct {
 	_ [0]func()
 
 	// Verifiers are those of the issuers that are known from the start, by iss.
-	Verifiers map[string]Verifier
+	Verifiers map[string]popauth.Verifier
 
 	// Resolve finds the Verifier of an issuer that is in neither Verifiers nor memory, for more tenants than a
 	// configuration has room for. The iss is what the sender of an unverified token claims. No Verifier, or an error
@@ -25,7 +26,7 @@ type IssuersOptions struct {
 	// A Verifier takes the place of one in use as soon as it is ready. Those of NewJWTVerifier and NewIntrospection tell by
 	// methods Ready() bool and Load(context.Context) error, and one of your own may too. One with a method Size() int64 counts
 	// for so many bytes of memory beside the tokens that it remembers.
-	Resolve func(ctx context.Context, iss string) (Verifier, error)
+	Resolve func(ctx context.Context, iss string) (popauth.Verifier, error)
 
 	// Entries is the number of resolved issuers that are kept at most, those used last. Only an issuer of whom a genuine
 	// token has come takes the place of another such one. The rest have half as many places of their own, and none of

@@ -1,4 +1,4 @@
-package popauth
+package issuers
 
 import (
 	"context"
@@ -14,12 +14,13 @@ import (
 	"time"
 	weakly "weak"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // What docs/scale.md says of the memories of one Verifier with the defaults, of which the root package has the sum.
 func TestMemory(t *testing.T) {
-	i, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, ErrTokenIssuer }})
+	i, err := New(Options{Resolve: func(context.Context, string) (popauth.Verifier, error) { return nil, popauth.ErrTokenIssuer }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,19 +34,19 @@ func TestMemory(t *testing.T) {
 
 // Tenants that share RemoteKeys all count for what these come to need, and none is kept by the keys when it has left.
 func TestSharedKeysTellAllTenants(t *testing.T) {
-	issuers, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, nil }})
+	issuers, err := New(Options{Resolve: func(context.Context, string) (popauth.Verifier, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var document string
-	keys, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: &http.Client{Transport: serving(func() string { return document })}})
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: &http.Client{Transport: serving(func() string { return document })}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := issuers.tenants
 	keyOf := func(i int) [sha256.Size]byte { return sha256.Sum256([]byte{byte(i)}) }
 	for i := range 3 {
-		v, err := NewJWTVerifier(JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"}, Keys: keys})
+		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"}, Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}
