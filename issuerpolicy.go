@@ -77,7 +77,7 @@ type issuing interface{ Issuers() []string }
 
 var _, _ issuing = (*jwtVerifier)(nil), jwtOr{}
 
-// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Issuers don't say: Add and Resolve
+// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Those of package issuers don't say: Add and Resolve
 // bring others.
 func isOfOneIssuer(v Verifier) bool {
 	i, ok := v.(issuing)

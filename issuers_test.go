@@ -183,7 +183,7 @@ func TestIssuersOptions(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, v, err)
 		}
 		for _, field := range tt.want {
-			if !strings.Contains(fmt.Sprint(err), "popauth: IssuersOptions."+field+": ") {
+			if !strings.Contains(fmt.Sprint(err), "issuers: Options."+field+": ") {
 				t.Errorf("%s: got %v, want %s named", name, err, field)
 			}
 		}

@@ -8,8 +8,8 @@ import (
 )
 
 // JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
-// Verifier remembers tokens of its own, in a table that is made with the first genuine token and grows; behind Issuers all
-// of them together keep to IssuersOptions.Bytes.
+// Verifier remembers tokens of its own, in a table that is made with the first genuine token and grows; those that
+// Share a Budget, as behind package issuers, keep to it together.
 type JWTOptions struct {
 	_ [0]func()
 
@@ -31,7 +31,7 @@ type JWTOptions struct {
 	AllowMissingExpiration bool
 }
 
-// NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take
+// NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and package issuers, which take
 // several. It makes no request. The error lists every problem of the options.
 //
 // Whoever keeps many of them, as package issuers does, finds these methods by a type assertion:

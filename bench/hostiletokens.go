@@ -104,7 +104,7 @@ func (s *stranger) tenants() []*Hostile {
 		s.tb.Fatalf("bench: %v", err)
 	}
 	row := func(name string, token func(n int) string) *Hostile {
-		issuers, err := issuers.NewIssuers(issuers.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+		verifier, err := issuers.New(issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if iss == s.f.issuer.URL {
 				return tenant, nil
 			}
@@ -114,7 +114,7 @@ func (s *stranger) tenants() []*Hostile {
 			s.tb.Fatalf("bench: %v", err)
 		}
 		return &Hostile{
-			Name: name, Status: 401, protect: s.guard(popauth.Options{Verifier: issuers}).Authenticate,
+			Name: name, Status: 401, protect: s.guard(popauth.Options{Verifier: verifier}).Authenticate,
 			request: func(n int) *http.Request { return shows("Bearer", token(n)) },
 		}
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
-// Issuers is a Verifier for the JWTs of several issuers. The iss of a token, which nothing vouches for yet, picks the
+// Verifier is a popauth.Verifier for the JWTs of several issuers. The iss of a token, which nothing vouches for yet, picks the
 // Verifier, and that Verifier alone decides, with its own keys: what is signed with another issuer's key is refused, also
-// under a kid that both have. A token of an unknown issuer is refused with ErrTokenIssuer, and nobody is asked for its
-// keys. Make it with NewIssuers; it is safe for concurrent use.
+// under a kid that both have. A token of an unknown issuer is refused with popauth.ErrTokenIssuer, and nobody is asked for its
+// keys. Make it with New; it is safe for concurrent use.
 //
-// A Guard with Issuers lets every one of them in: Confirm alone, and a PolicyFunc that doesn't look at Principal.Issuer, open
-// a tenant's route to all tenants. Give each route an Issuer or IssuerFunc.
+// A Guard with it lets every one of them in: Confirm alone, and a popauth.PolicyFunc that doesn't look at Principal.Issuer, open
+// a tenant's route to all tenants. Give each route a popauth.Issuer or popauth.IssuerFunc.
 type Verifier struct {
 	options Options
 	calls   *calls.Group[string, resolution]
@@ -41,10 +41,10 @@ var _ popauth.CachingVerifier = (*Verifier)(nil)
 
 const defaultTokenBytes = 16 << 20
 
-// NewIssuers makes no request. The error lists every problem of the options.
+// New makes no request. The error lists every problem of the options.
 func New(o Options) (*Verifier, error) {
 	var wrong []error
-	problem := settings.Problems("popauth: IssuersOptions", &wrong)
+	problem := settings.Problems("issuers: Options", &wrong)
 	if len(o.Verifiers) == 0 && o.Resolve == nil {
 		problem("Verifiers", "empty, and Resolve is nil")
 	}
@@ -117,10 +117,10 @@ func saidIssuers(v popauth.Verifier) (all []string, said bool) {
 // Verifier. It is an error if iss is empty, or v is nil, or v says that it accepts other issuers only.
 func (i *Verifier) Add(iss string, v popauth.Verifier) error {
 	if i == nil || i.calls == nil {
-		return errors.New("popauth: Issuers: not made by NewIssuers")
+		return errors.New("issuers: a Verifier that was not made by New")
 	}
 	if err := fitting(iss, v); err != nil {
-		return fmt.Errorf("popauth: Issuers.Add: %w", err)
+		return fmt.Errorf("issuers: Verifier.Add: %w", err)
 	}
 	i.change(iss, v)
 	return nil

@@ -33,7 +33,7 @@ func TestOwner(t *testing.T) {
 			}
 			verifiers[one.Issuer] = v
 		}
-		both, err := issuers.NewIssuers(issuers.IssuersOptions{Verifiers: verifiers})
+		both, err := issuers.New(issuers.Options{Verifiers: verifiers})
 		if err != nil {
 			t.Fatal(err)
 		}
