@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A handler makes requests of what a client has sent, with the context of its own request. Over HTTP/2 the text of "/" is a
@@ -71,8 +71,8 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 // A client behind the proxy that gets a handler to take the connection over writes the headers of what comes next itself.
 func TestATunnelIsNotTheProxy(t *testing.T) {
 	l := newLab(t)
-	loopback := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := popauth.Forwarded(forwarded.RFC9440(), loopback)
+	loopback := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
+	source := byProxy(proxy.RFC9440(), loopback)
 	verifiedSource, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +135,12 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+	proxyAddress := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		p.Out.Header.Set("Client-Cert", clientCert(client))
 	}})
-	t.Cleanup(proxy.Close)
-	c, err := net.Dial("tcp", proxy.Listener.Addr().String())
+	t.Cleanup(proxyAddress.Close)
+	c, err := net.Dial("tcp", proxyAddress.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,12 +164,12 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 // Nor do the proxy's other headers count there, with or without its secret.
 func TestAnotherRequestIsNotThePeers(t *testing.T) {
 	const secret = "0123456789abcdef"
-	trust := []popauth.Trust{popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Secret", secret)}
-	check, err := popauth.TrustedPeer(trust...)
+	trust := []proxy.Trust{proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", secret)}
+	check, err := proxy.Trusted(trust...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	find, err := popauth.ForwardedURL(popauth.URLHeaders{Host: "X-Forwarded-Host"}, trust...)
+	find, err := proxy.URL(proxy.URLHeaders{Host: "X-Forwarded-Host"}, trust...)
 	if err != nil {
 		t.Fatal(err)
 	}

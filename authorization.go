@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Policy is a condition on who a request comes from. The functions of this package make one; the zero Policy allows
@@ -116,7 +118,7 @@ func mustScopes(policy string, scopes []string) []string {
 
 // listable tells whether each can stand in a list with spaces between, as RFC 6749, section 3.3, has it of scopes.
 func listable(list []string) bool {
-	return !slices.ContainsFunc(list, func(s string) bool { return s == "" || !isVisible(s) })
+	return !slices.ContainsFunc(list, func(s string) bool { return s == "" || !field.IsVisible(s) })
 }
 
 func mustStrings(policy string, list []string) []string {

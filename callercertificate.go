@@ -46,7 +46,7 @@ func (m managedHeaders) obtain(source CertificateSource, r *http.Request) (*Cert
 // goesByOf tells what a source goes by.
 func goesByOf(source CertificateSource) goesBy {
 	switch s := source.(type) {
-	case tlsSource, *forwardedSource:
+	case tlsSource, *proxiedSource:
 		return goesByItself
 	case callerSource:
 		return goesByOthers

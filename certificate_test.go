@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func TestTLSCertificate(t *testing.T) {
@@ -173,7 +173,7 @@ func TestHalfAnOfferOfHTTP2(t *testing.T) {
 func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {
 	l := newLab(t)
 	for name, source := range map[string]popauth.CertificateSource{
-		"TLS": popauth.TLSCertificate(), "Forwarded": popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet)),
+		"TLS": popauth.TLSCertificate(), "Forwarded": byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet)),
 		"caller": popauth.CallerCertificate(),
 	} {
 		for outerName, outer := range map[string]func(http.Handler) http.Handler{

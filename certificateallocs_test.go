@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // What a name is held against costs a request nothing, once it is known of its connection.
@@ -44,7 +44,7 @@ func TestIdentityAllocations(t *testing.T) {
 			t.Errorf("%s: got %v allocations, want %v as without", name, got, plain)
 		}
 	}
-	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "proxy.internal", Roots: ca.Pool()}))
+	trusted, err := proxy.Trusted(proxy.TrustProxyTLS(proxy.Identity{DNS: "proxy.internal", Roots: ca.Pool()}))
 	if err != nil {
 		t.Fatal(err)
 	}

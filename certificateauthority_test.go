@@ -15,8 +15,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // permits is an authority that is permitted to name the organization Partner only.
@@ -270,11 +270,11 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 	l := newLab(t)
 	both := internal.Pool()
 	both.AddCert(customers.Certificate)
-	for _, id := range []popauth.ProxyIdentity{
+	for _, id := range []proxy.Identity{
 		{DNS: "proxy.internal", Roots: internal.Pool()}, {URI: "spiffe://example.org/proxy", Roots: internal.Pool()},
 	} {
 		g := l.guard(func(o *popauth.Options) {
-			o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(id))
+			o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(id))
 		})
 		for _, auth := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequestClientCert} {
 			spy := &popauthtest.Spy{}
@@ -315,7 +315,7 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 // A URI is compared as it stands in the certificate, not as net/url writes it again.
 func TestProxyURIToTheLetter(t *testing.T) {
 	ca := popauthtest.NewCA(t)
-	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "spiffe://example.org/proxy", Roots: ca.Pool()}))
+	trusted, err := proxy.Trusted(proxy.TrustProxyTLS(proxy.Identity{URI: "spiffe://example.org/proxy", Roots: ca.Pool()}))
 	if err != nil {
 		t.Fatal(err)
 	}

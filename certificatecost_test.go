@@ -24,6 +24,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func bestOf(n int, f func()) time.Duration {
@@ -113,12 +114,12 @@ func TestProxyIdentitiesCostLittle(t *testing.T) {
 			}
 		}),
 	} {
-		var ids []popauth.ProxyIdentity
+		var ids []proxy.Identity
 		for i := range 32 {
-			ids = append(ids, popauth.ProxyIdentity{DNS: fmt.Sprintf("q%d.example", i), Roots: ca.Pool()},
-				popauth.ProxyIdentity{Key: fmt.Sprintf("%042dA=", i)})
+			ids = append(ids, proxy.Identity{DNS: fmt.Sprintf("q%d.example", i), Roots: ca.Pool()},
+				proxy.Identity{Key: fmt.Sprintf("%042dA=", i)})
 		}
-		trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(ids...))
+		trusted, err := proxy.Trusted(proxy.TrustProxyTLS(ids...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,17 +140,17 @@ func TestProxyIdentitiesCostLittle(t *testing.T) {
 func TestProxyIdentitiesTogether(t *testing.T) {
 	ca := popauthtest.NewCA(t)
 	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
-	proxy, stranger := ca.Client("proxy", name), popauthtest.NewCA(t).Client("proxy", name)
-	trusted, err := popauth.TrustedPeer(popauth.TrustProxyTLS(
-		popauth.ProxyIdentity{DNS: "proxy.internal", AnyAuthority: true}, // which crypto/tls has not verified
-		popauth.ProxyIdentity{DNS: "other.internal", Roots: ca.Pool()},
-		popauth.ProxyIdentity{DNS: "proxy.internal", Roots: ca.Pool()},
+	ingress, stranger := ca.Client("proxy", name), popauthtest.NewCA(t).Client("proxy", name)
+	trusted, err := proxy.Trusted(proxy.TrustProxyTLS(
+		proxy.Identity{DNS: "proxy.internal", AnyAuthority: true}, // which crypto/tls has not verified
+		proxy.Identity{DNS: "other.internal", Roots: ca.Pool()},
+		proxy.Identity{DNS: "proxy.internal", Roots: ca.Pool()},
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := trusted(proxy.Request("GET", "/", "")); err != nil {
+		if err := trusted(ingress.Request("GET", "/", "")); err != nil {
 			t.Errorf("got %v", err)
 		}
 		for who, c := range map[string]*popauthtest.Client{"its name, of another authority": stranger, "no such name": ca.Client("x")} {
@@ -160,7 +161,10 @@ func TestProxyIdentitiesTogether(t *testing.T) {
 	}
 	large := selfIssued(t, func(c *x509.Certificate) { c.DNSNames = []string{strings.Repeat("n", 17<<10)} })
 	key := sha256.Sum256(large.RawSubjectPublicKeyInfo)
-	trusted = trustedBy(t, popauth.ProxyIdentity{Key: base64.StdEncoding.EncodeToString(key[:])})
+	trusted, err = proxy.Trusted(proxy.TrustProxyTLS(proxy.Identity{Key: base64.StdEncoding.EncodeToString(key[:])}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := httptest.NewRequest("GET", "/", http.NoBody)
 	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{large}}
 	if trusted(r) == nil {

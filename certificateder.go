@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // NewCertificate makes a Certificate for a CertificateSource of your own, from the DER forms of the caller's own
@@ -57,10 +59,10 @@ func wholeDER(b []byte) ([]byte, error) {
 
 // tooLarge refuses what nobody needs: of a larger certificate no name is read, nor is it hashed.
 func tooLarge(leaf []byte) *Error {
-	if len(leaf) <= maxCertificate {
+	if len(leaf) <= certname.MaxCertificate {
 		return nil
 	}
-	return &Error{Reason: ErrCertificateTooLarge, Err: fmt.Errorf("%d bytes, want %d at most", len(leaf), maxCertificate)}
+	return &Error{Reason: ErrCertificateTooLarge, Err: fmt.Errorf("%d bytes, want %d at most", len(leaf), certname.MaxCertificate)}
 }
 
 // DER returns the DER form of the caller's own certificate as it was received, which is there without Leaf, too.
@@ -115,10 +117,5 @@ func obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	own := c.clone() // it may give the same to another request
-	if !own.hashed.of(own.raw()) {
-		own.withheld, own.pooled = nil, false
-	}
-	own.hash()
-	return own, nil
+	return c.asHashed(), nil // a copy: it may give the same to another request
 }

@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/oddcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // odd are clients whose certificates crypto/x509 can't parse, by what is odd about them.
@@ -41,46 +41,46 @@ func odd(t *testing.T, ca *popauthtest.CA) map[string]*popauthtest.Client {
 // proxyFormats are the forms in which proxies report a certificate that they have validated, with intermediates if they
 // send any.
 var proxyFormats = []struct {
-	format forwarded.Format
+	format proxy.Format
 	lines  func(der, between []byte) []string
 }{
-	{forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), func(der, _ []byte) []string {
+	{proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), func(der, _ []byte) []string {
 		return []string{"X-SSL-Client-Cert", escaped(der), "X-SSL-Client-Verify", "SUCCESS"}
 	}},
-	{forwarded.IngressNginx(), func(der, _ []byte) []string {
+	{proxy.IngressNginx(), func(der, _ []byte) []string {
 		return []string{"ssl-client-cert", escaped(der), "ssl-client-verify", "SUCCESS"}
 	}},
-	{forwarded.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify").WithChain("X-SSL-Client-Cert-Chain-0"), func(der, between []byte) []string {
+	{proxy.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify").WithChain("X-SSL-Client-Cert-Chain-0"), func(der, between []byte) []string {
 		folded := func(b []byte) string { return strings.ReplaceAll(certificatePEM(b), "\n", " ") }
 		return []string{"X-SSL-Client-Cert", folded(der), "X-SSL-Client-Cert-Chain-0", folded(between), "X-SSL-Client-Verify", "SUCCESS"}
 	}},
-	{forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify").WithChain("X-SSL-Chain"), func(der, between []byte) []string {
+	{proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify").WithChain("X-SSL-Chain"), func(der, between []byte) []string {
 		return []string{"X-SSL-Client-Cert", base64Of(der), "X-SSL-Chain", base64Of(between), "X-SSL-Client-Verify", "0"}
 	}},
-	{forwarded.RFC9440(), func(der, between []byte) []string {
+	{proxy.RFC9440(), func(der, between []byte) []string {
 		return []string{"Client-Cert", ":" + base64Of(der) + ":", "Client-Cert-Chain", ":" + base64Of(between) + ":"}
 	}},
-	{forwarded.Cloudflare(), func(der, _ []byte) []string { return []string{"Client-Cert", ":" + base64Of(der) + ":"} }},
-	{forwarded.CloudflareLegacy(), func(der, _ []byte) []string { return []string{"Cf-Client-Cert-Der-Base64", base64Of(der)} }},
-	{forwarded.Caddy("X-SSL-Client-Cert"), func(der, _ []byte) []string { return []string{"X-SSL-Client-Cert", base64Of(der)} }},
-	{forwarded.Traefik(), func(der, between []byte) []string {
+	{proxy.Cloudflare(), func(der, _ []byte) []string { return []string{"Client-Cert", ":" + base64Of(der) + ":"} }},
+	{proxy.CloudflareLegacy(), func(der, _ []byte) []string { return []string{"Cf-Client-Cert-Der-Base64", base64Of(der)} }},
+	{proxy.Caddy("X-SSL-Client-Cert"), func(der, _ []byte) []string { return []string{"X-SSL-Client-Cert", base64Of(der)} }},
+	{proxy.Traefik(), func(der, between []byte) []string {
 		return []string{"X-Forwarded-Tls-Client-Cert", base64Of(der) + "," + base64Of(between)}
 	}},
-	{forwarded.Kong(), func(der, between []byte) []string {
+	{proxy.Kong(), func(der, between []byte) []string {
 		return []string{"X-Client-Cert", escaped(der), "X-Client-Cert-Chain", escaped(der) + escaped(between)}
 	}},
-	{forwarded.Envoy(), func(der, between []byte) []string {
+	{proxy.Envoy(), func(der, between []byte) []string {
 		sum := sha256.Sum256(der)
 		return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + escaped(der) + `";Chain="` + escaped(der) + escaped(between) + `"`}
 	}},
-	{forwarded.AWSALBVerify(), func(der, _ []byte) []string { return []string{"X-Amzn-Mtls-Clientcert-Leaf", escaped(der)} }},
-	{forwarded.AWSALBPassthrough(), func(der, between []byte) []string {
+	{proxy.AWSALBVerify(), func(der, _ []byte) []string { return []string{"X-Amzn-Mtls-Clientcert-Leaf", escaped(der)} }},
+	{proxy.AWSALBPassthrough(), func(der, between []byte) []string {
 		return []string{"X-Amzn-Mtls-Clientcert", escaped(der) + escaped(between)}
 	}},
-	{forwarded.AzureAppService(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
-	{forwarded.IISARR(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
-	{forwarded.CloudFoundry(), func(der, _ []byte) []string { return []string{"X-Forwarded-Client-Cert", base64Of(der)} }},
-	{forwarded.GoogleCloud(forwarded.GoogleCloudHeaders{}), func(der, between []byte) []string {
+	{proxy.AzureAppService(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
+	{proxy.IISARR(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
+	{proxy.CloudFoundry(), func(der, _ []byte) []string { return []string{"X-Forwarded-Client-Cert", base64Of(der)} }},
+	{proxy.GoogleCloud(proxy.GoogleCloudHeaders{}), func(der, between []byte) []string {
 		return []string{
 			"X-Client-Cert-Leaf", ":" + base64Of(der) + ":", "X-Client-Cert-Chain", ":" + base64Of(between) + ":",
 			"X-Client-Cert-Present", "true", "X-Client-Cert-Chain-Verified", "true", "X-Client-Cert-Error", "",
@@ -105,7 +105,7 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 	clients := odd(t, l.ca)
 	between := clients["negative serial number"].Certificate.Certificate[0] // in the chain it is of no use, and does no harm
 	for _, f := range proxyFormats {
-		source := popauth.Forwarded(f.format, popauth.TrustPeers(proxyNet))
+		source := byProxy(f.format, proxy.TrustPeers(proxyNet))
 		for name, c := range clients {
 			t.Run(f.format.Name()+" "+name, func(t *testing.T) {
 				der := c.Certificate.Certificate[0]
@@ -127,7 +127,7 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 // Every way to take an identity refuses it, and says why.
 func TestNoIdentityThatGoCantParse(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
 	pool := l.ca.Pool()
 	named := func(source popauth.CertificateSource, c *popauthtest.Client) map[string]popauth.CertificateSource {
 		all := map[string]popauth.CertificateSource{}

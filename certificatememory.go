@@ -124,8 +124,9 @@ func (m *certificateMemory) find(h handshake, hosted bool) *known {
 
 // leafHash is the SHA-256 of a certificate's DER form, and of which.
 type leafHash struct {
-	raw []byte
-	sum [sha256.Size]byte
+	raw  []byte
+	sum  [sha256.Size]byte
+	text string // the thumbprint
 }
 
 // of compares the bytes: they are the certificate, whatever its pointer says.
@@ -135,9 +136,24 @@ func (h *leafHash) of(raw []byte) bool { return h != nil && bytes.Equal(h.raw, r
 func (c *Certificate) hash() {
 	raw := c.raw()
 	if !c.hashed.of(raw) {
-		c.hashed = &leafHash{bytes.Clone(raw), sha256.Sum256(raw)}
+		sum := sha256.Sum256(raw)
+		c.hashed = &leafHash{bytes.Clone(raw), sum, encodeDigest(sum)}
 	}
-	c.Thumbprint = encodeDigest(c.hashed.sum)
+	c.Thumbprint = c.hashed.text
+}
+
+// isHashed tells whether hash would change nothing.
+func (c *Certificate) isHashed() bool { return c.hashed.of(c.raw()) && c.Thumbprint == c.hashed.text }
+
+// asHashed returns a copy that says of itself what follows from the bytes. What was found out about another certificate, which
+// somebody has put this one in the place of, is not about this one.
+func (c *Certificate) asHashed() *Certificate {
+	own := c.clone()
+	if !own.hashed.of(own.raw()) {
+		own.withheld, own.pooled = nil, false
+	}
+	own.hash()
+	return own
 }
 
 // digest is the SHA-256 of the caller's own certificate, whatever Thumbprint says.

@@ -2,10 +2,7 @@ package popauth
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -171,14 +168,14 @@ func CertificateIssuer(names ...string) Policy {
 func CertificateThumbprint(thumbprints ...string) Policy {
 	var sums [][sha256.Size]byte
 	for _, t := range mustStrings("CertificateThumbprint", thumbprints) {
-		sum, err := parseThumbprint(t)
+		sum, err := certname.ParseThumbprint(t)
 		if err != nil {
 			panic("popauth: CertificateThumbprint: " + err.Error())
 		}
 		sums = append(sums, sum)
 	}
 	return Policy{known: true, allow: func(_ *http.Request, p *Principal) error {
-		return forbidUnless(len(p.Certificate.raw()) > 0 && oneOf(sums, p.Certificate.digest()), "certificate")
+		return forbidUnless(len(p.Certificate.raw()) > 0 && certname.OneOf(sums, p.Certificate.digest()), "certificate")
 	}}
 }
 
@@ -216,43 +213,4 @@ func named(want []dn.Name, der []byte) bool {
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
-}
-
-// oneOf compares in constant time.
-func oneOf(sums [][sha256.Size]byte, have [sha256.Size]byte) bool {
-	found := 0
-	for _, want := range sums {
-		found |= subtle.ConstantTimeCompare(want[:], have[:])
-	}
-	return found == 1
-}
-
-// parseThumbprint reads a SHA-256 thumbprint in one of its usual spellings.
-func parseThumbprint(s string) (sum [sha256.Size]byte, err error) {
-	digits := s
-	if len(s)%3 == 2 && strings.Count(s, ":") == len(s)/3 {
-		pairs := strings.Split(s, ":")
-		if !slices.ContainsFunc(pairs, func(p string) bool { return len(p) != 2 }) {
-			digits = strings.Join(pairs, "")
-		}
-	}
-	var b []byte
-	switch len(digits) {
-	case hex.EncodedLen(sha256.Size):
-		b, err = hex.DecodeString(digits)
-	case base64.RawURLEncoding.EncodedLen(sha256.Size):
-		// encoding/base64 skips line breaks.
-		if strings.ContainsAny(digits, "\r\n") {
-			return sum, errors.New("not base64url")
-		}
-		b, err = base64.RawURLEncoding.Strict().DecodeString(digits)
-	case hex.EncodedLen(20):
-		return sum, errors.New("this is a SHA-1 thumbprint; SHA-256 is needed (openssl x509 -fingerprint -sha256)")
-	default:
-		return sum, errors.New("not a SHA-256 thumbprint in base64url or hex")
-	}
-	if err != nil || len(b) != sha256.Size {
-		return sum, errors.New("not a SHA-256 thumbprint in base64url or hex")
-	}
-	return [sha256.Size]byte(b), nil
 }

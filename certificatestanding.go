@@ -17,25 +17,25 @@ import (
 type standing struct {
 	chains [][]*x509.Certificate
 	once   sync.Once
-	paths  []path
+	paths  []certname.Path
 	err    error
 }
 
 // path returns the first way to a root that nothing speaks against, and that has not expired. When it began is not asked: the
 // TLS stack has.
-func (s *standing) path(now time.Time) (*path, *Error) {
+func (s *standing) path(now time.Time) (*certname.Path, *Error) {
 	s.once.Do(func() {
 		var good [][]*x509.Certificate
 		good, s.err = certname.Holding(s.chains)
 		for _, chain := range good {
-			s.paths = append(s.paths, newPath(chain))
+			s.paths = append(s.paths, certname.NewPath(chain))
 		}
 	})
 	if s.err != nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: s.err, closes: true}
 	}
 	for i := range s.paths {
-		if p := &s.paths[i]; !now.After(p.until) {
+		if p := &s.paths[i]; !now.After(p.Until) {
 			return p, nil
 		}
 	}
@@ -45,7 +45,7 @@ func (s *standing) path(now time.Time) (*path, *Error) {
 func lapsed(leaf *x509.Certificate, closes bool) *Error {
 	return &Error{Reason: ErrCertificateUntrusted, closes: closes,
 		Err: fmt.Errorf("it has expired on a connection that lasts, or an authority's has; its own period is %s: "+
-			"connect anew with a certificate that is valid", period(leaf))}
+			"connect anew with a certificate that is valid", certname.PeriodOf(leaf))}
 }
 
 func misdirected(server, host string) *Error {
@@ -92,7 +92,7 @@ func (c *Certificate) at(now time.Time) *Certificate {
 	if c.standing != nil && c.Leaf != nil {
 		p, refusal := c.standing.path(now)
 		if e = refusal; e == nil {
-			own.Verified, own.Chain = VerifiedByTLS, p.certificates
+			own.Verified, own.Chain = VerifiedByTLS, p.Certificates
 			return &own
 		}
 	} else if c.Verified == NotVerified {

@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // byTLS is a client's request over a connection whose chain the TLS stack has verified.
@@ -146,7 +146,7 @@ func TestExpiredBehindAProxy(t *testing.T) {
 	old := l.ca.Client("batch", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
 	})
-	source := popauth.Forwarded(forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
 	request := func(c *popauthtest.Client) *http.Request {
 		return viaProxy(l.issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	}
@@ -373,7 +373,7 @@ func BenchmarkHostileChain(b *testing.B) {
 // A proxy's own connection is not closed for what it says of a client, be it the same authority's.
 func TestRefusedBehindAProxyWithACertificate(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
 	v, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool(),
 		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }})
 	if err != nil {

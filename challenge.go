@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
@@ -113,7 +115,7 @@ func (c challenge) write(a answer, asked []Param, realm string) string {
 		b.WriteString(sep)
 		b.WriteString(p.Name)
 		b.WriteString("=")
-		b.WriteString(quote(p.Value))
+		b.WriteString(field.Quote(p.Value))
 		sep = ", "
 	}
 	return b.String()

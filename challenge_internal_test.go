@@ -37,17 +37,6 @@ func TestPreparedChallenges(t *testing.T) {
 	}
 }
 
-// Nothing that is written into a challenge ends its quoted string.
-func TestQuote(t *testing.T) {
-	for s, want := range map[string]string{
-		"": `""`, " a~": `" a~"`, `a", error="b`: `"a', error='b"`, `a\`: `"a'"`, "a\r\n": `"a''"`, "é": `"'"`, "\x7f": `"'"`,
-	} {
-		if got := quote(s); got != want {
-			t.Errorf("%q: got %s, want %s", s, got, want)
-		}
-	}
-}
-
 // Nobody who sees the challenges of one refusal can change those of the next.
 func TestChallengesNotShared(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), "GET", "https://api.example.com/orders", http.NoBody)

@@ -195,10 +195,10 @@ func newConfirmers(o Options) (confirmers, []challenge) {
 func (a alternatives) under(scheme string) *confirmation {
 	best := &a[0]
 	for i := range a {
-		switch {
-		case a[i].scheme == scheme:
+		switch a[i].scheme {
+		case scheme:
 			return &a[i]
-		case a[i].scheme == "":
+		case "":
 			best = &a[i]
 		}
 	}

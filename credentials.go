@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
@@ -29,7 +30,7 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
-	if !isToken(scheme) {
+	if !field.IsToken(scheme) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
 	under := s.find(scheme)
@@ -37,7 +38,7 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
-	if !readsAll(v, token) && !isToken68(token) || tokenElsewhere(r) {
+	if !readsAll(v, token) && !field.IsToken68(token) || tokenElsewhere(r) {
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: s.name(under)}
 	}
 	return credentials{under: under, token: token}, nil
@@ -92,49 +93,3 @@ func spells(s, plain string) bool {
 	}
 	return s == ""
 }
-
-// isToken68 tells whether s fits RFC 9110, section 11.2, which RFC 6750 calls b64token.
-func isToken68(s string) bool {
-	body := strings.TrimRight(s, "=")
-	return body != "" && consists(body, inToken68)
-}
-
-// isToken tells whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool { return s != "" && consists(s, inToken) }
-
-// characters has a bit for each byte that is among them.
-type characters uint8
-
-const (
-	inToken68 characters = 1 << iota
-	inToken
-	inMethod // of inToken, but for lower case
-)
-
-// consists is asked about each character of each access token: a table without a branch is several times as fast as a
-// look through a list, and eight at a time are faster again.
-func consists(s string, of characters) bool {
-	all := of
-	for ; len(s) >= 8; s = s[8:] {
-		all &= classes[s[0]] & classes[s[1]] & classes[s[2]] & classes[s[3]] &
-			classes[s[4]] & classes[s[5]] & classes[s[6]] & classes[s[7]]
-	}
-	for i := range len(s) {
-		all &= classes[s[i]]
-	}
-	return all != 0
-}
-
-var classes = func() (all [256]characters) {
-	const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	for _, c := range []byte(alphanumeric + "-._~+/") {
-		all[c] |= inToken68
-	}
-	for _, c := range []byte(alphanumeric + "!#$%&'*+-.^_`|~") {
-		all[c] |= inToken
-		if c < 'a' || c > 'z' {
-			all[c] |= inMethod
-		}
-	}
-	return all
-}()

@@ -45,14 +45,3 @@ func TestEndOfAnErrorWithoutCause(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
-
-// A refusal without a cause is remembered as it is.
-func TestRefusalInWords(t *testing.T) {
-	for want, err := range map[string]error{
-		"popauth: client certificate revoked": ErrCertificateRevoked, "popauth: client certificate not acceptable: no root": untrusted("no root"),
-	} {
-		if got := inWords(err); got.Error() != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}

@@ -8,40 +8,40 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func TestForwardedURL(t *testing.T) {
-	all := popauth.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "x-forwarded-host", Prefix: "X-Forwarded-Prefix"}
-	peers := popauth.TrustPeers(proxyNet)
+	all := proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "x-forwarded-host", Prefix: "X-Forwarded-Prefix"}
+	peers := proxy.TrustPeers(proxyNet)
 	const proto, host, prefix = "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"
 	for _, tt := range []struct {
 		name    string
-		headers popauth.URLHeaders
+		headers proxy.URLHeaders
 		from    string
 		set     []string
 		want    string // "" to refuse
 	}{
-		{"all", all, proxy, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
-		{"prefix alone", popauth.URLHeaders{Prefix: prefix}, proxy, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
-		{"empty prefix path", all, proxy, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
+		{"all", all, proxyAddress, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
+		{"prefix alone", proxy.URLHeaders{Prefix: prefix}, proxyAddress, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
+		{"empty prefix path", all, proxyAddress, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
 		{"a stranger's headers", all, stranger, []string{proto, "https", host, "evil.example", prefix, "/v1"}, "http://example.com/orders"},
-		{"one missing", all, proxy, []string{proto, "https", host, "api.example.org"}, ""},
-		{"one empty", all, proxy, []string{proto, "https", host, "", prefix, "/"}, ""},
-		{"one twice", all, proxy, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
-		{"a list", all, proxy, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
-		{"a list of prefixes", all, proxy, []string{proto, "https", host, "a.example", prefix, "/v1,/v2"}, ""},
-		{"a list of hosts", all, proxy, []string{proto, "https", host, "a.example,b.example", prefix, "/"}, ""},
-		{"another scheme", all, proxy, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
-		{"scheme in other case", all, proxy, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
-		{"host with a path", all, proxy, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},
-		{"host with userinfo", all, proxy, []string{proto, "https", host, "u@a.example", prefix, "/"}, ""},
-		{"prefix without slash", all, proxy, []string{proto, "https", host, "a.example", prefix, "v1"}, ""},
-		{"prefix with a bad escape", all, proxy, []string{proto, "https", host, "a.example", prefix, "/%zz"}, ""},
+		{"one missing", all, proxyAddress, []string{proto, "https", host, "api.example.org"}, ""},
+		{"one empty", all, proxyAddress, []string{proto, "https", host, "", prefix, "/"}, ""},
+		{"one twice", all, proxyAddress, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
+		{"a list", all, proxyAddress, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
+		{"a list of prefixes", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "/v1,/v2"}, ""},
+		{"a list of hosts", all, proxyAddress, []string{proto, "https", host, "a.example,b.example", prefix, "/"}, ""},
+		{"another scheme", all, proxyAddress, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
+		{"scheme in other case", all, proxyAddress, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
+		{"host with a path", all, proxyAddress, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},
+		{"host with userinfo", all, proxyAddress, []string{proto, "https", host, "u@a.example", prefix, "/"}, ""},
+		{"prefix without slash", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "v1"}, ""},
+		{"prefix with a bad escape", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "/%zz"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f, err := popauth.ForwardedURL(tt.headers, peers)
+			f, err := proxy.URL(tt.headers, peers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,25 +56,25 @@ func TestForwardedURL(t *testing.T) {
 			}
 		})
 	}
-	f, err := popauth.ForwardedURL(all, peers, popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
+	f, err := proxy.URL(all, peers, proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if u := f(viaProxy("", proto, "https", host, "a.example", prefix, "/")); u != nil {
 		t.Errorf("the proxy's connection without its secret: got %v, want nil", u)
 	}
-	for name, make1 := range map[string]func() (popauth.URLHeaders, []popauth.Trust){
-		"no header": func() (popauth.URLHeaders, []popauth.Trust) { return popauth.URLHeaders{}, []popauth.Trust{peers} },
-		"bad header": func() (popauth.URLHeaders, []popauth.Trust) {
-			return popauth.URLHeaders{Host: "a b"}, []popauth.Trust{peers}
+	for name, make1 := range map[string]func() (proxy.URLHeaders, []proxy.Trust){
+		"no header": func() (proxy.URLHeaders, []proxy.Trust) { return proxy.URLHeaders{}, []proxy.Trust{peers} },
+		"bad header": func() (proxy.URLHeaders, []proxy.Trust) {
+			return proxy.URLHeaders{Host: "a b"}, []proxy.Trust{peers}
 		},
-		"no rule": func() (popauth.URLHeaders, []popauth.Trust) { return all, nil },
-		"everybody": func() (popauth.URLHeaders, []popauth.Trust) {
-			return all, []popauth.Trust{popauth.TrustPeers(netip.MustParsePrefix("::/0"))}
+		"no rule": func() (proxy.URLHeaders, []proxy.Trust) { return all, nil },
+		"everybody": func() (proxy.URLHeaders, []proxy.Trust) {
+			return all, []proxy.Trust{proxy.TrustPeers(netip.MustParsePrefix("::/0"))}
 		},
 	} {
 		headers, trust := make1()
-		if f, err := popauth.ForwardedURL(headers, trust...); f != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: ForwardedURL: ") {
+		if f, err := proxy.URL(headers, trust...); f != nil || err == nil || !strings.HasPrefix(err.Error(), "proxy: URL: ") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestForwardedURL(t *testing.T) {
 // A proof for the URL that the proxy's client asked for, and one for the URL that the API got.
 func TestDPoPBehindAForwardingProxy(t *testing.T) {
 	l := newLab(t)
-	f, err := popauth.ForwardedURL(popauth.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, popauth.TrustPeers(proxyNet))
+	f, err := proxy.URL(proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, proxy.TrustPeers(proxyNet))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 // Verified hides nothing of the source it wraps: its headers are removed, and its mistakes reported.
 func TestVerifiedForwarded(t *testing.T) {
 	l := newLab(t)
-	inner := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	inner := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	source, err := popauth.Verified(inner, popauth.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
@@ -129,11 +129,11 @@ func TestVerifiedForwarded(t *testing.T) {
 	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
 	send(own.Confirm, viaProxy(l.issuer.Token(l.thief.Bound()), "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
 
-	broken, err := popauth.Verified(popauth.Forwarded(forwarded.RFC9440()), popauth.Verification{Roots: l.ca.Pool()})
+	broken, err := popauth.Verified(popauth.CertificateFunc(nil), popauth.Verification{Roots: l.ca.Pool()})
 	if err == nil {
 		_, err = popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: broken})
 	}
 	if err == nil {
-		t.Error("a source without a rule of trust was taken")
+		t.Error("a source that finds nothing was taken")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // known is a Verifier that has verified its only token before, so that what is left to measure is the certificate.
@@ -31,8 +31,8 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	source := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+	source := byProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}
 	make1 := func(source popauth.CertificateSource, change func(*http.Request)) func(int) {

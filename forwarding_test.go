@@ -18,8 +18,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // clientCert is the value of Client-Cert for a client.
@@ -28,15 +28,15 @@ func clientCert(c *popauthtest.Client) string {
 }
 
 var (
-	proxyNet = netip.MustParsePrefix("10.0.0.0/8")
-	proxy    = "10.0.4.7:41234"
-	stranger = "192.0.2.1:41234"
+	proxyNet     = netip.MustParsePrefix("10.0.0.0/8")
+	proxyAddress = "10.0.4.7:41234"
+	stranger     = "192.0.2.1:41234"
 )
 
 // viaProxy is a request as the proxy makes it: from its address, over a connection of its own, with headers.
 func viaProxy(token string, header ...string) *http.Request {
 	r := httptest.NewRequest("GET", "/orders", http.NoBody)
-	r.RemoteAddr = proxy
+	r.RemoteAddr = proxyAddress
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -62,7 +62,7 @@ func badRequest(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 400, "") 
 
 func TestForwarded(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	token, owners, thiefs := l.bound(), clientCert(l.owner), clientCert(l.thief)
 	direct := func(c *popauthtest.Client, header ...string) *http.Request {
 		r := c.Request("GET", "/orders", token)
@@ -130,11 +130,11 @@ func TestForwarded(t *testing.T) {
 // Nobody after the source sees the headers, under whichever name; the caller's own map stays as it was.
 func TestForwardedHeadersAreRemoved(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
+	source := byProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
 	names := []string{"X-SSL-Client-Cert", "x-ssl-client-cert", "X_SSL_Client_Cert", "X.SSL.Client.Cert", "X-SSL_Client-Cert",
 		"X~SSL~Client~Cert", "X!SSL!Client!Cert", "X-SSL-Client-Verify", "X_ssl_client_verify", "X-Proxy-Auth", "X_Proxy_Auth"}
-	for _, from := range []string{proxy, stranger} {
+	for _, from := range []string{proxyAddress, stranger} {
 		make1 := func() *http.Request {
 			r := l.owner.Request("GET", "/", l.bound())
 			r.RemoteAddr = from
@@ -142,7 +142,7 @@ func TestForwardedHeadersAreRemoved(t *testing.T) {
 			for _, n := range names {
 				r.Header[n] = []string{"forged"}
 			}
-			if from == proxy {
+			if from == proxyAddress {
 				for _, n := range names {
 					delete(r.Header, n)
 				}
@@ -184,7 +184,7 @@ func certPEM(c *popauthtest.Client) string {
 func TestForwardedHeaderThatComesBack(t *testing.T) {
 	l := newLab(t)
 	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	})
 	put := func(value string) func(http.Handler) http.Handler {
 		return altered(func(r *http.Request) { r.Header.Set("Client-Cert", value) })
@@ -197,7 +197,7 @@ func TestForwardedHeaderThatComesBack(t *testing.T) {
 
 func TestForwardedCertificate(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.Nginx("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.Nginx("X-Cert", "X-Verify"), proxy.TrustPeers(proxyNet))
 	escaped := url.PathEscape(certPEM(l.owner))
 	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy, "FAILED:self-signed certificate": popauth.NotVerified} {
 		for range 2 {
@@ -219,7 +219,7 @@ func TestForwardedCertificate(t *testing.T) {
 func TestTrustPeers(t *testing.T) {
 	l := newLab(t)
 	source := func(prefix string) popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix(prefix)))
+		return byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix(prefix)))
 	}
 	trusted := func(s popauth.CertificateSource, r *http.Request) bool {
 		c, err := s.Certificate(r)
@@ -259,7 +259,7 @@ func TestTrustPeers(t *testing.T) {
 	// Where the connection's address was kept, nothing that is written later counts.
 	kept := func(addr net.Addr) *http.Request {
 		r := viaProxy("", "Client-Cert", clientCert(l.owner))
-		return r.WithContext(popauth.ConnContext(r.Context(), addressed{addr: addr}))
+		return r.WithContext(proxy.ConnContext(r.Context(), addressed{addr: addr}))
 	}
 	if trusted(source("10.0.0.0/8"), kept(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})) {
 		t.Error("a rewritten RemoteAddr opened the door")
@@ -312,23 +312,23 @@ func TestTrustProxyTLS(t *testing.T) {
 	half.TLS.HandshakeComplete = false
 	for _, tt := range []struct {
 		name string
-		id   popauth.ProxyIdentity
+		id   proxy.Identity
 		r    *http.Request
 		want bool
 	}{
-		{"URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, true), true},
-		{"URI, not verified", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, false), false},
-		{"another URI", popauth.ProxyIdentity{URI: "spiffe://example.org/ingress2", AnyAuthority: true}, request(named, true), false},
-		{"DNS", popauth.ProxyIdentity{DNS: "Ingress.internal", AnyAuthority: true}, request(named, true), true},
-		{"DNS, not verified", popauth.ProxyIdentity{DNS: "ingress.internal", AnyAuthority: true}, request(named, false), false},
-		{"common name", popauth.ProxyIdentity{DNS: "ingress", AnyAuthority: true}, request(named, true), false},
-		{"key", popauth.ProxyIdentity{Key: pin}, request(named, false), true},
-		{"another key", popauth.ProxyIdentity{Key: pin}, request(l.thief, false), false},
-		{"no TLS", popauth.ProxyIdentity{Key: pin}, plain, false},
-		{"handshake not complete", popauth.ProxyIdentity{Key: pin}, half, false},
-		{"no certificate", popauth.ProxyIdentity{Key: pin}, request(nil, true), false},
+		{"URI", proxy.Identity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, true), true},
+		{"URI, not verified", proxy.Identity{URI: "spiffe://example.org/ingress", AnyAuthority: true}, request(named, false), false},
+		{"another URI", proxy.Identity{URI: "spiffe://example.org/ingress2", AnyAuthority: true}, request(named, true), false},
+		{"DNS", proxy.Identity{DNS: "Ingress.internal", AnyAuthority: true}, request(named, true), true},
+		{"DNS, not verified", proxy.Identity{DNS: "ingress.internal", AnyAuthority: true}, request(named, false), false},
+		{"common name", proxy.Identity{DNS: "ingress", AnyAuthority: true}, request(named, true), false},
+		{"key", proxy.Identity{Key: pin}, request(named, false), true},
+		{"another key", proxy.Identity{Key: pin}, request(l.thief, false), false},
+		{"no TLS", proxy.Identity{Key: pin}, plain, false},
+		{"handshake not complete", proxy.Identity{Key: pin}, half, false},
+		{"no certificate", proxy.Identity{Key: pin}, request(nil, true), false},
 	} {
-		c, err := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(tt.id)).Certificate(tt.r)
+		c, err := byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(tt.id)).Certificate(tt.r)
 		if got := c != nil && c.Source == "rfc9440"; got != tt.want || err != nil {
 			t.Errorf("%s: trusted %t, %v, want %t", tt.name, got, err, tt.want)
 		}
@@ -338,8 +338,8 @@ func TestTrustProxyTLS(t *testing.T) {
 func TestTrustSecret(t *testing.T) {
 	l := newLab(t)
 	const old, current = "0123456789abcdef", "fedcba9876543210"
-	alone := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", current, old))
-	both := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", current, old), popauth.TrustPeers(proxyNet))
+	alone := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old))
+	both := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old), proxy.TrustPeers(proxyNet))
 	for _, tt := range []struct {
 		name        string
 		secret      []string
@@ -384,16 +384,16 @@ func TestTrustTogether(t *testing.T) {
 	l := newLab(t)
 	leaf := l.thief.Request("GET", "/", "").TLS.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet),
-		popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: base64.StdEncoding.EncodeToString(sum[:])}))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet),
+		proxy.TrustProxyTLS(proxy.Identity{Key: base64.StdEncoding.EncodeToString(sum[:])}))
 	for _, tt := range []struct {
 		from   string
 		client *popauthtest.Client
 		want   string
 	}{
-		{proxy, l.thief, l.owner.Thumbprint()},
+		{proxyAddress, l.thief, l.owner.Thumbprint()},
 		{stranger, l.thief, l.thief.Thumbprint()},
-		{proxy, nil, ""},
+		{proxyAddress, nil, ""},
 	} {
 		r := viaProxy("", "Client-Cert", clientCert(l.owner))
 		r.RemoteAddr, r.TLS = tt.from, tt.client.Request("GET", "/", "").TLS
@@ -409,53 +409,44 @@ func TestTrustTogether(t *testing.T) {
 }
 
 func TestForwardedConfiguration(t *testing.T) {
-	peers := popauth.TrustPeers(proxyNet)
-	secret := popauth.TrustSecret("X-Proxy-Auth", "0123456789abcdef")
-	for name, source := range map[string]popauth.CertificateSource{
-		"no rule":              popauth.Forwarded(forwarded.RFC9440()),
-		"zero rule":            popauth.Forwarded(forwarded.RFC9440(), popauth.Trust{}),
-		"zero format":          popauth.Forwarded(forwarded.Format{}, peers),
-		"header without name":  popauth.Forwarded(forwarded.Nginx("", "X-Verify"), peers),
-		"no prefix":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers()),
-		"everything":           popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
-		"everything, IPv6":     popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet, netip.MustParsePrefix("::/0"))),
-		"4-in-6":               popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
-		"invalid prefix":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.Prefix{})),
-		"no identity":          popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS()),
-		"empty identity":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{})),
-		"two in an identity":   popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "a:b", DNS: "c"})),
-		"name of anybody":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "proxy.internal"})),
-		"URI of anybody":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{URI: "spiffe://example.org/proxy"})),
-		"two authorities":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "a", Roots: popauthtest.NewCA(t).Pool(), AnyAuthority: true})),
-		"empty Roots":          popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "a", Roots: x509.NewCertPool()})),
-		"key with Roots":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: strings.Repeat("A", 43) + "=", Roots: popauthtest.NewCA(t).Pool()})),
-		"key of anybody":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: strings.Repeat("A", 43) + "=", AnyAuthority: true})),
-		"short key":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{Key: "AAAA"})),
-		"no secret":            popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth")),
-		"empty secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "")),
-		"short secret":         popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", "0123456789abcde")),
-		"secret in Connection": popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("Connection", "0123456789abcdef")),
-		"secret in Host":       popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("host", "0123456789abcdef")),
-		"three secrets":        popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
-		"secret's header":      popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X_Proxy_Auth", "0123456789abcdef")),
-		"one header, two uses": popauth.Forwarded(forwarded.RFC9440(), peers, popauth.TrustSecret("Client-Cert", "0123456789abcdef")),
-		"second rule bad":      popauth.Forwarded(forwarded.RFC9440(), secret, popauth.TrustPeers()),
+	peers := proxy.TrustPeers(proxyNet)
+	secret := proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef")
+	with := func(format proxy.Format, trust ...proxy.Trust) func() (popauth.CertificateSource, error) {
+		return func() (popauth.CertificateSource, error) { return proxy.Certificate(format, trust...) }
+	}
+	for name, source := range map[string]func() (popauth.CertificateSource, error){
+		"no rule":              with(proxy.RFC9440()),
+		"zero rule":            with(proxy.RFC9440(), proxy.Trust{}),
+		"zero format":          with(proxy.Format{}, peers),
+		"header without name":  with(proxy.Nginx("", "X-Verify"), peers),
+		"no prefix":            with(proxy.RFC9440(), proxy.TrustPeers()),
+		"everything":           with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
+		"everything, IPv6":     with(proxy.RFC9440(), proxy.TrustPeers(proxyNet, netip.MustParsePrefix("::/0"))),
+		"4-in-6":               with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
+		"invalid prefix":       with(proxy.RFC9440(), proxy.TrustPeers(netip.Prefix{})),
+		"no identity":          with(proxy.RFC9440(), proxy.TrustProxyTLS()),
+		"empty identity":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{})),
+		"two in an identity":   with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "a:b", DNS: "c"})),
+		"name of anybody":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "proxy.internal"})),
+		"URI of anybody":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "spiffe://example.org/proxy"})),
+		"two authorities":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: popauthtest.NewCA(t).Pool(), AnyAuthority: true})),
+		"empty Roots":          with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: x509.NewCertPool()})),
+		"key with Roots":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", Roots: popauthtest.NewCA(t).Pool()})),
+		"key of anybody":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", AnyAuthority: true})),
+		"short key":            with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: "AAAA"})),
+		"no secret":            with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth")),
+		"empty secret":         with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", "")),
+		"short secret":         with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", "0123456789abcde")),
+		"secret in Connection": with(proxy.RFC9440(), proxy.TrustSecret("Connection", "0123456789abcdef")),
+		"secret in Host":       with(proxy.RFC9440(), proxy.TrustSecret("host", "0123456789abcdef")),
+		"three secrets":        with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
+		"secret's header":      with(proxy.RFC9440(), proxy.TrustSecret("X_Proxy_Auth", "0123456789abcdef")),
+		"one header, two uses": with(proxy.RFC9440(), peers, proxy.TrustSecret("Client-Cert", "0123456789abcdef")),
+		"second rule bad":      with(proxy.RFC9440(), secret, proxy.TrustPeers()),
 	} {
-		_, err := popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: source})
-		if err == nil || !strings.Contains(err.Error(), "Options.Certificate") {
-			t.Errorf("%s: New: got %v", name, err)
+		if source, err := source(); source != nil || err == nil || !strings.HasPrefix(err.Error(), "proxy: ") {
+			t.Errorf("%s: got %v, %v", name, source, err)
 		}
-		if c, err := source.Certificate(viaProxy("")); c != nil || err == nil {
-			t.Errorf("%s: Certificate: got %v, %v", name, c, err)
-		}
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: ClientCertificate did not panic", name)
-				}
-			}()
-			popauth.ClientCertificate(source)
-		}()
 	}
 }
 
@@ -463,14 +454,14 @@ func TestForwardedConfiguration(t *testing.T) {
 func TestTrustUnixSocket(t *testing.T) {
 	l := newLab(t)
 	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustUnixSocket())
+		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustUnixSocket())
 	})
 	serve := func(network, address string) string {
 		listener, err := net.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &http.Server{Handler: g.Confirm(&popauthtest.Spy{}), ConnContext: popauth.ConnContext} //nolint:gosec // no slow client here
+		server := &http.Server{Handler: g.Confirm(&popauthtest.Spy{}), ConnContext: proxy.ConnContext} //nolint:gosec // no slow client here
 		go func() { _ = server.Serve(listener) }()
 		t.Cleanup(func() { _ = server.Close() })
 		return listener.Addr().String()
@@ -506,7 +497,7 @@ func TestProxyOverTLS(t *testing.T) {
 	l := newLab(t)
 	ingress := l.ca.Client("ingress", func(c *x509.Certificate) { c.DNSNames = []string{"ingress.internal"} })
 	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustProxyTLS(popauth.ProxyIdentity{DNS: "ingress.internal", Roots: l.ca.Pool()}))
+		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "ingress.internal", Roots: l.ca.Pool()}))
 	})
 	server := popauthtest.NewServer(t, g.Confirm(&popauthtest.Spy{}), func(c *tls.Config) {
 		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.ca.Pool()

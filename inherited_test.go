@@ -18,8 +18,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // overProxyTLS is a request over the proxy's own mutual TLS, whose certificate the server has verified.
@@ -37,7 +37,7 @@ func overProxyTLS(proxyCert *popauthtest.Client, token, header string) *http.Req
 func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 	l := newLab(t)
 	gateway := l.ca.Client("gateway")
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	outer := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	inner := l.guard()
 	verified, err := popauth.Verified(popauth.CallerCertificate(), popauth.Verification{Roots: l.ca.Pool()})
@@ -106,7 +106,7 @@ func TestInterleavedGuards(t *testing.T) {
 		"caller's": func(*popauth.Options) {},
 		"own":      func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() },
 		"forwarded": func(o *popauth.Options) {
-			o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+			o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 		},
 	} {
 		a, b := l.guard(dpop, configure), l.guard(dpop)
@@ -186,14 +186,14 @@ func (a address) RemoteAddr() net.Addr { return a.Addr }
 
 // The connections of HTTP/3 are no net.Conn.
 func TestWithPeer(t *testing.T) {
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("10.0.0.0/8")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("10.0.0.0/8")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]bool{"10.0.0.1": true, "192.0.2.1": false} {
 		r := viaProxy("")
-		r.RemoteAddr = map[bool]string{true: stranger, false: proxy}[want] // what a handler may have set
-		r = r.WithContext(popauth.WithPeer(r.Context(), address{&net.UDPAddr{IP: net.ParseIP(at), Port: 443}}))
+		r.RemoteAddr = map[bool]string{true: stranger, false: proxyAddress}[want] // what a handler may have set
+		r = r.WithContext(proxy.WithPeer(r.Context(), address{&net.UDPAddr{IP: net.ParseIP(at), Port: 443}}))
 		if err := trusted(r); (err == nil) != want {
 			t.Errorf("%s: got %v", at, err)
 		}
@@ -212,7 +212,7 @@ func TestAGuardIsNotCopied(t *testing.T) {
 // context. They are nobody's, until they have been decided on.
 func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	key := popauthtest.NewProofKey(t, "")
 	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // lab has what most tests need: an issuer, a client with a certificate, a thief with another, and a clock.
@@ -128,4 +129,13 @@ func chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Ha
 		}
 		return h
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -14,8 +14,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const proxySecret = "a secret of the proxy's"
@@ -72,7 +72,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "")
 	forwardedSource := func() popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+		return byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	for name, source := range map[string]func(*watch) popauth.CertificateSource{
 		"Forwarded": func(*watch) popauth.CertificateSource { return forwardedSource() },
@@ -94,7 +94,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 			return s
 		},
 	} {
-		for _, from := range []string{proxy, stranger} {
+		for _, from := range []string{proxyAddress, stranger} {
 			for place, wire := range map[string]func(*popauth.Guard, *popauth.Guard, popauth.CertificateSource, popauth.Policy, *watch) func(http.Handler) http.Handler{
 				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
 					return chain(own.Authenticate, own.Authorize(p))
@@ -177,10 +177,10 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 // What a client sends behind its body is a header, too: announced or not, over HTTP/1.1 and HTTP/2.
 func TestManagedTrailers(t *testing.T) {
 	l := newLab(t)
-	peers := popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := popauth.Forwarded(forwarded.RFC9440(), peers, popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	peers := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
+	source := byProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	inner := l.guard(func(o *popauth.Options) { o.Certificate = popauth.Forwarded(forwarded.RFC9440(), peers) })
+	inner := l.guard(func(o *popauth.Options) { o.Certificate = byProxy(proxy.RFC9440(), peers) })
 	for name, wire := range map[string]func(http.Handler) http.Handler{
 		"Guard": own.Authenticate, "ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Authenticate),
 		"both": chain(popauth.ClientCertificate(source), inner.Authenticate),
@@ -231,7 +231,7 @@ func (l *late) Read([]byte) (int, error) {
 // In HTTP/1.1 whatever comes behind the body is put beside what was announced.
 func TestTrailersNobodyHasAnnounced(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, announced := range []string{"", "Trailer: X-Checksum\r\n"} {
 		w := &watch{TB: t, where: map[string]bool{}}
@@ -253,7 +253,7 @@ func TestTrailersNobodyHasAnnounced(t *testing.T) {
 func TestTrailersThatAreThereAlready(t *testing.T) {
 	l := newLab(t)
 	own := l.guard(func(o *popauth.Options) {
-		o.Certificate = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	})
 	for name, body := range map[string]io.ReadCloser{"nil": nil, "read": http.NoBody} {
 		r := viaProxy(l.unbound())
@@ -288,10 +288,10 @@ func exchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 // A source that wraps another keeps its headers removed, and its errors reported.
 func TestAWrappedSourceLosesNothing(t *testing.T) {
 	l := newLab(t)
-	nobody := wrapped{popauth.Forwarded(forwarded.RFC9440())}
+	nobody := wrapped{popauth.CertificateFunc(nil)}
 	o := l.issuer.Options()
 	o.Certificate = nobody
-	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "no rule says which peers are trusted") {
+	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "CertificateFunc: nil function") {
 		t.Errorf("New: got %v, want the source's error", err)
 	}
 	if _, err := popauth.Verified(nobody, popauth.Verification{Roots: l.ca.Pool()}); err == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -256,7 +257,7 @@ func (d *document) addBindings(r Resource, confirmers []Confirmer, problem setti
 
 func isHTTPS(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && isVisible(address)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && field.IsVisible(address)
 }
 
 var errResourceID = errors.New("not an https URL without user, query, fragment and dot segments")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
@@ -243,7 +244,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
 	t, err := g.tokens.verify(r.Context(), c.token)
 	switch {
-	case err != nil && !isToken68(c.token):
+	case err != nil && !field.IsToken68(c.token):
 		return &Error{Reason: ErrCredentialsMalformed}
 	case err != nil:
 		return refused(err, ErrTokenInvalid)

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A source that knows its proxy by a secret finds nobody behind a handler that has removed the secret: the connection's
@@ -16,7 +16,7 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 	l := newLab(t)
 	gateway := l.ca.Client("gateway")
 	bySecret := func() popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+		return byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	source := bySecret()
 	verified, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
@@ -73,7 +73,7 @@ func cleaned(source popauth.CertificateSource) func(http.Handler) http.Handler {
 // Whoever comes without the proxy is still known by his own connection, however often he is asked.
 func TestADirectClientIsAskedTwice(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	source := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,

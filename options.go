@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -154,7 +155,7 @@ func (o Options) complete() (Options, error) {
 			problem("Confirmers", "two for the cnf member %q under one scheme", c.Member())
 		}
 		if s, ok := c.(SchemeConfirmer); ok {
-			if scheme, _ := s.Challenge(); !isToken(scheme) || strings.EqualFold(scheme, bearer) {
+			if scheme, _ := s.Challenge(); !field.IsToken(scheme) || strings.EqualFold(scheme, bearer) {
 				problem("Confirmers", "entry %d: %q is no scheme of its own", i, scheme)
 			}
 		}

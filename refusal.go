@@ -98,7 +98,7 @@ func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
 	if !logger.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("reason", string(e.Reason)), slog.Int("status", e.Status())}
+	attrs := []slog.Attr{slog.String("reason", printable(string(e.Reason))), slog.Int("status", e.Status())}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
 	}

@@ -19,6 +19,9 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
+// limit is long enough for a busy machine to come to where a request waits, and no longer.
+const limit = 100 * time.Millisecond
+
 // ends are the ways in which a request's context ends before the decision, and what each is: the caller's doing, or a limit
 // that this side has set.
 var ends = []struct {
@@ -37,12 +40,12 @@ var ends = []struct {
 		}},
 	{name: "a time limit that the client has chosen", reason: popauth.ErrRequestEnded, status: 499, level: "INFO",
 		begin: func(ctx context.Context) (context.Context, func()) {
-			ctx, end := context.WithTimeoutCause(ctx, 20*time.Millisecond, popauth.ErrRequestEnded)
+			ctx, end := context.WithTimeoutCause(ctx, limit, popauth.ErrRequestEnded)
 			return ctx, func() { <-ctx.Done(); end() }
 		}},
 	{name: "a time limit of this side", reason: popauth.ErrUnavailable, status: 503, level: "WARN",
 		begin: func(ctx context.Context) (context.Context, func()) {
-			ctx, end := context.WithTimeout(ctx, 20*time.Millisecond)
+			ctx, end := context.WithTimeout(ctx, limit)
 			return ctx, func() { <-ctx.Done(); end() }
 		}},
 }
@@ -190,8 +193,7 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 	key.Now = l.clock.Now
 	for _, end := range ends {
 		for name, ask := range endings {
-			x := &ending{lab: l, key: key, status: end.status}
-			x.ctx, x.stop = end.begin(t.Context())
+			x := &ending{lab: l, key: key, status: end.status, begin: end.begin}
 			err := ask(x)
 			x.stop()
 			if !reasonIs(err, end.reason) {
@@ -208,9 +210,18 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 type ending struct {
 	*lab
 	key    *popauthtest.ProofKey
-	ctx    context.Context
+	begin  func(context.Context) (context.Context, func())
+	begun  context.Context
 	stop   func()
 	status int
+}
+
+// ctx begins when it is first asked for: a limit on it is no limit on what a Guard needs first.
+func (x *ending) ctx() context.Context {
+	if x.begun == nil {
+		x.begun, x.stop = x.begin(x.Context())
+	}
+	return x.begun
 }
 
 func (x *ending) hang(ctx context.Context) error {
@@ -233,11 +244,18 @@ func (x *ending) proven(token string) *http.Request {
 	if token != "" {
 		r.Header.Set("Authorization", "DPoP "+token)
 	}
-	return r.WithContext(x.ctx)
+	return r.WithContext(x.ctx())
+}
+
+// fetchKeys lets a Guard have all that it needs.
+func (x *ending) fetchKeys(g *popauth.Guard) {
+	if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil {
+		x.Fatal(err)
+	}
 }
 
 func (x *ending) plain() *http.Request {
-	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx)
+	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx())
 }
 
 func (x *ending) memory() *dpop.ReplayMemory {
@@ -258,16 +276,14 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"replay memory": func(x *ending) error {
-		_ = x.hang(x.ctx)
-		_, err := x.memory().Use(x.ctx, "k", "i", x.clock.Now().Add(time.Hour))
+		_ = x.hang(x.ctx())
+		_, err := x.memory().Use(x.ctx(), "k", "i", x.clock.Now().Add(time.Hour))
 		return err
 	},
 	"replay memory of a Guard": func(x *ending) error {
 		g := x.with(proofs(dpop.Options{Replay: x.memory()}))
-		if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil { // has the keys
-			x.Fatal(err)
-		}
-		_ = x.hang(x.ctx)
+		x.fetchKeys(g)
+		_ = x.hang(x.ctx())
 		_, err := g.Check(x.proven(x.issuer.Token(x.key.Bound())))
 		return err
 	},
@@ -285,6 +301,7 @@ var endings = map[string]func(*ending) error{
 	},
 	"Recheck": func(x *ending) (err error) {
 		g := x.with(proofs(dpop.Options{}))
+		x.fetchKeys(g)
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, err = g.Recheck(r, x.policy()) })).
 			ServeHTTP(httptest.NewRecorder(), x.plain())
 		return err
@@ -299,6 +316,7 @@ var endings = map[string]func(*ending) error{
 				return false, x.hang(ctx)
 			}
 		})
+		x.fetchKeys(g)
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			rechecked = true
 			_, err = g.Recheck(r)
@@ -322,7 +340,7 @@ var endings = map[string]func(*ending) error{
 			o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) { err = e }
 		})
 		w := httptest.NewRecorder()
-		g.Refuse(w, x.plain(), x.outage(x.ctx))
+		g.Refuse(w, x.plain(), x.outage(x.ctx()))
 		if w.Code != x.status {
 			x.Errorf("Refuse: got %d, want %d", w.Code, x.status)
 		}

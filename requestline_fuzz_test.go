@@ -22,6 +22,7 @@ import (
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/internal/uri"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // routes are served by each router of FuzzRequestLine; a trailing slash stands for all below.
@@ -142,7 +143,7 @@ func FuzzRequestLine(f *testing.F) {
 	var seen *http.Request
 	policy := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error { seen = r; return nil })
 	endpoint, err := forwardauth.New(forwardauth.Options{Guard: issuer.Options(), Headers: forwardauth.Traefik(),
-		Trust: []popauth.Trust{popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))}})
+		Trust: []proxy.Trust{proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))}})
 	if err != nil {
 		f.Fatal(err)
 	}

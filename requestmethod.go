@@ -1,6 +1,10 @@
 package popauth
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/seed-171ab058/popauth/internal/field"
+)
 
 // overrides are the headers by which frameworks let a POST be another method.
 var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
@@ -9,7 +13,7 @@ var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method
 // notwithstanding, and headers with another method unless they may override it.
 func brokenMethod(r *http.Request, override bool) *brokenRule {
 	own := method(r)
-	if !consists(own, inMethod) {
+	if !field.IsMethod(own) {
 		return &brokenRule{rule: lineLetters, found: own}
 	}
 	if override {

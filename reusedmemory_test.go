@@ -18,11 +18,11 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // sameSize returns clients whose certificates are of one size, so that their headers are at the same place, with names of
@@ -52,24 +52,24 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 	}
 	root := base64.StdEncoding.EncodeToString(l.ca.Certificate.Raw)
 	for _, tt := range []struct {
-		format  forwarded.Format
+		format  proxy.Format
 		headers func(*popauthtest.Client) []string
 	}{
-		{forwarded.RFC9440(), func(c *popauthtest.Client) []string {
+		{proxy.RFC9440(), func(c *popauthtest.Client) []string {
 			return []string{"Client-Cert", ":" + der(c) + ":", "Client-Cert-Chain", ":" + root + ":"}
 		}},
-		{forwarded.Nginx("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", text(c), "X-Verify", "SUCCESS"} }},
-		{forwarded.HAProxy("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c), "X-Verify", "0"} }},
-		{forwarded.Caddy("X-Cert"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c)} }},
-		{forwarded.Traefik(), func(c *popauthtest.Client) []string { return []string{"X-Forwarded-Tls-Client-Cert", der(c)} }},
-		{forwarded.Kong(), func(c *popauthtest.Client) []string { return []string{"X-Client-Cert", text(c)} }},
-		{forwarded.Envoy(), func(c *popauthtest.Client) []string {
+		{proxy.Nginx("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", text(c), "X-Verify", "SUCCESS"} }},
+		{proxy.HAProxy("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c), "X-Verify", "0"} }},
+		{proxy.Caddy("X-Cert"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c)} }},
+		{proxy.Traefik(), func(c *popauthtest.Client) []string { return []string{"X-Forwarded-Tls-Client-Cert", der(c)} }},
+		{proxy.Kong(), func(c *popauthtest.Client) []string { return []string{"X-Client-Cert", text(c)} }},
+		{proxy.Envoy(), func(c *popauthtest.Client) []string {
 			sum := sha256.Sum256(c.Certificate.Certificate[0])
 			return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + text(c) + `"`}
 		}},
 	} {
 		t.Run(tt.format.Name(), func(t *testing.T) {
-			source := popauth.Forwarded(tt.format, popauth.TrustPeers(proxyNet), popauth.TrustSecret("X-Secret", strings.Repeat("s", 16)))
+			source := byProxy(tt.format, proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Secret", strings.Repeat("s", 16)))
 			guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
 			tokens := make([]string, len(clients))
 			for i, c := range clients {
@@ -96,7 +96,7 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 // What stands beside a certificate counts as much: the same one with another verdict.
 func TestVerdictsInReusedMemory(t *testing.T) {
 	l := newLab(t)
-	source := popauth.Forwarded(forwarded.HAProxy("X-Cert", "X-Verify"), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.HAProxy("X-Cert", "X-Verify"), proxy.TrustPeers(proxyNet))
 	der := base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0])
 	var b reused.Buffer
 	for _, i := range reused.Order(2) {

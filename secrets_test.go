@@ -15,8 +15,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // What has no ID prints as one without.
@@ -41,7 +41,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	guard := l.guard(func(o *popauth.Options) {
 		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
 	})
-	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
+	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
 	for _, a := range []introspection.ClientAuthentication{
 		introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret},
@@ -57,7 +57,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	all = append(all, nonces, &nonces, proofs(dpop.Options{Nonces: nonces}), proofs(dpop.Options{Nonces: &nonces}),
 		popauth.Options{Confirmers: []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
-		trust, popauth.Forwarded(forwarded.RFC9440(), trust), []popauth.Trust{trust})
+		trust, byProxy(proxy.RFC9440(), trust), []proxy.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
 	for _, x := range all {
@@ -109,7 +109,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	guard := l.guard(func(o *popauth.Options) {
 		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
 	})
-	trust := popauth.TrustSecret("X-Proxy-Secret", secret)
+	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	byValue := introspectionOptions(l.issuer)
 	byValue.Authentication = basic
 	var made []any
@@ -131,7 +131,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "*Guard", x: in(guard)},
 		{name: "*Guard, in a struct in a struct", x: in(program[*popauth.Guard]{guard})},
 		{name: "Trust", x: in(trust)},
-		{name: "CertificateSource", x: in(popauth.Forwarded(forwarded.RFC9440(), trust))},
+		{name: "CertificateSource", x: in(byProxy(proxy.RFC9440(), trust))},
 		{name: "a function that returns it", x: in(func() introspection.ClientSecretBasic { return basic })},
 		{name: "ClientSecretBasic", x: in(basic), leaks: true},
 		{name: "*ClientSecretBasic", x: in(&basic), leaks: true}, // by %s

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // The server writes a trailer that nobody has announced into its own request when the body is read, be it by a policy.
@@ -21,8 +21,8 @@ func TestTrailerBehindABodyThatAPolicyReads(t *testing.T) {
 	l := newLab(t)
 	const secret = "0123456789abcdef"
 	source := func(prefix string) popauth.CertificateSource {
-		peers := popauth.TrustPeers(netip.MustParsePrefix(prefix))
-		return popauth.Forwarded(forwarded.RFC9440(), peers, popauth.TrustSecret("X-Proxy-Secret", secret))
+		peers := proxy.TrustPeers(netip.MustParsePrefix(prefix))
+		return byProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", secret))
 	}
 	// A stranger's request has no managed header, so that it is the server's own that a policy sees.
 	for name, prefix := range map[string]string{"the proxy": "127.0.0.0/8", "a stranger": "10.0.0.0/8"} {

@@ -5,13 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"hash/maphash"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
-	"github.com/seed-171ab058/popauth/internal/jwk"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -82,14 +81,6 @@ type Verification struct {
 const (
 	defaultRemember = 2 * time.Minute
 	maxRemember     = 30 * time.Minute
-	// Someone who has been sent the missing intermediate shouldn't have to wait for long.
-	rememberRefusal = 10 * time.Second
-	maxResults      = 1024
-
-	maxSent         = 40 // with the leaf
-	maxCertificate  = certname.MaxCertificate
-	maxCertificates = 64 << 10 // together; a handshake can't carry more
-	minRSA          = 2048
 )
 
 // Verified is source with validation: a certificate becomes an identity only if v accepts it, and its Verified is then
@@ -122,13 +113,11 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 }
 
 type verifiedSource struct {
-	source   CertificateSource
-	headers  managedHeaders // of source
-	v        Verification
-	listed   [][sha256.Size]byte
-	accepted *results[ways]
-	refused  *results[noWay]
-	seed     maphash.Seed
+	source  CertificateSource
+	headers managedHeaders // of source
+	v       Verification
+	listed  [][sha256.Size]byte
+	ways    *certname.Ways
 }
 
 func (s *verifiedSource) complete() error {
@@ -157,7 +146,7 @@ func (s *verifiedSource) complete() error {
 	}
 	s.v.Intermediates = slices.Clone(s.v.Intermediates)
 	for i, spelled := range s.v.SelfSigned {
-		sum, err := parseThumbprint(spelled)
+		sum, err := certname.ParseThumbprint(spelled)
 		if err != nil {
 			problem("SelfSigned", "entry %d: %w", i, err)
 		}
@@ -183,8 +172,7 @@ func (s *verifiedSource) complete() error {
 	if s.v.Now == nil {
 		s.v.Now = time.Now
 	}
-	s.seed = maphash.MakeSeed()
-	s.accepted, s.refused = newResults[ways](maxResults), newResults[noWay](maxResults)
+	s.ways = certname.NewWays(s.v.KeyUsages, s.v.Remember, s.v.Intermediates...)
 	return errors.Join(wrong...)
 }
 
@@ -213,12 +201,12 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	if c.Leaf == nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
 	}
-	w, err := s.trusted(r, c)
+	paths, pooled, err := s.trusted(r, c)
 	if err != nil {
 		return nil, closing(err, r, c)
 	}
 	own := *c
-	chain, err := s.unrevoked(r.Context(), w.paths)
+	chain, err := s.unrevoked(r.Context(), paths)
 	if err != nil {
 		return nil, closing(err, r, c)
 	}
@@ -226,11 +214,11 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	if len(chain) > 0 {
 		own.Chain[0] = c.Leaf // the same, but for another connection
 	}
-	if len(w.paths) == 0 {
+	if len(paths) == 0 {
 		own.Chain = []*x509.Certificate{c.Leaf}
 	}
 	own.hash()
-	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, w.pooled
+	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, pooled
 	if s.v.Check != nil {
 		if err := s.v.Check(r, own.clone()); err != nil {
 			return nil, refused(err, ErrForbidden)
@@ -239,99 +227,45 @@ func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, 
 	return &own, nil
 }
 
-// trusted returns the ways to a root; none for a self-signed certificate of the list.
-func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (ways, error) {
-	if err := s.fit(c); err != nil {
-		return ways{}, err
+// trusted returns the ways to a root; none for a self-signed certificate of the list. Pooled tells whether the roots are one
+// pool for every name.
+func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (paths []certname.Path, pooled bool, err error) {
+	if err := certname.Fit(c.Leaf, c.Intermediates, s.v.KeyUsages); err != nil {
+		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
 	now := s.v.Now()
-	selfSigned := string(c.Leaf.RawIssuer) == string(c.Leaf.RawSubject)
-	if !(selfSigned && s.v.SelfSignedAnyPeriod) && !within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
-		return ways{}, untrusted("outside its period: %s", period(c.Leaf))
+	selfSigned := certname.SelfIssued(c.Leaf)
+	if !(selfSigned && s.v.SelfSignedAnyPeriod) && !certname.Within(now, c.Leaf.NotBefore, c.Leaf.NotAfter) {
+		return nil, false, untrusted("outside its period: %s", certname.PeriodOf(c.Leaf))
 	}
 	if selfSigned {
-		return ways{}, s.onList(c.Leaf)
+		return nil, false, s.onList(c.Leaf)
 	}
 	if !s.chained() {
-		return ways{}, untrusted("not self-signed, and there are no roots")
+		return nil, false, untrusted("not self-signed, and there are no roots")
 	}
 	// A key that may sign certificates has no business in a handshake.
 	if c.Leaf.IsCA {
-		return ways{}, untrusted("an authority's own certificate")
+		return nil, false, untrusted("an authority's own certificate")
 	}
 	roots, pooled, err := s.roots(r, c.Leaf)
 	if err != nil {
-		return ways{}, err
+		return nil, false, err
 	}
-	key := s.key(c, roots)
-	if s.v.Remember > 0 {
-		if w, ok := s.accepted.get(key, now); ok && w.roots == roots {
-			if w.paths = valid(w.paths, now); len(w.paths) > 0 {
-				return w, nil
-			}
-		} else if no, ok := s.refused.get(key, now); ok && no.roots == roots {
-			return ways{}, no.err
-		}
+	if paths, err = s.ways.Find(roots, c.Leaf, c.Intermediates, now); err != nil {
+		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
-	paths, err := s.search(c, roots, now)
-	w := ways{roots, pooled, paths}
-	switch {
-	case s.v.Remember < 0:
-	case err == nil:
-		s.accepted.put(key, w, now, s.v.Remember)
-	case !passing(err):
-		s.refused.put(key, noWay{roots, inWords(err)}, now, min(s.v.Remember, rememberRefusal))
-	}
-	w.paths = valid(paths, now)
-	return w, err
-}
-
-// fit refuses what is too much to work on, and keys and usages that no client can authenticate with.
-func (s *verifiedSource) fit(c *Certificate) error {
-	sent := append([]*x509.Certificate{c.Leaf}, c.Intermediates...)
-	if len(sent) > maxSent {
-		return untrusted("%d certificates sent, at most %d are read: send those of the way to the root alone", len(sent), maxSent)
-	}
-	total := 0
-	for _, x := range sent {
-		total += len(x.Raw)
-		if len(x.Raw) > maxCertificate || total > maxCertificates {
-			return untrusted("certificates of more than %d bytes, or %d together", maxCertificate, maxCertificates)
-		}
-		if err := jwk.Affordable(x.PublicKey); err != nil {
-			return untrusted("%w", err)
-		}
-	}
-	switch {
-	case !slices.Contains([]x509.PublicKeyAlgorithm{x509.RSA, x509.ECDSA, x509.Ed25519}, c.Leaf.PublicKeyAlgorithm):
-		return untrusted("a key that is not RSA, ECDSA or Ed25519")
-	case c.Leaf.PublicKeyAlgorithm == x509.RSA && rsaBits(c.Leaf) < minRSA:
-		return untrusted("an RSA key of %d bits", rsaBits(c.Leaf))
-	// RFC 8446, section 4.4.2.2: where there is a key usage, it must have digitalSignature.
-	case c.Leaf.KeyUsage != 0 && c.Leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
-		return untrusted("its key usage doesn't allow to authenticate")
-	case len(c.Leaf.UnhandledCriticalExtensions) > 0:
-		return untrusted("unknown critical extension %v", c.Leaf.UnhandledCriticalExtensions[0])
-	case !s.usable(c.Leaf):
-		return untrusted("its extended key usage is another")
-	}
-	return nil
-}
-
-// usable is what crypto/x509 asks of a chain, for those that are none.
-func (s *verifiedSource) usable(c *x509.Certificate) bool {
-	if len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 || slices.Contains(s.v.KeyUsages, x509.ExtKeyUsageAny) {
-		return true
-	}
-	return slices.ContainsFunc(c.ExtKeyUsage, func(u x509.ExtKeyUsage) bool {
-		return u == x509.ExtKeyUsageAny || slices.Contains(s.v.KeyUsages, u)
-	})
+	return paths, pooled, nil
 }
 
 // onList takes a certificate that names itself as its issuer at its word: without the list nobody vouches for it.
 func (s *verifiedSource) onList(c *x509.Certificate) error {
-	if !oneOf(s.listed, sha256.Sum256(c.Raw)) {
+	if !certname.OneOf(s.listed, sha256.Sum256(c.Raw)) {
 		return untrusted("self-signed and not on the list")
 	}
 	return nil
+}
+
+func untrusted(format string, args ...any) error {
+	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
 }

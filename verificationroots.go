@@ -2,10 +2,7 @@ package popauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
-	"hash/maphash"
 	"maps"
 	"net/http"
 	"regexp"
@@ -17,19 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/internal/patience"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
-
-// ways are the ways from a leaf to these roots.
-type ways struct {
-	roots  *x509.CertPool // nil for the system's
-	pooled bool           // they are one pool for every name
-	paths  []path
-}
-
-// noWay is a refusal that these roots have come to.
-type noWay struct {
-	roots *x509.CertPool
-	err   error
-}
 
 var trustDomain = regexp.MustCompile(`^[a-z0-9._-]+$`) // SPIFFE-ID, section 2.1
 
@@ -93,44 +77,11 @@ func (s *verifiedSource) roots(r *http.Request, leaf *x509.Certificate) (roots *
 	return s.v.Roots, true, nil
 }
 
-// path is one way from a leaf to a root, and the time in which every certificate on it is valid.
-type path struct {
-	certificates []*x509.Certificate
-	from, until  time.Time
-}
-
-func (s *verifiedSource) search(c *Certificate, roots *x509.CertPool, now time.Time) ([]path, error) {
-	chains, err := certname.Verify(c.Leaf, c.Intermediates, x509.VerifyOptions{
-		Roots: roots, CurrentTime: now, KeyUsages: s.v.KeyUsages,
-	}, s.v.Intermediates...)
-	if err != nil {
-		return nil, &Error{Reason: ErrCertificateUntrusted, Err: err}
-	}
-	paths := make([]path, len(chains))
-	for i, chain := range chains {
-		paths[i] = newPath(chain)
-	}
-	return paths, nil
-}
-
-func newPath(chain []*x509.Certificate) path {
-	p := path{chain, chain[0].NotBefore, chain[0].NotAfter}
-	for _, x := range chain[1:] {
-		if x.NotBefore.After(p.from) {
-			p.from = x.NotBefore
-		}
-		if x.NotAfter.Before(p.until) {
-			p.until = x.NotAfter
-		}
-	}
-	return p
-}
-
 // unrevoked asks about one way after the other, and returns the first without a revoked certificate: one is enough (RFC
 // 5280, section 6).
-func (s *verifiedSource) unrevoked(ctx context.Context, paths []path) ([]*x509.Certificate, error) {
+func (s *verifiedSource) unrevoked(ctx context.Context, paths []certname.Path) ([]*x509.Certificate, error) {
 	if s.v.Revoked == nil && len(paths) > 0 {
-		return paths[0].certificates, nil
+		return paths[0].Certificates, nil
 	}
 	var first error
 	began := time.Now()
@@ -139,29 +90,18 @@ func (s *verifiedSource) unrevoked(ctx context.Context, paths []path) ([]*x509.C
 		if len(paths) > 1 { // one request waits no longer for several ways than for one
 			own = patience.With(ctx, patience.Place{Began: began, Left: len(paths) - i})
 		}
-		revoked, err := s.v.Revoked(own, slices.Clone(p.certificates))
+		revoked, err := s.v.Revoked(own, slices.Clone(p.Certificates))
 		switch {
 		case err != nil:
 			err = refused(err, ErrUnavailable)
 		case revoked:
 			err = &Error{Reason: ErrCertificateRevoked}
 		default:
-			return p.certificates, nil
+			return p.Certificates, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
 	return nil, first
-}
-
-// key covers everything that a search depends on, apart from the configuration and the time.
-func (s *verifiedSource) key(c *Certificate, roots *x509.CertPool) [sha256.Size]byte {
-	h := sha256.New()
-	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, maphash.Comparable(s.seed, roots)))
-	for _, x := range append([]*x509.Certificate{c.Leaf}, c.Intermediates...) {
-		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(x.Raw))))
-		_, _ = h.Write(x.Raw)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // walker is what a plain reading of the documentation says about a request on its way through handlers.
@@ -37,7 +37,7 @@ type walkStation struct {
 }
 
 func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	own, plain := l.guard(func(o *popauth.Options) { o.Certificate = source }), l.guard()
 	passThrough := func(*walker) bool { return true }
 	ownStage := func(k *walker) bool {

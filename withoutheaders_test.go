@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A source of somebody else's may change the slice that Headers has returned: what New has seen stays removed.
@@ -37,7 +37,7 @@ func (s *namingSource) Headers() ([]string, error) { return s.names, nil }
 
 // WithoutHeaders returns the request itself where nothing can come that would have to be removed.
 func TestWithoutHeadersOfWhatHasNone(t *testing.T) {
-	source := popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(proxyNet))
+	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	for name, tt := range map[string]struct {
 		change func(*http.Request)
 		same   bool

@@ -9,11 +9,11 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
-// remembered is the number of certificates that Forwarded remembers.
+// remembered is the number of certificates that a proxy.Certificate remembers.
 const remembered = 512
 
 // CertificateRace measures how the certificate that nginx forwards is read, beside a token's signature: one seen before,
@@ -24,8 +24,12 @@ func (f *Fixture) CertificateRace(algorithm string, cycles int) ([]Sample, error
 		return nil, err
 	}
 	source := func() popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+		source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
+		if err != nil {
+			log.Panic(err)
+		}
+		return source
 	}
 	ca := popauthtest.NewCA(&Program{})
 	var requests []*http.Request

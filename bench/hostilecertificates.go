@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // certificates are requests with certificates of which nobody looks at a chain.
@@ -21,7 +21,11 @@ func (s *stranger) certificates() []*Hostile {
 	name := subject(s.tb, "stranger")
 	leaf := newMint(s.tb, client("stranger.example"), name, key.Public(), key)
 	behindProxy := func() popauth.CertificateSource {
-		return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")))
+		source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")))
+		if err != nil {
+			s.tb.Fatalf("%v", err)
+		}
+		return source
 	}
 	bound := s.f.token(s.f.issuer, "RS256", s.f.owner.Bound())
 	large, garbage := strings.Repeat("A", 64<<10), url.QueryEscape(begin)+strings.Repeat("!", 16000)

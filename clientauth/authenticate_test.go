@@ -14,8 +14,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A name counts only in a certificate that somebody vouches for: anybody can write it into one of his own.
@@ -269,9 +269,9 @@ func TestAlwaysBind(t *testing.T) {
 
 // Behind a proxy, what an outer handler found counts: the proxy's own certificate never is the caller's.
 func TestProxysOwnCertificate(t *testing.T) {
-	proxy, owner := popauthtest.SelfSigned(t, "proxy"), popauthtest.SelfSigned(t, "batch")
-	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{"batch": {thumbprint(t, owner)}, "proxy": {thumbprint(t, proxy)}}})
-	outer := popauth.ClientCertificate(popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))))
+	ingress, owner := popauthtest.SelfSigned(t, "proxy"), popauthtest.SelfSigned(t, "batch")
+	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{"batch": {thumbprint(t, owner)}, "proxy": {thumbprint(t, ingress)}}})
+	outer := popauth.ClientCertificate(byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))))
 	through := func(r *http.Request) outcome {
 		w := outcome{ResponseRecorder: httptest.NewRecorder()}
 		outer(a.Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -283,8 +283,8 @@ func TestProxysOwnCertificate(t *testing.T) {
 		}))).ServeHTTP(w, r)
 		return w
 	}
-	through(post(proxy, "client_id=proxy")).refused(t, clientauth.ErrCertificateMissing, 401, "invalid_client")
-	through(post(proxy, form, clientCert(owner))).passed(t, "batch")
+	through(post(ingress, "client_id=proxy")).refused(t, clientauth.ErrCertificateMissing, 401, "invalid_client")
+	through(post(ingress, form, clientCert(owner))).passed(t, "batch")
 	elsewhere := func(r *http.Request) { r.RemoteAddr = "198.51.100.1:1" }
 	through(post(nil, form, clientCert(owner), elsewhere)).refused(t, clientauth.ErrCertificateMissing, 401, "invalid_client")
 	through(post(owner, form, elsewhere)).passed(t, "batch")

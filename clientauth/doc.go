@@ -37,7 +37,7 @@
 //     bound to it. It has no name that could count, and Client.Certificate.Leaf is nil.
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert. For self-signed certificates it must not
 //     verify: tls.RequestClientCert with Options.Roots serves both kinds of client.
-//   - Behind a proxy, popauth.ClientCertificate with popauth.Forwarded is the outermost handler. It also removes the
+//   - Behind a proxy, popauth.ClientCertificate with proxy.Certificate is the outermost handler. It also removes the
 //     proxy's headers from other senders' requests.
 //
 // Errors are constants in the form of RFC 6749, section 5.2, with more statuses than its two, and with the codes

@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -22,7 +21,7 @@ func TestInvalidOptions(t *testing.T) {
 	}{
 		{"everything", clientauth.Options{
 			Endpoints: clientauth.PathPrefix("mtls"), Roots: x509.NewCertPool(), Methods: []clientauth.Method{},
-			Certificate: popauth.Forwarded(forwarded.RFC9440()),
+			Certificate: popauth.CertificateFunc(nil),
 		}, []string{"Clients", "Endpoints", "Certificate", "Roots", "Methods"}},
 		{"unknown method", clientauth.Options{Clients: store, Methods: []clientauth.Method{"none"}}, []string{"Methods"}},
 		{"method twice", clientauth.Options{Clients: store, Methods: []clientauth.Method{clientauth.TLSClientAuth, clientauth.TLSClientAuth}}, []string{"Methods"}},

@@ -7,11 +7,10 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Behind a server that reads each request into the memory of the one before, a client is who its own certificate says, and
@@ -29,7 +28,7 @@ func TestClientsInReusedMemory(t *testing.T) {
 	}
 	a := newAuth(t, clientauth.Options{
 		Clients: registered, AlwaysBind: true,
-		Certificate: popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))),
+		Certificate: byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))),
 	})
 	ids := map[string]func(name string) (form string, change func(*http.Request)){
 		"form": func(name string) (string, func(*http.Request)) { return "client_id=" + name, func(*http.Request) {} },

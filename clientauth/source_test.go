@@ -11,8 +11,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // The headers of the proxy, its secret among them, are for the source alone: on every request, be it refused or not.
@@ -30,8 +30,8 @@ func TestHeadersOfTheSourceAreRemoved(t *testing.T) {
 	asked := 0
 	a := newAuth(t, clientauth.Options{
 		Clients: clientauth.Static{"batch": {thumbprint(t, batch)}},
-		Certificate: struct{ popauth.CertificateSource }{popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
-			popauth.TrustSecret("X-Proxy-Secret", secret))},
+		Certificate: struct{ popauth.CertificateSource }{byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")),
+			proxy.TrustSecret("X-Proxy-Secret", secret))},
 		Deny: func(w http.ResponseWriter, r *http.Request, e *clientauth.Error) {
 			asked++
 			look("Deny", r)

@@ -11,8 +11,8 @@
 //			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 //		},
 //		Headers:     forwardauth.Nginx(),
-//		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-//		Trust:       []popauth.Trust{popauth.TrustPeers(nginx), popauth.TrustSecret("X-Proxy-Secret", secret)},
+//		Certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+//		Trust:       []proxy.Trust{proxy.TrustPeers(nginx), proxy.TrustSecret("X-Proxy-Secret", secret)},
 //	})
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //

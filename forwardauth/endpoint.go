@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
@@ -28,11 +28,11 @@ type Options struct {
 
 	// Certificate is the form in which the proxy reports the caller's certificate. With the zero Format callers have
 	// none, unless Guard.Certificate finds it.
-	Certificate forwarded.Format
+	Certificate proxy.Format
 
 	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
 	// 403 and popauth.ErrPeerUntrusted.
-	Trust []popauth.Trust
+	Trust []proxy.Trust
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
@@ -77,14 +77,16 @@ func New(o Options) (*Endpoint, error) {
 		e.handed[handedName(name)] = name
 	}
 	var err error
-	if e.trusted, err = popauth.TrustedPeer(o.Trust...); err != nil {
+	if e.trusted, err = proxy.Trusted(o.Trust...); err != nil {
 		problem("Trust", "%w", err)
 	}
 	switch given := len(o.Certificate.Headers()) > 0; {
 	case given && o.Guard.Certificate != nil:
 		problem("Certificate", "there is a Guard.Certificate as well: set one")
 	case given:
-		o.Guard.Certificate = popauth.Forwarded(o.Certificate, o.Trust...)
+		if o.Guard.Certificate, err = proxy.Certificate(o.Certificate, o.Trust...); err != nil {
+			problem("Certificate", "%w", err)
+		}
 	case ofConnection(o.Guard.Certificate):
 		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
 	case o.Guard.Certificate == nil:
@@ -130,7 +132,7 @@ type secretive struct {
 	secrets []string
 }
 
-func withSecrets(s popauth.CertificateSource, trust []popauth.Trust) popauth.CertificateSource {
+func withSecrets(s popauth.CertificateSource, trust []proxy.Trust) popauth.CertificateSource {
 	var secrets []string
 	for _, t := range trust {
 		secrets = append(secrets, t.Headers()...)

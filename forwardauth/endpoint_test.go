@@ -19,14 +19,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const secret = "shared by the proxy and the service"
 
-var proxyPeer = []popauth.Trust{
-	popauth.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret),
+var proxyPeer = []proxy.Trust{
+	proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret),
 }
 
 // lab is an endpoint behind Traefik's headers, unless configured otherwise.
@@ -41,7 +41,7 @@ type lab struct {
 
 func newLab(tb testing.TB) *lab {
 	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"), key: popauthtest.NewProofKey(tb, "ES256")}
-	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: forwarded.Traefik(), Trust: proxyPeer}
+	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: proxy.Traefik(), Trust: proxyPeer}
 	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{URL: forwardauth.OriginalURL})}
 	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		l.reason = e
@@ -251,7 +251,7 @@ func TestForwardAuthIdentity(t *testing.T) {
 // The connection's own certificate is that of the proxy.
 func TestForwardAuthProxyCertificate(t *testing.T) {
 	l := newLab(t)
-	l.o.Certificate = forwarded.Format{}
+	l.o.Certificate = proxy.Format{}
 	own := func(r *http.Request) {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{l.owner.Certificate.Leaf}}
 		leaf, err := x509.ParseCertificate(l.owner.Certificate.Certificate[0])
@@ -263,7 +263,7 @@ func TestForwardAuthProxyCertificate(t *testing.T) {
 	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusUnauthorized || !errors.Is(l.reason, popauth.ErrCertificateMissing) {
 		t.Errorf("got %d %v", got.StatusCode, l.reason)
 	}
-	l.o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+	l.o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
 	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusOK {
 		t.Errorf("Guard.Certificate: got %d %v", got.StatusCode, l.reason)
 	}
@@ -424,4 +424,13 @@ func TestForwardAuthChallenges(t *testing.T) {
 			t.Errorf("%s: got %d with %q, want 400 without a challenge", tt.headers.Method, answer.StatusCode, lines)
 		}
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

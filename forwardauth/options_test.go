@@ -10,8 +10,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/forwardauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func TestForwardAuthOptions(t *testing.T) {
@@ -22,8 +22,8 @@ func TestForwardAuthOptions(t *testing.T) {
 	}{
 		{"nothing", func(o *forwardauth.Options) { *o = forwardauth.Options{} },
 			[]string{"Headers.Method", "Headers.URI", "Headers.Scheme", "Headers.Host", "Options.Trust", "Options.Guard"}},
-		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: popauth: TrustedPeer: no rule"}},
-		{"zero Trust", func(o *forwardauth.Options) { o.Trust = []popauth.Trust{{}} }, []string{"Options.Trust"}},
+		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: proxy: Trusted: no rule"}},
+		{"zero Trust", func(o *forwardauth.Options) { o.Trust = []proxy.Trust{{}} }, []string{"Options.Trust"}},
 		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
 		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},
 		{"Authorization", func(o *forwardauth.Options) { o.Headers.Method = "authorization" }, []string{"Headers.Method"}},
@@ -32,19 +32,19 @@ func TestForwardAuthOptions(t *testing.T) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
 		{"two certificates", func(o *forwardauth.Options) {
-			o.Guard.Certificate = popauth.Forwarded(forwarded.Traefik(), proxyPeer...)
+			o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
 		}, []string{"Options.Certificate"}},
 		{"the connection's certificate", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.TLSCertificate()
+			o.Certificate, o.Guard.Certificate = proxy.Format{}, popauth.TLSCertificate()
 		}, []string{"Guard: Certificate"}},
 		{"the caller's certificate", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = forwarded.Format{}, popauth.CallerCertificate()
+			o.Certificate, o.Guard.Certificate = proxy.Format{}, popauth.CallerCertificate()
 		}, []string{"Guard: Certificate"}},
 		{"the connection's certificate, verified", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = forwarded.Format{}, verified(t, popauth.TLSCertificate())
+			o.Certificate, o.Guard.Certificate = proxy.Format{}, verified(t, popauth.TLSCertificate())
 		}, []string{"Guard: Certificate"}},
 		{"the caller's certificate, verified twice", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = forwarded.Format{}, verified(t, verified(t, popauth.CallerCertificate()))
+			o.Certificate, o.Guard.Certificate = proxy.Format{}, verified(t, verified(t, popauth.CallerCertificate()))
 		}, []string{"Guard: Certificate"}},
 		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} }, []string{"Options.Claims"}},
 		{"a claim under no name", func(o *forwardauth.Options) { o.Claims = map[string]string{"X_Tenant": "tenant"} }, []string{"Options.Claims"}},
@@ -118,7 +118,7 @@ func ExampleNew() {
 	endpoint, err := forwardauth.New(forwardauth.Options{
 		Guard:       issuer.Options(), // in a service: popauth.Options{Issuer: …, Audience: …}
 		Headers:     forwardauth.Nginx(),
-		Certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		Certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		Trust:       proxyPeer,
 	})
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // The secret of the proxy is for the rule of trust alone, whether the proxy reports certificates or not.
 func TestNobodyElseSeesTheSecret(t *testing.T) {
-	for name, format := range map[string]forwarded.Format{"with certificates": forwarded.Traefik(), "without": {}} {
+	for name, format := range map[string]proxy.Format{"with certificates": proxy.Traefik(), "without": {}} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			l.o.Certificate = format

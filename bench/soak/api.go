@@ -25,8 +25,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/proxy"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
 
@@ -93,7 +93,7 @@ func serve(in *bufio.Reader, out io.Writer) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: handler, ConnContext: popauth.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: handler, ConnContext: proxy.ConnContext, ErrorLog: log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	defer func() { _ = server.Close() }() // the process is about to end
@@ -133,6 +133,11 @@ func (a *api) handler() (http.Handler, error) {
 	if _, err := store.Check(ctx); err != nil {
 		return nil, err
 	}
+	source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), // as docs/proxies.md has it for nginx
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", a.settings.Secret))
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	for path, settings := range map[string]dpop.Options{
 		plainPath: {Replay: store, BaseURL: a.settings.Base},
@@ -144,11 +149,7 @@ func (a *api) handler() (http.Handler, error) {
 		}
 		guard, err := popauth.New(popauth.Options{
 			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
-			// As docs/proxies.md has it for nginx.
-			Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-				popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-				popauth.TrustSecret("X-Proxy-Secret", a.settings.Secret)),
-			Deny: deny, Now: a.clock.Now,
+			Certificate: source, Deny: deny, Now: a.clock.Now,
 		})
 		if err != nil {
 			return nil, err

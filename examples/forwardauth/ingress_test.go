@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwardauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 //go:embed testdata/ingress-nginx.conf
@@ -28,7 +28,7 @@ func TestIngressNginx(t *testing.T) {
 			t.Parallel()
 			w := opened(t, lanes[0], func(w *world) {
 				w.nonceless = true
-				w.setup = setup{configuration: ingressConf, headers: tt.headers, certificate: forwarded.IngressNginx()}
+				w.setup = setup{configuration: ingressConf, headers: tt.headers, certificate: proxy.IngressNginx()}
 			})
 			passes := func(outcome string) string {
 				if tt.honest {
@@ -85,7 +85,7 @@ func askIngress(t *testing.T, w *world, passes func(string) string) {
 // A nonce is lost on its way through ingress-nginx: docs/forwardauth.md says to do without.
 func TestIngressNginxNonces(t *testing.T) {
 	w := opened(t, lanes[0], func(w *world) {
-		w.setup = setup{configuration: ingressConf, headers: forwardauth.IngressNginx(), certificate: forwarded.IngressNginx()}
+		w.setup = setup{configuration: ingressConf, headers: forwardauth.IngressNginx(), certificate: proxy.IngressNginx()}
 	})
 	proof := func(base string) string { return w.key.Proof("GET", base+"/orders", w.dpop) }
 	got, err := w.outcome(request{as: &popauthtest.Client{}, proof: proof})

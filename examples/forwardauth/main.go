@@ -27,8 +27,8 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/forwardauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const audience = "https://orders.example.com"
@@ -49,7 +49,7 @@ var envoyYAML string
 type setup struct {
 	configuration string
 	headers       forwardauth.Headers
-	certificate   forwarded.Format
+	certificate   proxy.Format
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
@@ -59,17 +59,17 @@ type setup struct {
 var setups = map[string]setup{
 	"nginx": {
 		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
-		certificate: forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 	},
 	"caddy": {
 		configuration: caddyfile, headers: forwardauth.Caddy(), down: "502", outage: "503, Retry-After",
-		certificate: forwarded.Caddy("X-SSL-Client-Cert"),
+		certificate: proxy.Caddy("X-SSL-Client-Cert"),
 	},
 	"traefik": {
 		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
-		certificate: forwarded.Traefik(),
+		certificate: proxy.Traefik(),
 	},
-	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: forwarded.Envoy(), down: "503", outage: "503"},
+	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: proxy.Envoy(), down: "503", outage: "503"},
 }
 
 // service is the authentication service: one path for each set of policies.
@@ -78,9 +78,9 @@ func service(guard popauth.Options, s setup, secret string) (http.Handler, error
 		Guard:       guard,
 		Headers:     s.headers,
 		Certificate: s.certificate,
-		Trust: []popauth.Trust{
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-			popauth.TrustSecret("X-Proxy-Secret", secret),
+		Trust: []proxy.Trust{
+			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+			proxy.TrustSecret("X-Proxy-Secret", secret),
 		},
 		Claims: s.claims,
 	})
@@ -127,29 +127,29 @@ func (o *orders) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	proxy := flag.String("proxy", "nginx", "nginx, caddy, traefik or envoy")
+	ingress := flag.String("proxy", "nginx", "nginx, caddy, traefik or envoy")
 	flag.Parse()
 	log.SetFlags(0)
-	if err := run(os.Stdout, *proxy, ""); err != nil {
+	if err := run(os.Stdout, *ingress, ""); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run makes the requests through a proxy. The program is the proxy's, or empty for the one that is installed.
-func run(out io.Writer, proxy, program string) error {
-	if _, ok := setups[proxy]; !ok {
-		return fmt.Errorf("no configuration for a proxy called %q", proxy)
+func run(out io.Writer, ingress, program string) error {
+	if _, ok := setups[ingress]; !ok {
+		return fmt.Errorf("no configuration for a proxy called %q", ingress)
 	}
-	if _, err := proxies.Find(proxy); err != nil && program == "" {
+	if _, err := proxies.Find(ingress); err != nil && program == "" {
 		return fmt.Errorf("%w: this example needs nginx with auth_request, caddy, traefik or envoy", err)
 	}
 	w := &world{program: program}
 	defer w.close()
-	if err := w.open(proxy); err != nil {
+	if err := w.open(ingress); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+proxy+"\tEXPECTED\tGOT")
+	_, _ = fmt.Fprintln(t, "REQUEST THROUGH "+ingress+"\tEXPECTED\tGOT")
 	wrong := 0
 	for _, r := range w.rows() {
 		if r.from == "127.0.0.2" && runtime.GOOS != "linux" {
@@ -207,9 +207,9 @@ func (w *world) close() {
 	}
 }
 
-func (w *world) open(proxy string) error {
+func (w *world) open(ingress string) error {
 	if w.upstream = (&orders{}); w.setup.configuration == "" {
-		w.setup = setups[proxy]
+		w.setup = setups[ingress]
 	}
 	if w.configure != nil {
 		w.setup.configuration = w.configure(w.setup.configuration)
@@ -240,7 +240,7 @@ func (w *world) open(proxy string) error {
 		}
 	}
 	w.auth = httptest.NewUnstartedServer(w.handler)
-	w.auth.Config.ConnContext = popauth.ConnContext
+	w.auth.Config.ConnContext = proxy.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
 	if w.api == nil {
@@ -248,7 +248,7 @@ func (w *world) open(proxy string) error {
 	}
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
-	w.proxy, err = proxies.Start(proxy, proxies.Settings{
+	w.proxy, err = proxies.Start(ingress, proxies.Settings{
 		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
 		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
 	})

@@ -17,12 +17,12 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func need(t *testing.T, proxy string) {
+func need(t *testing.T, ingress string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs all of 127.0.0.0/8 to be loopback")
 	}
-	if _, err := proxies.Find(proxy); err != nil {
+	if _, err := proxies.Find(ingress); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}

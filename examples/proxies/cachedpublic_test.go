@@ -12,12 +12,12 @@ import (
 
 // A cache asks the API with the method that policies and proofs are about.
 func TestCachesHead(t *testing.T) {
-	for proxy := range cachingProxies {
-		t.Run(proxy, func(t *testing.T) {
-			need(t, proxy)
+	for ingress := range cachingProxies {
+		t.Run(ingress, func(t *testing.T) {
+			need(t, ingress)
 			c := newCast(t)
 			c.other = c.authority.Client("other")
-			l := newCachedLane(t, c, proxy)
+			l := newCachedLane(t, c, ingress)
 			l.outer = func(next http.Handler) http.Handler { return next }
 			owner := caller{name: "owner", client: l.owner, token: l.token(l.owner)}
 			for _, inner := range []func(http.Handler) http.Handler{l.outer, popauth.PublicAnswers(time.Minute)} {

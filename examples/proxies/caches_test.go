@@ -19,6 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // caller is who asks through a proxy: with a token, a certificate, both or neither.
@@ -37,15 +38,15 @@ type cachedLane struct {
 
 var cachingProxies = map[string]string{"nginx": "nginx.conf", "apache": "apache.conf", "haproxy": "haproxy.cfg"}
 
-func newCachedLane(t *testing.T, c *cast, proxy string) *cachedLane {
+func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "caches", cachingProxies[proxy]))
+	text, err := os.ReadFile(filepath.Join("testdata", "caches", cachingProxies[ingress]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == proxy })]}}
+	l := &cachedLane{lane: &lane{cast: c, kind: kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == ingress })]}}
 	o := c.issuer.Options()
-	o.Certificate = popauth.Forwarded(l.format, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+	o.Certificate = byProxy(l.format, proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret))
 	o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		w.WriteHeader(e.Status())
 		_, _ = io.WriteString(w, "refused")
@@ -60,7 +61,7 @@ func newCachedLane(t *testing.T, c *cast, proxy string) *cachedLane {
 	mux.Handle("/certificate/", popauth.RequireCertificate(o.Certificate, popauth.PolicyFunc(l.known))(l.spy))
 	outermost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.outer(mux).ServeHTTP(w, r) })
 	l.api = httptest.NewUnstartedServer(outermost)
-	l.api.Config.ConnContext = popauth.ConnContext
+	l.api.Config.ConnContext = proxy.ConnContext
 	l.api.Start()
 	t.Cleanup(l.api.Close)
 	l.start(t, l.api.Listener.Addr().String(), string(text))
@@ -120,12 +121,12 @@ func through(t *testing.T, c *cast, p *proxies.Proxy, as caller, method, path st
 // A cache of nginx, Apache or HAProxy that sits where TLS ends gives nobody what was answered to somebody else.
 func TestCaches(t *testing.T) {
 	dir := t.TempDir()
-	for proxy := range cachingProxies {
-		t.Run(proxy, func(t *testing.T) {
-			need(t, proxy)
+	for ingress := range cachingProxies {
+		t.Run(ingress, func(t *testing.T) {
+			need(t, ingress)
 			c := newCast(t)
 			c.other = c.authority.Client("other")
-			l := newCachedLane(t, c, proxy)
+			l := newCachedLane(t, c, ingress)
 			n := 0
 			for _, content := range cachedContents(t, dir) {
 				for _, outer := range outsideOfStages {

@@ -13,10 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // deployment is the script of the page, as it stands there but for its variables.
@@ -135,7 +134,7 @@ func TestDeployScript(t *testing.T) {
 	} {
 		t.Run(tt.kind.name+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			trust := []popauth.Trust{popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret)}
+			trust := []proxy.Trust{proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret)}
 			if tt.noSecret {
 				trust = trust[:1]
 			}
@@ -169,12 +168,12 @@ func TestDeployScriptFormats(t *testing.T) {
 	d := newDeployment(t, c)
 	before, _, _ := strings.Cut(d.script, "dir=$(mktemp")
 	d.script = before + `printf '%s\r\n' "$lines" | sed 's/|/\r\n/g'; printf '\r\n'`
-	for _, f := range []forwarded.Format{
-		forwarded.Nginx("A-Cert", "A-Verify"), forwarded.IngressNginx(), forwarded.Apache("A-Cert", "A-Verify"),
-		forwarded.HAProxy("A-Cert", "A-Verify"), forwarded.Caddy("A-Cert"), forwarded.RFC9440(), forwarded.RFC9440Template(),
-		forwarded.Envoy(), forwarded.Traefik(), forwarded.AWSALBVerify(), forwarded.AWSALBPassthrough(),
-		forwarded.GoogleCloud(forwarded.GoogleCloudHeaders{}), forwarded.Cloudflare(), forwarded.CloudflareLegacy(),
-		forwarded.AzureAppService(), forwarded.IISARR(), forwarded.Kong(), forwarded.CloudFoundry(),
+	for _, f := range []proxy.Format{
+		proxy.Nginx("A-Cert", "A-Verify"), proxy.IngressNginx(), proxy.Apache("A-Cert", "A-Verify"),
+		proxy.HAProxy("A-Cert", "A-Verify"), proxy.Caddy("A-Cert"), proxy.RFC9440(), proxy.RFC9440Template(),
+		proxy.Envoy(), proxy.Traefik(), proxy.AWSALBVerify(), proxy.AWSALBPassthrough(),
+		proxy.GoogleCloud(proxy.GoogleCloudHeaders{}), proxy.Cloudflare(), proxy.CloudflareLegacy(),
+		proxy.AzureAppService(), proxy.IISARR(), proxy.Kong(), proxy.CloudFoundry(),
 	} {
 		out, status := d.run(t, map[string]string{"format": printed(f)})
 		lines, err := textproto.NewReader(bufio.NewReader(strings.NewReader(out))).ReadMIMEHeader()
@@ -190,6 +189,6 @@ func TestDeployScriptFormats(t *testing.T) {
 }
 
 // printed is what fmt.Println prints of a format.
-func printed(f forwarded.Format) string {
+func printed(f proxy.Format) string {
 	return strings.TrimSuffix(fmt.Sprintln(f.Name(), f.Headers()), "\n")
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Envoy leaves the client's own header in place where the value that it would set is empty, unless it is told otherwise.
@@ -31,7 +31,7 @@ func TestEnvoyPeerCertificate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			k := kindOf("envoy")
-			k.format = forwarded.Custom(forwarded.CustomHeaders{Certificate: "X-Client-Cert", Encoding: forwarded.PEMPercent, Always: tt.always})
+			k.format = proxy.Custom(proxy.CustomHeaders{Certificate: "X-Client-Cert", Encoding: proxy.PEMPercent, Always: tt.always})
 			text := strings.NewReplacer(set, "forward_client_cert_details: SANITIZE", details, "", secretLine, certLine+tt.keep+secretLine).
 				Replace(file(k))
 			l := newLane(t, c, k, text)

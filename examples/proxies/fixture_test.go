@@ -26,9 +26,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const (
@@ -113,7 +113,7 @@ func (c *cast) token(client *popauthtest.Client) string {
 type kind struct {
 	name   string // of the column
 	proxy  string // as proxies.Start calls it
-	format forwarded.Format
+	format proxy.Format
 	names  []string                         // of the headers it sets
 	lines  func(certificate []byte) []field // what it sends for a certificate that it has validated
 	static string                           // of Traefik; empty: the shipped file
@@ -122,29 +122,29 @@ type kind struct {
 }
 
 var kinds = []kind{
-	{name: "nginx", proxy: "nginx", format: forwarded.Nginx(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
+	{name: "nginx", proxy: "nginx", format: proxy.Nginx(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(escaped(der), "SUCCESS")
 	}},
-	{name: "apache", proxy: "apache", format: forwarded.Apache(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
+	{name: "apache", proxy: "apache", format: proxy.Apache(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(strings.ReplaceAll(pemOf(der), "\n", " "), "SUCCESS")
 	}},
-	{name: "haproxy", proxy: "haproxy", format: forwarded.HAProxy(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
+	{name: "haproxy", proxy: "haproxy", format: proxy.HAProxy(sslNames[0], sslNames[1]), names: sslNames, lines: func(der []byte) []field {
 		return ssl(base64.StdEncoding.EncodeToString(der), "0")
 	}},
-	{name: "haproxy-rfc9440", proxy: "haproxy-rfc9440", format: forwarded.RFC9440(), names: []string{"Client-Cert", "Client-Cert-Chain"},
+	{name: "haproxy-rfc9440", proxy: "haproxy-rfc9440", format: proxy.RFC9440(), names: []string{"Client-Cert", "Client-Cert-Chain"},
 		lines: func(der []byte) []field {
 			value := ":" + base64.StdEncoding.EncodeToString(der) + ":"
 			return []field{{"Client-Cert", value}, {"Client-Cert-Chain", value}}
 		}},
-	{name: "caddy", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines},
+	{name: "caddy", proxy: "caddy", format: proxy.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines},
 	// It issues no session tickets where client certificates are asked for.
-	{name: "caddy 2.11", proxy: "caddy", format: forwarded.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines,
+	{name: "caddy 2.11", proxy: "caddy", format: proxy.Caddy("X-SSL-Client-Cert"), names: sslNames[:1], lines: caddyLines,
 		wheel: counterpart.Caddy(), anew: true},
-	{name: "traefik", proxy: "traefik", format: forwarded.Traefik(), names: []string{"X-Forwarded-Tls-Client-Cert"},
+	{name: "traefik", proxy: "traefik", format: proxy.Traefik(), names: []string{"X-Forwarded-Tls-Client-Cert"},
 		wheel: counterpart.Traefik(), lines: func(der []byte) []field {
 			return []field{{"X-Forwarded-Tls-Client-Cert", base64.StdEncoding.EncodeToString(der)}}
 		}},
-	{name: "envoy", proxy: "envoy", format: forwarded.Envoy(), names: []string{"X-Forwarded-Client-Cert"}, wheel: counterpart.Envoy(),
+	{name: "envoy", proxy: "envoy", format: proxy.Envoy(), names: []string{"X-Forwarded-Client-Cert"}, wheel: counterpart.Envoy(),
 		lines: func(der []byte) []field {
 			return []field{{"X-Forwarded-Client-Cert", fmt.Sprintf(`Hash=%x;Cert="%s"`, sha256.Sum256(der), escaped(der))}}
 		}},
@@ -202,17 +202,17 @@ var loopback = netip.MustParsePrefix("127.0.0.1/32")
 
 func newLane(tb testing.TB, c *cast, k kind, configuration string) *lane {
 	tb.Helper()
-	l := newAPI(tb, c, k, nil, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+	l := newAPI(tb, c, k, nil, proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret))
 	l.start(tb, l.api.Listener.Addr().String(), configuration)
 	return l
 }
 
 // newAPI starts the API alone. A nil listener is one on loopback.
-func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popauth.Trust) *lane {
+func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...proxy.Trust) *lane {
 	tb.Helper()
 	l := &lane{cast: c, kind: k}
 	options := c.issuer.Options()
-	options.Certificate = popauth.Forwarded(k.format, trust...)
+	options.Certificate = byProxy(k.format, trust...)
 	options.Observe = func(_ context.Context, o popauth.Observation) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -238,7 +238,7 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...popa
 		}
 	})}
 	l.api = httptest.NewUnstartedServer(chain(l.spy, guard.Confirm, guard.Authorize(popauth.Scope("orders.read"))))
-	l.api.Config.ConnContext = popauth.ConnContext
+	l.api.Config.ConnContext = proxy.ConnContext
 	if listener != nil {
 		l.api.Listener.Close()
 		l.api.Listener = listener
@@ -355,4 +355,13 @@ func (l *lane) judge(r reply, err error, before int) string {
 		outcome += ", HANDLER SAW " + name
 	}
 	return outcome
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // What strangers send costs nobody else an answer: refused requests with bodies of all sizes on connections that are kept,
@@ -25,7 +25,7 @@ func TestGoodRequestsBesideStrangers(t *testing.T) {
 	c := newCast(t)
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			trust := []popauth.Trust{popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret)}
+			trust := []proxy.Trust{proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret)}
 			l, other := newAPI(t, c, k, nil, trust...), newAPI(t, c, k, nil, trust...)
 			l.start(t, l.api.Listener.Addr().String(), withSecond(t, k, other.api.Listener.Addr().String()))
 			x := &crowd{lane: l, config: &tls.Config{ServerName: "localhost", RootCAs: l.authority.Pool(), MinVersion: tls.VersionTLS12}}

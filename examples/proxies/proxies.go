@@ -124,10 +124,10 @@ var ErrMissing = errors.New("not installed")
 
 // Find tells where a proxy is installed: nginx, apache, haproxy, haproxy-rfc9440, caddy,
 // traefik or envoy.
-func Find(proxy string) (string, error) {
-	p, ok := programs[proxy]
+func Find(ingress string) (string, error) {
+	p, ok := programs[ingress]
 	if !ok {
-		return "", fmt.Errorf("no proxy called %q", proxy)
+		return "", fmt.Errorf("no proxy called %q", ingress)
 	}
 	path, err := exec.LookPath(p.name)
 	for _, dir := range []string{"/usr/sbin/", "/usr/local/sbin/"} {
@@ -152,11 +152,11 @@ type Proxy struct {
 }
 
 // Start runs a proxy until Stop. It is up when Start returns.
-func Start(proxy string, s Settings) (*Proxy, error) {
+func Start(ingress string, s Settings) (*Proxy, error) {
 	path := s.Program
 	if path == "" {
 		var err error
-		if path, err = Find(proxy); err != nil {
+		if path, err = Find(ingress); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +164,7 @@ func Start(proxy string, s Settings) (*Proxy, error) {
 	var err error
 	for range 5 {
 		var p *Proxy
-		if p, err = start(path, programs[proxy], s); err == nil {
+		if p, err = start(path, programs[ingress], s); err == nil {
 			return p, nil
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A row is one request, and what each proxy and the API behind it make of it.
@@ -225,7 +225,7 @@ func TestAround(t *testing.T) {
 	} {
 		line := []string{tt.name}
 		for _, k := range kinds {
-			l := newAPI(t, c, k, nil, popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret))
+			l := newAPI(t, c, k, nil, proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret))
 			fields := append(l.lines(c.owner.Certificate.Certificate[0]), field{"Authorization", "Bearer " + c.token(c.owner)})
 			if tt.secret != "" {
 				fields = append(fields, field{"X-Proxy-Secret", tt.secret})
@@ -270,7 +270,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newAPI(t, c, kinds[0], listener, popauth.TrustUnixSocket(), popauth.TrustSecret("X-Proxy-Secret", secret))
+	l := newAPI(t, c, kinds[0], listener, proxy.TrustUnixSocket(), proxy.TrustSecret("X-Proxy-Secret", secret))
 	l.start(t, "unix:"+path, "")
 	token := field{"Authorization", "Bearer " + c.token(c.owner)}
 	for _, tt := range []struct {

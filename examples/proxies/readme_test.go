@@ -13,8 +13,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
@@ -23,10 +23,14 @@ func ofREADME(secret string) popauth.Options {
 	if err != nil {
 		log.Fatal(err)
 	}
+	source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret))
+	if err != nil {
+		log.Fatal(err)
+	}
 	options := popauth.Options{ // …
-		Certificate: popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-			popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", secret)),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs}, // certificate-bound and DPoP-bound tokens
+		Certificate: source,
+		Confirmers:  []popauth.Confirmer{popauth.MutualTLS{}, proofs}, // certificate-bound and DPoP-bound tokens
 	}
 	return options
 }
@@ -88,7 +92,7 @@ func TestREADMEBehindNginx(t *testing.T) {
 		}
 		spy := &popauthtest.Spy{}
 		api := httptest.NewUnstartedServer(guard.Confirm(spy))
-		api.Config.ConnContext = popauth.ConnContext
+		api.Config.ConnContext = proxy.ConnContext
 		api.Start()
 		t.Cleanup(api.Close)
 		l := &lane{cast: c, kind: kinds[0]}

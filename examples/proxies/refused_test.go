@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A request that is refused before its body is read is the proxy's to handle: the client must see the 401, and the proxy
@@ -22,7 +22,7 @@ func TestRefusedBodies(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			trust := []popauth.Trust{popauth.TrustPeers(loopback), popauth.TrustSecret("X-Proxy-Secret", secret)}
+			trust := []proxy.Trust{proxy.TrustPeers(loopback), proxy.TrustSecret("X-Proxy-Secret", secret)}
 			l, other := newAPI(t, c, k, nil, trust...), newAPI(t, c, k, nil, trust...)
 			second := other.api.Listener.Addr().String()
 			l.start(t, l.api.Listener.Addr().String(), withSecond(t, k, second))
@@ -35,8 +35,8 @@ func TestRefusedBodies(t *testing.T) {
 }
 
 // twoUpstreams adds the second one to a file as its proxy has it.
-func twoUpstreams(proxy, address, port string) [][2]string {
-	switch proxy {
+func twoUpstreams(ingress, address, port string) [][2]string {
+	switch ingress {
 	case "nginx":
 		return [][2]string{{"	server ${API};\n", "	server ${API};\n	server " + address + ";\n"}}
 	case "apache":

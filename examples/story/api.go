@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // behindNginx accepts certificates only from nginx, known by its address and a secret.
-func behindNginx(secret string) popauth.CertificateSource {
-	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-		popauth.TrustSecret("X-Proxy-Secret", secret))
+func behindNginx(secret string) (popauth.CertificateSource, error) {
+	return proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+		proxy.TrustSecret("X-Proxy-Secret", secret))
 }
 
 func routes(guard *popauth.Guard) http.Handler {
@@ -68,8 +68,12 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	source, err := behindNginx(os.Getenv("PROXY_SECRET"))
+	if err != nil {
+		return err
+	}
 	guard, err := popauth.New(popauth.Options{
-		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: behindNginx(os.Getenv("PROXY_SECRET")),
+		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: source,
 		Leeway: time.Millisecond, // all share one clock here; the default, 30 s, would be too long to wait
 	})
 	if err != nil {
@@ -82,7 +86,7 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	}
 	server := &http.Server{
 		Handler:     popauth.RequestLine{}.Handler(careless(log, routes(guard))),
-		ConnContext: popauth.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -21,6 +21,7 @@ func (p Interval) Left(now time.Time) time.Duration {
 	return p.Length - elapsed
 }
 
+// Over tells whether the interval is over.
 func (p Interval) Over(now time.Time) bool { return p.Left(now) <= 0 }
 
 // Since counts the time that a machine was asleep, which the monotonic clock leaves out, and is not misled by a clock

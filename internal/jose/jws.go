@@ -38,6 +38,7 @@ type Segments struct {
 // spaces are used again: nobody keeps what is in them.
 var spaces = sync.Pool{New: func() any { return new([]byte) }}
 
+// Close gives back the space that the segments are in. Nothing of them may be used afterwards.
 func (s Segments) Close() {
 	clear(*s.space)
 	spaces.Put(s.space)
@@ -69,6 +70,7 @@ type Header struct {
 }
 
 const (
+	// MaxKeyID bounds the name of a key, in bytes.
 	MaxKeyID = 256
 
 	// MaxHeaderValues bounds what a header without a signature makes its reader do. Most have three members, and those of
@@ -77,13 +79,15 @@ const (
 )
 
 var (
-	errForm    = errors.New("not a JWS in three segments, the first a JSON object in base64url")
-	errHeader  = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
+	errForm   = errors.New("not a JWS in three segments, the first a JSON object in base64url")
+	errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
+	// ErrCrowded is a header with more values than MaxHeaderValues.
 	ErrCrowded = fmt.Errorf("header has more than %d members or elements", MaxHeaderValues)
 )
 
 var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty"}
 
+// ReadHeader reads what counts of the header. What no JWS may have that is understood here is an error.
 func (j JWS) ReadHeader() (Header, error) {
 	// An object begins with a brace, perhaps behind JSON's white space: most garbage does not.
 	if j.Header == "" || !strings.Contains("eICD", j.Header[:1]) {

@@ -59,6 +59,7 @@ func (e *emptySet) Error() string { return "no usable key in the JWK Set" + e.le
 // Brief is the same without the names, which are as long as the issuer likes.
 func (*emptySet) Brief() error { return &emptySet{} }
 
+// IsEmptySet tells whether an error says that a JWK Set has no usable key.
 func IsEmptySet(err error) bool {
 	_, ok := errors.AsType[*emptySet](err)
 	return ok

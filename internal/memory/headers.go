@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	headerWays    = 4       // places that one header may be in
+	headerWays = 4 // places that one header may be in
+	// MaxKeptHeader is the longest header that is kept, in bytes.
 	MaxKeptHeader = 1 << 10 // room for an RSA key of 4096 bits
 )
 

@@ -31,6 +31,7 @@ type kept[V any] struct {
 // KeptSize is what an entry needs beside its value, in bytes.
 const KeptSize = 320
 
+// NewRecent makes a memory for so many entries and bytes.
 func NewRecent[V any](entries int, bytes int64) *Recent[V] {
 	m := &Recent[V]{most: bytes}
 	m.memory, _ = simplelru.NewLRU(entries, func(_ [sha256.Size]byte, k *kept[V]) { // fails for a size that is not positive only
@@ -148,6 +149,7 @@ func (m *Recent[V]) quietly(key [sha256.Size]byte) {
 	m.Out = out
 }
 
+// Remove forgets a value.
 func (m *Recent[V]) Remove(key [sha256.Size]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 func clientCert(c *popauthtest.Client) string {
@@ -51,7 +51,7 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	l := &lab{issuer: popauthtest.NewIssuer(t), alice: popauthtest.SelfSigned(t, "alice"), bob: popauthtest.SelfSigned(t, "bob")}
-	l.source = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	l.source = byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	guard := func(s popauth.CertificateSource) *popauth.Guard {
 		o := l.issuer.Options()
 		o.Certificate = s

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // A request in early data is refused until the handshake has proven who sends it; then the same passes.
@@ -35,7 +36,7 @@ func TestHTTP3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := popauth.TrustedPeer(popauth.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	trusted, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestHTTP3(t *testing.T) {
 		Handler:     mux,
 		TLSConfig:   http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{ca.Server()}, ClientAuth: tls.RequestClientCert}),
 		QUICConfig:  &quic.Config{Allow0RTT: true},
-		ConnContext: func(ctx context.Context, c *quic.Conn) context.Context { return popauth.WithPeer(ctx, c) },
+		ConnContext: func(ctx context.Context, c *quic.Conn) context.Context { return proxy.WithPeer(ctx, c) },
 	}
 	go func() { _ = server.Serve(udp) }()
 	t.Cleanup(func() { _ = server.Close(); _ = udp.Close() })

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const proxySecret = "what the proxy alone knows"
@@ -42,7 +42,7 @@ func newWalk(t *testing.T) *walk {
 	}
 	w.clients["thief"] = popauthtest.SelfSigned(t, "thief")
 	// By the secret alone, so that a client that comes without the proxy has the same address.
-	w.source = popauth.Forwarded(forwarded.RFC9440(), popauth.TrustSecret("X-Proxy-Secret", proxySecret))
+	w.source = byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	guard := func(s popauth.CertificateSource) *popauth.Guard {
 		o := w.issuer.Options()
 		o.Certificate = s
@@ -247,4 +247,13 @@ func (w *walk) walk(y way, servers []*walkServer, takeovers []*takeover) {
 	for _, s := range takeovers {
 		w.takeOver(y, s)
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

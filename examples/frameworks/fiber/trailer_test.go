@@ -19,9 +19,9 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/crowd"
 	"github.com/seed-171ab058/popauth/examples/proxies"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // talk writes a request as it stands, and reads the answer.
@@ -59,7 +59,7 @@ func tell(t *testing.T, app *fiber.App, request string) (int, string) {
 func TestTrailers(t *testing.T) {
 	guard, owner, token := world(t)
 	certificate := "X-SSL-Client-Cert: " + base64.StdEncoding.EncodeToString(owner.Certificate.Certificate[0]) + "\r\n"
-	proxy := "Authorization: Bearer " + token + "\r\nX-Proxy-Secret: " + crowd.Secret + "\r\n"
+	ingress := "Authorization: Bearer " + token + "\r\nX-Proxy-Secret: " + crowd.Secret + "\r\n"
 	asSent := fiber.Config{DisableHeaderNormalizing: true}
 	public := func(next http.Handler) http.Handler { return next }
 	read := func(c fiber.Ctx) error { _ = c.Body(); return c.Next() }
@@ -73,27 +73,27 @@ func TestTrailers(t *testing.T) {
 		body, trailer string
 		want          int
 	}{
-		{name: "the owner", head: proxy + certificate, body: "1\r\na\r\n", want: 200},
-		{name: "the owner, cookies and names of its own", head: proxy + certificate + "cookie: a=1; b=2\r\nX-a: 1\r\nX-A: 1\r\nUser-Agent: c\r\n",
+		{name: "the owner", head: ingress + certificate, body: "1\r\na\r\n", want: 200},
+		{name: "the owner, cookies and names of its own", head: ingress + certificate + "cookie: a=1; b=2\r\nX-a: 1\r\nX-A: 1\r\nUser-Agent: c\r\n",
 			body: "1\r\na\r\n", want: 200},
-		{name: "the owner, names as sent", config: asSent, head: proxy + certificate + "x-a: 1\r\n",
+		{name: "the owner, names as sent", config: asSent, head: ingress + certificate + "x-a: 1\r\n",
 			body: "1\r\na\r\n", want: 200},
-		{name: "the owner, no body", head: proxy + certificate, want: 200},
-		{name: "the owner, body read outside", outside: read, head: proxy + certificate, body: "1\r\na\r\n", want: 200},
-		{name: "a thief", head: proxy, body: "1\r\na\r\n", want: 401},
-		{name: "a thief with a trailer", head: proxy, body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a thief with a trailer, no body", head: proxy, trailer: certificate, want: 400},
-		{name: "a thief with a declared trailer", head: proxy + "Trailer: X-SSL-Client-Cert\r\n",
+		{name: "the owner, no body", head: ingress + certificate, want: 200},
+		{name: "the owner, body read outside", outside: read, head: ingress + certificate, body: "1\r\na\r\n", want: 200},
+		{name: "a thief", head: ingress, body: "1\r\na\r\n", want: 401},
+		{name: "a thief with a trailer", head: ingress, body: "1\r\na\r\n", trailer: certificate, want: 400},
+		{name: "a thief with a trailer, no body", head: ingress, trailer: certificate, want: 400},
+		{name: "a thief with a declared trailer", head: ingress + "Trailer: X-SSL-Client-Cert\r\n",
 			body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a thief with a trailer, names as sent", config: asSent, head: proxy,
+		{name: "a thief with a trailer, names as sent", config: asSent, head: ingress,
 			body: "1\r\na\r\n", trailer: strings.ToLower(certificate[:18]) + certificate[18:], want: 400},
-		{name: "a thief with a trailer, body read outside", outside: read, head: proxy, body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a trailer behind an empty header", head: proxy + "X-SSL-Client-Cert: \r\n", body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a trailer that is in the head, too", head: proxy + certificate, body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a trailer of another name", head: proxy + certificate, body: "1\r\na\r\n", trailer: "X-Tenant: 1\r\n", want: 400},
+		{name: "a thief with a trailer, body read outside", outside: read, head: ingress, body: "1\r\na\r\n", trailer: certificate, want: 400},
+		{name: "a trailer behind an empty header", head: ingress + "X-SSL-Client-Cert: \r\n", body: "1\r\na\r\n", trailer: certificate, want: 400},
+		{name: "a trailer that is in the head, too", head: ingress + certificate, body: "1\r\na\r\n", trailer: certificate, want: 400},
+		{name: "a trailer of another name", head: ingress + certificate, body: "1\r\na\r\n", trailer: "X-Tenant: 1\r\n", want: 400},
 		{name: "public route", stage: public, body: "1\r\na\r\n", want: 200},
 		{name: "a trailer for a public route", stage: public, body: "1\r\na\r\n", trailer: certificate, want: 400},
-		{name: "a header added outside", outside: add, head: proxy + certificate, body: "1\r\na\r\n", want: 400},
+		{name: "a header added outside", outside: add, head: ingress + certificate, body: "1\r\na\r\n", want: 400},
 	} {
 		ran := 0
 		app := New(tt.config, silent)
@@ -120,8 +120,8 @@ func TestTrailerThroughHAProxy(t *testing.T) {
 	issuer, authority := popauthtest.NewIssuer(t), popauthtest.NewCA(t)
 	owner := authority.Client("owner")
 	options := issuer.Options()
-	options.Certificate = popauth.Forwarded(forwarded.RFC9440(),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", crowd.Secret))
+	options.Certificate = byProxy(proxy.RFC9440(),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", crowd.Secret))
 	guard, err := popauth.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -153,10 +153,10 @@ func TestTrailerThroughHAProxy(t *testing.T) {
 }
 
 // behind starts a proxy in front of app, and returns a function that connects to it.
-func behind(t *testing.T, proxy string, app *fiber.App, authority *popauthtest.CA) func(*popauthtest.Client) net.Conn {
+func behind(t *testing.T, ingress string, app *fiber.App, authority *popauthtest.CA) func(*popauthtest.Client) net.Conn {
 	l := crowd.Listen(t)
 	serve(t, l, nil, app)
-	front, err := proxies.Start(proxy, proxies.Settings{
+	front, err := proxies.Start(ingress, proxies.Settings{
 		API: l.Addr().String(), Secret: crowd.Secret, Server: authority.Server(), Clients: authority.PEM(),
 	})
 	if err != nil {
@@ -211,4 +211,13 @@ func TestStreams(t *testing.T) {
 				name, n, ran+healthy, open, all)
 		}
 	}
+}
+
+// byProxy is the source of an API behind a proxy.
+func byProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
+	source, err := proxy.Certificate(format, trust...)
+	if err != nil {
+		panic(err)
+	}
+	return source
 }

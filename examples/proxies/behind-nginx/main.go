@@ -32,17 +32,17 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/proxies"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 const audience = "https://orders.example.com"
 
 // behindNginx is where the API takes certificates from: all that differs from one that ends TLS itself.
-func behindNginx(secret string) popauth.CertificateSource {
-	return popauth.Forwarded(forwarded.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-		popauth.TrustSecret("X-Proxy-Secret", secret))
+func behindNginx(secret string) (popauth.CertificateSource, error) {
+	return proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+		proxy.TrustSecret("X-Proxy-Secret", secret))
 }
 
 func routes(guard *popauth.Guard) http.Handler {
@@ -101,7 +101,11 @@ func (w *world) open() error {
 
 	secret := rand.Text()
 	options := issuer.Options(audience)
-	options.Certificate = behindNginx(secret)
+	source, err := behindNginx(secret)
+	if err != nil {
+		return err
+	}
+	options.Certificate = source
 	options.Deny = func(rw http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		w.reason.Store(e.Reason.Error())
 		rw.WriteHeader(e.Status())
@@ -111,7 +115,7 @@ func (w *world) open() error {
 		return err
 	}
 	w.api = httptest.NewUnstartedServer(popauth.RequestLine{}.Handler(routes(guard)))
-	w.api.Config.ConnContext = popauth.ConnContext // whatever sets RemoteAddr later, this is the peer
+	w.api.Config.ConnContext = proxy.ConnContext // whatever sets RemoteAddr later, this is the peer
 	w.api.Start()
 	w.Cleanup(w.api.Close)
 

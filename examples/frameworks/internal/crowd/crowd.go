@@ -19,8 +19,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
-	"github.com/seed-171ab058/popauth/forwarded"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Requests is how many a run sends.
@@ -131,8 +131,12 @@ func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *po
 
 // Proxy is the certificate that the trusted proxy reports.
 func Proxy() popauth.CertificateSource {
-	return popauth.Forwarded(forwarded.Caddy("X-SSL-Client-Cert"),
-		popauth.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), popauth.TrustSecret("X-Proxy-Secret", Secret))
+	source, err := proxy.Certificate(proxy.Caddy("X-SSL-Client-Cert"),
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", Secret))
+	if err != nil {
+		panic(err)
+	}
+	return source
 }
 
 // TLSConfig is the API's, where it ends TLS itself.

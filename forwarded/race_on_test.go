@@ -1,5 +1,0 @@
-//go:build race
-
-package forwarded_test
-
-const raceDetector = true

@@ -1,0 +1,134 @@
+package popauth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// ProxiedOptions say how a source tells what has come by a proxy, and where it finds the certificate then. Proxied and
+// Certificate are required.
+type ProxiedOptions struct {
+	_ [0]func()
+
+	// Proxied tells whether a request has come by the proxy, by its connection or by Marks. An error refuses the request; it
+	// should wrap a Reason, and one that doesn't is answered like ErrCertificateMalformed.
+	Proxied func(*http.Request) (bool, error)
+
+	// Certificate has the three outcomes of CertificateSource, for a request that has come by the proxy: no certificate means that
+	// its client has none. Make one with NewCertificate, and set Verified to VerifiedByProxy where the proxy says so. It may
+	// return one that it has made before, and must not change it any more: popauth copies it for others alone.
+	Certificate func(*http.Request) (*Certificate, error)
+
+	// Headers are those that Certificate reads.
+	Headers []string
+
+	// Marks are the headers that Proxied reads, such as one with a secret. If nil, it goes by the connection alone.
+	Marks []string
+}
+
+// ProxiedCertificate is the source of an API behind a proxy whose protocol you read yourself; package proxy has those of the
+// usual ones. It goes by the request and its connection alone, never by what handlers further out have found, and nothing
+// falls back: of a request that has come by the proxy only Certificate counts, of any other one only the TLS connection, as
+// with TLSCertificate. One with the context of another request is refused: see CheckContext.
+//
+// Headers and Marks are removed from every request. So behind a handler that has removed Marks, what has come by the proxy
+// looks as if it had come directly, and the connection's certificate is the proxy's then: where a handler further out reads
+// one of Marks, or WithoutHeaders has removed one, the connection's certificate counts only if that handler has found it, too.
+// Otherwise the request is refused with ErrProxySecret.
+func ProxiedCertificate(o ProxiedOptions) (CertificateSource, error) {
+	var wrong []error
+	if o.Proxied == nil {
+		wrong = append(wrong, errors.New("popauth: ProxiedOptions.Proxied: nothing says what has come by the proxy"))
+	}
+	if o.Certificate == nil {
+		wrong = append(wrong, errors.New("popauth: ProxiedOptions.Certificate: nothing finds the certificate"))
+	}
+	if slices.Contains(o.Headers, "") {
+		wrong = append(wrong, errors.New("popauth: ProxiedOptions.Headers: an empty name"))
+	}
+	if slices.Contains(o.Marks, "") {
+		wrong = append(wrong, errors.New("popauth: ProxiedOptions.Marks: an empty name"))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return &proxiedSource{
+		proxied: o.Proxied, find: o.Certificate, headers: slices.Concat(o.Headers, o.Marks), marks: slices.Clone(o.Marks),
+		direct: tlsSource{memory: newCertificateMemory()},
+	}, nil
+}
+
+type proxiedSource struct {
+	proxied func(*http.Request) (bool, error)
+	find    func(*http.Request) (*Certificate, error)
+	headers []string // marks among them
+	marks   []string
+	direct  tlsSource // of any other peer
+}
+
+// Headers implements CertificateSource.
+func (s *proxiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
+
+// Certificate implements CertificateSource.
+func (s *proxiedSource) Certificate(r *http.Request) (*Certificate, error) {
+	c, err := s.shared(r)
+	return c.at(time.Now()).clone(), err
+}
+
+func (s *proxiedSource) shared(r *http.Request) (*Certificate, error) {
+	if err := CheckContext(r); err != nil {
+		return nil, err
+	}
+	proxied, err := s.proxied(r)
+	if err != nil {
+		return nil, err
+	}
+	if !proxied {
+		return s.unproxied(r)
+	}
+	c, err := s.find(r)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	if c.isHashed() {
+		return c, nil
+	}
+	return c.asHashed(), nil
+}
+
+// unproxied is the certificate of the connection, for a request that has not come by the proxy.
+func (s *proxiedSource) unproxied(r *http.Request) (*Certificate, error) {
+	c, err := s.direct.shared(r)
+	if c == nil || err != nil || len(s.marks) == 0 {
+		return c, err
+	}
+	if slices.ContainsFunc(s.marks, removedFrom(r).manages) {
+		return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
+	}
+	for d := innermost(r.Context()); d != nil; d = d.outer { // also of another request: this one may have been made from it
+		headers, _ := headersOf(d.by.source) // who is in the context has been found valid
+		if slices.ContainsFunc(s.marks, headers.manages) && !sameCertificate(c, d.certificate) {
+			return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
+		}
+	}
+	return c, nil
+}
+
+var errSecretGone = errors.New("a handler further out has asked for the certificate, and removed the secret by which the proxy is " +
+	"known: want one source, in the outermost handler; leave the inner one's nil")
+
+// CheckContext returns nil, or an *Error with ErrAnotherRequest for a request that has the context of another one, which a
+// handler of this package has decided about: a handler that takes a connection over (Hijack) serves such, and so does a
+// batch. Who reads from the context who is at the other end of the connection, as package proxy does for its headers, asks
+// this first: the peer in the context may be the proxy, where the headers are a client's.
+func CheckContext(r *http.Request) error {
+	if ofAnother(r) {
+		return &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
+	}
+	return nil
+}

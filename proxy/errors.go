@@ -1,0 +1,53 @@
+package proxy
+
+import "errors"
+
+// Error is a class of refusal. Every error of [Format.Decode] on a valid format is one of the constants below for
+// [errors.Is]; its text is made of constants of this package, configured header names and counts, so a log line
+// never carries a byte that the sender of a request chose.
+type Error string
+
+const (
+	// ErrMalformed is the class of values that the format does not allow, of headers that came twice, and of a
+	// verdict and a certificate that contradict each other. It asks for status 400.
+	ErrMalformed Error = "proxy: malformed client certificate"
+
+	// ErrTooLarge is the class of values beyond a limit of the package. It asks for status 431.
+	ErrTooLarge Error = "proxy: client certificate too large"
+)
+
+// Error returns the text of the class.
+func (e Error) Error() string { return string(e) }
+
+// A refusal is a class with its reason, which is a constant.
+type refusal struct {
+	class  Error
+	header string // a configured name, or empty
+	reason string
+}
+
+func (r *refusal) Error() string {
+	if r.header == "" {
+		return string(r.class) + ": " + r.reason
+	}
+	return string(r.class) + ": " + r.header + ": " + r.reason
+}
+
+func (r *refusal) Unwrap() error { return r.class }
+
+func malformed(reason string) error { return &refusal{class: ErrMalformed, reason: reason} }
+
+func tooLarge(reason string) error { return &refusal{class: ErrTooLarge, reason: reason} }
+
+// in names the header that err is about. The text of an error that an [Encoding] of the caller's own returned may
+// quote the value, so only its class remains.
+func in(header string, err error) error {
+	r := &refusal{class: ErrMalformed, header: header, reason: "refused by the configured encoding"}
+	if errors.Is(err, ErrTooLarge) {
+		r.class = ErrTooLarge
+	}
+	if own, ok := errors.AsType[*refusal](err); ok {
+		r.reason = own.reason
+	}
+	return r
+}
