@@ -36,7 +36,7 @@ type Observation struct {
 	// since its client went away or its server shuts down, is ErrRequestEnded with 499: no fault of this side.
 	Status int
 
-	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With IssuersOptions.Resolve, or
+	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With issuers.Options.Resolve, or
 	// a Verifier of yours, there are as many as these accept: too many for a label, perhaps.
 	Issuer string
 
