@@ -226,3 +226,26 @@ func (c hostConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 	}
 	return nil
 }
+
+// A type that has MutualTLS embedded may look at more, the host among it: MutualTLS doesn't speak for it.
+func TestAnEmbeddedMutualTLSDoesNotSpeakForItsHost(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{oneHost{}} })
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com": 401} {
+		r := l.owner.Request("GET", "https://a.example.com/", l.bound())
+		r.Header.Set("X-Forwarded-Host", host)
+		if o := send(chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.status != want || o.ran != (want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", host, o.status, o.ran, want)
+		}
+	}
+}
+
+// oneHost takes certificate-bound tokens at one host only.
+type oneHost struct{ popauth.MutualTLS }
+
+func (o oneHost) Confirm(r *http.Request, p popauth.Presentation) error {
+	if r.Host != "a.example.com" {
+		return popauth.ErrBindingUnconfirmed
+	}
+	return o.MutualTLS.Confirm(r, p)
+}

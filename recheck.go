@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -18,7 +19,7 @@ import (
 //		}
 //
 // It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
-// knows, with Introspection the issuer, as often as IntrospectionOptions.Remember says. Then come the Token's ExpiresAt,
+// knows, with package introspection the issuer, as often as its Options.Remember says. Then come the Token's ExpiresAt,
 // Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
 // stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
 // connection is the same. An answer about another issuer, subject, client or cnf is refused.
@@ -91,6 +92,12 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 func (t *Token) sameHolder(u *Token) bool {
 	return t.issuer == u.issuer && t.subject == u.subject && t.clientID == u.clientID &&
 		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
+}
+
+func sortedBindings(list []Binding) []Binding {
+	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
+	})
 }
 
 // CertificateNow returns the certificate that a ClientCertificate or clientcert.Require handler has found, or a Guard with

@@ -15,6 +15,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -65,7 +67,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 		"the resolution of issuers": func(o *popauth.Options) {
 			over := make(chan struct{}) // its context doesn't end with the request
 			l.Cleanup(func() { close(over) })
-			v, err := popauth.NewIssuers(popauth.IssuersOptions{Resolve: func(context.Context, string) (popauth.Verifier, error) {
+			v, err := issuers.New(issuers.Options{Resolve: func(context.Context, string) (popauth.Verifier, error) {
 				asked()
 				<-over
 				return nil, context.Canceled
@@ -138,8 +140,8 @@ func keysAt(l *lab, asked func()) *popauth.RemoteKeys {
 	return keys
 }
 
-func introspectionAt(l *lab, asked func()) *popauth.Introspection {
-	return l.introspection(func(o *popauth.IntrospectionOptions) {
+func introspectionAt(l *lab, asked func()) *introspection.Verifier {
+	return l.introspection(func(o *introspection.Options) {
 		o.Endpoint, o.AllowLoopbackHTTP = hangingServer(l, asked), true
 	})
 }
