@@ -172,6 +172,9 @@ func TestMatchFunc(t *testing.T) {
 		}
 		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
 	}
+	if _, err := clientcert.Check((*popauthtest.Client)(nil).Request("GET", "/", ""), nil, own); !errors.Is(err, popauth.ErrCertificateRequired) {
+		t.Errorf("no certificate: got %v, want ErrCertificateRequired", err)
+	}
 	// Whoever can't tell has not said no.
 	down := clientcert.AnyOf(clientcert.DNS("a.example"), clientcert.AllOf(own, matchFunc(errDown)))
 	send(l.guard().Authorize(clientcert.Policy(down)), l.owner.Request("GET", "/", l.bound())).refused(t, 503, "")

@@ -44,5 +44,5 @@ func ExampleVerified() {
 	}})
 	fmt.Println(err)
 	// Output:
-	// clientcert: clientcert.Verification.SelfSigned: entry 1: this is a SHA-1 thumbprint; SHA-256 is needed (openssl x509 -fingerprint -sha256)
+	// clientcert: Verification.SelfSigned: entry 1: this is a SHA-1 thumbprint; SHA-256 is needed (openssl x509 -fingerprint -sha256)
 }
