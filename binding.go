@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,13 +13,13 @@ import (
 
 // Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
 // key's value in it, such as x5t#S256 and a thumbprint.
-type Binding struct {
-	Member, Value string
+//
+// A value that is a JSON object, such as that of jwk, is its text as it stands in the token, in which no member is there twice. A
+// Confirmer that takes objects is shown such a Binding, and no other.
+type Binding struct{ Member, Value string }
 
-	// Object is the value as it stands in the token, if it is a JSON object, such as that of jwk. Value is empty then. Such a
-	// Binding is shown to a Confirmer that takes objects, and to no other. No member in it is there twice.
-	Object string
-}
+// IsObject tells whether the value is a JSON object. No string that begins like one is taken for a value.
+func (b Binding) IsObject() bool { return strings.HasPrefix(b.Value, "{") }
 
 const (
 	memberX5T = "x5t#S256" // RFC 8705, section 3.1
@@ -31,11 +32,13 @@ func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
 	var list []Binding
 	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
 		b := Binding{Member: member}
-		var err error
 		if v.Kind() == '{' {
-			b.Object = text[at+inner:][:len(v)]
-		} else if b.Value, err = strictjson.StringAt(text, at+inner, v); err != nil || b.Value == "" {
-			return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
+			b.Value = text[at+inner:][:len(v)]
+		} else {
+			var err error
+			if b.Value, err = strictjson.StringAt(text, at+inner, v); err != nil || b.Value == "" || b.IsObject() {
+				return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
+			}
 		}
 		list = append(list, b)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
@@ -192,6 +193,28 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 			t.Errorf("%s: got %+v, want 401", name, o)
 		}
 	}
+}
+
+// A token that ends while the source of the certificate takes its time ends by the Verifier's Leeway, where that is smaller than the Guard's, 30 s.
+func TestTokenOverForTheVerifierWhileTheSourceWaits(t *testing.T) {
+	l := newLab(t)
+	o := l.issuer.Options()
+	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now, Leeway: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	meanwhile := func() {}
+	g := l.guard(func(o *popauth.Options) {
+		*o = popauth.Options{Now: l.clock.Now, Verifier: strict}
+		o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
+			meanwhile()
+			return popauth.TLSCertificate().Certificate(r)
+		})
+	})
+	r := l.owner.Request("GET", "/", l.bound(cnf{"exp": l.clock.Now().Add(time.Minute).Unix()}))
+	send(g.Confirm, r).passed(t)
+	meanwhile = func() { l.clock.Advance(70 * time.Second) }
+	send(g.Confirm, r).refused(t, 401, invalidToken)
 }
 
 // Nobody can change what a Token says.

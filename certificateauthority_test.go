@@ -82,7 +82,7 @@ func TestNameConstraints(t *testing.T) {
 			spy := &popauthtest.Spy{}
 			mux := http.NewServeMux()
 			mux.Handle("/route", popauth.RequireCertificate(nil, policy)(spy))
-			mux.Handle("/guard", g.Authorize(policy)(spy))
+			mux.Handle("/guard", g.Authorize(popauth.MatchPolicy(policy))(spy))
 			mux.Handle("/bound", g.Confirm(http.NotFoundHandler()))
 			server := popauthtest.NewServer(t, mux, func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, root.Pool() })
 			for path, want := range map[string]int{"/route": tt.want, "/guard": tt.want, "/bound": 404} {
@@ -127,7 +127,7 @@ func TestTrustDomains(t *testing.T) {
 	both.AddCert(b.Certificate)
 	const id = "spiffe://a.example/admin"
 	own, foreign := a.Client("admin", spiffe(id)), b.Client("admin", spiffe(id))
-	policies := map[string]popauth.Policy{
+	policies := map[string]popauth.Match{
 		"SPIFFE": popauth.CertificateSPIFFE(id), "URI": popauth.CertificateURI(id), "one of two URIs": popauth.CertificateURI("https://a.example/", id),
 	}
 	domains := map[string]*x509.CertPool{"a.example": a.Pool(), "b.example": b.Pool()}
@@ -230,9 +230,9 @@ func TestRootsProblems(t *testing.T) {
 func TestChain(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	client := root.Intermediate("between").Client("batch")
-	isRoot := popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
-		chain := p.Certificate.Chain
-		if len(chain) != 3 || chain[0] != p.Certificate.Leaf || !chain[2].Equal(root.Certificate) {
+	isRoot := popauth.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+		chain := c.Chain
+		if len(chain) != 3 || chain[0] != c.Leaf || !chain[2].Equal(root.Certificate) {
 			return errors.New("another root")
 		}
 		chain[2] = nil

@@ -148,7 +148,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 		}
 		return all
 	}
-	policies := map[string]popauth.Policy{
+	policies := map[string]popauth.Match{
 		"DNS": popauth.CertificateDNS("a.example"), "URI": popauth.CertificateURI("https://a.example/"), "IP": popauth.CertificateIP(netip.MustParseAddr("::1")),
 		"SPIFFE": popauth.CertificateSPIFFE("spiffe://a.example/x"), "mail": popauth.CertificateEmail("a@a.example"),
 		"subject": popauth.CertificateSubject("CN=admin"), "issuer": popauth.CertificateIssuer("CN=popauthtest CA"),
@@ -174,7 +174,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 			})
 			for form, p := range policies {
 				log.Reset()
-				send(g.Authorize(p), request()).refused(t, 403, "")
+				send(g.Authorize(popauth.MatchPolicy(p)), request()).refused(t, 403, "")
 				if !strings.Contains(log.String(), "certificate that Go can't parse") {
 					t.Errorf("%s: got log %s", form, &log)
 				}
@@ -340,8 +340,11 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 		"its own word":                   {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedLocally }), 200},
 		"its own word about a proxy":     {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedByProxy }), 200},
 		"its own word about another": {through(pooled, func(c *popauth.Certificate) {
-			c.Leaf = l.ca.Client("admin", spiffe(id)).Certificate.Leaf
+			c.Leaf, c.SharedRoots = l.ca.Client("admin", spiffe(id)).Certificate.Leaf, false
 		}), 200},
+		"another, by the same pool": {through(pooled, func(c *popauth.Certificate) {
+			c.Leaf = l.ca.Client("admin", spiffe(id)).Certificate.Leaf
+		}), 403},
 	} {
 		if got := send(popauth.RequireCertificate(tt.source, policy), request(nil)); got.status != tt.want || got.ran != (tt.want == 200) {
 			t.Errorf("%s: got %d, ran %t, want %d", name, got.status, got.ran, tt.want)

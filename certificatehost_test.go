@@ -73,7 +73,7 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 	adminA, adminB := a.Client("admin"), b.Client("admin")
 	l := newLab(t)
 	admin := popauth.CertificateSubject("CN=admin")
-	authorize := l.guard().Authorize(admin)
+	authorize := l.guard().Authorize(popauth.MatchPolicy(admin))
 	for name, isHTTP2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for gate, tt := range map[string]struct {
 			wrap  func(http.Handler) http.Handler
@@ -182,7 +182,7 @@ func TestMisdirectedRequests(t *testing.T) {
 			r := l.owner.Request("GET", "/", l.bound())
 			r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
 			r.TLS.ServerName, r.Host = tt.server, tt.host
-			got := send(g.Authorize(popauth.CertificateSubject("CN=owner")), r)
+			got := send(g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=owner"))), r)
 			if got.status != tt.want || got.ran != (tt.want == 200) || len(got.challenges) > 0 {
 				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.status, got.ran, tt.want)
 			}

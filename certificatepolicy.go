@@ -1,8 +1,9 @@
 package popauth
 
 import (
-	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,53 +12,159 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
-// certificatePolicy asks about the caller's certificate, which somebody must have verified: before that its names are
-// what the caller says of itself.
-func certificatePolicy(what string, allow func(*x509.Certificate) bool) Policy {
-	return Policy{allow: func(_ *http.Request, p *Principal) error {
-		if err := p.identified(); err != nil {
-			return err
+// Match is a condition on the caller's certificate, for RequireCertificate and CheckCertificate, and by MatchPolicy for a Guard. The
+// functions of this package make one; the zero Match allows nothing.
+type Match struct {
+	// allow reads the certificate, which is shared with other requests, and nil if there is none. Known tells that a Match beside
+	// this one names the certificate itself, which nobody need have verified then.
+	allow func(r *http.Request, c *Certificate, known bool) error
+
+	names bool // it names the certificate itself
+}
+
+// check returns nil if a request with this certificate may pass.
+func (m Match) check(r *http.Request, c *Certificate, known bool) error {
+	if m.allow == nil {
+		return ErrForbidden
+	}
+	return m.allow(r, c, known)
+}
+
+func anyNames(matches []Match) bool {
+	return slices.ContainsFunc(matches, func(m Match) bool { return m.names })
+}
+
+// MatchPolicy asks a Guard for a certificate that every one of these accepts, beside whatever the token says:
+//
+//	guard.Authorize(clientcert.Policy(clientcert.DNS("billing.internal")), popauth.Scope("orders.write"))
+//
+// A request without a certificate is refused with 403 and ErrForbidden. It panics without a Match, or with the zero Match.
+func MatchPolicy(matches ...Match) Policy {
+	whole := AllMatches(matches...)
+	return CertificatePolicy(func(r *http.Request, c *Certificate) error { return whole.allow(r, c, false) })
+}
+
+// AnyMatch asks for at least one of these. If none accepts the certificate, the refusal is that of the first that could not
+// tell, with a status of 500 and above; else of the first. It panics without a Match, or with the zero Match.
+func AnyMatch(matches ...Match) Match {
+	matches = mustMatches("AnyMatch", matches)
+	return Match{
+		names: !slices.ContainsFunc(matches, func(m Match) bool { return !m.names }),
+		allow: func(r *http.Request, c *Certificate, known bool) error {
+			var first *Error
+			var all []error
+			for _, m := range matches {
+				err := m.check(r, c, known)
+				if err == nil {
+					return nil
+				}
+				all = append(all, err)
+				e := reasonOf(err, ErrForbidden)
+				if first == nil || first.Status() < http.StatusInternalServerError && e.Status() >= http.StatusInternalServerError {
+					first = e
+				}
+			}
+			first.Err = errors.Join(all...)
+			return first
+		},
+	}
+}
+
+// AllMatches asks for every one of these, for a branch of AnyMatch. The refusal is that of the first that refuses. It panics without
+// a Match, or with the zero Match.
+func AllMatches(matches ...Match) Match {
+	matches = mustMatches("AllMatches", matches)
+	names := anyNames(matches)
+	return Match{
+		names: names,
+		allow: func(r *http.Request, c *Certificate, known bool) error {
+			for _, m := range matches {
+				if err := m.check(r, c, known || names); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// MatchFunc asks allow about the request and its caller's certificate, which somebody has verified, unless a
+// CertificateThumbprint stands beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered with 403 and ErrForbidden. One that
+// wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
+// It panics if allow is nil.
+func MatchFunc(allow func(*http.Request, *Certificate) error) Match {
+	if allow == nil {
+		panic("popauth: MatchFunc: nil function")
+	}
+	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+		if c == nil || !known {
+			if err := identified(c); err != nil {
+				return err
+			}
 		}
-		return forbidUnless(allow(p.Certificate.Leaf), what)
+		err := allow(r, c.Clone())
+		switch {
+		case err == nil:
+			return nil
+		case calls.IsOutage(err):
+			return reasonOf(err, ErrUnavailable)
+		}
+		return reasonOf(err, ErrForbidden)
 	}}
 }
 
-// identified returns nil if the certificate says who the caller is.
-func (p *Principal) identified() error {
-	if p.Certificate == nil {
+func mustMatches(function string, matches []Match) []Match {
+	if len(matches) == 0 || slices.ContainsFunc(matches, func(m Match) bool { return m.allow == nil }) {
+		panic("popauth: " + function + ": no Match, or the zero Match")
+	}
+	return slices.Clone(matches)
+}
+
+// identified returns nil if the certificate says who the caller is: before somebody has verified it, its names are what the caller
+// says of itself.
+func identified(c *Certificate) error {
+	if c == nil {
 		return &Error{Reason: ErrForbidden, Err: errors.New("no certificate")}
 	}
-	e := p.Certificate.refusal(time.Now())
-	switch {
-	case e == nil:
-		return nil
-	case e.Err == errNobody: //nolint:errorlint // itself
-		return &Error{Reason: ErrForbidden, Err: e.Err}
+	err := c.CheckIdentity()
+	if errors.Is(err, certname.ErrNotVerified) {
+		return &Error{Reason: ErrForbidden, Err: certname.ErrNotVerified}
 	}
-	return e
+	return err
 }
 
-// asOfNow returns a Principal that its owner may change, with the certificate as it stands now.
-func (p *Principal) asOfNow() *Principal {
-	own := p.clone()
-	own.Certificate = p.Certificate.at(time.Now()).clone()
-	return own
-}
-
-// spiffePolicy is certificatePolicy for names of which each trust domain has its own authorities.
-func spiffePolicy(what string, allow func(*x509.Certificate) bool) Policy {
-	names := certificatePolicy(what, allow)
-	return Policy{allow: func(r *http.Request, p *Principal) error {
-		if err := names.allow(r, p); err != nil {
+// ofNames makes a Match of what a verified certificate says.
+func ofNames(what string, fits func(*x509.Certificate) bool) Match {
+	return Match{allow: func(_ *http.Request, c *Certificate, _ bool) error {
+		if err := identified(c); err != nil {
 			return err
 		}
-		if p.Certificate.isPooled() {
+		return anotherUnless(fits(c.Leaf), what)
+	}}
+}
+
+func anotherUnless(ok bool, what string) error {
+	if ok {
+		return nil
+	}
+	return &Error{Reason: ErrForbidden, Err: errors.New("another " + what)}
+}
+
+// ofTrustDomain is ofNames for names of which each trust domain has its own authorities.
+func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
+	names := ofNames(what, fits)
+	return Match{allow: func(r *http.Request, c *Certificate, known bool) error {
+		if err := names.allow(r, c, known); err != nil {
+			return err
+		}
+		// What the TLS stack has verified, always by one pool, need not be in Verified yet: see popauth.FindCertificate.
+		if c.SharedRoots || c.Verified != VerifiedLocally && c.Verified != VerifiedByProxy {
 			return &Error{Reason: ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
 		}
 		return nil
@@ -68,9 +175,9 @@ func spiffePolicy(what string, allow func(*x509.Certificate) bool) Policy {
 // other is refused with 403 and ErrForbidden. Case doesn't matter, the rest is to the letter: a wildcard in the
 // certificate stands for no other name, and the common name is not looked at. It panics without a name, or with one
 // that is not plain ASCII letters, digits, hyphens and dots: an international name is written as its A-labels.
-func CertificateDNS(names ...string) Policy {
-	names = mustMatch("CertificateDNS", "DNS name", hostName, names)
-	return certificatePolicy("DNS name", func(c *x509.Certificate) bool {
+func CertificateDNS(names ...string) Match {
+	names = mustFit("CertificateDNS", "DNS name", hostName, names)
+	return ofNames("DNS name", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.DNS, names...)
 	})
 }
@@ -78,8 +185,8 @@ func CertificateDNS(names ...string) Policy {
 // CertificateURI asks for a verified certificate with one of these URIs among its subject alternative names, compared
 // to the letter as it stands in the certificate; otherwise it is like CertificateDNS. It panics without a URI, or with
 // one that is not absolute. A SPIFFE ID counts as with CertificateSPIFFE.
-func CertificateURI(uris ...string) Policy {
-	for _, s := range mustStrings("CertificateURI", uris) {
+func CertificateURI(uris ...string) Match {
+	for _, s := range mustBeGiven("CertificateURI", uris) {
 		if u, err := url.Parse(s); err != nil || !u.IsAbs() || !isASCII(s) {
 			panic(fmt.Sprintf("popauth: CertificateURI: %q is no absolute URI", s))
 		}
@@ -91,14 +198,14 @@ func CertificateURI(uris ...string) Policy {
 	}
 	isSPIFFE := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), "spiffe:") }
 	if !slices.ContainsFunc(uris, isSPIFFE) {
-		return certificatePolicy("URI", has(slices.Clone(uris)))
+		return ofNames("URI", has(slices.Clone(uris)))
 	}
 	// What of these is a SPIFFE ID needs the authorities of its trust domain, the rest does not.
 	spiffe, rest := slices.Clone(uris), slices.DeleteFunc(slices.Clone(uris), isSPIFFE)
 	if len(rest) == 0 {
-		return spiffePolicy("URI", has(spiffe))
+		return ofTrustDomain("URI", has(spiffe))
 	}
-	return AnyOf(certificatePolicy("URI", has(rest)), spiffePolicy("URI", has(spiffe)))
+	return AnyMatch(ofNames("URI", has(rest)), ofTrustDomain("URI", has(spiffe)))
 }
 
 // CertificateSPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
@@ -108,14 +215,14 @@ func CertificateURI(uris ...string) Policy {
 // domain: Verification.TrustDomains, or Verification.RootsFor. Verification.Roots and tls.Config.ClientCAs are one pool for
 // all names, and are refused here, with 403 and ErrForbidden, even if there is one trust domain only. What a proxy or a
 // source of your own has verified counts. It panics without an ID, or with one that is not a workload's.
-func CertificateSPIFFE(ids ...string) Policy {
-	ids = mustMatch("CertificateSPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
+func CertificateSPIFFE(ids ...string) Match {
+	ids = mustFit("CertificateSPIFFE", "SPIFFE ID of a workload", spiffeID, ids)
 	for _, id := range ids {
 		if slices.ContainsFunc(strings.Split(id, "/")[3:], func(s string) bool { return s == "." || s == ".." }) {
 			panic(fmt.Sprintf("popauth: CertificateSPIFFE: %q has a relative path segment", id))
 		}
 	}
-	return spiffePolicy("SPIFFE ID", func(c *x509.Certificate) bool {
+	return ofTrustDomain("SPIFFE ID", func(c *x509.Certificate) bool {
 		have, _ := certname.URIs(c) // none that counts if they can't be read
 		return len(have) == 1 && slices.Contains(ids, have[0])
 	})
@@ -123,9 +230,9 @@ func CertificateSPIFFE(ids ...string) Policy {
 
 // CertificateEmail asks for a verified certificate with one of these addresses among its subject alternative names.
 // Case doesn't matter after the @, and does before it (RFC 5280, section 7.5). Otherwise it is like CertificateDNS.
-func CertificateEmail(addresses ...string) Policy {
-	addresses = mustMatch("CertificateEmail", "mail address", mailAddress, addresses)
-	return certificatePolicy("mail address", func(c *x509.Certificate) bool {
+func CertificateEmail(addresses ...string) Match {
+	addresses = mustFit("CertificateEmail", "mail address", mailAddress, addresses)
+	return ofNames("mail address", func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.Mail, addresses...)
 	})
 }
@@ -134,7 +241,7 @@ func CertificateEmail(addresses ...string) Policy {
 // The address that the request comes from is not looked at. A 4-in-6 address, such as ::ffff:192.0.2.1, asks for the IPv4
 // address: certificates have these in four bytes (RFC 5280, section 4.2.1.6), and no other form counts. Otherwise it is like
 // CertificateDNS. It panics without an address, or with one that is not valid or has a zone.
-func CertificateIP(addresses ...netip.Addr) Policy {
+func CertificateIP(addresses ...netip.Addr) Match {
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
 		panic("popauth: CertificateIP: no address, or not a valid one without zone")
 	}
@@ -142,40 +249,40 @@ func CertificateIP(addresses ...netip.Addr) Policy {
 	for i, a := range addresses {
 		want[i] = string(a.Unmap().AsSlice())
 	}
-	return certificatePolicy("IP address", func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
+	return ofNames("IP address", func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
 }
 
 // CertificateSubject asks for a verified certificate whose whole subject is one of these distinguished names, written
 // as in RFC 4514: the last RDN first, such as "CN=batch,O=Example,C=DE". They are compared RDN by RDN; values to the
 // letter, whichever string type they are encoded in. Otherwise it is like CertificateDNS. It panics without a name, or
 // with one that can't be read.
-func CertificateSubject(names ...string) Policy {
+func CertificateSubject(names ...string) Match {
 	want := mustNames("CertificateSubject", names)
-	return certificatePolicy("subject", func(c *x509.Certificate) bool { return named(want, c.RawSubject) })
+	return ofNames("subject", func(c *x509.Certificate) bool { return named(want, c.RawSubject) })
 }
 
 // CertificateIssuer asks for a verified certificate of one of these issuers; otherwise it is like CertificateSubject.
 // Two authorities can bear one name: this narrows Verification.Roots down and can't replace them.
-func CertificateIssuer(names ...string) Policy {
+func CertificateIssuer(names ...string) Match {
 	want := mustNames("CertificateIssuer", names)
-	return certificatePolicy("issuer", func(c *x509.Certificate) bool { return named(want, c.RawIssuer) })
+	return ofNames("issuer", func(c *x509.Certificate) bool { return named(want, c.RawIssuer) })
 }
 
 // CertificateThumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
 // hex, with or without colons. Nobody need have verified it, since it is known already; its period is then nobody's
 // concern either, nor whether crypto/x509 can parse it. Otherwise it is like CertificateDNS. It panics without a thumbprint,
 // or with one of another kind.
-func CertificateThumbprint(thumbprints ...string) Policy {
-	var sums [][sha256.Size]byte
-	for _, t := range mustStrings("CertificateThumbprint", thumbprints) {
+func CertificateThumbprint(thumbprints ...string) Match {
+	var want []string
+	for _, t := range mustBeGiven("CertificateThumbprint", thumbprints) {
 		sum, err := certname.ParseThumbprint(t)
 		if err != nil {
 			panic("popauth: CertificateThumbprint: " + err.Error())
 		}
-		sums = append(sums, sum)
+		want = append(want, base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
-	return Policy{known: true, allow: func(_ *http.Request, p *Principal) error {
-		return forbidUnless(len(p.Certificate.raw()) > 0 && certname.OneOf(sums, p.Certificate.digest()), "certificate")
+	return Match{names: true, allow: func(_ *http.Request, c *Certificate, _ bool) error {
+		return anotherUnless(c != nil && oneOf(want, c.Thumbprint), "certificate") // popauth has computed it from the bytes
 	}}
 }
 
@@ -185,8 +292,8 @@ var (
 	spiffeID    = regexp.MustCompile(`^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$`) // SPIFFE-ID, section 2
 )
 
-func mustMatch(policy, what string, form *regexp.Regexp, list []string) []string {
-	for _, s := range mustStrings(policy, list) {
+func mustFit(policy, what string, form *regexp.Regexp, list []string) []string {
+	for _, s := range mustBeGiven(policy, list) {
 		if !form.MatchString(s) {
 			panic(fmt.Sprintf("popauth: %s: %q is no %s", policy, s, what))
 		}
@@ -194,9 +301,25 @@ func mustMatch(policy, what string, form *regexp.Regexp, list []string) []string
 	return slices.Clone(list)
 }
 
+// oneOf compares in constant time.
+func oneOf(want []string, have string) bool {
+	found := 0
+	for _, w := range want {
+		found |= subtle.ConstantTimeCompare([]byte(w), []byte(have))
+	}
+	return found == 1
+}
+
+func mustBeGiven(function string, list []string) []string {
+	if len(list) == 0 || slices.Contains(list, "") {
+		panic("popauth: " + function + ": an empty value allows nothing")
+	}
+	return slices.Clone(list)
+}
+
 func mustNames(policy string, list []string) []dn.Name {
 	var names []dn.Name
-	for _, s := range mustStrings(policy, list) {
+	for _, s := range mustBeGiven(policy, list) {
 		n, err := dn.Parse(s)
 		if err != nil {
 			panic(fmt.Sprintf("popauth: %s: %q: %v", policy, s, err))

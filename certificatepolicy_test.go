@@ -54,7 +54,7 @@ func TestCertificatePolicies(t *testing.T) {
 	addr := netip.MustParseAddr
 	for _, tt := range []struct {
 		name   string
-		policy popauth.Policy
+		policy popauth.Match
 		client *popauthtest.Client
 		want   int
 	}{
@@ -95,14 +95,10 @@ func TestCertificatePolicies(t *testing.T) {
 		{"thumbprint, hex", popauth.CertificateThumbprint(strings.ReplaceAll(hexColons(client.Thumbprint()), ":", "")), client, 200},
 		{"thumbprint, colons", popauth.CertificateThumbprint(hexColons(client.Thumbprint())), client, 200},
 		{"thumbprint, another", popauth.CertificateThumbprint(bare.Thumbprint()), client, 403},
-		{"all of two", popauth.AnyOf(popauth.CertificateDNS("x"), popauth.CertificateEmail("Ops@example.com")), client, 200},
-		{"scope", popauth.Scope("x"), client, 403},
-		{"client", popauth.Client("batch"), client, 403},
-		{"bound", popauth.Bound(), client, 403},
-		{"claims", popauth.ClaimsPolicy(func(map[string]any) error { return nil }), client, 403},
-		{"another status", popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrUnavailable }), client, 503},
-		{"function", popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
-			if p.Certificate.Leaf.Subject.CommonName != "batch" {
+		{"all of two", popauth.AnyMatch(popauth.CertificateDNS("x"), popauth.CertificateEmail("Ops@example.com")), client, 200},
+		{"another status", popauth.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrUnavailable }), client, 503},
+		{"function", popauth.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+			if c.Leaf.Subject.CommonName != "batch" {
 				return errors.New("another")
 			}
 			return nil
@@ -123,27 +119,27 @@ func TestUnverifiedCertificate(t *testing.T) {
 	l := newLab(t)
 	token := l.issuer.Token(thief.Bound())
 	r := func() *http.Request { return thief.Request("GET", "/", token) }
-	for name, p := range map[string]popauth.Policy{
+	for name, p := range map[string]popauth.Match{
 		"DNS": popauth.CertificateDNS("a.example.com"), "URI": popauth.CertificateURI("spiffe://example.org/batch"),
 		"SPIFFE": popauth.CertificateSPIFFE("spiffe://example.org/batch"), "email": popauth.CertificateEmail("ops@example.com"),
 		"IP": popauth.CertificateIP(netip.MustParseAddr("192.0.2.1")), "subject": popauth.CertificateSubject("CN=batch"),
 		"issuer": popauth.CertificateIssuer("CN=batch"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			send(l.guard().Authorize(p), r()).refused(t, 403, "")
-			send(l.guard().Authorize(p), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+			send(l.guard().Authorize(popauth.MatchPolicy(p)), r()).refused(t, 403, "")
+			send(l.guard().Authorize(popauth.MatchPolicy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
 			send(popauth.RequireCertificate(popauth.TLSCertificate(), p), r()).refused(t, 403, "")
-			send(popauth.RequireCertificate(popauth.TLSCertificate(), popauth.AnyOf(p, popauth.PolicyFunc(
-				func(*http.Request, *popauth.Principal) error { return nil }))), r()).refused(t, 403, "")
+			send(popauth.RequireCertificate(popauth.TLSCertificate(), popauth.AnyMatch(p, popauth.MatchFunc(
+				func(*http.Request, *popauth.Certificate) error { return nil }))), r()).refused(t, 403, "")
 		})
 	}
 	send(popauth.RequireCertificate(popauth.TLSCertificate()), r()).refused(t, 403, "")
 	known := popauth.CertificateThumbprint(thief.Thumbprint())
 	send(popauth.RequireCertificate(popauth.TLSCertificate(), known), r()).passed(t)
-	send(l.guard().Authorize(known), r()).passed(t)
+	send(l.guard().Authorize(popauth.MatchPolicy(known)), r()).passed(t)
 	send(popauth.RequireCertificate(popauth.TLSCertificate(), known), l.owner.Request("GET", "/", "")).refused(t, 403, "")
 	send(popauth.RequireCertificate(popauth.TLSCertificate(), known, popauth.CertificateDNS("a.example.com")), r()).refused(t, 403, "")
-	send(l.guard().Authorize(known), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+	send(l.guard().Authorize(popauth.MatchPolicy(known)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
 }
 
 // Without a source of its own, a route takes what an outer handler has found, and never the connection's then.
@@ -176,8 +172,8 @@ func TestRequireCertificateInherits(t *testing.T) {
 	if err != nil || c == nil || c.Thumbprint != l.owner.Thumbprint() {
 		t.Errorf("got %v, %v", c, err)
 	}
-	if c, err := popauth.CheckCertificate(verifiedByTLS, nil, popauth.Policy{}); c != nil || !errors.Is(err, popauth.ErrForbidden) {
-		t.Errorf("zero Policy: got %v, %v", c, err)
+	if c, err := popauth.CheckCertificate(verifiedByTLS, nil, popauth.Match{}); c != nil || !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("zero Match: got %v, %v", c, err)
 	}
 }
 
@@ -215,7 +211,7 @@ func TestCertificatePolicyPanics(t *testing.T) {
 		"line break":        func() { popauth.CertificateThumbprint(strings.Repeat("A", 42) + "\n") },
 		"not hex":           func() { popauth.CertificateThumbprint(strings.Repeat("xy", 32)) },
 		"colons elsewhere":  func() { popauth.CertificateThumbprint("abc:" + strings.Repeat("ab:", 30) + "b") },
-		"zero policy":       func() { popauth.RequireCertificate(nil, popauth.Policy{}) },
+		"zero match":        func() { popauth.RequireCertificate(nil, popauth.Match{}) },
 		"nil handler":       func() { popauth.RequireCertificate(nil)(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,8 +54,8 @@ func TestExpiredOnAConnection(t *testing.T) {
 		token := l.issuer.Token(tt.client.Bound())
 		own := l.guard(func(o *popauth.Options) { o.Certificate = remembering })
 		for way, h := range map[string]func(http.Handler) http.Handler{
-			"Authorize":                      g.Authorize(policy),
-			"Authorize, with its own source": own.Authorize(policy),
+			"Authorize":                      g.Authorize(popauth.MatchPolicy(policy)),
+			"Authorize, with its own source": own.Authorize(popauth.MatchPolicy(policy)),
 			"RequireCertificate":             popauth.RequireCertificate(nil),
 			"RequireCertificate, policy":     popauth.RequireCertificate(nil, policy),
 			"RequireCertificate, source":     popauth.RequireCertificate(remembering, policy),
@@ -151,7 +151,7 @@ func TestExpiredBehindAProxy(t *testing.T) {
 		return viaProxy(l.issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	}
 	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	for _, h := range []func(http.Handler) http.Handler{g.Authorize(popauth.CertificateSubject("CN=batch")), popauth.RequireCertificate(source)} {
+	for _, h := range []func(http.Handler) http.Handler{g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=batch"))), popauth.RequireCertificate(source)} {
 		got := send(h, request(old))
 		got.refused(t, 403, "")
 		if got.header.Get("Connection") != "" {
@@ -223,8 +223,8 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 		"thumbprint":        popauth.RequireCertificate(source, popauth.CertificateThumbprint(client.Thumbprint())),
 		"ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Confirm),
 		"Verified":          popauth.RequireCertificate(verified),
-		"no token":          g.Authorize(popauth.CertificateSubject("CN=batch")),
-		"another's token":   g.Authorize(popauth.CertificateSubject("CN=batch")),
+		"no token":          g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=batch"))),
+		"another's token":   g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=batch"))),
 	} {
 		own := r.Clone(t.Context())
 		own.TLS = r.TLS
@@ -307,7 +307,7 @@ func TestHostileChain(t *testing.T) {
 	var log bytes.Buffer
 	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	start := time.Now()
-	send(g.Authorize(popauth.CertificateDNS("n1.example")), r).refused(t, 403, "")
+	send(g.Authorize(popauth.MatchPolicy(popauth.CertificateDNS("n1.example"))), r).refused(t, 403, "")
 	if !strings.Contains(log.String(), "comparisons") {
 		t.Errorf("got log %s", &log)
 	}

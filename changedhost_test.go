@@ -54,7 +54,7 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 			})
 		}
 	}
-	recheck := func(r *http.Request) error { _, err := own.Recheck(r, named); return err }
+	recheck := func(r *http.Request) error { _, err := own.Recheck(r, popauth.MatchPolicy(named)); return err }
 	recheckCertificate := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r, named); return err }
 	check := func(r *http.Request) error { _, err := popauth.CheckCertificate(r, nil, named); return err }
 	for name, tt := range map[string]struct {
@@ -66,16 +66,16 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 		"a wrapped source":              {popauth.ClientCertificate(wrapped{popauth.TLSCertificate()}), popauth.RequireCertificate(nil), 421},
 		"CallerCertificate":             {byTLS, popauth.RequireCertificate(popauth.CallerCertificate()), 421},
 		"a source of its own":           {byTLS, popauth.RequireCertificate(popauth.TLSCertificate()), 421},
-		"a Guard":                       {byTLS, plain.Authorize(named), 421},
-		"two stages":                    {plain.Authenticate, plain.Authorize(named), 421},
-		"two stages, a source":          {own.Authenticate, own.Authorize(named), 421},
-		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(named)), 421},
-		"another Guard":                 {own.Authenticate, plain.Authorize(named), 421},
+		"a Guard":                       {byTLS, plain.Authorize(popauth.MatchPolicy(named)), 421},
+		"two stages":                    {plain.Authenticate, plain.Authorize(popauth.MatchPolicy(named)), 421},
+		"two stages, a source":          {own.Authenticate, own.Authorize(popauth.MatchPolicy(named)), 421},
+		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(popauth.MatchPolicy(named))), 421},
+		"another Guard":                 {own.Authenticate, plain.Authorize(popauth.MatchPolicy(named)), 421},
 		"Recheck":                       {own.Authenticate, asks(recheck), 421},
 		"RecheckCertificate":            {byTLS, asks(recheckCertificate), 421},
 		"CheckCertificate":              {byTLS, asks(check), 421},
 		"any host":                      {anyHost, popauth.RequireCertificate(nil, named), 200},
-		"any host, a Guard":             {anyHost, plain.Authorize(named), 200},
+		"any host, a Guard":             {anyHost, plain.Authorize(popauth.MatchPolicy(named)), 200},
 		"a binding":                     {byTLS, plain.Confirm, 200},
 		"a binding, two stages":         {own.Authenticate, own.Confirm, 200},
 		"a thumbprint":                  {byTLS, known, 200},
@@ -224,4 +224,27 @@ func (c hostConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 		return popauth.ErrBindingUnconfirmed
 	}
 	return nil
+}
+
+// A type that has MutualTLS embedded may look at more, the host among it: MutualTLS doesn't speak for it.
+func TestAnEmbeddedMutualTLSDoesNotSpeakForItsHost(t *testing.T) {
+	l := newLab(t)
+	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{oneHost{}} })
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com": 401} {
+		r := l.owner.Request("GET", "https://a.example.com/", l.bound())
+		r.Header.Set("X-Forwarded-Host", host)
+		if o := send(chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.status != want || o.ran != (want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", host, o.status, o.ran, want)
+		}
+	}
+}
+
+// oneHost takes certificate-bound tokens at one host only.
+type oneHost struct{ popauth.MutualTLS }
+
+func (o oneHost) Confirm(r *http.Request, p popauth.Presentation) error {
+	if r.Host != "a.example.com" {
+		return popauth.ErrBindingUnconfirmed
+	}
+	return o.MutualTLS.Confirm(r, p)
 }

@@ -219,7 +219,7 @@ func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Pre
 		if way.scheme != "" {
 			fit = way.scheme
 		}
-		if b.Object != "" && !way.objects {
+		if b.IsObject() && !way.objects {
 			return &Error{Reason: ErrBindingMalformed, Err: fmt.Errorf("%.64q: an object, and its Confirmer takes strings", b.Member)}
 		}
 	}

@@ -76,14 +76,13 @@ type jwkConfirmer struct{ takes bool }
 func (jwkConfirmer) Member() string       { return "jwk" }
 func (c jwkConfirmer) TakesObjects() bool { return c.takes }
 func (c jwkConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
-	if r.Header.Get("Key") != p.Binding.Object+p.Binding.Value {
+	if r.Header.Get("Key") != p.Binding.Value {
 		return popauth.ErrBindingUnconfirmed
 	}
 	return nil
 }
 
-// A value that is an object is shown, as it stands in the token, to a Confirmer that takes objects, and to no other: its
-// Value is empty, which one for strings may take for a header that isn't there.
+// A value that is an object is shown, as it stands in the token, to a Confirmer that takes objects, and to no other.
 func TestObjectValues(t *testing.T) {
 	l := newLab(t)
 	const key = `{"kty":"EC", "x":"\u0061"}`
@@ -101,6 +100,7 @@ func TestObjectValues(t *testing.T) {
 		"takes none, the object":    {jwkConfirmer{false}, token, key, popauth.ErrBindingMalformed},
 		"no such method":            {fakeConfirmer{member: "jwk", asked: new([]string)}, token, "", popauth.ErrBindingMalformed},
 		"a string":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":"a"}`), "a", nil},
+		"a string like an object":   {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":"{\"kty\":\"EC\"}"}`), `{"kty":"EC"}`, popauth.ErrBindingMalformed},
 		"an array":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":[1]}`), "", popauth.ErrBindingMalformed},
 		"null":                      {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":null}`), "", popauth.ErrBindingMalformed},
 		"a number":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":1}`), "", popauth.ErrBindingMalformed},
@@ -114,7 +114,7 @@ func TestObjectValues(t *testing.T) {
 			r.Header.Set("Key", tt.header)
 		}
 		p, err := g.Check(r)
-		if tt.want == nil && (err != nil || p.Bindings[0].Object+p.Bindings[0].Value != tt.header) || tt.want != nil && !errors.Is(err, tt.want) {
+		if tt.want == nil && (err != nil || p.Bindings[0].Value != tt.header) || tt.want != nil && !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, p, err, tt.want)
 		}
 	}

@@ -17,7 +17,7 @@ func ExampleRequireCertificate_crossSite() {
 	if err != nil {
 		panic(err)
 	}
-	ownOrigin := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+	ownOrigin := popauth.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
 		if origin := r.Header.Get("Origin"); origin != "" && origin != "https://api.example.com" {
 			return fmt.Errorf("page of %q", origin)
 		}

@@ -126,12 +126,3 @@ func (d *decision) isInside(outer *decision) bool {
 	}
 	return d == outer
 }
-
-// goesBy tells whether a source may go by what a handler further out has found.
-type goesBy int
-
-const (
-	goesByUnknown goesBy = iota // one of somebody else's
-	goesByItself                // it finds a certificate anew
-	goesByOthers                // it has what they have found
-)

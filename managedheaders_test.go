@@ -117,10 +117,11 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 						})
 					}
 				},
-				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, p popauth.Policy, w *watch) func(http.Handler) http.Handler {
+				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, _ popauth.Policy, w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
 						return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-							_, _ = popauth.CheckCertificate(r, s, popauth.AnyOf(popauth.CertificateThumbprint(l.owner.Thumbprint())), p)
+							_, _ = popauth.CheckCertificate(r, s, popauth.CertificateThumbprint(l.owner.Thumbprint()),
+								popauth.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { w.at("PolicyFunc", r); return nil }))
 							next.ServeHTTP(rw, popauth.WithoutHeaders(r, s))
 						})
 					}

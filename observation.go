@@ -47,7 +47,8 @@ type Observation struct {
 	// members that no Confirmer handles are "other". It is "" for a bearer token, and where there is no genuine one.
 	Binding string
 
-	// Remembered tells that the token needed no verification, since the same one had passed it.
+	// Remembered tells that the token needed no verification, since the same one had passed it: the Verifier, whichever
+	// it is, has returned a Token that it had returned before.
 	Remembered bool
 
 	// Duration is what the stage took, the fetch of keys and calls of a ReplayStore included. Zero at StageOutside.

@@ -20,6 +20,10 @@ var (
 	errDown = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 )
 
+func matchFunc(err error) popauth.Match {
+	return popauth.MatchFunc(func(*http.Request, *popauth.Certificate) error { return err })
+}
+
 func policyFunc(err error) popauth.Policy {
 	return popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return err })
 }
@@ -140,18 +144,18 @@ func TestThumbprintsInCombination(t *testing.T) {
 	own, other := popauth.CertificateThumbprint(l.thief.Thumbprint()), popauth.CertificateThumbprint(l.owner.Thumbprint())
 	for _, tt := range []struct {
 		name   string
-		policy popauth.Policy
+		match  popauth.Match
 		status int
 	}{
-		{"one of two", popauth.AnyOf(other, own), 200},
-		{"neither", popauth.AnyOf(other, other), 403},
-		{"or a name", popauth.AnyOf(own, popauth.CertificateDNS("a.example")), 403},
-		{"or anybody", popauth.AnyOf(own, policyFunc(nil)), 403},
-		{"and more", popauth.AllOf(own, policyFunc(nil)), 200},
-		{"and no", popauth.AllOf(own, policyFunc(errNo)), 403},
+		{"one of two", popauth.AnyMatch(other, own), 200},
+		{"neither", popauth.AnyMatch(other, other), 403},
+		{"or a name", popauth.AnyMatch(own, popauth.CertificateDNS("a.example")), 403},
+		{"or anybody", popauth.AnyMatch(own, matchFunc(nil)), 403},
+		{"and more", popauth.AllMatches(own, matchFunc(nil)), 200},
+		{"and no", popauth.AllMatches(own, matchFunc(errNo)), 403},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := send(popauth.RequireCertificate(nil, tt.policy), l.thief.Request("GET", "/", ""))
+			o := send(popauth.RequireCertificate(nil, tt.match), l.thief.Request("GET", "/", ""))
 			if o.status != tt.status || o.ran != (tt.status == 200) {
 				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
 			}

@@ -139,3 +139,19 @@ func TestProxiedCertificateOfAnotherRequest(t *testing.T) {
 	})
 	send(chain(passes, popauth.ClientCertificate(source), passes, guard.Confirm), viaProxy(l.bound())).passed(t)
 }
+
+// It goes by the request alone: a handler between two stages that has found another certificate, as of the proxy's own
+// connection, changes nothing about what the first stage has decided.
+func TestProxiedCertificateGoesByItself(t *testing.T) {
+	l := newLab(t)
+	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := l.guard(func(o *popauth.Options) { o.Certificate = someProxy(t, owners) })
+	r := l.thief.Request("GET", "/orders", l.bound()) // over the proxy's own connection
+	r.Header.Set("X-Mark", "yes")
+	r.Header.Set("X-Number", "0")
+	proxys := popauth.RequireCertificate(popauth.TLSCertificateAnyHost(), popauth.CertificateThumbprint(l.thief.Thumbprint()))
+	send(chain(g.Confirm, proxys, g.Confirm), r).passed(t)
+}

@@ -104,15 +104,15 @@ func TestRecheckExpiredByTLS(t *testing.T) {
 	request := owner.Request("GET", "/", l.issuer.Token(owner.Bound(), cnf{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
 	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
 	name := popauth.CertificateDNS("owner.example")
-	r := held(t, g.Authorize(name), request)
-	if p, err := g.Recheck(r, name); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
+	r := held(t, g.Authorize(popauth.MatchPolicy(name)), request)
+	if p, err := g.Recheck(r, popauth.MatchPolicy(name)); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
 		t.Errorf("got %v, %v", p, err)
 	}
 	clock.Advance(2 * time.Hour)
 	if _, err := g.Recheck(r); err != nil {
 		t.Errorf("the binding: got %v, want it to hold", err)
 	}
-	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrCertificateUntrusted) {
+	if _, err := g.Recheck(r, popauth.MatchPolicy(name)); !errors.Is(err, popauth.ErrCertificateUntrusted) {
 		t.Errorf("the name: got %v, want ErrCertificateUntrusted", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestRecheckCallerCertificate(t *testing.T) {
 	if c, err := popauth.RecheckCertificate(r); c != nil || !errors.Is(err, popauth.ErrCertificateUntrusted) {
 		t.Errorf("no policy, and nobody has verified it: got %v, %v, want ErrCertificateUntrusted", c, err)
 	}
-	token := popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrBindingMissing })
+	token := popauth.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrBindingMissing })
 	if _, err := popauth.RecheckCertificate(r, own, token); !errors.Is(err, popauth.ErrForbidden) {
 		t.Errorf("a policy that asks for a token: got %v, want ErrForbidden", err)
 	}
@@ -159,7 +159,7 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 		"a handler that finds":        chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
 		"two of them":                 chain(a.guard.Confirm, whoever, whoever, a.guard.Authorize(popauth.Bound())),
 		"one further out":             chain(whoever, a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
-		"a policy on the certificate": chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.AnyOf(stranger, popauth.Bound()))),
+		"a policy on the certificate": chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.AnyOf(popauth.MatchPolicy(stranger), popauth.Bound()))),
 	} {
 		r := held(t, wrap, a.request())
 		if _, err := a.guard.Recheck(r); err != nil {
@@ -178,7 +178,7 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 	// What was found inside counts inside: a name that it has verified, for one.
 	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.DNSNames = []string{"owner.example"} })
 	valid := verified(t, popauth.Verification{Roots: l.ca.Pool()})
-	send(chain(g.Confirm, popauth.RequireCertificate(valid), g.Authorize(popauth.CertificateDNS("owner.example"))),
+	send(chain(g.Confirm, popauth.RequireCertificate(valid), g.Authorize(popauth.MatchPolicy(popauth.CertificateDNS("owner.example")))),
 		owner.Request("GET", "/", l.issuer.Token(owner.Bound()))).passed(t)
 }
 
@@ -186,7 +186,7 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 func TestACertificateIsACopy(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
-	vouch := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+	vouch := popauth.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
 		if c, ok := popauth.CertificateFromContext(r.Context()); ok {
 			c.Verified = popauth.VerifiedLocally
 		}
@@ -198,10 +198,10 @@ func TestACertificateIsACopy(t *testing.T) {
 	thief := popauthtest.SelfSigned(t, "thief", func(c *x509.Certificate) { c.DNSNames = []string{"admin.example"} })
 	one := &popauth.Certificate{Leaf: thief.Request("GET", "/", "").TLS.PeerCertificates[0]}
 	same := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return one, nil })
-	named := popauth.AnyOf(vouch, popauth.CertificateDNS("admin.example"))
+	named := popauth.AnyMatch(vouch, popauth.CertificateDNS("admin.example"))
 	for name, source := range map[string]popauth.CertificateSource{"TLSCertificate": popauth.TLSCertificate(), "one for all requests": same} {
 		for range 3 {
-			o := send(chain(popauth.ClientCertificate(source), g.Authorize(named)), thief.Request("GET", "/", l.issuer.Token(thief.Bound())))
+			o := send(chain(popauth.ClientCertificate(source), g.Authorize(popauth.MatchPolicy(named))), thief.Request("GET", "/", l.issuer.Token(thief.Bound())))
 			if o.ran || o.status != 403 {
 				t.Errorf("%s, Authorize: got %d, ran %t, want 403", name, o.status, o.ran)
 			}

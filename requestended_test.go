@@ -332,7 +332,7 @@ var endings = map[string]func(*ending) error{
 		if err != nil {
 			x.Fatal(err)
 		}
-		_, err = popauth.CheckCertificate(x.plain(), s, x.policy())
+		_, err = popauth.CheckCertificate(x.plain(), s, popauth.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { return x.hang(r.Context()) }))
 		return err
 	},
 	"Refuse": func(x *ending) (err error) {

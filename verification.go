@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -112,9 +113,11 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 	return s, nil
 }
 
+var _ ValidatingSource = (*verifiedSource)(nil)
+
 type verifiedSource struct {
 	source  CertificateSource
-	headers managedHeaders // of source
+	headers managed.Headers // of source
 	v       Verification
 	listed  [][sha256.Size]byte
 	ways    *certname.Ways
@@ -127,7 +130,7 @@ func (s *verifiedSource) complete() error {
 		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
 	}
 	var err error
-	if s.headers, err = headersOf(s.source); err != nil {
+	if s.headers, err = headersFor(s.source); err != nil {
 		wrong = append(wrong, err)
 	}
 	s.completeRoots(problem)
@@ -176,55 +179,45 @@ func (s *verifiedSource) complete() error {
 	return errors.Join(wrong...)
 }
 
-// Certificate implements CertificateSource.
+// Certificate implements popauth.CertificateSource.
 func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := obtain(s.source, r)
+	c, err := FindCertificate(s.source, r)
 	if c == nil || err != nil {
 		return nil, err
 	}
 	if s.v.Check != nil || s.v.RootsFor != nil { // others than source, who are not to see its headers
-		r = s.headers.strip(r)
+		r = s.headers.Strip(r)
 	}
-	return s.verify(r, c)
+	return s.Recheck(r, c)
 }
 
-// Headers implements CertificateSource.
+// Headers implements popauth.CertificateSource.
 func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
 
-// Unwrap returns the source that finds the certificates, for package forwardauth.
+// Unwrap implements popauth.ValidatingSource.
 func (s *verifiedSource) Unwrap() CertificateSource { return s.source }
 
-func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
-	if err := c.complete(); err != nil {
-		return nil, err
-	}
+// Recheck implements popauth.ValidatingSource.
+func (s *verifiedSource) Recheck(r *http.Request, c *Certificate) (*Certificate, error) {
 	if c.Leaf == nil {
-		return nil, &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
+		return nil, c.CheckIdentity()
 	}
 	paths, pooled, err := s.trusted(r, c)
 	if err != nil {
-		return nil, closing(err, r, c)
+		return nil, c.Refuse(r, err)
 	}
-	own := *c
 	chain, err := s.unrevoked(r.Context(), paths)
 	if err != nil {
-		return nil, closing(err, r, c)
+		return nil, c.Refuse(r, err)
 	}
-	own.Chain = slices.Clone(chain) // what is remembered is nobody's
-	if len(chain) > 0 {
-		own.Chain[0] = c.Leaf // the same, but for another connection
-	}
-	if len(paths) == 0 {
-		own.Chain = []*x509.Certificate{c.Leaf}
-	}
-	own.hash()
-	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, pooled
+	own := c.WithChain(chain...)
+	own.SharedRoots = pooled
 	if s.v.Check != nil {
-		if err := s.v.Check(r, own.clone()); err != nil {
-			return nil, refused(err, ErrForbidden)
+		if err := s.v.Check(r, own.Clone()); err != nil {
+			return nil, reasonOf(err, ErrForbidden)
 		}
 	}
-	return &own, nil
+	return own, nil
 }
 
 // trusted returns the ways to a root; none for a self-signed certificate of the list. Pooled tells whether the roots are one
@@ -268,4 +261,31 @@ func (s *verifiedSource) onList(c *x509.Certificate) error {
 
 func untrusted(format string, args ...any) error {
 	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+}
+
+// headersFor returns the headers of a source; none of a nil one. The error is about its configuration.
+func headersFor(source CertificateSource) (managed.Headers, error) {
+	if source == nil {
+		return nil, nil
+	}
+	names, err := source.Headers()
+	if slices.Contains(names, "") {
+		err = errors.Join(err, fmt.Errorf("popauth: %T: Headers has an empty name", source))
+	}
+	return slices.Clone(names), err // a source of somebody else's may change its own
+}
+
+// reasonOf makes an Error of what a function of the program returned: one that names no Reason gets the one given.
+func reasonOf(err error, otherwise Reason) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		own := *e
+		if error(e) != err { //nolint:errorlint // itself, or what wraps it
+			own.Err = err
+		}
+		return &own
+	}
+	if r, ok := errors.AsType[Reason](err); ok {
+		otherwise = r
+	}
+	return &Error{Reason: otherwise, Err: err}
 }

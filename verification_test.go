@@ -38,9 +38,9 @@ func verified(tb testing.TB, v popauth.Verification) popauth.CertificateSource {
 }
 
 // required is what a route without tokens makes of the request.
-func required(tb testing.TB, v popauth.Verification, r *http.Request, policies ...popauth.Policy) outcome {
+func required(tb testing.TB, v popauth.Verification, r *http.Request, matches ...popauth.Match) outcome {
 	tb.Helper()
-	return send(popauth.RequireCertificate(verified(tb, v), policies...), r)
+	return send(popauth.RequireCertificate(verified(tb, v), matches...), r)
 }
 
 func (o outcome) is(tb testing.TB, status int) {
@@ -403,8 +403,8 @@ func TestVerifiedPassesOn(t *testing.T) {
 	send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).passed(t)
 	send(g.Authenticate, l.thief.Request("GET", "/", l.unbound())).refused(t, 403, "")
 	send(g.Confirm, (*popauthtest.Client)(nil).Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(g.Authorize(popauth.CertificateSubject("CN=owner")), l.owner.Request("GET", "/", l.bound())).passed(t)
-	send(g.Authorize(popauth.CertificateSubject("CN=other")), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
+	send(g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=owner"))), l.owner.Request("GET", "/", l.bound())).passed(t)
+	send(g.Authorize(popauth.MatchPolicy(popauth.CertificateSubject("CN=other"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
 }
 
 func TestVerificationLimits(t *testing.T) {

@@ -65,7 +65,7 @@ func (s *verifiedSource) roots(r *http.Request, leaf *x509.Certificate) (roots *
 		roots, err = s.v.RootsFor(r, leaf)
 		switch {
 		case err != nil:
-			return nil, false, refused(err, ErrUnavailable)
+			return nil, false, reasonOf(err, ErrUnavailable)
 		case roots == nil:
 			return nil, false, untrusted("RootsFor has no roots for it")
 		}
@@ -93,7 +93,7 @@ func (s *verifiedSource) unrevoked(ctx context.Context, paths []certname.Path) (
 		revoked, err := s.v.Revoked(own, slices.Clone(p.Certificates))
 		switch {
 		case err != nil:
-			err = refused(err, ErrUnavailable)
+			err = reasonOf(err, ErrUnavailable)
 		case revoked:
 			err = &Error{Reason: ErrCertificateRevoked}
 		default:

@@ -36,7 +36,7 @@ type walkStation struct {
 	model   func(*walker) bool
 }
 
-func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
+func walkStations(l *lab, certificates ...popauth.Match) []walkStation {
 	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	own, plain := l.guard(func(o *popauth.Options) { o.Certificate = source }), l.guard()
 	passThrough := func(*walker) bool { return true }
@@ -62,7 +62,7 @@ func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
 		{"Authenticate", own.Authenticate, ownStage},
 		{"Confirm", own.Confirm, ownStage},
 		{"Authorize", own.Authorize(popauth.Scope("orders.read")), ownStage},
-		{"RequireCertificate", popauth.RequireCertificate(nil, popauth.AnyOf(certificates...)), func(k *walker) bool {
+		{"RequireCertificate", popauth.RequireCertificate(nil, popauth.AnyMatch(certificates...)), func(k *walker) bool {
 			if !route(k) {
 				return false
 			}
@@ -71,7 +71,7 @@ func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
 		}},
 		{"CheckCertificate", func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if _, err := popauth.CheckCertificate(r, nil, popauth.AnyOf(certificates...)); err != nil {
+				if _, err := popauth.CheckCertificate(r, nil, popauth.AnyMatch(certificates...)); err != nil {
 					w.WriteHeader(http.StatusForbidden)
 					return
 				}

@@ -58,7 +58,7 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	l.spy = &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.handler.ServeHTTP(w, r) })}
 	mux := http.NewServeMux()
 	mux.Handle("/token/", guard.Confirm(l.spy))
-	mux.Handle("/certificate/", popauth.RequireCertificate(o.Certificate, popauth.PolicyFunc(l.known))(l.spy))
+	mux.Handle("/certificate/", popauth.RequireCertificate(o.Certificate, popauth.MatchFunc(l.known))(l.spy))
 	outermost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.outer(mux).ServeHTTP(w, r) })
 	l.api = httptest.NewUnstartedServer(outermost)
 	l.api.Config.ConnContext = proxy.ConnContext
@@ -69,9 +69,9 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 }
 
 // known lets the owner and the other client pass, whatever the verdict on their chain is.
-func (l *cachedLane) known(_ *http.Request, p *popauth.Principal) error {
-	for _, c := range []*popauthtest.Client{l.owner, l.other} {
-		if p.Certificate.Thumbprint == c.Thumbprint() {
+func (l *cachedLane) known(_ *http.Request, c *popauth.Certificate) error {
+	for _, client := range []*popauthtest.Client{l.owner, l.other} {
+		if c.Thumbprint == client.Thumbprint() {
 			return nil
 		}
 	}

@@ -24,7 +24,7 @@ type walk struct {
 	tokens      map[string]string
 	source      popauth.CertificateSource
 	own, plain  *popauth.Guard
-	known       []popauth.Policy // whose certificates routes are for: everybody's but the thief's
+	known       []popauth.Match // whose certificates routes are for: everybody's but the thief's
 	now         atomic.Pointer[http.Handler]
 	rows, wrong int
 	came        map[string]int // how often, by outcome

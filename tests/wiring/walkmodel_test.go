@@ -148,7 +148,7 @@ func (w *walk) stations() []station {
 		k.who = k.token
 		return k.pass()
 	}
-	anyKnown := popauth.AnyOf(w.known...)
+	anyKnown := popauth.AnyMatch(w.known...)
 	return []station{
 		{"ClientCertificate", popauth.ClientCertificate(w.source), extract, false},
 		{"Authenticate", w.own.Authenticate, stage, false},
@@ -179,10 +179,10 @@ func (k *walker) taking(offered bool) verdict {
 	return takes
 }
 
-func checking(policies ...popauth.Policy) func(http.Handler) http.Handler {
+func checking(matches ...popauth.Match) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := popauth.CheckCertificate(r, nil, policies...); err != nil {
+			if _, err := popauth.CheckCertificate(r, nil, matches...); err != nil {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
