@@ -149,7 +149,7 @@ func (w *walk) stations() []station {
 		k.who = k.token
 		return k.pass()
 	}
-	anyKnown := clientcert.AnyMatch(w.known...)
+	anyKnown := clientcert.AnyOf(w.known...)
 	return []station{
 		{"ClientCertificate", popauth.ClientCertificate(w.source), extract, false},
 		{"Authenticate", w.own.Authenticate, stage, false},
