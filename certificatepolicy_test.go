@@ -143,6 +143,43 @@ func TestUnverifiedCertificate(t *testing.T) {
 	send(l.guard().Authorize(clientcert.Policy(known)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
 }
 
+// A function is shown a certificate that nobody has verified only beside a thumbprint, which names it.
+func TestMatchFunc(t *testing.T) {
+	l := newLab(t)
+	shown := 0
+	any := clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+		shown++
+		c.Verified = popauth.VerifiedLocally
+		return nil
+	})
+	own := clientcert.Thumbprint(l.owner.Thumbprint())
+	for name, tt := range map[string]struct {
+		matches []clientcert.Match
+		shown   int
+		status  int
+	}{
+		"alone":                   {[]clientcert.Match{any}, 0, 403},
+		"beside a thumbprint":     {[]clientcert.Match{any, own, any}, 2, 200},
+		"within any of":           {[]clientcert.Match{clientcert.AnyOf(any, clientcert.DNS("a.example"))}, 0, 403},
+		"or a thumbprint":         {[]clientcert.Match{clientcert.AnyOf(any, own)}, 0, 200},
+		"all of, within any of":   {[]clientcert.Match{clientcert.AnyOf(clientcert.AllOf(any, own), clientcert.DNS("a.example"))}, 1, 200},
+		"beside, and then a name": {[]clientcert.Match{own, any, clientcert.DNS("a.example")}, 1, 403},
+	} {
+		shown = 0
+		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), l.owner.Request("GET", "/", l.bound())).is(t, tt.status)
+		if shown != tt.shown {
+			t.Errorf("%s: the function was asked %d times, want %d", name, shown, tt.shown)
+		}
+		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+	}
+	// Whoever can't tell has not said no.
+	down := clientcert.AnyOf(clientcert.DNS("a.example"), clientcert.AllOf(own, matchFunc(errDown)))
+	send(l.guard().Authorize(clientcert.Policy(down)), l.owner.Request("GET", "/", l.bound())).refused(t, 503, "")
+	verified := verified(t, clientcert.Verification{Roots: l.ca.Pool()})
+	send(clientcert.Require(verified, down), l.ca.Client("x").Request("GET", "/", "")).refused(t, 403, "")
+	send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), matchFunc(errDown))), l.owner.Request("GET", "/", "")).refused(t, 503, "")
+}
+
 // Without a source of its own, a route takes what an outer handler has found, and never the connection's then.
 func TestRequireCertificateInherits(t *testing.T) {
 	l := newLab(t)
