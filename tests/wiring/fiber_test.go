@@ -22,19 +22,20 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
-	if err != nil {
-		t.Fatal(err)
+	// Each Guard has a Confirmer of its own: one that both had would take the proof for used.
+	newGuard := func() *popauth.Guard {
+		proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
+		g, err := popauth.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
 	}
-	o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
-	guard, err := popauth.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := popauth.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	guard, other := newGuard(), newGuard()
 	for _, encrypted := range []bool{false, true} {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true})
 		for _, stage := range []func(http.Handler) http.Handler{guard.Authenticate, other.Authenticate, guard.Confirm, other.Confirm} {
