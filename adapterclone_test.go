@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 )
 
@@ -44,7 +45,7 @@ func TestACloneOfAnAdaptersRequest(t *testing.T) {
 		}
 	}
 	// What a handler makes of the same line is another request.
-	inner := popauth.RequireCertificate(nil)(a.spy)
+	inner := clientcert.Require(nil)(a.spy)
 	popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		w := httptest.NewRecorder()
 		if inner.ServeHTTP(w, request("/orders?page=2").WithContext(r.Context())); w.Code != 500 {

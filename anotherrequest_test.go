@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -31,7 +32,7 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 		return popauth.NewCertificate("edge", l.owner.Certificate.Certificate[0])
 	}, "X-Edge")
 	spy := &popauthtest.Spy{}
-	route := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))(spy)
+	route := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(spy)
 	guard := l.guard().Confirm(spy)
 	token := l.bound()
 	for _, isHTTP2 := range []bool{false, true} {
@@ -73,7 +74,7 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 	l := newLab(t)
 	loopback := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
 	source := byProxy(proxy.RFC9440(), loopback)
-	verifiedSource, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	verifiedSource, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 		return l.guard(func(o *popauth.Options) { o.Certificate = s }).Confirm
 	}
 	outer := chain(popauth.ClientCertificate(source), l.guard().Confirm)
-	own := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	own := clientcert.Thumbprint(l.owner.Thumbprint())
 	for name, inner := range map[string]func(http.Handler) http.Handler{
 		"Guard":              guard(source),
 		"Verified":           guard(verifiedSource),
@@ -96,10 +97,10 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 		"a function of it":   guard(custom),
 		"a function":         guard(byHand),
 		"ClientCertificate":  chain(popauth.ClientCertificate(source), l.guard().Confirm),
-		"RequireCertificate": popauth.RequireCertificate(source, own),
+		"RequireCertificate": clientcert.Require(source, own),
 		"CheckCertificate": func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if _, err := popauth.CheckCertificate(r, byHand, own); err != nil {
+				if _, err := clientcert.Check(r, byHand, own); err != nil {
 					w.WriteHeader(500)
 					return
 				}

@@ -1,10 +1,8 @@
 package popauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
 
 	"github.com/seed-171ab058/popauth/internal/field"
 )
@@ -27,7 +27,6 @@ type Policy struct {
 	maxAge time.Duration
 	types  []string // of authorization details
 	either []Policy // of AnyOf
-	known  bool     // it names the certificate itself, which nobody need have verified then
 	names  bool     // it compares a name that means something at one issuer only
 	issuer bool     // it says whose names those of the policies beside it are
 }
@@ -219,6 +218,19 @@ func PolicyFunc(allow func(*http.Request, *Principal) error) Policy {
 	return Policy{allow: func(r *http.Request, p *Principal) error { return forbidden(allow(r, p.asOfNow()), ErrForbidden) }}
 }
 
+// CertificatePolicy asks allow about the request and its caller's certificate, which is nil if there is none. It is for a package
+// of policies, since it copies nothing: the certificate is that of FindCertificate, which allow must not change. What its names say
+// counts only if CheckIdentity has no error. An error is handled like that of ClaimsPolicy. Package clientcert has policies on
+// names and thumbprints. It panics if allow is nil.
+func CertificatePolicy(allow func(*http.Request, *Certificate) error) Policy {
+	if allow == nil {
+		panic("popauth: CertificatePolicy: nil function")
+	}
+	return Policy{allow: func(r *http.Request, p *Principal) error {
+		return forbidden(allow(r, p.Certificate), ErrForbidden)
+	}}
+}
+
 // PathClaim asks that the path's value of this name (Request.PathValue, which http.ServeMux and chi set) is the token's
 // claim of that name, a string: PathClaim("tenant", "tenant") for the route /{tenant}/orders. Where one of them is
 // empty, or there is none, the request is refused with 403 and ErrForbidden: around a router there is never a value. So
@@ -259,24 +271,8 @@ func forbidden(err error, reason Reason) error {
 	if err == nil {
 		return nil
 	}
-	if isOutage(err) {
+	if calls.IsOutage(err) {
 		reason = ErrUnavailable
 	}
 	return refused(err, reason)
-}
-
-// isOutage tells an error of the network, or of a context that has ended. A system call's error is a net.Error too, and
-// mostly none.
-func isOutage(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return true
-	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return true
-	}
-	e, ok := errors.AsType[net.Error](err)
-	return ok && e.Timeout()
 }

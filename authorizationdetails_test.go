@@ -3,10 +3,12 @@ package popauth_test
 import (
 	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -101,19 +103,12 @@ func TestAuthorizationDetails(t *testing.T) {
 	}
 }
 
-// A route that takes no tokens has no claims to look at.
+// A route that takes no tokens has no claims to look at: no policy on them can be given to it.
 func TestPoliciesOfTokensWithoutOne(t *testing.T) {
-	l := newLab(t)
-	r := l.owner.Request("GET", "/", "")
-	names := popauth.CertificateSubject(l.owner.Certificate.Leaf.Subject.String())
-	for name, p := range map[string]popauth.Policy{
-		"acr": popauth.ACR("mfa"), "auth_time": popauth.AuthenticatedWithin(1e9),
-		"details": popauth.AuthorizationDetails("x", func(*http.Request, struct{}) error { return nil }),
-	} {
-		c, err := popauth.CheckCertificate(r, nil, names, p)
-		var e *popauth.Error
-		if c != nil || !errors.As(err, &e) || e.Status() != 403 {
-			t.Errorf("%s: got %v, %v", name, c, err)
+	for _, door := range []any{clientcert.Require, clientcert.Check, clientcert.Recheck} {
+		f := reflect.TypeOf(door)
+		if takes := f.In(f.NumIn() - 1).Elem(); reflect.TypeFor[popauth.Policy]().ConvertibleTo(takes) {
+			t.Errorf("%v: a policy that looks at a token can be given to it", f)
 		}
 	}
 }

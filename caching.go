@@ -9,7 +9,7 @@ import (
 )
 
 // Private says to caches that the answer with the header h is its caller's alone. Stages, ClientCertificate and
-// RequireCertificate do it before the handler runs; it is for a handler that asks Check or CheckCertificate itself, and
+// clientcert.Require do it before the handler runs; it is for a handler that asks Check or clientcert.Check itself, and
 // then before it writes.
 //
 // It sets Cache-Control: private, unless handlers further out have said no-store or private already, adds Authorization
@@ -19,7 +19,7 @@ import (
 func Private(h http.Header) { new(reply.Lines).Private(h) }
 
 // PublicAnswers returns middleware that says to all caches, shared ones too, that they may keep an answer for maxAge and
-// give it to anybody. It stands inside of a stage or of RequireCertificate, or where Private has been called; outside, it has
+// give it to anybody. It stands inside of a stage or of clientcert.Require, or where Private has been called; outside, it has
 // no effect.
 //
 //	mux.Handle("GET /schemas/", guard.Authenticate(popauth.PublicAnswers(time.Hour)(schemas)))

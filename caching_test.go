@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -21,14 +22,14 @@ type wayIn struct {
 
 func waysIn(l *lab) []wayIn {
 	g := l.guard()
-	thumbprint := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	thumbprint := clientcert.Thumbprint(l.owner.Thumbprint())
 	return []wayIn{
 		{"Authenticate", g.Authenticate},
 		{"Confirm", g.Confirm},
 		{"Authorize", g.Authorize(popauth.Scope("orders.read"))},
 		{"ClientCertificate", popauth.ClientCertificate(popauth.TLSCertificate())},
-		{"RequireCertificate", popauth.RequireCertificate(popauth.TLSCertificate(), thumbprint)},
-		{"RequireCertificate without a source", popauth.RequireCertificate(nil, thumbprint)},
+		{"RequireCertificate", clientcert.Require(popauth.TLSCertificate(), thumbprint)},
+		{"RequireCertificate without a source", clientcert.Require(nil, thumbprint)},
 		{"Private", func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if _, err := g.Check(r); err != nil {
@@ -113,7 +114,7 @@ func TestAnswerIsItsCallersInside(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
 	want := []string{"Cache-Control: private", "Vary: Authorization, DPoP"}
-	thumbprint := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	thumbprint := clientcert.Thumbprint(l.owner.Thumbprint())
 	inPlace := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			for _, values := range w.Header() {
@@ -129,7 +130,7 @@ func TestAnswerIsItsCallersInside(t *testing.T) {
 		for _, stages := range [][2]func(http.Handler) http.Handler{
 			{g.Authenticate, g.Confirm},
 			{g.Authenticate, g.Authorize(popauth.Scope("orders.read"))},
-			{popauth.ClientCertificate(popauth.TLSCertificate()), popauth.RequireCertificate(nil, thumbprint)},
+			{popauth.ClientCertificate(popauth.TLSCertificate()), clientcert.Require(nil, thumbprint)},
 			{popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm},
 		} {
 			if got := lines(send(chain(stages[0], between, stages[1]), l.ask()).header); !slices.Equal(got, want) {

@@ -7,8 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 // cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
@@ -51,7 +54,7 @@ var cachedBehind = map[string]func(testing.TB, popauth.Verifier, string) popauth
 		return popauth.JWTOr(v, verifierFunc(nil))
 	},
 	"Issuers": func(tb testing.TB, v popauth.Verifier, iss string) popauth.Verifier {
-		return newIssuers(tb, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{iss: v}})
+		return newIssuers(tb, issuers.Options{Verifiers: map[string]popauth.Verifier{iss: v}})
 	},
 }
 
@@ -92,7 +95,7 @@ func TestRememberedByOtherVerifiers(t *testing.T) {
 	g := guard(l.introspection())
 	see("Introspection", g, l.owner.Request("GET", "/", token), false)
 	see("Introspection", g, l.owner.Request("GET", "/", token), true)
-	g = guard(l.introspection(func(o *popauth.IntrospectionOptions) { o.Remember = -1 }))
+	g = guard(l.introspection(func(o *introspection.Options) { o.Remember = -1 }))
 	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
 	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
 }
@@ -169,11 +172,11 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, happens := range map[string]func(*popauth.Issuers){
-		"removed":  func(i *popauth.Issuers) { i.Remove(l.issuer.URL) },
-		"replaced": func(i *popauth.Issuers) { _ = i.Add(l.issuer.URL, elsewhere) },
+	for name, happens := range map[string]func(*issuers.Verifier){
+		"removed":  func(i *issuers.Verifier) { i.Remove(l.issuer.URL) },
+		"replaced": func(i *issuers.Verifier) { _ = i.Add(l.issuer.URL, elsewhere) },
 	} {
-		tenants := newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)}})
+		tenants := newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)}})
 		meanwhile := func() {}
 		g := l.guard(func(o *popauth.Options) {
 			*o = popauth.Options{Now: o.Now, Verifier: tenants}
@@ -190,6 +193,28 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 			t.Errorf("%s: got %+v, want 401", name, o)
 		}
 	}
+}
+
+// A token that ends while the source of the certificate takes its time ends by the Verifier's Leeway, where that is smaller than the Guard's, 30 s.
+func TestTokenOverForTheVerifierWhileTheSourceWaits(t *testing.T) {
+	l := newLab(t)
+	o := l.issuer.Options()
+	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now, Leeway: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	meanwhile := func() {}
+	g := l.guard(func(o *popauth.Options) {
+		*o = popauth.Options{Now: l.clock.Now, Verifier: strict}
+		o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
+			meanwhile()
+			return popauth.TLSCertificate().Certificate(r)
+		})
+	})
+	r := l.owner.Request("GET", "/", l.bound(cnf{"exp": l.clock.Now().Add(time.Minute).Unix()}))
+	send(g.Confirm, r).passed(t)
+	meanwhile = func() { l.clock.Advance(70 * time.Second) }
+	send(g.Confirm, r).refused(t, 401, invalidToken)
 }
 
 // Nobody can change what a Token says.

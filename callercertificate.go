@@ -8,7 +8,7 @@ import (
 )
 
 // CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
-// ClientCertificate, RequireCertificate or a Guard with Options.Certificate, and only without such a handler the TLS
+// ClientCertificate, clientcert.Require or a Guard with Options.Certificate, and only without such a handler the TLS
 // connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
 // the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
 // is refused with ErrAnotherRequest.
@@ -34,36 +34,13 @@ func (s callerSource) shared(r *http.Request) (*Certificate, error) {
 // Headers implements CertificateSource: it reads none.
 func (callerSource) Headers() ([]string, error) { return nil, nil }
 
-// obtain asks a source that reads these headers. In a request that has another one's context they may be what a client
-// has sent through the proxy's connection, or in a batch: who the peer is says nothing about that.
-func (m managedHeaders) obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
-	if len(m) > 0 && ofAnother(r) {
-		return nil, &Error{Reason: ErrAnotherRequest, Err: errAnotherRequest}
-	}
-	return obtain(source, r)
-}
-
-// goesByOf tells what a source goes by.
-func goesByOf(source CertificateSource) goesBy {
-	switch s := source.(type) {
-	case tlsSource, *proxiedSource:
-		return goesByItself
-	case callerSource:
-		return goesByOthers
-	case *verifiedSource:
-		if goesByOf(s.source) == goesByItself {
-			return goesByItself
-		}
-	}
-	return goesByUnknown
-}
-
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
 // every Guard without a source of its own and for CertificateFromContext. It refuses a request itself: with 400 or 431
 // if the certificate can't be read, with 421 if the connection is for another host, and with Verified also with 403 or
 // 503. The headers that source reads are removed, in the trailer too, and so is an offer to go on with HTTP/2 on a
-// plain connection (Upgrade: h2c): what serves that belongs outside of this handler. It panics if source is nil or not
-// valid.
+// plain connection (Upgrade: h2c): what serves that belongs outside of this handler. With CallerCertificate it hands on what
+// a handler further out has found, held against the host that the request names by now, and asks the TLS connection if there
+// is none. It panics if source is nil or not valid.
 func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler {
 	if source == nil {
 		panic("popauth: ClientCertificate: nil source")
@@ -71,6 +48,10 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 	headers, err := headersOf(source)
 	if err != nil {
 		panic("popauth: ClientCertificate: " + err.Error())
+	}
+	callers, inherits := source.(callerSource)
+	if inherits {
+		source = callers.connection
 	}
 	by := &station{source: source}
 	return func(next http.Handler) http.Handler {
@@ -82,9 +63,21 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
 				return
 			}
+			if inherits {
+				x, err := extracted(r)
+				switch {
+				case err != nil:
+					refuse(w, r, certificateRefused(r, err))
+					return
+				case x != nil:
+					x.lines.Private(w.Header())
+					next.ServeHTTP(w, x.inherited(r))
+					return
+				}
+			}
 			r = own(r)
-			c, err := headers.obtain(source, r)
-			r = headers.strip(r)
+			c, err := obtainBy(headers, source, r)
+			r = headers.Strip(r)
 			if err != nil {
 				refuse(w, r, certificateRefused(r, err))
 				return
@@ -94,6 +87,20 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 			next.ServeHTTP(w, d.in(r))
 		})
 	}
+}
+
+// inherited returns r with what a handler further out has found, as it is for r: no identity for another host than that of the
+// connection, which r may name by now.
+func (x *decision) inherited(r *http.Request) *http.Request {
+	c := x.found(r)
+	if c == x.certificate {
+		return r
+	}
+	r = own(r)
+	d := &decision{finding: finding{
+		outer: passed(r), by: &station{source: x.by.source}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
+	}}
+	return d.in(r)
 }
 
 // certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.

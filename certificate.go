@@ -39,12 +39,16 @@ type Certificate struct {
 	// has ended since, it is NotVerified.
 	Verified VerifiedBy
 
+	// SharedRoots says that the roots by which the chain was verified are one pool for every name, and not those of one SPIFFE
+	// trust domain or tenant: each of them may vouch for any name. A source that verifies by such a pool sets it, and
+	// clientcert.SPIFFE refuses the certificate then. What the TLS stack verifies always is by one pool, ClientCAs, without it.
+	SharedRoots bool
+
 	hashed   *leafHash // nil if it has not been hashed
 	der      []byte    // of a certificate without Leaf
 	cause    error     // why there is no Leaf
 	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
 	withheld *Error    // why what somebody has verified is no identity; nil if it is
-	pooled   bool      // popauth has verified it by one pool of roots for every name
 	hosted   bool      // by the TLS stack's verification it is an identity for the connection's server name alone
 }
 

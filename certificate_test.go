@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -178,7 +179,7 @@ func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {
 	} {
 		for outerName, outer := range map[string]func(http.Handler) http.Handler{
 			"ClientCertificate":  popauth.ClientCertificate(source),
-			"RequireCertificate": popauth.RequireCertificate(source, popauth.CertificateThumbprint(l.owner.Thumbprint())),
+			"RequireCertificate": clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())),
 			"Guard":              l.guard(func(o *popauth.Options) { o.Certificate = source }).Authenticate,
 		} {
 			server := httptest.NewUnstartedServer(nil)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -71,8 +72,8 @@ func TestNameConstraints(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := root.Intermediate("Partner CA", tt.authority).Client("x", named(tt.subject))
-			policy := popauth.CertificateSubject(tt.policy)
-			required(t, popauth.Verification{Roots: root.Pool()}, client.Request("GET", "/", ""), policy).is(t, tt.want)
+			policy := clientcert.Subject(tt.policy)
+			required(t, clientcert.Verification{Roots: root.Pool()}, client.Request("GET", "/", ""), policy).is(t, tt.want)
 			if !tt.tls {
 				return
 			}
@@ -81,8 +82,8 @@ func TestNameConstraints(t *testing.T) {
 			g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			spy := &popauthtest.Spy{}
 			mux := http.NewServeMux()
-			mux.Handle("/route", popauth.RequireCertificate(nil, policy)(spy))
-			mux.Handle("/guard", g.Authorize(policy)(spy))
+			mux.Handle("/route", clientcert.Require(nil, policy)(spy))
+			mux.Handle("/guard", g.Authorize(clientcert.Policy(policy))(spy))
 			mux.Handle("/bound", g.Confirm(http.NotFoundHandler()))
 			server := popauthtest.NewServer(t, mux, func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, root.Pool() })
 			for path, want := range map[string]int{"/route": tt.want, "/guard": tt.want, "/bound": 404} {
@@ -127,30 +128,30 @@ func TestTrustDomains(t *testing.T) {
 	both.AddCert(b.Certificate)
 	const id = "spiffe://a.example/admin"
 	own, foreign := a.Client("admin", spiffe(id)), b.Client("admin", spiffe(id))
-	policies := map[string]popauth.Policy{
-		"SPIFFE": popauth.CertificateSPIFFE(id), "URI": popauth.CertificateURI(id), "one of two URIs": popauth.CertificateURI("https://a.example/", id),
+	policies := map[string]clientcert.Match{
+		"SPIFFE": clientcert.SPIFFE(id), "URI": clientcert.URI(id), "one of two URIs": clientcert.URI("https://a.example/", id),
 	}
 	domains := map[string]*x509.CertPool{"a.example": a.Pool(), "b.example": b.Pool()}
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
-			pooled := popauth.Verification{Roots: both}
+			pooled := clientcert.Verification{Roots: both}
 			required(t, pooled, own.Request("GET", "/", ""), policy).is(t, 403)
 			required(t, pooled, foreign.Request("GET", "/", ""), policy).is(t, 403)
 			byTLS := foreign.Request("GET", "/", "")
 			byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], b.Certificate}}
-			send(popauth.RequireCertificate(nil, policy), byTLS).refused(t, 403, "")
+			send(clientcert.Require(nil, policy), byTLS).refused(t, 403, "")
 
-			split := popauth.Verification{TrustDomains: domains, Roots: both}
+			split := clientcert.Verification{TrustDomains: domains, Roots: both}
 			required(t, split, own.Request("GET", "/", ""), policy).is(t, 200)
 			required(t, split, foreign.Request("GET", "/", ""), policy).is(t, 403)
-			chosen := popauth.Verification{RootsFor: func(_ *http.Request, c *x509.Certificate) (*x509.CertPool, error) {
+			chosen := clientcert.Verification{RootsFor: func(_ *http.Request, c *x509.Certificate) (*x509.CertPool, error) {
 				return domains[c.URIs[0].Host], nil
 			}}
 			required(t, chosen, own.Request("GET", "/", ""), policy).is(t, 200)
 			required(t, chosen, foreign.Request("GET", "/", ""), policy).is(t, 403)
 		})
 	}
-	split := popauth.Verification{TrustDomains: domains, Roots: both}
+	split := clientcert.Verification{TrustDomains: domains, Roots: both}
 	for name, c := range map[string]*popauthtest.Client{
 		"of an unknown trust domain": a.Client("x", spiffe("spiffe://c.example/x")),
 		"two IDs":                    a.Client("x", alternative(general(6, id), general(6, "https://x.example/"))),
@@ -168,11 +169,11 @@ func TestTrustDomains(t *testing.T) {
 	for text, c := range map[string]*popauthtest.Client{
 		"not among TrustDomains": a.Client("x", spiffe("spiffe://c.example/x")), "no SPIFFE ID": b.Client("no ID"),
 	} {
-		if _, err := verified(t, popauth.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := verified(t, clientcert.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want %q", err, text)
 		}
 	}
-	if got := reasonOf(t, popauth.Verification{TrustDomains: domains}, b.Client("no ID")); got != popauth.ErrCertificateUntrusted {
+	if got := reasonOf(t, clientcert.Verification{TrustDomains: domains}, b.Client("no ID")); got != popauth.ErrCertificateUntrusted {
 		t.Errorf("without an ID and Roots: got %q, want it refused", got)
 	}
 }
@@ -182,13 +183,13 @@ func TestRootsFor(t *testing.T) {
 	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	pools := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
 	var failure error
-	source := verified(t, popauth.Verification{RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
+	source := verified(t, clientcert.Verification{RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
 		return pools[r.Host], failure
 	}})
 	client := b.Client("batch")
 	check := func(host string, want popauth.Reason) {
 		t.Helper()
-		_, err := popauth.CheckCertificate(client.Request("GET", "https://"+host+"/", ""), source)
+		_, err := clientcert.Check(client.Request("GET", "https://"+host+"/", ""), source)
 		if want == "" && err != nil || want != "" && !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %q", host, err, want)
 		}
@@ -212,7 +213,7 @@ func TestRootsFor(t *testing.T) {
 func TestRootsProblems(t *testing.T) {
 	pool := popauthtest.NewCA(t).Pool()
 	rootsFor := func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return pool, nil }
-	for name, v := range map[string]popauth.Verification{
+	for name, v := range map[string]clientcert.Verification{
 		"RootsFor and Roots":       {RootsFor: rootsFor, Roots: pool},
 		"RootsFor and SystemRoots": {RootsFor: rootsFor, SystemRoots: true},
 		"empty pool":               {TrustDomains: map[string]*x509.CertPool{"a.example": x509.NewCertPool()}},
@@ -220,7 +221,7 @@ func TestRootsProblems(t *testing.T) {
 		"an ID for a trust domain": {TrustDomains: map[string]*x509.CertPool{"spiffe://a.example": pool}},
 		"upper case":               {TrustDomains: map[string]*x509.CertPool{"A.example": pool}},
 	} {
-		if s, err := popauth.Verified(popauth.TLSCertificate(), v); err == nil || s != nil {
+		if s, err := clientcert.Verified(popauth.TLSCertificate(), v); err == nil || s != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, s, err)
 		}
 	}
@@ -230,17 +231,17 @@ func TestRootsProblems(t *testing.T) {
 func TestChain(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	client := root.Intermediate("between").Client("batch")
-	isRoot := popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
-		chain := p.Certificate.Chain
-		if len(chain) != 3 || chain[0] != p.Certificate.Leaf || !chain[2].Equal(root.Certificate) {
+	isRoot := clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+		chain := c.Chain
+		if len(chain) != 3 || chain[0] != c.Leaf || !chain[2].Equal(root.Certificate) {
 			return errors.New("another root")
 		}
 		chain[2] = nil
 		return nil
 	})
-	source := verified(t, popauth.Verification{Roots: root.Pool()})
+	source := verified(t, clientcert.Verification{Roots: root.Pool()})
 	for range 2 {
-		send(popauth.RequireCertificate(source, isRoot, isRoot), client.Request("GET", "/", "")).passed(t)
+		send(clientcert.Require(source, isRoot, isRoot), client.Request("GET", "/", "")).passed(t)
 	}
 	for range 2 { // what is found is one's own
 		c, err := source.Certificate(client.Request("GET", "/", ""))
@@ -251,10 +252,10 @@ func TestChain(t *testing.T) {
 	}
 	byTLS := client.Request("GET", "/", "")
 	byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], byTLS.TLS.PeerCertificates[1], root.Certificate}}
-	send(popauth.RequireCertificate(nil, isRoot, isRoot), byTLS).passed(t)
-	send(popauth.RequireCertificate(nil, isRoot), client.Request("GET", "/", "")).refused(t, 403, "")
+	send(clientcert.Require(nil, isRoot, isRoot), byTLS).passed(t)
+	send(clientcert.Require(nil, isRoot), client.Request("GET", "/", "")).refused(t, 403, "")
 	self := popauthtest.SelfSigned(t, "self")
-	c, err := popauth.CheckCertificate(self.Request("GET", "/", ""), verified(t, popauth.Verification{SelfSigned: []string{self.Thumbprint()}}))
+	c, err := clientcert.Check(self.Request("GET", "/", ""), verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
 	if err != nil || len(c.Chain) != 1 || c.Chain[0] != c.Leaf {
 		t.Errorf("got %v, %v", c, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -88,11 +89,11 @@ func TestTooLargeCertificateOfAConnection(t *testing.T) {
 		r := owner.Request("GET", "/", "")
 		spy := &popauthtest.Spy{}
 		w := httptest.NewRecorder()
-		popauth.RequireCertificate(source, popauth.CertificateThumbprint(popauth.Thumbprint(large)))(spy).ServeHTTP(w, r)
+		clientcert.Require(source, clientcert.Thumbprint(popauth.Thumbprint(large)))(spy).ServeHTTP(w, r)
 		if w.Code != 431 || spy.Ran() != 0 {
 			t.Errorf("VULNERABLE: %s: got %d, ran %d, want 431", name, w.Code, spy.Ran())
 		}
-		_, err := popauth.CheckCertificate(r, source)
+		_, err := clientcert.Check(r, source)
 		if !errors.Is(err, popauth.ErrCertificateTooLarge) || !strings.Contains(err.Error(), "at most") {
 			t.Errorf("%s: got %v, want ErrCertificateTooLarge, and what is the most", name, err)
 		}

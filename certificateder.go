@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -99,23 +98,4 @@ func (c *Certificate) complete() error {
 		return e
 	}
 	return nil
-}
-
-// obtain asks a source. The thumbprint is that of the bytes, whatever a source that isn't ours says; and if that one has
-// taken a certificate of ours and put another one into it, then what was found out about the first is not about the second.
-func obtain(source CertificateSource, r *http.Request) (*Certificate, error) {
-	if s, ok := source.(sharing); ok {
-		return s.shared(r)
-	}
-	c, err := source.Certificate(r)
-	if c == nil || err != nil {
-		return nil, err
-	}
-	if _, ours := source.(*verifiedSource); ours {
-		return c, nil
-	}
-	if err := c.complete(); err != nil {
-		return nil, err
-	}
-	return c.asHashed(), nil // a copy: it may give the same to another request
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/internal/oddcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -131,7 +132,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 	pool := l.ca.Pool()
 	named := func(source popauth.CertificateSource, c *popauthtest.Client) map[string]popauth.CertificateSource {
 		all := map[string]popauth.CertificateSource{}
-		for name, v := range map[string]popauth.Verification{
+		for name, v := range map[string]clientcert.Verification{
 			"Roots": {Roots: pool}, "SelfSigned": {SelfSigned: []string{c.Thumbprint()}, SelfSignedAnyPeriod: true},
 			"RootsFor": {RootsFor: func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return pool, nil }},
 			"Check":    {Roots: pool, Check: func(*http.Request, *popauth.Certificate) error { t.Error("Check was asked"); return nil }},
@@ -140,7 +141,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 				return false, nil
 			}},
 		} {
-			s, err := popauth.Verified(source, v)
+			s, err := clientcert.Verified(source, v)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,10 +149,10 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 		}
 		return all
 	}
-	policies := map[string]popauth.Policy{
-		"DNS": popauth.CertificateDNS("a.example"), "URI": popauth.CertificateURI("https://a.example/"), "IP": popauth.CertificateIP(netip.MustParseAddr("::1")),
-		"SPIFFE": popauth.CertificateSPIFFE("spiffe://a.example/x"), "mail": popauth.CertificateEmail("a@a.example"),
-		"subject": popauth.CertificateSubject("CN=admin"), "issuer": popauth.CertificateIssuer("CN=popauthtest CA"),
+	policies := map[string]clientcert.Match{
+		"DNS": clientcert.DNS("a.example"), "URI": clientcert.URI("https://a.example/"), "IP": clientcert.IP(netip.MustParseAddr("::1")),
+		"SPIFFE": clientcert.SPIFFE("spiffe://a.example/x"), "mail": clientcert.Email("a@a.example"),
+		"subject": clientcert.Subject("CN=admin"), "issuer": clientcert.Issuer("CN=popauthtest CA"),
 	}
 	for name, c := range odd(t, l.ca) {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +164,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 				return errors.Is(err, popauth.ErrCertificateUntrusted) && strings.Contains(err.Error(), "certificate that Go can't parse: ")
 			}
 			for how, s := range named(source, c) {
-				if _, err := popauth.CheckCertificate(request(), s); !says(err) {
+				if _, err := clientcert.Check(request(), s); !says(err) {
 					t.Errorf("VULNERABLE: Verified by %s: got %v", how, err)
 				}
 				send(l.guard(func(o *popauth.Options) { o.Certificate = s }).Authenticate, request()).refused(t, 403, "")
@@ -174,15 +175,15 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 			})
 			for form, p := range policies {
 				log.Reset()
-				send(g.Authorize(p), request()).refused(t, 403, "")
+				send(g.Authorize(clientcert.Policy(p)), request()).refused(t, 403, "")
 				if !strings.Contains(log.String(), "certificate that Go can't parse") {
 					t.Errorf("%s: got log %s", form, &log)
 				}
-				send(popauth.RequireCertificate(source, p), request()).refused(t, 403, "")
+				send(clientcert.Require(source, p), request()).refused(t, 403, "")
 			}
-			send(popauth.RequireCertificate(source), request()).refused(t, 403, "")
-			send(popauth.RequireCertificate(source, popauth.CertificateThumbprint(c.Thumbprint())), request()).passed(t)
-			send(popauth.RequireCertificate(source, popauth.CertificateThumbprint(l.owner.Thumbprint())), request()).refused(t, 403, "")
+			send(clientcert.Require(source), request()).refused(t, 403, "")
+			send(clientcert.Require(source, clientcert.Thumbprint(c.Thumbprint())), request()).passed(t)
+			send(clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())), request()).refused(t, 403, "")
 			// What a handler sees, at once and later.
 			h := g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 				if p.Certificate.Leaf != nil || p.Certificate.Verified != popauth.NotVerified {
@@ -255,10 +256,10 @@ func TestSourceOfOnesOwn(t *testing.T) {
 				t.Errorf("%s: got %d, thumbprint %q, want %d", name, got.status, seen, tt.bound)
 			}
 		}
-		if got := send(popauth.RequireCertificate(source), viaProxy("")); got.status != tt.path || got.ran != (tt.path == 200) {
+		if got := send(clientcert.Require(source), viaProxy("")); got.status != tt.path || got.ran != (tt.path == 200) {
 			t.Errorf("%s: got %d, ran %t, want %d", name, got.status, got.ran, tt.path)
 		}
-		if c, err := popauth.CheckCertificate(viaProxy(""), source); (err == nil) != (tt.path == 200) || c != nil && c.Thumbprint != l.owner.Thumbprint() {
+		if c, err := clientcert.Check(viaProxy(""), source); (err == nil) != (tt.path == 200) || c != nil && c.Thumbprint != l.owner.Thumbprint() {
 			t.Errorf("%s: got %v, %v", name, c, err)
 		}
 	}
@@ -311,7 +312,7 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 	l := newLab(t)
 	id := "spiffe://a.example/admin"
 	admin := l.ca.Client("admin", spiffe(id))
-	policy := popauth.CertificateSPIFFE(id)
+	policy := clientcert.SPIFFE(id)
 	request := func(change func(*tls.ConnectionState)) *http.Request {
 		r := admin.Request("GET", "/", "")
 		r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
@@ -329,7 +330,7 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 			return c, err
 		})
 	}
-	pooled := verified(t, popauth.Verification{Roots: l.ca.Pool()})
+	pooled := verified(t, clientcert.Verification{Roots: l.ca.Pool()})
 	for name, tt := range map[string]struct {
 		source popauth.CertificateSource
 		want   int
@@ -340,16 +341,19 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 		"its own word":                   {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedLocally }), 200},
 		"its own word about a proxy":     {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedByProxy }), 200},
 		"its own word about another": {through(pooled, func(c *popauth.Certificate) {
-			c.Leaf = l.ca.Client("admin", spiffe(id)).Certificate.Leaf
+			c.Leaf, c.SharedRoots = l.ca.Client("admin", spiffe(id)).Certificate.Leaf, false
 		}), 200},
+		"another, by the same pool": {through(pooled, func(c *popauth.Certificate) {
+			c.Leaf = l.ca.Client("admin", spiffe(id)).Certificate.Leaf
+		}), 403},
 	} {
-		if got := send(popauth.RequireCertificate(tt.source, policy), request(nil)); got.status != tt.want || got.ran != (tt.want == 200) {
+		if got := send(clientcert.Require(tt.source, policy), request(nil)); got.status != tt.want || got.ran != (tt.want == 200) {
 			t.Errorf("%s: got %d, ran %t, want %d", name, got.status, got.ran, tt.want)
 		}
 	}
 	elsewhere := func(s *tls.ConnectionState) { s.ServerName = "other.example.com" }
 	same := through(popauth.TLSCertificate(), func(*popauth.Certificate) {})
-	send(popauth.RequireCertificate(same), request(elsewhere)).refused(t, 421, "")
+	send(clientcert.Require(same), request(elsewhere)).refused(t, 421, "")
 	another := through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Leaf = l.owner.Certificate.Leaf })
-	send(popauth.RequireCertificate(another), request(elsewhere)).refused(t, 403, "")
+	send(clientcert.Require(another), request(elsewhere)).refused(t, 403, "")
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -72,21 +73,21 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 	authorities := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
 	adminA, adminB := a.Client("admin"), b.Client("admin")
 	l := newLab(t)
-	admin := popauth.CertificateSubject("CN=admin")
-	authorize := l.guard().Authorize(admin)
+	admin := clientcert.Subject("CN=admin")
+	authorize := l.guard().Authorize(clientcert.Policy(admin))
 	for name, isHTTP2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for gate, tt := range map[string]struct {
 			wrap  func(http.Handler) http.Handler
 			token bool
 		}{
-			"RequireCertificate": {popauth.RequireCertificate(nil, admin), false},
-			"without a policy":   {popauth.RequireCertificate(nil), false},
-			"TLSCertificate":     {popauth.RequireCertificate(popauth.TLSCertificate(), admin), false},
-			"CallerCertificate":  {popauth.RequireCertificate(popauth.CallerCertificate(), admin), false},
+			"RequireCertificate": {clientcert.Require(nil, admin), false},
+			"without a policy":   {clientcert.Require(nil), false},
+			"TLSCertificate":     {clientcert.Require(popauth.TLSCertificate(), admin), false},
+			"CallerCertificate":  {clientcert.Require(popauth.CallerCertificate(), admin), false},
 			"Authorize":          {authorize, true},
 			"CheckCertificate": {func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if _, err := popauth.CheckCertificate(r, nil, admin); err != nil {
+					if _, err := clientcert.Check(r, nil, admin); err != nil {
 						var e *popauth.Error
 						_ = errors.As(err, &e)
 						w.WriteHeader(e.Status())
@@ -132,10 +133,10 @@ func TestBindingAtAnotherHost(t *testing.T) {
 		want int
 	}{
 		"binding":    {l.guard().Confirm, 200},
-		"any host":   {popauth.RequireCertificate(popauth.TLSCertificateAnyHost(), popauth.CertificateSubject("CN=batch")), 200},
-		"thumbprint": {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint())), 200},
-		"its roots":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: b.Pool()})), 200},
-		"a's roots":  {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: a.Pool()})), 403},
+		"any host":   {clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Subject("CN=batch")), 200},
+		"thumbprint": {clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint())), 200},
+		"its roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: b.Pool()})), 200},
+		"a's roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: a.Pool()})), 403},
 	} {
 		spy := &popauthtest.Spy{}
 		ask := byName(t, tt.wrap(spy), true, authorities)
@@ -182,7 +183,7 @@ func TestMisdirectedRequests(t *testing.T) {
 			r := l.owner.Request("GET", "/", l.bound())
 			r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
 			r.TLS.ServerName, r.Host = tt.server, tt.host
-			got := send(g.Authorize(popauth.CertificateSubject("CN=owner")), r)
+			got := send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), r)
 			if got.status != tt.want || got.ran != (tt.want == 200) || len(got.challenges) > 0 {
 				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.status, got.ran, tt.want)
 			}
@@ -200,7 +201,7 @@ func TestMisdirectedRequests(t *testing.T) {
 func TestHostsOfOneConnection(t *testing.T) {
 	l := newLab(t)
 	source := popauth.TLSCertificate() // with one memory
-	gate := popauth.RequireCertificate(source)
+	gate := clientcert.Require(source)
 	r := l.owner.Request("GET", "/", "")
 	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
 	for range 2 {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"hash/maphash"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -72,7 +71,7 @@ func newKnown(h handshake, hosted bool) *known {
 	c := &Certificate{Leaf: h.sent[0], Intermediates: h.sent[1:], Source: SourceTLS, hosted: hosted}
 	c.hash()
 	if len(h.chains) > 0 {
-		c.standing = &standing{chains: h.chains}
+		c.standing = &standing{of: c, chains: h.chains}
 	}
 	return &known{handshake: h, certificate: c}
 }
@@ -150,7 +149,7 @@ func (c *Certificate) isHashed() bool { return c.hashed.of(c.raw()) && c.Thumbpr
 func (c *Certificate) asHashed() *Certificate {
 	own := c.clone()
 	if !own.hashed.of(own.raw()) {
-		own.withheld, own.pooled = nil, false
+		own.withheld = nil
 	}
 	own.hash()
 	return own
@@ -174,11 +173,6 @@ func (c *Certificate) clone() *Certificate {
 	own := *c
 	own.Intermediates, own.Chain = slices.Clone(c.Intermediates), slices.Clone(c.Chain)
 	return &own
-}
-
-// sharing is a source of ours whose Certificate is a clone of what it shares with all requests.
-type sharing interface {
-	shared(r *http.Request) (*Certificate, error)
 }
 
 func encodeDigest(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:]) }

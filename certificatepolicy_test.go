@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -38,7 +39,7 @@ func TestCertificatePolicies(t *testing.T) {
 		c.Subject = pkix.Name{CommonName: "Devices", Organization: []string{"Example"}}
 	})
 	pool := root.Pool()
-	v := popauth.Verification{RootsFor: func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return pool, nil }}
+	v := clientcert.Verification{RootsFor: func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return pool, nil }}
 	client := root.Client("batch", func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "batch", Organization: []string{"Example, Inc."}, Country: []string{"DE"}}
 		c.DNSNames = []string{"a.example.com", "B.example.com"}
@@ -54,55 +55,51 @@ func TestCertificatePolicies(t *testing.T) {
 	addr := netip.MustParseAddr
 	for _, tt := range []struct {
 		name   string
-		policy popauth.Policy
+		policy clientcert.Match
 		client *popauthtest.Client
 		want   int
 	}{
-		{"DNS", popauth.CertificateDNS("a.example.com"), client, 200},
-		{"DNS, second, case", popauth.CertificateDNS("x.example.com", "b.EXAMPLE.com"), client, 200},
-		{"DNS, another", popauth.CertificateDNS("c.example.com"), client, 403},
-		{"DNS, parent", popauth.CertificateDNS("example.com"), client, 403},
-		{"DNS, suffix", popauth.CertificateDNS("a.example.com.evil.example"), client, 403},
-		{"DNS, wildcard", popauth.CertificateDNS("a.example.com"), wild, 403},
-		{"DNS, common name", popauth.CertificateDNS("a.example.com"), bare, 403},
-		{"URI", popauth.CertificateURI("spiffe://example.org/batch"), client, 200},
-		{"URI, one of two", popauth.CertificateURI("spiffe://example.org/batch"), two, 200},
-		{"URI, another", popauth.CertificateURI("spiffe://example.org/batch/1"), client, 403},
-		{"URI, to the letter", popauth.CertificateURI("https://example.org/x"), two, 403},
-		{"URI, with its fragment", popauth.CertificateURI("https://example.org/x#"), two, 200},
-		{"URI, scheme", popauth.CertificateURI("https://example.org/"), odd, 403},
-		{"URI, none", popauth.CertificateURI("https://example.org/"), bare, 403},
-		{"SPIFFE", popauth.CertificateSPIFFE("spiffe://example.org/batch"), client, 200},
-		{"SPIFFE, another", popauth.CertificateSPIFFE("spiffe://example.org/batc"), client, 403},
-		{"SPIFFE, two URIs", popauth.CertificateSPIFFE("spiffe://example.org/batch"), two, 403},
-		{"email", popauth.CertificateEmail("Ops@example.COM"), client, 200},
-		{"email, local part", popauth.CertificateEmail("ops@example.com"), client, 403},
-		{"email, domain", popauth.CertificateEmail("Ops@example.org"), client, 403},
-		{"email, two @", popauth.CertificateEmail("root@example.com"), odd, 403},
-		{"IPv4", popauth.CertificateIP(addr("192.0.2.1")), client, 200},
-		{"IPv6", popauth.CertificateIP(addr("::"), addr("2001:db8::1")), client, 200},
-		{"IP, another", popauth.CertificateIP(addr("192.0.2.2")), client, 403},
-		{"IP, v4 in v6", popauth.CertificateIP(addr("::ffff:192.0.2.1")), client, 200},
-		{"IP, written by crypto/x509", popauth.CertificateIP(addr("198.51.100.7")), mapped, 200},
-		{"subject", popauth.CertificateSubject(`CN=batch,O=Example\, Inc.,C=DE`), client, 200},
-		{"subject, one of two", popauth.CertificateSubject("CN=x", `CN=batch, O=Example\2C Inc., C=DE`), client, 200},
-		{"subject, part", popauth.CertificateSubject("CN=batch"), client, 403},
-		{"subject, order", popauth.CertificateSubject(`C=DE,O=Example\, Inc.,CN=batch`), client, 403},
-		{"subject, issuer's", popauth.CertificateSubject("CN=Devices,O=Example"), client, 403},
-		{"issuer", popauth.CertificateIssuer("CN=Devices,O=Example"), client, 200},
-		{"issuer, another", popauth.CertificateIssuer("CN=Devices"), client, 403},
-		{"thumbprint", popauth.CertificateThumbprint(bare.Thumbprint(), client.Thumbprint()), client, 200},
-		{"thumbprint, hex", popauth.CertificateThumbprint(strings.ReplaceAll(hexColons(client.Thumbprint()), ":", "")), client, 200},
-		{"thumbprint, colons", popauth.CertificateThumbprint(hexColons(client.Thumbprint())), client, 200},
-		{"thumbprint, another", popauth.CertificateThumbprint(bare.Thumbprint()), client, 403},
-		{"all of two", popauth.AnyOf(popauth.CertificateDNS("x"), popauth.CertificateEmail("Ops@example.com")), client, 200},
-		{"scope", popauth.Scope("x"), client, 403},
-		{"client", popauth.Client("batch"), client, 403},
-		{"bound", popauth.Bound(), client, 403},
-		{"claims", popauth.ClaimsPolicy(func(map[string]any) error { return nil }), client, 403},
-		{"another status", popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrUnavailable }), client, 503},
-		{"function", popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
-			if p.Certificate.Leaf.Subject.CommonName != "batch" {
+		{"DNS", clientcert.DNS("a.example.com"), client, 200},
+		{"DNS, second, case", clientcert.DNS("x.example.com", "b.EXAMPLE.com"), client, 200},
+		{"DNS, another", clientcert.DNS("c.example.com"), client, 403},
+		{"DNS, parent", clientcert.DNS("example.com"), client, 403},
+		{"DNS, suffix", clientcert.DNS("a.example.com.evil.example"), client, 403},
+		{"DNS, wildcard", clientcert.DNS("a.example.com"), wild, 403},
+		{"DNS, common name", clientcert.DNS("a.example.com"), bare, 403},
+		{"URI", clientcert.URI("spiffe://example.org/batch"), client, 200},
+		{"URI, one of two", clientcert.URI("spiffe://example.org/batch"), two, 200},
+		{"URI, another", clientcert.URI("spiffe://example.org/batch/1"), client, 403},
+		{"URI, to the letter", clientcert.URI("https://example.org/x"), two, 403},
+		{"URI, with its fragment", clientcert.URI("https://example.org/x#"), two, 200},
+		{"URI, scheme", clientcert.URI("https://example.org/"), odd, 403},
+		{"URI, none", clientcert.URI("https://example.org/"), bare, 403},
+		{"SPIFFE", clientcert.SPIFFE("spiffe://example.org/batch"), client, 200},
+		{"SPIFFE, another", clientcert.SPIFFE("spiffe://example.org/batc"), client, 403},
+		{"SPIFFE, two URIs", clientcert.SPIFFE("spiffe://example.org/batch"), two, 403},
+		{"email", clientcert.Email("Ops@example.COM"), client, 200},
+		{"email, local part", clientcert.Email("ops@example.com"), client, 403},
+		{"email, domain", clientcert.Email("Ops@example.org"), client, 403},
+		{"email, two @", clientcert.Email("root@example.com"), odd, 403},
+		{"IPv4", clientcert.IP(addr("192.0.2.1")), client, 200},
+		{"IPv6", clientcert.IP(addr("::"), addr("2001:db8::1")), client, 200},
+		{"IP, another", clientcert.IP(addr("192.0.2.2")), client, 403},
+		{"IP, v4 in v6", clientcert.IP(addr("::ffff:192.0.2.1")), client, 200},
+		{"IP, written by crypto/x509", clientcert.IP(addr("198.51.100.7")), mapped, 200},
+		{"subject", clientcert.Subject(`CN=batch,O=Example\, Inc.,C=DE`), client, 200},
+		{"subject, one of two", clientcert.Subject("CN=x", `CN=batch, O=Example\2C Inc., C=DE`), client, 200},
+		{"subject, part", clientcert.Subject("CN=batch"), client, 403},
+		{"subject, order", clientcert.Subject(`C=DE,O=Example\, Inc.,CN=batch`), client, 403},
+		{"subject, issuer's", clientcert.Subject("CN=Devices,O=Example"), client, 403},
+		{"issuer", clientcert.Issuer("CN=Devices,O=Example"), client, 200},
+		{"issuer, another", clientcert.Issuer("CN=Devices"), client, 403},
+		{"thumbprint", clientcert.Thumbprint(bare.Thumbprint(), client.Thumbprint()), client, 200},
+		{"thumbprint, hex", clientcert.Thumbprint(strings.ReplaceAll(hexColons(client.Thumbprint()), ":", "")), client, 200},
+		{"thumbprint, colons", clientcert.Thumbprint(hexColons(client.Thumbprint())), client, 200},
+		{"thumbprint, another", clientcert.Thumbprint(bare.Thumbprint()), client, 403},
+		{"all of two", clientcert.AnyOf(clientcert.DNS("x"), clientcert.Email("Ops@example.com")), client, 200},
+		{"another status", clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrUnavailable }), client, 503},
+		{"function", clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+			if c.Leaf.Subject.CommonName != "batch" {
 				return errors.New("another")
 			}
 			return nil
@@ -110,7 +107,7 @@ func TestCertificatePolicies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { required(t, v, tt.client.Request("GET", "/", ""), tt.policy).is(t, tt.want) })
 	}
-	required(t, v, client.Request("GET", "/", ""), popauth.CertificateDNS("a.example.com"), popauth.CertificateDNS("c.example.com")).is(t, 403)
+	required(t, v, client.Request("GET", "/", ""), clientcert.DNS("a.example.com"), clientcert.DNS("c.example.com")).is(t, 403)
 }
 
 // Nobody has looked at what an unverified certificate says of itself.
@@ -123,27 +120,27 @@ func TestUnverifiedCertificate(t *testing.T) {
 	l := newLab(t)
 	token := l.issuer.Token(thief.Bound())
 	r := func() *http.Request { return thief.Request("GET", "/", token) }
-	for name, p := range map[string]popauth.Policy{
-		"DNS": popauth.CertificateDNS("a.example.com"), "URI": popauth.CertificateURI("spiffe://example.org/batch"),
-		"SPIFFE": popauth.CertificateSPIFFE("spiffe://example.org/batch"), "email": popauth.CertificateEmail("ops@example.com"),
-		"IP": popauth.CertificateIP(netip.MustParseAddr("192.0.2.1")), "subject": popauth.CertificateSubject("CN=batch"),
-		"issuer": popauth.CertificateIssuer("CN=batch"),
+	for name, p := range map[string]clientcert.Match{
+		"DNS": clientcert.DNS("a.example.com"), "URI": clientcert.URI("spiffe://example.org/batch"),
+		"SPIFFE": clientcert.SPIFFE("spiffe://example.org/batch"), "email": clientcert.Email("ops@example.com"),
+		"IP": clientcert.IP(netip.MustParseAddr("192.0.2.1")), "subject": clientcert.Subject("CN=batch"),
+		"issuer": clientcert.Issuer("CN=batch"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			send(l.guard().Authorize(p), r()).refused(t, 403, "")
-			send(l.guard().Authorize(p), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
-			send(popauth.RequireCertificate(popauth.TLSCertificate(), p), r()).refused(t, 403, "")
-			send(popauth.RequireCertificate(popauth.TLSCertificate(), popauth.AnyOf(p, popauth.PolicyFunc(
-				func(*http.Request, *popauth.Principal) error { return nil }))), r()).refused(t, 403, "")
+			send(l.guard().Authorize(clientcert.Policy(p)), r()).refused(t, 403, "")
+			send(l.guard().Authorize(clientcert.Policy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+			send(clientcert.Require(popauth.TLSCertificate(), p), r()).refused(t, 403, "")
+			send(clientcert.Require(popauth.TLSCertificate(), clientcert.AnyOf(p, clientcert.MatchFunc(
+				func(*http.Request, *popauth.Certificate) error { return nil }))), r()).refused(t, 403, "")
 		})
 	}
-	send(popauth.RequireCertificate(popauth.TLSCertificate()), r()).refused(t, 403, "")
-	known := popauth.CertificateThumbprint(thief.Thumbprint())
-	send(popauth.RequireCertificate(popauth.TLSCertificate(), known), r()).passed(t)
-	send(l.guard().Authorize(known), r()).passed(t)
-	send(popauth.RequireCertificate(popauth.TLSCertificate(), known), l.owner.Request("GET", "/", "")).refused(t, 403, "")
-	send(popauth.RequireCertificate(popauth.TLSCertificate(), known, popauth.CertificateDNS("a.example.com")), r()).refused(t, 403, "")
-	send(l.guard().Authorize(known), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+	send(clientcert.Require(popauth.TLSCertificate()), r()).refused(t, 403, "")
+	known := clientcert.Thumbprint(thief.Thumbprint())
+	send(clientcert.Require(popauth.TLSCertificate(), known), r()).passed(t)
+	send(l.guard().Authorize(clientcert.Policy(known)), r()).passed(t)
+	send(clientcert.Require(popauth.TLSCertificate(), known), l.owner.Request("GET", "/", "")).refused(t, 403, "")
+	send(clientcert.Require(popauth.TLSCertificate(), known, clientcert.DNS("a.example.com")), r()).refused(t, 403, "")
+	send(l.guard().Authorize(clientcert.Policy(known)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
 }
 
 // Without a source of its own, a route takes what an outer handler has found, and never the connection's then.
@@ -152,10 +149,10 @@ func TestRequireCertificateInherits(t *testing.T) {
 	verifiedByTLS := l.owner.Request("GET", "/", "")
 	verifiedByTLS.TLS.VerifiedChains = append(verifiedByTLS.TLS.VerifiedChains, verifiedByTLS.TLS.PeerCertificates)
 	none := popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, nil }))
-	checked := popauth.ClientCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()}))
+	checked := popauth.ClientCertificate(verified(t, clientcert.Verification{Roots: l.ca.Pool()}))
 	var inside *popauth.Certificate
 	look := tap(func(r *http.Request) { inside, _ = popauth.CertificateFromContext(r.Context()) })
-	inherits := popauth.RequireCertificate(nil)
+	inherits := clientcert.Require(nil)
 
 	send(chain(inherits, look), verifiedByTLS).passed(t)
 	if inside == nil || inside.Verified != popauth.VerifiedByTLS {
@@ -172,55 +169,55 @@ func TestRequireCertificateInherits(t *testing.T) {
 
 	var c *popauth.Certificate
 	var err error
-	send(chain(checked, tap(func(r *http.Request) { c, err = popauth.CheckCertificate(r, nil) })), l.owner.Request("GET", "/", "")).passed(t)
+	send(chain(checked, tap(func(r *http.Request) { c, err = clientcert.Check(r, nil) })), l.owner.Request("GET", "/", "")).passed(t)
 	if err != nil || c == nil || c.Thumbprint != l.owner.Thumbprint() {
 		t.Errorf("got %v, %v", c, err)
 	}
-	if c, err := popauth.CheckCertificate(verifiedByTLS, nil, popauth.Policy{}); c != nil || !errors.Is(err, popauth.ErrForbidden) {
-		t.Errorf("zero Policy: got %v, %v", c, err)
+	if c, err := clientcert.Check(verifiedByTLS, nil, clientcert.Match{}); c != nil || !errors.Is(err, popauth.ErrForbidden) {
+		t.Errorf("zero Match: got %v, %v", c, err)
 	}
 }
 
 func TestCertificatePolicyPanics(t *testing.T) {
 	sum := sha("x")
 	for name, f := range map[string]func(){
-		"no DNS name":       func() { popauth.CertificateDNS() },
-		"empty DNS name":    func() { popauth.CertificateDNS("") },
-		"wildcard":          func() { popauth.CertificateDNS("*.example.com") },
-		"U-label":           func() { popauth.CertificateDNS("bücher.example") },
-		"trailing dot":      func() { popauth.CertificateDNS("example.com.") },
-		"no URI":            func() { popauth.CertificateURI() },
-		"relative URI":      func() { popauth.CertificateURI("/x") },
-		"URI with ü":        func() { popauth.CertificateURI("https://example.org/ü") },
-		"broken URI":        func() { popauth.CertificateURI("https://exa mple/") },
-		"trust domain":      func() { popauth.CertificateSPIFFE("spiffe://example.org") },
-		"case":              func() { popauth.CertificateSPIFFE("spiffe://Example.org/x") },
-		"port":              func() { popauth.CertificateSPIFFE("spiffe://example.org:1/x") },
-		"trailing slash":    func() { popauth.CertificateSPIFFE("spiffe://example.org/x/") },
-		"dots":              func() { popauth.CertificateSPIFFE("spiffe://example.org/../x") },
-		"not SPIFFE":        func() { popauth.CertificateSPIFFE("https://example.org/x") },
-		"no mail address":   func() { popauth.CertificateEmail("example.com") },
-		"two @":             func() { popauth.CertificateEmail("a@b@example.com") },
-		"no IP":             func() { popauth.CertificateIP() },
-		"zero IP":           func() { popauth.CertificateIP(netip.Addr{}) },
-		"zone":              func() { popauth.CertificateIP(netip.MustParseAddr("fe80::1%eth0")) },
-		"subject":           func() { popauth.CertificateSubject("batch") },
-		"issuer":            func() { popauth.CertificateIssuer("") },
-		"no thumbprint":     func() { popauth.CertificateThumbprint() },
-		"SHA-1":             func() { popauth.CertificateThumbprint(strings.Repeat("ab", 20)) },
-		"SHA-1 with colons": func() { popauth.CertificateThumbprint(strings.TrimSuffix(strings.Repeat("ab:", 20), ":")) },
-		"padded":            func() { popauth.CertificateThumbprint(sum + "=") },
-		"standard base64":   func() { popauth.CertificateThumbprint(strings.Repeat("+", 43)) },
-		"pad bits":          func() { popauth.CertificateThumbprint(strings.Repeat("A", 42) + "B") },
-		"line break":        func() { popauth.CertificateThumbprint(strings.Repeat("A", 42) + "\n") },
-		"not hex":           func() { popauth.CertificateThumbprint(strings.Repeat("xy", 32)) },
-		"colons elsewhere":  func() { popauth.CertificateThumbprint("abc:" + strings.Repeat("ab:", 30) + "b") },
-		"zero policy":       func() { popauth.RequireCertificate(nil, popauth.Policy{}) },
-		"nil handler":       func() { popauth.RequireCertificate(nil)(nil) },
+		"no DNS name":       func() { clientcert.DNS() },
+		"empty DNS name":    func() { clientcert.DNS("") },
+		"wildcard":          func() { clientcert.DNS("*.example.com") },
+		"U-label":           func() { clientcert.DNS("bücher.example") },
+		"trailing dot":      func() { clientcert.DNS("example.com.") },
+		"no URI":            func() { clientcert.URI() },
+		"relative URI":      func() { clientcert.URI("/x") },
+		"URI with ü":        func() { clientcert.URI("https://example.org/ü") },
+		"broken URI":        func() { clientcert.URI("https://exa mple/") },
+		"trust domain":      func() { clientcert.SPIFFE("spiffe://example.org") },
+		"case":              func() { clientcert.SPIFFE("spiffe://Example.org/x") },
+		"port":              func() { clientcert.SPIFFE("spiffe://example.org:1/x") },
+		"trailing slash":    func() { clientcert.SPIFFE("spiffe://example.org/x/") },
+		"dots":              func() { clientcert.SPIFFE("spiffe://example.org/../x") },
+		"not SPIFFE":        func() { clientcert.SPIFFE("https://example.org/x") },
+		"no mail address":   func() { clientcert.Email("example.com") },
+		"two @":             func() { clientcert.Email("a@b@example.com") },
+		"no IP":             func() { clientcert.IP() },
+		"zero IP":           func() { clientcert.IP(netip.Addr{}) },
+		"zone":              func() { clientcert.IP(netip.MustParseAddr("fe80::1%eth0")) },
+		"subject":           func() { clientcert.Subject("batch") },
+		"issuer":            func() { clientcert.Issuer("") },
+		"no thumbprint":     func() { clientcert.Thumbprint() },
+		"SHA-1":             func() { clientcert.Thumbprint(strings.Repeat("ab", 20)) },
+		"SHA-1 with colons": func() { clientcert.Thumbprint(strings.TrimSuffix(strings.Repeat("ab:", 20), ":")) },
+		"padded":            func() { clientcert.Thumbprint(sum + "=") },
+		"standard base64":   func() { clientcert.Thumbprint(strings.Repeat("+", 43)) },
+		"pad bits":          func() { clientcert.Thumbprint(strings.Repeat("A", 42) + "B") },
+		"line break":        func() { clientcert.Thumbprint(strings.Repeat("A", 42) + "\n") },
+		"not hex":           func() { clientcert.Thumbprint(strings.Repeat("xy", 32)) },
+		"colons elsewhere":  func() { clientcert.Thumbprint("abc:" + strings.Repeat("ab:", 30) + "b") },
+		"zero match":        func() { clientcert.Require(nil, clientcert.Match{}) },
+		"nil handler":       func() { clientcert.Require(nil)(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
-				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "popauth: ") {
+				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "clientcert: ") {
 					t.Errorf("got %v, want a panic", s)
 				}
 			}()
@@ -240,7 +237,7 @@ func FuzzThumbprint(f *testing.F) {
 	want, _ := base64.RawURLEncoding.DecodeString(client.Thumbprint())
 	r := client.Request("GET", "/", "")
 	f.Fuzz(func(t *testing.T, s string) {
-		source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{SelfSigned: []string{s}})
+		source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{SelfSigned: []string{s}})
 		if err != nil {
 			return
 		}

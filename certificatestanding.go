@@ -2,7 +2,6 @@ package popauth
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,28 +14,37 @@ import (
 // standing is whether a certificate is an identity by what the TLS stack has verified. It is found out when somebody first
 // asks: a request that only confirms what its token is bound to reads no name, and pays nothing.
 type standing struct {
-	chains [][]*x509.Certificate
-	once   sync.Once
-	paths  []certname.Path
-	err    error
+	of       *Certificate // whose standing it is; not verified yet
+	chains   [][]*x509.Certificate
+	once     sync.Once
+	verified []verifiedUntil
+	err      error
 }
 
-// path returns the first way to a root that nothing speaks against, and that has not expired. When it began is not asked: the
-// TLS stack has.
-func (s *standing) path(now time.Time) (*certname.Path, *Error) {
+// verifiedUntil is a certificate verified by one way to a root, until one on the way expires. All requests share it.
+type verifiedUntil struct {
+	certificate *Certificate
+	until       time.Time
+}
+
+// at returns the certificate verified by the first way to a root that nothing speaks against, and that has not expired. When
+// it began is not asked: the TLS stack has.
+func (s *standing) at(now time.Time) (*Certificate, *Error) {
 	s.once.Do(func() {
 		var good [][]*x509.Certificate
 		good, s.err = certname.Holding(s.chains)
 		for _, chain := range good {
-			s.paths = append(s.paths, certname.NewPath(chain))
+			own := *s.of
+			own.Verified, own.Chain, own.standing = VerifiedByTLS, chain, nil
+			s.verified = append(s.verified, verifiedUntil{&own, certname.NewPath(chain).Until})
 		}
 	})
 	if s.err != nil {
 		return nil, &Error{Reason: ErrCertificateUntrusted, Err: s.err, closes: true}
 	}
-	for i := range s.paths {
-		if p := &s.paths[i]; !now.After(p.Until) {
-			return p, nil
+	for _, v := range s.verified {
+		if !now.After(v.until) {
+			return v.certificate, nil
 		}
 	}
 	return nil, lapsed(s.chains[0][0], true)
@@ -61,7 +69,7 @@ func (c *Certificate) refusal(now time.Time) *Error {
 	case c.Leaf == nil:
 		return &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
 	case c.standing != nil:
-		_, e := c.standing.path(now)
+		_, e := c.standing.at(now)
 		return e
 	case (c.Verified == VerifiedByTLS || c.Verified == VerifiedByProxy) && c.isOver(now):
 		return lapsed(c.Leaf, c.Source == SourceTLS)
@@ -71,36 +79,38 @@ func (c *Certificate) refusal(now time.Time) *Error {
 		own := *c.withheld
 		return &own
 	}
-	return &Error{Reason: ErrCertificateUntrusted, Err: errNobody}
+	return &Error{Reason: ErrCertificateUntrusted, Err: certname.ErrNotVerified}
 }
-
-var errNobody = errors.New("nobody has verified it")
 
 func (c *Certificate) isOver(now time.Time) bool {
 	over := func(x *x509.Certificate) bool { return now.After(x.NotAfter) }
 	return over(c.Leaf) || slices.ContainsFunc(c.Chain, over)
 }
 
-// at returns the certificate with Verified and Chain as they are at a time.
+// at returns the certificate with Verified and Chain as they are at a time. It is shared with other requests, as c is.
 func (c *Certificate) at(now time.Time) *Certificate {
-	if c == nil {
+	switch {
+	case c == nil:
 		return nil
-	}
-	var e *Error
-	own := *c
-	own.standing = nil
-	if c.standing != nil && c.Leaf != nil {
-		p, refusal := c.standing.path(now)
-		if e = refusal; e == nil {
-			own.Verified, own.Chain = VerifiedByTLS, p.Certificates
-			return &own
+	case c.standing != nil && c.Leaf != nil:
+		verified, e := c.standing.at(now)
+		if e != nil {
+			return c.unverified(e)
 		}
-	} else if c.Verified == NotVerified {
-		return c
-	} else if e = c.refusal(now); e == nil {
+		return verified
+	case c.Verified == NotVerified:
 		return c
 	}
-	own.Verified, own.Chain, own.withheld = NotVerified, nil, e
+	if e := c.refusal(now); e != nil {
+		return c.unverified(e)
+	}
+	return c
+}
+
+// unverified returns a copy that is no identity, and says why.
+func (c *Certificate) unverified(why *Error) *Certificate {
+	own := *c
+	own.standing, own.Verified, own.Chain, own.withheld = nil, NotVerified, nil, why
 	return &own
 }
 
@@ -116,10 +126,7 @@ func (c *Certificate) on(r *http.Request) *Certificate {
 			return c
 		}
 	}
-	elsewhere := *c
-	elsewhere.standing, elsewhere.Verified, elsewhere.Chain = nil, NotVerified, nil
-	elsewhere.withheld = misdirected(server, r.Host)
-	return &elsewhere
+	return c.unverified(misdirected(server, r.Host))
 }
 
 // isVerified leaves out values of Verified that mean nothing, and what has no names.
@@ -127,23 +134,35 @@ func (c *Certificate) isVerified() bool {
 	return c.Leaf != nil && VerifiedByTLS <= c.Verified && c.Verified <= VerifiedLocally
 }
 
-// isPooled tells whether the roots are one pool for every name: those of the TLS stack are.
-func (c *Certificate) isPooled() bool {
-	return c.standing != nil || c.Verified == VerifiedByTLS || c.Verified == VerifiedLocally && c.pooled
-}
-
 // isOf tells whether a certificate is that of the request's own connection.
 func (c *Certificate) isOf(r *http.Request) bool {
-	return c.Leaf != nil && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && r.TLS.PeerCertificates[0] == c.Leaf
+	return c != nil && c.Leaf != nil && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && r.TLS.PeerCertificates[0] == c.Leaf
 }
 
-// closing marks a refusal of the connection's own certificate: as long as the connection lasts, it would be the same, and
-// a client that has a new certificate by now would not get to show it.
-func closing(err error, r *http.Request, c *Certificate) error {
-	if err == nil || !c.isOf(r) {
-		return err
+// Clone returns a copy that is the caller's own, with Verified and Chain as they are now; nil if c is nil.
+func (c *Certificate) Clone() *Certificate { return c.at(time.Now()).clone() }
+
+// WithChain returns a copy of a certificate that you have verified, as its source: VerifiedLocally, by this chain, which begins
+// with the certificate and ends with a root. Without one nobody vouches for it, such as a self-signed one that you know.
+func (c *Certificate) WithChain(chain ...*x509.Certificate) *Certificate {
+	own := *c
+	own.Verified, own.SharedRoots, own.standing, own.withheld = VerifiedLocally, false, nil, nil
+	if len(chain) == 0 {
+		chain = []*x509.Certificate{c.Leaf}
 	}
+	own.Chain = slices.Clone(chain)
+	own.Chain[0] = c.Leaf // the same, but for another connection
+	return &own
+}
+
+// Refuse returns the refusal of a certificate by a source that validates it, or by whoever else does, for a request that came
+// with it: ErrCertificateUntrusted, unless err wraps another Reason. If it is the certificate of the request's own connection,
+// and it is refused with ErrCertificateUntrusted or ErrCertificateRevoked, the answer closes the connection: as long as that
+// lasts, the refusal would be the same, and a client that has a new certificate by now would not get to show it.
+func (c *Certificate) Refuse(r *http.Request, err error) *Error {
 	e := refused(err, ErrCertificateUntrusted)
-	e.closes = e.Reason == ErrCertificateUntrusted || e.Reason == ErrCertificateRevoked
+	if c.isOf(r) && (e.Reason == ErrCertificateUntrusted || e.Reason == ErrCertificateRevoked) {
+		e.closes = true
+	}
 	return e
 }

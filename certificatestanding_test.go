@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -38,7 +39,7 @@ func TestExpiredOnAConnection(t *testing.T) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
 	}
 	late := l.ca.Intermediate("late", past)
-	policy := popauth.CertificateSubject("CN=batch")
+	policy := clientcert.Subject("CN=batch")
 	var log bytes.Buffer
 	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	remembering := popauth.TLSCertificate()
@@ -54,14 +55,14 @@ func TestExpiredOnAConnection(t *testing.T) {
 		token := l.issuer.Token(tt.client.Bound())
 		own := l.guard(func(o *popauth.Options) { o.Certificate = remembering })
 		for way, h := range map[string]func(http.Handler) http.Handler{
-			"Authorize":                      g.Authorize(policy),
-			"Authorize, with its own source": own.Authorize(policy),
-			"RequireCertificate":             popauth.RequireCertificate(nil),
-			"RequireCertificate, policy":     popauth.RequireCertificate(nil, policy),
-			"RequireCertificate, source":     popauth.RequireCertificate(remembering, policy),
+			"Authorize":                      g.Authorize(clientcert.Policy(policy)),
+			"Authorize, with its own source": own.Authorize(clientcert.Policy(policy)),
+			"RequireCertificate":             clientcert.Require(nil),
+			"RequireCertificate, policy":     clientcert.Require(nil, policy),
+			"RequireCertificate, source":     clientcert.Require(remembering, policy),
 			"CheckCertificate, Refuse": func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if _, err := popauth.CheckCertificate(r, remembering, policy); err != nil {
+					if _, err := clientcert.Check(r, remembering, policy); err != nil {
 						g.Refuse(w, r, err)
 						return
 					}
@@ -151,7 +152,7 @@ func TestExpiredBehindAProxy(t *testing.T) {
 		return viaProxy(l.issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	}
 	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	for _, h := range []func(http.Handler) http.Handler{g.Authorize(popauth.CertificateSubject("CN=batch")), popauth.RequireCertificate(source)} {
+	for _, h := range []func(http.Handler) http.Handler{g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))), clientcert.Require(source)} {
 		got := send(h, request(old))
 		got.refused(t, 403, "")
 		if got.header.Get("Connection") != "" {
@@ -169,7 +170,7 @@ func TestConnectionIsClosed(t *testing.T) {
 	for _, isHTTP2 := range []bool{false, true} {
 		source := popauth.TLSCertificate()
 		spy := &popauthtest.Spy{}
-		server := httptest.NewUnstartedServer(popauth.RequireCertificate(source)(spy))
+		server := httptest.NewUnstartedServer(clientcert.Require(source)(spy))
 		server.EnableHTTP2 = isHTTP2
 		server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: l.ca.Pool()}
 		connections := make(chan struct{}, 10)
@@ -213,18 +214,18 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 	r := byTLS(client, token, l.ca)
 	source := popauth.TLSCertificate()
 	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	verified, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, h := range map[string]func(http.Handler) http.Handler{
 		"binding":           g.Confirm,
 		"scope":             g.Authorize(popauth.Scope("orders.read"), popauth.Bound()),
-		"thumbprint":        popauth.RequireCertificate(source, popauth.CertificateThumbprint(client.Thumbprint())),
+		"thumbprint":        clientcert.Require(source, clientcert.Thumbprint(client.Thumbprint())),
 		"ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Confirm),
-		"Verified":          popauth.RequireCertificate(verified),
-		"no token":          g.Authorize(popauth.CertificateSubject("CN=batch")),
-		"another's token":   g.Authorize(popauth.CertificateSubject("CN=batch")),
+		"Verified":          clientcert.Require(verified),
+		"no token":          g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))),
+		"another's token":   g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))),
 	} {
 		own := r.Clone(t.Context())
 		own.TLS = r.TLS
@@ -241,17 +242,17 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 	}
 	elsewhere := r.Clone(t.Context())
 	elsewhere.TLS, elsewhere.Host = r.TLS, "other.example.com"
-	send(popauth.RequireCertificate(source), elsewhere).refused(t, 421, "")
+	send(clientcert.Require(source), elsewhere).refused(t, 421, "")
 	if popauth.Judged(source, r) {
 		t.Fatal("another host: the names were looked at")
 	}
-	send(popauth.RequireCertificate(source), r).refused(t, 403, "")
+	send(clientcert.Require(source), r).refused(t, 403, "")
 	if !popauth.Judged(source, r) {
 		t.Error("an identity: the names were not looked at")
 	}
 	for i := range 20 { // over HTTP/2, more hosts than a set has places
 		elsewhere.Host = fmt.Sprintf("host%d.example.com", i)
-		send(popauth.RequireCertificate(source), elsewhere).refused(t, 421, "")
+		send(clientcert.Require(source), elsewhere).refused(t, 421, "")
 		if !popauth.Judged(source, r) {
 			t.Fatal("other hosts make popauth forget what it knows of the connection")
 		}
@@ -263,10 +264,10 @@ func TestKeptChainsAreOwn(t *testing.T) {
 	l := newLab(t)
 	source := popauth.TLSCertificate()
 	good := byTLS(l.owner, "", l.ca)
-	send(popauth.RequireCertificate(source), good).passed(t)
+	send(clientcert.Require(source), good).passed(t)
 	limited := l.ca.Intermediate("Partner CA", permits(t, false))
 	good.TLS.VerifiedChains[0][1] = limited.Certificate // the same slice
-	send(popauth.RequireCertificate(source), good).refused(t, 403, "")
+	send(clientcert.Require(source), good).refused(t, 403, "")
 }
 
 // hostileChain has 118 kB of names, and of constraints to hold them against.
@@ -307,20 +308,20 @@ func TestHostileChain(t *testing.T) {
 	var log bytes.Buffer
 	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	start := time.Now()
-	send(g.Authorize(popauth.CertificateDNS("n1.example")), r).refused(t, 403, "")
+	send(g.Authorize(clientcert.Policy(clientcert.DNS("n1.example"))), r).refused(t, 403, "")
 	if !strings.Contains(log.String(), "comparisons") {
 		t.Errorf("got log %s", &log)
 	}
 	send(g.Confirm, r).passed(t)
-	source := verified(t, popauth.Verification{Roots: l.ca.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
-	send(popauth.RequireCertificate(source), r).refused(t, 403, "")
+	source := verified(t, clientcert.Verification{Roots: l.ca.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
+	send(clientcert.Require(source), r).refused(t, 403, "")
 	if took := time.Since(start); took > 2*time.Second { // 4 s for each was what it took
 		t.Errorf("took %v", took)
 	}
 	// What is ordinary passes.
 	ordinary, _ := hostileChain(t, l.ca, 20, 20)
-	send(popauth.RequireCertificate(nil, popauth.CertificateDNS("n1.example")), byTLS(ordinary, "", l.ca)).passed(t)
-	send(popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), ordinary.Request("GET", "/", "")).passed(t)
+	send(clientcert.Require(nil, clientcert.DNS("n1.example")), byTLS(ordinary, "", l.ca)).passed(t)
+	send(clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool()})), ordinary.Request("GET", "/", "")).passed(t)
 }
 
 // BenchmarkHostileChain reports what a request costs whose connection nobody knows yet, in verifications of a signature.
@@ -354,7 +355,7 @@ func BenchmarkHostileChain(b *testing.B) {
 			for b.Loop() {
 				source := popauth.TLSCertificate() // which has seen nothing
 				if bb.verified {
-					source = verified(b, popauth.Verification{Roots: l.ca.Pool()})
+					source = verified(b, clientcert.Verification{Roots: l.ca.Pool()})
 				}
 				start := time.Now()
 				c, _ := source.Certificate(r)
@@ -374,14 +375,14 @@ func BenchmarkHostileChain(b *testing.B) {
 func TestRefusedBehindAProxyWithACertificate(t *testing.T) {
 	l := newLab(t)
 	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
-	v, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool(),
+	v, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool(),
 		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := viaProxy("", "X-SSL-Client-Cert", base64Of(l.owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	r.TLS = byTLS(l.ca.Client("proxy"), "", l.ca).TLS
-	got := send(popauth.RequireCertificate(v), r)
+	got := send(clientcert.Require(v), r)
 	if got.refused(t, 403, ""); got.header.Get("Connection") != "" {
 		t.Errorf("got Connection: %q, want the proxy's to stay", got.header.Get("Connection"))
 	}
@@ -405,12 +406,12 @@ func TestWhatClosesAConnection(t *testing.T) {
 		status int
 		want   string
 	}{
-		"Verified, expired":            {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
-		"Verified, revoked":            {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
-		"Verified, outage":             {popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
-		"a source of its own, expired": {popauth.RequireCertificate(own), expired, 403, "close"},
-		"its names":                    {popauth.RequireCertificate(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
-		"a policy":                     {popauth.RequireCertificate(nil, popauth.CertificateSubject("CN=other")), l.owner, 403, ""},
+		"Verified, expired":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
+		"Verified, revoked":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
+		"Verified, outage":             {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
+		"a source of its own, expired": {clientcert.Require(own), expired, 403, "close"},
+		"its names":                    {clientcert.Require(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
+		"a policy":                     {clientcert.Require(nil, clientcert.Subject("CN=other")), l.owner, 403, ""},
 	} {
 		got := send(tt.gate, byTLS(tt.client, "", l.ca))
 		if got.refused(t, tt.status, ""); got.header.Get("Connection") != tt.want {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -38,11 +39,11 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 		}
 		return r
 	}
-	named := popauth.CertificateDNS("admin.internal")
+	named := clientcert.DNS("admin.internal")
 	byTLS, anyHost := popauth.ClientCertificate(popauth.TLSCertificate()), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())
 	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
 	plain := l.guard()
-	known := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
+	known := clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint()))
 	asks := func(ask func(*http.Request) error) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,32 +55,32 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 			})
 		}
 	}
-	recheck := func(r *http.Request) error { _, err := own.Recheck(r, named); return err }
-	recheckCertificate := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r, named); return err }
-	check := func(r *http.Request) error { _, err := popauth.CheckCertificate(r, nil, named); return err }
+	recheck := func(r *http.Request) error { _, err := own.Recheck(r, clientcert.Policy(named)); return err }
+	recheckCertificate := func(r *http.Request) error { _, err := clientcert.Recheck(r, named); return err }
+	check := func(r *http.Request) error { _, err := clientcert.Check(r, nil, named); return err }
 	for name, tt := range map[string]struct {
 		outer, inner func(http.Handler) http.Handler
 		want         int // at another host
 	}{
-		"RequireCertificate":            {byTLS, popauth.RequireCertificate(nil, named), 421},
-		"RequireCertificate of both":    {popauth.RequireCertificate(nil, named), popauth.RequireCertificate(nil, named), 421},
-		"a wrapped source":              {popauth.ClientCertificate(wrapped{popauth.TLSCertificate()}), popauth.RequireCertificate(nil), 421},
-		"CallerCertificate":             {byTLS, popauth.RequireCertificate(popauth.CallerCertificate()), 421},
-		"a source of its own":           {byTLS, popauth.RequireCertificate(popauth.TLSCertificate()), 421},
-		"a Guard":                       {byTLS, plain.Authorize(named), 421},
-		"two stages":                    {plain.Authenticate, plain.Authorize(named), 421},
-		"two stages, a source":          {own.Authenticate, own.Authorize(named), 421},
-		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(named)), 421},
-		"another Guard":                 {own.Authenticate, plain.Authorize(named), 421},
+		"RequireCertificate":            {byTLS, clientcert.Require(nil, named), 421},
+		"RequireCertificate of both":    {clientcert.Require(nil, named), clientcert.Require(nil, named), 421},
+		"a wrapped source":              {popauth.ClientCertificate(wrapped{popauth.TLSCertificate()}), clientcert.Require(nil), 421},
+		"CallerCertificate":             {byTLS, clientcert.Require(popauth.CallerCertificate()), 421},
+		"a source of its own":           {byTLS, clientcert.Require(popauth.TLSCertificate()), 421},
+		"a Guard":                       {byTLS, plain.Authorize(clientcert.Policy(named)), 421},
+		"two stages":                    {plain.Authenticate, plain.Authorize(clientcert.Policy(named)), 421},
+		"two stages, a source":          {own.Authenticate, own.Authorize(clientcert.Policy(named)), 421},
+		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(clientcert.Policy(named))), 421},
+		"another Guard":                 {own.Authenticate, plain.Authorize(clientcert.Policy(named)), 421},
 		"Recheck":                       {own.Authenticate, asks(recheck), 421},
 		"RecheckCertificate":            {byTLS, asks(recheckCertificate), 421},
 		"CheckCertificate":              {byTLS, asks(check), 421},
-		"any host":                      {anyHost, popauth.RequireCertificate(nil, named), 200},
-		"any host, a Guard":             {anyHost, plain.Authorize(named), 200},
+		"any host":                      {anyHost, clientcert.Require(nil, named), 200},
+		"any host, a Guard":             {anyHost, plain.Authorize(clientcert.Policy(named)), 200},
 		"a binding":                     {byTLS, plain.Confirm, 200},
 		"a binding, two stages":         {own.Authenticate, own.Confirm, 200},
 		"a thumbprint":                  {byTLS, known, 200},
-		"verified by popauth, any name": {byTLS, popauth.RequireCertificate(verifiedBy(t, popauth.CallerCertificate(), ca)), 200},
+		"verified by popauth, any name": {byTLS, clientcert.Require(verifiedBy(t, popauth.CallerCertificate(), ca)), 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for host, want := range map[string]int{"": 200, "a.example.com:443": 200, "b.example.com": tt.want} {
@@ -93,7 +94,7 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 
 func verifiedBy(t *testing.T, s popauth.CertificateSource, ca *popauthtest.CA) popauth.CertificateSource {
 	t.Helper()
-	v, err := popauth.Verified(s, popauth.Verification{Roots: ca.Pool()})
+	v, err := clientcert.Verified(s, clientcert.Verification{Roots: ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestNoIdentityBehindAThumbprint(t *testing.T) {
 		r.TLS.ServerName, r.TLS.VerifiedChains = "a.example.com", [][]*x509.Certificate{{r.TLS.PeerCertificates[0], ca.Certificate}}
 		r.Header.Set("X-Forwarded-Host", host)
 		ran := false
-		gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(client.Thumbprint()))
+		gate := clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint()))
 		outside := chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)
 		outside(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			ran = true
@@ -130,7 +131,7 @@ func TestTenantsByChangedHost(t *testing.T) {
 	spies := map[string]*popauthtest.Spy{"a.example.com": {}, "b.example.com": {}}
 	mux := http.NewServeMux()
 	for host, spy := range spies {
-		mux.Handle(host+"/", popauth.RequireCertificate(nil, popauth.CertificateDNS("admin.internal"))(spy))
+		mux.Handle(host+"/", clientcert.Require(nil, clientcert.DNS("admin.internal"))(spy))
 	}
 	admin := a.Client("admin", func(c *x509.Certificate) { c.DNSNames = []string{"admin.internal"} })
 	for _, isHTTP2 := range []bool{false, true} {

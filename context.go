@@ -140,10 +140,10 @@ func NewContext(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, decisionKey{}, &decision{finding: finding{outer: innermost(ctx), by: &station{standIn: &own}}})
 }
 
-// CertificateFromContext returns the certificate that a ClientCertificate or RequireCertificate handler has found, or a
+// CertificateFromContext returns the certificate that a ClientCertificate or clientcert.Require handler has found, or a
 // Guard with Options.Certificate; false if there is none. Each call returns a copy of its own. The context must be that
 // of the request itself: see FromContext. An identity is one for the host that the request named at that handler, or at a
-// RequireCertificate further in: a context doesn't know of middleware that has changed Request.Host since.
+// clientcert.Require further in: a context doesn't know of middleware that has changed Request.Host since.
 func CertificateFromContext(ctx context.Context) (*Certificate, bool) {
 	x := innermost(ctx).extraction(nil)
 	if x == nil || x.certificate == nil || !x.ofServer(ctx) {

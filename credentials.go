@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
-
-// maxToken bounds the Authorization header before anything of it is looked at; most servers allow less.
-const maxToken = 16 << 10
 
 // credentials are the access token of a request and the scheme it came under.
 type credentials struct {
@@ -28,8 +26,8 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 	case len(lines) > 1:
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
-	if len(lines[0]) > maxToken {
-		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), maxToken)}
+	if len(lines[0]) > jose.MaxToken {
+		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
 	if !field.IsToken(scheme) {

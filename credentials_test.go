@@ -3,12 +3,33 @@ package popauth_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
 )
+
+// What is no token reaches no Verifier of somebody else's, behind JWTOr neither, however much that would let pass.
+func TestMalformedTokenReachesNoOtherVerifier(t *testing.T) {
+	l := newLab(t)
+	asked := 0
+	careless := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		asked++
+		return popauth.NewToken([]byte(`{"sub":"a"}`))
+	})
+	own := jwtVerifierOf(t, l.issuer)
+	for name, v := range map[string]popauth.Verifier{"alone": careless, "opaque": popauth.JWTOr(own, careless), "jwt": popauth.JWTOr(careless, own)} {
+		g := l.opaqueGuard(v)
+		for _, token := range []string{`a"b`, `a"b.c.d`, l.unbound() + `"`, `e30.e30."`} {
+			r := l.owner.Request("GET", "/", token)
+			if o := send(g.Authenticate, r); o.status != http.StatusBadRequest || o.ran || asked > 0 {
+				t.Errorf("%s, %s: got %+v and %d calls of the Verifier, want 400 and none", name, token, o, asked)
+			}
+		}
+	}
+}
 
 // Wherever it stands, and however long the token is, what is no character of a token is found.
 func TestTokenCharacterAnywhere(t *testing.T) {

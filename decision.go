@@ -87,7 +87,7 @@ func (d *decision) on(r *http.Request) *decision {
 }
 
 // behind returns the decision as it is behind a handler that has found the same certificate once more, as
-// RequireCertificate does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
+// clientcert.Require does inside of a stage; nil if now is something else. To decide anew would use up a proof twice.
 // What the Guard's source goes by counts.
 func (d *decision) behind(now presented, by goesBy) *decision {
 	x := now.extraction
@@ -126,12 +126,3 @@ func (d *decision) isInside(outer *decision) bool {
 	}
 	return d == outer
 }
-
-// goesBy tells whether a source may go by what a handler further out has found.
-type goesBy int
-
-const (
-	goesByUnknown goesBy = iota // one of somebody else's
-	goesByItself                // it finds a certificate anew
-	goesByOthers                // it has what they have found
-)

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 )
 
 // A batch answers several times by one decision: no answer shows what another handler does to its header, also in place.
 func TestAnswersOfOneDecisionShareNoLines(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
-	gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))
+	gate := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))
 	r := l.owner.Request("GET", "/orders", l.bound())
 	inside := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for name, tt := range map[string]struct {
@@ -54,7 +55,7 @@ func TestOneDecisionForManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))
+	gate := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))
 	h := chain(g.Authenticate, gate, l.guard().Confirm, g.Confirm)(
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := g.Recheck(r); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -15,10 +16,10 @@ import (
 func TestEarlyData(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
-	own := popauth.CertificateThumbprint(l.owner.Thumbprint())
+	own := clientcert.Thumbprint(l.owner.Thumbprint())
 	stages := map[string]func(http.Handler) http.Handler{
 		"Authenticate": g.Authenticate, "Confirm": g.Confirm, "Authorize": g.Authorize(popauth.Scope("orders.read")),
-		"RequireCertificate": popauth.RequireCertificate(nil, own), "behind ClientCertificate": chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
+		"RequireCertificate": clientcert.Require(nil, own), "behind ClientCertificate": chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
 	}
 	for _, tt := range []struct {
 		name   string
@@ -49,7 +50,7 @@ func TestEarlyData(t *testing.T) {
 		if _, err := g.Check(r); errors.Is(err, popauth.ErrEarlyData) != tt.early {
 			t.Errorf("Check, %s: got %v", tt.name, err)
 		}
-		if _, err := popauth.CheckCertificate(r, nil, own); errors.Is(err, popauth.ErrEarlyData) != tt.early {
+		if _, err := clientcert.Check(r, nil, own); errors.Is(err, popauth.ErrEarlyData) != tt.early {
 			t.Errorf("CheckCertificate, %s: got %v", tt.name, err)
 		}
 	}

@@ -73,6 +73,10 @@ const (
 // Error returns the reason's text.
 func (r Reason) Error() string { return string(r) }
 
+// Is lets errors.Is find ErrUnavailable in ErrOverloaded, for whoever wants to say "ask again later" of both. It is no outage to
+// watch for, since strangers can bring it about.
+func (r Reason) Is(target error) bool { return r == ErrOverloaded && target == ErrUnavailable }
+
 // answer is what a client sees of a Reason: nothing here comes from a request.
 type answer struct {
 	status      int

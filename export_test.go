@@ -111,5 +111,5 @@ func KnownHeader(g *Guard, r *http.Request) bool {
 func Judged(source CertificateSource, r *http.Request) bool {
 	k := source.(tlsSource).memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}, true)
 	s := k.certificate.standing
-	return s != nil && (s.paths != nil || s.err != nil)
+	return s != nil && (s.verified != nil || s.err != nil)
 }

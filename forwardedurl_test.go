@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -112,7 +113,7 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 func TestVerifiedForwarded(t *testing.T) {
 	l := newLab(t)
 	inner := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
-	source, err := popauth.Verified(inner, popauth.Verification{Roots: l.ca.Pool()})
+	source, err := clientcert.Verified(inner, clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,12 +125,12 @@ func TestVerifiedForwarded(t *testing.T) {
 	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	send(chain(own.Authenticate, look, own.Confirm, look), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
 	send(chain(popauth.ClientCertificate(source), look, l.guard().Confirm), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
-	send(chain(popauth.RequireCertificate(source), look), viaProxy("", "Client-Cert", clientCert(l.owner))).passed(t)
-	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
-	send(popauth.RequireCertificate(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
+	send(chain(clientcert.Require(source), look), viaProxy("", "Client-Cert", clientCert(l.owner))).passed(t)
+	send(clientcert.Require(source), viaProxy("", "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
+	send(clientcert.Require(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
 	send(own.Confirm, viaProxy(l.issuer.Token(l.thief.Bound()), "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
 
-	broken, err := popauth.Verified(popauth.CertificateFunc(nil), popauth.Verification{Roots: l.ca.Pool()})
+	broken, err := clientcert.Verified(popauth.CertificateFunc(nil), clientcert.Verification{Roots: l.ca.Pool()})
 	if err == nil {
 		_, err = popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: broken})
 	}

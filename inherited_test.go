@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -40,7 +41,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	outer := l.guard(func(o *popauth.Options) { o.Certificate = source })
 	inner := l.guard()
-	verified, err := popauth.Verified(popauth.CallerCertificate(), popauth.Verification{Roots: l.ca.Pool()})
+	verified, err := clientcert.Verified(popauth.CallerCertificate(), clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 	check := func(source popauth.CertificateSource) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if _, err := popauth.CheckCertificate(r, source, popauth.CertificateThumbprint(gateway.Thumbprint())); err != nil {
+				if _, err := clientcert.Check(r, source, clientcert.Thumbprint(gateway.Thumbprint())); err != nil {
 					w.WriteHeader(http.StatusForbidden)
 					return
 				}
@@ -68,7 +69,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 				handler func(http.Handler) http.Handler
 				token   string
 			}{
-				"RequireCertificate": {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(gateway.Thumbprint())), l.unbound()},
+				"RequireCertificate": {clientcert.Require(nil, clientcert.Thumbprint(gateway.Thumbprint())), l.unbound()},
 				"CheckCertificate":   {check(nil), l.unbound()},
 				"CallerCertificate":  {check(popauth.CallerCertificate()), l.unbound()},
 				"Verified":           {check(verified), l.unbound()},
@@ -89,7 +90,7 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 	}
 	// And what it has found is there.
 	token := l.bound()
-	send(chain(outer.Authenticate, popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint())), inner.Confirm),
+	send(chain(outer.Authenticate, clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), inner.Confirm),
 		overProxyTLS(gateway, token, clientCert(l.owner))).passed(t)
 }
 
@@ -163,15 +164,15 @@ func TestACertificateRouteNeverAnswers401(t *testing.T) {
 	l := newLab(t)
 	for _, reason := range []popauth.Reason{popauth.ErrCertificateMissing, popauth.ErrCertificateMismatch, popauth.ErrTokenRevoked, popauth.ErrCredentialsMissing, "mine"} {
 		failing := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, reason })
-		checked, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: l.ca.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
+		checked, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.ca.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, source := range map[string]popauth.CertificateSource{"source": failing, "Check": checked} {
 			r := l.owner.Request("GET", "/", "")
-			send(popauth.RequireCertificate(source), r).refused(t, 403, "")
+			send(clientcert.Require(source), r).refused(t, 403, "")
 			send(popauth.ClientCertificate(source), r).refused(t, 403, "")
-			_, err := popauth.CheckCertificate(r, source)
+			_, err := clientcert.Check(r, source)
 			var refusal *popauth.Error
 			if !errors.As(err, &refusal) || refusal.Status() != 403 {
 				t.Errorf("%s, %s: CheckCertificate: got %v, want 403 as RequireCertificate", name, reason, err)
@@ -238,8 +239,8 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 		{"a stage inside, owner", own.Confirm, own.Confirm, bearer(l.owner), bearer(l.owner), "500"},
 		{"a Guard without source inside, owner", own.Confirm, l.guard().Confirm, bearer(l.owner), bearer(l.owner), "500"},
 		{"ClientCertificate outside, owner", popauth.ClientCertificate(source), l.guard().Confirm, bearer(l.owner), bearer(l.owner), "500"},
-		{"RequireCertificate inside", popauth.ClientCertificate(source), popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint())), bearer(l.owner), nil, "500"},
-		{"its own source inside, thief", popauth.ClientCertificate(source), popauth.RequireCertificate(source, popauth.CertificateThumbprint(l.owner.Thumbprint())), bearer(l.owner), bearer(l.thief), "500"},
+		{"RequireCertificate inside", popauth.ClientCertificate(source), clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), bearer(l.owner), nil, "500"},
+		{"its own source inside, thief", popauth.ClientCertificate(source), clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())), bearer(l.owner), bearer(l.thief), "500"},
 		{"a proof once more", dpop.Confirm, dpop.Confirm, proof, nil, "again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

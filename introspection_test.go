@@ -14,17 +14,26 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
+// introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
+func introspectionOptions(i *popauthtest.Issuer) introspection.Options {
+	return introspection.Options{
+		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
+		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
+	}
+}
+
 // introspection is a Verifier that asks the lab's issuer, over TLS.
-func (l *lab) introspection(change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
+func (l *lab) introspection(change ...func(*introspection.Options)) *introspection.Verifier {
 	l.Helper()
-	o := l.issuer.Introspection()
+	o := introspectionOptions(l.issuer)
 	for _, c := range change {
 		c(&o)
 	}
-	v, err := popauth.NewIntrospection(o)
+	v, err := introspection.New(o)
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -197,7 +206,7 @@ func reasonIs(err error, want popauth.Reason) bool {
 
 func TestIntrospectionAllowsMissingAudience(t *testing.T) {
 	l := newLab(t)
-	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.AllowMissingAudience = true })
+	v := l.introspection(func(o *introspection.Options) { o.AllowMissingAudience = true })
 	for aud, want := range map[any]error{
 		popauthtest.Omit: nil, popauthtest.Audience: nil, "https://other.example.com": popauth.ErrTokenAudience,
 	} {
@@ -214,77 +223,77 @@ func TestIntrospectionAllowsMissingAudience(t *testing.T) {
 }
 
 func TestIntrospectionOptions(t *testing.T) {
-	good := popauth.IntrospectionOptions{
+	good := introspection.Options{
 		Issuer: "https://id.example.com", Audience: []string{"a"},
-		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "s"},
 	}
-	es256 := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: "in a KMS"}
+	es256 := introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: "in a KMS"}
 	for _, tt := range []struct {
 		name   string
-		change func(*popauth.IntrospectionOptions)
+		change func(*introspection.Options)
 		want   []string
 	}{
-		{"good", func(*popauth.IntrospectionOptions) {}, nil},
-		{"nothing", func(o *popauth.IntrospectionOptions) { *o = popauth.IntrospectionOptions{} }, []string{"Issuer", "Audience", "Authentication"}},
-		{"empty audience", func(o *popauth.IntrospectionOptions) { o.Audience = []string{""} }, []string{"Audience"}},
-		{"issuer without TLS", func(o *popauth.IntrospectionOptions) { o.Issuer = "http://id.example.com" }, []string{"Issuer"}},
-		{"issuer no URL, but endpoint", func(o *popauth.IntrospectionOptions) { o.Issuer, o.Endpoint = "id", "https://id.example.com/i" }, nil},
-		{"endpoint without TLS", func(o *popauth.IntrospectionOptions) { o.Endpoint = "http://id.example.com/i" }, []string{"Endpoint"}},
-		{"endpoint on loopback", func(o *popauth.IntrospectionOptions) { o.Endpoint = "http://127.0.0.1/i" }, []string{"Endpoint"}},
-		{"endpoint on loopback, allowed", func(o *popauth.IntrospectionOptions) {
+		{"good", func(*introspection.Options) {}, nil},
+		{"nothing", func(o *introspection.Options) { *o = introspection.Options{} }, []string{"Issuer", "Audience", "Authentication"}},
+		{"empty audience", func(o *introspection.Options) { o.Audience = []string{""} }, []string{"Audience"}},
+		{"issuer without TLS", func(o *introspection.Options) { o.Issuer = "http://id.example.com" }, []string{"Issuer"}},
+		{"issuer no URL, but endpoint", func(o *introspection.Options) { o.Issuer, o.Endpoint = "id", "https://id.example.com/i" }, nil},
+		{"endpoint without TLS", func(o *introspection.Options) { o.Endpoint = "http://id.example.com/i" }, []string{"Endpoint"}},
+		{"endpoint on loopback", func(o *introspection.Options) { o.Endpoint = "http://127.0.0.1/i" }, []string{"Endpoint"}},
+		{"endpoint on loopback, allowed", func(o *introspection.Options) {
 			o.Endpoint, o.AllowLoopbackHTTP = "http://127.0.0.1/i", true
 		}, nil},
-		{"endpoint without TLS, loopback allowed", func(o *popauth.IntrospectionOptions) {
+		{"endpoint without TLS, loopback allowed", func(o *introspection.Options) {
 			o.Endpoint, o.AllowLoopbackHTTP = "http://id.example.com/i", true
 		}, []string{"Endpoint"}},
-		{"no secret", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.ClientSecretBasic{ID: "api"}
+		{"no secret", func(o *introspection.Options) {
+			o.Authentication = introspection.ClientSecretBasic{ID: "api"}
 		}, []string{"Authentication"}},
-		{"no ID", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.ClientSecretPost{Secret: "s"}
+		{"no ID", func(o *introspection.Options) {
+			o.Authentication = introspection.ClientSecretPost{Secret: "s"}
 		}, []string{"Authentication"}},
-		{"no key", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256}
+		{"no key", func(o *introspection.Options) {
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256}
 		}, []string{"Authentication"}},
-		{"no method", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Key: "in a KMS"}
+		{"no method", func(o *introspection.Options) {
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Key: "in a KMS"}
 		}, []string{"Authentication"}},
-		{"key that is no signer", func(o *popauth.IntrospectionOptions) { o.Authentication = es256 }, nil},
-		{"key of another algorithm", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}
+		{"key that is no signer", func(o *introspection.Options) { o.Authentication = es256 }, nil},
+		{"key of another algorithm", func(o *introspection.Options) {
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}
 		}, []string{"Authentication"}},
-		{"HMAC", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodHS256, Key: []byte("k")}
+		{"HMAC", func(o *introspection.Options) {
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodHS256, Key: []byte("k")}
 		}, []string{"Authentication"}},
-		{"none", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodNone, Key: jwt.UnsafeAllowNoneSignatureType}
+		{"none", func(o *introspection.Options) {
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodNone, Key: jwt.UnsafeAllowNoneSignatureType}
 		}, []string{"Authentication"}},
-		{"certificate without a client", func(o *popauth.IntrospectionOptions) {
-			o.Authentication = popauth.TLSClientAuth{ID: "api"}
+		{"certificate without a client", func(o *introspection.Options) {
+			o.Authentication = introspection.TLSClientAuth{ID: "api"}
 		}, []string{"Client"}},
-		{"certificate with a client that has none", func(o *popauth.IntrospectionOptions) {
-			o.Authentication, o.Client = popauth.TLSClientAuth{ID: "api"}, &http.Client{}
+		{"certificate with a client that has none", func(o *introspection.Options) {
+			o.Authentication, o.Client = introspection.TLSClientAuth{ID: "api"}, &http.Client{}
 		}, []string{"Client"}},
-		{"keys of plain answers", func(o *popauth.IntrospectionOptions) { o.Keys = nowhere{} }, []string{"Signed"}},
-		{"keys of another issuer", func(o *popauth.IntrospectionOptions) {
+		{"keys of plain answers", func(o *introspection.Options) { o.Keys = nowhere{} }, []string{"Signed"}},
+		{"keys of another issuer", func(o *introspection.Options) {
 			o.Signed = true
 			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: "https://other.example.com"})
 		}, []string{"Keys"}},
-		{"symmetric signatures", func(o *popauth.IntrospectionOptions) { o.Signed, o.Algorithms = true, []string{"HS256"} }, []string{"Algorithms"}},
-		{"limits", func(o *popauth.IntrospectionOptions) {
+		{"symmetric signatures", func(o *introspection.Options) { o.Signed, o.Algorithms = true, []string{"HS256"} }, []string{"Algorithms"}},
+		{"limits", func(o *introspection.Options) {
 			o.Timeout, o.Wait, o.Calls, o.Entries, o.Leeway = -1, -1, -1, 1<<20+1, time.Hour
 		}, []string{"Timeout", "Wait", "Calls", "Entries", "Leeway"}},
-		{"not remembered", func(o *popauth.IntrospectionOptions) { o.Remember = -1 }, nil},
+		{"not remembered", func(o *introspection.Options) { o.Remember = -1 }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := good
 			tt.change(&o)
-			v, err := popauth.NewIntrospection(o)
+			v, err := introspection.New(o)
 			if (v == nil) != (len(tt.want) > 0) || (err == nil) != (len(tt.want) == 0) {
 				t.Fatalf("got %v, %v, want %q", v, err, tt.want)
 			}
 			for _, field := range tt.want {
-				if !strings.Contains(fmt.Sprint(err), "popauth: IntrospectionOptions."+field+": ") {
+				if !strings.Contains(fmt.Sprint(err), "introspection: Options."+field+": ") {
 					t.Errorf("got %v, want %s named", err, field)
 				}
 			}
@@ -292,9 +301,9 @@ func TestIntrospectionOptions(t *testing.T) {
 	}
 }
 
-// The zero Introspection and the nil one refuse everything.
+// The zero Verifier and the nil one refuse everything.
 func TestIntrospectionUnmade(t *testing.T) {
-	for _, v := range []*popauth.Introspection{nil, {}} {
+	for _, v := range []*introspection.Verifier{nil, {}} {
 		g, err := popauth.New(popauth.Options{Verifier: v})
 		if err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -43,19 +44,19 @@ func TestClientAuthentication(t *testing.T) {
 			r.PostForm.Get("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	}
 	for name, tt := range map[string]struct {
-		as     popauth.ClientAuthentication
+		as     introspection.ClientAuthentication
 		accept func(*http.Request) bool
 	}{
-		"client_secret_basic": {popauth.ClientSecretBasic{ID: id, Secret: secret}, func(r *http.Request) bool {
+		"client_secret_basic": {introspection.ClientSecretBasic{ID: id, Secret: secret}, func(r *http.Request) bool {
 			user, password, _ := r.BasicAuth()
 			user, err := url.QueryUnescape(user) // RFC 6749, section 2.3.1
 			password, err2 := url.QueryUnescape(password)
 			return user == id && password == secret && err == nil && err2 == nil && !r.PostForm.Has("client_id")
 		}},
-		"client_secret_post": {popauth.ClientSecretPost{ID: id, Secret: secret}, func(r *http.Request) bool {
+		"client_secret_post": {introspection.ClientSecretPost{ID: id, Secret: secret}, func(r *http.Request) bool {
 			return r.PostForm.Get("client_id") == id && r.PostForm.Get("client_secret") == secret && r.Header.Get("Authorization") == ""
 		}},
-		"private_key_jwt": {popauth.PrivateKeyJWT{ID: id, Method: jwt.SigningMethodES256, Key: key, KeyID: "k1"}, asserted},
+		"private_key_jwt": {introspection.PrivateKeyJWT{ID: id, Method: jwt.SigningMethodES256, Key: key, KeyID: "k1"}, asserted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			good := true
@@ -68,7 +69,7 @@ func TestClientAuthentication(t *testing.T) {
 				}
 				_, _ = w.Write([]byte(active))
 			}))
-			v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Authentication, o.Remember = tt.as, -1 })
+			v := l.introspection(func(o *introspection.Options) { o.Authentication, o.Remember = tt.as, -1 })
 			for range 2 {
 				if _, err := v.Verify(t.Context(), "t"); err != nil || !good {
 					t.Errorf("got %v", err)
@@ -111,8 +112,8 @@ func TestIntrospectionByCertificate(t *testing.T) {
 		{"another certificate", "orders-api", other, popauth.ErrUnavailable},
 		{"no certificate", "orders-api", nil, popauth.ErrUnavailable},
 	} {
-		v := l.introspection(func(o *popauth.IntrospectionOptions) {
-			o.Authentication, o.Client = popauth.TLSClientAuth{ID: tt.id}, tt.by.HTTP(l.issuer.Server)
+		v := l.introspection(func(o *introspection.Options) {
+			o.Authentication, o.Client = introspection.TLSClientAuth{ID: tt.id}, tt.by.HTTP(l.issuer.Server)
 		})
 		if _, err := v.Verify(t.Context(), "t"); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
@@ -171,14 +172,14 @@ func TestIntrospectionFaults(t *testing.T) {
 		})
 	}
 	l.issuer.Handle("/introspect", nil)
-	for name, change := range map[string]func(*popauth.IntrospectionOptions){
-		"unreachable":         func(o *popauth.IntrospectionOptions) { o.Endpoint = "https://127.0.0.1:1/introspect" },
-		"untrusted":           func(o *popauth.IntrospectionOptions) { o.Client = nil },
-		"metadata of another": func(o *popauth.IntrospectionOptions) { o.Issuer += "/" },
-		"endpoint of plain HTTP": func(*popauth.IntrospectionOptions) {
+	for name, change := range map[string]func(*introspection.Options){
+		"unreachable":         func(o *introspection.Options) { o.Endpoint = "https://127.0.0.1:1/introspect" },
+		"untrusted":           func(o *introspection.Options) { o.Client = nil },
+		"metadata of another": func(o *introspection.Options) { o.Issuer += "/" },
+		"endpoint of plain HTTP": func(*introspection.Options) {
 			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": "http://127.0.0.1/i"}
 		},
-		"no endpoint in metadata": func(*popauth.IntrospectionOptions) {
+		"no endpoint in metadata": func(*introspection.Options) {
 			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": popauthtest.Omit}
 		},
 	} {
@@ -201,7 +202,7 @@ func TestIntrospectionKeepsTokens(t *testing.T) {
 	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("got %v", err)
 	}
-	v = l.introspection(func(o *popauth.IntrospectionOptions) { o.Endpoint = "https://127.0.0.1:1/" })
+	v = l.introspection(func(o *introspection.Options) { o.Endpoint = "https://127.0.0.1:1/" })
 	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("got %v", err)
 	}
@@ -215,7 +216,7 @@ func TestIntrospectionKeepsTokens(t *testing.T) {
 // A panic while asking, in an http.RoundTripper for one, ends no process.
 func TestIntrospectionPanics(t *testing.T) {
 	l := newLab(t)
-	v := l.introspection(func(o *popauth.IntrospectionOptions) {
+	v := l.introspection(func(o *introspection.Options) {
 		o.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("oops") })}
 	})
 	var all sync.WaitGroup

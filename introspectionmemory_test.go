@@ -14,18 +14,19 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // introspection asks the issuer through memory, so that calls take no time but what a test says.
-func (i *memoryIssuer) introspection(t testing.TB, change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
+func (i *memoryIssuer) introspection(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
-	o := i.Introspection()
+	o := introspectionOptions(i.Issuer)
 	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
 	for _, c := range change {
 		c(&o)
 	}
-	v, err := popauth.NewIntrospection(o)
+	v, err := introspection.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestIntrospectionRemembers(t *testing.T) {
 		want(token, popauth.ErrTokenInvalid, 1)
 
 		ending := issuer.Opaque(popauthtest.Claims{"exp": time.Now().Add(4 * time.Second).Unix()})
-		v = issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Leeway, o.Remember = 1, time.Hour })
+		v = issuer.introspection(t, func(o *introspection.Options) { o.Leeway, o.Remember = 1, time.Hour })
 		want(ending, nil, 1)
 		time.Sleep(4 * time.Second)
 		want(ending, nil, 0)
@@ -76,7 +77,7 @@ func TestIntrospectionRemembers(t *testing.T) {
 		time.Sleep(time.Hour)
 		want(lasting, nil, 1)
 
-		v = issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Remember = -1 })
+		v = issuer.introspection(t, func(o *introspection.Options) { o.Remember = -1 })
 		want(lasting, nil, 1)
 		want(lasting, nil, 1)
 		issuer.Revoke(lasting)
@@ -175,7 +176,7 @@ func TestIntrospectionFlood(t *testing.T) {
 	issuer := newMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		const calls, wait = 8, 2 * time.Second
-		v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) {
+		v := issuer.introspection(t, func(o *introspection.Options) {
 			o.Calls, o.Wait, o.Entries, o.Remember = calls, wait, 100, time.Hour
 		})
 		good := make([]string, 100)
@@ -250,9 +251,9 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 200, Body: body(answer)}, nil
 	})}
-	v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "s"}, Entries: 100, Remember: time.Hour,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Entries: 100, Remember: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +306,7 @@ func TestIntrospectionDiscovery(t *testing.T) {
 		const openID = "/.well-known/openid-configuration"
 		issuer.Handle(openID, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { metadata(w, path) }))
 		issuer.takes(time.Second)
-		v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Endpoint, o.Remember = "", -1 })
+		v := issuer.introspection(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {

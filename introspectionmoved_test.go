@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // Whatever stands in the old place of an endpoint that has moved, the metadata is looked at again, once a minute at most.
@@ -118,7 +119,7 @@ func TestIntrospectionFloodAndKnownTokens(t *testing.T) {
 			}
 			return answer(200, []byte(active)), nil
 		})}
-		v := introspectionBy(t, client, func(o *popauth.IntrospectionOptions) {
+		v := introspectionBy(t, client, func(o *introspection.Options) {
 			o.Endpoint, o.Remember = "https://id.example.com/introspect", 30*time.Second
 		})
 		for _, token := range []string{"known", "also known"} {

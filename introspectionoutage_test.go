@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -56,7 +58,7 @@ func TestOutageOfIntrospection(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d made-up tokens", name, flood), func(t *testing.T) {
 				issuer := newMemoryIssuer(t)
 				synctest.Test(t, func(t *testing.T) {
-					v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Calls = 16 })
+					v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 16 })
 					known := make([]string, 200)
 					for n := range known {
 						known[n] = issuer.Opaque(popauthtest.Claims{"exp": popauthtest.Omit})
@@ -98,7 +100,7 @@ func TestOutageOfIntrospection(t *testing.T) {
 func TestFloodIsNoOutage(t *testing.T) {
 	issuer := newMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Calls = 8 })
+		v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 8 })
 		issuer.takes(100 * time.Millisecond)
 		var all sync.WaitGroup
 		var strangers told
@@ -147,7 +149,7 @@ func TestOutageOfResolve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newIssuers(t, popauth.IssuersOptions{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
+				v := newIssuers(t, issuers.Options{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
 				var all sync.WaitGroup
 				var got told
 				for n := range 1000 {

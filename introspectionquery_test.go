@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -17,9 +19,9 @@ func TestIntrospectionSecretInQuery(t *testing.T) {
 		if status == 0 {
 			s.Close()
 		}
-		i, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		i, err := introspection.New(introspection.Options{
 			Issuer: "https://id.example.com", Endpoint: s.URL + "/x?k=QUERYSECRET", Audience: []string{"a"}, Client: s.Client(),
-			Authentication: popauth.ClientSecretBasic{ID: "id", Secret: "secret"},
+			Authentication: introspection.ClientSecretBasic{ID: "id", Secret: "secret"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +44,7 @@ func TestMetadataOfSeveralIssuers(t *testing.T) {
 		}
 		verifiers[i.URL] = v
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: verifiers})
+	issuers, err := issuers.New(issuers.Options{Verifiers: verifiers})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -114,7 +115,7 @@ func TestAnswerWithoutTheTokensBinding(t *testing.T) {
 	}
 }
 
-func (l *lab) signedAnswers(o *popauth.IntrospectionOptions) {
+func (l *lab) signedAnswers(o *introspection.Options) {
 	o.Signed = true
 	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
 }

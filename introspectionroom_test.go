@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -21,7 +23,7 @@ func TestIntrospectionKeepsRoomForTheActive(t *testing.T) {
 	for _, remember := range []time.Duration{time.Second, -1} {
 		issuer := newMemoryIssuer(t)
 		synctest.Test(t, func(t *testing.T) {
-			v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) {
+			v := issuer.introspection(t, func(o *introspection.Options) {
 				o.Calls, o.Wait, o.Remember = 8, time.Second, remember
 			})
 			good := issuer.Opaque(popauthtest.Claims{"exp": popauthtest.Omit})
@@ -62,7 +64,7 @@ func TestIntrospectionKeepsRoomForTheActive(t *testing.T) {
 // A clock that is set back brings no older verdict back, and a machine's sleep is time.
 func TestIntrospectionClockBack(t *testing.T) {
 	l := newLab(t)
-	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Remember = time.Minute })
+	v := l.introspection(func(o *introspection.Options) { o.Remember = time.Minute })
 	token := l.issuer.Opaque()
 	want := func(what string, reason error) {
 		t.Helper()
@@ -90,9 +92,9 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 200, Body: body(strings.Replace(answer, `"active"`, `"more":"`+long+`","active"`, 1))}, nil
 	})}
-	v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +120,7 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 func TestTooLargeIsSaid(t *testing.T) {
 	l := newLab(t)
 	large := strings.Repeat("x", 17<<10)
-	for name, v := range map[string]popauth.Verifier{"introspection": l.introspection(), "issuers": newIssuers(t, popauth.IssuersOptions{
+	for name, v := range map[string]popauth.Verifier{"introspection": l.introspection(), "issuers": newIssuers(t, issuers.Options{
 		Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)},
 	})} {
 		if _, err := v.Verify(t.Context(), large); !reasonIs(err, popauth.ErrTokenMalformed) || !strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {

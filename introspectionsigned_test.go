@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // TestSignedIntrospection is RFC 9701: what a signed answer must be.
 func TestSignedIntrospection(t *testing.T) {
 	l := newLab(t)
-	signed := func(o *popauth.IntrospectionOptions) {
+	signed := func(o *introspection.Options) {
 		o.Signed = true
 		o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
 	}
@@ -80,7 +81,7 @@ func TestSignedIntrospection(t *testing.T) {
 	})
 	t.Run("asked for", func(t *testing.T) {
 		l.issuer.Handle("/introspect", nil)
-		v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Signed = true }) // keys by discovery
+		v := l.introspection(func(o *introspection.Options) { o.Signed = true }) // keys by discovery
 		token := l.issuer.Opaque(l.owner.Bound())
 		send(l.opaqueGuard(v).Confirm, l.owner.Request("GET", "/", token)).passed(t)
 		send(l.opaqueGuard(v).Confirm, l.thief.Request("GET", "/", token)).refused(t, 401, invalidToken)
@@ -116,9 +117,9 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	var answer []byte
-	v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Remember: -1,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "s"}, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
 		Client: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: body(string(answer))}, nil
 		})},

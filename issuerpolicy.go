@@ -75,7 +75,9 @@ var errIssuerUnsaid = errors.New("a policy on names of an issuer, and the Guard'
 // issuing is a Verifier that says whose tokens it accepts; of none it says nothing.
 type issuing interface{ Issuers() []string }
 
-// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Issuers don't say: Add and Resolve
+var _, _ issuing = (*jwtVerifier)(nil), jwtOr{}
+
+// isOfOneIssuer tells whether all that the Verifier accepts comes from one issuer. Those of package issuers don't say: Add and Resolve
 // bring others.
 func isOfOneIssuer(v Verifier) bool {
 	i, ok := v.(issuing)
@@ -91,7 +93,7 @@ type limited struct {
 // limit returns v, or v held to what it says.
 func limit(v Verifier) Verifier {
 	switch v.(type) {
-	case *jwtVerifier, *Introspection, jwtOr, limited: // these see to it themselves
+	case *jwtVerifier, jwtOr, limited: // these see to it themselves
 		return v
 	}
 	if i, ok := v.(issuing); ok {
@@ -104,6 +106,9 @@ func limit(v Verifier) Verifier {
 
 // Issuers returns what the Verifier has said when it was given.
 func (l limited) Issuers() []string { return l.issuers }
+
+// Verifiers returns the one that decides, so that whoever keeps Verifiers finds what else it can do.
+func (l limited) Verifiers() []Verifier { return []Verifier{l.Verifier} }
 
 // Fresh implements CachingVerifier.
 func (l limited) Fresh(token string, t *Token) bool { return fresh(l.Verifier, token, t) }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -34,9 +35,9 @@ func (l twoIssuers) verifier(i *popauthtest.Issuer) popauth.Verifier {
 	return v
 }
 
-func (l twoIssuers) issuers(o popauth.IssuersOptions) popauth.Verifier {
+func (l twoIssuers) issuers(o issuers.Options) popauth.Verifier {
 	l.Helper()
-	v, err := popauth.NewIssuers(o)
+	v, err := issuers.New(o)
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func (l twoIssuers) issuers(o popauth.IssuersOptions) popauth.Verifier {
 }
 
 func (l twoIssuers) both() popauth.Verifier {
-	return l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: l.verifier(l.acme), l.globex.URL: l.verifier(l.globex)}})
+	return l.issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.acme.URL: l.verifier(l.acme), l.globex.URL: l.verifier(l.globex)}})
 }
 
 // A name means nothing without the issuer that has given it: a Guard that can have several asks whose it is.
@@ -61,10 +62,10 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 		{"JWTOr of one", popauth.JWTOr(acme, acme), false},
 		{"somebody else's that names one", issuingVerifier{acme, []string{l.acme.URL}}, false},
 		{"JWTOr of two", popauth.JWTOr(acme, l.verifier(l.globex)), true},
-		{"JWTOr with Issuers", popauth.JWTOr(acme, l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})), true},
-		{"Issuers, one for now", l.issuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}}), true},
+		{"JWTOr with Issuers", popauth.JWTOr(acme, l.issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})), true},
+		{"Issuers, one for now", l.issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}}), true},
 		{"Issuers, two", l.both(), true},
-		{"Issuers, resolved", l.issuers(popauth.IssuersOptions{Resolve: resolve}), true},
+		{"Issuers, resolved", l.issuers(issuers.Options{Resolve: resolve}), true},
 		{"somebody else's", verifierFunc(acme.Verify), true},
 		{"somebody else's that names two", issuingVerifier{acme, []string{l.acme.URL, l.globex.URL}}, true},
 		{"somebody else's that names none", issuingVerifier{acme, nil}, true},
@@ -223,7 +224,7 @@ func TestWhatAVerifierSaysHolds(t *testing.T) {
 		said[0] = l.acme.URL
 	}
 	// One that passes on what Issuers know says nothing: others may come.
-	tenants, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})
+	tenants, err := issuers.New(issuers.Options{Verifiers: map[string]popauth.Verifier{l.acme.URL: acme}})
 	if err != nil {
 		t.Fatal(err)
 	}

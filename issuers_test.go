@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -26,9 +28,9 @@ func jwtVerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
 	return v
 }
 
-func newIssuers(tb testing.TB, o popauth.IssuersOptions) *popauth.Issuers {
+func newIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
 	tb.Helper()
-	v, err := popauth.NewIssuers(o)
+	v, err := issuers.New(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func TestIssuersThieves(t *testing.T) {
 	kid := kidOf(t, l.issuer.JWKS())
 	renamed := bytes.ReplaceAll(other.JWKS(), []byte(kidOf(t, other.JWKS())), []byte(kid))
 	other.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(renamed) }))
-	guard := l.opaqueGuard(newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{
+	guard := l.opaqueGuard(newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{
 		l.issuer.URL: jwtVerifierOf(t, l.issuer), other.URL: jwtVerifierOf(t, other),
 	}}))
 	named := popauthtest.Claims{"kid": kid}
@@ -101,7 +103,7 @@ func TestIssuersHoldVerifiersToTheIssuer(t *testing.T) {
 		"hand-made": func() (*popauth.Token, error) { return &popauth.Token{}, nil },
 	} {
 		careless := verifierFunc(func(context.Context, string) (*popauth.Token, error) { return found() })
-		v := newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: careless}})
+		v := newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: careless}})
 		if _, err := v.Verify(t.Context(), l.issuer.Token()); !errors.Is(err, popauth.ErrTokenIssuer) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -114,7 +116,7 @@ func TestIssuersAtRunTime(t *testing.T) {
 	l := newLab(t)
 	other := popauthtest.NewIssuer(t)
 	other.Now = l.clock.Now
-	v := newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)}})
+	v := newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)}})
 	guard := l.opaqueGuard(v)
 	token := other.Token(l.owner.Bound())
 	ask := func() outcome { return send(guard.Confirm, l.owner.Request("GET", "/", token)) }
@@ -133,19 +135,19 @@ func TestIssuersAtRunTime(t *testing.T) {
 		"empty":        v.Add("", jwtVerifierOf(t, other)),
 		"of another":   v.Add(other.URL, jwtVerifierOf(t, l.issuer)),
 		"introspected": v.Add(other.URL, l.introspection()),
-		"unmade":       v.Add(other.URL, (*popauth.Introspection)(nil)),
-		"zero Issuers": new(popauth.Issuers).Add(other.URL, jwtVerifierOf(t, other)),
-		"nil Issuers":  (*popauth.Issuers)(nil).Add(other.URL, jwtVerifierOf(t, other)),
+		"unmade":       v.Add(other.URL, (*introspection.Verifier)(nil)),
+		"zero Issuers": new(issuers.Verifier).Add(other.URL, jwtVerifierOf(t, other)),
+		"nil Issuers":  (*issuers.Verifier)(nil).Add(other.URL, jwtVerifierOf(t, other)),
 	} {
 		if err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}
-	new(popauth.Issuers).Remove(other.URL)
-	(*popauth.Issuers)(nil).Remove(other.URL)
+	new(issuers.Verifier).Remove(other.URL)
+	(*issuers.Verifier)(nil).Remove(other.URL)
 	ask().refused(t, 401, invalidToken)
 	send(l.opaqueGuard(v).Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
-	for _, unmade := range []*popauth.Issuers{nil, {}} {
+	for _, unmade := range []*issuers.Verifier{nil, {}} {
 		send(l.opaqueGuard(unmade).Confirm, l.owner.Request("GET", "/", l.bound())).refused(t, 500, "")
 	}
 
@@ -166,22 +168,22 @@ func TestIssuersAtRunTime(t *testing.T) {
 func TestIssuersOptions(t *testing.T) {
 	l := newLab(t)
 	for name, tt := range map[string]struct {
-		o    popauth.IssuersOptions
+		o    issuers.Options
 		want []string
 	}{
-		"nothing":    {popauth.IssuersOptions{}, []string{"Verifiers"}},
-		"empty iss":  {popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{"": l.introspection()}}, []string{"Verifiers"}},
-		"nil":        {popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{"a": nil}}, []string{"Verifiers"}},
-		"of another": {popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{"a": l.introspection()}}, []string{"Verifiers"}},
-		"limits": {popauth.IssuersOptions{Resolve: (&tenants{}).resolve, Entries: -1, Calls: 1<<20 + 1, Remember: -1, RememberUnknown: -1, Timeout: -1, Wait: -1},
+		"nothing":    {issuers.Options{}, []string{"Verifiers"}},
+		"empty iss":  {issuers.Options{Verifiers: map[string]popauth.Verifier{"": l.introspection()}}, []string{"Verifiers"}},
+		"nil":        {issuers.Options{Verifiers: map[string]popauth.Verifier{"a": nil}}, []string{"Verifiers"}},
+		"of another": {issuers.Options{Verifiers: map[string]popauth.Verifier{"a": l.introspection()}}, []string{"Verifiers"}},
+		"limits": {issuers.Options{Resolve: (&tenants{}).resolve, Entries: -1, Calls: 1<<20 + 1, Remember: -1, RememberUnknown: -1, Timeout: -1, Wait: -1},
 			[]string{"Entries", "Calls", "Remember", "RememberUnknown", "Timeout", "Wait"}},
 	} {
-		v, err := popauth.NewIssuers(tt.o)
+		v, err := issuers.New(tt.o)
 		if v != nil || err == nil {
 			t.Errorf("%s: got %v, %v", name, v, err)
 		}
 		for _, field := range tt.want {
-			if !strings.Contains(fmt.Sprint(err), "popauth: IssuersOptions."+field+": ") {
+			if !strings.Contains(fmt.Sprint(err), "issuers: Options."+field+": ") {
 				t.Errorf("%s: got %v, want %s named", name, err, field)
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 // TestIssuersResolve is what each answer of Resolve comes to.
@@ -36,11 +38,11 @@ func TestIssuersResolve(t *testing.T) {
 		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 1},
 		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 1},
 		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
-		"Verifier that is nil": {v: (*popauth.Introspection)(nil), reason: popauth.ErrUnavailable, calls: 1},
+		"Verifier that is nil": {v: (*introspection.Verifier)(nil), reason: popauth.ErrUnavailable, calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			v := newIssuers(t, popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+			v := newIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 				calls.Add(1)
 				if iss != l.issuer.URL {
 					t.Errorf("asked about %q", iss)
@@ -64,7 +66,7 @@ func TestIssuersResolve(t *testing.T) {
 
 // introspectionOf is a Verifier of another issuer's tokens.
 func (l *lab) introspectionOf(issuer string) popauth.Verifier {
-	return l.introspection(func(o *popauth.IntrospectionOptions) { o.Issuer = issuer })
+	return l.introspection(func(o *introspection.Options) { o.Issuer = issuer })
 }
 
 // tenants resolves https://good-… and nothing else.
@@ -101,7 +103,7 @@ func tokenFrom(iss string) string {
 func TestIssuersRemember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{}
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve, Entries: 2})
+		v := newIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 2})
 		want := func(iss string, reason error, calls int64) {
 			t.Helper()
 			before := s.calls.Load()
@@ -136,7 +138,7 @@ func TestIssuersRemember(t *testing.T) {
 func TestIssuersRemovedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{takes: time.Second}
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve})
+		v := newIssuers(t, issuers.Options{Resolve: s.resolve})
 		const iss = "https://good-1"
 		ask := func() {
 			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
@@ -170,7 +172,7 @@ func TestIssuersRemovedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const iss = "https://good-1"
 		s, removed := &tenants{}, atomic.Bool{}
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			now := removed.Load()
 			time.Sleep(time.Second)
 			if now {
@@ -192,7 +194,7 @@ func TestIssuersRemovedForGood(t *testing.T) {
 // Resolve is asked about nothing that can't be an issuer.
 func TestIssuersAskAboutNothing(t *testing.T) {
 	s := &tenants{}
-	v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve})
+	v := newIssuers(t, issuers.Options{Resolve: s.resolve})
 	for token, want := range map[string]popauth.Reason{
 		tokenFrom(""): popauth.ErrTokenIssuer,
 		tokenFrom("https://good-" + strings.Repeat("x", 12<<10)): popauth.ErrTokenMalformed,
@@ -212,7 +214,7 @@ func TestIssuersFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{}
 		const calls, wait = 8, 2 * time.Second
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: s.resolve, Entries: 10, Calls: calls, Wait: wait})
+		v := newIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 10, Calls: calls, Wait: wait})
 		want := func(iss string) {
 			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
 				t.Error(err)
@@ -271,7 +273,7 @@ func TestIssuersFlood(t *testing.T) {
 func TestIssuersAddedMeanwhile(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t)}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			time.Sleep(time.Second)
 			return e.resolve(ctx, iss)
 		}})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -68,7 +69,7 @@ func withBadSignature(token string) string { return token[:len(token)-8] + "AAAA
 func TestUnsignedTokensDisplaceNobody(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t)}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Entries: 50})
+		v := newIssuers(t, issuers.Options{Resolve: e.resolve, Entries: 50})
 		want := func(token string, reason error) {
 			t.Helper()
 			if _, err := v.Verify(t.Context(), token); !errors.Is(err, reason) {
@@ -106,7 +107,7 @@ func TestUnsignedTokensDisplaceNobody(t *testing.T) {
 // The place that is given away is that of the tenant whose last genuine token is oldest, whatever nobody has signed.
 func TestUnsignedTokensAreNoUse(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t)}
-	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Entries: 2})
+	v := newIssuers(t, issuers.Options{Resolve: e.resolve, Entries: 2})
 	want := func(n int, resolves int64) {
 		t.Helper()
 		e.resolves.Store(0)
@@ -130,7 +131,7 @@ func TestUnsignedTokensAreNoUse(t *testing.T) {
 func TestMadeUpIssuersStopNobody(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t)}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, popauth.IssuersOptions{Calls: 8, Wait: time.Second, Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := newIssuers(t, issuers.Options{Calls: 8, Wait: time.Second, Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			time.Sleep(100 * time.Millisecond)
 			return e.resolve(ctx, iss)
 		}})
@@ -175,7 +176,7 @@ func TestIssuersServeUntilThereIsAnother(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := &estate{memoryIssuer: newMemoryIssuer(t)}
 			synctest.Test(t, func(t *testing.T) {
-				v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve})
+				v := newIssuers(t, issuers.Options{Resolve: e.resolve})
 				good := e.token(0)
 				want := func(what string, reason error) {
 					t.Helper()
@@ -227,7 +228,7 @@ func heapAlloc() float64 {
 func TestIssuersMemoryBytes(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
 	const tenants, each, bound = 60, 100, 4 << 20
-	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, Bytes: bound})
+	v := newIssuers(t, issuers.Options{Resolve: e.resolve, Bytes: bound})
 	long := popauthtest.Claims{"more": strings.Repeat("x", 6<<10)}
 	tokens := make([][]string, tenants)
 	for n := range tokens {
@@ -260,7 +261,7 @@ func TestIssuersMemoryBytes(t *testing.T) {
 // Nobody has a table for tokens before a genuine one has come.
 func TestUnsignedTokensMakeNoTable(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
-	v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve, RememberUnknown: time.Nanosecond})
+	v := newIssuers(t, issuers.Options{Resolve: e.resolve, RememberUnknown: time.Nanosecond})
 	const tenants = 400
 	tokens := make([]string, tenants)
 	for n := range tokens {

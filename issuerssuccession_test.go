@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -47,7 +49,7 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 				})
 				synctest.Test(t, func(t *testing.T) {
 					var broken atomic.Bool
-					v := newIssuers(t, popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+					v := newIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 						signed, asked := http.RoundTripper(good), http.RoundTripper(good)
 						if broken.Load() {
 							signed, asked = fault, fault
@@ -60,7 +62,7 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 							return nil, err
 						}
 						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
-						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *popauth.IntrospectionOptions) { o.Issuer = iss })
+						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *introspection.Options) { o.Issuer = iss })
 						switch kind {
 						case "JWT":
 							return own, err
@@ -97,7 +99,7 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
 	synctest.Test(t, func(t *testing.T) {
 		var hang, withdrawn atomic.Bool
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			if withdrawn.Load() && iss == e.tenant(1000) {
 				return nil, popauth.ErrTokenIssuer
 			}
@@ -172,7 +174,7 @@ func TestErrorsOfStrangersBytes(t *testing.T) {
 		"a long error":         func(_ context.Context, iss string) (popauth.Verifier, error) { return verifierBy(iss[:30], reset) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newIssuers(t, popauth.IssuersOptions{Resolve: resolve})
+			v := newIssuers(t, issuers.Options{Resolve: resolve})
 			before := heapAlloc()
 			for n := range 300 {
 				iss := fmt.Sprintf("https://tenant.example.com/%03d", n)

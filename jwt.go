@@ -39,7 +39,7 @@ type jwtVerifier struct {
 	entries    int         // of memory; not positive: nothing is remembered
 	memory     atomic.Pointer[tokenMemory]
 	making     sync.Mutex // of memory
-	shares     *budget    // of memory; nil: it is alone
+	shares     *Budget    // of memory; nil: it is alone
 	headers    *memory.Headers[jose.Header]
 }
 
@@ -80,13 +80,25 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	}
 	v.kinds = completeKinds(o.RequiredClaims, o.AllowIDTokens, problem)
 	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
-	v.validator = jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
+	expiration := jwt.WithExpirationRequired()
+	if o.AllowMissingExpiration {
+		expiration = jwt.WithIssuedAt() // which is asked for in any case
+	}
+	v.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
 }
 
 // Issuers returns the one issuer.
 func (v *jwtVerifier) Issuers() []string { return []string{v.issuer} }
+
+// OpenTokenTypes returns the issuer if only the claims of its JWTs tell the kind, by default or by a setting.
+func (v *jwtVerifier) OpenTokenTypes() []string {
+	if slices.ContainsFunc(v.types, isAmbiguous) && len(v.kinds.required) == 0 {
+		return v.Issuers()
+	}
+	return nil
+}
 
 // knowsHeader tells whether a JWT with the same header has come before, and was genuine.
 func (v *jwtVerifier) knowsHeader(token string) bool {

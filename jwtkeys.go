@@ -27,7 +27,7 @@ func (v *jwtVerifier) Load(ctx context.Context) error {
 		return nil
 	}
 	if err := keys.remote.Load(ctx); err != nil {
-		return unanswered(err)
+		return &Error{Reason: ErrUnavailable, Err: err}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 }
 
 // Share lets the Verifier remember tokens within a budget that others have too. The first one counts.
-func (v *jwtVerifier) Share(b *budget) {
+func (v *jwtVerifier) Share(b *Budget) {
 	if v == nil {
 		return
 	}
@@ -157,7 +157,4 @@ func (v *jwtVerifier) still(e *verifiedToken) (*Token, error) {
 }
 
 // inForce tells whether nothing speaks against the times of a token that has been in force.
-func (v *jwtVerifier) inForce(t *Token) bool {
-	now := v.now()
-	return now.Before(t.ExpiresAt().Add(v.leeway)) && !now.Before(t.NotBefore().Add(-v.leeway)) && !now.Before(t.IssuedAt().Add(-v.leeway))
-}
+func (v *jwtVerifier) inForce(t *Token) bool { return t.inForce(v.now(), v.leeway) }

@@ -8,8 +8,8 @@ import (
 )
 
 // JWTOptions configure a Verifier of JWTs. The fields are those of Options, whose documentation holds for them. Each
-// Verifier remembers tokens of its own, in a table that is made with the first genuine token and grows; behind Issuers all
-// of them together keep to IssuersOptions.Bytes.
+// Verifier remembers tokens of its own, in a table that is made with the first genuine token and grows; those that
+// Share a Budget, as behind package issuers, keep to it together.
 type JWTOptions struct {
 	_ [0]func()
 
@@ -24,14 +24,26 @@ type JWTOptions struct {
 	Leeway         time.Duration
 	Remember       int
 	Now            func() time.Time
+
+	// AllowMissingExpiration accepts JWTs without exp, for what is no access token and has none, such as a signed answer
+	// (RFC 9701, section 5): set TokenTypes to its type. An access token without exp would be good for ever. If false, they are
+	// refused with ErrTokenMalformed.
+	AllowMissingExpiration bool
 }
 
-// NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and Issuers, which take
+// NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and package issuers, which take
 // several. It makes no request. The error lists every problem of the options.
 //
-// Whoever keeps many of them finds these methods by a type assertion. Ready() bool is that of RemoteKeys, and Load(ctx
-// context.Context) error waits until there are keys. Size() int64 is about what the Verifier needs beside the tokens that it
-// remembers, in bytes.
+// Whoever keeps many of them, as package issuers does, finds these methods by a type assertion:
+//
+//   - Ready() bool is that of RemoteKeys, and Load(context.Context) error waits until there are keys.
+//   - Share(*Budget) lets the Verifier remember tokens within a bound that others have too; the first one counts. Retire() has it
+//     forget all tokens and leave the Budget.
+//   - Size() int64 is about what the Verifier needs beside the tokens that it remembers, in bytes. Watch(who any, changed func())
+//     has changed called whenever that may be another because of the keys; it may ask for Size alone. Unwatch(who any) ends that.
+//   - Issuers and OpenTokenTypes are those that Verifier speaks of.
+//
+// What JWTOr returns has Verifiers() []Verifier in their place, for the two that decide.
 func NewJWTVerifier(o JWTOptions) (Verifier, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: JWTOptions", &wrong)

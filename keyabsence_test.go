@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 // unknownKid is an unsigned token under a kid that does not exist, with a header as large as fits.
@@ -43,7 +44,7 @@ func TestUnknownKidsKeepNoHeaders(t *testing.T) {
 func TestUnknownKidsOfManyTenants(t *testing.T) {
 	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, popauth.IssuersOptions{Resolve: e.resolve})
+		v := newIssuers(t, issuers.Options{Resolve: e.resolve})
 		const tenants, kids = 40, 40
 		good := make([]string, tenants)
 		for n := range good {

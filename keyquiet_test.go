@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -182,14 +183,14 @@ func TestQuietIntrospection(t *testing.T) {
 }
 
 // introspectionBy asks https://id.example.com, and remembers nothing.
-func introspectionBy(t *testing.T, client *http.Client, change ...func(*popauth.IntrospectionOptions)) *popauth.Introspection {
+func introspectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
-	o := popauth.IntrospectionOptions{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "b"}}
+	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "b"}}
 	for _, c := range change {
 		c(&o)
 	}
-	v, err := popauth.NewIntrospection(o)
+	v, err := introspection.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -81,7 +82,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 			return popauth.CertificateFunc(forwardedSource().Certificate, "Client-Cert", "Client-Cert-Chain", "X-Proxy-Secret")
 		},
 		"Verified": func(w *watch) popauth.CertificateSource {
-			s, err := popauth.Verified(wrapped{forwardedSource()}, popauth.Verification{
+			s, err := clientcert.Verified(wrapped{forwardedSource()}, clientcert.Verification{
 				RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
 					w.at("RootsFor", r)
 					return l.ca.Pool(), nil
@@ -117,10 +118,11 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 						})
 					}
 				},
-				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, p popauth.Policy, w *watch) func(http.Handler) http.Handler {
+				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, _ popauth.Policy, w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
 						return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-							_, _ = popauth.CheckCertificate(r, s, popauth.AnyOf(popauth.CertificateThumbprint(l.owner.Thumbprint())), p)
+							_, _ = clientcert.Check(r, s, clientcert.Thumbprint(l.owner.Thumbprint()),
+								clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { w.at("PolicyFunc", r); return nil }))
 							next.ServeHTTP(rw, popauth.WithoutHeaders(r, s))
 						})
 					}
@@ -294,10 +296,10 @@ func TestAWrappedSourceLosesNothing(t *testing.T) {
 	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "CertificateFunc: nil function") {
 		t.Errorf("New: got %v, want the source's error", err)
 	}
-	if _, err := popauth.Verified(nobody, popauth.Verification{Roots: l.ca.Pool()}); err == nil {
+	if _, err := clientcert.Verified(nobody, clientcert.Verification{Roots: l.ca.Pool()}); err == nil {
 		t.Error("Verified: no error")
 	}
-	if _, err := popauth.CheckCertificate(l.owner.Request("GET", "/", ""), nobody); !errors.Is(err, popauth.ErrUnconfigured) {
+	if _, err := clientcert.Check(l.owner.Request("GET", "/", ""), nobody); !errors.Is(err, popauth.ErrUnconfigured) {
 		t.Errorf("CheckCertificate: got %v", err)
 	}
 	func() {
@@ -341,8 +343,8 @@ func TestAThumbprintIsNoSourcesWord(t *testing.T) {
 		})
 		send(chain(own.Confirm, look), viaProxy(l.bound())).passed(t)
 		send(chain(popauth.ClientCertificate(source), l.guard().Confirm, look), viaProxy(l.bound())).passed(t)
-		send(chain(popauth.RequireCertificate(source), look), viaProxy("")).passed(t)
-		c, err := popauth.CheckCertificate(viaProxy(""), source)
+		send(chain(clientcert.Require(source), look), viaProxy("")).passed(t)
+		c, err := clientcert.Check(viaProxy(""), source)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,8 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// budget is a bound in bytes that several memories share. When it is used up, the memory that holds most makes room.
-type budget struct {
+// Budget is a bound in bytes for the tokens that several Verifiers of NewJWTVerifier remember together, as those of many
+// tenants. When it is used up, the one that holds most makes room. Make it with NewBudget; the nil one has no bound. It is safe for
+// concurrent use.
+type Budget struct {
 	most int64
 	used atomic.Int64
 
@@ -23,14 +25,15 @@ type holder interface {
 	shed(n int64) int64 // makes room for n bytes, if it can, and returns how much it has freed
 }
 
-func newBudget(most int64) *budget { return &budget{most: most, holders: map[holder]struct{}{}} }
+// NewBudget returns a Budget of so many bytes at most.
+func NewBudget(most int64) *Budget { return &Budget{most: most, holders: map[holder]struct{}{}} }
 
 // maxShed is how many memories at most make room for one entry.
 const maxShed = 4
 
-// reserve takes n bytes, and returns false if there is no room to be had. The caller holds no memory's lock. A nil budget
+// reserve takes n bytes, and returns false if there is no room to be had. The caller holds no memory's lock. A nil Budget
 // has room for everything.
-func (b *budget) reserve(n int64) bool {
+func (b *Budget) reserve(n int64) bool {
 	if b == nil {
 		return true
 	}
@@ -47,7 +50,7 @@ func (b *budget) reserve(n int64) bool {
 	return false
 }
 
-func (b *budget) release(n int64) {
+func (b *Budget) release(n int64) {
 	if b != nil {
 		b.used.Add(-n)
 	}
@@ -58,7 +61,7 @@ const maxUses = 64
 
 // largest returns the memory that holds most, or held most a moment ago: to look at a thousand of them for each entry would
 // take longer than to verify its token. What others have grown by since they have taken from that one.
-func (b *budget) largest() holder {
+func (b *Budget) largest() holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.found != nil && b.uses < maxUses && b.found.holds() >= b.enough {
@@ -76,7 +79,7 @@ func (b *budget) largest() holder {
 	return b.found
 }
 
-func (b *budget) add(h holder) {
+func (b *Budget) add(h holder) {
 	if b != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -84,7 +87,7 @@ func (b *budget) add(h holder) {
 	}
 }
 
-func (b *budget) remove(h holder) {
+func (b *Budget) remove(h holder) {
 	if b != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()

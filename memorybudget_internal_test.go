@@ -10,7 +10,7 @@ import (
 )
 
 // weigh holds a budget's account against what its memories hold, by looking.
-func weigh(t *testing.T, b *budget, memories ...*tokenMemory) {
+func weigh(t *testing.T, b *Budget, memories ...*tokenMemory) {
 	t.Helper()
 	held := int64(0)
 	for _, m := range memories {
@@ -37,7 +37,7 @@ func weigh(t *testing.T, b *budget, memories ...*tokenMemory) {
 // However many Verifiers fill their memories at once, and grow, retire and come back, the account is right.
 func TestBudgetAccount(t *testing.T) {
 	const most, verifiers = 512 << 10, 8
-	b := newBudget(most)
+	b := NewBudget(most)
 	all := make([]*jwtVerifier, verifiers)
 	for n := range all {
 		all[n] = &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
@@ -80,7 +80,7 @@ func TestBudgetAccount(t *testing.T) {
 
 // Where nothing is held, nothing can make room.
 func TestBudgetTooSmallForOne(t *testing.T) {
-	b := newBudget(10)
+	b := NewBudget(10)
 	if b.reserve(11) || b.used.Load() != 0 || !b.reserve(10) {
 		t.Errorf("got %d bytes used, want 11 refused and 10 taken", b.used.Load())
 	}
@@ -104,7 +104,7 @@ func (c *counted) shed(int64) int64 {
 
 // One that holds most for long is found once in maxUses, not by a look at all for each entry.
 func TestBudgetLooksSeldom(t *testing.T) {
-	b, small := newBudget(10), &counted{held: 1}
+	b, small := NewBudget(10), &counted{held: 1}
 	b.add(small)
 	b.add(&counted{held: 9})
 	for range 10 * (maxUses + 1) {
@@ -120,7 +120,7 @@ func TestBudgetLooksSeldom(t *testing.T) {
 // A memory that can free nothing is not asked again for the same entry; one that frees a little is, maxShed times.
 func TestBudgetGivesUp(t *testing.T) {
 	for frees, want := range map[int64]int{0: 1, 1: maxShed} {
-		b, h := newBudget(10), &counted{held: 10, frees: frees}
+		b, h := NewBudget(10), &counted{held: 10, frees: frees}
 		b.add(h)
 		if !b.reserve(10) || b.reserve(5) || h.sheds != want || b.used.Load() != 10 {
 			t.Errorf("frees %d: got %d bytes used, asked %d times, want 10, and %d", frees, b.used.Load(), h.sheds, want)
@@ -131,7 +131,7 @@ func TestBudgetGivesUp(t *testing.T) {
 // A table that can't grow stays in use, and one that another request has put another in place of is not put back.
 func TestTableThatCantGrow(t *testing.T) {
 	v := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 1000}
-	m := growingTokenMemory(&keys.Set{}, maxTokens, newBudget(100<<10))
+	m := growingTokenMemory(&keys.Set{}, maxTokens, NewBudget(100<<10))
 	v.memory.Store(m)
 	if got := v.growing(&tokenMemory{}); got != nil || v.memory.Load() != m {
 		t.Errorf("another table: got %p, in use %p, want none, and %p", got, v.memory.Load(), m)
@@ -150,7 +150,7 @@ func TestTableThatCantGrow(t *testing.T) {
 
 // One tenant that fills the memory makes room for others.
 func TestBudgetIsSharedFairly(t *testing.T) {
-	b := newBudget(256 << 10)
+	b := NewBudget(256 << 10)
 	greedy := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
 	modest := &jwtVerifier{known: keys.Static{Set: &keys.Set{}}, entries: 10_000}
 	fill := func(v *jwtVerifier, name string, n int) (kept int) {

@@ -1,17 +1,10 @@
 package popauth
 
 import (
-	"context"
-	"crypto/sha256"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-	weakly "weak" // stepup.go has a func of that name
 
 	"github.com/seed-171ab058/popauth/internal/keys"
 )
@@ -19,7 +12,7 @@ import (
 // A table grows while other Verifiers need its room: the account of each stays right. With the race detector it fails if a
 // table that is still being filled is asked to make room.
 func TestGrowthBesideOthers(t *testing.T) {
-	b := newBudget(400 << 10)
+	b := NewBudget(400 << 10)
 	var all sync.WaitGroup
 	for g := range 3 {
 		all.Go(func() {
@@ -63,7 +56,7 @@ func TestGrowthBesideOthers(t *testing.T) {
 
 // A larger table is nobody's to make room before everything is in it.
 func TestGrowingTableIsNoHolderYet(t *testing.T) {
-	b := newBudget(1 << 20)
+	b := NewBudget(1 << 20)
 	m := growingTokenMemory(&keys.Set{}, 10000, b)
 	for i := range 10 {
 		m.put(entryOf(fmt.Sprint(i), 300))
@@ -95,7 +88,7 @@ func (w *weightOf) shed(n int64) int64 { *w -= weightOf(n); return n }
 
 // The memory that makes room is the largest, or was a moment ago.
 func TestLargestMakesRoom(t *testing.T) {
-	b := newBudget(0)
+	b := NewBudget(0)
 	all := make([]*weightOf, 1000)
 	for i := range all {
 		w := weightOf(1000)
@@ -122,7 +115,7 @@ func TestLargestMakesRoom(t *testing.T) {
 }
 
 func BenchmarkLargest(b *testing.B) {
-	budget := newBudget(0)
+	budget := NewBudget(0)
 	for range 1000 {
 		w := weightOf(1000)
 		budget.add(&w)
@@ -130,72 +123,4 @@ func BenchmarkLargest(b *testing.B) {
 	for b.Loop() {
 		_ = budget.largest()
 	}
-}
-
-// Tenants that share RemoteKeys all count for what these come to need, and none is kept by the keys when it has left.
-func TestSharedKeysTellAllTenants(t *testing.T) {
-	issuers, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document string
-	keys, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: &http.Client{Transport: serving(func() string { return document })}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := issuers.tenants
-	keyOf := func(i int) [sha256.Size]byte { return sha256.Sum256([]byte{byte(i)}) }
-	for i := range 3 {
-		v, err := NewJWTVerifier(JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"}, Keys: keys})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n.keep(keyOf(i), resolution{tenant: &tenant{verifier: v, resolved: true}}, time.Now())
-		if i > 0 {
-			stranger, _, _ := n.strangers.Last(keyOf(i), time.Now())
-			n.prove(keyOf(i), stranger)
-		}
-	}
-	fetch := func(kids int) int64 {
-		_, x := testKeyEd25519()
-		var all []string
-		for i := range kids {
-			all = append(all, fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":"%d","x":%q}`, i, x))
-		}
-		document = `{"keys":[` + strings.Join(all, ",") + `]}`
-		if err := keys.Preload(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return keys.Size()
-	}
-	first := fetch(1)
-	before := [2]int64{n.proven.Bytes(), n.strangers.Bytes()}
-	size := fetch(100) - first
-	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; size < 10_000 || proven != 2*size || strangers != size {
-		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
-	}
-	var left []weakly.Pointer[tenant]
-	for i := range 3 {
-		r, _ := n.known(keyOf(i), time.Now())
-		left = append(left, weakly.Make(r.tenant))
-	}
-	for i := range 3 {
-		n.forget(keyOf(i))
-	}
-	runtime.GC()
-	for i, gone := range left {
-		if gone.Value() != nil {
-			t.Errorf("tenant %d: the keys keep it", i)
-		}
-	}
-	runtime.KeepAlive(keys)
-}
-
-// serving answers each request with what the function returns then.
-type serving func() string
-
-func (f serving) RoundTrip(*http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	_, _ = w.WriteString(f())
-	return w.Result(), nil
 }

@@ -1,7 +1,6 @@
 package popauth
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -16,21 +15,10 @@ const memoryBound = 64 << 20
 
 // What the memories hold at most, each at its own bound and all at once.
 func TestMemoriesTogether(t *testing.T) {
-	issuers, err := NewIssuers(IssuersOptions{Resolve: func(context.Context, string) (Verifier, error) { return nil, ErrTokenIssuer }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := NewIntrospection(IntrospectionOptions{
-		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{"a"}, Authentication: ClientSecretBasic{ID: "a", Secret: "s"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	none, err := NewRemoteKeys(RemoteKeysOptions{URL: "https://id.example.com/jwks"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := issuers.tenants
 	sum := int64(0)
 	for _, m := range []struct {
 		what  string
@@ -40,11 +28,8 @@ func TestMemoriesTogether(t *testing.T) {
 		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
 		{"keys that there are not", none.Size()},
-		{"tokens behind Issuers", issuers.budget.most},
-		{"resolved issuers", n.proven.Most() + n.strangers.Most()},
-		{"issuers that there are not", min(n.nobody.Most(), unknownIssuers*memory.KeptSize)},
-		{"issuers of whom Resolve can't tell", n.failing.Most()},
-		{"introspection answers", i.accepted.Most() + i.refused.Most()},
+		{"tokens of tenants, and the issuers", 30_736_384}, // TestMemory of package issuers
+		{"introspection answers", 17_048_576},              // TestMemory of package introspection
 		{"headers of proofs", 2048 * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"certificates from headers", 4 << 20},                                                              // package proxy: TestForwardedMemoryBytes
 		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)}, // TestVerifiedKeepsNoStrangersCertificate

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -98,14 +100,14 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 200, Body: body(strings.Replace(active, `"active"`, more, 1))}, nil
 	})}
-	introspection, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	introspection, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
-		Authentication: popauth.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Remember: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers := newIssuers(t, popauth.IssuersOptions{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
+	issuers := newIssuers(t, issuers.Options{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
 	own, err := g.resolve(t.Context(), "https://own.example.com")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -48,7 +49,7 @@ func TestIntrospectionMetadataURL(t *testing.T) {
 	l.issuer.Handle("/elsewhere", staticBody([]byte(`{"issuer":"accounts.example.com","introspection_endpoint":"`+l.issuer.URL+`/introspect"}`)))
 	token := l.issuer.Opaque(popauthtest.Claims{"iss": "accounts.example.com"})
 	for issuer, want := range map[string]error{"accounts.example.com": nil, "other.example.com": popauth.ErrUnavailable} {
-		v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Issuer, o.MetadataURL = issuer, l.issuer.URL+"/elsewhere" })
+		v := l.introspection(func(o *introspection.Options) { o.Issuer, o.MetadataURL = issuer, l.issuer.URL+"/elsewhere" })
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", issuer, err, want)
 		}

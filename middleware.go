@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
 )
 
@@ -20,9 +21,9 @@ type Guard struct {
 	station  *station
 	line     RequestLine
 	source   CertificateSource
-	headers  managedHeaders // of source
-	goesBy   goesBy         // source does
-	prompt   bool           // source is ours: it runs no code of the program, and waits for nothing
+	headers  managed.Headers // of source
+	goesBy   goesBy          // source does
+	prompt   bool            // source is ours: it runs no code of the program, and waits for nothing
 
 	schemes    schemes
 	tokens     examiner
@@ -130,7 +131,7 @@ type Decision struct {
 func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 	g = g.orNone()
 	r = own(r)
-	clean := g.headers.strip(r)
+	clean := g.headers.Strip(r)
 	d, err := g.decide(r, clean)
 	if err == nil {
 		err = g.policies.allow(clean, d, StageAuthorize, policies)
@@ -147,7 +148,7 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 // neither its scheme nor its nonce.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g = g.orNone()
-	g.refusals.write(w, g.headers.strip(r), g.complete(r, err))
+	g.refusals.write(w, g.headers.Strip(r), g.complete(r, err))
 }
 
 // Refusal is Refuse for programs that have no http.ResponseWriter, such as a gRPC service that a proxy asks: it returns the
@@ -227,7 +228,7 @@ func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decisio
 		if d.presented != now {
 			same = d.behind(now, g.goesBy)
 		}
-		if same != nil && g.headers.agree(g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
+		if same != nil && agree(g.headers, g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
 			return same.on(clean)
 		}
 	}
@@ -250,7 +251,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return refused(err, ErrTokenInvalid)
 	}
 	d.token, d.remembered = t, t.remembered()
-	if d.certificate, err = g.headers.obtain(g.source, sent); err != nil {
+	if d.certificate, err = obtainBy(g.headers, g.source, sent); err != nil {
 		return d.refused(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -19,7 +20,7 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 		return byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	source := bySecret()
-	verified, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 		} {
 			guard := l.guard(func(o *popauth.Options) { o.Certificate = inner })
 			for stageName, stage := range map[string]func(http.Handler) http.Handler{
-				"Guard": guard.Confirm, "RequireCertificate": popauth.RequireCertificate(inner, popauth.CertificateThumbprint(gateway.Thumbprint())),
+				"Guard": guard.Confirm, "RequireCertificate": clientcert.Require(inner, clientcert.Thumbprint(gateway.Thumbprint())),
 				"ClientCertificate": chain(popauth.ClientCertificate(inner), l.guard().Confirm),
 			} {
 				r := overProxyTLS(gateway, gateways, clientCert(l.owner))

@@ -36,7 +36,7 @@ type Observation struct {
 	// since its client went away or its server shuts down, is ErrRequestEnded with 499: no fault of this side.
 	Status int
 
-	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With IssuersOptions.Resolve, or
+	// Issuer is that of a token which the Verifier has found genuine; "" for all others. With issuers.Options.Resolve, or
 	// a Verifier of yours, there are as many as these accept: too many for a label, perhaps.
 	Issuer string
 
@@ -47,7 +47,8 @@ type Observation struct {
 	// members that no Confirmer handles are "other". It is "" for a bearer token, and where there is no genuine one.
 	Binding string
 
-	// Remembered tells that the token needed no verification, since the same one had passed it.
+	// Remembered tells that the token needed no verification, since the same one had passed it: the Verifier, whichever
+	// it is, has returned a Token that it had returned before.
 	Remembered bool
 
 	// Duration is what the stage took, the fetch of keys and calls of a ReplayStore included. Zero at StageOutside.

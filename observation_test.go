@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -207,7 +208,7 @@ func TestObserveFlood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenants, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: each}})
+	tenants, err := issuers.New(issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: each}})
 	if err != nil {
 		t.Fatal(err)
 	}

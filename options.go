@@ -98,15 +98,15 @@ type Options struct {
 	// Refusal is given from outside. A stage that refuses is the last, so its request has one Observation with a Reason.
 	// Requests are those of StageAuthenticate, and those of StageOutside that no stage came before. A Check is a decision,
 	// not an answer: each one that fails has a Reason, whatever the handler answers. The context is the request's. Calls
-	// come from many goroutines at once and must not block; a panic is not recovered. RequireCertificate,
+	// come from many goroutines at once and must not block; a panic is not recovered. clientcert.Require,
 	// ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil, nothing is.
 	Observe func(context.Context, Observation)
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each
 	// there is what it says and its SHA-256, in about 700 bytes; larger ones count for more. The time, the binding, the
 	// policies and Revoked are asked about on every request, and tokens are forgotten when the issuer's keys change.
-	// With Keys other than RemoteKeys and StaticKeys, and with a Verifier of your own, none is remembered. If zero,
-	// 10000; if negative, none.
+	// With Keys other than RemoteKeys and StaticKeys none is remembered; what a Verifier of your own remembers is up to it.
+	// If zero, 10000; if negative, none.
 	Remember int
 
 	// Logger gets one line for every refusal, "request refused", at Info for the caller's faults and at Warn for those

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 type nowhere struct{ popauth.KeySource }
@@ -118,7 +120,7 @@ func TestOptionsAreCopied(t *testing.T) {
 // Options can grow: nobody can write them without field names or compare them.
 func TestOptionsCanGrow(t *testing.T) {
 	for _, v := range []any{
-		popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}, popauth.JWTOptions{}, popauth.IntrospectionOptions{}, popauth.IssuersOptions{},
+		popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}, popauth.JWTOptions{}, introspection.Options{}, issuers.Options{},
 	} {
 		ty := reflect.TypeOf(v)
 		if ty.Comparable() {

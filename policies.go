@@ -17,7 +17,6 @@ func AnyOf(policies ...Policy) Policy {
 	first := policies[0]
 	return Policy{
 		scopes: first.scopes, acr: first.acr, maxAge: first.maxAge, either: policies,
-		known:  all(func(p Policy) bool { return p.known }),
 		names:  slices.ContainsFunc(policies, func(p Policy) bool { return p.names }),
 		issuer: all(func(p Policy) bool { return p.issuer }),
 		allow: func(r *http.Request, p *Principal) error {
@@ -43,7 +42,6 @@ func AllOf(policies ...Policy) Policy {
 	has := func(is func(Policy) bool) bool { return slices.ContainsFunc(policies, is) }
 	whole := Policy{
 		scopes: scopesOf(policies), acr: acrOf(policies), maxAge: maxAgeOf(policies),
-		known:  has(func(p Policy) bool { return p.known }),
 		names:  unsaid(policies),
 		issuer: has(func(p Policy) bool { return p.issuer }),
 		allow: func(r *http.Request, p *Principal) error {

@@ -13,12 +13,17 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 )
 
 var (
 	errNo   = errors.New("no")
 	errDown = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 )
+
+func matchFunc(err error) clientcert.Match {
+	return clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return err })
+}
 
 func policyFunc(err error) popauth.Policy {
 	return popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return err })
@@ -137,21 +142,21 @@ func TestAllOfChallenge(t *testing.T) {
 // Certificates that are named themselves need nobody's word, one of several neither.
 func TestThumbprintsInCombination(t *testing.T) {
 	l := newLab(t)
-	own, other := popauth.CertificateThumbprint(l.thief.Thumbprint()), popauth.CertificateThumbprint(l.owner.Thumbprint())
+	own, other := clientcert.Thumbprint(l.thief.Thumbprint()), clientcert.Thumbprint(l.owner.Thumbprint())
 	for _, tt := range []struct {
 		name   string
-		policy popauth.Policy
+		match  clientcert.Match
 		status int
 	}{
-		{"one of two", popauth.AnyOf(other, own), 200},
-		{"neither", popauth.AnyOf(other, other), 403},
-		{"or a name", popauth.AnyOf(own, popauth.CertificateDNS("a.example")), 403},
-		{"or anybody", popauth.AnyOf(own, policyFunc(nil)), 403},
-		{"and more", popauth.AllOf(own, policyFunc(nil)), 200},
-		{"and no", popauth.AllOf(own, policyFunc(errNo)), 403},
+		{"one of two", clientcert.AnyOf(other, own), 200},
+		{"neither", clientcert.AnyOf(other, other), 403},
+		{"or a name", clientcert.AnyOf(own, clientcert.DNS("a.example")), 403},
+		{"or anybody", clientcert.AnyOf(own, matchFunc(nil)), 403},
+		{"and more", clientcert.AllOf(own, matchFunc(nil)), 200},
+		{"and no", clientcert.AllOf(own, matchFunc(errNo)), 403},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := send(popauth.RequireCertificate(nil, tt.policy), l.thief.Request("GET", "/", ""))
+			o := send(clientcert.Require(nil, tt.match), l.thief.Request("GET", "/", ""))
 			if o.status != tt.status || o.ran != (tt.status == 200) {
 				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
 			}

@@ -55,6 +55,13 @@ func (p *Principal) clone() *Principal {
 	return &own
 }
 
+// asOfNow returns a Principal that its owner may change, with the certificate as it stands now.
+func (p *Principal) asOfNow() *Principal {
+	own := p.clone()
+	own.Certificate = p.Certificate.at(time.Now()).clone()
+	return own
+}
+
 // Claims decodes the claims of the principal's token into a T, whatever the token has beyond Principal's fields.
 // Names must fit to the letter, upper and lower case included: give the fields of T json tags. It is an error if p
 // has no claims, as one that was made by hand.

@@ -107,12 +107,12 @@ func (s *proxiedSource) unproxied(r *http.Request) (*Certificate, error) {
 	if c == nil || err != nil || len(s.marks) == 0 {
 		return c, err
 	}
-	if slices.ContainsFunc(s.marks, removedFrom(r).manages) {
+	if slices.ContainsFunc(s.marks, removedFrom(r).Manages) {
 		return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
 	}
 	for d := innermost(r.Context()); d != nil; d = d.outer { // also of another request: this one may have been made from it
 		headers, _ := headersOf(d.by.source) // who is in the context has been found valid
-		if slices.ContainsFunc(s.marks, headers.manages) && !sameCertificate(c, d.certificate) {
+		if slices.ContainsFunc(s.marks, headers.Manages) && !sameCertificate(c, d.certificate) {
 			return nil, &Error{Reason: ErrProxySecret, Err: errSecretGone}
 		}
 	}

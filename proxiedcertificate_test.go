@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 )
 
 // someProxy is a proxy of nobody's make: it says that it is the proxy in one header, and gives a certificate's number in another.
@@ -138,4 +139,20 @@ func TestProxiedCertificateOfAnotherRequest(t *testing.T) {
 		}
 	})
 	send(chain(passes, popauth.ClientCertificate(source), passes, guard.Confirm), viaProxy(l.bound())).passed(t)
+}
+
+// It goes by the request alone: a handler between two stages that has found another certificate, as of the proxy's own
+// connection, changes nothing about what the first stage has decided.
+func TestProxiedCertificateGoesByItself(t *testing.T) {
+	l := newLab(t)
+	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := l.guard(func(o *popauth.Options) { o.Certificate = someProxy(t, owners) })
+	r := l.thief.Request("GET", "/orders", l.bound()) // over the proxy's own connection
+	r.Header.Set("X-Mark", "yes")
+	r.Header.Set("X-Number", "0")
+	proxys := clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Thumbprint(l.thief.Thumbprint()))
+	send(chain(g.Confirm, proxys, g.Confirm), r).passed(t)
 }

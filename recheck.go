@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -18,7 +19,7 @@ import (
 //		}
 //
 // It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
-// knows, with Introspection the issuer, as often as IntrospectionOptions.Remember says. Then come the Token's ExpiresAt,
+// knows, with package introspection the issuer, as often as its Options.Remember says. Then come the Token's ExpiresAt,
 // Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
 // stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
 // connection is the same. An answer about another issuer, subject, client or cnf is refused.
@@ -93,15 +94,21 @@ func (t *Token) sameHolder(u *Token) bool {
 		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
 }
 
-// RecheckCertificate is Recheck for a request that a handler of RequireCertificate or ClientCertificate has let pass, with
-// the same policies: it holds what was found against the clock, and against the Verification and its Revoked and Check
-// if the source is Verified's; what handlers further out have found, too. A certificate that the TLS stack or a proxy
-// had verified, and that has expired meanwhile, counts as one that nobody has verified. A source of your own is not
-// asked again. ErrUndecided means that the request has come by no such handler.
-func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, error) {
-	if e := (RequestLine{}).read(r); e != nil {
-		return nil, e
-	}
+func sortedBindings(list []Binding) []Binding {
+	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
+	})
+}
+
+// CertificateNow returns the certificate that a ClientCertificate or clientcert.Require handler has found, or a Guard with
+// Options.Certificate, as it would find it now, for doors of your own; clientcert.Recheck asks whether it still opens one. It holds
+// what was found against the clock, and asks each ValidatingSource once more, also those of the handlers further out. A
+// certificate that the TLS stack or a proxy had verified, and that has expired meanwhile, counts as one that nobody has
+// verified. No other source of your own is asked again.
+//
+// The certificate is a copy of its own; nil if the handler has found none. The error is an *Error; ErrUndecided means that the
+// request has come by no such handler.
+func CertificateNow(r *http.Request) (*Certificate, error) {
 	x, err := extracted(r)
 	switch {
 	case err != nil:
@@ -110,11 +117,8 @@ func RecheckCertificate(r *http.Request, policies ...Policy) (*Certificate, erro
 		return nil, &Error{Reason: ErrUndecided}
 	}
 	c, err := recheckAll(r, x.by.source, x.certificate, x.outer, time.Now())
-	if err == nil {
-		err = allowCertificate(r, c, policies)
-	}
 	if err != nil {
-		return nil, certificateRefused(r, err)
+		return nil, refused(err, ErrCertificateMalformed)
 	}
 	return c.at(time.Now()).clone(), nil
 }
@@ -133,21 +137,23 @@ func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer
 // is outer.
 func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
 	switch s := source.(type) {
-	case *verifiedSource:
-		inner, err := recheckCertificate(r, s.source, c, outer, now)
-		if inner == nil || err != nil {
-			return nil, err
-		}
-		return s.verify(r, inner)
 	case callerSource:
 		if x := outer.extraction(nil); x != nil {
 			return recheckCertificate(r, x.by.source, x.certificate, x.outer, now)
 		}
+	case ValidatingSource:
+		found, err := recheckCertificate(r, s.Unwrap(), c, outer, now)
+		if found == nil || err != nil {
+			return nil, err
+		}
+		again, err := s.Recheck(r, found)
+		if again == nil || err != nil {
+			return nil, err
+		}
+		return taken(s, again)
 	}
 	if c = c.on(r).at(now); c == nil || !c.isVerified() || !c.isOver(now) {
 		return c, nil
 	}
-	expired := *c
-	expired.Verified, expired.Chain, expired.withheld = NotVerified, nil, lapsed(c.Leaf, false)
-	return &expired, nil
+	return c.unverified(lapsed(c.Leaf, false)), nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -20,7 +21,7 @@ func TestRecheckCertificate(t *testing.T) {
 	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.NotAfter = now.Add(time.Hour) })
 	clock := popauthtest.NewClock(now)
 	var revoked, refused bool
-	v := popauth.Verification{
+	v := clientcert.Verification{
 		Roots: l.ca.Pool(), Now: clock.Now, Remember: -1,
 		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return revoked, nil },
 		Check: func(*http.Request, *popauth.Certificate) error {
@@ -33,7 +34,7 @@ func TestRecheckCertificate(t *testing.T) {
 	reset := func() { revoked, refused, clock = false, false, popauthtest.NewClock(now) }
 	v.Now = func() time.Time { return clock.Now() }
 	source := verified(t, v)
-	twice, err := popauth.Verified(source, popauth.Verification{Roots: l.ca.Pool()})
+	twice, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,25 +42,25 @@ func TestRecheckCertificate(t *testing.T) {
 		return l.guard(func(o *popauth.Options) { o.Certificate, o.Now = s, func() time.Time { return clock.Now() } })
 	}
 	own, inner := guardOf(source), guardOf(nil)
-	behindCaller, err := popauth.Verified(popauth.CallerCertificate(), popauth.Verification{Roots: l.ca.Pool()})
+	behindCaller, err := clientcert.Verified(popauth.CallerCertificate(), clientcert.Verification{Roots: l.ca.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	behindAll := guardOf(behindCaller)
-	again := func(r *http.Request) error { _, err := popauth.RecheckCertificate(r); return err }
+	again := func(r *http.Request) error { _, err := clientcert.Recheck(r); return err }
 	routes := map[string]struct {
 		wrap    func(http.Handler) http.Handler
 		recheck func(*http.Request) error
 	}{
-		"RequireCertificate":         {popauth.RequireCertificate(source), again},
-		"RequireCertificate of two":  {popauth.RequireCertificate(twice), again},
+		"RequireCertificate":         {clientcert.Require(source), again},
+		"RequireCertificate of two":  {clientcert.Require(twice), again},
 		"ClientCertificate":          {popauth.ClientCertificate(source), again},
-		"RequireCertificate behind":  {chain(popauth.ClientCertificate(source), popauth.RequireCertificate(behindCaller)), again},
-		"RequireCertificate inside":  {chain(popauth.RequireCertificate(source), popauth.RequireCertificate(verified(t, popauth.Verification{Roots: l.ca.Pool()}))), again},
+		"RequireCertificate behind":  {chain(popauth.ClientCertificate(source), clientcert.Require(behindCaller)), again},
+		"RequireCertificate inside":  {chain(clientcert.Require(source), clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool()}))), again},
 		"the caller's of the caller": {chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.CallerCertificate())), again},
 		"a Guard that verifies more": {chain(popauth.ClientCertificate(source), behindAll.Confirm), func(r *http.Request) error { _, err := behindAll.Recheck(r); return err }},
-		"a Guard inside of a route":  {chain(popauth.RequireCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
-		"a route inside of a Guard":  {chain(inner.Confirm, popauth.RequireCertificate(source)), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a Guard inside of a route":  {chain(clientcert.Require(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a route inside of a Guard":  {chain(inner.Confirm, clientcert.Require(source)), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
 		"a Guard's own source":       {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
 		"a Guard behind a handler's": {chain(popauth.ClientCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
 	}
@@ -83,11 +84,11 @@ func TestRecheckCertificate(t *testing.T) {
 			}
 		}
 	}
-	if c, err := popauth.RecheckCertificate(owner.Request("GET", "/", "")); c != nil || !errors.Is(err, popauth.ErrUndecided) {
+	if c, err := clientcert.Recheck(owner.Request("GET", "/", "")); c != nil || !errors.Is(err, popauth.ErrUndecided) {
 		t.Errorf("behind nothing: got %v, %v, want ErrUndecided", c, err)
 	}
 	nobody := held(t, popauth.ClientCertificate(source), (*popauthtest.Client)(nil).Request("GET", "/", ""))
-	if c, err := popauth.RecheckCertificate(nobody); c != nil || !errors.Is(err, popauth.ErrCertificateRequired) {
+	if c, err := clientcert.Recheck(nobody); c != nil || !errors.Is(err, popauth.ErrCertificateRequired) {
 		t.Errorf("nobody's: got %v, %v, want ErrCertificateRequired", c, err)
 	}
 }
@@ -103,16 +104,16 @@ func TestRecheckExpiredByTLS(t *testing.T) {
 	g := l.guard(func(o *popauth.Options) { o.Now = clock.Now })
 	request := owner.Request("GET", "/", l.issuer.Token(owner.Bound(), cnf{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
 	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
-	name := popauth.CertificateDNS("owner.example")
-	r := held(t, g.Authorize(name), request)
-	if p, err := g.Recheck(r, name); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
+	name := clientcert.DNS("owner.example")
+	r := held(t, g.Authorize(clientcert.Policy(name)), request)
+	if p, err := g.Recheck(r, clientcert.Policy(name)); err != nil || p.Certificate.Verified != popauth.VerifiedByTLS {
 		t.Errorf("got %v, %v", p, err)
 	}
 	clock.Advance(2 * time.Hour)
 	if _, err := g.Recheck(r); err != nil {
 		t.Errorf("the binding: got %v, want it to hold", err)
 	}
-	if _, err := g.Recheck(r, name); !errors.Is(err, popauth.ErrCertificateUntrusted) {
+	if _, err := g.Recheck(r, clientcert.Policy(name)); !errors.Is(err, popauth.ErrCertificateUntrusted) {
 		t.Errorf("the name: got %v, want ErrCertificateUntrusted", err)
 	}
 }
@@ -121,31 +122,31 @@ func TestRecheckExpiredByTLS(t *testing.T) {
 func TestRecheckCallerCertificate(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
-	own := popauth.CertificateThumbprint(l.owner.Thumbprint())
-	r := held(t, chain(popauth.ClientCertificate(popauth.CallerCertificate()), popauth.RequireCertificate(popauth.CallerCertificate(), own), g.Confirm), l.owner.Request("GET", "/", l.bound()))
-	if c, err := popauth.RecheckCertificate(r, own); err != nil || c == nil {
+	own := clientcert.Thumbprint(l.owner.Thumbprint())
+	r := held(t, chain(popauth.ClientCertificate(popauth.CallerCertificate()), clientcert.Require(popauth.CallerCertificate(), own), g.Confirm), l.owner.Request("GET", "/", l.bound()))
+	if c, err := clientcert.Recheck(r, own); err != nil || c == nil {
 		t.Errorf("got %v, %v", c, err)
 	}
 	if p, err := g.Recheck(r); err != nil {
 		t.Errorf("got %v, %v", p, err)
 	}
-	other := popauth.CertificateThumbprint(l.thief.Thumbprint())
-	if c, err := popauth.RecheckCertificate(r, other); c != nil || !errors.Is(err, popauth.ErrForbidden) {
+	other := clientcert.Thumbprint(l.thief.Thumbprint())
+	if c, err := clientcert.Recheck(r, other); c != nil || !errors.Is(err, popauth.ErrForbidden) {
 		t.Errorf("another policy: got %v, %v, want ErrForbidden", c, err)
 	}
-	if c, err := popauth.RecheckCertificate(r); c != nil || !errors.Is(err, popauth.ErrCertificateUntrusted) {
+	if c, err := clientcert.Recheck(r); c != nil || !errors.Is(err, popauth.ErrCertificateUntrusted) {
 		t.Errorf("no policy, and nobody has verified it: got %v, %v, want ErrCertificateUntrusted", c, err)
 	}
-	token := popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return popauth.ErrBindingMissing })
-	if _, err := popauth.RecheckCertificate(r, own, token); !errors.Is(err, popauth.ErrForbidden) {
+	token := clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrBindingMissing })
+	if _, err := clientcert.Recheck(r, own, token); !errors.Is(err, popauth.ErrForbidden) {
 		t.Errorf("a policy that asks for a token: got %v, want ErrForbidden", err)
 	}
-	first, err := popauth.RecheckCertificate(r, own)
+	first, err := clientcert.Recheck(r, own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first.Verified, first.Thumbprint = popauth.VerifiedLocally, "x"
-	if c, err := popauth.RecheckCertificate(r, own); err != nil || c.Thumbprint == "x" || c.Verified != popauth.NotVerified {
+	if c, err := clientcert.Recheck(r, own); err != nil || c.Thumbprint == "x" || c.Verified != popauth.NotVerified {
 		t.Errorf("after a change of the first: got %+v, %v", c, err)
 	}
 }
@@ -153,13 +154,13 @@ func TestRecheckCallerCertificate(t *testing.T) {
 // A route by certificate inside of a stage belongs to the same request: its proof is not asked for twice.
 func TestCertificateRouteInsideOfAStage(t *testing.T) {
 	a := newDPoPAPI(t, dpop.Options{})
-	stranger := popauth.CertificateThumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
+	stranger := clientcert.Thumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
 	whoever := popauth.ClientCertificate(popauth.TLSCertificate())
 	for name, wrap := range map[string]func(http.Handler) http.Handler{
 		"a handler that finds":        chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
 		"two of them":                 chain(a.guard.Confirm, whoever, whoever, a.guard.Authorize(popauth.Bound())),
 		"one further out":             chain(whoever, a.guard.Confirm, whoever, a.guard.Authorize(popauth.Bound())),
-		"a policy on the certificate": chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.AnyOf(stranger, popauth.Bound()))),
+		"a policy on the certificate": chain(a.guard.Confirm, whoever, a.guard.Authorize(popauth.AnyOf(clientcert.Policy(stranger), popauth.Bound()))),
 	} {
 		r := held(t, wrap, a.request())
 		if _, err := a.guard.Recheck(r); err != nil {
@@ -177,8 +178,8 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 	send(chain(g.Confirm, gone, g.Confirm), l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
 	// What was found inside counts inside: a name that it has verified, for one.
 	owner := l.ca.Client("owner", func(c *x509.Certificate) { c.DNSNames = []string{"owner.example"} })
-	valid := verified(t, popauth.Verification{Roots: l.ca.Pool()})
-	send(chain(g.Confirm, popauth.RequireCertificate(valid), g.Authorize(popauth.CertificateDNS("owner.example"))),
+	valid := verified(t, clientcert.Verification{Roots: l.ca.Pool()})
+	send(chain(g.Confirm, clientcert.Require(valid), g.Authorize(clientcert.Policy(clientcert.DNS("owner.example")))),
 		owner.Request("GET", "/", l.issuer.Token(owner.Bound()))).passed(t)
 }
 
@@ -186,11 +187,11 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 func TestACertificateIsACopy(t *testing.T) {
 	l := newLab(t)
 	g := l.guard()
-	vouch := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+	vouch := clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
 		if c, ok := popauth.CertificateFromContext(r.Context()); ok {
 			c.Verified = popauth.VerifiedLocally
 		}
-		if c, err := popauth.CheckCertificate(r, nil, popauth.CertificateThumbprint(l.thief.Thumbprint())); err == nil {
+		if c, err := clientcert.Check(r, nil, clientcert.Thumbprint(l.thief.Thumbprint())); err == nil {
 			c.Verified = popauth.VerifiedLocally
 		}
 		return errNo
@@ -198,14 +199,14 @@ func TestACertificateIsACopy(t *testing.T) {
 	thief := popauthtest.SelfSigned(t, "thief", func(c *x509.Certificate) { c.DNSNames = []string{"admin.example"} })
 	one := &popauth.Certificate{Leaf: thief.Request("GET", "/", "").TLS.PeerCertificates[0]}
 	same := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return one, nil })
-	named := popauth.AnyOf(vouch, popauth.CertificateDNS("admin.example"))
+	named := clientcert.AnyOf(vouch, clientcert.DNS("admin.example"))
 	for name, source := range map[string]popauth.CertificateSource{"TLSCertificate": popauth.TLSCertificate(), "one for all requests": same} {
 		for range 3 {
-			o := send(chain(popauth.ClientCertificate(source), g.Authorize(named)), thief.Request("GET", "/", l.issuer.Token(thief.Bound())))
+			o := send(chain(popauth.ClientCertificate(source), g.Authorize(clientcert.Policy(named))), thief.Request("GET", "/", l.issuer.Token(thief.Bound())))
 			if o.ran || o.status != 403 {
 				t.Errorf("%s, Authorize: got %d, ran %t, want 403", name, o.status, o.ran)
 			}
-			o = send(popauth.RequireCertificate(source, popauth.CertificateThumbprint(thief.Thumbprint()), named), thief.Request("GET", "/", ""))
+			o = send(clientcert.Require(source, clientcert.Thumbprint(thief.Thumbprint()), named), thief.Request("GET", "/", ""))
 			if o.ran || o.status != 403 {
 				t.Errorf("%s, RequireCertificate: got %d, ran %t, want 403", name, o.status, o.ran)
 			}

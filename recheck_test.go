@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -240,7 +241,7 @@ func TestRecheckTakesNoProof(t *testing.T) {
 // The issuer's word about an opaque token is asked for again.
 func TestRecheckOpaque(t *testing.T) {
 	l := newLab(t)
-	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.Now = l.clock.Now })
+	v := l.introspection(func(o *introspection.Options) { o.Now = l.clock.Now })
 	g := l.opaqueGuard(v)
 	token := l.issuer.Opaque(l.owner.Bound())
 	r := held(t, g.Confirm, l.owner.Request("GET", "/", token))

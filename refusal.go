@@ -82,6 +82,17 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, e *Error) {
 	refusal.Finish()
 }
 
+// Refuse answers a request that a handler of your own refuses: one that belongs to no Guard and asks for no token, such as a door
+// for certificates alone. The answer is that of Refused(r, err), with Retry-After, and Connection: close where it belongs; a
+// RequestLine.Handler further out logs it. Guard.Refuse is for a handler inside of a Guard's.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) { refuse(w, r, Refused(r, err)) }
+
+// Refused returns what Refuse makes of an error. One that names no Reason is ErrForbidden, and so is one whose Reason asks for a
+// token, since nobody would take it here. Where the request has ended meanwhile, an outage is ErrRequestEnded.
+func Refused(r *http.Request, err error) *Error {
+	return certificateRefused(r, refused(err, ErrForbidden))
+}
+
 // logRefusal writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
 // escapes.
 func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -46,9 +47,9 @@ func TestRefusalIsNotKept(t *testing.T) {
 		"early data":                         {g.Authenticate, early, 425},
 		"a zero Guard":                       {new(popauth.Guard).Authenticate, l.ask, 500},
 		"ClientCertificate":                  {popauth.ClientCertificate(broken), l.ask, 400},
-		"RequireCertificate":                 {popauth.RequireCertificate(popauth.TLSCertificate()), nobody, 403},
-		"RequireCertificate, policy":         {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.thief.Thumbprint())), l.ask, 403},
-		"RequireCertificate, two readings":   {popauth.RequireCertificate(nil), twoReadings, 400},
+		"RequireCertificate":                 {clientcert.Require(popauth.TLSCertificate()), nobody, 403},
+		"RequireCertificate, policy":         {clientcert.Require(nil, clientcert.Thumbprint(l.thief.Thumbprint())), l.ask, 403},
+		"RequireCertificate, two readings":   {clientcert.Require(nil), twoReadings, 400},
 		"RequestLine":                        {popauth.RequestLine{}.Handler, twoReadings, 400},
 		"Refuse":                             {func(http.Handler) http.Handler { return refusing(g) }, l.ask, 403},
 		"Refuse inside of a stage":           {chain(g.Authenticate, func(http.Handler) http.Handler { return refusing(g) }), l.ask, 403},

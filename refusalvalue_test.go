@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -100,10 +101,10 @@ func TestRefusedWithoutGuardIsLogged(t *testing.T) {
 	}{
 		"ClientCertificate":              {popauth.ClientCertificate(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
 		"ClientCertificate, PRI":         {popauth.ClientCertificate(popauth.TLSCertificate()), upgrade, 400, popauth.ErrRequestLine},
-		"RequireCertificate":             {popauth.RequireCertificate(nil), httptest.NewRequest("GET", "/orders", nil), 403, popauth.ErrCertificateRequired},
-		"RequireCertificate, policy":     {popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.thief.Thumbprint())), l.ask(), 403, popauth.ErrForbidden},
-		"RequireCertificate, source":     {popauth.RequireCertificate(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
-		"RequireCertificate, early data": {popauth.RequireCertificate(nil), early, 425, popauth.ErrEarlyData},
+		"RequireCertificate":             {clientcert.Require(nil), httptest.NewRequest("GET", "/orders", nil), 403, popauth.ErrCertificateRequired},
+		"RequireCertificate, policy":     {clientcert.Require(nil, clientcert.Thumbprint(l.thief.Thumbprint())), l.ask(), 403, popauth.ErrForbidden},
+		"RequireCertificate, source":     {clientcert.Require(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
+		"RequireCertificate, early data": {clientcert.Require(nil), early, 425, popauth.ErrEarlyData},
 	} {
 		log.Reset()
 		send(chain(line, tt.wrap), tt.r).refused(t, tt.status, "")

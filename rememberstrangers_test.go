@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -196,7 +197,7 @@ func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
 			c.Intermediates[i] = nil
 		}
 	}
-	shown, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{
+	shown, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{
 		Roots: l.ca.Pool(),
 		Check: func(_ *http.Request, c *popauth.Certificate) error { meddle(c); return nil },
 	})

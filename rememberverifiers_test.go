@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestRememberedBehindOtherVerifiers(t *testing.T) {
 	a, b := popauthtest.NewIssuer(t), popauthtest.NewIssuer(t)
 	owner, thief, key := popauthtest.SelfSigned(t, "owner"), popauthtest.SelfSigned(t, "thief"), popauthtest.NewProofKey(t, "")
-	tenants := newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{
+	tenants := newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{
 		a.URL: jwtVerifierOf(t, a), b.URL: jwtVerifierOf(t, b),
 	}})
 	g, err := popauth.New(popauth.Options{

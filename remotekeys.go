@@ -151,7 +151,7 @@ func (k *RemoteKeys) Preload(ctx context.Context) error {
 		return ErrUnconfigured
 	}
 	if err := k.remote.Preload(ctx); err != nil {
-		return unanswered(err)
+		return &Error{Reason: ErrUnavailable, Err: err}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package popauth
 import (
 	"context"
 	"errors"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
 )
 
 // hasEnded tells whether a request has ended before the decision on it, by its client or with its server. A time limit is
@@ -32,14 +34,19 @@ func endOf(ctx context.Context, e *Error) *Error {
 // Unavailable is the refusal of a request that has waited for something that can't be reached, such as the database of a
 // Verifier, a Confirmer or a Policy of your own: ErrUnavailable, which is answered with 503, whatever Reason err wraps. Where
 // ctx, which is the request's, says that the request has ended, it is ErrRequestEnded: nobody reads the answer, and it is no
-// outage. err is why, for the log.
+// outage. A refusal with ErrUnavailable or ErrOverloaded stays what it is otherwise. err is why, for the log.
 func Unavailable(ctx context.Context, err error) *Error {
+	if gone, ok := errors.AsType[*calls.Abandoned](err); ok {
+		err = gone.Cause
+		if errors.Is(err, calls.ErrBusy) && !hasEnded(ctx) {
+			return &Error{Reason: ErrOverloaded, Err: err} // the calls before it were answered
+		}
+	}
+	if e, ok := err.(*Error); ok && (e.Reason == ErrUnavailable || e.Reason == ErrOverloaded) { //nolint:errorlint // itself
+		own := *e
+		return endOf(ctx, &own)
+	}
 	return endOf(ctx, &Error{Reason: ErrUnavailable, Err: err})
-}
-
-// unreached returns the error of a call that a request has waited for: ErrUnavailable, unless the request has ended.
-func unreached(ctx context.Context, err error) error {
-	return endOf(ctx, refused(err, ErrUnavailable))
 }
 
 // endedError says what a request was waiting for when it ended. It doesn't wrap that: whoever asks with errors.Is for an

@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -64,7 +67,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 		"the resolution of issuers": func(o *popauth.Options) {
 			over := make(chan struct{}) // its context doesn't end with the request
 			l.Cleanup(func() { close(over) })
-			v, err := popauth.NewIssuers(popauth.IssuersOptions{Resolve: func(context.Context, string) (popauth.Verifier, error) {
+			v, err := issuers.New(issuers.Options{Resolve: func(context.Context, string) (popauth.Verifier, error) {
 				asked()
 				<-over
 				return nil, context.Canceled
@@ -81,7 +84,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 			o.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) { return false, hang(ctx) }
 		},
 		"the certificate's Revoked": func(o *popauth.Options) {
-			s, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: l.ca.Pool(),
+			s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.ca.Pool(),
 				Revoked: func(ctx context.Context, _ []*x509.Certificate) (bool, error) { return false, hang(ctx) }})
 			if err != nil {
 				l.Fatal(err)
@@ -137,8 +140,8 @@ func keysAt(l *lab, asked func()) *popauth.RemoteKeys {
 	return keys
 }
 
-func introspectionAt(l *lab, asked func()) *popauth.Introspection {
-	return l.introspection(func(o *popauth.IntrospectionOptions) {
+func introspectionAt(l *lab, asked func()) *introspection.Verifier {
+	return l.introspection(func(o *introspection.Options) {
 		o.Endpoint, o.AllowLoopbackHTTP = hangingServer(l, asked), true
 	})
 }
@@ -184,7 +187,7 @@ func (n hangingNonces) Check(ctx context.Context, _ string, _ time.Time) (bool, 
 	return false, "", n(ctx)
 }
 
-// The same for what DPoP asks, in an API and at a token endpoint, and for policies, Recheck and RequireCertificate.
+// The same for what DPoP asks, in an API and at a token endpoint, and for policies, Recheck and clientcert.Require.
 func TestRequestThatEndsElsewhere(t *testing.T) {
 	l := newLab(t)
 	key := popauthtest.NewProofKey(t, "ES256")
@@ -322,15 +325,15 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"CheckCertificate": func(x *ending) error {
-		_, err := popauth.CheckCertificate(x.plain(), hangingSource(x.outage))
+		_, err := clientcert.Check(x.plain(), hangingSource(x.outage))
 		return err
 	},
 	"a policy on certificates": func(x *ending) error {
-		s, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: x.ca.Pool()})
+		s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: x.ca.Pool()})
 		if err != nil {
 			x.Fatal(err)
 		}
-		_, err = popauth.CheckCertificate(x.plain(), s, x.policy())
+		_, err = clientcert.Check(x.plain(), s, clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { return x.hang(r.Context()) }))
 		return err
 	},
 	"Refuse": func(x *ending) (err error) {

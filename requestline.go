@@ -26,7 +26,7 @@ import (
 // /users/ or /users/7/, and servers behind a proxy in whether letter case and a slash at the end count. Put policies at
 // the routes of the innermost router; docs/routers.md says how to do it outside.
 //
-// Guards and RequireCertificate check the requests that reach them. They can't help the routes beside them, and can't
+// Guards and clientcert.Require check the requests that reach them. They can't help the routes beside them, and can't
 // undo what a router outside has chosen. Handler does both.
 type RequestLine struct {
 	// AllowEncodedSlash accepts %2F, for names that have slashes, such as /projects/group%2Fmy%20name. Danger: a router,
@@ -58,7 +58,7 @@ type RequestLine struct {
 	// under the policies and the DPoP proof of the POST.
 	AllowMethodOverride bool
 
-	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a RequireCertificate or
+	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a clientcert.Require or
 	// ClientCertificate inside of it, for whatever reason: these have no Logger of their own. In Options it has no use. If
 	// nil, nothing is logged.
 	Logger *slog.Logger
@@ -77,7 +77,7 @@ func (l RequestLine) Check(r *http.Request) error {
 // decoded for everybody inside, by dropping URL.RawPath: %7E is ~ then, and %40 is @, for each router. Beside an allowed
 // %2F, RawPath is kept, with the rest of it as net/url writes it. RequestURI stays as sent, since a DPoP proof is for
 // that; a request without one gets that of its URL. For a reverse proxy inside see SentPath. What l allows is allowed for
-// every Guard and RequireCertificate inside. It panics if next is nil.
+// every Guard and clientcert.Require inside. It panics if next is nil.
 func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")

@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -113,8 +114,8 @@ func TestRequestLineStages(t *testing.T) {
 	proofs := []string{"/close", "/s.txt", "/private/s.txt"}
 	stages := map[string]func(http.Handler) http.Handler{
 		"Authenticate": g.Authenticate, "Confirm": g.Confirm, "Authorize": g.Authorize(popauth.Scope("orders.read")),
-		"RequireCertificate":         popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint())),
-		"RequireCertificate, source": popauth.RequireCertificate(popauth.TLSCertificate(), popauth.CertificateThumbprint(l.owner.Thumbprint())),
+		"RequireCertificate":         clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())),
+		"RequireCertificate, source": clientcert.Require(popauth.TLSCertificate(), clientcert.Thumbprint(l.owner.Thumbprint())),
 	}
 	for _, tt := range twoReadings {
 		for kind, request := range credentials {
@@ -132,8 +133,8 @@ func TestRequestLineStages(t *testing.T) {
 					}
 					for name, err := range map[string]error{
 						"Check": second(g.Check(r)), "Recheck": second(g.Recheck(r)),
-						"CheckCertificate":   second(popauth.CheckCertificate(r, nil)),
-						"RecheckCertificate": second(popauth.RecheckCertificate(r)),
+						"CheckCertificate":   second(clientcert.Check(r, nil)),
+						"RecheckCertificate": second(clientcert.Recheck(r)),
 						"RequestLine.Check":  popauth.RequestLine{}.Check(r),
 					} {
 						if !errors.Is(err, popauth.ErrRequestLine) || !strings.Contains(err.Error(), tt.rule) {
@@ -263,7 +264,7 @@ func TestRequestLineAllow(t *testing.T) {
 		for _, tt := range twoReadings {
 			t.Run(rule+" "+tt.target, func(t *testing.T) {
 				r := asServed(t, tt.target, l.owner.Request("GET", "/", l.bound()))
-				outer := line.Handler(popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+				outer := line.Handler(clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 				w := httptest.NewRecorder()
 				outer.ServeHTTP(w, r)
 				o := send(g.Confirm, r)
@@ -296,7 +297,7 @@ func TestRequestLineMethodOverride(t *testing.T) {
 			if !strings.Contains(log.String(), "header with another method than the request") {
 				t.Errorf("%s: logged %q", name, log.String())
 			}
-			send(popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint())), r).refused(t, 400, "")
+			send(clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), r).refused(t, 400, "")
 			send(open.Confirm, r).passed(t)
 		}
 		for _, same := range []string{"POST", ""} { // as after an override outside

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -56,7 +57,7 @@ func TestRequestLineMethodLetters(t *testing.T) {
 		spy := &popauthtest.Spy{}
 		for name, h := range map[string]http.Handler{
 			"Guard": l.guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
-			"RequireCertificate":   popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.owner.Thumbprint()))(spy),
+			"RequireCertificate":   clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(spy),
 			"override is allowed":  popauth.RequestLine{AllowMethodOverride: true}.Handler(spy),
 			"rewriting is allowed": popauth.RequestLine{AllowRewrittenURL: true}.Handler(spy),
 		} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // busy answers with status and Retry-After where path says, and as the issuer does elsewhere.
@@ -96,7 +97,7 @@ func TestIntrospectionAsksMetadataSeldom(t *testing.T) {
 			issuer := newMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int64
-				v := issuer.introspection(t, func(o *popauth.IntrospectionOptions) { o.Endpoint, o.Remember = "", -1 })
+				v := issuer.introspection(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
 				issuer.fails(func(r *http.Request) (*http.Response, error) {
 					known := strings.Contains(r.URL.Path, "/.well-known/")
 					if known {

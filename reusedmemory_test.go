@@ -19,6 +19,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/reused"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -111,11 +113,11 @@ func TestTokensInReusedMemory(t *testing.T) {
 	names := []string{"alice", "bobby", "carol"}
 	partner := popauthtest.NewIssuer(t)
 	partner.Now = l.clock.Now
-	introspection, err := popauth.NewIntrospection(l.issuer.Introspection())
+	introspection, err := introspection.New(introspectionOptions(l.issuer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+	issuers, err := issuers.New(issuers.Options{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 		for _, i := range []*popauthtest.Issuer{l.issuer, partner} {
 			if i.URL == iss {
 				o := i.Options()
@@ -211,7 +213,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 func TestACallThatOutlivesItsRequest(t *testing.T) {
 	l := newLab(t)
 	tokens := []string{l.issuer.Opaque(popauthtest.Claims{"sub": "alice"}), l.issuer.Opaque(popauthtest.Claims{"sub": "bobby"})}
-	o := l.issuer.Introspection()
+	o := introspectionOptions(l.issuer)
 	asked, release := make(chan struct{}), make(chan struct{})
 	inner := o.Client.Transport
 	client := *o.Client
@@ -223,7 +225,7 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 		return inner.RoundTrip(r)
 	})
 	o.Client = &client
-	v, err := popauth.NewIntrospection(o)
+	v, err := introspection.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

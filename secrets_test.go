@@ -15,15 +15,16 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // What has no ID prints as one without.
 func TestSecretsWithoutID(t *testing.T) {
 	for want, x := range map[string]any{
-		"dpop.StatelessNonces{secret withheld}":                 dpop.StatelessNonces{},
-		"popauth.ClientSecretBasic{secret withheld}":            popauth.ClientSecretBasic{Secret: "s"},
-		`popauth.ClientSecretBasic{ID: "api", secret withheld}`: popauth.ClientSecretBasic{ID: "api", Secret: "s"},
+		"dpop.StatelessNonces{secret withheld}":                       dpop.StatelessNonces{},
+		"introspection.ClientSecretBasic{secret withheld}":            introspection.ClientSecretBasic{Secret: "s"},
+		`introspection.ClientSecretBasic{ID: "api", secret withheld}`: introspection.ClientSecretBasic{ID: "api", Secret: "s"},
 	} {
 		if got := fmt.Sprint(x); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -42,17 +43,17 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	})
 	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
-	for _, a := range []popauth.ClientAuthentication{
-		popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret},
-		popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
+	for _, a := range []introspection.ClientAuthentication{
+		introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret},
+		introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
 	} {
-		o := l.issuer.Introspection()
+		o := introspectionOptions(l.issuer)
 		o.Authentication = a
-		v, err := popauth.NewIntrospection(o)
+		v, err := introspection.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, a, []popauth.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
+		all = append(all, a, []introspection.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
 	all = append(all, nonces, &nonces, proofs(dpop.Options{Nonces: nonces}), proofs(dpop.Options{Nonces: &nonces}),
 		popauth.Options{Confirmers: []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
@@ -102,20 +103,20 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"
 	l := newLab(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
-	basic, post := popauth.ClientSecretBasic{ID: "api", Secret: secret}, popauth.ClientSecretPost{ID: "api", Secret: secret}
-	signed := popauth.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
+	basic, post := introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret}
+	signed := introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
 	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
 	guard := l.guard(func(o *popauth.Options) {
 		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
 	})
 	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
-	byValue := l.issuer.Introspection()
+	byValue := introspectionOptions(l.issuer)
 	byValue.Authentication = basic
 	var made []any
-	for _, a := range []popauth.ClientAuthentication{basic, &basic, post, signed} {
+	for _, a := range []introspection.ClientAuthentication{basic, &basic, post, signed} {
 		o := byValue
 		o.Authentication = a
-		v, err := popauth.NewIntrospection(o)
+		v, err := introspection.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "*Guard, in a struct in a struct", x: in(program[*popauth.Guard]{guard})},
 		{name: "Trust", x: in(trust)},
 		{name: "CertificateSource", x: in(byProxy(proxy.RFC9440(), trust))},
-		{name: "a function that returns it", x: in(func() popauth.ClientSecretBasic { return basic })},
+		{name: "a function that returns it", x: in(func() introspection.ClientSecretBasic { return basic })},
 		{name: "ClientSecretBasic", x: in(basic), leaks: true},
 		{name: "*ClientSecretBasic", x: in(&basic), leaks: true}, // by %s
 		{name: "ClientSecretPost", x: in(post), leaks: true},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -82,7 +83,7 @@ func TestSessionsOfAnotherName(t *testing.T) {
 					own(c)
 				}
 				spy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprintf(w, " resumed=%t", r.TLS.DidResume) })
-				ask := namedServers(t, popauth.RequireCertificate(nil)(spy), configs)
+				ask := namedServers(t, clientcert.Require(nil)(spy), configs)
 				what := fmt.Sprintf("%s, %s, %s", tls.VersionName(version), name, kind)
 				fresh, sessions := ask("b.example.com", client, &oneSession{}), &oneSession{}
 				if got := ask("a.example.com", client, sessions); got != "200 resumed=false" {

@@ -62,7 +62,7 @@ func (g *Guard) leavesAlone() bool { return g.prompt }
 func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := h.guard
 	r = own(r)
-	clean := g.headers.strip(r)
+	clean := g.headers.Strip(r)
 	d, err := g.decide(r, clean)
 	if err == nil {
 		err = g.policies.allow(clean, d, h.stage, h.policies)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -182,9 +183,9 @@ func TestTokenWithdrawnWhileTheSourceWaits(t *testing.T) {
 
 	// Of an introspected token, nobody else looks at the time again.
 	meanwhile = func() { l.clock.Advance(10 * time.Minute) }
-	asked := l.issuer.Introspection()
+	asked := introspectionOptions(l.issuer)
 	asked.Now = l.clock.Now
-	v, err := popauth.NewIntrospection(asked)
+	v, err := introspection.New(asked)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
@@ -20,8 +21,14 @@ import (
 //
 // A Verifier may cache: a Token never changes, so the same one may be returned to any number of requests.
 //
-// A Verifier may have a method Issuers() []string, the iss of all tokens that it ever accepts, the same at every call; the
-// Guard refuses any other. Without it, and with more than one, policies on names have to say whose: see Issuer.
+// A Verifier may have more methods, which a Guard finds by a type assertion.
+//
+// Issuers() []string returns the iss of all tokens that it ever accepts, the same at every call; the Guard refuses any other.
+// Without it, and with more than one, policies on names have to say whose: see Issuer. Where more may come, KnownIssuers()
+// []string returns those that are known now, in place of Issuers: one alone is published as Resource.AuthorizationServers.
+//
+// OpenTokenTypes() []string returns the issuers of whose JWTs only the claims tell whether they are access tokens. The Guard
+// warns of them. One that has others decide returns theirs.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }
@@ -77,6 +84,39 @@ func (t *Token) NotBefore() time.Time { return t.notBefore.time() }
 
 // ExpiresAt returns exp, in whole seconds; the zero Time if absent.
 func (t *Token) ExpiresAt() time.Time { return t.expiresAt }
+
+// Bindings returns the members of cnf: what its holder has to prove, in one way for each. Empty for a bearer token.
+func (t *Token) Bindings() []Binding { return slices.Clone(t.bindings) }
+
+// Size is about how much memory the Token takes, in bytes, for a Verifier that caches Tokens within a bound.
+func (t *Token) Size() int64 {
+	const fixed, text, binding = 264, 16, 48
+	n := fixed + len(t.payload) + text*(cap(t.audience)+cap(t.scopes)) + binding*cap(t.bindings)
+	if strings.Contains(t.payload, `\`) {
+		n += len(t.payload) // what had escapes is a copy
+	}
+	return int64(n)
+}
+
+// CheckTime returns why the Token is not in force now, with ErrTokenExpired or ErrTokenNotYetValid; nil if it is, by each of
+// exp, nbf and iat that it has. For a Verifier that caches Tokens: it has to ask at each use. Leeway is how far this clock and
+// the issuer's may differ.
+func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
+	if t.inForce(now, leeway) {
+		return nil
+	}
+	err := jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now })).Validate(claimsOf(t))
+	if err == nil {
+		return nil
+	}
+	return &Error{Reason: claimReason(t, err), Err: err, who: t.who()}
+}
+
+// inForce tells whether nothing speaks against the times of the token, as golang-jwt sees it.
+func (t *Token) inForce(now time.Time, leeway time.Duration) bool {
+	return (t.expiresAt.IsZero() || now.Before(t.expiresAt.Add(leeway))) &&
+		!now.Before(t.NotBefore().Add(-leeway)) && !now.Before(t.IssuedAt().Add(-leeway))
+}
 
 // remembered tells whether a Guard has been given this very Token before: then it was verified for another request. Of the
 // requests that one verification is for, only the first is told false.

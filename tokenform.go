@@ -3,9 +3,6 @@ package popauth
 import (
 	"context"
 	"slices"
-	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
@@ -37,7 +34,7 @@ func fresh(v Verifier, token string, t *Token) bool {
 }
 
 func (v jwtOr) choose(token string) Verifier {
-	if own, ok := v.jwt.(*jwtVerifier); ok && own.knowsHeader(token) || hasJWTForm(token) {
+	if own, ok := v.jwt.(*jwtVerifier); ok && own.knowsHeader(token) || jose.HasForm(token) {
 		return v.jwt
 	}
 	return v.opaque
@@ -60,31 +57,36 @@ func (v jwtOr) Issuers() []string {
 	return slices.Compact(all)
 }
 
-// issuers returns those of either that are known now.
-func (v jwtOr) issuers() []string {
+// KnownIssuers returns those of either that are known now.
+func (v jwtOr) KnownIssuers() []string {
 	all := slices.Concat(knownIssuers(v.jwt), knownIssuers(v.opaque))
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
+// OpenTokenTypes returns the issuers of either of whose JWTs only the claims tell the kind.
+func (v jwtOr) OpenTokenTypes() []string {
+	return slices.Concat(openIssuers(v.jwt), openIssuers(v.opaque))
+}
+
 // knownIssuers returns the issuers of a Verifier that are known now, be they all or not.
 func knownIssuers(v Verifier) []string {
 	switch v := v.(type) {
-	case *Issuers:
-		return v.issuers()
-	case jwtOr:
-		return v.issuers()
+	case interface{ KnownIssuers() []string }:
+		return v.KnownIssuers()
 	case issuing:
 		return v.Issuers()
 	}
 	return nil
 }
 
-func hasJWTForm(token string) bool {
-	if strings.Count(token, ".") != 2 {
-		return false
+// openIssuers returns the issuers of whose JWTs only the claims tell the kind, by default or by a setting.
+func openIssuers(v Verifier) []string {
+	if l, ok := v.(limited); ok {
+		v = l.Verifier
 	}
-	first, _, _ := strings.Cut(token, ".")
-	header, err := jose.AppendDecode(nil, first)
-	return err == nil && jsontext.Value(header).Kind() == '{'
+	if o, ok := v.(interface{ OpenTokenTypes() []string }); ok {
+		return o.OpenTokenTypes()
+	}
+	return nil
 }

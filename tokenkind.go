@@ -246,22 +246,3 @@ func completeKinds(required []string, idTokens bool, problem settings.Problem) t
 	}
 	return tokenKinds{idTokens: idTokens, required: required}
 }
-
-// openIssuers returns the issuers of whose JWTs only the claims tell the kind, by default or by a setting.
-func openIssuers(v Verifier) []string {
-	switch v := v.(type) {
-	case *jwtVerifier:
-		if slices.ContainsFunc(v.types, isAmbiguous) && len(v.kinds.required) == 0 {
-			return []string{v.issuer}
-		}
-	case jwtOr:
-		return slices.Concat(openIssuers(v.jwt), openIssuers(v.opaque))
-	case *Issuers:
-		var open []string
-		for _, own := range v.verifiers() {
-			open = append(open, openIssuers(own)...)
-		}
-		return open
-	}
-	return nil
-}

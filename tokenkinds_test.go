@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -274,7 +275,7 @@ func TestTokenKindsOthers(t *testing.T) {
 // An introspection endpoint's answer with the same claims is decided upon alike.
 func TestTokenKindsIntrospected(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
-	v, err := popauth.NewIntrospection(i.Introspection())
+	v, err := introspection.New(introspectionOptions(i))
 	if err != nil {
 		t.Fatal(err)
 	}

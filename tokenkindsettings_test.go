@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -159,7 +160,7 @@ func TestTokenKindWords(t *testing.T) {
 // What marks an access token in a server's answers can be asked for there, too.
 func TestIntrospectionRequiredClaims(t *testing.T) {
 	l := newLab(t)
-	v := l.introspection(func(o *popauth.IntrospectionOptions) { o.RequiredClaims = []string{"token_type", "client_id"} })
+	v := l.introspection(func(o *introspection.Options) { o.RequiredClaims = []string{"token_type", "client_id"} })
 	const answer = `{"active":true,"aud":"` + popauthtest.Audience + `","sub":"alice","client_id":"web"`
 	for body, want := range map[string]popauth.Reason{
 		answer + `,"token_type":"Bearer"}`: "",

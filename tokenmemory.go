@@ -3,7 +3,6 @@ package popauth
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -35,7 +34,7 @@ type tokenMemory struct {
 	keys    *keys.Set
 	buckets []tokenBucket
 	most    int // entries
-	budget  *budget
+	budget  *Budget
 	weight  atomic.Int64 // bytes, the table's among them
 	limit   atomic.Int64 // entries that a larger table may have
 
@@ -78,7 +77,7 @@ func newTokenMemory(keys *keys.Set, entries int) *tokenMemory {
 }
 
 // growingTokenMemory has a small table, which may become one for limit entries; nil if the budget has no room for it.
-func growingTokenMemory(keys *keys.Set, limit int, b *budget) *tokenMemory {
+func growingTokenMemory(keys *keys.Set, limit int, b *Budget) *tokenMemory {
 	m := newTokenMemory(keys, min(limit, firstTokens))
 	if !m.reserve(limit, b) {
 		return nil
@@ -89,7 +88,7 @@ func growingTokenMemory(keys *keys.Set, limit int, b *budget) *tokenMemory {
 
 // reserve takes the table out of the budget. Who makes a memory adds it to the budget's holders when it is complete: others
 // may have it make room from then on.
-func (m *tokenMemory) reserve(limit int, b *budget) bool {
+func (m *tokenMemory) reserve(limit int, b *Budget) bool {
 	table := m.table()
 	if !b.reserve(table) {
 		return false
@@ -253,13 +252,4 @@ func (b *tokenBucket) release(i int, m *tokenMemory) bool {
 }
 
 // size is about what the garbage collector counts for the entry and its place.
-func (e *verifiedToken) size() int64 { return e.Token.size() }
-
-func (t *Token) size() int64 {
-	const fixed, text, binding = 264, 16, 48
-	n := fixed + len(t.payload) + text*(cap(t.audience)+cap(t.scopes)) + binding*cap(t.bindings)
-	if strings.Contains(t.payload, `\`) {
-		n += len(t.payload) // what had escapes is a copy
-	}
-	return int64(n)
-}
+func (e *verifiedToken) size() int64 { return e.Token.Size() }

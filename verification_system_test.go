@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -24,9 +24,9 @@ func TestSystemRoots(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := (&popauthtest.Client{Certificate: certificate}).Request("GET", "/", "")
-		required(t, popauth.Verification{SystemRoots: true}, r).passed(t)
-		required(t, popauth.Verification{SelfSigned: []string{popauthtest.SelfSigned(t, "x").Thumbprint()}}, r).refused(t, 403, "")
-		required(t, popauth.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
+		required(t, clientcert.Verification{SystemRoots: true}, r).passed(t)
+		required(t, clientcert.Verification{SelfSigned: []string{popauthtest.SelfSigned(t, "x").Thumbprint()}}, r).refused(t, 403, "")
+		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
 		return
 	}
 	dir := t.TempDir()

@@ -25,12 +25,13 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func verified(tb testing.TB, v popauth.Verification) popauth.CertificateSource {
+func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSource {
 	tb.Helper()
-	s, err := popauth.Verified(popauth.TLSCertificate(), v)
+	s, err := clientcert.Verified(popauth.TLSCertificate(), v)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -38,9 +39,9 @@ func verified(tb testing.TB, v popauth.Verification) popauth.CertificateSource {
 }
 
 // required is what a route without tokens makes of the request.
-func required(tb testing.TB, v popauth.Verification, r *http.Request, policies ...popauth.Policy) outcome {
+func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches ...clientcert.Match) outcome {
 	tb.Helper()
-	return send(popauth.RequireCertificate(verified(tb, v), policies...), r)
+	return send(clientcert.Require(verified(tb, v), matches...), r)
 }
 
 func (o outcome) is(tb testing.TB, status int) {
@@ -52,9 +53,9 @@ func (o outcome) is(tb testing.TB, status int) {
 	}
 }
 
-func reasonOf(tb testing.TB, v popauth.Verification, c *popauthtest.Client) popauth.Reason {
+func reasonOf(tb testing.TB, v clientcert.Verification, c *popauthtest.Client) popauth.Reason {
 	tb.Helper()
-	got, err := popauth.CheckCertificate(c.Request("GET", "/", ""), verified(tb, v))
+	got, err := clientcert.Check(c.Request("GET", "/", ""), verified(tb, v))
 	if err == nil {
 		return ""
 	}
@@ -88,16 +89,16 @@ func TestVerificationCases(t *testing.T) {
 	selfAny := popauthtest.SelfSigned(t, "self", usages())
 	selfServer := popauthtest.SelfSigned(t, "self", usages(x509.ExtKeyUsageServerAuth))
 	selfExpired, selfEarly := popauthtest.SelfSigned(t, "self", expired), popauthtest.SelfSigned(t, "self", notYetValid)
-	listed := func(c *popauthtest.Client, also ...func(*popauth.Verification)) popauth.Verification {
-		v := popauth.Verification{SelfSigned: []string{c.Thumbprint()}}
+	listed := func(c *popauthtest.Client, also ...func(*clientcert.Verification)) clientcert.Verification {
+		v := clientcert.Verification{SelfSigned: []string{c.Thumbprint()}}
 		for _, f := range also {
 			f(&v)
 		}
 		return v
 	}
-	anyUsage := func(v *popauth.Verification) { v.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }
-	anyPeriod := func(v *popauth.Verification) { v.SelfSignedAnyPeriod = true }
-	chained := popauth.Verification{Roots: root.Pool()}
+	anyUsage := func(v *clientcert.Verification) { v.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }
+	anyPeriod := func(v *clientcert.Verification) { v.SelfSignedAnyPeriod = true }
+	chained := clientcert.Verification{Roots: root.Pool()}
 	chainedAny := chained
 	anyUsage(&chainedAny)
 	both := chained
@@ -106,15 +107,15 @@ func TestVerificationCases(t *testing.T) {
 	refuses.Check = func(*http.Request, *popauth.Certificate) error { return errors.New("not in the register") }
 	silent := chained
 	silent.Check = func(*http.Request, *popauth.Certificate) error { return nil }
-	system := popauth.Verification{SystemRoots: true}
-	onlyBetween := popauth.Verification{Roots: between.Pool()}
-	elsewhere := popauth.Verification{Roots: popauthtest.NewCA(t).Pool(), Intermediates: []*x509.Certificate{between.Certificate}}
-	withBetween := popauth.Verification{Roots: root.Pool(), Intermediates: []*x509.Certificate{between.Certificate}}
+	system := clientcert.Verification{SystemRoots: true}
+	onlyBetween := clientcert.Verification{Roots: between.Pool()}
+	elsewhere := clientcert.Verification{Roots: popauthtest.NewCA(t).Pool(), Intermediates: []*x509.Certificate{between.Certificate}}
+	withBetween := clientcert.Verification{Roots: root.Pool(), Intermediates: []*x509.Certificate{between.Certificate}}
 	below := between.Client("below")
 
 	for _, tt := range []struct {
 		id     string
-		v      popauth.Verification
+		v      clientcert.Verification
 		client *popauthtest.Client
 		want   int
 	}{
@@ -154,8 +155,8 @@ func TestVerificationCases(t *testing.T) {
 		{"chained, expired", chained, root.Client("c", expired), 403},
 		{"chained, not yet valid", chained, root.Client("c", notYetValid), 403},
 		{"chained, intermediate expired", chained, root.Intermediate("x", expired).Client("c"), 403},
-		{"any period is for the list, early", listed(self, anyPeriod, func(v *popauth.Verification) { v.Roots = root.Pool() }), root.Client("c", notYetValid), 403},
-		{"any period is for the list", listed(self, anyPeriod, func(v *popauth.Verification) { v.Roots = root.Pool() }), root.Client("c", expired), 403},
+		{"any period is for the list, early", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }), root.Client("c", notYetValid), 403},
+		{"any period is for the list", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }), root.Client("c", expired), 403},
 		{"an authority's own certificate", chained, root.Client("c", func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
 		}), 403},
@@ -190,7 +191,7 @@ func TestVerifiedCertificate(t *testing.T) {
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tenant{}, "acme")))
 		})
 	}
-	v := popauth.Verification{Roots: root.Pool(), Check: func(r *http.Request, c *popauth.Certificate) error {
+	v := clientcert.Verification{Roots: root.Pool(), Check: func(r *http.Request, c *popauth.Certificate) error {
 		if r.URL.Path != "/" || c.Verified != popauth.VerifiedLocally {
 			t.Errorf("hook: got %s, %s", r.URL.Path, c.Verified)
 		}
@@ -198,7 +199,7 @@ func TestVerifiedCertificate(t *testing.T) {
 		return nil
 	}}
 	request := client.Request("GET", "/", "")
-	send(chain(popauth.RequireCertificate(verified(t, v)), own, tap(func(r *http.Request) {
+	send(chain(clientcert.Require(verified(t, v)), own, tap(func(r *http.Request) {
 		seen, _ = popauth.CertificateFromContext(r.Context())
 		if r.Context().Value(tenant{}) != "acme" {
 			t.Error("the identity beside is gone")
@@ -226,7 +227,7 @@ func TestVerificationMemory(t *testing.T) {
 		t.Run(fmt.Sprint(tt.remember, tt.after), func(t *testing.T) {
 			clock := popauthtest.NewClock(time.Now())
 			hooks := 0
-			wrap := popauth.RequireCertificate(verified(t, popauth.Verification{
+			wrap := clientcert.Require(verified(t, clientcert.Verification{
 				Roots: root.Pool(), Remember: tt.remember, Now: clock.Now,
 				Check: func(*http.Request, *popauth.Certificate) error { hooks++; return nil },
 			}))
@@ -246,8 +247,8 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 	clock := popauthtest.NewClock(time.Now())
 	root := popauthtest.NewCA(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(1000 * time.Hour) })
 	between := root.Intermediate("between", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * time.Second) })
-	v := popauth.Verification{Roots: root.Pool(), Now: clock.Now, Remember: 30 * time.Minute}
-	wrap := popauth.RequireCertificate(verified(t, v))
+	v := clientcert.Verification{Roots: root.Pool(), Now: clock.Now, Remember: 30 * time.Minute}
+	wrap := clientcert.Require(verified(t, v))
 
 	t.Run("the end of the certificate comes first", func(t *testing.T) {
 		short := root.Client("short", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) }).Request("GET", "/", "")
@@ -292,16 +293,16 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 	t.Run("what one source has found another has not", func(t *testing.T) {
 		r := root.Client("c").Request("GET", "/", "")
 		send(wrap, r).passed(t)
-		required(t, popauth.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
+		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
 	})
 	t.Run("the pool is copied", func(t *testing.T) {
 		pool, other := root.Pool(), popauthtest.NewCA(t)
-		wrap := popauth.RequireCertificate(verified(t, popauth.Verification{Roots: pool}))
+		wrap := clientcert.Require(verified(t, clientcert.Verification{Roots: pool}))
 		pool.AddCert(other.Certificate)
 		send(wrap, other.Client("c").Request("GET", "/", "")).refused(t, 403, "")
 	})
 	t.Run("bounded", func(t *testing.T) {
-		wrap := popauth.RequireCertificate(verified(t, v))
+		wrap := clientcert.Require(verified(t, v))
 		first := root.Client("first").Request("GET", "/", "")
 		send(wrap, first).passed(t)
 		spoil(first)
@@ -339,21 +340,21 @@ func TestVerificationSettings(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	sum := strings.Repeat("ab", 32)
 	for name, tt := range map[string]struct {
-		v    popauth.Verification
+		v    clientcert.Verification
 		want []string
 	}{
-		"zero":         {popauth.Verification{}, []string{"Verification.Roots"}},
-		"empty pool":   {popauth.Verification{Roots: x509.NewCertPool()}, []string{"Verification.Roots: no certificate"}},
-		"two of roots": {popauth.Verification{Roots: root.Pool(), SystemRoots: true}, []string{"Verification.SystemRoots"}},
-		"only intermediates": {popauth.Verification{Intermediates: []*x509.Certificate{root.Certificate}},
+		"zero":         {clientcert.Verification{}, []string{"Verification.Roots"}},
+		"empty pool":   {clientcert.Verification{Roots: x509.NewCertPool()}, []string{"Verification.Roots: no certificate"}},
+		"two of roots": {clientcert.Verification{Roots: root.Pool(), SystemRoots: true}, []string{"Verification.SystemRoots"}},
+		"only intermediates": {clientcert.Verification{Intermediates: []*x509.Certificate{root.Certificate}},
 			[]string{"Verification.Roots"}},
-		"several": {popauth.Verification{
+		"several": {clientcert.Verification{
 			Intermediates: []*x509.Certificate{nil}, SelfSigned: []string{sum, sum[:40], "x"}, KeyUsages: []x509.ExtKeyUsage{},
 			Remember: time.Hour,
 		}, []string{"Verification.Intermediates", "SelfSigned: entry 1: this is a SHA-1", "SelfSigned: entry 2", "Verification.KeyUsages", "Verification.Remember"}},
-		"any period of nothing": {popauth.Verification{Roots: root.Pool(), SelfSignedAnyPeriod: true}, []string{"SelfSignedAnyPeriod"}},
+		"any period of nothing": {clientcert.Verification{Roots: root.Pool(), SelfSignedAnyPeriod: true}, []string{"SelfSignedAnyPeriod"}},
 	} {
-		source, err := popauth.Verified(popauth.TLSCertificate(), tt.v)
+		source, err := clientcert.Verified(popauth.TLSCertificate(), tt.v)
 		if err == nil || source != nil {
 			t.Errorf("%s: got %v, %v, want nil and an error", name, source, err)
 			continue
@@ -364,7 +365,7 @@ func TestVerificationSettings(t *testing.T) {
 			}
 		}
 	}
-	if _, err := popauth.Verified(nil, popauth.Verification{Roots: root.Pool()}); err == nil {
+	if _, err := clientcert.Verified(nil, clientcert.Verification{Roots: root.Pool()}); err == nil {
 		t.Error("nil source: got nil")
 	}
 }
@@ -372,13 +373,13 @@ func TestVerificationSettings(t *testing.T) {
 // What is not the source's to decide stays what it is.
 func TestVerifiedPassesOn(t *testing.T) {
 	l := newLab(t)
-	v := popauth.Verification{Roots: l.ca.Pool()}
+	v := clientcert.Verification{Roots: l.ca.Pool()}
 	wrap := func(c *popauth.Certificate, err error) func(http.Handler) http.Handler {
-		s, e := popauth.Verified(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }), v)
+		s, e := clientcert.Verified(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }), v)
 		if e != nil {
 			t.Fatal(e)
 		}
-		return popauth.RequireCertificate(s)
+		return clientcert.Require(s)
 	}
 	r := (*popauthtest.Client)(nil).Request("GET", "/", "")
 	good, _ := popauth.TLSCertificate().Certificate(l.owner.Request("GET", "/", ""))
@@ -398,18 +399,18 @@ func TestVerifiedPassesOn(t *testing.T) {
 	send(wrap(thief, nil), r).refused(t, 403, "")
 
 	// A Guard takes the certificate from it, a token without certificate is still a token.
-	g := l.guard(func(o *popauth.Options) { o.Certificate = verified(t, popauth.Verification{Roots: l.ca.Pool()}) })
+	g := l.guard(func(o *popauth.Options) { o.Certificate = verified(t, clientcert.Verification{Roots: l.ca.Pool()}) })
 	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
 	send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).passed(t)
 	send(g.Authenticate, l.thief.Request("GET", "/", l.unbound())).refused(t, 403, "")
 	send(g.Confirm, (*popauthtest.Client)(nil).Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(g.Authorize(popauth.CertificateSubject("CN=owner")), l.owner.Request("GET", "/", l.bound())).passed(t)
-	send(g.Authorize(popauth.CertificateSubject("CN=other")), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
+	send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), l.owner.Request("GET", "/", l.bound())).passed(t)
+	send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=other"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
 }
 
 func TestVerificationLimits(t *testing.T) {
 	root := popauthtest.NewCA(t)
-	v := popauth.Verification{Roots: root.Pool()}
+	v := clientcert.Verification{Roots: root.Pool()}
 	padded := func(n int) func(*x509.Certificate) {
 		return func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: make([]byte, n)}}
@@ -439,7 +440,7 @@ func TestVerificationLimits(t *testing.T) {
 	bits := func(n uint) *rsa.PublicKey { return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), n-1), E: 65537} }
 	self := popauthtest.SelfSigned(t, "self", critical)
 	for name, tt := range map[string]struct {
-		v    popauth.Verification
+		v    clientcert.Verification
 		r    *http.Request
 		want int
 	}{
@@ -459,7 +460,7 @@ func TestVerificationLimits(t *testing.T) {
 		"unknown key":             {v, keyed(x509.UnknownPublicKeyAlgorithm, nil, 0), 403},
 		"critical":                {v, root.Client("c", critical).Request("GET", "/", ""), 403},
 		"critical in between":     {v, root.Intermediate("i", critical).Client("c").Request("GET", "/", ""), 403},
-		"critical in self-signed": {popauth.Verification{SelfSigned: []string{self.Thumbprint()}}, self.Request("GET", "/", ""), 403},
+		"critical in self-signed": {clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}, self.Request("GET", "/", ""), 403},
 	} {
 		t.Run(name, func(t *testing.T) { required(t, tt.v, tt.r).is(t, tt.want) })
 	}
@@ -521,7 +522,7 @@ func TestVerificationChains(t *testing.T) {
 		if tt.Time != nil {
 			now = *tt.Time
 		}
-		v := popauth.Verification{Roots: x509.NewCertPool(), Now: func() time.Time { return now }}
+		v := clientcert.Verification{Roots: x509.NewCertPool(), Now: func() time.Time { return now }}
 		for _, n := range tt.Roots {
 			if c := parse(n); c != nil {
 				v.Roots.AddCert(c)
@@ -535,13 +536,13 @@ func TestVerificationChains(t *testing.T) {
 				break // crypto/tls refuses it
 			}
 		}
-		source, err := popauth.Verified(popauth.TLSCertificate(), v)
+		source, err := clientcert.Verified(popauth.TLSCertificate(), v)
 		got := false
 		if err == nil {
-			got = send(popauth.RequireCertificate(source), r).ran
+			got = send(clientcert.Require(source), r).ran
 		}
 		if want := tt.Expected == "accept" && !stricter[tt.ID]; got != want {
-			_, err := popauth.CheckCertificate(r, source)
+			_, err := clientcert.Check(r, source)
 			t.Errorf("%s: got %t, want %t: %v", tt.ID, got, want, err)
 		}
 		count[got]++
@@ -559,7 +560,7 @@ func TestVerifiedOnAListener(t *testing.T) {
 	alone := *below
 	alone.Certificate.Certificate = below.Certificate.Certificate[:1]
 	spy := &popauthtest.Spy{}
-	server := popauthtest.NewServer(t, popauth.RequireCertificate(verified(t, popauth.Verification{Roots: root.Pool()}))(spy))
+	server := popauthtest.NewServer(t, clientcert.Require(verified(t, clientcert.Verification{Roots: root.Pool()}))(spy))
 	for name, tt := range map[string]struct {
 		client *popauthtest.Client
 		want   int
@@ -580,7 +581,7 @@ func TestVerificationRevoked(t *testing.T) {
 	var revoked bool
 	var err error
 	self := popauthtest.SelfSigned(t, "self")
-	wrap := popauth.RequireCertificate(verified(t, popauth.Verification{Roots: root.Pool(), SelfSigned: []string{self.Thumbprint()},
+	wrap := clientcert.Require(verified(t, clientcert.Verification{Roots: root.Pool(), SelfSigned: []string{self.Thumbprint()},
 		Revoked: func(_ context.Context, chain []*x509.Certificate) (bool, error) {
 			asked = append(asked, chain)
 			return revoked, err
@@ -619,7 +620,7 @@ func TestVerificationRevoked(t *testing.T) {
 	pool := root.Pool()
 	pool.AddCert(other.Certificate)
 	var bad []*x509.Certificate
-	wrap = popauth.RequireCertificate(verified(t, popauth.Verification{Roots: pool, Intermediates: []*x509.Certificate{crossed},
+	wrap = clientcert.Require(verified(t, clientcert.Verification{Roots: pool, Intermediates: []*x509.Certificate{crossed},
 		Revoked: func(_ context.Context, chain []*x509.Certificate) (bool, error) {
 			for _, b := range bad {
 				if chain[1].Equal(b) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -60,7 +60,7 @@ func versionOne(tb testing.TB, ca *popauthtest.CA, subject []byte, public []byte
 // doesn't say that it is one.
 func TestVersionOne(t *testing.T) {
 	root := popauthtest.NewCA(t)
-	v := popauth.Verification{Roots: root.Pool()}
+	v := clientcert.Verification{Roots: root.Pool()}
 	r := root.Client("leaf").Request("GET", "/", "")
 	old := versionOne(t, root, r.TLS.PeerCertificates[0].RawSubject, r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
 	r.TLS.PeerCertificates = []*x509.Certificate{old}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -22,7 +22,7 @@ func TestVerificationKeyChanges(t *testing.T) {
 	issuing := newest.Intermediate("issuing")
 	generations = append(generations, issuing.Certificate)
 	for range 2 {
-		v := popauth.Verification{Roots: root.Pool(), Intermediates: generations}
+		v := clientcert.Verification{Roots: root.Pool(), Intermediates: generations}
 		client := issuing.Client("client")
 		required(t, v, client.Request("GET", "/", "")).passed(t)
 		client.Certificate.Certificate = client.Certificate.Certificate[:1]
@@ -43,7 +43,7 @@ func TestVerificationConstraint(t *testing.T) {
 		}
 		return nil
 	})
-	v := popauth.Verification{Roots: pool}
+	v := clientcert.Verification{Roots: pool}
 	for _, ca := range []*popauthtest.CA{root, root.Intermediate("between"), root.Intermediate("upper").Intermediate("lower")} {
 		required(t, v, ca.Client("partner").Request("GET", "/", "")).passed(t)
 		required(t, v, ca.Client("another").Request("GET", "/", "")).refused(t, 403, "")

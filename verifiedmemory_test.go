@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -42,9 +43,9 @@ func TestVerifiedKeepsNoStrangersCertificate(t *testing.T) {
 		return c
 	}
 	var sent *x509.Certificate
-	source, err := popauth.Verified(popauth.CertificateFunc(func(*http.Request) (*popauth.Certificate, error) {
+	source, err := clientcert.Verified(popauth.CertificateFunc(func(*http.Request) (*popauth.Certificate, error) {
 		return &popauth.Certificate{Leaf: sent}, nil
-	}), popauth.Verification{Roots: popauthtest.NewCA(t).Pool()})
+	}), clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 // A repeated request allocates no more whoever remembers its token: a Verifier of ours or of somebody else's.
@@ -23,7 +24,7 @@ func TestRememberingAllocations(t *testing.T) {
 		{"our own", own, 3},
 		{"JWTOr", popauth.JWTOr(own, l.introspection()), 3},
 		{"somebody else's", &cache{Verifier: own}, 3},
-		{"Issuers", newIssuers(t, popauth.IssuersOptions{Verifiers: map[string]popauth.Verifier{l.issuer.URL: own}}), 4},
+		{"Issuers", newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: own}}), 4},
 		{"Introspection", l.introspection(), 6},
 	} {
 		token := l.bound()

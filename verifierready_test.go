@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -40,7 +41,7 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 					}
 					v, err = popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
 				} else {
-					v = introspectionBy(t, client, func(o *popauth.IntrospectionOptions) { o.Issuer = l.issuer.URL })
+					v = introspectionBy(t, client, func(o *introspection.Options) { o.Issuer = l.issuer.URL })
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -70,8 +71,8 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 	if p, ok := v.(preparing); !ok || !p.Ready() || p.Load(t.Context()) != nil {
 		t.Error("StaticKeys are not ready")
 	}
-	if i := new(popauth.Introspection); i.Ready() || !errors.Is(i.Load(t.Context()), popauth.ErrUnconfigured) {
-		t.Error("an Introspection that was not made by NewIntrospection is ready")
+	if i := new(introspection.Verifier); i.Ready() || !errors.Is(i.Load(t.Context()), popauth.ErrUnconfigured) {
+		t.Error("an introspection.Verifier that was not made by New is ready")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -36,7 +37,7 @@ type walkStation struct {
 	model   func(*walker) bool
 }
 
-func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
+func walkStations(l *lab, certificates ...clientcert.Match) []walkStation {
 	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
 	own, plain := l.guard(func(o *popauth.Options) { o.Certificate = source }), l.guard()
 	passThrough := func(*walker) bool { return true }
@@ -62,7 +63,7 @@ func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
 		{"Authenticate", own.Authenticate, ownStage},
 		{"Confirm", own.Confirm, ownStage},
 		{"Authorize", own.Authorize(popauth.Scope("orders.read")), ownStage},
-		{"RequireCertificate", popauth.RequireCertificate(nil, popauth.AnyOf(certificates...)), func(k *walker) bool {
+		{"RequireCertificate", clientcert.Require(nil, clientcert.AnyOf(certificates...)), func(k *walker) bool {
 			if !route(k) {
 				return false
 			}
@@ -71,7 +72,7 @@ func walkStations(l *lab, certificates ...popauth.Policy) []walkStation {
 		}},
 		{"CheckCertificate", func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if _, err := popauth.CheckCertificate(r, nil, popauth.AnyOf(certificates...)); err != nil {
+				if _, err := clientcert.Check(r, nil, clientcert.AnyOf(certificates...)); err != nil {
 					w.WriteHeader(http.StatusForbidden)
 					return
 				}
@@ -108,8 +109,8 @@ func TestTheWalk(t *testing.T) {
 	for _, name := range []string{"owner", "bob"} {
 		tokens[name] = l.issuer.Token(clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
 	}
-	stations := walkStations(l, popauth.CertificateThumbprint(clients["owner"].Thumbprint()), popauth.CertificateThumbprint(clients["bob"].Thumbprint()),
-		popauth.CertificateThumbprint(clients["gateway"].Thumbprint()))
+	stations := walkStations(l, clientcert.Thumbprint(clients["owner"].Thumbprint()), clientcert.Thumbprint(clients["bob"].Thumbprint()),
+		clientcert.Thumbprint(clients["gateway"].Thumbprint()))
 	connection := clients["gateway"].Request("GET", "http://example.com/", "").TLS // one for all
 	rows, wrong := 0, 0
 	walk := func(way ...walkStation) {

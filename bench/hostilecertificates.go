@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -85,7 +86,7 @@ func (s *stranger) chains() []*Hostile {
 	ca := popauthtest.NewCA(s.tb)
 	roots := ca.Pool()
 	verified := func() popauth.CertificateSource {
-		source, err := popauth.Verified(popauth.TLSCertificateAnyHost(), popauth.Verification{Roots: roots})
+		source, err := clientcert.Verified(popauth.TLSCertificateAnyHost(), clientcert.Verification{Roots: roots})
 		if err != nil {
 			s.tb.Fatalf("bench: %v", err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/issuers"
 )
 
 const maxAuthorization = 16 << 10 // bytes of the header that are looked at
@@ -102,7 +104,7 @@ func (s *stranger) tenants() []*Hostile {
 		s.tb.Fatalf("bench: %v", err)
 	}
 	row := func(name string, token func(n int) string) *Hostile {
-		issuers, err := popauth.NewIssuers(popauth.IssuersOptions{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+		verifier, err := issuers.New(issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if iss == s.f.issuer.URL {
 				return tenant, nil
 			}
@@ -112,7 +114,7 @@ func (s *stranger) tenants() []*Hostile {
 			s.tb.Fatalf("bench: %v", err)
 		}
 		return &Hostile{
-			Name: name, Status: 401, protect: s.guard(popauth.Options{Verifier: issuers}).Authenticate,
+			Name: name, Status: 401, protect: s.guard(popauth.Options{Verifier: verifier}).Authenticate,
 			request: func(n int) *http.Request { return shows("Bearer", token(n)) },
 		}
 	}
@@ -134,9 +136,9 @@ func (s *stranger) introspected() []*Hostile {
 	}))
 	s.tb.Cleanup(server.Close)
 	row := func(name, endpoint string, client *http.Client) *Hostile {
-		v, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+		v, err := introspection.New(introspection.Options{
 			Issuer: s.f.issuer.URL, Endpoint: endpoint, Audience: []string{Audience}, Client: client,
-			Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+			Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 		})
 		if err != nil {
 			s.tb.Fatalf("bench: %v", err)

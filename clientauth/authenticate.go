@@ -124,7 +124,7 @@ func (a *Authenticator) find(r *http.Request, x *arrival, registrations []Regist
 	if err := inPeriod(x.certificate, now); err != nil {
 		return Registration{}, &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
-	trusted := sync.OnceValue(func() error { return a.trusted(r, x.certificate) })
+	trusted := sync.OnceValue(func() error { return a.trusted(x.certificate, now) })
 	refusal := &Error{Reason: ErrCertificateMismatch, Err: errors.New("no registration fits")}
 	for _, reg := range registrations {
 		method := reg.Credential.Method() // of the zero Credential none, which is never among Methods
@@ -164,7 +164,7 @@ func inPeriod(c *popauth.Certificate, now time.Time) error {
 }
 
 // trusted tells whether somebody vouches for the name in a certificate (RFC 8705, section 2.1).
-func (a *Authenticator) trusted(r *http.Request, c *popauth.Certificate) error {
+func (a *Authenticator) trusted(c *popauth.Certificate, now time.Time) error {
 	if c.Leaf == nil {
 		return c.CheckIdentity()
 	}
@@ -172,7 +172,7 @@ func (a *Authenticator) trusted(r *http.Request, c *popauth.Certificate) error {
 	if bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
 		return errors.New("it is its own issuer; register its thumbprint")
 	}
-	if a.chained == nil {
+	if a.ways == nil {
 		if err := c.CheckIdentity(); err != nil {
 			return fmt.Errorf("there are no Roots: %w", err)
 		}
@@ -181,13 +181,11 @@ func (a *Authenticator) trusted(r *http.Request, c *popauth.Certificate) error {
 		}
 		return nil
 	}
-	found, err := a.chained.Certificate(r)
+	paths, err := a.ways.Verify(a.options.Roots, c.Leaf, c.Intermediates, now)
 	switch {
 	case err != nil:
-		return err
-	case found == nil: // never, since there is an arrival
-		return errors.New("no certificate")
-	case len(found.Chain) == 1:
+		return &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: err}
+	case len(paths[0].Certificates) == 1:
 		return errOneOfTheRoots
 	}
 	return nil

@@ -94,7 +94,7 @@ func TestTooManyIntermediates(t *testing.T) {
 		Clients:     clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}},
 		Certificate: fixed{certificate: c}, Roots: ca.Pool(),
 	})
-	for len(c.Intermediates) < 39 { // one certificate, so one way: popauth.Verified reads 40
+	for len(c.Intermediates) < 39 { // one certificate, so one way: clientcert.Verified reads 40
 		c.Intermediates = append(c.Intermediates, issuing.Certificate)
 	}
 	send(a, post(nil, form)).passed(t, "batch")

@@ -27,7 +27,7 @@
 //     trusted proxy or popauth has verified it. Anybody can write any name into a self-signed certificate, so its names
 //     never count. Nor do those of a root itself, if the chain is known; a proxy reports only that it has verified one.
 //   - The name constraints of the chain must permit all names in the certificate. Every authority in Roots can issue any
-//     name; to limit them to a trust domain, set Options.Certificate to popauth.Verified with TrustDomains.
+//     name; to limit them to a trust domain, set Options.Certificate to clientcert.Verified with TrustDomains.
 //   - Without Roots, a certificate that the TLS stack has verified counts only for the connection's server name (SNI).
 //     For another host the answer is 421: see popauth.TLSCertificate. Roots and tokens of AlwaysBind need no such check.
 //   - A registered key or thumbprint counts without a chain. It identifies one certificate.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/internal/oddcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -171,7 +172,7 @@ func TestOneOfTheRootsItself(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(listed.Certificate.Leaf)
 	clients := clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}}
-	verified, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: pool})
+	verified, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: pool})
 	if err != nil {
 		t.Fatal(err)
 	}

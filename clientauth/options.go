@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // Method is a way to authenticate by certificate, by its name in metadata (RFC 8705, sections 2.1.1 and 2.2.1).
@@ -36,7 +37,7 @@ type Options struct {
 	// popauth.ClientCertificate handler found, and without one the TLS connection.
 	Certificate popauth.CertificateSource
 
-	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by popauth.Verified,
+	// Roots are the authorities whose certificates may authenticate by name; the chain is verified as by clientcert.Verified,
 	// for client authentication, and what is found out is remembered as there. Keys and usages that it refuses are refused
 	// here too. If nil, a certificate counts whose chain the TLS stack, a trusted proxy or popauth has verified
 	// (popauth.Certificate.Verified), and no other: those must accept certificates for client authentication from
@@ -80,7 +81,7 @@ type Prover interface {
 // one refuse every request.
 type Authenticator struct {
 	options Options
-	chained popauth.CertificateSource // of an arrival, held against Roots; nil without
+	ways    *certname.Ways // to Roots; nil without
 }
 
 // New returns an Authenticator, or an error that lists everything that is wrong with the options.
@@ -140,22 +141,12 @@ func New(o Options) (*Authenticator, error) {
 	if o.Roots == nil {
 		return a, nil
 	}
-	var err error
-	arrived := popauth.CertificateFunc(a.arrivedWith)
-	if a.chained, err = popauth.Verified(arrived, popauth.Verification{Roots: o.Roots, Now: o.Now}); err != nil {
-		return nil, fmt.Errorf("clientauth: Options.Roots: %w", err)
-	}
+	a.ways = certname.NewWays([]x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, rememberWays)
 	return a, nil
 }
 
-// arrivedWith is a source of the certificate that a request has arrived with.
-func (a *Authenticator) arrivedWith(r *http.Request) (*popauth.Certificate, error) {
-	x := a.arrived(r)
-	if x == nil {
-		return nil, nil
-	}
-	return x.certificate, nil
-}
+// rememberWays is how long the way from a certificate to Roots is remembered.
+const rememberWays = 2 * time.Minute
 
 func (a *Authenticator) unconfigured() bool { return a == nil || a.options.Clients == nil }
 

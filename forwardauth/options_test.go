@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -149,7 +150,7 @@ func (e *example) close() {
 
 func verified(t *testing.T, s popauth.CertificateSource) popauth.CertificateSource {
 	t.Helper()
-	v, err := popauth.Verified(s, popauth.Verification{Roots: popauthtest.NewCA(t).Pool()})
+	v, err := clientcert.Verified(s, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,19 +9,20 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // introspection asks the provider about opaque tokens.
-func (p *provider) introspection(o popauth.IntrospectionOptions) *popauth.Introspection {
+func (p *provider) introspection(o introspection.Options) *introspection.Verifier {
 	p.Helper()
 	o.Issuer, o.Audience = p.issuer, []string{opaque}
 	if o.Authentication == nil {
-		o.Authentication = popauth.ClientSecretBasic{ID: "api-by-secret", Secret: clientSecret}
+		o.Authentication = introspection.ClientSecretBasic{ID: "api-by-secret", Secret: clientSecret}
 	}
 	if o.Client == nil {
 		o.Client = &http.Client{Transport: p.transport(nil)}
 	}
-	i, err := popauth.NewIntrospection(o)
+	i, err := introspection.New(o)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -36,21 +37,21 @@ func TestIntrospection(t *testing.T) {
 	certified := &http.Client{Transport: p.transport(p.apiByCertificate)}
 	for _, test := range []struct {
 		name    string
-		options popauth.IntrospectionOptions
+		options introspection.Options
 		want    popauth.Reason // of every token
 	}{
-		{"secret", popauth.IntrospectionOptions{}, ""},
-		{"certificate", popauth.IntrospectionOptions{Authentication: popauth.TLSClientAuth{ID: "api-by-certificate"}, Client: certified}, ""},
-		{"key", popauth.IntrospectionOptions{Authentication: popauth.PrivateKeyJWT{
+		{"secret", introspection.Options{}, ""},
+		{"certificate", introspection.Options{Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: certified}, ""},
+		{"key", introspection.Options{Authentication: introspection.PrivateKeyJWT{
 			ID: "api-by-key", Method: jwt.SigningMethodES256, Key: p.apiByKey,
 		}}, ""},
-		{"wrong secret", popauth.IntrospectionOptions{
-			Authentication: popauth.ClientSecretBasic{ID: "api-by-secret", Secret: "wrong"},
+		{"wrong secret", introspection.Options{
+			Authentication: introspection.ClientSecretBasic{ID: "api-by-secret", Secret: "wrong"},
 		}, popauth.ErrUnavailable},
-		{"wrong certificate", popauth.IntrospectionOptions{
-			Authentication: popauth.TLSClientAuth{ID: "api-by-certificate"}, Client: &http.Client{Transport: p.transport(p.byDN)},
+		{"wrong certificate", introspection.Options{
+			Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: &http.Client{Transport: p.transport(p.byDN)},
 		}, popauth.ErrUnavailable},
-		{"wrong key", popauth.IntrospectionOptions{Authentication: popauth.PrivateKeyJWT{
+		{"wrong key", introspection.Options{Authentication: introspection.PrivateKeyJWT{
 			ID: "api-by-key", Method: jwt.SigningMethodES256, Key: newKey(t),
 		}}, popauth.ErrUnavailable},
 	} {
@@ -81,7 +82,7 @@ func TestRevocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(popauth.IntrospectionOptions{Remember: -1}))})
+	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(introspection.Options{Remember: -1}))})
 	structured, token, other := p.obtain(structured), p.obtain(opaque), p.obtain(opaque)
 	a.want(t, p.byDN, structured, "a JWT", "")
 	a.want(t, p.byDN, token, "an opaque token", "")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 )
 
 // keycloakToken is a token of Keycloak's, what it is bound to, and why an API refuses it whoever sends it.
@@ -123,11 +124,11 @@ func (k *keycloak) kinds(jwts, asking *api) []kind {
 }
 
 // asked introspects as a client of the realm, for an API of this audience, and remembers nothing.
-func (k *keycloak) asked(id, audience string) *popauth.Introspection {
+func (k *keycloak) asked(id, audience string) *introspection.Verifier {
 	k.Helper()
-	i, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	i, err := introspection.New(introspection.Options{
 		Issuer: k.issuer, Audience: []string{audience}, Remember: -1,
-		Authentication: popauth.ClientSecretBasic{ID: id, Secret: clientSecret},
+		Authentication: introspection.ClientSecretBasic{ID: id, Secret: clientSecret},
 		Client:         &http.Client{Transport: k.transport(nil)},
 	})
 	if err != nil {

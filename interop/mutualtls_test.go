@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -16,7 +17,7 @@ func TestMutualTLSClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(popauth.IntrospectionOptions{Remember: -1}))})
+	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(introspection.Options{Remember: -1}))})
 	key, err := popclient.GenerateKey("ES256")
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestMutualTLSClient(t *testing.T) {
 // A provider that has forgotten a token makes popclient get another, and its caller doesn't notice.
 func TestForgottenToken(t *testing.T) {
 	p := newProvider(t)
-	a := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{Remember: -1})})
+	a := p.api(popauth.Options{Verifier: p.introspection(introspection.Options{Remember: -1})})
 	client := p.client(popclient.MutualTLSOptions{
 		ClientID: "by-dn", Certificate: popclient.StaticCertificate(p.byDN.Certificate), Resources: []string{opaque},
 	})

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -250,8 +251,8 @@ func row(table *strings.Builder, name string, kinds []kind, cell func(kind) stri
 func (s *scene) kinds(p *provider) []kind {
 	s.Helper()
 	jwts := p.api(popauth.Options{Issuer: p.issuer, Audience: []string{structured}, Keys: p.keys()})
-	plain := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{})})
-	signed := p.api(popauth.Options{Verifier: p.introspection(popauth.IntrospectionOptions{Signed: true})})
+	plain := p.api(popauth.Options{Verifier: p.introspection(introspection.Options{})})
+	signed := p.api(popauth.Options{Verifier: p.introspection(introspection.Options{Signed: true})})
 	jwt, ofKey, unbound := s.tokens(structured)
 	asked, askedOfKey, askedUnbound := s.tokens(opaque)
 	other, _, _ := s.tokens(structured + "/ES256")

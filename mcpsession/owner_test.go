@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/mcpsession"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -32,7 +33,7 @@ func TestOwner(t *testing.T) {
 			}
 			verifiers[one.Issuer] = v
 		}
-		both, err := popauth.NewIssuers(popauth.IssuersOptions{Verifiers: verifiers})
+		both, err := issuers.New(issuers.Options{Verifiers: verifiers})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 
 	// WithoutIssuer leaves popauth.issuer out of the metrics, for an API that accepts more issuers than a metric should
-	// have series, as with popauth.IssuersOptions.Resolve. Spans have it all the same.
+	// have series, as with issuers.Options.Resolve. Spans have it all the same.
 	WithoutIssuer bool
 }
 

@@ -5,15 +5,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/seed-171ab058/popauth"
 )
 
-// The client that Introspection authenticates as. The endpoint takes any secret, and any other client.
-const introspectionClient = "api"
-
 // Opaque mints a token that says nothing by itself: the issuer's introspection endpoint, "/introspect", has what it
-// stands for (RFC 7662). Defaults and claims are as in [Issuer.Token]; active is true until [Issuer.Revoke].
+// stands for (RFC 7662), and takes any client and any secret. Defaults and claims are as in [Issuer.Token]; active is true
+// until [Issuer.Revoke]. A Verifier of package introspection that asks there:
+//
+//	introspection.New(introspection.Options{
+//		Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Client: issuer.Client(), Now: issuer.Now,
+//		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
+//	})
 func (i *Issuer) Opaque(claims ...Claims) string {
 	i.tb.Helper()
 	now := i.now()
@@ -50,18 +51,6 @@ func (i *Issuer) Introspections() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.introspections
-}
-
-// Introspection returns the options of a Verifier that asks this issuer about tokens for the audiences given, or for
-// Audience if none is. The time comes from the issuer's clock.
-func (i *Issuer) Introspection(audience ...string) popauth.IntrospectionOptions {
-	if len(audience) == 0 {
-		audience = []string{Audience}
-	}
-	return popauth.IntrospectionOptions{
-		Issuer: i.URL, Audience: audience, Client: i.Client(), Now: i.now,
-		Authentication: popauth.ClientSecretBasic{ID: introspectionClient, Secret: "secret"},
-	}
 }
 
 // serveIntrospection answers whoever asks; signed if that is asked for (RFC 9701).

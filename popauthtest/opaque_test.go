@@ -9,7 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -80,11 +80,14 @@ func TestIntrospectionOfIssuer(t *testing.T) {
 		claims   popauthtest.Claims
 		want     bool
 	}{
-		"default":     {nil, nil, true},
-		"another API": {nil, popauthtest.Claims{"aud": "x"}, false},
+		"default":     {[]string{popauthtest.Audience}, nil, true},
+		"another API": {[]string{popauthtest.Audience}, popauthtest.Claims{"aud": "x"}, false},
 		"its own":     {[]string{"x"}, popauthtest.Claims{"aud": "x"}, true},
 	} {
-		v, err := popauth.NewIntrospection(issuer.Introspection(tt.audience...))
+		v, err := introspection.New(introspection.Options{
+			Issuer: issuer.URL, Audience: tt.audience, Client: issuer.Client(), Now: issuer.Now,
+			Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 // Certificate is the source of the certificate that a proxy reports in headers of the format given. From a peer that all
 // rules of trust accept, only the headers count. From any other peer only its own TLS certificate counts, as with
 // popauth.TLSCertificate. Never both. The format's headers, the proxy's secret, and names that some software takes for the
-// same, are removed from every request before anybody else sees it: a handler, a Policy, a Confirmer, Verification.Check or
+// same, are removed from every request before anybody else sees it: a handler, a Policy, a Confirmer, clientcert.Verification.Check or
 // Options.Deny. So are trailers of these names.
 //
 // A request that has the context of another one, which a Guard or ClientCertificate has passed, is refused with

@@ -72,7 +72,7 @@ func TrustProxyTLS(identities ...Identity) Trust {
 			return false
 		}
 		leaf := r.TLS.PeerCertificates[0]
-		if len(leaf.Raw) == 0 || len(leaf.Raw) > certname.MaxCertificate {
+		if len(leaf.Raw) > certname.MaxCertificate {
 			return false
 		}
 		if len(keys) > 0 && certname.OneOf(keys, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {

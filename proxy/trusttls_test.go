@@ -177,7 +177,10 @@ func TestProxyOfAStateInUseAgain(t *testing.T) {
 func TestProxyByRoots(t *testing.T) {
 	ca := popauthtest.NewCA(t)
 	name := func(c *x509.Certificate) { c.DNSNames = []string{"proxy.internal"} }
-	self, authority := popauthtest.SelfSigned(t, "proxy", name), ca.Intermediate("proxy", name)
+	self, authority := popauthtest.SelfSigned(t, "proxy", name), ca.Intermediate("proxy", name, func(c *x509.Certificate) {
+		c.KeyUsage |= x509.KeyUsageDigitalSignature
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	})
 	roots := ca.Pool()
 	roots.AddCert(self.Certificate.Leaf)
 	trusted := trustedBy(t, proxy.Identity{DNS: "proxy.internal", Roots: roots})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/revocation"
 )
@@ -282,7 +283,7 @@ func TestSeveralWaysTakeOneTimeout(t *testing.T) {
 	list := listFile(t, between.CRL(nil))
 	ask := func() (int, time.Duration) {
 		c := checker(t, revocation.Options{OCSP: true, Files: []string{list}, Timeout: 500 * time.Millisecond})
-		source, err := popauth.Verified(brought{leaf}, popauth.Verification{Roots: root.Pool(), Revoked: c.Revoked})
+		source, err := clientcert.Verified(brought{leaf}, clientcert.Verification{Roots: root.Pool(), Revoked: c.Revoked})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/revocation"
 )
@@ -30,7 +31,7 @@ func checker(tb testing.TB, o revocation.Options) *revocation.Checker {
 // try sends one request through everything, with the root given, and returns its status.
 func try(tb testing.TB, c *revocation.Checker, root *popauthtest.CA, client *popauthtest.Client) int {
 	tb.Helper()
-	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: root.Pool(), Revoked: c.Revoked})
+	source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: root.Pool(), Revoked: c.Revoked})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func status(tb testing.TB, source popauth.CertificateSource, client *popauthtest
 	tb.Helper()
 	spy := &popauthtest.Spy{}
 	w := httptest.NewRecorder()
-	popauth.RequireCertificate(source)(spy).ServeHTTP(w, client.Request(http.MethodGet, "/", ""))
+	clientcert.Require(source)(spy).ServeHTTP(w, client.Request(http.MethodGet, "/", ""))
 	if ran := spy.Ran() > 0; ran != (w.Code == http.StatusOK) {
 		tb.Errorf("status %d, and the handler ran: %t", w.Code, ran)
 	}

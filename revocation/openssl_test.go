@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
 	"github.com/seed-171ab058/popauth/revocation"
 )
@@ -182,7 +183,7 @@ func (a *authority) verdict(o revocation.Options, leaf string, sent ...string) s
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate("root"))
-	source, err := popauth.Verified(brought{c}, popauth.Verification{Roots: pool, Revoked: func(ctx context.Context, chain []*x509.Certificate) (bool, error) {
+	source, err := clientcert.Verified(brought{c}, clientcert.Verification{Roots: pool, Revoked: func(ctx context.Context, chain []*x509.Certificate) (bool, error) {
 		// The root has no responder and no list: it is asked about what is below the issuing authority.
 		return checker(a.t, o).Revoked(ctx, chain[:2])
 	}})
@@ -200,7 +201,7 @@ func answered(source popauth.CertificateSource) int {
 	w := httptest.NewRecorder()
 	ran := false
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })
-	popauth.RequireCertificate(source)(handler).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	clientcert.Require(source)(handler).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if ran != (w.Code == 200) {
 		return -1
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/revocation"
 )
@@ -423,7 +424,7 @@ func TestRevocationIsNotRemembered(t *testing.T) {
 	clock := popauthtest.NewClock(time.Now())
 	path := listFile(t, root.CRL(nil))
 	c := checker(t, revocation.Options{Files: []string{path}, Now: clock.Now, Reread: time.Second})
-	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{
+	source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{
 		Roots: root.Pool(), Revoked: c.Revoked, Remember: 30 * time.Minute, Now: clock.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/revocation"
 )
 
@@ -155,7 +156,7 @@ func (a *authority) throughChain(o revocation.Options, leaf string, sent ...stri
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate("root"))
-	source, err := popauth.Verified(brought{c}, popauth.Verification{Roots: pool, Revoked: checker(a.t, o).Revoked})
+	source, err := clientcert.Verified(brought{c}, clientcert.Verification{Roots: pool, Revoked: checker(a.t, o).Revoked})
 	if err != nil {
 		a.t.Fatal(err)
 	}

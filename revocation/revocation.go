@@ -1,8 +1,8 @@
 // Package revocation finds out whether a certificate has been revoked: by files with CRLs (RFC 5280), and by OCSP
-// (RFC 6960) or the CRL distribution points that the certificate names. It fits popauth.Verification:
+// (RFC 6960) or the CRL distribution points that the certificate names. It fits clientcert.Verification:
 //
 //	checker, err := revocation.New(revocation.Options{Files: []string{"/etc/pki/clients.crl"}})
-//	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: roots, Revoked: checker.Revoked})
+//	source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: roots, Revoked: checker.Revoked})
 //
 // # What counts
 //
@@ -130,7 +130,7 @@ const (
 	maxAddresses                     = 4 // of one kind are tried per certificate
 )
 
-// Checker answers for popauth.Verification.Revoked. It is safe for concurrent use; New makes one. No goroutine of it
+// Checker answers for clientcert.Verification.Revoked. It is safe for concurrent use; New makes one. No goroutine of it
 // outlives Options.Timeout, or the reading of a file, so there is nothing to close.
 type Checker struct {
 	options   Options

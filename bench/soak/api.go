@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/proxy"
 	"github.com/seed-171ab058/popauth/redisreplay"
 )
@@ -186,9 +187,9 @@ func (a *api) verifier() (popauth.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	opaque, err := popauth.NewIntrospection(popauth.IntrospectionOptions{
+	opaque, err := introspection.New(introspection.Options{
 		Issuer: a.settings.Issuer, Audience: []string{audience}, Client: client, Now: a.clock.Now,
-		Authentication: popauth.ClientSecretBasic{ID: "api", Secret: "secret"},
+		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
 	})
 	if err != nil {
 		return nil, err

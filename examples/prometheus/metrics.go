@@ -35,7 +35,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 }
 
 // guard returns the function for popauth.Options.Observe of a Guard; the label guard has its name. Label values are from
-// closed sets, so no sender can add series. Leave issuer out if popauth.IssuersOptions.Resolve accepts any number.
+// closed sets, so no sender can add series. Leave issuer out if issuers.Options.Resolve accepts any number.
 func (m *metrics) guard(name string) func(context.Context, popauth.Observation) {
 	return func(_ context.Context, o popauth.Observation) {
 		m.decisions.WithLabelValues(name, string(o.Stage), string(o.Reason), strconv.Itoa(o.Status), o.Scheme, o.Binding, o.Issuer).Inc()

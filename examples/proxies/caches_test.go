@@ -17,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/proxies"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -58,7 +59,7 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 	l.spy = &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.handler.ServeHTTP(w, r) })}
 	mux := http.NewServeMux()
 	mux.Handle("/token/", guard.Confirm(l.spy))
-	mux.Handle("/certificate/", popauth.RequireCertificate(o.Certificate, popauth.PolicyFunc(l.known))(l.spy))
+	mux.Handle("/certificate/", clientcert.Require(o.Certificate, clientcert.MatchFunc(l.known))(l.spy))
 	outermost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.outer(mux).ServeHTTP(w, r) })
 	l.api = httptest.NewUnstartedServer(outermost)
 	l.api.Config.ConnContext = proxy.ConnContext
@@ -69,9 +70,9 @@ func newCachedLane(t *testing.T, c *cast, ingress string) *cachedLane {
 }
 
 // known lets the owner and the other client pass, whatever the verdict on their chain is.
-func (l *cachedLane) known(_ *http.Request, p *popauth.Principal) error {
-	for _, c := range []*popauthtest.Client{l.owner, l.other} {
-		if p.Certificate.Thumbprint == c.Thumbprint() {
+func (l *cachedLane) known(_ *http.Request, c *popauth.Certificate) error {
+	for _, client := range []*popauthtest.Client{l.owner, l.other} {
+		if c.Thumbprint == client.Thumbprint() {
 			return nil
 		}
 	}

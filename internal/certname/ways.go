@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"strings"
 	"time"
@@ -71,6 +72,28 @@ func (w *Ways) Find(roots *x509.CertPool, leaf *x509.Certificate, sent []*x509.C
 		w.accepted.put(key, roots, paths, now, w.remember)
 	}
 	return validAt(paths, now), nil
+}
+
+// Verify returns the ways that are valid now, at least one, from a certificate that is fit, in its period and issued by
+// somebody else.
+func (w *Ways) Verify(roots *x509.CertPool, leaf *x509.Certificate, sent []*x509.Certificate, now time.Time) ([]Path, error) {
+	if err := Fit(leaf, sent, w.usages); err != nil {
+		return nil, err
+	}
+	switch {
+	case !Within(now, leaf.NotBefore, leaf.NotAfter):
+		return nil, fmt.Errorf("outside its period: %s", PeriodOf(leaf))
+	case SelfIssued(leaf):
+		return nil, errors.New("it is its own issuer")
+	// A key that may sign certificates has no business in a handshake.
+	case leaf.IsCA:
+		return nil, errors.New("an authority's own certificate")
+	}
+	paths, err := w.Find(roots, leaf, sent, now)
+	if err == nil && len(paths) == 0 {
+		err = errors.New("no way to a root that is valid now")
+	}
+	return paths, err
 }
 
 // key covers everything that a search depends on, apart from the configuration and the time.

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -111,11 +112,11 @@ func TestNestedRouters(t *testing.T) {
 	scope := popauthtest.Claims{"scope": "orders.read"}
 	tokens := map[string]string{"bearer": issuer.Token(scope), "certificate": issuer.Token(owner.Bound(), scope)}
 	dpop := issuer.Token(key.Bound(), scope)
-	certificate := popauth.CertificateThumbprint(owner.Thumbprint())
-	nobody := popauth.CertificateThumbprint(popauthtest.SelfSigned(t, "other").Thumbprint())
+	certificate := clientcert.Thumbprint(owner.Thumbprint())
+	nobody := clientcert.Thumbprint(popauthtest.SelfSigned(t, "other").Thumbprint())
 	for name, policies := range map[string][2]func(http.Handler) http.Handler{
 		"token":       {g.Authorize(popauth.Scope("orders.read")), g.Authorize(popauth.Scope("admin"))},
-		"certificate": {popauth.RequireCertificate(nil, certificate), popauth.RequireCertificate(nil, nobody)},
+		"certificate": {clientcert.Require(nil, certificate), clientcert.Require(nil, nobody)},
 	} {
 		for in, inside := range inner(t) {
 			for out, h := range outer(inside, policies[0], policies[1]) {
@@ -210,7 +211,7 @@ func TestMethodOverride(t *testing.T) {
 				return key.Request("POST", "https://api.example.com/v1/orders/1", issuer.Token(key.Bound()))
 			},
 		} {
-			for _, stage := range []func(http.Handler) http.Handler{g.Confirm, popauth.RequireCertificate(nil, popauth.CertificateThumbprint(owner.Thumbprint()))} {
+			for _, stage := range []func(http.Handler) http.Handler{g.Confirm, clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))} {
 				r := request()
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				r.Header.Set("X-HTTP-Method-Override", "DELETE")

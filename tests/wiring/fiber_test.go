@@ -22,20 +22,18 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	// Each Guard has a Confirmer of its own: one that both had would take the proof for used.
-	newGuard := func() *popauth.Guard {
+	var guards [2]*popauth.Guard
+	for i := range guards { // each with a memory of its own: the same request passes through both
 		proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
-		g, err := popauth.New(o)
-		if err != nil {
+		if guards[i], err = popauth.New(o); err != nil {
 			t.Fatal(err)
 		}
-		return g
 	}
-	guard, other := newGuard(), newGuard()
+	guard, other := guards[0], guards[1]
 	for _, encrypted := range []bool{false, true} {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true})
 		for _, stage := range []func(http.Handler) http.Handler{guard.Authenticate, other.Authenticate, guard.Confirm, other.Confirm} {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -73,7 +74,7 @@ func TestNoUpgradeInside(t *testing.T) {
 	for name, wire := range map[string]func(http.Handler) http.Handler{
 		"Guard":              l.own.Confirm,
 		"ClientCertificate":  func(h http.Handler) http.Handler { return popauth.ClientCertificate(l.source)(l.plain.Confirm(h)) },
-		"RequireCertificate": popauth.RequireCertificate(l.source, popauth.CertificateThumbprint(l.alice.Thumbprint())),
+		"RequireCertificate": clientcert.Require(l.source, clientcert.Thumbprint(l.alice.Thumbprint())),
 	} {
 		server := httptest.NewServer(wire(h2c.NewHandler(who, &http2.Server{}))) //nolint:staticcheck // what programs still run
 		want := "HTTP/1.1 alice/alice"

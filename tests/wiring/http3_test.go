@@ -17,6 +17,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
@@ -57,7 +58,7 @@ func TestHTTP3(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/bound", guard.Authenticate(copied(guard.Confirm(ran))))
 	mux.Handle("/bearer", guard.Authenticate(ran))
-	mux.Handle("/certificate", popauth.RequireCertificate(nil, popauth.CertificateThumbprint(owner.Thumbprint()))(copied(popauth.RequireCertificate(nil, popauth.CertificateThumbprint(owner.Thumbprint()))(ran))))
+	mux.Handle("/certificate", clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(copied(clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(ran))))
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

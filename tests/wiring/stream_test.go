@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -49,7 +50,7 @@ func (*stream) SetWriteDeadline(time.Time) error { return nil }
 func TestHTTP2InsideOfAStream(t *testing.T) {
 	l := newLab(t)
 	spy := &popauthtest.Spy{}
-	route := popauth.RequireCertificate(nil, popauth.CertificateThumbprint(l.alice.Thumbprint()))(spy)
+	route := clientcert.Require(nil, clientcert.Thumbprint(l.alice.Thumbprint()))(spy)
 	guard := l.plain.Confirm(spy)
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -24,7 +25,7 @@ type walk struct {
 	tokens      map[string]string
 	source      popauth.CertificateSource
 	own, plain  *popauth.Guard
-	known       []popauth.Policy // whose certificates routes are for: everybody's but the thief's
+	known       []clientcert.Match // whose certificates routes are for: everybody's but the thief's
 	now         atomic.Pointer[http.Handler]
 	rows, wrong int
 	came        map[string]int // how often, by outcome
@@ -38,7 +39,7 @@ func newWalk(t *testing.T) *walk {
 	for _, name := range []string{"owner", "bob", "gateway"} {
 		w.clients[name] = w.ca.Client(name)
 		w.tokens[name] = w.issuer.Token(w.clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
-		w.known = append(w.known, popauth.CertificateThumbprint(w.clients[name].Thumbprint()))
+		w.known = append(w.known, clientcert.Thumbprint(w.clients[name].Thumbprint()))
 	}
 	w.clients["thief"] = popauthtest.SelfSigned(t, "thief")
 	// By the secret alone, so that a client that comes without the proxy has the same address.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what programs still run
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 )
 
 // walker is what a plain reading of the documentation says about a request on its way through handlers.
@@ -148,14 +149,14 @@ func (w *walk) stations() []station {
 		k.who = k.token
 		return k.pass()
 	}
-	anyKnown := popauth.AnyOf(w.known...)
+	anyKnown := clientcert.AnyOf(w.known...)
 	return []station{
 		{"ClientCertificate", popauth.ClientCertificate(w.source), extract, false},
 		{"Authenticate", w.own.Authenticate, stage, false},
 		{"Confirm", w.own.Confirm, stage, false},
 		{"Authorize", w.own.Authorize(popauth.Scope("orders.read")), stage, false},
-		{"RequireCertificate", popauth.RequireCertificate(nil, anyKnown), require, false},
-		{"RequireCertificate by the source", popauth.RequireCertificate(w.source, anyKnown), requireSource, false},
+		{"RequireCertificate", clientcert.Require(nil, anyKnown), require, false},
+		{"RequireCertificate by the source", clientcert.Require(w.source, anyKnown), requireSource, false},
 		{"CheckCertificate", checking(anyKnown), route, false},
 		{"inner Guard", w.plain.Confirm, inner, false},
 		{"h2c of x/net", xNet, func(k *walker) verdict { return k.taking(k.offer == "h2c" || k.preface) }, true},
@@ -179,10 +180,10 @@ func (k *walker) taking(offered bool) verdict {
 	return takes
 }
 
-func checking(policies ...popauth.Policy) func(http.Handler) http.Handler {
+func checking(matches ...clientcert.Match) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := popauth.CheckCertificate(r, nil, policies...); err != nil {
+			if _, err := clientcert.Check(r, nil, matches...); err != nil {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}

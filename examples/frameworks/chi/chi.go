@@ -8,6 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -24,7 +25,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 		r.With(guard.Authorize(popauth.Scope("orders.write"))).Post("/orders", buy(s))
 	})
 	sameOrigin := http.NewCrossOriginProtection().Handler
-	r.With(sameOrigin, popauth.RequireCertificate(devices)).Post("/readings", reading(s))
+	r.With(sameOrigin, clientcert.Require(devices)).Post("/readings", reading(s))
 	return popauth.RequestLine{}.Handler(r)
 }
 

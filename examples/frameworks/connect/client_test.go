@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -34,7 +35,7 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	devices, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: popauthtest.NewCA(t).Pool()})
+	devices, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -54,7 +55,7 @@ func routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 			caller, _ := popauth.FromContext(ctx)
 			return says(s.Buy(caller.Subject))
 		})))
-	mux.Handle("/shop.v1.Shop/Read", sameOrigin(popauth.RequireCertificate(devices)(
+	mux.Handle("/shop.v1.Shop/Read", sameOrigin(clientcert.Require(devices)(
 		connect.NewUnaryHandler("/shop.v1.Shop/Read", func(ctx context.Context, _ *ask[empty]) (*answer, error) {
 			device, _ := popauth.CertificateFromContext(ctx)
 			return says(s.Read(device.Leaf.Subject.CommonName))

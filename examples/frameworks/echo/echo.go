@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -39,6 +40,6 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 	e.POST("/readings", func(c echo.Context) error {
 		device, _ := popauth.CertificateFromContext(c.Request().Context())
 		return c.String(http.StatusOK, s.Read(device.Leaf.Subject.CommonName))
-	}, sameOrigin, stage(popauth.RequireCertificate(devices)))
+	}, sameOrigin, stage(clientcert.Require(devices)))
 	return popauth.RequestLine{}.Handler(e)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -36,7 +37,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 		return c.SendString(s.Buy(caller.Subject))
 	})
 	sameOrigin := Stage(http.NewCrossOriginProtection().Handler)
-	app.Post("/readings", sameOrigin, Stage(popauth.RequireCertificate(devices)), func(c *fiber.Ctx) error {
+	app.Post("/readings", sameOrigin, Stage(clientcert.Require(devices)), func(c *fiber.Ctx) error {
 		device, _ := popauth.CertificateFromContext(c.UserContext())
 		return c.SendString(s.Read(device.Leaf.Subject.CommonName))
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/crowd"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -94,7 +95,7 @@ func TestRemovedHeaders(t *testing.T) {
 		{"two Stages", fiber.Config{}, []fiber.Handler{Stage(guard.Authenticate), Stage(guard.Confirm)}, ""},
 		{"names as sent", fiber.Config{DisableHeaderNormalizing: true}, []fiber.Handler{Stage(guard.Confirm)}, ""},
 		{"RequireCertificate", fiber.Config{},
-			[]fiber.Handler{Stage(popauth.RequireCertificate(crowd.Proxy(), popauth.CertificateThumbprint(owner.Thumbprint())))}, ""},
+			[]fiber.Handler{Stage(clientcert.Require(crowd.Proxy(), clientcert.Thumbprint(owner.Thumbprint())))}, ""},
 		{"adaptor.HTTPMiddleware", fiber.Config{}, []fiber.Handler{adaptor.HTTPMiddleware(lasting(guard.Confirm))}, both},
 	} {
 		app := New(tt.config, silent)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -56,7 +57,7 @@ func Deny(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 // is that of the request, so that the principal is in it.
 func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop) http.Handler {
 	read := guard.Authorize(popauth.Bound(), popauth.Scope("orders.read"))
-	sameOrigin, device := http.NewCrossOriginProtection().Handler, popauth.RequireCertificate(devices)
+	sameOrigin, device := http.NewCrossOriginProtection().Handler, clientcert.Require(devices)
 	mux := runtime.NewServeMux(
 		runtime.WithDisablePathLengthFallback(), // or a POSTed form runs the handler for GET
 		Stages(guard, map[string]func(http.Handler) http.Handler{

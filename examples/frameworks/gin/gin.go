@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -67,7 +68,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 		c.String(http.StatusOK, s.Buy(caller.Subject))
 	})
 	sameOrigin := http.NewCrossOriginProtection().Handler
-	r.POST("/readings", Stage(sameOrigin), Stage(popauth.RequireCertificate(devices)), func(c *gin.Context) {
+	r.POST("/readings", Stage(sameOrigin), Stage(clientcert.Require(devices)), func(c *gin.Context) {
 		device, _ := popauth.CertificateFromContext(c.Request.Context())
 		c.String(http.StatusOK, s.Read(device.Leaf.Subject.CommonName))
 	})

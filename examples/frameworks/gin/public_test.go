@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/caller"
 )
 
@@ -153,7 +154,7 @@ func TestPassingStages(t *testing.T) {
 		"RequestLine.Handler":   popauth.RequestLine{}.Handler,
 		"Authenticate":          w.Guard.Authenticate,
 		"Authorize":             w.Guard.Authorize(popauth.Scope("orders.write")),
-		"RequireCertificate":    popauth.RequireCertificate(popauth.TLSCertificate(), popauth.CertificateThumbprint(w.Owner.Thumbprint())),
+		"RequireCertificate":    clientcert.Require(popauth.TLSCertificate(), clientcert.Thumbprint(w.Owner.Thumbprint())),
 		"CrossOriginProtection": http.NewCrossOriginProtection().Handler,
 		"http.MaxBytesHandler":  func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, 1) },
 	} {

@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
@@ -17,7 +18,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Sho
 	m.HandleFunc("/health", func(http.ResponseWriter, *http.Request) {}).Methods("GET") // public
 	m.Handle("/catalog", guard.Authorize(popauth.Scope("catalog.read"))(catalog(s))).Methods("GET")
 	sameOrigin := http.NewCrossOriginProtection().Handler
-	m.Handle("/readings", sameOrigin(popauth.RequireCertificate(devices)(reading(s)))).Methods("POST")
+	m.Handle("/readings", sameOrigin(clientcert.Require(devices)(reading(s)))).Methods("POST")
 
 	bound := m.NewRoute().Subrouter()
 	bound.Use(guard.Confirm)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -122,7 +123,7 @@ func (w *World) guard(t *testing.T, source popauth.CertificateSource) (guard *po
 	if source == nil {
 		source = popauth.TLSCertificate()
 	}
-	devices, err = popauth.Verified(source, popauth.Verification{Roots: w.Devices.Pool()})
+	devices, err = clientcert.Verified(source, clientcert.Verification{Roots: w.Devices.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/discovery"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
@@ -21,7 +22,7 @@ import (
 const signedAnswerType = "token-introspection+jwt"
 
 // read makes a verdict of an answer about a token (RFC 7662, section 2.2). An error means that it is none.
-func (i *Introspection) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
+func (i *Verifier) read(ctx context.Context, token string, body []byte, began time.Time) (verdict, error) {
 	body = strictjson.TrimMark(body)
 	signed := ""
 	if i.signed != nil {
@@ -35,12 +36,11 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 		return verdict{}, err
 	}
 	if !a.active {
-		return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("not active")}}, nil
+		return verdict{refusal: &popauth.Error{Reason: popauth.ErrTokenInvalid, Err: errors.New("not active")}}, nil
 	}
-	t := &Token{}
-	e, err := t.readAnswer(body, i.kinds.required)
+	t, err := popauth.NewTokenFromAnswer(body, popauth.AnswerRules{Issuer: i.options.Issuer, RequiredClaims: i.options.RequiredClaims})
 	if err == nil {
-		err = i.unfit(t, a, e)
+		err = i.unfit(t, a)
 	}
 	if err != nil {
 		return verdict{refusal: err}, nil
@@ -53,7 +53,7 @@ func (i *Introspection) read(ctx context.Context, token string, body []byte, beg
 
 // answers returns why an answer can't be about this token; nil if nothing speaks against it. An answer doesn't name the
 // token that was asked about (RFC 9701, section 5), so whoever stands between could give that of another.
-func (i *Introspection) answers(token string, t *Token, signed string) error {
+func (i *Verifier) answers(token string, t *popauth.Token, signed string) error {
 	if i.signed != nil {
 		// Each answer is about one token. Without its signature, of which an ECDSA key has two for one text. A server that
 		// writes no jti may give the same answer about two tokens that are alike, in one second: the second has to wait.
@@ -62,21 +62,21 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 			return errors.New("signed answer about another token, given before")
 		}
 	}
-	if !hasJWTForm(token) {
+	if !jose.HasForm(token) {
 		return nil
 	}
 	own, err := readUnverified(token)
 	if err != nil {
 		return fmt.Errorf("active, but the token can't be read: %w", err)
 	}
-	if len(own.bindings) > 0 && !slices.Equal(sortedBindings(own.bindings), sortedBindings(t.bindings)) {
+	if bound := bindingsByName(own); len(bound) > 0 && !slices.Equal(bound, bindingsByName(t)) {
 		return errors.New("the token has a cnf, and the answer has not that one: popauth.JWTOr verifies JWTs themselves")
 	}
 	if i.signed == nil {
 		return nil
 	}
 	for _, c := range []struct{ name, asked, answered string }{
-		{"iss", own.issuer, t.issuer}, {"sub", own.subject, t.subject}, {"client_id", own.clientID, t.clientID}, {"jti", own.tokenID, t.tokenID},
+		{"iss", own.Issuer(), t.Issuer()}, {"sub", own.Subject(), t.Subject()}, {"client_id", own.ClientID(), t.ClientID()}, {"jti", own.TokenID(), t.TokenID()},
 		{"exp", unix(own.ExpiresAt()), unix(t.ExpiresAt())}, {"iat", unix(own.IssuedAt()), unix(t.IssuedAt())},
 	} {
 		if c.asked != "" && c.answered != "" && c.asked != c.answered {
@@ -86,24 +86,23 @@ func (i *Introspection) answers(token string, t *Token, signed string) error {
 	return nil
 }
 
-// readUnverified reads what a JWT says, which nobody has verified.
-func readUnverified(token string) (*Token, error) {
+// readUnverified reads what a JWT says, which nobody has verified here.
+func readUnverified(token string) (*popauth.Token, error) {
 	j, err := jose.Split(token)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, err
 	}
 	s, err := jose.JWS{Payload: j.Payload}.Decode()
 	if err != nil {
-		return nil, malformed(err)
+		return nil, err
 	}
 	defer s.Close()
-	return NewToken(s.Payload)
+	return popauth.NewToken(s.Payload)
 }
 
-func sortedBindings(list []Binding) []Binding {
-	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
-		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
-	})
+// bindingsByName are those of a token, of which no two have the same name.
+func bindingsByName(t *popauth.Token) []popauth.Binding {
+	return slices.SortedFunc(slices.Values(t.Bindings()), func(a, b popauth.Binding) int { return cmp.Compare(a.Member, b.Member) })
 }
 
 // unix is a date for comparison; "" if absent.
@@ -116,7 +115,7 @@ func unix(t time.Time) string {
 
 // unwrap takes the answer out of a signed one (RFC 9701, section 5), and returns what was signed as well. A plain answer
 // is a downgrade.
-func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Time) (inner []byte, signed string, err error) {
+func (i *Verifier) unwrap(ctx context.Context, answer string, began time.Time) (inner []byte, signed string, err error) {
 	t, err := i.signed.Verify(ctx, answer)
 	if err != nil {
 		return nil, "", err
@@ -124,11 +123,20 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if t.IssuedAt().Before(began.Add(-i.options.Leeway).Truncate(time.Second)) {
 		return nil, "", errors.New("signed answer without iat, or of an earlier call")
 	}
-	if len(t.bindings) > 0 {
+	if len(t.Bindings()) > 0 {
 		return nil, "", errors.New("signed answer with a cnf outside of it, which would get lost") // RFC 9701, section 5
 	}
+	j, err := jose.Split(answer)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := jose.JWS{Payload: j.Payload}.Decode() // what was verified
+	if err != nil {
+		return nil, "", err
+	}
+	defer s.Close()
 	const name = "token_introspection"
-	err = strictjson.Members([]byte(t.payload), []string{name}, func(member string, v jsontext.Value) error {
+	err = strictjson.Members(s.Payload, []string{name}, func(member string, v jsontext.Value) error {
 		if member == name {
 			inner = v.Clone()
 		}
@@ -137,8 +145,7 @@ func (i *Introspection) unwrap(ctx context.Context, answer string, began time.Ti
 	if err != nil || inner == nil {
 		return nil, "", errors.New("signed answer without " + name)
 	}
-	j, err := jose.Split(answer)
-	return inner, j.Signed, err
+	return inner, j.Signed, nil
 }
 
 // introspected is what an answer says beside the token's claims.
@@ -173,41 +180,29 @@ func readAnswer(body []byte) (introspected, error) {
 	return a, nil
 }
 
-// unfit returns why this API can't accept an active token; nil if it can.
-func (i *Introspection) unfit(t *Token, a introspected, e evidence) error {
-	// Most servers answer for refresh tokens and ID tokens as well, as active as any.
-	if err := i.kinds.refuseSaid(e); err != nil {
-		return err
-	}
-	if err := i.kinds.refuse(e, t); err != nil {
-		return err
-	}
-	if err := i.kinds.refuseLack(e, t); err != nil {
-		return err
-	}
-	keyed := slices.ContainsFunc(t.bindings, func(b Binding) bool { return b.Member == "jkt" })
+// unfit returns why this API can't accept an active access token; nil if it can.
+func (i *Verifier) unfit(t *popauth.Token, a introspected) error {
+	keyed := slices.ContainsFunc(t.Bindings(), func(b popauth.Binding) bool { return b.Member == "jkt" })
 	switch strings.ToLower(a.tokenType) { // RFC 6749, section 5.1: in any case
 	case "":
 	case "dpop": // RFC 9449, section 6.2
 		if !keyed {
-			return &Error{Reason: ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
+			return &popauth.Error{Reason: popauth.ErrBindingMalformed, Err: errors.New("token_type DPoP without jkt")}
 		}
-	default: // of accessKinds, as refuseSaid has seen
+	default: // another name of an access token, as NewTokenFromAnswer has seen
 		if keyed {
-			return &Error{Reason: ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
+			return &popauth.Error{Reason: popauth.ErrBindingMalformed, Err: errors.New("jkt, but token_type is not DPoP")}
 		}
 	}
-	switch {
-	case t.issuer == "":
-		t.issuer = i.options.Issuer
-	case t.issuer != i.options.Issuer:
-		return ErrTokenIssuer
+	if t.Issuer() != i.options.Issuer {
+		return popauth.ErrTokenIssuer
 	}
-	if t.audience == nil && i.options.AllowMissingAudience {
+	audience := t.Audience()
+	if audience == nil && i.options.AllowMissingAudience {
 		return nil
 	}
-	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(t.audience, name) }) {
-		return ErrTokenAudience
+	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(audience, name) }) {
+		return popauth.ErrTokenAudience
 	}
 	return nil
 }

@@ -1,20 +1,45 @@
-package popauth_test
+package issuers_test
 
 import (
 	"context"
+	"fmt"
+	"log"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func ExampleNewIssuers() {
+// exampleTB stands in for the *testing.T that a test of yours has.
+type exampleTB struct{}
+
+func (exampleTB) Helper()                           {}
+func (exampleTB) Cleanup(func())                    {}
+func (exampleTB) Fatalf(format string, args ...any) { log.Fatalf(format, args...) }
+
+var t = exampleTB{}
+
+var orders = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	caller, _ := popauth.FromContext(r.Context())
+	_, _ = fmt.Fprintf(w, "orders of %s", caller.ClientID)
+})
+
+func show(h http.Handler, r *http.Request) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(strings.TrimSpace(fmt.Sprint(w.Code, " ", w.Body)))
+}
+
+func ExampleNew() {
 	acme, globex := popauthtest.NewIssuer(t), popauthtest.NewIssuer(t)
 	owner := popauthtest.SelfSigned(t, "owner")
-	verifier := func(issuer *popauthtest.Issuer) popauth.Verifier {
+	of := func(issuer *popauthtest.Issuer) popauth.Verifier {
 		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{
 			Issuer:   issuer.URL,
 			Audience: []string{popauthtest.Audience},
@@ -25,13 +50,13 @@ func ExampleNewIssuers() {
 		}
 		return v
 	}
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
-		Verifiers: map[string]popauth.Verifier{acme.URL: verifier(acme)},
+	verifier, err := issuers.New(issuers.Options{
+		Verifiers: map[string]popauth.Verifier{acme.URL: of(acme)},
 	})
 	if err != nil {
 		panic(err)
 	}
-	guard, err := popauth.New(popauth.Options{Verifier: issuers})
+	guard, err := popauth.New(popauth.Options{Verifier: verifier})
 	if err != nil {
 		panic(err)
 	}
@@ -45,12 +70,12 @@ func ExampleNewIssuers() {
 	ask("/acme/orders", acme.Token(owner.Bound()))
 	ask("/globex/orders", globex.Token(owner.Bound()))
 
-	if err := issuers.Add(globex.URL, verifier(globex)); err != nil { // a new customer
+	if err := verifier.Add(globex.URL, of(globex)); err != nil { // a new customer
 		panic(err)
 	}
 	ask("/globex/orders", globex.Token(owner.Bound()))
 	ask("/acme/orders", globex.Token(owner.Bound()))
-	issuers.Remove(globex.URL)
+	verifier.Remove(globex.URL)
 	ask("/globex/orders", globex.Token(owner.Bound()))
 	// Output:
 	// 200 orders of client-1
@@ -61,13 +86,13 @@ func ExampleNewIssuers() {
 }
 
 // For many tenants: each is looked up when its first token comes. Its keys are kept from one look-up to the next.
-func ExampleIssuersOptions_resolve() {
+func ExampleOptions_resolve() {
 	acme := popauthtest.NewIssuer(t)
 	owner := popauthtest.SelfSigned(t, "owner")
 	database := map[string]string{"acme": acme.URL} // the issuer of each tenant
 
 	var keys sync.Map // RemoteKeys by issuer
-	issuers, err := popauth.NewIssuers(popauth.IssuersOptions{
+	verifier, err := issuers.New(issuers.Options{
 		Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 			if !slices.Contains(slices.Collect(maps.Values(database)), iss) {
 				return nil, popauth.ErrTokenIssuer
@@ -90,7 +115,7 @@ func ExampleIssuersOptions_resolve() {
 	if err != nil {
 		panic(err)
 	}
-	guard, err := popauth.New(popauth.Options{Verifier: issuers})
+	guard, err := popauth.New(popauth.Options{Verifier: verifier})
 	if err != nil {
 		panic(err)
 	}

@@ -1,4 +1,4 @@
-package popauth
+package issuers
 
 import (
 	"crypto/sha256"
@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // tenant is who decides about the tokens of an issuer.
 type tenant struct {
-	verifier Verifier
+	verifier popauth.Verifier
 	resolved bool        // by Resolve
 	proven   atomic.Bool // a genuine token has come
 }
@@ -29,7 +30,7 @@ type resolution struct {
 type tenants struct {
 	remember, maxAge, unknown time.Duration
 	places                    int // of strangers
-	budget                    *budget
+	budget                    *popauth.Budget
 
 	proven    *memory.Recent[*tenant]  // of whom a genuine token has come
 	strangers *memory.Recent[*tenant]  // the rest
@@ -44,7 +45,7 @@ const (
 	fewestPlaces   = 16
 )
 
-func newTenants(o IssuersOptions, b *budget) *tenants {
+func newTenants(o Options, b *popauth.Budget) *tenants {
 	n := &tenants{
 		remember: o.Remember, maxAge: o.MaxAge, unknown: o.RememberUnknown, places: max(fewestPlaces, o.Entries/2), budget: b,
 		proven:  memory.NewRecent[*tenant](o.Entries, provenBytes),
@@ -100,7 +101,7 @@ func (n *tenants) keep(key [sha256.Size]byte, r resolution, now time.Time) resol
 		n.watch(key, r.tenant)
 		if !n.strangers.PutPatiently(key, r.tenant, now, n.remember, n.places, n.unknown) {
 			unwatch(r.tenant)
-			return resolution{err: overloaded(backoff.After(errManyStrangers, backoff.First))}
+			return resolution{err: &popauth.Error{Reason: popauth.ErrOverloaded, Err: backoff.After(errManyStrangers, backoff.First)}}
 		}
 	}
 	n.failing.Remove(key)

@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"crypto"

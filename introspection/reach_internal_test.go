@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"io"
@@ -35,9 +35,9 @@ func (r *reached) RoundTrip(q *http.Request) (*http.Response, error) {
 func TestIntrospectionStaysOutside(t *testing.T) {
 	const issuer, endpoint = "https://id.example.com", "https://tokens.example.net/introspect"
 	const place = issuer + "/.well-known/openid-configuration"
-	o := IntrospectionOptions{Issuer: issuer, Audience: []string{"orders"}, Authentication: ClientSecretBasic{ID: "orders", Secret: "s"}}
+	o := Options{Issuer: issuer, Audience: []string{"orders"}, Authentication: ClientSecretBasic{ID: "orders", Secret: "s"}}
 	for _, inside := range []bool{false, true} {
-		i, err := NewIntrospection(o)
+		i, err := New(o)
 		if err != nil || !i.guarded || !i.metadata.Guarded {
 			t.Fatalf("got %v, guarded %t", err, i != nil && i.guarded)
 		}
@@ -57,7 +57,7 @@ func TestIntrospectionStaysOutside(t *testing.T) {
 	}))
 	defer server.Close()
 	o.Endpoint, o.AllowLoopbackHTTP = server.URL, true
-	i, err := NewIntrospection(o)
+	i, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

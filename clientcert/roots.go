@@ -1,4 +1,4 @@
-package popauth
+package clientcert
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
 	"github.com/seed-171ab058/popauth/internal/patience"
 	"github.com/seed-171ab058/popauth/internal/settings"
@@ -65,7 +66,7 @@ func (s *verifiedSource) roots(r *http.Request, leaf *x509.Certificate) (roots *
 		roots, err = s.v.RootsFor(r, leaf)
 		switch {
 		case err != nil:
-			return nil, false, refused(err, ErrUnavailable)
+			return nil, false, reasonOf(err, popauth.ErrUnavailable)
 		case roots == nil:
 			return nil, false, untrusted("RootsFor has no roots for it")
 		}
@@ -93,9 +94,9 @@ func (s *verifiedSource) unrevoked(ctx context.Context, paths []certname.Path) (
 		revoked, err := s.v.Revoked(own, slices.Clone(p.Certificates))
 		switch {
 		case err != nil:
-			err = refused(err, ErrUnavailable)
+			err = reasonOf(err, popauth.ErrUnavailable)
 		case revoked:
-			err = &Error{Reason: ErrCertificateRevoked}
+			err = &popauth.Error{Reason: popauth.ErrCertificateRevoked}
 		default:
 			return p.Certificates, nil
 		}

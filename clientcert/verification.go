@@ -1,4 +1,4 @@
-package popauth
+package clientcert
 
 import (
 	"context"
@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -35,7 +37,7 @@ type Verification struct {
 	// TrustDomains are the roots of SPIFFE trust domains by their names, such as "example.org". A certificate with a SPIFFE
 	// ID is held against those of its own trust domain and no other roots (X509-SVID, section 5); without any here it is
 	// refused. Certificates without a SPIFFE ID are held against Roots. If nil, SPIFFE IDs are like other names, and
-	// CertificateSPIFFE refuses them.
+	// SPIFFE refuses them.
 	TrustDomains map[string]*x509.CertPool
 
 	// RootsFor finds the roots for one certificate at one request, in place of Roots: those of the customer to whom its
@@ -68,7 +70,7 @@ type Verification struct {
 
 	// Check may refuse a certificate that everything else has accepted; it is asked on every request. An error is
 	// answered with 403, unless it wraps another Reason. If nil, nothing is refused.
-	Check func(*http.Request, *Certificate) error
+	Check func(*http.Request, *popauth.Certificate) error
 
 	// Remember is how long the way to a root is remembered; its period is looked at on every request all the same. If
 	// zero, 2 min; at most 30 min; a negative one remembers nothing.
@@ -84,8 +86,8 @@ const (
 )
 
 // Verified is source with validation: a certificate becomes an identity only if v accepts it, and its Verified is then
-// VerifiedLocally, whoever had verified it before. Others are refused with 403 and ErrCertificateUntrusted or
-// ErrCertificateRevoked; if that can't be found out, with 503 and ErrUnavailable. Where source finds no certificate,
+// popauth.VerifiedLocally, whoever had verified it before. Others are refused with 403 and popauth.ErrCertificateUntrusted or
+// popauth.ErrCertificateRevoked; if that can't be found out, with 503 and popauth.ErrUnavailable. Where source finds no certificate,
 // there is none. The error lists every problem of v.
 //
 // The intermediates that the caller or its proxy has sent only help to find the way to a root. What is remembered is
@@ -104,7 +106,7 @@ const (
 //
 // With SystemRoots only the 12 by intermediates are bounded, on the way up. The same holds on macOS and Windows for a pool
 // that began as x509.SystemCertPool, since it doesn't show the system's authorities.
-func Verified(source CertificateSource, v Verification) (CertificateSource, error) {
+func Verified(source popauth.CertificateSource, v Verification) (popauth.CertificateSource, error) {
 	s := &verifiedSource{source: source, v: v}
 	if err := s.complete(); err != nil {
 		return nil, err
@@ -112,9 +114,11 @@ func Verified(source CertificateSource, v Verification) (CertificateSource, erro
 	return s, nil
 }
 
+var _ popauth.ValidatingSource = (*verifiedSource)(nil)
+
 type verifiedSource struct {
-	source  CertificateSource
-	headers managedHeaders // of source
+	source  popauth.CertificateSource
+	headers managed.Headers // of source
 	v       Verification
 	listed  [][sha256.Size]byte
 	ways    *certname.Ways
@@ -122,12 +126,12 @@ type verifiedSource struct {
 
 func (s *verifiedSource) complete() error {
 	var wrong []error
-	problem := settings.Problems("popauth: Verification", &wrong)
+	problem := settings.Problems("clientcert: Verification", &wrong)
 	if s.source == nil {
-		wrong = append(wrong, errors.New("popauth: Verified: nil source"))
+		wrong = append(wrong, errors.New("clientcert: Verified: nil source"))
 	}
 	var err error
-	if s.headers, err = headersOf(s.source); err != nil {
+	if s.headers, err = headersFor(s.source); err != nil {
 		wrong = append(wrong, err)
 	}
 	s.completeRoots(problem)
@@ -176,62 +180,52 @@ func (s *verifiedSource) complete() error {
 	return errors.Join(wrong...)
 }
 
-// Certificate implements CertificateSource.
-func (s *verifiedSource) Certificate(r *http.Request) (*Certificate, error) {
-	c, err := obtain(s.source, r)
+// Certificate implements popauth.CertificateSource.
+func (s *verifiedSource) Certificate(r *http.Request) (*popauth.Certificate, error) {
+	c, err := popauth.FindCertificate(s.source, r)
 	if c == nil || err != nil {
 		return nil, err
 	}
 	if s.v.Check != nil || s.v.RootsFor != nil { // others than source, who are not to see its headers
-		r = s.headers.strip(r)
+		r = s.headers.Strip(r)
 	}
-	return s.verify(r, c)
+	return s.Recheck(r, c)
 }
 
-// Headers implements CertificateSource.
+// Headers implements popauth.CertificateSource.
 func (s *verifiedSource) Headers() ([]string, error) { return slices.Clone(s.headers), nil }
 
-// Unwrap returns the source that finds the certificates, for package forwardauth.
-func (s *verifiedSource) Unwrap() CertificateSource { return s.source }
+// Unwrap implements popauth.ValidatingSource.
+func (s *verifiedSource) Unwrap() popauth.CertificateSource { return s.source }
 
-func (s *verifiedSource) verify(r *http.Request, c *Certificate) (*Certificate, error) {
-	if err := c.complete(); err != nil {
-		return nil, err
-	}
+// Recheck implements popauth.ValidatingSource.
+func (s *verifiedSource) Recheck(r *http.Request, c *popauth.Certificate) (*popauth.Certificate, error) {
 	if c.Leaf == nil {
-		return nil, &Error{Reason: ErrCertificateUntrusted, Err: c.unparsed()}
+		return nil, c.CheckIdentity()
 	}
 	paths, pooled, err := s.trusted(r, c)
 	if err != nil {
-		return nil, closing(err, r, c)
+		return nil, c.Refuse(r, err)
 	}
-	own := *c
 	chain, err := s.unrevoked(r.Context(), paths)
 	if err != nil {
-		return nil, closing(err, r, c)
+		return nil, c.Refuse(r, err)
 	}
-	own.Chain = slices.Clone(chain) // what is remembered is nobody's
-	if len(chain) > 0 {
-		own.Chain[0] = c.Leaf // the same, but for another connection
-	}
-	if len(paths) == 0 {
-		own.Chain = []*x509.Certificate{c.Leaf}
-	}
-	own.hash()
-	own.Verified, own.standing, own.withheld, own.pooled = VerifiedLocally, nil, nil, pooled
+	own := c.WithChain(chain...)
+	own.SharedRoots = pooled
 	if s.v.Check != nil {
-		if err := s.v.Check(r, own.clone()); err != nil {
-			return nil, refused(err, ErrForbidden)
+		if err := s.v.Check(r, own.Clone()); err != nil {
+			return nil, reasonOf(err, popauth.ErrForbidden)
 		}
 	}
-	return &own, nil
+	return own, nil
 }
 
 // trusted returns the ways to a root; none for a self-signed certificate of the list. Pooled tells whether the roots are one
 // pool for every name.
-func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (paths []certname.Path, pooled bool, err error) {
+func (s *verifiedSource) trusted(r *http.Request, c *popauth.Certificate) (paths []certname.Path, pooled bool, err error) {
 	if err := certname.Fit(c.Leaf, c.Intermediates, s.v.KeyUsages); err != nil {
-		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
+		return nil, false, &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: err}
 	}
 	now := s.v.Now()
 	selfSigned := certname.SelfIssued(c.Leaf)
@@ -253,7 +247,7 @@ func (s *verifiedSource) trusted(r *http.Request, c *Certificate) (paths []certn
 		return nil, false, err
 	}
 	if paths, err = s.ways.Find(roots, c.Leaf, c.Intermediates, now); err != nil {
-		return nil, false, &Error{Reason: ErrCertificateUntrusted, Err: err}
+		return nil, false, &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: err}
 	}
 	return paths, pooled, nil
 }
@@ -267,5 +261,32 @@ func (s *verifiedSource) onList(c *x509.Certificate) error {
 }
 
 func untrusted(format string, args ...any) error {
-	return &Error{Reason: ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+	return &popauth.Error{Reason: popauth.ErrCertificateUntrusted, Err: fmt.Errorf(format, args...)}
+}
+
+// headersFor returns the headers of a source; none of a nil one. The error is about its configuration.
+func headersFor(source popauth.CertificateSource) (managed.Headers, error) {
+	if source == nil {
+		return nil, nil
+	}
+	names, err := source.Headers()
+	if slices.Contains(names, "") {
+		err = errors.Join(err, fmt.Errorf("clientcert: %T: Headers has an empty name", source))
+	}
+	return slices.Clone(names), err // a source of somebody else's may change its own
+}
+
+// reasonOf makes an Error of what a function of the program returned: one that names no Reason gets the one given.
+func reasonOf(err error, otherwise popauth.Reason) *popauth.Error {
+	if e, ok := errors.AsType[*popauth.Error](err); ok {
+		own := *e
+		if error(e) != err { //nolint:errorlint // itself, or what wraps it
+			own.Err = err
+		}
+		return &own
+	}
+	if r, ok := errors.AsType[popauth.Reason](err); ok {
+		otherwise = r
+	}
+	return &popauth.Error{Reason: otherwise, Err: err}
 }

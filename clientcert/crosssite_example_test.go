@@ -1,4 +1,4 @@
-package popauth_test
+package clientcert_test
 
 import (
 	"fmt"
@@ -6,18 +6,19 @@ import (
 	"net/http/httptest"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // A browser adds its certificate to what any site's page sends. CrossOriginProtection refuses forms of other sites; the
 // handshake of a WebSocket is a GET, whose Origin a policy looks at.
-func ExampleRequireCertificate_crossSite() {
+func ExampleRequire_crossSite() {
 	staff := popauthtest.NewCA(t)
-	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: staff.Pool()})
+	source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: staff.Pool()})
 	if err != nil {
 		panic(err)
 	}
-	ownOrigin := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error {
+	ownOrigin := clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
 		if origin := r.Header.Get("Origin"); origin != "" && origin != "https://api.example.com" {
 			return fmt.Errorf("page of %q", origin)
 		}
@@ -25,8 +26,8 @@ func ExampleRequireCertificate_crossSite() {
 	})
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") })
 	mux := http.NewServeMux()
-	mux.Handle("POST /transfers", popauth.RequireCertificate(source)(hello))
-	mux.Handle("GET /live", popauth.RequireCertificate(source, ownOrigin)(hello)) // a WebSocket
+	mux.Handle("POST /transfers", clientcert.Require(source)(hello))
+	mux.Handle("GET /live", clientcert.Require(source, ownOrigin)(hello)) // a WebSocket
 	handler := http.NewCrossOriginProtection().Handler(mux)
 
 	alice := staff.Client("alice")

@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/discovery"
@@ -27,7 +28,7 @@ const (
 
 // httpClient follows no redirect: where the token is sent is configured or the issuer's word. It also returns whether
 // the transport is ours.
-func (o *IntrospectionOptions) httpClient() (client *http.Client, own bool) {
+func (o *Options) httpClient() (client *http.Client, own bool) {
 	c := http.Client{}
 	if o.Client != nil {
 		c = *o.Client
@@ -44,40 +45,40 @@ func (o *IntrospectionOptions) httpClient() (client *http.Client, own bool) {
 }
 
 // ask makes one call (RFC 7662, section 2). An error is the server's or this API's own fault, not the token's.
-func (i *Introspection) ask(ctx context.Context, token string) (verdict, error) {
+func (i *Verifier) ask(ctx context.Context, token string) (verdict, error) {
 	if left := i.quietLeft(); left > 0 {
-		return verdict{}, unanswered(backoff.After(errors.New("the introspection endpoint has asked for a pause"), left))
+		return verdict{}, backoff.After(errors.New("the introspection endpoint has asked for a pause"), left)
 	}
 	endpoint, err := i.endpoint(ctx)
 	if err != nil {
-		return verdict{}, unanswered(fmt.Errorf("introspection endpoint: %w", err))
+		return verdict{}, fmt.Errorf("introspection endpoint: %w", err)
 	}
 	began := i.options.Now()
 	answer, body, err := i.post(ctx, endpoint, token)
 	if err != nil {
-		return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), err), i.failed(err)))
+		return verdict{}, backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), err), i.failed(err))
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 		v, err := i.read(ctx, token, body, began)
 		if err != nil {
 			i.failed(err)
-			return verdict{}, unanswered(fmt.Errorf("%s: %w", discovery.Shown(endpoint), discovery.Unreadable(err, answer)))
+			return verdict{}, fmt.Errorf("%s: %w", discovery.Shown(endpoint), discovery.Unreadable(err, answer))
 		}
 		return v, nil
 	case http.StatusBadRequest:
 		if isUnsupported(body) {
-			return verdict{refusal: &Error{Reason: ErrTokenInvalid, Err: errors.New("unsupported_token_type")}}, nil
+			return verdict{refusal: &popauth.Error{Reason: popauth.ErrTokenInvalid, Err: errors.New("unsupported_token_type")}}, nil
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		i.failed(discovery.Status(answer))
-		return verdict{}, unanswered(fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode))
+		return verdict{}, fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode)
 	}
 	status := discovery.Status(answer)
-	return verdict{}, unanswered(backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status)))
+	return verdict{}, backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status))
 }
 
-func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
+func (i *Verifier) post(ctx context.Context, endpoint *url.URL, token string) (*http.Response, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), http.NoBody)
 	if err != nil {
 		return nil, nil, err
@@ -117,13 +118,13 @@ func (i *Introspection) post(ctx context.Context, endpoint *url.URL, token strin
 }
 
 // quietLeft is how long the endpoint wants to be left alone yet.
-func (i *Introspection) quietLeft() time.Duration {
+func (i *Verifier) quietLeft() time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.quiet.Left(i.options.Now())
 }
 
-func (i *Introspection) foundInside() bool {
+func (i *Verifier) foundInside() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.inside
@@ -132,7 +133,7 @@ func (i *Introspection) foundInside() bool {
 // failed is told of each call that brought no answer, or one that is none, whatever it is that stands at the endpoint by
 // now. It returns after what time to ask again, as the answer in err says, and keeps to it. The endpoint may have moved: the
 // metadata is asked again, once a minute at most.
-func (i *Introspection) failed(err error) time.Duration {
+func (i *Verifier) failed(err error) time.Duration {
 	now := i.options.Now()
 	after := discovery.Pause(err, now)
 	i.mu.Lock()
@@ -147,7 +148,7 @@ func (i *Introspection) failed(err error) time.Duration {
 // endpoint returns where to ask: as configured, or as the issuer's metadata has said. Once an hour, and after a failure,
 // the metadata is asked again, beside the calls. A call waits for that if there is no endpoint, or if nobody has asked when
 // it was time: the token would be sent to a place that may have been given up since.
-func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
+func (i *Verifier) endpoint(ctx context.Context) (*url.URL, error) {
 	if i.options.Endpoint != "" {
 		return i.found, nil
 	}
@@ -174,7 +175,7 @@ func (i *Introspection) endpoint(ctx context.Context) (*url.URL, error) {
 }
 
 // foundAgain waits for the metadata for half of the time that there is. Where the endpoint was is asked if they can't be had.
-func (i *Introspection) foundAgain(ctx context.Context, q calls.Question[struct{}, *url.URL], found *url.URL) (*url.URL, error) {
+func (i *Verifier) foundAgain(ctx context.Context, q calls.Question[struct{}, *url.URL], found *url.URL) (*url.URL, error) {
 	half, cancel := context.WithTimeout(ctx, min(i.options.Timeout, i.options.Wait)/2)
 	defer cancel()
 	u, err := i.discovery.Do(half, q)
@@ -185,7 +186,7 @@ func (i *Introspection) foundAgain(ctx context.Context, q calls.Question[struct{
 }
 
 // foundLately returns the endpoint if nobody has to look for it now.
-func (i *Introspection) foundLately() (*url.URL, bool) {
+func (i *Verifier) foundLately() (*url.URL, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := i.options.Now()
@@ -194,7 +195,7 @@ func (i *Introspection) foundLately() (*url.URL, bool) {
 }
 
 // Ready tells whether it is known where the endpoint is. It makes no request: see Load.
-func (i *Introspection) Ready() bool {
+func (i *Verifier) Ready() bool {
 	if i == nil || i.calls == nil {
 		return false
 	}
@@ -204,9 +205,9 @@ func (i *Introspection) Ready() bool {
 }
 
 // Load waits until it is known where the endpoint is, no longer than ctx. It doesn't ask the endpoint.
-func (i *Introspection) Load(ctx context.Context) error {
+func (i *Verifier) Load(ctx context.Context) error {
 	if i == nil || i.calls == nil {
-		return ErrUnconfigured
+		return popauth.ErrUnconfigured
 	}
 	_, err := i.endpoint(ctx)
 	return err
@@ -214,7 +215,7 @@ func (i *Introspection) Load(ctx context.Context) error {
 
 // discover asks the issuer. If it can't say, the endpoint is where it was, and it is asked again in a minute. Without an
 // endpoint the pauses are those of RemoteKeys: the first a second, then twice as long, up to maxMissed.
-func (i *Introspection) discover(ctx context.Context) (*url.URL, error) {
+func (i *Verifier) discover(ctx context.Context) (*url.URL, error) {
 	i.mu.Lock()
 	missed, left := i.missed, i.sought.Left(i.options.Now())
 	none := i.found == nil

@@ -1,4 +1,4 @@
-package popauth
+package issuers
 
 import (
 	"context"
@@ -6,21 +6,22 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/backoff"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
 // tenant returns who decides about an issuer's tokens, or ErrTokenIssuer.
-func (i *Issuers) tenant(ctx context.Context, iss string) (*tenant, error) {
+func (i *Verifier) tenant(ctx context.Context, iss string) (*tenant, error) {
 	key := sha256.Sum256([]byte(iss))
 	r, ok := i.known(iss, key)
 	switch {
 	case !ok:
 		var err error
 		r, err = i.calls.Do(ctx, i.question(iss, key, func() (resolution, bool) { return i.known(iss, key) }))
-		if r, err = answered(ctx, r, err); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, popauth.Unavailable(ctx, err)
 		}
 	case r.stale: // it serves meanwhile
 		i.calls.Begin(i.question(iss, key, func() (resolution, bool) {
@@ -32,12 +33,12 @@ func (i *Issuers) tenant(ctx context.Context, iss string) (*tenant, error) {
 	case r.err != nil:
 		return nil, r.err
 	case r.tenant == nil:
-		return nil, ErrTokenIssuer
+		return nil, popauth.ErrTokenIssuer
 	}
 	return r.tenant, nil
 }
 
-func (i *Issuers) question(iss string, key [sha256.Size]byte, known func() (resolution, bool)) calls.Question[string, resolution] {
+func (i *Verifier) question(iss string, key [sha256.Size]byte, known func() (resolution, bool)) calls.Question[string, resolution] {
 	return calls.Question[string, resolution]{
 		Key: iss, Known: known, Lately: i.tenants.lately(key),
 		Ask: func(ctx context.Context) (resolution, error) { return i.resolve(ctx, iss, key) },
@@ -45,7 +46,7 @@ func (i *Issuers) question(iss string, key [sha256.Size]byte, known func() (reso
 }
 
 // known returns what is known about an issuer.
-func (i *Issuers) known(iss string, key [sha256.Size]byte) (resolution, bool) {
+func (i *Verifier) known(iss string, key [sha256.Size]byte) (resolution, bool) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	if t, ok := i.static[iss]; ok {
@@ -58,19 +59,18 @@ func (i *Issuers) known(iss string, key [sha256.Size]byte) (resolution, bool) {
 }
 
 // serves tells whether there is a Verifier for the issuer meanwhile.
-func (i *Issuers) serves(iss string, key [sha256.Size]byte) bool {
+func (i *Verifier) serves(iss string, key [sha256.Size]byte) bool {
 	r, ok := i.known(iss, key)
 	return ok && r.tenant != nil && i.tenants.lately(key)
 }
 
 // resolve asks Resolve. An answer during which issuers were changed serves those who have waited for it, and is not kept.
-func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte) (resolution, error) {
+func (i *Verifier) resolve(ctx context.Context, iss string, key [sha256.Size]byte) (resolution, error) {
 	i.mu.RLock()
 	before := i.changes
 	i.mu.RUnlock()
 	v, err := i.ask(ctx, iss)
-	// By the first Reason: an outage that wraps this one is no word on the issuer.
-	if err != nil && refused(err, ErrUnavailable).Reason == ErrTokenIssuer {
+	if isUnknown(err) {
 		v, err = nil, nil
 	}
 	if err == nil && v != nil {
@@ -83,11 +83,11 @@ func (i *Issuers) resolve(ctx context.Context, iss string, key [sha256.Size]byte
 }
 
 // keep keeps what Resolve has said, unless issuers were changed since.
-func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int) (resolution, error) {
+func (i *Verifier) keep(key [sha256.Size]byte, v popauth.Verifier, err error, before int) (resolution, error) {
 	r := resolution{}
 	switch {
 	case err != nil:
-		r.err = unanswered(backoff.After(fmt.Errorf("resolve issuer: %w", memory.Cut(err)), backoff.First))
+		r.err = unresolved(fmt.Errorf("resolve issuer: %w", memory.Cut(err)))
 	case v != nil:
 		r.tenant = &tenant{verifier: v, resolved: true}
 	}
@@ -100,14 +100,29 @@ func (i *Issuers) keep(key [sha256.Size]byte, v Verifier, err error, before int)
 	return r, failed
 }
 
+// unresolved is the refusal for an issuer of whom Resolve can't tell now.
+func unresolved(err error) error {
+	return &popauth.Error{Reason: popauth.ErrUnavailable, Err: backoff.After(err, backoff.First)}
+}
+
+// isUnknown tells whether an error of Resolve means that there is no such issuer. It goes by the first Reason: an outage that
+// wraps this one is no word on the issuer.
+func isUnknown(err error) bool {
+	if e, ok := errors.AsType[*popauth.Error](err); ok {
+		return e.Reason == popauth.ErrTokenIssuer
+	}
+	r, ok := errors.AsType[popauth.Reason](err)
+	return ok && r == popauth.ErrTokenIssuer
+}
+
 var errNotReady = errors.New("the keys of the Verifier that Resolve has found are being fetched")
 
 // succession lets a Verifier take the place of the one in use as soon as it is ready. That is waited for in no slot of
 // Resolve: issuers whose keys hang would keep all others from being resolved. Whoever waits already is served by the new one.
-func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, before int) resolution {
+func (i *Verifier) succession(iss string, key [sha256.Size]byte, v popauth.Verifier, before int) resolution {
 	i.mu.Lock()
 	if i.changes == before { // Resolve is not asked again meanwhile
-		i.tenants.keep(key, resolution{err: unanswered(backoff.After(errNotReady, backoff.First))}, i.options.Now())
+		i.tenants.keep(key, resolution{err: unresolved(errNotReady)}, i.options.Now())
 	}
 	i.mu.Unlock()
 	i.successions.Begin(calls.Question[string, resolution]{
@@ -119,7 +134,7 @@ func (i *Issuers) succession(iss string, key [sha256.Size]byte, v Verifier, befo
 
 // judge takes into account what a token of a resolved issuer has come to. Only a genuine one is a use of the issuer's
 // place.
-func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
+func (i *Verifier) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
 	switch proven := t.proven.Load(); {
 	case genuine && proven:
 		i.tenants.proven.Touch(key)
@@ -134,7 +149,7 @@ func (i *Issuers) judge(key [sha256.Size]byte, t *tenant, genuine bool) {
 }
 
 // ask calls Resolve. A panic is an error like any other: it has a pause, too.
-func (i *Issuers) ask(ctx context.Context, iss string) (v Verifier, err error) {
+func (i *Verifier) ask(ctx context.Context, iss string) (v popauth.Verifier, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			v, err = nil, fmt.Errorf("it panicked: %v", p)

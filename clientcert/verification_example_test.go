@@ -1,4 +1,4 @@
-package popauth_test
+package clientcert_test
 
 import (
 	"crypto/x509"
@@ -6,17 +6,18 @@ import (
 	"net/http"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // On some routes the certificate alone says who is calling.
-func ExampleRequireCertificate() {
+func ExampleRequire() {
 	devices := popauthtest.NewCA(t)
-	source, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{Roots: devices.Pool()})
+	source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: devices.Pool()})
 	if err != nil {
 		panic(err)
 	}
-	sensor := popauth.RequireCertificate(source, popauth.CertificateDNS("sensor-1.example.com"))
+	sensor := clientcert.Require(source, clientcert.DNS("sensor-1.example.com"))
 	mux := http.NewServeMux()
 	mux.Handle("POST /readings", sensor(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := popauth.CertificateFromContext(r.Context())
@@ -37,11 +38,11 @@ func ExampleRequireCertificate() {
 
 // A partner's certificate that nobody vouches for is known by its thumbprint, whichever way that is written.
 func ExampleVerified() {
-	_, err := popauth.Verified(popauth.TLSCertificate(), popauth.Verification{SelfSigned: []string{
+	_, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{SelfSigned: []string{
 		"0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9:0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
 		"5f6071829300a4b5c6d7e8f90a1b2c3d4e5f6071",
 	}})
 	fmt.Println(err)
 	// Output:
-	// popauth: Verification.SelfSigned: entry 1: this is a SHA-1 thumbprint; SHA-256 is needed (openssl x509 -fingerprint -sha256)
+	// clientcert: clientcert.Verification.SelfSigned: entry 1: this is a SHA-1 thumbprint; SHA-256 is needed (openssl x509 -fingerprint -sha256)
 }

@@ -1,14 +1,15 @@
-package popauth
+package issuers
 
 import (
 	"context"
+	"github.com/seed-171ab058/popauth"
 	"slices"
 )
 
 // What a Verifier may be able to do for whoever keeps it for a tenant. One that can't needs nothing of it.
 type (
 	// divided is one that has a few of others decide, such as JWTOr's.
-	divided interface{ Verifiers() []Verifier }
+	divided interface{ Verifiers() []popauth.Verifier }
 
 	// prepared is one that needs something before it can decide.
 	prepared interface {
@@ -27,13 +28,13 @@ type (
 
 	// remembering is one that remembers tokens, within a budget that others have too.
 	remembering interface {
-		Share(*budget)
+		Share(*popauth.Budget)
 		Retire()
 	}
 )
 
 // parts returns the Verifiers that v has decide, or v itself, as far as they are of that kind.
-func parts[T any](v Verifier) []T {
+func parts[T any](v popauth.Verifier) []T {
 	if d, ok := v.(divided); ok {
 		var all []T
 		for _, part := range d.Verifiers() {
@@ -49,7 +50,7 @@ func parts[T any](v Verifier) []T {
 
 // ready tells whether a Verifier can take the place of one in use: its keys can be had, and the endpoint that it asks. What it
 // lacks is being fetched afterwards.
-func ready(v Verifier) bool {
+func ready(v popauth.Verifier) bool {
 	all := true
 	for _, p := range parts[prepared](v) {
 		all = p.Ready() && all
@@ -58,7 +59,7 @@ func ready(v Verifier) bool {
 }
 
 // succeed makes a Verifier ready. Until then the one in use serves.
-func succeed(ctx context.Context, v Verifier) error {
+func succeed(ctx context.Context, v popauth.Verifier) error {
 	for _, p := range parts[prepared](v) {
 		if err := p.Load(ctx); err != nil {
 			return err
@@ -68,7 +69,7 @@ func succeed(ctx context.Context, v Verifier) error {
 }
 
 // sizeOf is about what a Verifier needs beside the tokens that it remembers, in bytes, as far as it says.
-func sizeOf(v Verifier) int64 {
+func sizeOf(v popauth.Verifier) int64 {
 	size := int64(0)
 	for _, s := range parts[sized](v) {
 		size += max(s.Size(), 0)
@@ -77,17 +78,17 @@ func sizeOf(v Verifier) int64 {
 }
 
 // shareBudget lets a Verifier remember tokens within the budget.
-func shareBudget(v Verifier, b *budget) {
+func shareBudget(v popauth.Verifier, b *popauth.Budget) {
 	for _, r := range parts[remembering](v) {
 		r.Share(b)
 	}
 }
 
 // retire lets a Verifier forget the tokens that it has verified.
-func retire(v Verifier) { retireUnless(v, nil) }
+func retire(v popauth.Verifier) { retireUnless(v, nil) }
 
 // retireUnless is retire, but for what the next Verifier goes on with.
-func retireUnless(v, next Verifier) {
+func retireUnless(v, next popauth.Verifier) {
 	going := parts[remembering](next)
 	for _, r := range parts[remembering](v) {
 		if !slices.Contains(going, r) {

@@ -1,4 +1,4 @@
-package popauth
+package introspection
 
 import (
 	"io"
@@ -100,7 +100,7 @@ func TestReachThroughAProxy(t *testing.T) {
 	}
 	asked := c.asked.Load()
 
-	i, err := NewIntrospection(IntrospectionOptions{Issuer: issuer, Audience: []string{"orders"}, Authentication: ClientSecretBasic{ID: "orders", Secret: "s"}})
+	i, err := New(Options{Issuer: issuer, Audience: []string{"orders"}, Authentication: ClientSecretBasic{ID: "orders", Secret: "s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
