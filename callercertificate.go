@@ -91,16 +91,16 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 
 // inherited returns r with what a handler further out has found, as it is for r: no identity for another host than that of the
 // connection, which r may name by now.
-func (x *decision) inherited(r *http.Request) *http.Request {
-	c := x.found(r)
-	if c == x.certificate {
+func (d *decision) inherited(r *http.Request) *http.Request {
+	c := d.found(r)
+	if c == d.certificate {
 		return r
 	}
 	r = own(r)
-	d := &decision{finding: finding{
-		outer: passed(r), by: &station{source: x.by.source}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
+	here := &decision{finding: finding{
+		outer: passed(r), by: &station{source: d.by.source}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
 	}}
-	return d.in(r)
+	return here.in(r)
 }
 
 // certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.

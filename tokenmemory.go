@@ -252,4 +252,4 @@ func (b *tokenBucket) release(i int, m *tokenMemory) bool {
 }
 
 // size is about what the garbage collector counts for the entry and its place.
-func (e *verifiedToken) size() int64 { return e.Token.Size() }
+func (e *verifiedToken) size() int64 { return e.Size() }

@@ -84,7 +84,7 @@ func (a *Authenticator) authenticate(r *http.Request) (*Client, *Error) {
 	case len(registrations) == 0:
 		return nil, &Error{Reason: ErrClientUnknown, Err: fmt.Errorf("client %q", who.clientID)}
 	}
-	found, refusal := a.find(r, x, registrations)
+	found, refusal := a.find(x, registrations)
 	if refusal != nil {
 		refusal.Err = fmt.Errorf("client %q, certificate %s: %w", who.clientID, x.presented, refusal.Err)
 		return nil, refusal
@@ -119,7 +119,7 @@ func (a *Authenticator) ofConnection(r *http.Request, refusal *Error) {
 }
 
 // find returns the first registration that counts and fits. A name is only taken from a certificate that is trusted.
-func (a *Authenticator) find(r *http.Request, x *arrival, registrations []Registration) (Registration, *Error) {
+func (a *Authenticator) find(x *arrival, registrations []Registration) (Registration, *Error) {
 	now := a.options.Now()
 	if err := inPeriod(x.certificate, now); err != nil {
 		return Registration{}, &Error{Reason: ErrCertificateUntrusted, Err: err}

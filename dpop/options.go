@@ -22,7 +22,7 @@ type Options struct {
 
 	// URL returns the URL of a request as its client sent it, of which scheme, host and path count: for an API with several
 	// names, in place of BaseURL. A request for which it returns nil is refused. RequestURL takes the host from the Host
-	// header, which the sender chooses; read its danger first. popauth.ForwardedURL reads a proxy's headers. A function of
+	// header, which the sender chooses; read its danger first. proxy.URL reads a proxy's headers. A function of
 	// your own that believes such headers must first make sure that they come from that proxy, and that it replaces every one
 	// of them.
 	URL func(*http.Request) *url.URL
@@ -33,8 +33,8 @@ type Options struct {
 	// would accept it once more. A memory that is given keeps ids for longer, see Remember, so look at its PerKey.
 	//
 	// The instances of one API share a store (package redisreplay). Two Guards that the same request passes through must
-	// not, nor a traffic mirror and the service that it mirrors: the second would take the proof for used. A proxy that
-	// sends a request again after the API has taken it gets 401 for the second.
+	// not, so each needs a Confirmer of its own. Nor must a traffic mirror and the service that it mirrors: the second would
+	// take the proof for used. A proxy that sends a request again after the API has taken it gets 401 for the second.
 	Replay ReplayStore
 
 	// Remember is how long a used proof is remembered, from its iat or its use, whichever is later; a second is added for

@@ -20,8 +20,8 @@ type tokenEndpoint struct {
 	auth     *clientauth.Authenticator
 }
 
-func newTokenEndpoint(issuer *popauthtest.Issuer, audience string) (*tokenEndpoint, error) {
-	proofs, err := dpop.New(dpop.Options{BaseURL: issuer.URL, Algorithms: []string{"ES256"}})
+func newTokenEndpoint(issuer *popauthtest.Issuer, login, audience string) (*tokenEndpoint, error) {
+	proofs, err := dpop.New(dpop.Options{BaseURL: login, Algorithms: []string{"ES256"}})
 	if err != nil {
 		return nil, err
 	}

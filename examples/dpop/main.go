@@ -79,7 +79,7 @@ func (w *world) start(logs io.Writer) error {
 	}
 	w.issuer = popauthtest.NewIssuer(w)
 	w.issuer.Metadata = popauthtest.Claims{"token_endpoint": w.login + "/token"}
-	tokens, err := newTokenEndpoint(w.issuer, w.api)
+	tokens, err := newTokenEndpoint(w.issuer, w.login, w.api)
 	if err != nil {
 		return err
 	}

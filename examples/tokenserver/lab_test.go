@@ -169,7 +169,7 @@ func (w *world) present(audience string, r *http.Request) (*popauth.Principal, e
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	proofs, err := dpop.New(dpop.Options{BaseURL: audience})
+	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		w.t.Fatal(err)
 	}

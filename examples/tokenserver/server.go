@@ -61,7 +61,7 @@ func newServer(o serverOptions) (*server, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	settings := dpop.Options{BaseURL: o.issuer}
+	settings := dpop.Options{URL: dpop.RequestURL} // TLS ends here, and the endpoints for certificates may have a host of their own
 	if o.nonces {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails

@@ -22,19 +22,18 @@ import (
 func TestStagesOverFiber(t *testing.T) {
 	issuer, ca, key := popauthtest.NewIssuer(t), popauthtest.NewCA(t), popauthtest.NewProofKey(t, "")
 	o := issuer.Options()
-	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
-	if err != nil {
-		t.Fatal(err)
+	var guards [2]*popauth.Guard
+	for i := range guards { // each with a memory of its own: the same request passes through both
+		proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
+		if guards[i], err = popauth.New(o); err != nil {
+			t.Fatal(err)
+		}
 	}
-	o.Confirmers = []popauth.Confirmer{proofs, popauth.MutualTLS{}}
-	guard, err := popauth.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := popauth.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	guard, other := guards[0], guards[1]
 	for _, encrypted := range []bool{false, true} {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true})
 		for _, stage := range []func(http.Handler) http.Handler{guard.Authenticate, other.Authenticate, guard.Confirm, other.Confirm} {
