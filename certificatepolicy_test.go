@@ -147,7 +147,7 @@ func TestUnverifiedCertificate(t *testing.T) {
 func TestMatchFunc(t *testing.T) {
 	l := newLab(t)
 	shown := 0
-	any := clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
+	whoever := clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
 		shown++
 		c.Verified = popauth.VerifiedLocally
 		return nil
@@ -158,12 +158,12 @@ func TestMatchFunc(t *testing.T) {
 		shown   int
 		status  int
 	}{
-		"alone":                   {[]clientcert.Match{any}, 0, 403},
-		"beside a thumbprint":     {[]clientcert.Match{any, own, any}, 2, 200},
-		"within any of":           {[]clientcert.Match{clientcert.AnyOf(any, clientcert.DNS("a.example"))}, 0, 403},
-		"or a thumbprint":         {[]clientcert.Match{clientcert.AnyOf(any, own)}, 0, 200},
-		"all of, within any of":   {[]clientcert.Match{clientcert.AnyOf(clientcert.AllOf(any, own), clientcert.DNS("a.example"))}, 1, 200},
-		"beside, and then a name": {[]clientcert.Match{own, any, clientcert.DNS("a.example")}, 1, 403},
+		"alone":                   {[]clientcert.Match{whoever}, 0, 403},
+		"beside a thumbprint":     {[]clientcert.Match{whoever, own, whoever}, 2, 200},
+		"within any of":           {[]clientcert.Match{clientcert.AnyOf(whoever, clientcert.DNS("a.example"))}, 0, 403},
+		"or a thumbprint":         {[]clientcert.Match{clientcert.AnyOf(whoever, own)}, 0, 200},
+		"all of, within any of":   {[]clientcert.Match{clientcert.AnyOf(clientcert.AllOf(whoever, own), clientcert.DNS("a.example"))}, 1, 200},
+		"beside, and then a name": {[]clientcert.Match{own, whoever, clientcert.DNS("a.example")}, 1, 403},
 	} {
 		shown = 0
 		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), l.owner.Request("GET", "/", l.bound())).is(t, tt.status)

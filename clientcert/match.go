@@ -97,8 +97,8 @@ func AllOf(matches ...Match) Match {
 
 // MatchFunc asks allow about the request and its caller's certificate, which somebody has verified, unless a Thumbprint stands
 // beside it. The certificate is the function's own; the request is everybody's, and must be left as it is. An error is answered
-// with 403 and popauth.ErrForbidden. One that wraps another Reason is answered as that, and one of a context or of a network with 503: whoever can't tell has not said no.
-// It panics if allow is nil.
+// with 403 and popauth.ErrForbidden. One that wraps another Reason is answered as that, and one of a context or of a network with
+// 503: whoever can't tell has not said no. It panics if allow is nil.
 func MatchFunc(allow func(*http.Request, *popauth.Certificate) error) Match {
 	if allow == nil {
 		panic("clientcert: MatchFunc: nil function")
@@ -157,6 +157,8 @@ func anotherUnless(ok bool, what string) error {
 	return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("another " + what)}
 }
 
+var errSharedRoots = errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")
+
 // ofTrustDomain is ofNames for names of which each trust domain has its own authorities.
 func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 	names := ofNames(what, fits)
@@ -166,7 +168,7 @@ func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 		}
 		// What the TLS stack has verified, always by one pool, need not be in Verified yet: see popauth.FindCertificate.
 		if c.SharedRoots || c.Verified != popauth.VerifiedLocally && c.Verified != popauth.VerifiedByProxy {
-			return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")}
+			return &popauth.Error{Reason: popauth.ErrForbidden, Err: errSharedRoots}
 		}
 		return nil
 	}}

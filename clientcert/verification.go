@@ -31,7 +31,7 @@ type Verification struct {
 	Roots *x509.CertPool
 
 	// SystemRoots accepts the operating system's authorities in place of Roots. They vouch for names on the Internet,
-	// not for clients of this API: without a Policy on the name, anyone who can buy a certificate comes in.
+	// not for clients of this API: without a Match on the name, anyone who can buy a certificate comes in.
 	SystemRoots bool
 
 	// TrustDomains are the roots of SPIFFE trust domains by their names, such as "example.org". A certificate with a SPIFFE

@@ -41,7 +41,8 @@ func (m Headers) Strip(r *http.Request) *http.Request {
 	case len(m) == 0:
 	case len(r.Trailer) > 0:
 		clean = m.watchTrailer(clean, r)
-	case clean == r && r.Body != nil && r.Body != http.NoBody: // the server writes a trailer that nobody has announced into its own request, when the body is read
+	// The server writes a trailer that nobody has announced into its own request, when the body is read.
+	case clean == r && r.Body != nil && r.Body != http.NoBody:
 		own := *r
 		clean = &own
 	}
