@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-171ab058/popauth/internal/calls"
-
 	"github.com/seed-171ab058/popauth/internal/field"
 )
 

@@ -41,7 +41,7 @@ type Confirmer interface {
 type SchemeConfirmer interface {
 	Confirmer
 
-	// Challenge is the scheme and the parameters that its challenges alalternatives carry. They are the same at every call.
+	// Challenge is the scheme and the parameters that its challenges always carry. They are the same at every call.
 	Challenge() (scheme string, params []Param)
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -10,8 +11,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/golang-jwt/jwt/v5"
 

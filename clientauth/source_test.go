@@ -1,13 +1,12 @@
 package clientauth_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
-
-	"encoding/base64"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"

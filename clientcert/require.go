@@ -1,9 +1,10 @@
 package clientcert
 
 import (
-	"github.com/seed-171ab058/popauth"
 	"net/http"
 	"slices"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // Require returns middleware for routes where the certificate alone says who is calling, without a token: it lets a

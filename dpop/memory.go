@@ -8,11 +8,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"github.com/seed-171ab058/popauth"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // ReplayMemoryOptions configure a ReplayMemory.

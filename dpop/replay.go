@@ -7,9 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"github.com/seed-171ab058/popauth"
 	"net/http"
 	"time"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // ReplayStore remembers which proofs have been used, so that none is accepted twice (RFC 9449, section 11.1). Its

@@ -2,8 +2,9 @@ package issuers
 
 import (
 	"context"
-	"github.com/seed-171ab058/popauth"
 	"time"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // Options configure a Verifier. Verifiers, Resolve or both must be set.

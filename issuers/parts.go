@@ -2,8 +2,9 @@ package issuers
 
 import (
 	"context"
-	"github.com/seed-171ab058/popauth"
 	"slices"
+
+	"github.com/seed-171ab058/popauth"
 )
 
 // What a Verifier may be able to do for whoever keeps it for a tenant. One that can't needs nothing of it.
