@@ -90,3 +90,18 @@ func TestHeaderMemorySize(t *testing.T) {
 		t.Errorf("got %d bytes, want %d", got, want)
 	}
 }
+
+// A header puts out another only when its places are taken: else clients that there is room for would push each other out.
+func TestHeaderMemoryTakesFreePlaces(t *testing.T) {
+	for range 20 { // each with a seed of its own
+		m := newHeaderMemory[int](headerWays) // one set
+		for n := range headerWays {
+			m.put(strings.Repeat("e", 1+n), n)
+		}
+		for n := range headerWays {
+			if got := m.find(strings.Repeat("e", 1+n)); got == nil || *got != n {
+				t.Fatalf("header %d of %d: got %v, want it to be found", n, headerWays, got)
+			}
+		}
+	}
+}

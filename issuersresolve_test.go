@@ -265,3 +265,35 @@ func TestIssuersFlood(t *testing.T) {
 		}
 	})
 }
+
+// An issuer that is added while it is being resolved has the Verifier that was added. What Resolve finds then is nothing to
+// fetch keys for.
+func TestIssuersAddedMeanwhile(t *testing.T) {
+	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	synctest.Test(t, func(t *testing.T) {
+		v := newIssuers(t, popauth.IssuersOptions{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+			time.Sleep(time.Second)
+			return e.resolve(ctx, iss)
+		}})
+		gone, leave := context.WithCancel(t.Context())
+		go func() { _, _ = v.Verify(gone, e.token(0)) }()
+		time.Sleep(time.Second / 2)
+		var asked atomic.Int64
+		added := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+			asked.Add(1)
+			return popauth.NewToken([]byte(`{"iss":"` + e.tenant(0) + `"}`))
+		})
+		if err := v.Add(e.tenant(0), added); err != nil {
+			t.Fatal(err)
+		}
+		leave()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if _, err := v.Verify(t.Context(), e.token(0)); err != nil || asked.Load() != 1 {
+			t.Errorf("got %v, the added Verifier was asked %d times", err, asked.Load())
+		}
+		if e.resolves.Load() != 1 || e.calls.Load() != 0 {
+			t.Errorf("resolved %d times, and %d fetches, want one and none", e.resolves.Load(), e.calls.Load())
+		}
+	})
+}

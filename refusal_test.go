@@ -226,3 +226,54 @@ func TestDenyPanics(t *testing.T) {
 		}
 	}
 }
+
+// statuses records what is written below Deny: net/http ignores a second status, and middleware that logs or counts may not.
+type statuses struct {
+	http.ResponseWriter
+	all []int
+}
+
+func (s *statuses) WriteHeader(status int) {
+	s.all = append(s.all, status)
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Whatever Deny does, one status is written, the first one.
+func TestDenyWritesOneStatus(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		name string
+		deny http.HandlerFunc
+		want int
+	}{
+		{name: "nothing", deny: func(http.ResponseWriter, *http.Request) {}, want: 401},
+		{name: "a status", deny: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, want: 404},
+		{name: "a status and a page", want: 404, deny: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			_, _ = w.Write([]byte("no"))
+			_, _ = w.Write([]byte("thing"))
+		}},
+		{name: "a page", want: 401, deny: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("no"))
+			_, _ = w.Write([]byte("thing"))
+		}},
+		{name: "two statuses", want: 404, deny: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			w.WriteHeader(410)
+		}},
+		{name: "a status after a page", want: 401, deny: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("no"))
+			w.WriteHeader(404)
+		}},
+		{name: "a flush", want: 401, deny: func(w http.ResponseWriter, _ *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			_ = http.NewResponseController(w).Flush()
+		}},
+	} {
+		w, spy := &statuses{ResponseWriter: httptest.NewRecorder()}, &popauthtest.Spy{}
+		denying(l, tt.deny)(spy).ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
+		if !slices.Equal(w.all, []int{tt.want}) || spy.Ran() > 0 {
+			t.Errorf("%s: got statuses %d, ran %d, want %d alone", tt.name, w.all, spy.Ran(), tt.want)
+		}
+	}
+}

@@ -366,3 +366,22 @@ func TestRefusalOfRequestThatEnds(t *testing.T) {
 		}
 	}
 }
+
+// The end of a request refuses nothing by itself: what nobody has to be asked about is decided as ever.
+func TestEndedRequestThatWaitsForNothing(t *testing.T) {
+	l := newLab(t)
+	g := l.guard()
+	if _, err := g.Check(l.ask()); err != nil { // has the keys
+		t.Fatal(err)
+	}
+	for _, end := range ends {
+		ctx, stop := end.begin(t.Context())
+		stop()
+		if p, err := g.Check(l.ask().WithContext(ctx)); err != nil || p == nil {
+			t.Errorf("%s: got %v, want a principal", end.name, err)
+		}
+		if _, err := g.Check(l.thief.Request("GET", "/", l.bound()).WithContext(ctx)); !reasonIs(err, popauth.ErrCertificateMismatch) {
+			t.Errorf("%s: a thief: got %v, want %s", end.name, err, popauth.ErrCertificateMismatch)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -225,4 +226,24 @@ func TestStoreErrors(t *testing.T) {
 	defer over()
 	ended(a, theirs)
 	ended(newAuth(t, clientauth.Options{Clients: clientauth.Static{}, Certificate: fixed{err: popauth.ErrUnavailable}}), ctx)
+}
+
+// The end of a request explains an outage, not that its client can't prove who it is.
+func TestRefusedForItselfBeforeTheEnd(t *testing.T) {
+	owner := popauthtest.SelfSigned(t, "batch")
+	clients := clientauth.Static{"batch": {thumbprint(t, owner)}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	refused := func(a *clientauth.Authenticator, c *popauthtest.Client, reason clientauth.Reason, status int, code string) {
+		t.Helper()
+		send(a, post(c, form).WithContext(ctx)).refused(t, reason, status, code)
+	}
+	a := newAuth(t, clientauth.Options{Clients: clients})
+	refused(a, popauthtest.SelfSigned(t, "batch"), clientauth.ErrCertificateMismatch, 401, "invalid_client")
+	refused(a, nil, clientauth.ErrCertificateMissing, 401, "invalid_client")
+	broken := newAuth(t, clientauth.Options{Clients: clients, Certificate: fixed{err: errors.New("no header")}})
+	refused(broken, owner, clientauth.ErrCertificateMalformed, 400, "invalid_request")
+	// A source that has waited may have no Reason to name.
+	waited := newAuth(t, clientauth.Options{Clients: clients, Certificate: fixed{err: fmt.Errorf("look-up: %w", context.Canceled)}})
+	refused(waited, owner, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
 }
