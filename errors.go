@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
 // Reason says why a request was refused. The constants are errors: errors.Is(err, popauth.ErrTokenExpired).
@@ -245,6 +247,8 @@ func refused(err error, otherwise Reason) *Error {
 		return &own
 	case Reason:
 		return &Error{Reason: e}
+	case formless:
+		return e.refusal()
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		own := *e
@@ -258,4 +262,20 @@ func refused(err error, otherwise Reason) *Error {
 }
 
 // malformed is the refusal of a token that can't be read.
-func malformed(err error) *Error { return refused(err, ErrTokenMalformed) }
+func malformed(err error) error {
+	if err == jose.ErrForm { //nolint:errorlint // itself
+		return formless{}
+	}
+	return refused(err, ErrTokenMalformed)
+}
+
+// formless is the refusal of what has no token's form, as most garbage: it takes no memory, however much of it comes.
+type formless struct{}
+
+// Error returns the reason and the cause.
+func (formless) Error() string { return formless{}.refusal().Error() }
+
+// Unwrap returns the reason and the cause.
+func (formless) Unwrap() []error { return []error{ErrTokenMalformed, jose.ErrForm} }
+
+func (formless) refusal() *Error { return &Error{Reason: ErrTokenMalformed, Err: jose.ErrForm} }

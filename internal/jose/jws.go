@@ -24,7 +24,7 @@ func Split(token string) (JWS, error) {
 	h, rest, ok := strings.Cut(token, ".")
 	p, s, both := strings.Cut(rest, ".")
 	if !ok || !both || strings.Contains(s, ".") {
-		return JWS{}, errForm
+		return JWS{}, ErrForm
 	}
 	return JWS{h, p, s, token[:len(h)+1+len(p)]}, nil
 }
@@ -79,7 +79,8 @@ const (
 )
 
 var (
-	errForm   = errors.New("not a JWS in three segments, the first a JSON object in base64url")
+	// ErrForm is what isn't a compact JWS at all, as most garbage.
+	ErrForm   = errors.New("not a JWS in three segments, the first a JSON object in base64url")
 	errHeader = errors.New("header has crit, b64, zip, enc or a nested token, or an unfit kid")
 	// ErrCrowded is a header with more values than MaxHeaderValues.
 	ErrCrowded = fmt.Errorf("header has more than %d members or elements", MaxHeaderValues)
@@ -91,7 +92,7 @@ var joseMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "ct
 func (j JWS) ReadHeader() (Header, error) {
 	// An object begins with a brace, perhaps behind JSON's white space: most garbage does not.
 	if j.Header == "" || !strings.Contains("eICD", j.Header[:1]) {
-		return Header{}, errForm
+		return Header{}, ErrForm
 	}
 	s, err := JWS{Header: j.Header}.Decode()
 	if err != nil {
