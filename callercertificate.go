@@ -36,7 +36,7 @@ func (callerSource) Headers() ([]string, error) { return nil, nil }
 
 // ClientCertificate returns the outermost handler of an API: it asks source once for the caller's certificate, for
 // every Guard without a source of its own and for CertificateFromContext. It refuses a request itself: with 400 or 431
-// if the certificate can't be read, with 421 if the connection is for another host, and with Verified also with 403 or
+// if the certificate can't be read, with 421 if the connection is for another host, and with clientcert.Verified also with 403 or
 // 503. The headers that source reads are removed, in the trailer too, and so is an offer to go on with HTTP/2 on a
 // plain connection (Upgrade: h2c): what serves that belongs outside of this handler. With CallerCertificate it hands on what
 // a handler further out has found, held against the host that the request names by now, and asks the TLS connection if there

@@ -17,7 +17,7 @@ type credentials struct {
 }
 
 // readCredentials takes the access token from the Authorization header, the only place it is read from (RFC 6750,
-// section 2.1; RFC 9449, section 7.1). What v remembers of the token comes with it.
+// section 2.1; RFC 9449, section 7.1).
 func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Error) {
 	lines := r.Header["Authorization"]
 	switch {

@@ -20,10 +20,10 @@
 //
 //   - The server's tls.Config.ClientAuth must at least be tls.RequestClientCert, or no caller ever has a certificate.
 //     A binding needs no more, since the handshake proves possession. An identity taken from the certificate needs
-//     tls.VerifyClientCertIfGiven with ClientCAs, or Verified.
+//     tls.VerifyClientCertIfGiven with ClientCAs, or clientcert.Verified.
 //   - Behind a proxy that ends TLS, r.TLS is the proxy's connection, and its certificate is not the caller's.
 //   - Several processes must share a dpop.Options.Replay, or a proof is good once in each. A Guard that replaces another in one
-//     process must have the same Confirmer or ReplayMemory.
+//     process must have the same Confirmer or dpop.ReplayMemory.
 //   - Only Confirm, BoundBy, Bound and Resource.DPoPRequired demand that a token is bound. Authenticate alone accepts
 //     bearer tokens too, but never a bound one without proof.
 //   - A stage decides about one request, when it comes. Streams and sessions must ask again, by Guard.Recheck or the

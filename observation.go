@@ -51,7 +51,7 @@ type Observation struct {
 	// it is, has returned a Token that it had returned before.
 	Remembered bool
 
-	// Duration is what the stage took, the fetch of keys and calls of a ReplayStore included. Zero at StageOutside.
+	// Duration is what the stage took, the fetch of keys and calls of a dpop.ReplayStore included. Zero at StageOutside.
 	Duration time.Duration
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
@@ -62,7 +63,7 @@ func New(o Options) (*Endpoint, error) {
 		claims: map[string]string{}, handed: map[string]string{},
 	}
 	for _, name := range identity {
-		e.handed[handedName(name)] = name
+		e.handed[field.Fold(name)] = name
 	}
 	wrong = append(wrong, o.Headers.problems()...)
 	for header, claim := range o.Claims {
@@ -74,7 +75,7 @@ func New(o Options) (*Endpoint, error) {
 			problem("Claims", "%s: no claim", header)
 		}
 		e.claims[name] = claim
-		e.handed[handedName(name)] = name
+		e.handed[field.Fold(name)] = name
 	}
 	var err error
 	if e.trusted, err = proxy.Trusted(o.Trust...); err != nil {

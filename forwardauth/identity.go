@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // identity names the headers that say who a request comes from.
@@ -47,25 +48,12 @@ func (e *Endpoint) identity(who *popauth.Principal) (http.Header, error) {
 // client's on wherever its configuration has no line for that very name, and then the API would believe the client.
 func (e *Endpoint) brought(h http.Header) error {
 	for name := range h {
-		if own := e.handed[handedName(name)]; own != "" {
+		if own := e.handed[field.Fold(name)]; own != "" {
 			return unreported(own, "the client's own, or of a proxy further out, want none; have the proxy remove it before it asks, "+
 				"and set it from the answer")
 		}
 	}
 	return nil
-}
-
-// handedName makes one of all spellings that an API may take for the same: any case, and any character for a hyphen.
-func handedName(name string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case 'A' <= c && c <= 'Z':
-			return c + 'a' - 'A'
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			return c
-		}
-		return '-'
-	}, name)
 }
 
 func encodeAll(values []string) string {

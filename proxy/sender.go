@@ -64,7 +64,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		wrong = append(wrong, errors.New("proxy: SenderOptions.Secret: less than 16 bytes, or not of printable ASCII without spaces"))
 	case o.SecretHeader != "" && !isName(o.SecretHeader):
 		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
-	case strings.HasPrefix(spelled(o.SecretHeader), "client-cert"):
+	case strings.HasPrefix(field.Fold(o.SecretHeader), "client-cert"):
 		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
 	case field.Taken(o.SecretHeader) != "":
 		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
@@ -80,9 +80,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		case !isName(strings.TrimSuffix(bare, "-")):
 			wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.Remove: invalid name %q", name))
 		case prefix:
-			s.prefixes = append(s.prefixes, spelled(bare))
+			s.prefixes = append(s.prefixes, field.Fold(bare))
 		default:
-			s.names = append(s.names, spelled(bare))
+			s.names = append(s.names, field.Fold(bare))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -125,20 +125,6 @@ func (s *Sender) certificate(h http.Header, c *tls.ConnectionState) {
 }
 
 func (s *Sender) removes(name string) bool {
-	name = spelled(name)
+	name = field.Fold(name)
 	return slices.Contains(s.names, name) || slices.ContainsFunc(s.prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-}
-
-// spelled is what software that takes several spellings for one name makes of it: CGI and its heirs know X_Client.Cert as
-// X-Client-Cert.
-func spelled(name string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case 'A' <= c && c <= 'Z':
-			return c + 'a' - 'A'
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			return c
-		}
-		return '-'
-	}, name)
 }

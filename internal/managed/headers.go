@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Headers are the names of headers that one source reads, and nobody else is to see.
@@ -124,20 +126,10 @@ func (m Headers) Manages(name string) bool {
 			return false
 		}
 		for i := range len(m) {
-			if foldName(m[i]) != foldName(name[i]) {
+			if field.FoldByte(m[i]) != field.FoldByte(name[i]) {
 				return false
 			}
 		}
 		return true
 	})
-}
-
-func foldName(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	}
-	return '-'
 }

@@ -8,7 +8,7 @@ import (
 // Problem reports what is wrong with a field, for an error that lists everything.
 type Problem func(field, format string, args ...any)
 
-// Problems returns a settingsProblem that adds to wrong. Of is the package and the type, such as "popauth: Options".
+// Problems returns a Problem that adds to wrong. Of is the package and the type, such as "popauth: Options".
 func Problems(of string, wrong *[]error) Problem {
 	return func(field, format string, args ...any) {
 		*wrong = append(*wrong, fmt.Errorf(of+"."+field+": "+format, args...))
