@@ -81,6 +81,7 @@ func (k reader) misread(r *http.Request) string {
 	}
 	if w.Code == http.StatusTemporaryRedirect {
 		route, path = w.Header().Get("Location"), before
+		route, _, _ = strings.Cut(route, "?") // what a query holds need not parse
 		if u, err := url.Parse(route); err == nil {
 			route = u.Path
 		}
