@@ -3,7 +3,9 @@ package popauth
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/field"
@@ -93,3 +95,118 @@ func spells(s, plain string) bool {
 	}
 	return s == ""
 }
+
+// bearer is the scheme of tokens that bring no scheme of their own (RFC 6750), certificate-bound ones among them.
+const bearer = "Bearer"
+
+// challenge is one authentication scheme of a Guard with the parameters that its challenges always carry.
+type challenge struct {
+	scheme string
+	params []Param
+}
+
+// challengesFor returns the WWW-Authenticate values for e: RFC 6750, section 3; RFC 9449, section 7.2: the error
+// stands in the challenge of the scheme that was used, in all if that can't be told; without credentials in none.
+func challengesFor(e *Error, schemes []challenge, realm string) []string {
+	a := e.answer()
+	switch {
+	case a.status == http.StatusUnauthorized:
+	case a.code != "" && a.status < http.StatusInternalServerError:
+	default:
+		return nil
+	}
+	var first, rest []string
+	for _, s := range schemes {
+		mine := e.used == "" || strings.EqualFold(e.used, s.scheme)
+		switch {
+		case mine && a.code != "":
+			first = append(first, s.write(a, e.asked, realm))
+		case a.status == http.StatusUnauthorized:
+			rest = append(rest, s.write(answer{}, nil, realm))
+		}
+	}
+	return append(first, rest...)
+}
+
+// occasion is all that a challenge depends on which doesn't say what is asked for.
+type occasion struct {
+	answer answer
+	used   string
+}
+
+// schemes are the authentication schemes of one Guard, Bearer first, with the challenges that they make.
+type schemes struct {
+	all      []challenge
+	realm    string
+	prepared map[occasion][]string
+}
+
+// newSchemes writes the challenges once that are the same with every refusal. Named are parameters that all schemes carry,
+// own are the schemes of Confirmers.
+func newSchemes(realm string, named []Param, own []challenge) schemes {
+	s := schemes{all: []challenge{{bearer, named}}, realm: realm, prepared: map[occasion][]string{}}
+	for _, c := range own {
+		s.all = append(s.all, challenge{c.scheme, slices.Concat(named, c.params)})
+	}
+	for reason := range answers {
+		for _, c := range slices.Concat(s.all, []challenge{{}}) { // and without a scheme
+			e := &Error{Reason: reason, used: c.scheme}
+			s.prepared[occasion{e.answer(), e.used}] = challengesFor(e, s.all, realm)
+		}
+	}
+	return s
+}
+
+// schemeNumber is that of one of a Guard's schemes, from 1: all that a decision keeps of it. 0 is none.
+type schemeNumber uint16
+
+// find returns the number of a scheme (RFC 9110, section 11.1: in any case); 0 if it is none of the Guard's.
+func (s *schemes) find(scheme string) schemeNumber {
+	i := slices.IndexFunc(s.all, func(c challenge) bool { return strings.EqualFold(c.scheme, scheme) })
+	if i < 0 || i >= math.MaxUint16 {
+		return 0
+	}
+	return schemeNumber(i) + 1
+}
+
+// name is the scheme as the Guard writes it; "" if it isn't known.
+func (s *schemes) name(n schemeNumber) string {
+	if n == 0 {
+		return ""
+	}
+	return s.all[n-1].scheme
+}
+
+// challenges returns those for e. They may be shared with other requests.
+func (s *schemes) challenges(e *Error) []string {
+	if len(e.asked) == 0 {
+		if c, ok := s.prepared[occasion{e.answer(), e.used}]; ok {
+			return c
+		}
+	}
+	return challengesFor(e, s.all, s.realm)
+}
+
+// write puts error first, since there are clients that look for it only there.
+func (c challenge) write(a answer, asked []Param, realm string) string {
+	var b strings.Builder
+	b.Grow(160)
+	b.WriteString(c.scheme)
+	sep := " "
+	for _, p := range slices.Concat(
+		[]Param{{"error", a.code}, {"error_description", a.description}}, asked, []Param{{"realm", realm}}, c.params,
+	) {
+		if p.Value == "" {
+			continue
+		}
+		b.WriteString(sep)
+		b.WriteString(p.Name)
+		b.WriteString("=")
+		b.WriteString(field.Quote(p.Value))
+		sep = ", "
+	}
+	return b.String()
+}
+
+// Param is one parameter of a challenge, such as algs of DPoP.
+type Param struct{ Name, Value string }

@@ -1,9 +1,12 @@
 package popauth
 
 import (
+	"cmp"
 	"crypto/x509"
+	"errors"
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,4 +128,153 @@ func (d *decision) isInside(outer *decision) bool {
 		d = d.outer
 	}
 	return d == outer
+}
+
+// Recheck holds the decision that let a request pass against the present, for a handler that goes on for long: an event
+// stream, a WebSocket, an upload in parts. A stage decides once, when the request comes; a token that expires or is
+// revoked afterwards ends nothing by itself.
+//
+//	case <-ticker.C:
+//		if _, err := guard.Recheck(r, popauth.Scope("orders.read")); err != nil {
+//			return // end the stream; an outage is errors.Is(err, popauth.ErrUnavailable)
+//		}
+//
+// It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
+// knows, with package introspection the issuer, as often as its Options.Remember says. Then come the Token's ExpiresAt,
+// Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
+// stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
+// connection is the same. An answer about another issuer, subject, client or cnf is refused.
+//
+// Give it the request as the stage has handed it on; what a proxy's headers have said is no longer in it. Its context must
+// not have ended: after Hijack, r.WithContext(context.WithoutCancel(r.Context())).
+//
+// The error is an *Error, and has been logged and observed; the Principal is nil then. ErrUndecided means that no stage
+// of this Guard has let the request pass.
+func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error) {
+	if g == nil || g.tokens.verifier == nil {
+		return nil, &Error{Reason: ErrUnconfigured}
+	}
+	observed := g.observer.begin(r.Context(), StageRecheck)
+	if e := g.line.read(r); e != nil {
+		observed(&decision{}, e)
+		logRefusal(g.refusals.logger, r, e)
+		return nil, e
+	}
+	outer := passed(r)
+	d := g.decided(r, r, present(r, g.line, outer, g.identity), outer)
+	if d == nil {
+		err := &Error{Reason: ErrUndecided}
+		observed(&decision{}, err)
+		logRefusal(g.refusals.logger, r, err)
+		return nil, err
+	}
+	now, err := g.recheck(r, d)
+	err = endOf(r.Context(), err)
+	if err == nil {
+		err = g.policies.ask(r, now, policies)
+	}
+	observed(now, err)
+	if err != nil {
+		logRefusal(g.refusals.logger, r, err)
+		return nil, err
+	}
+	return now.principal(), nil
+}
+
+var errAnotherToken = errors.New("the Verifier now says another issuer, subject, client or cnf of this token")
+
+// recheck returns the decision as it would be now.
+func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
+	now := &decision{finding: d.finding}
+	_, token, _ := strings.Cut(credentialText(r), " ") // the same that the decision was made on: see decided
+	t, err := g.tokens.verify(r.Context(), strings.TrimLeft(token, " "))
+	now.remembered = err == nil && t.remembered()
+	if err != nil {
+		return now, refused(err, ErrTokenInvalid)
+	}
+	if e := g.tokens.unrevoked(r.Context(), t); e != nil {
+		return now, e
+	}
+	if !t.sameHolder(d.token) {
+		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, who: d.token.who()}
+	}
+	now.token = t
+	// Of somebody else's Verifier nobody knows whether it looks at the time.
+	if e := g.tokens.over(now.token); e != nil {
+		return now, e
+	}
+	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, g.tokens.now()); err != nil {
+		return now, d.refused(err, ErrCertificateMalformed)
+	}
+	return now, nil
+}
+
+// sameHolder tells whether both name the same caller and the same keys, in whatever order.
+func (t *Token) sameHolder(u *Token) bool {
+	return t.issuer == u.issuer && t.subject == u.subject && t.clientID == u.clientID &&
+		slices.Equal(sortedBindings(t.bindings), sortedBindings(u.bindings))
+}
+
+func sortedBindings(list []Binding) []Binding {
+	return slices.SortedFunc(slices.Values(list), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Value, b.Value))
+	})
+}
+
+// CertificateNow returns the certificate that a ClientCertificate or clientcert.Require handler has found, or a Guard with
+// Options.Certificate, as it would find it now, for doors of your own; clientcert.Recheck asks whether it still opens one. It holds
+// what was found against the clock, and asks each ValidatingSource once more, also those of the handlers further out. A
+// certificate that the TLS stack or a proxy had verified, and that has expired meanwhile, counts as one that nobody has
+// verified. No other source of your own is asked again.
+//
+// The certificate is a copy of its own; nil if the handler has found none. The error is an *Error; ErrUndecided means that the
+// request has come by no such handler.
+func CertificateNow(r *http.Request) (*Certificate, error) {
+	x, err := extracted(r)
+	switch {
+	case err != nil:
+		return nil, refused(err, ErrAnotherRequest)
+	case x == nil:
+		return nil, &Error{Reason: ErrUndecided}
+	}
+	c, err := recheckAll(r, x.by.source, x.certificate, x.outer, time.Now())
+	if err != nil {
+		return nil, refused(err, ErrCertificateMalformed)
+	}
+	return c.at(time.Now()).clone(), nil
+}
+
+// recheckAll returns a certificate as its source would give it now, if all handlers further out would let it pass, too.
+func recheckAll(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
+	for x := outer.extraction(nil); x != nil; x = x.outer.extraction(nil) {
+		if _, err := recheckCertificate(r, x.by.source, x.certificate, x.outer, now); err != nil {
+			return nil, err
+		}
+	}
+	return recheckCertificate(r, source, c, outer, now)
+}
+
+// recheckCertificate returns a certificate as its source would give it now. Whatever the source may have asked in its turn
+// is outer.
+func recheckCertificate(r *http.Request, source CertificateSource, c *Certificate, outer *decision, now time.Time) (*Certificate, error) {
+	switch s := source.(type) {
+	case callerSource:
+		if x := outer.extraction(nil); x != nil {
+			return recheckCertificate(r, x.by.source, x.certificate, x.outer, now)
+		}
+	case ValidatingSource:
+		found, err := recheckCertificate(r, s.Unwrap(), c, outer, now)
+		if found == nil || err != nil {
+			return nil, err
+		}
+		again, err := s.Recheck(r, found)
+		if again == nil || err != nil {
+			return nil, err
+		}
+		return taken(s, again)
+	}
+	if c = c.on(r).at(now); c == nil || !c.isVerified() || !c.isOver(now) {
+		return c, nil
+	}
+	return c.unverified(lapsed(c.Leaf, false)), nil
 }

@@ -1,6 +1,8 @@
 package popauth
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -8,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
+	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
@@ -130,3 +135,90 @@ func printable(s string) string {
 		return r
 	}, s[:min(len(s), maxLogged)])
 }
+
+// problem is a refusal in the form of RFC 9457. Title and status are those of HTTP, which is what about:blank says
+// (section 4.2.1).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Problem returns the answer as a document of application/problem+json (RFC 9457). Detail is the text, and the extension
+// member error the code, of the challenge; both are left out where there is none. An answer to HEAD has no body.
+func (f Refusal) Problem() []byte {
+	a := f.cause().answer()
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(a.status), a.status, a.description, a.code}) // fields that can all be written
+	return body
+}
+
+// ProblemDetails is an Options.Deny that answers with application/problem+json: see Refusal.Problem. Nothing in it comes
+// from the request, and nothing of e.Err.
+func ProblemDetails(w http.ResponseWriter, r *http.Request, e *Error) {
+	body := Refusal{err: e}.Problem()
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status())
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// hasEnded tells whether a request has ended before the decision on it, by its client or with its server. A time limit is
+// another matter: whoever runs the API has set it, and what wasn't there in time is an outage. Only a limit whose cause is
+// ErrRequestEnded is the client's own.
+func hasEnded(ctx context.Context) bool {
+	switch ctx.Err() {
+	case nil:
+		return false
+	case context.Canceled:
+		return true
+	}
+	return errors.Is(context.Cause(ctx), ErrRequestEnded)
+}
+
+// endOf returns a refusal as ErrRequestEnded where it is an outage for no other reason than that the request has ended.
+// Whether there was an outage as well, the next request tells.
+func endOf(ctx context.Context, e *Error) *Error {
+	if e == nil || !hasEnded(ctx) || e.Reason != ErrUnavailable && !errors.Is(e.Err, context.Canceled) {
+		return e
+	}
+	own := *e
+	own.Reason, own.Err = ErrRequestEnded, endedError{e.Err, context.Cause(ctx)}
+	return &own
+}
+
+// Unavailable is the refusal of a request that has waited for something that can't be reached, such as the database of a
+// Verifier, a Confirmer or a Policy of your own: ErrUnavailable, which is answered with 503, whatever Reason err wraps. Where
+// ctx, which is the request's, says that the request has ended, it is ErrRequestEnded: nobody reads the answer, and it is no
+// outage. A refusal with ErrUnavailable or ErrOverloaded stays what it is otherwise. err is why, for the log.
+func Unavailable(ctx context.Context, err error) *Error {
+	if gone, ok := errors.AsType[*calls.Abandoned](err); ok {
+		err = gone.Cause
+		if errors.Is(err, calls.ErrBusy) && !hasEnded(ctx) {
+			return &Error{Reason: ErrOverloaded, Err: err} // the calls before it were answered
+		}
+	}
+	if e, ok := err.(*Error); ok && (e.Reason == ErrUnavailable || e.Reason == ErrOverloaded) { //nolint:errorlint // itself
+		own := *e
+		return endOf(ctx, &own)
+	}
+	return endOf(ctx, &Error{Reason: ErrUnavailable, Err: err})
+}
+
+// endedError says what a request was waiting for when it ended. It doesn't wrap that: whoever asks with errors.Is for an
+// outage must not find one.
+type endedError struct{ waited, cause error }
+
+func (e endedError) Error() string {
+	if e.waited == nil {
+		return e.cause.Error()
+	}
+	return e.waited.Error()
+}
+
+func (e endedError) Unwrap() error { return e.cause }
