@@ -38,9 +38,9 @@ func (p Policy) check(r *http.Request, who *Principal) error {
 	return p.allow(r, who)
 }
 
-// asked returns the parameters of a challenge by which a client learns all that the policies ask for, not only what it
+// neededFor returns the parameters of a challenge by which a client learns all that the policies ask for, not only what it
 // lacks: a token that was obtained for the rest alone would be refused again.
-func asked(reason Reason, policies []Policy) []Param {
+func neededFor(reason Reason, policies []Policy) []Param {
 	switch reason {
 	case ErrScope, ErrAuthorizationDetails:
 		return []Param{{"scope", strings.Join(scopesOf(policies), " ")}}
@@ -250,7 +250,7 @@ func PathClaim(value, claim string) Policy {
 		}
 		claims, err := Claims[map[string]jsontext.Value](p)
 		if err != nil {
-			return refused(err, ErrForbidden)
+			return errorOf(err, ErrForbidden)
 		}
 		var own string
 		if raw := claims[claim]; raw.Kind() != '"' || json.Unmarshal(raw, &own) != nil || own != in {
@@ -273,5 +273,5 @@ func forbidden(err error, reason Reason) error {
 	if calls.IsOutage(err) {
 		reason = ErrUnavailable
 	}
-	return refused(err, reason)
+	return errorOf(err, reason)
 }

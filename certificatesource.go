@@ -38,7 +38,7 @@ type ValidatingSource interface {
 func FindCertificate(source CertificateSource, r *http.Request) (*Certificate, error) {
 	c, err := findCertificate(source, r)
 	if err != nil {
-		return nil, refused(err, ErrCertificateMalformed)
+		return nil, errorOf(err, ErrCertificateMalformed)
 	}
 	return c, nil
 }
@@ -215,7 +215,7 @@ func (d *decision) inherited(r *http.Request) *http.Request {
 
 // certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
 func certificateRefused(r *http.Request, err error) *Error {
-	e := endOf(r.Context(), refused(err, ErrCertificateMalformed))
+	e := endOf(r.Context(), errorOf(err, ErrCertificateMalformed))
 	if e.Status() == http.StatusUnauthorized {
 		return &Error{Reason: ErrForbidden, Err: e}
 	}

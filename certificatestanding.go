@@ -160,7 +160,7 @@ func (c *Certificate) WithChain(chain ...*x509.Certificate) *Certificate {
 // and it is refused with ErrCertificateUntrusted or ErrCertificateRevoked, the answer closes the connection: as long as that
 // lasts, the refusal would be the same, and a client that has a new certificate by now would not get to show it.
 func (c *Certificate) Refuse(r *http.Request, err error) *Error {
-	e := refused(err, ErrCertificateUntrusted)
+	e := errorOf(err, ErrCertificateUntrusted)
 	if c.isOf(r) && (e.Reason == ErrCertificateUntrusted || e.Reason == ErrCertificateRevoked) {
 		e.closes = true
 	}

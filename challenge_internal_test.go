@@ -27,7 +27,7 @@ func TestPreparedChallenges(t *testing.T) {
 		for _, reason := range reasons {
 			for _, used := range []string{"", "Bearer", "DPoP", "dpop", "Basic"} {
 				for _, asked := range [][]Param{nil, {{"scope", "orders.read"}}} {
-					e := &Error{Reason: reason, used: used, asked: asked}
+					e := &Error{Reason: reason, used: used, needed: asked}
 					if got, want := g.schemes.challenges(e), challengesFor(e, g.schemes.all, realm); !slices.Equal(got, want) {
 						t.Errorf("%q, %q, %v: got %q, want %q", reason, used, asked, got, want)
 					}
@@ -56,7 +56,7 @@ func TestChallengesNotShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = g.Check(r)
-	e := refused(err, ErrForbidden)
+	e := errorOf(err, ErrForbidden)
 	want := challengesFor(e, g.schemes.all, "")
 	for range 2 {
 		g.refusals.write(headerOnly{}, r, e)

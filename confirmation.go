@@ -242,7 +242,7 @@ func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Pre
 			p := shown
 			p.Binding = b
 			if err := way.Confirm(r, p); err != nil {
-				return refused(err, ErrBindingUnconfirmed)
+				return errorOf(err, ErrBindingUnconfirmed)
 			}
 		}
 	}

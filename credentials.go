@@ -120,7 +120,7 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 		mine := e.used == "" || strings.EqualFold(e.used, s.scheme)
 		switch {
 		case mine && a.code != "":
-			first = append(first, s.write(a, e.asked, realm))
+			first = append(first, s.write(a, e.needed, realm))
 		case a.status == http.StatusUnauthorized:
 			rest = append(rest, s.write(answer{}, nil, realm))
 		}
@@ -128,8 +128,8 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 	return append(first, rest...)
 }
 
-// occasion is all that a challenge depends on which doesn't say what is asked for.
-type occasion struct {
+// challengeKey is all that a challenge depends on which doesn't say what is asked for.
+type challengeKey struct {
 	answer answer
 	used   string
 }
@@ -138,20 +138,20 @@ type occasion struct {
 type schemes struct {
 	all      []challenge
 	realm    string
-	prepared map[occasion][]string
+	prepared map[challengeKey][]string
 }
 
 // newSchemes writes the challenges once that are the same with every refusal. Named are parameters that all schemes carry,
 // own are the schemes of Confirmers.
 func newSchemes(realm string, named []Param, own []challenge) schemes {
-	s := schemes{all: []challenge{{bearer, named}}, realm: realm, prepared: map[occasion][]string{}}
+	s := schemes{all: []challenge{{bearer, named}}, realm: realm, prepared: map[challengeKey][]string{}}
 	for _, c := range own {
 		s.all = append(s.all, challenge{c.scheme, slices.Concat(named, c.params)})
 	}
 	for reason := range answers {
 		for _, c := range slices.Concat(s.all, []challenge{{}}) { // and without a scheme
 			e := &Error{Reason: reason, used: c.scheme}
-			s.prepared[occasion{e.answer(), e.used}] = challengesFor(e, s.all, realm)
+			s.prepared[challengeKey{e.answer(), e.used}] = challengesFor(e, s.all, realm)
 		}
 	}
 	return s
@@ -179,8 +179,8 @@ func (s *schemes) name(n schemeNumber) string {
 
 // challenges returns those for e. They may be shared with other requests.
 func (s *schemes) challenges(e *Error) []string {
-	if len(e.asked) == 0 {
-		if c, ok := s.prepared[occasion{e.answer(), e.used}]; ok {
+	if len(e.needed) == 0 {
+		if c, ok := s.prepared[challengeKey{e.answer(), e.used}]; ok {
 			return c
 		}
 	}
@@ -188,13 +188,13 @@ func (s *schemes) challenges(e *Error) []string {
 }
 
 // write puts error first, since there are clients that look for it only there.
-func (c challenge) write(a answer, asked []Param, realm string) string {
+func (c challenge) write(a answer, needed []Param, realm string) string {
 	var b strings.Builder
 	b.Grow(160)
 	b.WriteString(c.scheme)
 	sep := " "
 	for _, p := range slices.Concat(
-		[]Param{{"error", a.code}, {"error_description", a.description}}, asked, []Param{{"realm", realm}}, c.params,
+		[]Param{{"error", a.code}, {"error_description", a.description}}, needed, []Param{{"realm", realm}}, c.params,
 	) {
 		if p.Value == "" {
 			continue

@@ -61,8 +61,8 @@ func (d *decision) principal() *Principal {
 }
 
 // refused returns the refusal of a request whose token is genuine.
-func (d *decision) refused(err error, otherwise Reason) *Error {
-	e := refused(err, otherwise)
+func (d *decision) errorOf(err error, otherwise Reason) *Error {
+	e := errorOf(err, otherwise)
 	e.who = d.token.who()
 	return e
 }
@@ -190,7 +190,7 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 	t, err := g.tokens.verify(r.Context(), strings.TrimLeft(token, " "))
 	now.remembered = err == nil && t.remembered()
 	if err != nil {
-		return now, refused(err, ErrTokenInvalid)
+		return now, errorOf(err, ErrTokenInvalid)
 	}
 	if e := g.tokens.unrevoked(r.Context(), t); e != nil {
 		return now, e
@@ -204,7 +204,7 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 		return now, e
 	}
 	if now.certificate, err = recheckAll(r, g.source, d.certificate, d.presented.extraction, g.tokens.now()); err != nil {
-		return now, d.refused(err, ErrCertificateMalformed)
+		return now, d.errorOf(err, ErrCertificateMalformed)
 	}
 	return now, nil
 }
@@ -233,13 +233,13 @@ func CertificateNow(r *http.Request) (*Certificate, error) {
 	x, err := extracted(r)
 	switch {
 	case err != nil:
-		return nil, refused(err, ErrAnotherRequest)
+		return nil, errorOf(err, ErrAnotherRequest)
 	case x == nil:
 		return nil, &Error{Reason: ErrUndecided}
 	}
 	c, err := recheckAll(r, x.by.source, x.certificate, x.outer, time.Now())
 	if err != nil {
-		return nil, refused(err, ErrCertificateMalformed)
+		return nil, errorOf(err, ErrCertificateMalformed)
 	}
 	return c.at(time.Now()).clone(), nil
 }
@@ -267,11 +267,11 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		if found == nil || err != nil {
 			return nil, err
 		}
-		again, err := s.Recheck(r, found)
-		if again == nil || err != nil {
+		rechecked, err := s.Recheck(r, found)
+		if rechecked == nil || err != nil {
 			return nil, err
 		}
-		return taken(s, again)
+		return taken(s, rechecked)
 	}
 	if c = c.on(r).at(now); c == nil || !c.isVerified() || !c.isOver(now) {
 		return c, nil

@@ -167,7 +167,7 @@ type Error struct {
 	Err    error // the cause; may be nil
 
 	branch     any         // the *Policy in an AnyOf that this is the refusal of, for comparison alone
-	asked      []Param     // the parameters of the challenge that say what would do
+	needed     []Param     // the parameters of the challenge that say what would do
 	used       string      // the scheme the request came under; "" if none or more than one
 	who        who         // of the token, once it is known to be genuine
 	challenges []string    // shared: not to be changed
@@ -238,9 +238,9 @@ func (r Reason) answered() Reason {
 	return ErrTokenInvalid
 }
 
-// refused makes an Error of what a Verifier, Confirmer, CertificateSource or Policy returned. An error that names no
+// errorOf makes an Error of what a Verifier, Confirmer, CertificateSource or Policy returned. An error that names no
 // Reason gets the one given.
-func refused(err error, otherwise Reason) *Error {
+func errorOf(err error, otherwise Reason) *Error {
 	switch e := err.(type) { //nolint:errorlint // these themselves; what wraps them comes below
 	case *Error:
 		own := *e
@@ -266,7 +266,7 @@ func malformed(err error) error {
 	if err == jose.ErrForm { //nolint:errorlint // itself
 		return formless{}
 	}
-	return refused(err, ErrTokenMalformed)
+	return errorOf(err, ErrTokenMalformed)
 }
 
 // formless is the refusal of what has no token's form, as most garbage: it takes no memory, however much of it comes.

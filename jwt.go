@@ -186,7 +186,7 @@ func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set
 	if !ok || than == nil || !than.Has(keyOf(h)) {
 		return false
 	}
-	if reason := refused(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
+	if reason := errorOf(err, ErrTokenKey).Reason; reason != ErrTokenKey && reason != ErrTokenSignature {
 		return false
 	}
 	if !remote.MayBeRenewed(than) {
@@ -275,7 +275,7 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 	}
 	key, err := v.keys.KeyfuncCtx(ctx)(t)
 	if err != nil {
-		return nil, endOf(ctx, refused(err, keyReason(ctx)))
+		return nil, endOf(ctx, errorOf(err, keyReason(ctx)))
 	}
 	// Without a kid keyfunc returns every key. Trying them all would let a token pass that names no key, at any cost.
 	if set, ok := key.(jwt.VerificationKeySet); ok {

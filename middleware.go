@@ -168,7 +168,7 @@ func (g *Guard) Refusal(r *http.Request, err error) Refusal {
 
 // complete makes of an error that somebody else refuses a request with what the Guard would have made of it.
 func (g *Guard) complete(r *http.Request, err error) *Error {
-	e := endOf(r.Context(), refused(err, ErrForbidden))
+	e := endOf(r.Context(), errorOf(err, ErrForbidden))
 	if e.challenges == nil {
 		e.challenges = g.schemes.challenges(e)
 	}
@@ -250,11 +250,11 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	case err != nil && !field.IsToken68(c.token):
 		return &Error{Reason: ErrCredentialsMalformed}
 	case err != nil:
-		return refused(err, ErrTokenInvalid)
+		return errorOf(err, ErrTokenInvalid)
 	}
 	d.token, d.remembered = t, t.remembered()
 	if d.certificate, err = obtainBy(g.headers, g.source, sent); err != nil {
-		return d.refused(err, ErrCertificateMalformed)
+		return d.errorOf(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited
 		if d.token, e = g.tokens.verifyAgain(r.Context(), c.token, t); e != nil {
@@ -266,7 +266,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	}
 	shown := Presentation{Token: c.token, certificate: d.certificate, header: &d.header}
 	if err = g.confirmers.confirm(r, d.token, g.schemes.name(d.under), shown); err != nil {
-		return d.refused(err, ErrBindingUnconfirmed)
+		return d.errorOf(err, ErrBindingUnconfirmed)
 	}
 	return nil
 }

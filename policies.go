@@ -73,12 +73,12 @@ func mustPolicies(policy string, policies []Policy) []Policy {
 // foremost returns the refusal that all of these together come to, and which it is: "can't tell" is not "no", and another
 // issuer's branch says nothing about what would do.
 func foremost(all []error) (*Error, int) {
-	which := slices.IndexFunc(all, func(err error) bool { return refused(err, ErrForbidden).Status() >= http.StatusInternalServerError })
+	which := slices.IndexFunc(all, func(err error) bool { return errorOf(err, ErrForbidden).Status() >= http.StatusInternalServerError })
 	if which < 0 {
 		which = slices.IndexFunc(all, func(err error) bool { return !errors.Is(err, errIssuer) })
 	}
 	which = max(which, 0)
-	e := refused(all[which], ErrForbidden)
+	e := errorOf(all[which], ErrForbidden)
 	e.Err = errors.Join(all...)
 	return e, which
 }
@@ -150,9 +150,9 @@ func (a *authorizer) ask(r *http.Request, d *decision, policies []Policy) *Error
 
 // refuse returns the refusal of one of the policies, with the challenge that says what all of them ask for.
 func (a *authorizer) refuse(r *http.Request, d *decision, policies []Policy, err error) *Error {
-	e := endOf(r.Context(), refused(err, ErrForbidden))
+	e := endOf(r.Context(), errorOf(err, ErrForbidden))
 	e.who, e.used, e.header = d.token.who(), a.schemes.name(d.under), d.header
-	e.asked = asked(e.Reason, pursued(policies, e.branch))
+	e.needed = neededFor(e.Reason, pursued(policies, e.branch))
 	e.challenges = a.schemes.challenges(e)
 	return e
 }

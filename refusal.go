@@ -95,7 +95,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) { refuse(w, r, Re
 // Refused returns what Refuse makes of an error. One that names no Reason is ErrForbidden, and so is one whose Reason asks for a
 // token, since nobody would take it here. Where the request has ended meanwhile, an outage is ErrRequestEnded.
 func Refused(r *http.Request, err error) *Error {
-	return certificateRefused(r, refused(err, ErrForbidden))
+	return certificateRefused(r, errorOf(err, ErrForbidden))
 }
 
 // logRefusal writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler

@@ -33,7 +33,7 @@ func TestRefusalIsWhatRefuseWrites(t *testing.T) {
 	for _, reason := range append(slices.Collect(maps.Keys(answers)), foreign) {
 		for _, e := range []*Error{
 			{Reason: reason},
-			{Reason: reason, Err: busy{errors.New("busy")}, used: "DPoP", asked: []Param{{"scope", "orders.read"}}},
+			{Reason: reason, Err: busy{errors.New("busy")}, used: "DPoP", needed: []Param{{"scope", "orders.read"}}},
 			{Reason: reason, closes: true, header: kept},
 		} {
 			r := httptest.NewRequest(http.MethodPost, "/orders", http.NoBody)

@@ -200,7 +200,7 @@ func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, e
 		return err
 	})
 	if err != nil {
-		return evidence{}, refused(err, ErrTokenMalformed)
+		return evidence{}, errorOf(err, ErrTokenMalformed)
 	}
 	t.scopes = scope
 	if !scoped {

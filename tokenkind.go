@@ -217,7 +217,7 @@ func (k tokenKinds) refuseLack(e evidence, t *Token) error {
 		return nil
 	})
 	if err != nil {
-		return refused(err, ErrTokenMalformed)
+		return errorOf(err, ErrTokenMalformed)
 	}
 	return wrongKind("no claim %q, and RequiredClaims asks for it", missing)
 }

@@ -32,11 +32,11 @@ func (x *examiner) verify(ctx context.Context, token string) (*Token, error) {
 // verifyAgain looks at a token that was verified a moment ago once more: its key may be gone, and the token over.
 func (x *examiner) verifyAgain(ctx context.Context, token string, t *Token) (*Token, *Error) {
 	if !fresh(x.verifier, token, t) {
-		again, err := x.verify(ctx, token)
+		anew, err := x.verify(ctx, token)
 		if err != nil {
-			return t, refused(err, ErrTokenInvalid)
+			return t, errorOf(err, ErrTokenInvalid)
 		}
-		t = again
+		t = anew
 	}
 	return t, x.over(t)
 }
