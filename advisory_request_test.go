@@ -24,18 +24,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// steal sends the owner's token by r and fails if a handler runs.
-func (l *lab) steal(t *testing.T, g *popauth.Guard, r *http.Request) {
-	t.Helper()
-	for i, stage := range stages(g) {
-		o := send(stage, r)
-		if o.ran {
-			t.Errorf("VULNERABLE: stage %d lets the thief pass", i)
-		}
-		o.refused(t, 401, invalidToken)
-	}
-}
-
 // The key that the handshake has proven counts: no other certificate of the chain, no header and no name.
 func TestAdvisoryOnlyTheLeafCounts(t *testing.T) {
 	l := newLab(t, "ES256")

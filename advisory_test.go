@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -108,68 +107,7 @@ func stages(g *popauth.Guard) []func(http.Handler) http.Handler {
 	return []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
 }
 
-// forged holds that no stage of g lets a handler run for a token, that the reason is the one wanted, and that the
-// answer has nothing of the token in it. The token comes with the certificate that it is bound to, so that nothing
-// but its own fault can refuse it.
-func (l *lab) forged(t *testing.T, g *popauth.Guard, token string, want popauth.Reason) {
-	t.Helper()
-	alike(t, g, l.owner.Request("GET", "/", token))
-	_, err := g.Check(l.owner.Request("GET", "/", token))
-	var e *popauth.Error
-	if !errors.As(err, &e) {
-		t.Errorf("VULNERABLE: Check lets pass %.100q", token)
-		return
-	}
-	if e.Reason != want {
-		t.Errorf("reason: got %v, want %v, for %.100q", err, want, token)
-	}
-	challenge := invalidToken
-	if e.Status() == http.StatusBadRequest {
-		challenge = invalidRequest
-	}
-	for i, stage := range stages(g) {
-		o := send(stage, l.owner.Request("GET", "/", token))
-		if o.ran {
-			t.Errorf("VULNERABLE: stage %d lets pass %.100q", i, token)
-		}
-		o.refused(t, e.Status(), challenge)
-		l.reflects(t, o, token)
-	}
-}
-
-// reflects fails if the answer has a part of the token in it.
-func (*lab) reflects(t *testing.T, o outcome, token string) {
-	t.Helper()
-	all := o.body
-	for name, values := range o.header {
-		all += name + strings.Join(values, "")
-	}
-	for _, part := range strings.Split(token, ".") {
-		if len(part) > 8 && strings.Contains(all, part) {
-			t.Errorf("VULNERABLE: the answer reflects %.60q", part)
-		}
-	}
-}
-
-// genuine is the positive control: the same Guard lets an honest token pass.
-func (l *lab) genuine(t *testing.T, g *popauth.Guard, token string) {
-	t.Helper()
-	alike(t, g, l.owner.Request("GET", "/", token))
-	for _, stage := range stages(g) {
-		send(stage, l.owner.Request("GET", "/", token)).passed(t)
-	}
-	if _, err := g.Check(l.owner.Request("GET", "/", token)); err != nil {
-		t.Errorf("got %v, want a pass", err)
-	}
-}
-
 var b64 = base64.RawURLEncoding.EncodeToString
-
-// claims are the payload of a token that nothing is wrong with, changed as given.
-func (l *lab) claims(change ...popauthtest.Claims) []byte {
-	l.Helper()
-	return payloadOf(l.bound(change...))
-}
 
 func payloadOf(token string) []byte {
 	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
@@ -209,29 +147,6 @@ type published struct {
 	key            crypto.PublicKey
 }
 
-func (l *lab) published() []published {
-	l.Helper()
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(l.issuer.JWKS(), &set); err != nil {
-		l.Fatal(err)
-	}
-	var all []published
-	for _, raw := range set.Keys {
-		var m jwkset.JWKMarshal
-		if err := json.Unmarshal(raw, &m); err != nil {
-			l.Fatal(err)
-		}
-		k, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
-		if err != nil {
-			l.Fatal(err)
-		}
-		all = append(all, published{m.KID, m.ALG.String(), string(raw), k.Key()})
-	}
-	return all
-}
-
 // jwk is the text of a public key's JWK, with more members.
 func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
@@ -249,12 +164,6 @@ func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	maps.Copy(members, more)
 	text, _ = json.Marshal(members)
 	return string(text)
-}
-
-// over is a Guard of the lab's issuer with these keys instead of the published ones.
-func (l *lab) over(jwks ...string) *popauth.Guard {
-	l.Helper()
-	return l.guard(withKeys(l, jwks...))
 }
 
 func withKeys(l *lab, jwks ...string) func(*popauth.Options) {

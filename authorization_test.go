@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 func TestPolicies(t *testing.T) {
@@ -89,8 +88,6 @@ func TestPolicies(t *testing.T) {
 		})
 	}
 }
-
-const omit = popauthtest.Omit
 
 // Authorize copies its policies: changing the slice afterwards opens nothing.
 func TestPoliciesAreCopied(t *testing.T) {

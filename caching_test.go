@@ -43,8 +43,6 @@ func waysIn(l *lab) []wayIn {
 	}
 }
 
-func (l *lab) ask() *http.Request { return l.owner.Request("GET", "/orders", l.bound()) }
-
 // sets is a handler further out that sets headers.
 func sets(lines ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

@@ -14,29 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/issuers"
 )
 
-// cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
-type cache struct {
-	popauth.Verifier
-	tokens    sync.Map
-	asked     atomic.Int32
-	withdrawn atomic.Bool
-}
-
-func (c *cache) Verify(ctx context.Context, token string) (*popauth.Token, error) {
-	c.asked.Add(1)
-	if c.withdrawn.Load() {
-		return nil, popauth.ErrTokenKey
-	}
-	if t, ok := c.tokens.Load(token); ok {
-		return t.(*popauth.Token), nil
-	}
-	t, err := c.Verifier.Verify(ctx, token)
-	if err == nil {
-		c.tokens.Store(token, t)
-	}
-	return t, err
-}
-
 // freshCache is one that can tell.
 type freshCache struct{ *cache }
 

@@ -2,16 +2,11 @@ package popauth_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -19,53 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// byName is a server that verifies against another authority for each server name, as GetConfigForClient is for.
-func byName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
-	t.Helper()
-	web := popauthtest.NewCA(t)
-	base := &tls.Config{Certificates: []tls.Certificate{web.Server("a.example.com", "b.example.com")}, NextProtos: []string{"http/1.1"}}
-	if isHTTP2 {
-		base.NextProtos = []string{"h2"}
-	}
-	configs := map[string]*tls.Config{}
-	for name, pool := range authorities {
-		c := base.Clone()
-		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool
-		configs[name] = c
-	}
-	base.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) { return configs[h.ServerName], nil }
-	s := httptest.NewUnstartedServer(h)
-	s.TLS, s.EnableHTTP2 = base, isHTTP2
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	return func(server, host string, c *popauthtest.Client, token string) int {
-		t.Helper()
-		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2, TLSClientConfig: &tls.Config{
-			RootCAs: web.Pool(), ServerName: server,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificate, nil },
-		}}
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", s.Listener.Addr().String())
-		}
-		defer transport.CloseIdleConnections()
-		r, err := http.NewRequest("GET", "https://"+server+"/", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Host = host
-		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
-		}
-		answer, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		_, _ = io.Copy(io.Discard, answer.Body)
-		return answer.StatusCode
-	}
-}
 
 // b's authority names an admin of its own like a's; the request says that it is for a, over a connection for b.
 func TestCertificateOfAnotherHost(t *testing.T) {

@@ -22,8 +22,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-type cnf = popauthtest.Claims
-
 // A cnf of any shape but a good one is refused with 401: behind Authenticate, behind Confirm and behind Authorize, for
 // the owner of the certificate too.
 func TestConfirmationShapes(t *testing.T) {
@@ -94,22 +92,6 @@ func TestConfirmationShapes(t *testing.T) {
 func nextLetter(c byte) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return string(alphabet[strings.IndexByte(alphabet, c)|1])
-}
-
-// rawPayload is a token with correct signature whose payload has the members given, as they are written.
-func rawPayload(l *lab, members string) string {
-	_, rest, _ := strings.Cut(l.unbound(), ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	b, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		l.Fatal(err)
-	}
-	header, _, _ := strings.Cut(l.unbound(), ".")
-	h, err := base64.RawURLEncoding.DecodeString(header)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return l.issuer.Sign(h, []byte(strings.TrimSuffix(string(b), "}")+","+members+"}"), "ES256")
 }
 
 // What a request presents against what its token names.

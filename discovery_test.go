@@ -60,10 +60,6 @@ func (s *site) preload(t *testing.T, o popauth.RemoteKeysOptions) error {
 
 func clientOf(s *site) *http.Client { return &http.Client{Transport: s} }
 
-func metadata(issuer, jwks string) string {
-	return fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, issuer, jwks)
-}
-
 func TestRemoteKeysOptions(t *testing.T) {
 	for _, test := range []struct {
 		o    popauth.RemoteKeysOptions

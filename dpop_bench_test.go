@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -82,39 +80,4 @@ func BenchmarkDPoP(b *testing.B) {
 			b.ReportMetric(float64(raw.Nanoseconds())/float64(b.N), "verify-ns/op")
 		})
 	}
-}
-
-// verifier returns what verifies the signatures of proof and, if both, of token, and does nothing else.
-func verifier(b *testing.B, issuer *popauthtest.Issuer, key *popauthtest.ProofKey, token, proof string, both bool) func() {
-	b.Helper()
-	keys, err := popauth.StaticKeys(issuer.JWKS())
-	if err != nil {
-		b.Fatal(err)
-	}
-	signed := func(s string, public any) func() {
-		parsed, parts, err := jwt.NewParser().ParseUnverified(s, jwt.MapClaims{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		signature, err := jwt.NewParser().DecodeSegment(parts[2])
-		if err != nil {
-			b.Fatal(err)
-		}
-		if public == nil {
-			if public, err = keys.KeyfuncCtx(b.Context())(parsed); err != nil {
-				b.Fatal(err)
-			}
-		}
-		input := parts[0] + "." + parts[1]
-		return func() {
-			if err := parsed.Method.Verify(input, signature, public); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	first, second := signed(token, nil), signed(proof, key.Public())
-	if !both {
-		return second
-	}
-	return func() { first(); second() }
 }

@@ -14,11 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// fuzzTB may be asked for help from inside a fuzz target, where an F may not.
-type fuzzTB struct{ testing.TB }
-
-func (fuzzTB) Helper() {}
-
 func newFuzzAPI(f *testing.F) *dpopAPI {
 	o := &opaque{token: "token"}
 	a := newDPoPAPI(fuzzTB{f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {

@@ -1,16 +1,12 @@
 package popauth_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
@@ -18,156 +14,8 @@ import (
 )
 
 const (
-	dpopURL  = "https://api.example.com/orders"
 	dpopAlgs = `algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"`
 )
-
-// dpopAPI is an API that takes tokens under Bearer and DPoP, with a client that has a key and a token bound to it.
-type dpopAPI struct {
-	t       testing.TB
-	issuer  *popauthtest.Issuer
-	key     *popauthtest.ProofKey
-	token   string
-	clock   *popauthtest.Clock
-	store   *usedProofs
-	spy     *popauthtest.Spy
-	guard   *popauth.Guard
-	handler http.Handler
-
-	mu   sync.Mutex
-	last *popauth.Error // of the request refused last
-}
-
-// usedProofs is a ReplayStore that can be looked at.
-type usedProofs struct {
-	sync.Mutex
-	until map[string]time.Time
-	keys  map[string]int // how many ids of each
-	err   error
-}
-
-func (s *usedProofs) Use(_ context.Context, key, id string, until time.Time) (bool, error) {
-	s.Lock()
-	defer s.Unlock()
-	if s.err != nil {
-		return false, s.err
-	}
-	if _, used := s.until[id]; used {
-		return false, nil
-	}
-	s.until[id] = until
-	if s.keys == nil {
-		s.keys = map[string]int{}
-	}
-	s.keys[key]++
-	return true, nil
-}
-
-func (s *usedProofs) len() int {
-	s.Lock()
-	defer s.Unlock()
-	return len(s.until)
-}
-
-func newDPoPAPI(t testing.TB, d dpop.Options, change ...func(*popauth.Options)) *dpopAPI {
-	t.Helper()
-	a := &dpopAPI{
-		t:      t,
-		issuer: popauthtest.NewIssuer(t),
-		key:    popauthtest.NewProofKey(t, ""),
-		clock:  popauthtest.NewClock(time.Unix(1_800_000_000, 0)),
-		store:  &usedProofs{until: map[string]time.Time{}},
-		spy:    &popauthtest.Spy{},
-	}
-	a.issuer.Now, a.key.Now = a.clock.Now, a.clock.Now
-	now := a.clock.Now()
-	a.token = a.issuer.Token(a.key.Bound(), popauthtest.Claims{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(time.Hour).Unix()})
-	if d.Replay == nil {
-		d.Replay = a.store
-	}
-	keys, err := popauth.StaticKeys(a.issuer.JWKS()) // no fetch that a busy machine could make late
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := a.issuer.Options()
-	o.Keys = keys
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(d)}
-	o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.last = e
-	}
-	for _, f := range change {
-		f(&o)
-	}
-	if a.guard, err = popauth.New(o); err != nil {
-		t.Fatal(err)
-	}
-	a.handler = a.guard.Authenticate(a.spy)
-	return a
-}
-
-// request is a good one: GET dpopURL with the token and a fresh proof.
-func (a *dpopAPI) request(claims ...popauthtest.Claims) *http.Request {
-	return a.key.Request("GET", dpopURL, a.token, claims...)
-}
-
-// with is a request with this proof instead.
-func (a *dpopAPI) with(proof string) *http.Request {
-	r := a.request()
-	r.Header.Set("DPoP", proof)
-	return r
-}
-
-func (a *dpopAPI) serve(r *http.Request) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	a.handler.ServeHTTP(w, r)
-	return w
-}
-
-// accept asserts that the handler ran.
-func (a *dpopAPI) accept(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
-	t.Helper()
-	before := a.spy.Ran()
-	w := a.serve(r)
-	if w.Code != http.StatusOK || a.spy.Ran() != before+1 {
-		t.Errorf("got %d, handler ran %d times, want 200 and once: %v", w.Code, a.spy.Ran()-before, a.last)
-	}
-	return w
-}
-
-// refuseLine asserts that a request is refused for its request line.
-func (a *dpopAPI) refuseLine(t testing.TB, r *http.Request) {
-	t.Helper()
-	a.refuse(t, r, popauth.ErrRequestLine, http.StatusBadRequest)
-}
-
-// refuse asserts that the handler did not run, why, what was answered, and that nothing was marked as used.
-func (a *dpopAPI) refuse(t testing.TB, r *http.Request, reason popauth.Reason, status int, challenges ...string) *httptest.ResponseRecorder {
-	t.Helper()
-	ran, used := a.spy.Ran(), a.store.len()
-	a.last = nil
-	w := a.serve(r)
-	if a.spy.Ran() != ran {
-		t.Fatalf("VULNERABLE: the handler ran, want %s", reason)
-	}
-	if w.Code != status || !errors.Is(a.last, reason) || a.last.Reason != reason {
-		t.Errorf("got %d %v, want %d %s", w.Code, a.last, status, reason)
-	}
-	if got := w.Header()["Www-Authenticate"]; strings.Join(got, "\n") != strings.Join(challenges, "\n") {
-		t.Errorf("challenges: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(challenges, "\n"))
-	}
-	if a.store.len() != used {
-		t.Error("a refused request has used the proof up")
-	}
-	return w
-}
-
-// refuseProof is refuse for what is wrong with the proof.
-func (a *dpopAPI) refuseProof(t testing.TB, r *http.Request, reason popauth.Reason) *httptest.ResponseRecorder {
-	t.Helper()
-	return a.refuse(t, r, reason, http.StatusUnauthorized, proofChallenges[reason], "Bearer")
-}
 
 var proofChallenges = func() map[popauth.Reason]string {
 	all := map[popauth.Reason]string{

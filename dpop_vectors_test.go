@@ -171,15 +171,6 @@ func TestDPoPOutsideAGuard(t *testing.T) {
 	guarded.refuseOnly(t, r)
 }
 
-// refuseOnly asserts that the handler did not run.
-func (a *dpopAPI) refuseOnly(t testing.TB, r *http.Request) {
-	t.Helper()
-	before := a.spy.Ran()
-	if w := a.serve(r); w.Code != http.StatusUnauthorized || a.spy.Ran() != before {
-		t.Errorf("got %d, handler ran %d times", w.Code, a.spy.Ran()-before)
-	}
-}
-
 var _ popauth.SchemeConfirmer = (*dpop.Confirmer)(nil)
 
 // The client's key, in an access token's place: neither is taken for the other.

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,11 +96,6 @@ func BenchmarkForwardedAndDirect(b *testing.B) {
 	b.ReportMetric(p, "proxied-ns")
 	b.ReportMetric(p-d, "extra-ns")
 	b.ReportMetric(p/d, "ratio")
-}
-
-func median(s []float64) float64 {
-	slices.Sort(s)
-	return s[len(s)/2]
 }
 
 func BenchmarkForwarded(b *testing.B) {

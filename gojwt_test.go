@@ -198,11 +198,6 @@ func (d differ) compare(t *testing.T, token string) {
 	}
 }
 
-func text(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
 // scopesIn reads scope, or scp where there is none, from what golang-jwt has read.
 func scopesIn(members jwt.MapClaims) []string {
 	v, ok := members["scope"]

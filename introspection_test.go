@@ -13,45 +13,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
-func introspectionOptions(i *popauthtest.Issuer) introspection.Options {
-	return introspection.Options{
-		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
-		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
-	}
-}
-
-// introspection is a Verifier that asks the lab's issuer, over TLS.
-func (l *lab) introspection(change ...func(*introspection.Options)) *introspection.Verifier {
-	l.Helper()
-	o := introspectionOptions(l.issuer)
-	for _, c := range change {
-		c(&o)
-	}
-	v, err := introspection.New(o)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return v
-}
-
-// opaqueGuard accepts what v does, bound by certificate or proof.
-func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
-	l.Helper()
-	g, err := popauth.New(popauth.Options{
-		Verifier: v, Now: l.clock.Now,
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})},
-	})
-	if err != nil {
-		l.Fatal(err)
-	}
-	return g
-}
 
 // TestIntrospectionThieves is every kind of token in every hand.
 func TestIntrospectionThieves(t *testing.T) {
@@ -107,18 +71,6 @@ func TestIntrospectionThieves(t *testing.T) {
 			t.Errorf("%s as a bearer token: got status %d, ran %t", kind, got.status, got.ran)
 		}
 	}
-}
-
-// answering makes the endpoint answer every token with status and body.
-func (l *lab) answering(status int, body string, header ...string) {
-	l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		for n := 0; n+1 < len(header); n += 2 {
-			w.Header().Set(header[n], header[n+1])
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
-	}))
 }
 
 // TestIntrospectionAnswers is what each answer comes to. ISS stands for the issuer.
@@ -194,14 +146,6 @@ func TestIntrospectionAnswers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// reasonIs tells whether an answer would be given for this reason, not for one that it wraps.
-func reasonIs(err error, want popauth.Reason) bool {
-	if e, ok := errors.AsType[*popauth.Error](err); ok {
-		return e.Reason == want
-	}
-	return errors.Is(err, want)
 }
 
 func TestIntrospectionAllowsMissingAudience(t *testing.T) {

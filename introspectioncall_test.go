@@ -21,9 +21,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// active is an answer that everything accepts.
-const active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
-
 // TestClientAuthentication is each method against an endpoint that holds the request to it.
 func TestClientAuthentication(t *testing.T) {
 	l := newLab(t)

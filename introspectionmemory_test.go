@@ -18,21 +18,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// introspection asks the issuer through memory, so that calls take no time but what a test says.
-func (i *memoryIssuer) introspection(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
-	t.Helper()
-	o := introspectionOptions(i.Issuer)
-	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
-	for _, c := range change {
-		c(&o)
-	}
-	v, err := introspection.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 // An answer counts as long as it was said to, and the times in it on every use.
 func TestIntrospectionRemembers(t *testing.T) {
 	issuer := newMemoryIssuer(t)
@@ -232,12 +217,6 @@ func TestIntrospectionFlood(t *testing.T) {
 		}
 	})
 }
-
-func body(s string) *readCloser { return &readCloser{strings.NewReader(s)} }
-
-type readCloser struct{ *strings.Reader }
-
-func (*readCloser) Close() error { return nil }
 
 // Neither memory grows beyond its bound, and no token is in it.
 func TestIntrospectionMemoryIsBounded(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -113,11 +112,6 @@ func TestAnswerWithoutTheTokensBinding(t *testing.T) {
 			}
 		}
 	}
-}
-
-func (l *lab) signedAnswers(o *introspection.Options) {
-	o.Signed = true
-	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
 }
 
 // otherSignature is the second signature that an ECDSA key has for one text: n minus s (SEC 1, section 4.1.4).

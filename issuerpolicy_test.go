@@ -12,42 +12,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// twoIssuers are two issuers, each of which names a client, a user and a scope like the other's.
-type twoIssuers struct {
-	*lab
-	acme, globex *popauthtest.Issuer
-}
-
-func newTwoIssuers(t *testing.T) twoIssuers {
-	l := newLab(t)
-	globex := popauthtest.NewIssuer(t)
-	globex.Now = l.clock.Now
-	return twoIssuers{l, l.issuer, globex}
-}
-
-func (l twoIssuers) verifier(i *popauthtest.Issuer) popauth.Verifier {
-	l.Helper()
-	o := i.Options()
-	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
-	if err != nil {
-		l.Fatal(err)
-	}
-	return v
-}
-
-func (l twoIssuers) issuers(o issuers.Options) popauth.Verifier {
-	l.Helper()
-	v, err := issuers.New(o)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return v
-}
-
-func (l twoIssuers) both() popauth.Verifier {
-	return l.issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.acme.URL: l.verifier(l.acme), l.globex.URL: l.verifier(l.globex)}})
-}
-
 // A name means nothing without the issuer that has given it: a Guard that can have several asks whose it is.
 func TestNamesNeedAnIssuer(t *testing.T) {
 	l := newTwoIssuers(t)
@@ -115,14 +79,6 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 		})
 	}
 }
-
-// issuingVerifier is somebody else's Verifier that says whose tokens it accepts.
-type issuingVerifier struct {
-	popauth.Verifier
-	all []string
-}
-
-func (v issuingVerifier) Issuers() []string { return v.all }
 
 // Where a Verifier says whose tokens it accepts, policies on names rely on it.
 func TestVerifierOfOtherIssuers(t *testing.T) {

@@ -17,26 +17,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// jwtVerifierOf is a Verifier of the issuer's JWTs, by its real endpoints.
-func jwtVerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
-	tb.Helper()
-	o := issuer.Options()
-	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: o.Now})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return v
-}
-
-func newIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
-	tb.Helper()
-	v, err := issuers.New(o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return v
-}
-
 func kidOf(tb testing.TB, jwks []byte) string {
 	tb.Helper()
 	var set struct{ Keys []struct{ Kid string } }

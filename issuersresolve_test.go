@@ -2,7 +2,6 @@ package popauth_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,11 +63,6 @@ func TestIssuersResolve(t *testing.T) {
 	}
 }
 
-// introspectionOf is a Verifier of another issuer's tokens.
-func (l *lab) introspectionOf(issuer string) popauth.Verifier {
-	return l.introspection(func(o *introspection.Options) { o.Issuer = issuer })
-}
-
 // tenants resolves https://good-… and nothing else.
 type tenants struct {
 	calls, open, most atomic.Int64
@@ -92,12 +86,6 @@ func (s *tenants) resolve(ctx context.Context, iss string) (popauth.Verifier, er
 	return verifierFunc(func(context.Context, string) (*popauth.Token, error) {
 		return popauth.NewToken([]byte(`{"iss":"` + iss + `"}`))
 	}), nil
-}
-
-// tokenFrom is a token that claims to be an issuer's.
-func tokenFrom(iss string) string {
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"ES256"}`)) + "." + encode([]byte(`{"iss":"`+iss+`"}`)) + ".AAAA"
 }
 
 func TestIssuersRemember(t *testing.T) {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,53 +15,6 @@ import (
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// estate is many tenants with one signing key, each with keys and a Verifier of its own.
-type estate struct {
-	*memoryIssuer
-	resolves atomic.Int64
-	down     atomic.Bool // Resolve's database
-	options  popauth.JWTOptions
-}
-
-func (e *estate) tenant(n int) string { return fmt.Sprintf("https://tenant-%d.example.com", n) }
-
-// RoundTrip answers for each tenant.
-func (e *estate) RoundTrip(r *http.Request) (*http.Response, error) {
-	host := "https://" + r.URL.Host
-	if strings.HasSuffix(r.URL.Path, "openid-configuration") {
-		e.calls.Add(1)
-		return answer(200, []byte(metadata(host, host+"/jwks"))), nil
-	}
-	return e.memoryIssuer.RoundTrip(r)
-}
-
-func (e *estate) resolve(_ context.Context, iss string) (popauth.Verifier, error) {
-	e.resolves.Add(1)
-	switch {
-	case e.down.Load():
-		return nil, errors.New("the database is down")
-	case !strings.HasPrefix(iss, "https://tenant-"):
-		return nil, popauth.ErrTokenIssuer
-	}
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: e}})
-	if err != nil {
-		return nil, err
-	}
-	o := e.options
-	o.Issuer, o.Audience, o.Keys = iss, []string{popauthtest.Audience}, keys
-	return popauth.NewJWTVerifier(o)
-}
-
-func (e *estate) token(n int, claims ...popauthtest.Claims) string {
-	all := append([]popauthtest.Claims{{"iss": e.tenant(n), "exp": time.Now().Add(1000 * time.Hour).Unix()}}, claims...)
-	return e.Token(all...)
-}
-
-// unsigned is a token of a tenant that nobody has signed.
-func (e *estate) unsigned(n int) string { return withBadSignature(e.token(n)) }
-
-func withBadSignature(token string) string { return token[:len(token)-8] + "AAAAAAAA" }
 
 // Tokens that nobody has signed, of real tenants, put no tenant out that has shown a genuine one.
 func TestUnsignedTokensDisplaceNobody(t *testing.T) {
@@ -213,15 +164,6 @@ func TestIssuersServeUntilThereIsAnother(t *testing.T) {
 			})
 		})
 	}
-}
-
-// heapAlloc is what is reachable, without the gaps between: bytes that others use again.
-func heapAlloc() float64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return float64(stats.HeapAlloc)
 }
 
 // Whatever tenants do, what they make this API remember keeps to one bound for all of them.

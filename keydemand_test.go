@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,17 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// readsFirst answers with what the issuer says at the beginning of each call, a while later: as any server does whose
-// answer is on its way when the keys change.
-func (i *memoryIssuer) readsFirst(d time.Duration) {
-	i.fails(func(r *http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
-		i.Server.Config.Handler.ServeHTTP(w, r)
-		time.Sleep(d)
-		return w.Result(), nil
-	})
-}
 
 // Preload is for those who know that a key must no longer count. A fetch that has begun before may have been answered
 // before.

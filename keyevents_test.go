@@ -1,9 +1,7 @@
 package popauth_test
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -120,32 +118,6 @@ func TestKeyEvents(t *testing.T) {
 		})
 	}
 	t.Logf("%d requests at once\n%-48s   200   401   503  calls\n%s", crowd, "", &table)
-}
-
-// leaving is a crowd of which every second one leaves after a millisecond.
-func (a *keyedAPI) leaving(t *testing.T, token string) tally {
-	t.Helper()
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	before, answers := a.spy.Ran(), tally{}
-	for n := range crowd {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-			defer cancel()
-			if n%2 == 0 {
-				ctx = t.Context()
-			}
-			w := a.ask(ctx, token)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[w.Code]++
-		})
-	}
-	all.Wait()
-	if got, want := a.spy.Ran()-before, answers[http.StatusOK]; got != want {
-		t.Errorf("handler ran: got %d, want %d", got, want)
-	}
-	return answers
 }
 
 // The same on real connections: what a listener does is not what a pipe does.

@@ -10,17 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/introspection"
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// waited asks once, and returns how long the answer took.
-func (a *keyedAPI) waited(t *testing.T, token string, status int) time.Duration {
-	t.Helper()
-	began := time.Now()
-	a.want(t, token, status)
-	return time.Since(began)
-}
 
 // The first request after a quiet night waits for the keys that there are by now.
 func TestQuietInstance(t *testing.T) {
@@ -180,19 +170,4 @@ func TestQuietIntrospection(t *testing.T) {
 			})
 		})
 	}
-}
-
-// introspectionBy asks https://id.example.com, and remembers nothing.
-func introspectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
-	t.Helper()
-	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
-		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "b"}}
-	for _, c := range change {
-		c(&o)
-	}
-	v, err := introspection.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
 }

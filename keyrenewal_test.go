@@ -1,7 +1,6 @@
 package popauth_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"testing"
@@ -11,22 +10,6 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// named publishes the issuer's keys under one kid, or under none.
-func (i *memoryIssuer) named(kid string) {
-	i.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		var set struct {
-			Keys []map[string]any `json:"keys"`
-		}
-		_ = json.Unmarshal(i.JWKS(), &set)
-		for _, k := range set.Keys {
-			if k["kid"] = kid; kid == "" {
-				delete(k, "kid")
-			}
-		}
-		_ = json.NewEncoder(w).Encode(set)
-	}))
-}
 
 // A rotation of an issuer whose tokens name no key, or name every key alike, is found as fast as any.
 func TestRotationUnderOneName(t *testing.T) {

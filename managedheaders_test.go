@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -269,22 +268,6 @@ func TestTrailersThatAreThereAlready(t *testing.T) {
 			t.Errorf("body %s: the caller's own trailer is %v now", name, r.Trailer)
 		}
 	}
-}
-
-// exchange sends a request as it is written, and returns the answer.
-func exchangeRaw(t *testing.T, server *httptest.Server, request string) string {
-	t.Helper()
-	c, err := net.Dial("tcp", server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, request); err != nil {
-		t.Fatal(err)
-	}
-	answer, _ := io.ReadAll(c)
-	server.Close()
-	return string(answer)
 }
 
 // A source that wraps another keeps its headers removed, and its errors reported.

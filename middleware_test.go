@@ -93,12 +93,6 @@ func TestAnswers(t *testing.T) {
 		l.owner.Request("GET", "/orders", l.bound())).passed(t)
 }
 
-type sourceFunc func(*http.Request) (*popauth.Certificate, error)
-
-func (f sourceFunc) Certificate(r *http.Request) (*popauth.Certificate, error) { return f(r) }
-
-func (sourceFunc) Headers() ([]string, error) { return nil, nil }
-
 // The property to protect: no handler runs for a request whose token is bound but unconfirmed, whichever stages there
 // are and in whatever order.
 func TestNoOrderOfStagesLetsAThiefIn(t *testing.T) {
@@ -212,16 +206,6 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 	}
 }
 
-func altered(change func(*http.Request)) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = r.Clone(r.Context())
-			change(r)
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
 // A request made from one that has passed, with its context but another's credentials, passes on its own merits.
 func TestADerivedRequestIsDecidedAfresh(t *testing.T) {
 	l := newLab(t)
@@ -272,12 +256,6 @@ func TestAForgedContextDoesNotCount(t *testing.T) {
 	})), l.owner.Request("GET", "/", l.bound())).passed(t)
 	if subject != "client-1" {
 		t.Errorf("behind the Guard: got subject %q, want the token's", subject)
-	}
-}
-
-func tap(look func(*http.Request)) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { look(r); next.ServeHTTP(w, r) })
 	}
 }
 
@@ -450,32 +428,6 @@ func TestDeny(t *testing.T) {
 			}
 		})
 	}
-}
-
-func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, string) {
-	tb.Helper()
-	r, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	return exchange(tb, c, r)
-}
-
-func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
-	tb.Helper()
-	answer, err := c.Do(r)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(answer.Body); err != nil {
-		tb.Fatal(err)
-	}
-	return answer.StatusCode, answer.Header, body.String()
 }
 
 // Every version of the protocols, first on a full handshake, then on a resumed one.

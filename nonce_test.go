@@ -14,27 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 )
 
-func nonceSecret(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
-
-func nonces(secrets ...[]byte) dpop.StatelessNonces {
-	return dpop.StatelessNonces{Secrets: secrets}
-}
-
-// given is the nonce of a response, which must have exactly one, and be kept by no cache.
-func given(t *testing.T, header http.Header) string {
-	t.Helper()
-	values := header["Dpop-Nonce"]
-	if len(values) != 1 || values[0] == "" || header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("got DPoP-Nonce %q, Cache-Control %q, want one and no-store", values, header["Cache-Control"])
-	}
-	for _, c := range []byte(values[0]) { // RFC 9449, section 8.1
-		if c != 0x21 && (c < 0x23 || c > 0x5b) && (c < 0x5d || c > 0x7e) {
-			t.Fatalf("nonce %q", values[0])
-		}
-	}
-	return values[0]
-}
-
 func TestNonce(t *testing.T) {
 	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
 	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())

@@ -10,48 +10,13 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// observer keeps what it is told.
-type observer struct {
-	mu  sync.Mutex
-	all []popauth.Observation
-	ctx []context.Context
-}
-
-func (o *observer) observe(ctx context.Context, seen popauth.Observation) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all, o.ctx = append(o.all, seen), append(o.ctx, ctx)
-}
-
-// take returns what was seen since the last time, without the durations, which are checked.
-func (o *observer) take(tb testing.TB) []string {
-	tb.Helper()
-	var lines []string
-	for _, x := range o.all {
-		if measured := x.Duration > 0; measured == (x.Stage == popauth.StageOutside) || x.Duration > time.Minute {
-			tb.Errorf("%s took %v", x.Stage, x.Duration)
-		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s|%s|%s|%s", x.Stage, x.Status, x.Reason, x.Scheme, x.Binding, x.Issuer)))
-	}
-	o.all, o.ctx = nil, nil
-	return lines
-}
-
-func observed(o *popauth.Options) *observer {
-	seen := &observer{}
-	o.Observe = seen.observe
-	return seen
-}
 
 func TestObserve(t *testing.T) {
 	l := newLab(t)

@@ -1,8 +1,6 @@
 package popauth_test
 
 import (
-	"context"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,25 +11,12 @@ import (
 	"github.com/seed-171ab058/popauth/issuers"
 )
 
-type nowhere struct{ popauth.KeySource }
-
-type member string
-
-func (m member) Member() string                                    { return string(m) }
-func (m member) Confirm(*http.Request, popauth.Presentation) error { return nil }
-
 type schemed struct {
 	member
 	scheme string
 }
 
 func (s schemed) Challenge() (string, []popauth.Param) { return s.scheme, nil }
-
-type verifierFunc func(context.Context, string) (*popauth.Token, error)
-
-func (f verifierFunc) Verify(ctx context.Context, token string) (*popauth.Token, error) {
-	return f(ctx, token)
-}
 
 func TestOptions(t *testing.T) {
 	good := popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,14 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 )
 
-var (
-	errNo   = errors.New("no")
-	errDown = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
-)
-
-func matchFunc(err error) clientcert.Match {
-	return clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return err })
-}
+var ()
 
 func policyFunc(err error) popauth.Policy {
 	return popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return err })

@@ -14,9 +14,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// fields are members of a proof.
-type fields = popauthtest.Claims
-
 // TestProof goes through RFC 9449, section 4.3; the number is that of its item.
 func TestProof(t *testing.T) {
 	a := newDPoPAPI(t, dpop.Options{})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +15,6 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// held lets a request through a stage and returns it as the handler gets it, which goes on for as long as it likes.
-func held(t *testing.T, wrap func(http.Handler) http.Handler, r *http.Request) *http.Request {
-	t.Helper()
-	var inside *http.Request
-	w := httptest.NewRecorder()
-	wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = r })).ServeHTTP(w, r)
-	if inside == nil {
-		t.Fatalf("the handler did not run: %d", w.Code)
-	}
-	return inside
-}
 
 // changing is a Verifier whose word about a token changes.
 type changing struct {

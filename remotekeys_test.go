@@ -12,13 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
-
-// lasting is a token that no test outlives.
-func (i *memoryIssuer) lasting() string {
-	return i.Token(popauthtest.Claims{"exp": time.Now().Add(1000 * time.Hour).Unix()})
-}
 
 func wantCalls(t *testing.T, i *memoryIssuer, what string, want int64) {
 	t.Helper()

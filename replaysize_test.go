@@ -41,11 +41,3 @@ func TestReplayMemorySize(t *testing.T) {
 		runtime.KeepAlive(m)
 	}
 }
-
-func heapInUse() float64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return float64(stats.HeapInuse)
-}

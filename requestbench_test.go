@@ -54,9 +54,6 @@ func sight(remember int) string {
 	return "repeated"
 }
 
-// requestClaims make a token as long as the usual one.
-var requestClaims = popauthtest.Claims{"scope": "orders.read orders.write profile", "acr": "1"}
-
 type requestLab struct {
 	*lab
 	token string
@@ -83,16 +80,6 @@ func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) 
 	l.guard = chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(next)
 	return l
 }
-
-// stub is a ResponseWriter that costs nothing.
-type stub struct {
-	header http.Header
-	status int
-}
-
-func (s *stub) Header() http.Header         { return s.header }
-func (s *stub) Write(b []byte) (int, error) { return len(b), nil }
-func (s *stub) WriteHeader(status int)      { s.status = status }
 
 func (l *requestLab) requests(token string) side {
 	r := l.owner.Request("GET", "/orders", token)

@@ -13,22 +13,6 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 )
 
-// busy answers with status and Retry-After where path says, and as the issuer does elsewhere.
-func (i *memoryIssuer) busy(path string, status int, after string) {
-	i.fails(func(r *http.Request) (*http.Response, error) {
-		if !strings.Contains(r.URL.Path, path) {
-			w := answer(http.StatusNotFound, nil)
-			if r.URL.Path == "/.well-known/openid-configuration" && !strings.Contains(path, "oauth") {
-				w = answer(http.StatusOK, []byte(metadata(i.URL, i.URL+"/jwks")))
-			}
-			return w, nil
-		}
-		w := answer(status, nil)
-		w.Header.Set("Retry-After", after)
-		return w, nil
-	})
-}
-
 // Who asks to be left alone is left alone, whatever was asked for, and callers are told how long that takes.
 func TestRetryAfterIsObeyed(t *testing.T) {
 	for _, tt := range []struct {

@@ -1,11 +1,8 @@
 package popauth_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -258,30 +255,4 @@ func rawExchange(t *testing.T, server *httptest.Server, request string) *http.Re
 	resp := rawResponse(t, server, request)
 	resp.Body.Close()
 	return resp
-}
-
-func rawResponse(t *testing.T, server *httptest.Server, request string) *http.Response {
-	t.Helper()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
-// retarget makes r a request for another target, as a server reads it.
-func retarget(r *http.Request, target string) {
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		panic(err)
-	}
-	r.URL, r.RequestURI = u, target
 }

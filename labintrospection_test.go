@@ -1,0 +1,117 @@
+package popauth_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
+func introspectionOptions(i *popauthtest.Issuer) introspection.Options {
+	return introspection.Options{
+		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
+		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
+	}
+}
+
+// reasonIs tells whether an answer would be given for this reason, not for one that it wraps.
+func reasonIs(err error, want popauth.Reason) bool {
+	if e, ok := errors.AsType[*popauth.Error](err); ok {
+		return e.Reason == want
+	}
+	return errors.Is(err, want)
+}
+
+// introspection is a Verifier that asks the lab's issuer, over TLS.
+func (l *lab) introspection(change ...func(*introspection.Options)) *introspection.Verifier {
+	l.Helper()
+	o := introspectionOptions(l.issuer)
+	for _, c := range change {
+		c(&o)
+	}
+	v, err := introspection.New(o)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return v
+}
+
+// opaqueGuard accepts what v does, bound by certificate or proof.
+func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
+	l.Helper()
+	g, err := popauth.New(popauth.Options{
+		Verifier: v, Now: l.clock.Now,
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})},
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	return g
+}
+
+// answering makes the endpoint answer every token with status and body.
+func (l *lab) answering(status int, body string, header ...string) {
+	l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for n := 0; n+1 < len(header); n += 2 {
+			w.Header().Set(header[n], header[n+1])
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}))
+}
+
+func (l *lab) signedAnswers(o *introspection.Options) {
+	o.Signed = true
+	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
+}
+
+// introspectionOf is a Verifier of another issuer's tokens.
+func (l *lab) introspectionOf(issuer string) popauth.Verifier {
+	return l.introspection(func(o *introspection.Options) { o.Issuer = issuer })
+}
+
+// active is an answer that everything accepts.
+const active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
+
+// introspection asks the issuer through memory, so that calls take no time but what a test says.
+func (i *memoryIssuer) introspection(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
+	t.Helper()
+	o := introspectionOptions(i.Issuer)
+	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
+	for _, c := range change {
+		c(&o)
+	}
+	v, err := introspection.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func body(s string) *readCloser { return &readCloser{strings.NewReader(s)} }
+
+type readCloser struct{ *strings.Reader }
+
+func (*readCloser) Close() error { return nil }
+
+// introspectionBy asks https://id.example.com, and remembers nothing.
+func introspectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
+	t.Helper()
+	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
+		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "b"}}
+	for _, c := range change {
+		c(&o)
+	}
+	v, err := introspection.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
