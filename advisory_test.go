@@ -9,7 +9,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,17 +101,7 @@ func testsOf(t *testing.T) map[string]map[string]bool {
 	return tests
 }
 
-// stages are all the ways of a Guard to wrap a handler.
-func stages(g *popauth.Guard) []func(http.Handler) http.Handler {
-	return []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
-}
-
 var b64 = base64.RawURLEncoding.EncodeToString
-
-func payloadOf(token string) []byte {
-	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
-	return payload
-}
 
 // compact makes a token of header and payload with whatever sign returns.
 func compact(header any, payload []byte, sign func(input string) []byte) string {
@@ -141,12 +130,6 @@ func by(alg string, key any) func(string) []byte {
 
 func unsigned(string) []byte { return nil }
 
-// published are the issuer's public keys with the text of their JWKs.
-type published struct {
-	kid, alg, text string
-	key            crypto.PublicKey
-}
-
 // jwk is the text of a public key's JWK, with more members.
 func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
@@ -164,15 +147,6 @@ func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	maps.Copy(members, more)
 	text, _ = json.Marshal(members)
 	return string(text)
-}
-
-func withKeys(l *lab, jwks ...string) func(*popauth.Options) {
-	l.Helper()
-	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`))
-	if err != nil {
-		l.Fatal(err)
-	}
-	return func(o *popauth.Options) { o.Keys = keys }
 }
 
 func onlyAlgorithms(names ...string) func(*popauth.Options) {

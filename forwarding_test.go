@@ -22,8 +22,7 @@ import (
 )
 
 var (
-	proxyAddress = "10.0.4.7:41234"
-	stranger     = "192.0.2.1:41234"
+	stranger = "192.0.2.1:41234"
 )
 
 func badRequest(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 400, "") }

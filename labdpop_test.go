@@ -239,3 +239,23 @@ func newDPoPAPI(t testing.TB, d dpop.Options, change ...func(*popauth.Options)) 
 	a.handler = a.guard.Authenticate(a.spy)
 	return a
 }
+
+var proofChallenges = func() map[popauth.Reason]string {
+	all := map[popauth.Reason]string{
+		popauth.ErrProofKey: `DPoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", ` + dpopAlgs,
+	}
+	for reason, description := range map[popauth.Reason]string{
+		popauth.ErrProofMissing:   "A DPoP proof is needed with this access token",
+		popauth.ErrProofMalformed: "The DPoP proof is malformed",
+		popauth.ErrProofAlgorithm: "The DPoP proof is not valid for this request",
+		popauth.ErrProofSignature: "The DPoP proof is not valid for this request",
+		popauth.ErrProofTarget:    "The DPoP proof is not valid for this request",
+		popauth.ErrProofToken:     "The DPoP proof is not valid for this request",
+		popauth.ErrProofTime:      "The DPoP proof is too old or from the future",
+		popauth.ErrProofReplayed:  "The DPoP proof was used before",
+	} {
+		all[reason] = `DPoP error="invalid_dpop_proof", error_description="` + description + `", ` + dpopAlgs
+	}
+	all[popauth.ErrNonceRequired] = `DPoP error="use_dpop_nonce", error_description="A nonce is needed in the DPoP proof", ` + dpopAlgs
+	return all
+}()

@@ -42,3 +42,5 @@ func bothWays(t *testing.T, l *lab, source popauth.CertificateSource, r func() *
 func passes(tb testing.TB, o outcome) { tb.Helper(); o.passed(tb) }
 
 func unauthorized(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 401, invalidToken) }
+
+var proxyAddress = "10.0.4.7:41234"

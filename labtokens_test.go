@@ -1,6 +1,7 @@
 package popauth_test
 
 import (
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -143,4 +144,29 @@ func rawPayload(l *lab, members string) string {
 		l.Fatal(err)
 	}
 	return l.issuer.Sign(h, []byte(strings.TrimSuffix(string(b), "}")+","+members+"}"), "ES256")
+}
+
+func payloadOf(token string) []byte {
+	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	return payload
+}
+
+// published are the issuer's public keys with the text of their JWKs.
+type published struct {
+	kid, alg, text string
+	key            crypto.PublicKey
+}
+
+// stages are all the ways of a Guard to wrap a handler.
+func stages(g *popauth.Guard) []func(http.Handler) http.Handler {
+	return []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
+}
+
+func withKeys(l *lab, jwks ...string) func(*popauth.Options) {
+	l.Helper()
+	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`))
+	if err != nil {
+		l.Fatal(err)
+	}
+	return func(o *popauth.Options) { o.Keys = keys }
 }
