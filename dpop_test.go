@@ -13,9 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-const (
-	dpopAlgs = `algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"`
-)
+const ()
 
 // decodeProof returns header and payload of a proof.
 func decodeProof(t testing.TB, proof string) (header, payload popauthtest.Claims) {

@@ -259,3 +259,5 @@ var proofChallenges = func() map[popauth.Reason]string {
 	all[popauth.ErrNonceRequired] = `DPoP error="use_dpop_nonce", error_description="A nonce is needed in the DPoP proof", ` + dpopAlgs
 	return all
 }()
+
+const dpopAlgs = `algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"`
