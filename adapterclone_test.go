@@ -9,14 +9,15 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Adapters of CGI and of clouds make requests without RequestURI, and middleware clones them. Each is still the one that it
 // was, and its proof is used once.
 func TestACloneOfAnAdaptersRequest(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	request := func(target string) *http.Request {
-		proven := a.request()
+		proven := a.Request()
 		r, err := cgi.RequestFromMap(map[string]string{
 			"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "api.example.com", "REQUEST_URI": target, "HTTPS": "on",
 			"HTTP_AUTHORIZATION": proven.Header.Get("Authorization"), "HTTP_DPOP": proven.Header.Get("DPoP"),
@@ -27,25 +28,25 @@ func TestACloneOfAnAdaptersRequest(t *testing.T) {
 		r.Body = http.NoBody
 		return r
 	}
-	cloned := altered(func(*http.Request) {})
+	cloned := lab.Altered(func(*http.Request) {})
 	for name, h := range map[string]func(http.Handler) http.Handler{
-		"stages":            chain(a.guard.Authenticate, cloned, a.guard.Confirm),
-		"a source outside":  chain(popauth.ClientCertificate(popauth.TLSCertificate()), cloned, a.guard.Confirm),
-		"Handler outside":   chain(popauth.RequestLine{}.Handler, cloned, a.guard.Authenticate, cloned, a.guard.Confirm),
-		"Decide":            chain(decided(a.guard), cloned, a.guard.Confirm),
-		"clones of a clone": chain(a.guard.Authenticate, cloned, cloned, a.guard.Confirm, cloned, a.guard.Authorize(popauth.Bound())),
+		"stages":            lab.Chain(a.Guard.Authenticate, cloned, a.Guard.Confirm),
+		"a source outside":  lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), cloned, a.Guard.Confirm),
+		"Handler outside":   lab.Chain(popauth.RequestLine{}.Handler, cloned, a.Guard.Authenticate, cloned, a.Guard.Confirm),
+		"Decide":            lab.Chain(decided(a.Guard), cloned, a.Guard.Confirm),
+		"clones of a clone": lab.Chain(a.Guard.Authenticate, cloned, cloned, a.Guard.Confirm, cloned, a.Guard.Authorize(popauth.Bound())),
 	} {
 		r := request("/orders?page=2")
-		w, before := httptest.NewRecorder(), a.spy.Ran()
-		if h(a.spy).ServeHTTP(w, r); w.Code != 200 || a.spy.Ran() != before+1 {
-			t.Errorf("%s: got %d: %v", name, w.Code, a.last)
+		w, before := httptest.NewRecorder(), a.Spy.Ran()
+		if h(a.Spy).ServeHTTP(w, r); w.Code != 200 || a.Spy.Ran() != before+1 {
+			t.Errorf("%s: got %d: %v", name, w.Code, a.Last)
 		}
-		if h(a.spy).ServeHTTP(httptest.NewRecorder(), r); a.spy.Ran() != before+1 {
+		if h(a.Spy).ServeHTTP(httptest.NewRecorder(), r); a.Spy.Ran() != before+1 {
 			t.Errorf("VULNERABLE: %s: the proof passed again", name)
 		}
 	}
 	// What a handler makes of the same line is another request.
-	inner := clientcert.Require(nil)(a.spy)
+	inner := clientcert.Require(nil)(a.Spy)
 	popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		w := httptest.NewRecorder()
 		if inner.ServeHTTP(w, request("/orders?page=2").WithContext(r.Context())); w.Code != 500 {

@@ -20,14 +20,15 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A token that brings its own key, or says where to get one, is verified with the issuer's or not at all.
 func TestAdvisoryKeyFromTheToken(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
-	l.genuine(t, g, l.bound())
-	kid := l.published()[0].kid
+	l := lab.New(t, "ES256")
+	g := l.Guard()
+	l.Genuine(t, g, l.Bound())
+	kid := l.Published()[0].Kid
 	attacker, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -35,24 +36,24 @@ func TestAdvisoryKeyFromTheToken(t *testing.T) {
 	asked := &popauthtest.Spy{}
 	evil := httptest.NewServer(asked)
 	defer evil.Close()
-	own := func(more cnf) json.RawMessage { return json.RawMessage(jwk(&attacker.PublicKey, more)) }
-	der := base64.StdEncoding.EncodeToString(l.thief.Certificate.Certificate[0])
+	own := func(more lab.Claims) json.RawMessage { return json.RawMessage(jwk(&attacker.PublicKey, more)) }
+	der := base64.StdEncoding.EncodeToString(l.Thief.Certificate.Certificate[0])
 	for _, tt := range []struct {
 		name   string
-		header cnf
+		header lab.Claims
 	}{
-		{"CVE-2018-0114 jwk", cnf{"jwk": own(nil)}},
-		{"CVE-2018-0114 jwk under the issuer's kid", cnf{"jwk": own(cnf{"kid": kid}), "kid": kid}},
-		{"CVE-2026-27962 jwk under an unknown kid", cnf{"jwk": own(cnf{"kid": "x"}), "kid": "x"}},
-		{"CVE-2025-24976 x5c", cnf{"x5c": []string{der}}},
-		{"CVE-2025-24976 x5c and thumbprint", cnf{"x5c": []string{der}, "x5t#S256": l.thief.Thumbprint(), "kid": kid}},
-		{"CVE-2024-21643 jku", cnf{"jku": evil.URL + "/jwks"}},
-		{"CVE-2024-21643 jku and kid", cnf{"jku": evil.URL + "/jwks", "kid": "x"}},
-		{"CVE-2024-21643 x5u", cnf{"x5u": evil.URL + "/cert", "kid": kid}},
-		{"all of them", cnf{"jwk": own(nil), "jku": evil.URL, "x5u": evil.URL, "x5c": []string{der}, "kid": kid}},
+		{"CVE-2018-0114 jwk", lab.Claims{"jwk": own(nil)}},
+		{"CVE-2018-0114 jwk under the issuer's kid", lab.Claims{"jwk": own(lab.Claims{"kid": kid}), "kid": kid}},
+		{"CVE-2026-27962 jwk under an unknown kid", lab.Claims{"jwk": own(lab.Claims{"kid": "x"}), "kid": "x"}},
+		{"CVE-2025-24976 x5c", lab.Claims{"x5c": []string{der}}},
+		{"CVE-2025-24976 x5c and thumbprint", lab.Claims{"x5c": []string{der}, "x5t#S256": l.Thief.Thumbprint(), "kid": kid}},
+		{"CVE-2024-21643 jku", lab.Claims{"jku": evil.URL + "/jwks"}},
+		{"CVE-2024-21643 jku and kid", lab.Claims{"jku": evil.URL + "/jwks", "kid": "x"}},
+		{"CVE-2024-21643 x5u", lab.Claims{"x5u": evil.URL + "/cert", "kid": kid}},
+		{"all of them", lab.Claims{"jwk": own(nil), "jku": evil.URL, "x5u": evil.URL, "x5c": []string{der}, "kid": kid}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			header := cnf{"alg": "ES256", "typ": "at+jwt"}
+			header := lab.Claims{"alg": "ES256", "typ": "at+jwt"}
 			for k, v := range tt.header {
 				header[k] = v
 			}
@@ -60,11 +61,11 @@ func TestAdvisoryKeyFromTheToken(t *testing.T) {
 			if header["kid"] == "x" {
 				want = popauth.ErrTokenKey
 			}
-			l.forged(t, g, compact(header, l.claims(), by("ES256", attacker)), want)
+			l.Forged(t, g, compact(header, l.Claims(), by("ES256", attacker)), want)
 			// A genuine token may have them: they are not looked at.
 			delete(header, "kid")
 			header["kid"] = kid
-			l.genuine(t, g, l.issuer.TokenWith(header, l.owner.Bound(), cnf{"scope": "orders.read"}))
+			l.Genuine(t, g, l.Issuer.TokenWith(header, l.Owner.Bound(), lab.Claims{"scope": "orders.read"}))
 		})
 	}
 	if asked.Ran() > 0 {
@@ -74,46 +75,46 @@ func TestAdvisoryKeyFromTheToken(t *testing.T) {
 
 // What a token says decides on no request of this server, and on no URL.
 func TestAdvisoryIssuerBeforeDiscovery(t *testing.T) {
-	l := newLab(t, "ES256")
-	evil := newLab(t, "ES256")
-	g := l.guard()
-	hostile := evil.issuer.URL
+	l := lab.New(t, "ES256")
+	evil := lab.New(t, "ES256")
+	g := l.Guard()
+	hostile := evil.Issuer.URL
 	t.Run("CVE-2025-52477", func(t *testing.T) {
-		for _, iss := range []string{hostile, l.issuer.URL + "@" + strings.TrimPrefix(hostile, "https://"), l.issuer.URL + "/../x", "http://169.254.169.254/"} {
-			l.forged(t, g, evil.bound(l.owner.Bound(), cnf{"iss": iss}), popauth.ErrTokenIssuer)
+		for _, iss := range []string{hostile, l.Issuer.URL + "@" + strings.TrimPrefix(hostile, "https://"), l.Issuer.URL + "/../x", "http://169.254.169.254/"} {
+			l.Forged(t, g, evil.Bound(l.Owner.Bound(), lab.Claims{"iss": iss}), popauth.ErrTokenIssuer)
 		}
-		if l.issuer.Fetches() > 0 {
-			t.Errorf("VULNERABLE: %d fetches for tokens of another issuer", l.issuer.Fetches())
+		if l.Issuer.Fetches() > 0 {
+			t.Errorf("VULNERABLE: %d fetches for tokens of another issuer", l.Issuer.Fetches())
 		}
 	})
 	t.Run("CVE-2026-32301", func(t *testing.T) {
 		paths := make(chan string, 100)
-		l.issuer.Handle("/", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.RequestURI }))
+		l.Issuer.Handle("/", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.RequestURI }))
 		for _, kid := range []string{"../../admin", "/other", "{{.sub}}", hostile + "/jwks", "?kid=x"} {
-			forged := l.issuer.TokenWith(cnf{"kid": kid, "realm": "x", "tenant": "../x"}, l.owner.Bound(), cnf{"sub": "../../x", "realm": "evil"})
-			l.forged(t, g, forged, popauth.ErrTokenKey)
+			forged := l.Issuer.TokenWith(lab.Claims{"kid": kid, "realm": "x", "tenant": "../x"}, l.Owner.Bound(), lab.Claims{"sub": "../../x", "realm": "evil"})
+			l.Forged(t, g, forged, popauth.ErrTokenKey)
 		}
 		close(paths)
 		for path := range paths {
 			t.Errorf("VULNERABLE: fetched %s", path)
 		}
 	})
-	if evil.issuer.Fetches() > 0 {
-		t.Errorf("VULNERABLE: %d fetches from where the token said", evil.issuer.Fetches())
+	if evil.Issuer.Fetches() > 0 {
+		t.Errorf("VULNERABLE: %d fetches from where the token said", evil.Issuer.Fetches())
 	}
-	l.genuine(t, g, l.bound())
+	l.Genuine(t, g, l.Bound())
 }
 
 // Keys come from the issuer's own origin, encrypted, or not at all.
 func TestAdvisoryKeysFromElsewhere(t *testing.T) {
-	evil := newLab(t, "ES256")
+	evil := lab.New(t, "ES256")
 	t.Run("CVE-2026-49478", func(t *testing.T) {
 		for _, code := range []int{301, 302, 303, 307, 308} {
-			l := newLab(t, "ES256")
-			l.issuer.Handle("/jwks", http.RedirectHandler(evil.issuer.JWKSURL(), code))
+			l := lab.New(t, "ES256")
+			l.Issuer.Handle("/jwks", http.RedirectHandler(evil.Issuer.JWKSURL(), code))
 			// The client trusts both: no TLS error may stand in for the check.
-			o := l.issuer.Options()
-			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: trusting(l.issuer, evil.issuer), Now: l.clock.Now})
+			o := l.Issuer.Options()
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: trusting(l.Issuer, evil.Issuer), Now: l.Clock.Now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,21 +123,21 @@ func TestAdvisoryKeysFromElsewhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			forged := evil.bound(l.owner.Bound(), cnf{"iss": l.issuer.URL})
-			if r := send(g.Confirm, l.owner.Request("GET", "/", forged)); r.ran || r.status != 503 {
-				t.Errorf("VULNERABLE: %d: got %d, ran %t, want 503", code, r.status, r.ran)
+			forged := evil.Bound(l.Owner.Bound(), lab.Claims{"iss": l.Issuer.URL})
+			if r := lab.Send(g.Confirm, l.Owner.Request("GET", "/", forged)); r.Ran || r.Status != 503 {
+				t.Errorf("VULNERABLE: %d: got %d, ran %t, want 503", code, r.Status, r.Ran)
 			}
 		}
-		if evil.issuer.Fetches() > 0 {
-			t.Errorf("VULNERABLE: %d redirects followed", evil.issuer.Fetches())
+		if evil.Issuer.Fetches() > 0 {
+			t.Errorf("VULNERABLE: %d redirects followed", evil.Issuer.Fetches())
 		}
 	})
 	t.Run("CVE-2026-41413", func(t *testing.T) {
 		for _, uri := range []any{"http://169.254.169.254/latest", "http://id.example.com/jwks", "file:///etc/passwd", "//x", "", 5, nil} {
-			l := newLab(t, "ES256")
-			l.issuer.Metadata = cnf{"jwks_uri": uri}
-			if r := send(l.guard().Confirm, l.owner.Request("GET", "/", l.bound())); r.ran || r.status != 503 {
-				t.Errorf("VULNERABLE: jwks_uri %v: got %d, ran %t, want 503", uri, r.status, r.ran)
+			l := lab.New(t, "ES256")
+			l.Issuer.Metadata = lab.Claims{"jwks_uri": uri}
+			if r := lab.Send(l.Guard().Confirm, l.Owner.Request("GET", "/", l.Bound())); r.Ran || r.Status != 503 {
+				t.Errorf("VULNERABLE: jwks_uri %v: got %d, ran %t, want 503", uri, r.Status, r.Ran)
 			}
 		}
 		for _, url := range []string{"http://id.example.com", "ftp://id.example.com", "file:///etc/jwks", "id.example.com", "https://"} {
@@ -163,8 +164,8 @@ func trusting(issuers ...*popauthtest.Issuer) *http.Client {
 
 // The kid chooses among the issuer's keys: it is no path, no query and no line of a log.
 func TestAdvisoryKeyID(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
+	l := lab.New(t, "ES256")
+	g := l.Guard()
 	for _, tt := range []struct {
 		kid  any
 		want popauth.Reason
@@ -175,9 +176,9 @@ func TestAdvisoryKeyID(t *testing.T) {
 		{"x; curl evil", popauth.ErrTokenKey},
 		{"${jndi:ldap://evil}", popauth.ErrTokenKey},
 		{"__proto__", popauth.ErrTokenKey},
-		{l.published()[0].kid + " ", popauth.ErrTokenKey},
-		{strings.ToLower(l.published()[0].kid), popauth.ErrTokenKey},
-		{l.published()[0].kid + "\x00", popauth.ErrTokenMalformed},
+		{l.Published()[0].Kid + " ", popauth.ErrTokenKey},
+		{strings.ToLower(l.Published()[0].Kid), popauth.ErrTokenKey},
+		{l.Published()[0].Kid + "\x00", popauth.ErrTokenMalformed},
 		{"a\nlevel=ERROR msg=forged", popauth.ErrTokenMalformed},
 		{"\u0085", popauth.ErrTokenMalformed},
 		{"\x7f", popauth.ErrTokenMalformed},
@@ -186,37 +187,39 @@ func TestAdvisoryKeyID(t *testing.T) {
 		{0, popauth.ErrTokenMalformed},
 		{nil, popauth.ErrTokenMalformed},
 		{true, popauth.ErrTokenMalformed},
-		{[]string{l.published()[0].kid}, popauth.ErrTokenMalformed},
-		{cnf{"kid": "x"}, popauth.ErrTokenMalformed},
+		{[]string{l.Published()[0].Kid}, popauth.ErrTokenMalformed},
+		{lab.Claims{"kid": "x"}, popauth.ErrTokenMalformed},
 	} {
 		t.Run(fmt.Sprintf("%.20q", fmt.Sprint(tt.kid)), func(t *testing.T) {
-			l.forged(t, g, l.issuer.TokenWith(cnf{"kid": tt.kid}, l.owner.Bound(), cnf{"scope": "orders.read"}), tt.want)
+			l.Forged(t, g, l.Issuer.TokenWith(lab.Claims{"kid": tt.kid}, l.Owner.Bound(), lab.Claims{"scope": "orders.read"}), tt.want)
 		})
 	}
-	l.genuine(t, g, l.bound())
+	l.Genuine(t, g, l.Bound())
 }
 
 // Two issuers with one kid: each token is good under its own issuer's key alone, whichever was asked first.
 func TestAdvisoryKeysOfTwoIssuers(t *testing.T) {
-	a, b := newLab(t, "ES256"), newLab(t, "ES256")
-	b.owner = a.owner
-	same := func(l *lab) *popauth.Guard { return l.over(jwk(l.published()[0].key, cnf{"kid": "1", "alg": "ES256"})) }
-	token := func(l *lab, iss string) string {
-		return l.issuer.TokenWith(cnf{"kid": "1"}, a.owner.Bound(), cnf{"scope": "orders.read", "iss": iss})
+	a, b := lab.New(t, "ES256"), lab.New(t, "ES256")
+	b.Owner = a.Owner
+	same := func(l *lab.Lab) *popauth.Guard {
+		return l.Over(jwk(l.Published()[0].Key, lab.Claims{"kid": "1", "alg": "ES256"}))
+	}
+	token := func(l *lab.Lab, iss string) string {
+		return l.Issuer.TokenWith(lab.Claims{"kid": "1"}, a.Owner.Bound(), lab.Claims{"scope": "orders.read", "iss": iss})
 	}
 	ga, gb := same(a), same(b)
 	for range 2 {
 		t.Run("CVE-2026-49998", func(t *testing.T) {
-			a.genuine(t, ga, token(a, a.issuer.URL))
-			b.genuine(t, gb, token(b, b.issuer.URL))
-			a.forged(t, ga, token(b, a.issuer.URL), popauth.ErrTokenSignature)
-			b.forged(t, gb, token(a, b.issuer.URL), popauth.ErrTokenSignature)
+			a.Genuine(t, ga, token(a, a.Issuer.URL))
+			b.Genuine(t, gb, token(b, b.Issuer.URL))
+			a.Forged(t, ga, token(b, a.Issuer.URL), popauth.ErrTokenSignature)
+			b.Forged(t, gb, token(a, b.Issuer.URL), popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2023-3518", func(t *testing.T) {
-			a.forged(t, ga, token(b, b.issuer.URL), popauth.ErrTokenIssuer)
+			a.Forged(t, ga, token(b, b.Issuer.URL), popauth.ErrTokenIssuer)
 			// One inside the other: what the outer one has found is nothing to the inner one.
-			o := send(chain(ga.Authenticate, gb.Authenticate), a.owner.Request("GET", "/", token(a, a.issuer.URL)))
-			if o.ran {
+			o := lab.Send(lab.Chain(ga.Authenticate, gb.Authenticate), a.Owner.Request("GET", "/", token(a, a.Issuer.URL)))
+			if o.Ran {
 				t.Error("VULNERABLE: another route's token passes")
 			}
 		})
@@ -225,23 +228,23 @@ func TestAdvisoryKeysOfTwoIssuers(t *testing.T) {
 
 // A key that the issuer has withdrawn verifies nothing any more once the keys are due.
 func TestAdvisoryWithdrawnKey(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
-	old := l.bound(cnf{"exp": l.clock.Now().Add(100 * time.Hour).Unix()})
+	l := lab.New(t, "ES256")
+	g := l.Guard()
+	old := l.Bound(lab.Claims{"exp": l.Clock.Now().Add(100 * time.Hour).Unix()})
 	t.Run("CVE-2025-22149", func(t *testing.T) {
-		l.genuine(t, g, old)
-		l.issuer.Rotate()
-		l.clock.Advance(25 * time.Hour)
-		send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
-		l.forged(t, g, old, popauth.ErrTokenKey)
+		l.Genuine(t, g, old)
+		l.Issuer.Rotate()
+		l.Clock.Advance(25 * time.Hour)
+		lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+		l.Forged(t, g, old, popauth.ErrTokenKey)
 	})
 }
 
 // One strange key spoils no other, and is none itself.
 func TestAdvisoryStrangeKeys(t *testing.T) {
-	l := newLab(t, "ES256")
-	good := l.published()[0]
-	ec, _ := good.key.(*ecdsa.PublicKey)
+	l := lab.New(t, "ES256")
+	good := l.Published()[0]
+	ec, _ := good.Key.(*ecdsa.PublicKey)
 	point, _ := ec.Bytes()
 	one := make([]byte, 32)
 	one[31] = 1
@@ -257,15 +260,15 @@ func TestAdvisoryStrangeKeys(t *testing.T) {
 		{"no object", "ES256", `5`},
 		{"kty number", "ES256", `{"kty":5,"kid":"strange"}`},
 		{"Ed25519 too short", "EdDSA", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"AA"}`},
-		{"for encryption", "ES256", jwk(ec, cnf{"kid": "strange", "use": "enc"})},
-		{"CVE-2026-54431 with its private part", "ES256", jwk(ec, cnf{"kid": "strange", "d": b64(one)})},
+		{"for encryption", "ES256", jwk(ec, lab.Claims{"kid": "strange", "use": "enc"})},
+		{"CVE-2026-54431 with its private part", "ES256", jwk(ec, lab.Claims{"kid": "strange", "d": b64(one)})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := l.over(tt.key, good.text)
-			l.genuine(t, g, l.bound())
+			g := l.Over(tt.key, good.Text)
+			l.Genuine(t, g, l.Bound())
 			for _, signature := range [][]byte{nil, make([]byte, 64), make([]byte, 256)} {
-				header := cnf{"alg": tt.alg, "typ": "at+jwt", "kid": "strange"}
-				l.forged(t, g, compact(header, l.claims(), func(string) []byte { return signature }), popauth.ErrTokenKey)
+				header := lab.Claims{"alg": tt.alg, "typ": "at+jwt", "kid": "strange"}
+				l.Forged(t, g, compact(header, l.Claims(), func(string) []byte { return signature }), popauth.ErrTokenKey)
 			}
 		})
 	}
@@ -273,8 +276,8 @@ func TestAdvisoryStrangeKeys(t *testing.T) {
 
 // Keys that are too weak to mean anything, and exponents that make a signature of anything.
 func TestAdvisoryWeakKeys(t *testing.T) {
-	l := newLab(t, "RS256")
-	k, _ := l.published()[0].key.(*rsa.PublicKey)
+	l := lab.New(t, "RS256")
+	k, _ := l.Published()[0].Key.(*rsa.PublicKey)
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // G403: that it is too small is the test
 	if err != nil {
 		t.Fatal(err)
@@ -282,22 +285,22 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 	weak := func(n *big.Int, e int) string {
 		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, b64(n.Bytes()), b64(big.NewInt(int64(e)).Bytes()))
 	}
-	header := cnf{"alg": "RS256", "typ": "at+jwt", "kid": "weak"}
+	header := lab.Claims{"alg": "RS256", "typ": "at+jwt", "kid": "weak"}
 	t.Run("1024 bits", func(t *testing.T) {
-		g := l.over(weak(small.N, small.E), l.published()[0].text)
-		l.forged(t, g, compact(header, l.claims(), by("RS256", small)), popauth.ErrTokenKey)
-		l.genuine(t, g, l.bound())
+		g := l.Over(weak(small.N, small.E), l.Published()[0].Text)
+		l.Forged(t, g, compact(header, l.Claims(), by("RS256", small)), popauth.ErrTokenKey)
+		l.Genuine(t, g, l.Bound())
 	})
 	t.Run("65536 bits", func(t *testing.T) {
-		g := l.over(weak(new(big.Int).SetBit(big.NewInt(1), 65535, 1), 65537), l.published()[0].text)
-		l.forged(t, g, compact(header, l.claims(), func(string) []byte { return make([]byte, 8192) }), popauth.ErrTokenKey)
+		g := l.Over(weak(new(big.Int).SetBit(big.NewInt(1), 65535, 1), 65537), l.Published()[0].Text)
+		l.Forged(t, g, compact(header, l.Claims(), func(string) []byte { return make([]byte, 8192) }), popauth.ErrTokenKey)
 	})
 	for _, e := range []int{0, 1, 2, 65536} {
 		t.Run(fmt.Sprintf("exponent %d", e), func(t *testing.T) {
-			g := l.over(weak(k.N, e), l.published()[0].text)
+			g := l.Over(weak(k.N, e), l.Published()[0].Text)
 			// With e = 1 a signature is the padded hash itself.
-			token := compact(header, l.claims(), func(input string) []byte { return padded(input, k.Size()) })
-			_, err := g.Check(l.owner.Request("GET", "/", token))
+			token := compact(header, l.Claims(), func(input string) []byte { return padded(input, k.Size()) })
+			_, err := g.Check(l.Owner.Request("GET", "/", token))
 			if !errors.Is(err, popauth.ErrTokenKey) && !errors.Is(err, popauth.ErrTokenSignature) {
 				t.Errorf("VULNERABLE: got %v", err)
 			}
@@ -316,11 +319,11 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 	} {
 		for _, key := range keys {
 			t.Run(fmt.Sprintf("%s %T", alg, key), func(t *testing.T) {
-				g := l.guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
-				l.forged(t, g, compact(cnf{"alg": alg, "typ": "at+jwt"}, l.claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
+				g := l.Guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
+				l.Forged(t, g, compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
 			})
 		}
 	}
-	g := l.over(jwk(public, cnf{"kid": "strong"}))
-	l.genuine(t, g, compact(cnf{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.claims(), by("EdDSA", honest)))
+	g := l.Over(jwk(public, lab.Claims{"kid": "strong"}))
+	l.Genuine(t, g, compact(lab.Claims{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.Claims(), by("EdDSA", honest)))
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // ECDSA signatures whose equation holds for a verifier that does not look at the range of r and s.
@@ -24,18 +25,18 @@ func TestAdvisoryPsychicSignature(t *testing.T) {
 	}{
 		{"ES256", elliptic.P256()}, {"ES384", elliptic.P384()}, {"ES512", elliptic.P521()},
 	} {
-		l := newLab(t, tt.alg)
-		g := l.guard()
-		l.genuine(t, g, l.bound())
+		l := lab.New(t, tt.alg)
+		g := l.Guard()
+		l.Genuine(t, g, l.Bound())
 		n := tt.curve.Params().N
 		values := []*big.Int{new(big.Int), big.NewInt(1), new(big.Int).Sub(n, big.NewInt(1)), n, new(big.Int).Add(n, big.NewInt(1))}
 		size := (tt.curve.Params().BitSize + 7) / 8
 		for _, r := range values {
 			for _, s := range values {
 				t.Run("CVE-2022-21449 "+tt.alg, func(t *testing.T) {
-					forged := l.issuer.TokenWith(nil, l.owner.Bound())
+					forged := l.Issuer.TokenWith(nil, l.Owner.Bound())
 					forged = forged[:strings.LastIndexByte(forged, '.')+1] + b64(append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...))
-					l.forged(t, g, forged, popauth.ErrTokenSignature)
+					l.Forged(t, g, forged, popauth.ErrTokenSignature)
 				})
 			}
 		}
@@ -44,13 +45,13 @@ func TestAdvisoryPsychicSignature(t *testing.T) {
 
 // A signature is as long as its algorithm makes it, and in the form that RFC 7518 gives it.
 func TestAdvisorySignatureLength(t *testing.T) {
-	l := newLab(t, "ES256", "RS256", "EdDSA")
-	g := l.guard()
+	l := lab.New(t, "ES256", "RS256", "EdDSA")
+	g := l.Guard()
 	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
-		token := l.issuer.TokenWith(cnf{"alg": alg}, l.owner.Bound(), cnf{"scope": "orders.read"})
-		l.genuine(t, g, token)
+		token := l.Issuer.TokenWith(lab.Claims{"alg": alg}, l.Owner.Bound(), lab.Claims{"scope": "orders.read"})
+		l.Genuine(t, g, token)
 		i := strings.LastIndexByte(token, '.') + 1
-		good := payloadOf("." + token[i:])
+		good := lab.PayloadOf("." + token[i:])
 		der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(good[:len(good)/2]), new(big.Int).SetBytes(good[len(good)/2:])})
 		if err != nil {
 			t.Fatal(err)
@@ -70,20 +71,20 @@ func TestAdvisorySignatureLength(t *testing.T) {
 			{"halves swapped", append(bytes.Clone(good[len(good)/2:]), good[:len(good)/2]...)},
 			{"endless", make([]byte, 6000)},
 		} {
-			t.Run(tt.name+" "+alg, func(t *testing.T) { l.forged(t, g, token[:i]+b64(tt.signature), popauth.ErrTokenSignature) })
+			t.Run(tt.name+" "+alg, func(t *testing.T) { l.Forged(t, g, token[:i]+b64(tt.signature), popauth.ErrTokenSignature) })
 		}
 	}
 }
 
 // An Ed25519 signature has one S below the group's order (RFC 8032, section 5.1.7), an RSA one lies below the modulus.
 func TestAdvisorySignatureMalleable(t *testing.T) {
-	l := newLab(t, "EdDSA", "RS256")
-	g := l.guard()
+	l := lab.New(t, "EdDSA", "RS256")
+	g := l.Guard()
 	part := func(alg string) (string, []byte) {
-		token := l.issuer.TokenWith(cnf{"alg": alg}, l.owner.Bound(), cnf{"scope": "orders.read"})
-		l.genuine(t, g, token)
+		token := l.Issuer.TokenWith(lab.Claims{"alg": alg}, l.Owner.Bound(), lab.Claims{"scope": "orders.read"})
+		l.Genuine(t, g, token)
 		i := strings.LastIndexByte(token, '.') + 1
-		return token[:i], payloadOf("." + token[i:])
+		return token[:i], lab.PayloadOf("." + token[i:])
 	}
 	signed, signature := part("EdDSA")
 	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
@@ -91,13 +92,13 @@ func TestAdvisorySignatureMalleable(t *testing.T) {
 	reverse(s)
 	s = new(big.Int).Add(new(big.Int).SetBytes(s), order).FillBytes(make([]byte, 32))
 	reverse(s)
-	l.forged(t, g, signed+b64(append(signature[:32:32], s...)), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+b64(append(signature[:32:32], s...)), popauth.ErrTokenSignature)
 
 	signed, signature = part("RS256")
-	k, _ := l.published()[1].key.(*rsa.PublicKey)
+	k, _ := l.Published()[1].Key.(*rsa.PublicKey)
 	above := new(big.Int).Add(new(big.Int).SetBytes(signature), k.N)
-	l.forged(t, g, signed+b64(above.Bytes()), popauth.ErrTokenSignature)
-	l.forged(t, g, signed+b64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+b64(above.Bytes()), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+b64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))), popauth.ErrTokenSignature)
 }
 
 func reverse(b []byte) {
@@ -108,14 +109,14 @@ func reverse(b []byte) {
 
 // With exponent 3, a signature for a verifier that does not look at the end of the padding is a cube root.
 func TestAdvisoryPaddingNotChecked(t *testing.T) {
-	l := newLab(t, "ES256")
+	l := lab.New(t, "ES256")
 	n, _ := new(big.Int).SetString(modulusForThree, 16)
 	text := fmt.Sprintf(`{"kty":"RSA","kid":"three","alg":"RS256","n":%q,"e":"Aw"}`, b64(n.Bytes()))
-	g := l.over(text, l.published()[0].text)
-	l.genuine(t, g, l.bound())
-	header := cnf{"alg": "RS256", "typ": "at+jwt", "kid": "three"}
+	g := l.Over(text, l.Published()[0].Text)
+	l.Genuine(t, g, l.Bound())
+	header := lab.Claims{"alg": "RS256", "typ": "at+jwt", "kid": "three"}
 	t.Run("CVE-2021-30246 rest not looked at", func(t *testing.T) {
-		l.forged(t, g, compact(header, l.claims(), func(input string) []byte {
+		l.Forged(t, g, compact(header, l.Claims(), func(input string) []byte {
 			short := padded(input, 64) // 00 01 ff … 00 DigestInfo, and then whatever the root leaves
 			want := new(big.Int).Lsh(new(big.Int).SetBytes(short), 8*(256-64))
 			return cubeRoot(want).FillBytes(make([]byte, 256))
@@ -126,10 +127,10 @@ func TestAdvisoryPaddingNotChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := l.over(jwk(&k.PublicKey, cnf{"kid": "three"}))
-		l.genuine(t, g, compact(header, l.claims(), func(input string) []byte { return power(k, padded(input, 256)) }))
+		g := l.Over(jwk(&k.PublicKey, lab.Claims{"kid": "three"}))
+		l.Genuine(t, g, compact(header, l.Claims(), func(input string) []byte { return power(k, padded(input, 256)) }))
 		for _, at := range []int{0, 1, 2, 100, 203} { // leading zero, type, padding, its last byte, the zero behind it
-			l.forged(t, g, compact(header, l.claims(), func(input string) []byte {
+			l.Forged(t, g, compact(header, l.Claims(), func(input string) []byte {
 				p := padded(input, 256)
 				p[at] ^= 0x10
 				if at == 0 {
@@ -173,39 +174,39 @@ const modulusForThree = "dc09618080a501b8c289fde35b1bd9342e69e571f5b4ddc63165d74
 
 // Whatever is changed in a token, the signature no longer fits.
 func TestAdvisoryModifiedToken(t *testing.T) {
-	l := newLab(t, "ES256", "EdDSA")
-	g := l.guard()
+	l := lab.New(t, "ES256", "EdDSA")
+	g := l.Guard()
 	for _, alg := range []string{"ES256", "EdDSA"} {
-		a := strings.Split(l.issuer.TokenWith(cnf{"alg": alg}, l.owner.Bound(), cnf{"scope": "orders.read"}), ".")
-		b := strings.Split(l.issuer.TokenWith(cnf{"alg": alg}, l.owner.Bound(), cnf{"scope": "orders.read admin"}), ".")
-		l.genuine(t, g, strings.Join(a, "."))
+		a := strings.Split(l.Issuer.TokenWith(lab.Claims{"alg": alg}, l.Owner.Bound(), lab.Claims{"scope": "orders.read"}), ".")
+		b := strings.Split(l.Issuer.TokenWith(lab.Claims{"alg": alg}, l.Owner.Bound(), lab.Claims{"scope": "orders.read admin"}), ".")
+		l.Genuine(t, g, strings.Join(a, "."))
 		t.Run("CVE-2026-38651 signature", func(t *testing.T) {
 			for bit := range 64 * 8 {
-				s := payloadOf("." + a[2])
+				s := lab.PayloadOf("." + a[2])
 				s[bit/8] ^= 1 << (bit % 8)
 				token := a[0] + "." + a[1] + "." + b64(s)
-				if _, err := g.Check(l.owner.Request("GET", "/", token)); err == nil {
+				if _, err := g.Check(l.Owner.Request("GET", "/", token)); err == nil {
 					t.Errorf("VULNERABLE: bit %d of the signature does not matter", bit)
 				}
 			}
 		})
 		t.Run("CVE-2026-23518 payload of another", func(t *testing.T) {
-			l.forged(t, g, a[0]+"."+b[1]+"."+a[2], popauth.ErrTokenSignature)
+			l.Forged(t, g, a[0]+"."+b[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2026-24899 header of another", func(t *testing.T) {
-			header := compact(cnf{"alg": alg, "typ": "at+jwt", "kid": l.published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].kid, "x": 1}, nil, unsigned)
-			l.forged(t, g, header[:strings.IndexByte(header, '.')]+"."+a[1]+"."+a[2], popauth.ErrTokenSignature)
+			header := compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": l.Published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].Kid, "x": 1}, nil, unsigned)
+			l.Forged(t, g, header[:strings.IndexByte(header, '.')]+"."+a[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2024-51744 expired and forged", func(t *testing.T) {
-			expired := strings.Split(l.issuer.TokenWith(cnf{"alg": alg}, l.owner.Bound(), cnf{"exp": 1}), ".")
-			l.forged(t, g, expired[0]+"."+expired[1]+"."+a[2], popauth.ErrTokenSignature)
-			l.forged(t, g, strings.Join(expired, "."), popauth.ErrTokenExpired)
+			expired := strings.Split(l.Issuer.TokenWith(lab.Claims{"alg": alg}, l.Owner.Bound(), lab.Claims{"exp": 1}), ".")
+			l.Forged(t, g, expired[0]+"."+expired[1]+"."+a[2], popauth.ErrTokenSignature)
+			l.Forged(t, g, strings.Join(expired, "."), popauth.ErrTokenExpired)
 		})
 	}
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := compact(cnf{"alg": "ES256", "typ": "at+jwt", "kid": l.published()[0].kid}, l.claims(), by("ES256", other))
-	l.forged(t, g, forged, popauth.ErrTokenSignature)
+	forged := compact(lab.Claims{"alg": "ES256", "typ": "at+jwt", "kid": l.Published()[0].Kid}, l.Claims(), by("ES256", other))
+	l.Forged(t, g, forged, popauth.ErrTokenSignature)
 }

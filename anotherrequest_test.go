@@ -19,22 +19,23 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A handler makes requests of what a client has sent, with the context of its own request. Over HTTP/2 the text of "/" is a
 // constant, which other requests have, too.
 func TestARequestInsideWithAConstantLine(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	source := popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
 		if r.Header.Get("X-Edge") == "" {
 			return nil, nil
 		}
-		return popauth.NewCertificate("edge", l.owner.Certificate.Certificate[0])
+		return popauth.NewCertificate("edge", l.Owner.Certificate.Certificate[0])
 	}, "X-Edge")
 	spy := &popauthtest.Spy{}
-	route := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(spy)
-	guard := l.guard().Confirm(spy)
-	token := l.bound()
+	route := clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))(spy)
+	guard := l.Guard().Confirm(spy)
+	token := l.Bound()
 	for _, isHTTP2 := range []bool{false, true} {
 		asked := 0
 		s := httptest.NewUnstartedServer(popauth.ClientCertificate(source)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -71,10 +72,10 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 
 // A client behind the proxy that gets a handler to take the connection over writes the headers of what comes next itself.
 func TestATunnelIsNotTheProxy(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	loopback := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := byProxy(proxy.RFC9440(), loopback)
-	verifiedSource, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
+	source := lab.ByProxy(proxy.RFC9440(), loopback)
+	verifiedSource, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,20 +84,20 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 		if r.Header.Get("Client-Cert") == "" || !strings.HasPrefix(r.RemoteAddr, "127.") {
 			return nil, nil
 		}
-		return popauth.NewCertificate("own", l.owner.Certificate.Certificate[0])
+		return popauth.NewCertificate("own", l.Owner.Certificate.Certificate[0])
 	}, "Client-Cert")
 	guard := func(s popauth.CertificateSource) func(http.Handler) http.Handler {
-		return l.guard(func(o *popauth.Options) { o.Certificate = s }).Confirm
+		return l.Guard(func(o *popauth.Options) { o.Certificate = s }).Confirm
 	}
-	outer := chain(popauth.ClientCertificate(source), l.guard().Confirm)
-	own := clientcert.Thumbprint(l.owner.Thumbprint())
+	outer := lab.Chain(popauth.ClientCertificate(source), l.Guard().Confirm)
+	own := clientcert.Thumbprint(l.Owner.Thumbprint())
 	for name, inner := range map[string]func(http.Handler) http.Handler{
 		"Guard":              guard(source),
 		"Verified":           guard(verifiedSource),
 		"wrapped":            guard(wrapped{source}),
 		"a function of it":   guard(custom),
 		"a function":         guard(byHand),
-		"ClientCertificate":  chain(popauth.ClientCertificate(source), l.guard().Confirm),
+		"ClientCertificate":  lab.Chain(popauth.ClientCertificate(source), l.Guard().Confirm),
 		"RequireCertificate": clientcert.Require(source, own),
 		"CheckCertificate": func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,13 +113,13 @@ func TestATunnelIsNotTheProxy(t *testing.T) {
 			spy := &popauthtest.Spy{}
 			api := httptest.NewServer(outer(takeOver(inner(spy))))
 			defer api.Close()
-			ask := throughProxy(t, api.URL, l.thief)
-			stolen := "Authorization: Bearer " + l.bound() + "\r\nClient-Cert: " + clientCert(l.owner) + "\r\n"
+			ask := throughProxy(t, api.URL, l.Thief)
+			stolen := "Authorization: Bearer " + l.Bound() + "\r\nClient-Cert: " + lab.ClientCert(l.Owner) + "\r\n"
 			if got := ask(stolen); got != 401 {
 				t.Fatalf("thief: got %d, want 401", got)
 			}
 			upgrade := "Connection: Upgrade\r\nUpgrade: tunnel\r\n"
-			if got := ask(upgrade + "Authorization: Bearer " + l.issuer.Token(l.thief.Bound()) + "\r\n"); got != 101 {
+			if got := ask(upgrade + "Authorization: Bearer " + l.Issuer.Token(l.Thief.Bound()) + "\r\n"); got != 101 {
 				t.Fatalf("as himself: got %d, want the connection", got)
 			}
 			if got := ask(stolen); got != 500 || spy.Ran() > 0 {
@@ -138,7 +139,7 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 	}
 	proxyAddress := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
-		p.Out.Header.Set("Client-Cert", clientCert(client))
+		p.Out.Header.Set("Client-Cert", lab.ClientCert(client))
 	}})
 	t.Cleanup(proxyAddress.Close)
 	c, err := net.Dial("tcp", proxyAddress.Listener.Addr().String())
@@ -165,7 +166,7 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 // Nor do the proxy's other headers count there, with or without its secret.
 func TestAnotherRequestIsNotThePeers(t *testing.T) {
 	const secret = "0123456789abcdef"
-	trust := []proxy.Trust{proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", secret)}
+	trust := []proxy.Trust{proxy.TrustPeers(lab.ProxyNet), proxy.TrustSecret("X-Proxy-Secret", secret)}
 	check, err := proxy.Trusted(trust...)
 	if err != nil {
 		t.Fatal(err)
@@ -175,12 +176,12 @@ func TestAnotherRequestIsNotThePeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := func(ctx context.Context) *http.Request {
-		return viaProxy("", "X-Proxy-Secret", secret, "X-Forwarded-Host", "api.example.com").WithContext(ctx)
+		return lab.ViaProxy("", "X-Proxy-Secret", secret, "X-Forwarded-Host", "api.example.com").WithContext(ctx)
 	}
 	if r := request(t.Context()); check(r) != nil || find(r) == nil {
 		t.Fatal("the proxy is not known")
 	}
-	send(popauth.ClientCertificate(popauth.TLSCertificate()), request(t.Context())).passed(t)
+	lab.Send(popauth.ClientCertificate(popauth.TLSCertificate()), request(t.Context())).Passed(t)
 	popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if check(r) != nil || check(r.Clone(r.Context())) != nil || find(r) == nil {
 			t.Error("the request itself is refused")

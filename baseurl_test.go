@@ -10,6 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/internal/uri"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestBaseURL(t *testing.T) {
@@ -22,15 +23,15 @@ func TestBaseURL(t *testing.T) {
 		"http://localhost:8080/":             "http://localhost:8080",
 	} {
 		t.Run(base, func(t *testing.T) {
-			a := newDPoPAPI(t, dpop.Options{BaseURL: base})
+			a := lab.NewDPoPAPI(t, dpop.Options{BaseURL: base})
 			for _, path := range []string{"/", "/orders", "/a%20b", "/orders/?a=1", "/%E2%82%AC", "/a|b"} {
 				r := behindProxy(a, path)
-				r.Header.Set("DPoP", a.key.Proof("GET", prefix+path, a.token))
-				a.accept(t, r)
+				r.Header.Set("DPoP", a.Key.Proof("GET", prefix+path, a.Token))
+				a.Accept(t, r)
 				for _, htu := range []string{"http://internal:8080" + path, prefix + "/y" + path, prefix + "/x" + path, "https://evil.example.com" + path} {
 					r := behindProxy(a, path)
-					r.Header.Set("DPoP", a.key.Proof("GET", htu, a.token))
-					a.refuseProof(t, r, popauth.ErrProofTarget)
+					r.Header.Set("DPoP", a.Key.Proof("GET", htu, a.Token))
+					a.RefuseProof(t, r, popauth.ErrProofTarget)
 				}
 			}
 		})
@@ -38,10 +39,10 @@ func TestBaseURL(t *testing.T) {
 }
 
 // behindProxy is a request as a proxy passes it on: without TLS, with a Host of its own, the prefix gone.
-func behindProxy(a *dpopAPI, path string) *http.Request {
+func behindProxy(a *lab.DPoPAPI, path string) *http.Request {
 	r := httptest.NewRequest("GET", path, nil)
 	r.Host = "internal:8080"
-	r.Header.Set("Authorization", "DPoP "+a.token)
+	r.Header.Set("Authorization", "DPoP "+a.Token)
 	r.Header.Set("X-Forwarded-Host", "evil.example.com")
 	r.Header.Set("X-Forwarded-Prefix", "/x")
 	return r
@@ -53,11 +54,11 @@ func TestBaseURLIsNotLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
+	a := lab.NewDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
 	for _, path := range []string{"/../admin", "/%2e%2e/admin", "/x/../../admin"} {
 		r := behindProxy(a, path)
-		r.Header.Set("DPoP", a.key.Proof("GET", "https://api.example.com/admin", a.token))
-		a.refuseLine(t, r)
+		r.Header.Set("DPoP", a.Key.Proof("GET", "https://api.example.com/admin", a.Token))
+		a.RefuseLine(t, r)
 		if u := own.URL(r); u != nil {
 			t.Errorf("%s: got %v", path, u)
 		}
@@ -78,11 +79,11 @@ func TestBaseURLMalformed(t *testing.T) {
 
 func TestOwnURL(t *testing.T) {
 	var answer *url.URL
-	a := newDPoPAPI(t, dpop.Options{URL: func(*http.Request) *url.URL { return answer }})
-	a.refuseProof(t, a.request(), popauth.ErrProofTarget)
+	a := lab.NewDPoPAPI(t, dpop.Options{URL: func(*http.Request) *url.URL { return answer }})
+	a.RefuseProof(t, a.Request(), popauth.ErrProofTarget)
 	for text, fits := range map[string]bool{
-		dpopURL:                                   true,
-		dpopURL + "?a=1#b":                        true,
+		lab.DPoPURL:                               true,
+		lab.DPoPURL + "?a=1#b":                    true,
 		"https://user@api.example.com/orders":     true, // of the URL scheme, host and path count
 		"https://api.example.com/a%2Fb":           false,
 		"https://api.example.com":                 false,
@@ -95,9 +96,9 @@ func TestOwnURL(t *testing.T) {
 			answer = &url.URL{Scheme: "https", Host: "api.example.com/orders", Path: "/orders"}
 		}
 		if fits {
-			a.accept(t, a.request())
+			a.Accept(t, a.Request())
 		} else {
-			a.refuseProof(t, a.request(), popauth.ErrProofTarget)
+			a.RefuseProof(t, a.Request(), popauth.ErrProofTarget)
 		}
 	}
 }

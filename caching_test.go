@@ -12,6 +12,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // wayIn is a handler that lets the lab's owner pass.
@@ -20,9 +21,9 @@ type wayIn struct {
 	wrap func(http.Handler) http.Handler
 }
 
-func waysIn(l *lab) []wayIn {
-	g := l.guard()
-	thumbprint := clientcert.Thumbprint(l.owner.Thumbprint())
+func waysIn(l *lab.Lab) []wayIn {
+	g := l.Guard()
+	thumbprint := clientcert.Thumbprint(l.Owner.Thumbprint())
 	return []wayIn{
 		{"Authenticate", g.Authenticate},
 		{"Confirm", g.Confirm},
@@ -58,7 +59,7 @@ func sets(lines ...string) func(http.Handler) http.Handler {
 
 // Caches are told before the handler runs, whatever handlers further out have said.
 func TestAnswerIsItsCallers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const own, vary = "Cache-Control: private", "Vary: Authorization, DPoP"
 	for _, tt := range []struct {
 		name        string
@@ -84,7 +85,7 @@ func TestAnswerIsItsCallers(t *testing.T) {
 			var seen []string
 			h := sets(tt.outer...)(way.wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { seen = lines(w.Header()) })))
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, l.ask())
+			h.ServeHTTP(w, l.Ask())
 			if !slices.Equal(seen, tt.want) {
 				t.Errorf("%s, %s outside: got %d, the handler saw %q, want %q", way.name, tt.name, w.Code, seen, tt.want)
 			}
@@ -109,10 +110,10 @@ func lines(h http.Header) []string {
 
 // A stage says it again, since what stands between two stages is outside of the second; once is enough for Vary.
 func TestAnswerIsItsCallersInside(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	want := []string{"Cache-Control: private", "Vary: Authorization, DPoP"}
-	thumbprint := clientcert.Thumbprint(l.owner.Thumbprint())
+	thumbprint := clientcert.Thumbprint(l.Owner.Thumbprint())
 	inPlace := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			for _, values := range w.Header() {
@@ -131,7 +132,7 @@ func TestAnswerIsItsCallersInside(t *testing.T) {
 			{popauth.ClientCertificate(popauth.TLSCertificate()), clientcert.Require(nil, thumbprint)},
 			{popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm},
 		} {
-			if got := lines(send(chain(stages[0], between, stages[1]), l.ask()).header); !slices.Equal(got, want) {
+			if got := lines(lab.Send(lab.Chain(stages[0], between, stages[1]), l.Ask()).Header); !slices.Equal(got, want) {
 				t.Errorf("%s: got %q, want %q", name, got, want)
 			}
 		}
@@ -140,11 +141,11 @@ func TestAnswerIsItsCallersInside(t *testing.T) {
 
 // A handler can say something else, and what it does to its header no other answer shows.
 func TestAnswerReplaced(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, way := range waysIn(l) {
 		answer := func(h http.HandlerFunc) []string {
 			w := httptest.NewRecorder()
-			way.wrap(h).ServeHTTP(w, l.ask())
+			way.wrap(h).ServeHTTP(w, l.Ask())
 			return lines(w.Header())
 		}
 		got := answer(func(w http.ResponseWriter, _ *http.Request) {
@@ -174,7 +175,7 @@ func TestAnswerReplaced(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	send(chain(outer, l.guard().Confirm), l.ask()).passed(t)
+	lab.Send(lab.Chain(outer, l.Guard().Confirm), l.Ask()).Passed(t)
 	if got := shared[:2]; got[1] != "" {
 		t.Errorf("got %q in the memory of another", got)
 	}
@@ -182,20 +183,20 @@ func TestAnswerReplaced(t *testing.T) {
 
 // What a route says to be everybody's, a shared cache may keep.
 func TestPublicAnswers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	public := popauth.PublicAnswers(90 * time.Second)
 	for _, way := range waysIn(l) {
-		o := send(chain(sets("Vary: Accept-Encoding"), way.wrap, public), l.ask())
-		o.passed(t)
-		if got, want := lines(o.header), []string{"Cache-Control: public, max-age=90", "Vary: Accept-Encoding"}; !slices.Equal(got, want) {
+		o := lab.Send(lab.Chain(sets("Vary: Accept-Encoding"), way.wrap, public), l.Ask())
+		o.Passed(t)
+		if got, want := lines(o.Header), []string{"Cache-Control: public, max-age=90", "Vary: Accept-Encoding"}; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", way.name, got, want)
 		}
-		o = send(chain(way.wrap, public), l.ask())
-		if got, want := lines(o.header), []string{"Cache-Control: public, max-age=90"}; !slices.Equal(got, want) {
+		o = lab.Send(lab.Chain(way.wrap, public), l.Ask())
+		if got, want := lines(o.Header), []string{"Cache-Control: public, max-age=90"}; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", way.name, got, want)
 		}
-		if o = send(chain(public, way.wrap), l.ask()); o.header.Get("Cache-Control") != "private" { // outside it means nothing
-			t.Errorf("outside of %s: got %q, want private", way.name, lines(o.header))
+		if o = lab.Send(lab.Chain(public, way.wrap), l.Ask()); o.Header.Get("Cache-Control") != "private" { // outside it means nothing
+			t.Errorf("outside of %s: got %q, want private", way.name, lines(o.Header))
 		}
 	}
 	for name, f := range map[string]func(){
@@ -215,39 +216,39 @@ func TestPublicAnswers(t *testing.T) {
 
 // A nonce is one client's: an answer that has one is not for everybody.
 func TestPublicAnswersNonce(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
-	a.clock.Advance(4 * time.Minute)
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(lab.NonceSecret(1))})
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
+	a.Clock.Advance(4 * time.Minute)
 	w := httptest.NewRecorder()
-	a.guard.Confirm(popauth.PublicAnswers(time.Hour)(&popauthtest.Spy{})).ServeHTTP(w, a.request(fields{"nonce": nonce}))
-	if given(t, w.Header()); w.Code != 200 {
+	a.Guard.Confirm(popauth.PublicAnswers(time.Hour)(&popauthtest.Spy{})).ServeHTTP(w, a.Request(lab.Fields{"nonce": nonce}))
+	if lab.Given(t, w.Header()); w.Code != 200 {
 		t.Errorf("got %d, want 200", w.Code)
 	}
 }
 
 // A client that stays busy gets the next nonce with a refusal, too.
 func TestNonceOnForbidden(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
-	a.clock.Advance(4 * time.Minute)
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(lab.NonceSecret(1))})
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
+	a.Clock.Advance(4 * time.Minute)
 	for name, tt := range map[string]struct {
 		wrap   func(http.Handler) http.Handler
 		status int
 	}{
-		"Authorize":                    {a.guard.Authorize(popauth.Scope("admin")), 403},
-		"step-up":                      {a.guard.Authorize(popauth.ACR("gold")), 401},
-		"Authenticate, then Authorize": {chain(a.guard.Authenticate, a.guard.Authorize(popauth.Scope("admin"))), 403},
+		"Authorize":                    {a.Guard.Authorize(popauth.Scope("admin")), 403},
+		"step-up":                      {a.Guard.Authorize(popauth.ACR("gold")), 401},
+		"Authenticate, then Authorize": {lab.Chain(a.Guard.Authenticate, a.Guard.Authorize(popauth.Scope("admin"))), 403},
 		"Check and Refuse": {func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, err := a.guard.Check(r, popauth.Scope("admin"))
-				a.guard.Refuse(w, r, err)
+				_, err := a.Guard.Check(r, popauth.Scope("admin"))
+				a.Guard.Refuse(w, r, err)
 			})
 		}, 403},
 	} {
-		o := send(tt.wrap, a.request(fields{"nonce": nonce}))
-		given(t, o.header)
-		if o.status != tt.status || o.ran {
-			t.Errorf("%s: got %d, ran %t, want %d", name, o.status, o.ran, tt.status)
+		o := lab.Send(tt.wrap, a.Request(lab.Fields{"nonce": nonce}))
+		lab.Given(t, o.Header)
+		if o.Status != tt.status || o.Ran {
+			t.Errorf("%s: got %d, ran %t, want %d", name, o.Status, o.Ran, tt.status)
 		}
 	}
 }
@@ -255,11 +256,11 @@ func TestNonceOnForbidden(t *testing.T) {
 // A writer with a header map of its own, between a stage and middleware outside, keeps the stage from removing what that
 // middleware has said. What the stage says itself arrives. Inside of the stage, and around both, nothing is lost.
 func TestAnswerThroughAnotherHeader(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") }
 	outside := sets("Cache-Control: public, max-age=60", "X-Accel-Expires: 60", "Vary: Accept-Encoding")
 	nobody := func() *http.Request { return httptest.NewRequest("GET", "/orders", nil) }
-	stage := l.guard().Authenticate
+	stage := l.Guard().Authenticate
 	clean := []string{"Cache-Control: private", "Vary: Accept-Encoding", "Vary: Authorization, DPoP"}
 	left := []string{"Cache-Control: private", "Vary: Authorization, DPoP", "X-Accel-Expires: 60"}
 	refused := []string{"Cache-Control: no-store", "Vary: Accept-Encoding"}
@@ -270,16 +271,16 @@ func TestAnswerThroughAnotherHeader(t *testing.T) {
 		status  int
 		want    []string
 	}{
-		{"between", chain(outside, timeout, stage), l.ask, 200, left},
-		{"between, refused", chain(outside, timeout, stage), nobody, 401, append(slices.Clone(refused), left[2])},
-		{"inside", chain(outside, stage, timeout), l.ask, 200, clean},
-		{"around both", chain(timeout, outside, stage), l.ask, 200, clean},
-		{"around both, refused", chain(timeout, outside, stage), nobody, 401, refused},
+		{"between", lab.Chain(outside, timeout, stage), l.Ask, 200, left},
+		{"between, refused", lab.Chain(outside, timeout, stage), nobody, 401, append(slices.Clone(refused), left[2])},
+		{"inside", lab.Chain(outside, stage, timeout), l.Ask, 200, clean},
+		{"around both", lab.Chain(timeout, outside, stage), l.Ask, 200, clean},
+		{"around both, refused", lab.Chain(timeout, outside, stage), nobody, 401, refused},
 	} {
-		o := send(tt.wrap, tt.request())
-		got := slices.DeleteFunc(lines(o.header), func(line string) bool { return strings.HasPrefix(line, "Www-") })
-		if o.status != tt.status || o.ran != (tt.status == 200) || !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got %d %q, want %d %q", tt.name, o.status, got, tt.status, tt.want)
+		o := lab.Send(tt.wrap, tt.request())
+		got := slices.DeleteFunc(lines(o.Header), func(line string) bool { return strings.HasPrefix(line, "Www-") })
+		if o.Status != tt.status || o.Ran != (tt.status == 200) || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %d %q, want %d %q", tt.name, o.Status, got, tt.status, tt.want)
 		}
 	}
 }

@@ -16,11 +16,12 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestTLSCertificate(t *testing.T) {
-	l := newLab(t)
-	below := l.ca.Intermediate("between").Client("below")
+	l := lab.New(t)
+	below := l.CA.Intermediate("between").Client("below")
 	verified := below.Request("GET", "/", "")
 	verified.TLS.VerifiedChains = append(verified.TLS.VerifiedChains, verified.TLS.PeerCertificates)
 	plain := below.Request("GET", "/", "")
@@ -57,57 +58,57 @@ func TestTLSCertificate(t *testing.T) {
 // An outer ClientCertificate handler decides for every Guard without a source of its own: what it has not found, the
 // connection does not supply.
 func TestClientCertificate(t *testing.T) {
-	l := newLab(t)
-	owners, err := popauth.TLSCertificate().Certificate(l.owner.Request("GET", "/", ""))
+	l := lab.New(t)
+	owners, err := popauth.TLSCertificate().Certificate(l.Owner.Request("GET", "/", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	is := func(c *popauth.Certificate, err error) func(http.Handler) http.Handler {
-		return popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }))
+		return popauth.ClientCertificate(lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }))
 	}
-	g := l.guard()
-	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
-	request := func(c *popauthtest.Client) *http.Request { return c.Request("GET", "/", l.bound()) }
+	g := l.Guard()
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	request := func(c *popauthtest.Client) *http.Request { return c.Request("GET", "/", l.Bound()) }
 
-	send(chain(is(owners, nil), g.Confirm), request(nil)).passed(t)
-	send(chain(is(owners, nil), g.Confirm), request(l.thief)).passed(t)
-	send(chain(is(nil, nil), g.Confirm), request(l.owner)).refused(t, 401, invalidToken)
-	send(chain(is(owners, nil), own.Confirm), request(l.thief)).refused(t, 401, invalidToken)
-	send(chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm), request(l.owner)).passed(t)
+	lab.Send(lab.Chain(is(owners, nil), g.Confirm), request(nil)).Passed(t)
+	lab.Send(lab.Chain(is(owners, nil), g.Confirm), request(l.Thief)).Passed(t)
+	lab.Send(lab.Chain(is(nil, nil), g.Confirm), request(l.Owner)).Refused(t, 401, lab.InvalidToken)
+	lab.Send(lab.Chain(is(owners, nil), own.Confirm), request(l.Thief)).Refused(t, 401, lab.InvalidToken)
+	lab.Send(lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm), request(l.Owner)).Passed(t)
 
-	send(is(nil, errors.New("unreadable")), request(l.owner)).refused(t, 400, "")
-	send(is(nil, popauth.ErrCertificateTooLarge), request(l.owner)).refused(t, 431, "")
-	send(is(nil, fmt.Errorf("x: %w", popauth.ErrCertificateMalformed)), request(l.owner)).refused(t, 400, "")
+	lab.Send(is(nil, errors.New("unreadable")), request(l.Owner)).Refused(t, 400, "")
+	lab.Send(is(nil, popauth.ErrCertificateTooLarge), request(l.Owner)).Refused(t, 431, "")
+	lab.Send(is(nil, fmt.Errorf("x: %w", popauth.ErrCertificateMalformed)), request(l.Owner)).Refused(t, 400, "")
 
 	// What was found for one connection says nothing about another.
-	moved := altered(func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS })
-	send(chain(is(owners, nil), moved, g.Confirm), request(l.owner)).refused(t, 500, "")
+	moved := lab.Altered(func(r *http.Request) { r.TLS = l.Thief.Request("GET", "/", "").TLS })
+	lab.Send(lab.Chain(is(owners, nil), moved, g.Confirm), request(l.Owner)).Refused(t, 500, "")
 
 	var asked int
-	source := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { asked++; return owners, nil })
-	send(chain(popauth.ClientCertificate(source), g.Authenticate, g.Confirm, tap(func(r *http.Request) {
+	source := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { asked++; return owners, nil })
+	lab.Send(lab.Chain(popauth.ClientCertificate(source), g.Authenticate, g.Confirm, lab.Tap(func(r *http.Request) {
 		if c, ok := popauth.CertificateFromContext(r.Context()); !ok || c.Leaf != owners.Leaf || c == owners {
 			t.Errorf("got %v, %t, want a copy of the source's", c, ok)
 		}
-	})), request(nil)).passed(t)
+	})), request(nil)).Passed(t)
 	if asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
 	}
 	if c, ok := popauth.CertificateFromContext(context.Background()); ok || c != nil {
 		t.Errorf("empty context: got %v, %t", c, ok)
 	}
-	send(chain(is(nil, nil), tap(func(r *http.Request) {
+	lab.Send(lab.Chain(is(nil, nil), lab.Tap(func(r *http.Request) {
 		if c, ok := popauth.CertificateFromContext(r.Context()); ok || c != nil {
 			t.Errorf("no certificate: got %v, %t", c, ok)
 		}
-	})), request(l.owner)).passed(t)
+	})), request(l.Owner)).Passed(t)
 }
 
 // What each setting of tls.Config.ClientAuth means for the binding, on a real listener.
 func TestClientAuthSettings(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	known, self := l.owner, popauthtest.SelfSigned(t, "self")
+	l := lab.New(t)
+	g := l.Guard()
+	known, self := l.Owner, popauthtest.SelfSigned(t, "self")
 	for _, tt := range []struct {
 		auth                     tls.ClientAuthType
 		none, selfSigned, issued string // status, or handshake; for issued who verified too
@@ -122,7 +123,7 @@ func TestClientAuthSettings(t *testing.T) {
 			server := popauthtest.NewServer(t, g.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				p, _ := popauth.FromContext(r.Context())
 				_, _ = fmt.Fprint(w, " ", p.Certificate.Verified)
-			})), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tt.auth, l.ca.Pool() })
+			})), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tt.auth, l.CA.Pool() })
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			for name, c := range map[string]struct {
 				client *popauthtest.Client
@@ -132,16 +133,16 @@ func TestClientAuthSettings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.Header.Set("Authorization", "Bearer "+l.issuer.Token(c.client.Bound()))
+				r.Header.Set("Authorization", "Bearer "+l.Issuer.Token(c.client.Bound()))
 				if c.client == nil {
-					r.Header.Set("Authorization", "Bearer "+l.bound())
+					r.Header.Set("Authorization", "Bearer "+l.Bound())
 				}
 				got := "handshake"
 				if answer, err := c.client.HTTP(server).Do(r); err == nil {
 					_ = answer.Body.Close()
 					got = fmt.Sprint(answer.StatusCode)
 					if answer.StatusCode == 200 {
-						_, _, body := fetch(t, c.client.HTTP(server), server.URL, l.issuer.Token(c.client.Bound()))
+						_, _, body := lab.Fetch(t, c.client.HTTP(server), server.URL, l.Issuer.Token(c.client.Bound()))
 						got += body
 					}
 				}
@@ -155,38 +156,38 @@ func TestClientAuthSettings(t *testing.T) {
 
 // Each half of an offer to go on with HTTP/2 is one, and no handler inside gets to see it.
 func TestHalfAnOfferOfHTTP2(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	for name, value := range map[string]string{"Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA"} {
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		r.Header.Set(name, value)
-		look := tap(func(r *http.Request) {
+		look := lab.Tap(func(r *http.Request) {
 			if got := r.Header.Get(name); got != "" {
 				t.Errorf("%s alone: the handler inside got %q", name, got)
 			}
 		})
-		send(chain(g.Confirm, look), r).passed(t)
+		lab.Send(lab.Chain(g.Confirm, look), r).Passed(t)
 	}
 }
 
 // The beginning of HTTP/2 on a plain connection looks like a request to HTTP/1.1. A handler inside would serve all that comes
 // on it with the context of nobody.
 func TestThePrefaceOfHTTP2GoesNoFurther(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for name, source := range map[string]popauth.CertificateSource{
-		"TLS": popauth.TLSCertificate(), "Forwarded": byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet)),
+		"TLS": popauth.TLSCertificate(), "Forwarded": lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet)),
 		"caller": popauth.CallerCertificate(),
 	} {
 		for outerName, outer := range map[string]func(http.Handler) http.Handler{
 			"ClientCertificate":  popauth.ClientCertificate(source),
-			"RequireCertificate": clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())),
-			"Guard":              l.guard(func(o *popauth.Options) { o.Certificate = source }).Authenticate,
+			"RequireCertificate": clientcert.Require(source, clientcert.Thumbprint(l.Owner.Thumbprint())),
+			"Guard":              l.Guard(func(o *popauth.Options) { o.Certificate = source }).Authenticate,
 		} {
 			server := httptest.NewUnstartedServer(nil)
 			spy := &popauthtest.Spy{}
 			server.Config.Handler = outer(spy)
 			server.Start()
-			answer := exchangeRaw(t, server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+			answer := lab.ExchangeRaw(t, server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 			if !strings.HasPrefix(answer, "HTTP/1.1 400") || spy.Ran() > 0 {
 				t.Errorf("%s by %s: got %.40q, ran %d, want 400", outerName, name, answer, spy.Ran())
 			}

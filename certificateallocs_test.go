@@ -11,11 +11,12 @@ import (
 
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a name is held against costs a request nothing, once it is known of its connection.
 func TestIdentityAllocations(t *testing.T) {
-	l := newLab(t, "ES256")
+	l := lab.New(t, "ES256")
 	ca := popauthtest.NewCA(t, permits(t, false))
 	owner := ca.Client("owner", func(c *x509.Certificate) {
 		c.Subject.Organization, c.DNSNames = []string{"Partner"}, []string{"proxy.internal"}
@@ -27,11 +28,11 @@ func TestIdentityAllocations(t *testing.T) {
 		}
 		return r
 	}
-	bound := l.issuer.Token(requestClaims, owner.Bound())
-	g := l.guard()
+	bound := l.Issuer.Token(lab.RequestClaims, owner.Bound())
+	g := l.Guard()
 	measure := func(r *http.Request, serve http.Handler) float64 {
 		r.Header.Set("Authorization", "Bearer "+bound)
-		recorder := stub{header: http.Header{}}
+		recorder := lab.Stub{Fields: http.Header{}}
 		return testing.AllocsPerRun(200, func() { serve.ServeHTTP(&recorder, r) })
 	}
 	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

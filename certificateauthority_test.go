@@ -18,6 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // permits is an authority that is permitted to name the organization Partner only.
@@ -77,9 +78,9 @@ func TestNameConstraints(t *testing.T) {
 			if !tt.tls {
 				return
 			}
-			l := newLab(t)
+			l := lab.New(t)
 			var log bytes.Buffer
-			g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			spy := &popauthtest.Spy{}
 			mux := http.NewServeMux()
 			mux.Handle("/route", clientcert.Require(nil, policy)(spy))
@@ -91,7 +92,7 @@ func TestNameConstraints(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.Header.Set("Authorization", "Bearer "+l.issuer.Token(client.Bound()))
+				r.Header.Set("Authorization", "Bearer "+l.Issuer.Token(client.Bound()))
 				answer, err := client.HTTP(server).Do(r)
 				if err != nil {
 					t.Fatal(err)
@@ -139,7 +140,7 @@ func TestTrustDomains(t *testing.T) {
 			required(t, pooled, foreign.Request("GET", "/", ""), policy).is(t, 403)
 			byTLS := foreign.Request("GET", "/", "")
 			byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], b.Certificate}}
-			send(clientcert.Require(nil, policy), byTLS).refused(t, 403, "")
+			lab.Send(clientcert.Require(nil, policy), byTLS).Refused(t, 403, "")
 
 			split := clientcert.Verification{TrustDomains: domains, Roots: both}
 			required(t, split, own.Request("GET", "/", ""), policy).is(t, 200)
@@ -241,7 +242,7 @@ func TestChain(t *testing.T) {
 	})
 	source := verified(t, clientcert.Verification{Roots: root.Pool()})
 	for range 2 {
-		send(clientcert.Require(source, isRoot, isRoot), client.Request("GET", "/", "")).passed(t)
+		lab.Send(clientcert.Require(source, isRoot, isRoot), client.Request("GET", "/", "")).Passed(t)
 	}
 	for range 2 { // what is found is one's own
 		c, err := source.Certificate(client.Request("GET", "/", ""))
@@ -252,8 +253,8 @@ func TestChain(t *testing.T) {
 	}
 	byTLS := client.Request("GET", "/", "")
 	byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], byTLS.TLS.PeerCertificates[1], root.Certificate}}
-	send(clientcert.Require(nil, isRoot, isRoot), byTLS).passed(t)
-	send(clientcert.Require(nil, isRoot), client.Request("GET", "/", "")).refused(t, 403, "")
+	lab.Send(clientcert.Require(nil, isRoot, isRoot), byTLS).Passed(t)
+	lab.Send(clientcert.Require(nil, isRoot), client.Request("GET", "/", "")).Refused(t, 403, "")
 	self := popauthtest.SelfSigned(t, "self")
 	c, err := clientcert.Check(self.Request("GET", "/", ""), verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
 	if err != nil || len(c.Chain) != 1 || c.Chain[0] != c.Leaf {
@@ -268,14 +269,14 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 		c.DNSNames = []string{"proxy.internal"}
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/proxy"}}
 	}
-	l := newLab(t)
+	l := lab.New(t)
 	both := internal.Pool()
 	both.AddCert(customers.Certificate)
 	for _, id := range []proxy.Identity{
 		{DNS: "proxy.internal", Roots: internal.Pool()}, {URI: "spiffe://example.org/proxy", Roots: internal.Pool()},
 	} {
-		g := l.guard(func(o *popauth.Options) {
-			o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(id))
+		g := l.Guard(func(o *popauth.Options) {
+			o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustProxyTLS(id))
 		})
 		for _, auth := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequestClientCert} {
 			spy := &popauthtest.Spy{}
@@ -296,8 +297,8 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					r.Header.Set("Authorization", "Bearer "+l.bound())
-					r.Header.Set("Client-Cert", clientCert(l.owner))
+					r.Header.Set("Authorization", "Bearer "+l.Bound())
+					r.Header.Set("Client-Cert", lab.ClientCert(l.Owner))
 					before := spy.Ran()
 					answer, err := client.Do(r)
 					if err != nil {

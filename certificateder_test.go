@@ -23,6 +23,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/oddcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // odd are clients whose certificates crypto/x509 can't parse, by what is odd about them.
@@ -102,24 +103,24 @@ func base64Of(der []byte) string { return base64.StdEncoding.EncodeToString(der)
 // The owner's request passes: a binding needs the hash of the certificate alone. Nobody else's does, and nobody is
 // somebody by a name.
 func TestCertificatesThatGoCantParse(t *testing.T) {
-	l := newLab(t)
-	clients := odd(t, l.ca)
+	l := lab.New(t)
+	clients := odd(t, l.CA)
 	between := clients["negative serial number"].Certificate.Certificate[0] // in the chain it is of no use, and does no harm
 	for _, f := range proxyFormats {
-		source := byProxy(f.format, proxy.TrustPeers(proxyNet))
+		source := lab.ByProxy(f.format, proxy.TrustPeers(lab.ProxyNet))
 		for name, c := range clients {
 			t.Run(f.format.Name()+" "+name, func(t *testing.T) {
 				der := c.Certificate.Certificate[0]
-				token := l.issuer.Token(c.Bound(), cnf{"scope": "orders.read"})
-				request := func() *http.Request { return viaProxy(token, f.lines(der, between)...) }
-				bothWays(t, l, source, request, passes)
+				token := l.Issuer.Token(c.Bound(), lab.Claims{"scope": "orders.read"})
+				request := func() *http.Request { return lab.ViaProxy(token, f.lines(der, between)...) }
+				lab.BothWays(t, l, source, request, lab.Passes)
 				thief := func() *http.Request {
-					return viaProxy(token, f.lines(clients["URI with a space"].Certificate.Certificate[0], between)...)
+					return lab.ViaProxy(token, f.lines(clients["URI with a space"].Certificate.Certificate[0], between)...)
 				}
 				if name != "URI with a space" {
-					bothWays(t, l, source, thief, unauthorized)
+					lab.BothWays(t, l, source, thief, lab.Unauthorized)
 				}
-				bothWays(t, l, source, func() *http.Request { return viaProxy(token) }, unauthorized)
+				lab.BothWays(t, l, source, func() *http.Request { return lab.ViaProxy(token) }, lab.Unauthorized)
 			})
 		}
 	}
@@ -127,9 +128,9 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 
 // Every way to take an identity refuses it, and says why.
 func TestNoIdentityThatGoCantParse(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
-	pool := l.ca.Pool()
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(lab.ProxyNet))
+	pool := l.CA.Pool()
 	named := func(source popauth.CertificateSource, c *popauthtest.Client) map[string]popauth.CertificateSource {
 		all := map[string]popauth.CertificateSource{}
 		for name, v := range map[string]clientcert.Verification{
@@ -154,11 +155,11 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 		"SPIFFE": clientcert.SPIFFE("spiffe://a.example/x"), "mail": clientcert.Email("a@a.example"),
 		"subject": clientcert.Subject("CN=admin"), "issuer": clientcert.Issuer("CN=popauthtest CA"),
 	}
-	for name, c := range odd(t, l.ca) {
+	for name, c := range odd(t, l.CA) {
 		t.Run(name, func(t *testing.T) {
-			token := l.issuer.Token(c.Bound())
+			token := l.Issuer.Token(c.Bound())
 			request := func() *http.Request {
-				return viaProxy(token, "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+				return lab.ViaProxy(token, "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 			}
 			says := func(err error) bool {
 				return errors.Is(err, popauth.ErrCertificateUntrusted) && strings.Contains(err.Error(), "certificate that Go can't parse: ")
@@ -167,23 +168,23 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 				if _, err := clientcert.Check(request(), s); !says(err) {
 					t.Errorf("VULNERABLE: Verified by %s: got %v", how, err)
 				}
-				send(l.guard(func(o *popauth.Options) { o.Certificate = s }).Authenticate, request()).refused(t, 403, "")
+				lab.Send(l.Guard(func(o *popauth.Options) { o.Certificate = s }).Authenticate, request()).Refused(t, 403, "")
 			}
 			var log bytes.Buffer
-			g := l.guard(func(o *popauth.Options) {
+			g := l.Guard(func(o *popauth.Options) {
 				o.Certificate, o.Logger = source, slog.New(slog.NewTextHandler(&log, nil))
 			})
 			for form, p := range policies {
 				log.Reset()
-				send(g.Authorize(clientcert.Policy(p)), request()).refused(t, 403, "")
+				lab.Send(g.Authorize(clientcert.Policy(p)), request()).Refused(t, 403, "")
 				if !strings.Contains(log.String(), "certificate that Go can't parse") {
 					t.Errorf("%s: got log %s", form, &log)
 				}
-				send(clientcert.Require(source, p), request()).refused(t, 403, "")
+				lab.Send(clientcert.Require(source, p), request()).Refused(t, 403, "")
 			}
-			send(clientcert.Require(source), request()).refused(t, 403, "")
-			send(clientcert.Require(source, clientcert.Thumbprint(c.Thumbprint())), request()).passed(t)
-			send(clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())), request()).refused(t, 403, "")
+			lab.Send(clientcert.Require(source), request()).Refused(t, 403, "")
+			lab.Send(clientcert.Require(source, clientcert.Thumbprint(c.Thumbprint())), request()).Passed(t)
+			lab.Send(clientcert.Require(source, clientcert.Thumbprint(l.Owner.Thumbprint())), request()).Refused(t, 403, "")
 			// What a handler sees, at once and later.
 			h := g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 				if p.Certificate.Leaf != nil || p.Certificate.Verified != popauth.NotVerified {
@@ -191,7 +192,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 				}
 				return nil
 			}))
-			r := held(t, h, request())
+			r := lab.Held(t, h, request())
 			p, err := g.Recheck(r, popauth.Bound())
 			if err != nil || p.Certificate.Thumbprint != c.Thumbprint() || !bytes.Equal(p.Certificate.DER(), c.Certificate.Certificate[0]) {
 				t.Errorf("got %+v, %v", p, err)
@@ -200,15 +201,15 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 				t.Errorf("got %v", p.Certificate.CheckIdentity())
 			}
 			p.Certificate.DER()[9] ^= 1 // one's own
-			send(g.Confirm, request()).passed(t)
+			lab.Send(g.Confirm, request()).Passed(t)
 		})
 	}
 }
 
 // A source of one's own gives the bytes; what it says about them is not looked at.
 func TestSourceOfOnesOwn(t *testing.T) {
-	l := newLab(t)
-	strange := odd(t, l.ca)["compressed point"]
+	l := lab.New(t)
+	strange := odd(t, l.CA)["compressed point"]
 	made := func(c *popauthtest.Client) *popauth.Certificate {
 		found, err := popauth.NewCertificate("mine", c.Certificate.Certificate[0], c.Certificate.Certificate[1:]...)
 		if err != nil {
@@ -220,56 +221,56 @@ func TestSourceOfOnesOwn(t *testing.T) {
 		source      func() *popauth.Certificate
 		bound, path int
 	}{
-		"from DER":   {func() *popauth.Certificate { return made(l.owner) }, 200, 403},
-		"Leaf alone": {func() *popauth.Certificate { return &popauth.Certificate{Leaf: made(l.owner).Leaf} }, 200, 403},
+		"from DER":   {func() *popauth.Certificate { return made(l.Owner) }, 200, 403},
+		"Leaf alone": {func() *popauth.Certificate { return &popauth.Certificate{Leaf: made(l.Owner).Leaf} }, 200, 403},
 		"Raw alone": {func() *popauth.Certificate {
-			return &popauth.Certificate{Leaf: &x509.Certificate{Raw: made(l.owner).Leaf.Raw}}
+			return &popauth.Certificate{Leaf: &x509.Certificate{Raw: made(l.Owner).Leaf.Raw}}
 		}, 200, 403},
-		"a wrong thumbprint": {func() *popauth.Certificate { c := made(l.owner); c.Thumbprint = l.thief.Thumbprint(); return c }, 200, 403},
+		"a wrong thumbprint": {func() *popauth.Certificate { c := made(l.Owner); c.Thumbprint = l.Thief.Thumbprint(); return c }, 200, 403},
 		"another's, with the thumbprint": {func() *popauth.Certificate {
-			return &popauth.Certificate{Leaf: made(l.thief).Leaf, Thumbprint: l.owner.Thumbprint()}
+			return &popauth.Certificate{Leaf: made(l.Thief).Leaf, Thumbprint: l.Owner.Thumbprint()}
 		}, 401, 403},
-		"another one put in": {func() *popauth.Certificate { c := made(l.owner); c.Leaf = made(l.thief).Leaf; return c }, 401, 403},
-		"verified":           {func() *popauth.Certificate { c := made(l.owner); c.Verified = popauth.VerifiedLocally; return c }, 200, 200},
+		"another one put in": {func() *popauth.Certificate { c := made(l.Owner); c.Leaf = made(l.Thief).Leaf; return c }, 401, 403},
+		"verified":           {func() *popauth.Certificate { c := made(l.Owner); c.Verified = popauth.VerifiedLocally; return c }, 200, 200},
 		"verified, but unparsed": {func() *popauth.Certificate {
 			c := made(strange)
 			c.Verified = popauth.VerifiedLocally
 			return c
 		}, 401, 403},
-		"no content":         {func() *popauth.Certificate { return &popauth.Certificate{Thumbprint: l.owner.Thumbprint()} }, 400, 400},
+		"no content":         {func() *popauth.Certificate { return &popauth.Certificate{Thumbprint: l.Owner.Thumbprint()} }, 400, 400},
 		"no Raw":             {func() *popauth.Certificate { return &popauth.Certificate{Leaf: &x509.Certificate{}} }, 400, 400},
-		"nil intermediate":   {func() *popauth.Certificate { c := made(l.owner); c.Intermediates = []*x509.Certificate{nil}; return c }, 400, 400},
-		"nil in the chain":   {func() *popauth.Certificate { c := made(l.owner); c.Chain = []*x509.Certificate{nil}; return c }, 400, 400},
-		"ours taken to bits": {func() *popauth.Certificate { c := made(l.owner); c.Leaf = nil; return c }, 400, 400},
+		"nil intermediate":   {func() *popauth.Certificate { c := made(l.Owner); c.Intermediates = []*x509.Certificate{nil}; return c }, 400, 400},
+		"nil in the chain":   {func() *popauth.Certificate { c := made(l.Owner); c.Chain = []*x509.Certificate{nil}; return c }, 400, 400},
+		"ours taken to bits": {func() *popauth.Certificate { c := made(l.Owner); c.Leaf = nil; return c }, 400, 400},
 	} {
-		source := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return tt.source(), nil })
+		source := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return tt.source(), nil })
 		var seen string
-		g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 		spy := &popauthtest.Spy{Next: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			p, _ := popauth.FromContext(r.Context())
 			seen = p.Certificate.Thumbprint
 		})}
-		for _, h := range []http.Handler{g.Confirm(spy), popauth.ClientCertificate(source)(l.guard().Confirm(spy))} {
+		for _, h := range []http.Handler{g.Confirm(spy), popauth.ClientCertificate(source)(l.Guard().Confirm(spy))} {
 			seen = ""
-			got := send(func(http.Handler) http.Handler { return h }, viaProxy(l.bound()))
-			if got.status != tt.bound || tt.bound == 200 && seen != l.owner.Thumbprint() {
-				t.Errorf("%s: got %d, thumbprint %q, want %d", name, got.status, seen, tt.bound)
+			got := lab.Send(func(http.Handler) http.Handler { return h }, lab.ViaProxy(l.Bound()))
+			if got.Status != tt.bound || tt.bound == 200 && seen != l.Owner.Thumbprint() {
+				t.Errorf("%s: got %d, thumbprint %q, want %d", name, got.Status, seen, tt.bound)
 			}
 		}
-		if got := send(clientcert.Require(source), viaProxy("")); got.status != tt.path || got.ran != (tt.path == 200) {
-			t.Errorf("%s: got %d, ran %t, want %d", name, got.status, got.ran, tt.path)
+		if got := lab.Send(clientcert.Require(source), lab.ViaProxy("")); got.Status != tt.path || got.Ran != (tt.path == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", name, got.Status, got.Ran, tt.path)
 		}
-		if c, err := clientcert.Check(viaProxy(""), source); (err == nil) != (tt.path == 200) || c != nil && c.Thumbprint != l.owner.Thumbprint() {
+		if c, err := clientcert.Check(lab.ViaProxy(""), source); (err == nil) != (tt.path == 200) || c != nil && c.Thumbprint != l.Owner.Thumbprint() {
 			t.Errorf("%s: got %v, %v", name, c, err)
 		}
 	}
 }
 
 func TestNewCertificate(t *testing.T) {
-	l := newLab(t)
-	der := l.owner.Certificate.Certificate[0]
-	c, err := popauth.NewCertificate("mine", der, l.ca.Certificate.Raw, odd(t, l.ca)["URI with NUL"].Certificate.Certificate[0])
-	if err != nil || c.Thumbprint != l.owner.Thumbprint() || c.Source != "mine" || c.Verified != popauth.NotVerified || len(c.Intermediates) != 1 {
+	l := lab.New(t)
+	der := l.Owner.Certificate.Certificate[0]
+	c, err := popauth.NewCertificate("mine", der, l.CA.Certificate.Raw, odd(t, l.CA)["URI with NUL"].Certificate.Certificate[0])
+	if err != nil || c.Thumbprint != l.Owner.Thumbprint() || c.Source != "mine" || c.Verified != popauth.NotVerified || len(c.Intermediates) != 1 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	before := c.DER()
@@ -288,7 +289,7 @@ func TestNewCertificate(t *testing.T) {
 		"cut short":         {before[:len(before)-1], popauth.ErrCertificateMalformed},
 		"no SEQUENCE":       {[]byte{5, 0}, popauth.ErrCertificateMalformed},
 		"an empty one":      {[]byte{0x30, 0}, popauth.ErrCertificateMalformed},
-		"a public key":      {l.ca.Certificate.RawSubjectPublicKeyInfo, popauth.ErrCertificateMalformed},
+		"a public key":      {l.CA.Certificate.RawSubjectPublicKeyInfo, popauth.ErrCertificateMalformed},
 		"four parts":        {[]byte{0x30, 9, 0x30, 0, 0x30, 0, 3, 1, 0, 5, 0}, popauth.ErrCertificateMalformed},
 		"indefinite length": {append([]byte{0x30, 0x80}, append(bytes.Clone(before[4:]), 0, 0)...), popauth.ErrCertificateMalformed},
 		"too large":         {make([]byte, 16<<10+1), popauth.ErrCertificateTooLarge},
@@ -309,20 +310,20 @@ func TestNewCertificate(t *testing.T) {
 // A name that one connection has is none of another source's: what popauth has found out about its own certificate doesn't
 // stay with what somebody makes of it.
 func TestWhatBecomesOfOurCertificates(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	id := "spiffe://a.example/admin"
-	admin := l.ca.Client("admin", spiffe(id))
+	admin := l.CA.Client("admin", spiffe(id))
 	policy := clientcert.SPIFFE(id)
 	request := func(change func(*tls.ConnectionState)) *http.Request {
 		r := admin.Request("GET", "/", "")
-		r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+		r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.CA.Certificate}}
 		if change != nil {
 			change(r.TLS)
 		}
 		return r
 	}
 	through := func(inner popauth.CertificateSource, change func(*popauth.Certificate)) popauth.CertificateSource {
-		return sourceFunc(func(r *http.Request) (*popauth.Certificate, error) {
+		return lab.SourceFunc(func(r *http.Request) (*popauth.Certificate, error) {
 			c, err := inner.Certificate(r)
 			if err == nil {
 				change(c)
@@ -330,7 +331,7 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 			return c, err
 		})
 	}
-	pooled := verified(t, clientcert.Verification{Roots: l.ca.Pool()})
+	pooled := verified(t, clientcert.Verification{Roots: l.CA.Pool()})
 	for name, tt := range map[string]struct {
 		source popauth.CertificateSource
 		want   int
@@ -341,19 +342,19 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 		"its own word":                   {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedLocally }), 200},
 		"its own word about a proxy":     {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedByProxy }), 200},
 		"its own word about another": {through(pooled, func(c *popauth.Certificate) {
-			c.Leaf, c.SharedRoots = l.ca.Client("admin", spiffe(id)).Certificate.Leaf, false
+			c.Leaf, c.SharedRoots = l.CA.Client("admin", spiffe(id)).Certificate.Leaf, false
 		}), 200},
 		"another, by the same pool": {through(pooled, func(c *popauth.Certificate) {
-			c.Leaf = l.ca.Client("admin", spiffe(id)).Certificate.Leaf
+			c.Leaf = l.CA.Client("admin", spiffe(id)).Certificate.Leaf
 		}), 403},
 	} {
-		if got := send(clientcert.Require(tt.source, policy), request(nil)); got.status != tt.want || got.ran != (tt.want == 200) {
-			t.Errorf("%s: got %d, ran %t, want %d", name, got.status, got.ran, tt.want)
+		if got := lab.Send(clientcert.Require(tt.source, policy), request(nil)); got.Status != tt.want || got.Ran != (tt.want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", name, got.Status, got.Ran, tt.want)
 		}
 	}
 	elsewhere := func(s *tls.ConnectionState) { s.ServerName = "other.example.com" }
 	same := through(popauth.TLSCertificate(), func(*popauth.Certificate) {})
-	send(clientcert.Require(same), request(elsewhere)).refused(t, 421, "")
-	another := through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Leaf = l.owner.Certificate.Leaf })
-	send(clientcert.Require(another), request(elsewhere)).refused(t, 403, "")
+	lab.Send(clientcert.Require(same), request(elsewhere)).Refused(t, 421, "")
+	another := through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Leaf = l.Owner.Certificate.Leaf })
+	lab.Send(clientcert.Require(another), request(elsewhere)).Refused(t, 403, "")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // b's authority names an admin of its own like a's; the request says that it is for a, over a connection for b.
@@ -20,9 +21,9 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	authorities := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
 	adminA, adminB := a.Client("admin"), b.Client("admin")
-	l := newLab(t)
+	l := lab.New(t)
 	admin := clientcert.Subject("CN=admin")
-	authorize := l.guard().Authorize(clientcert.Policy(admin))
+	authorize := l.Guard().Authorize(clientcert.Policy(admin))
 	for name, isHTTP2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for gate, tt := range map[string]struct {
 			wrap  func(http.Handler) http.Handler
@@ -47,12 +48,12 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 		} {
 			t.Run(name+" "+gate, func(t *testing.T) {
 				spy := &popauthtest.Spy{}
-				ask := byName(t, tt.wrap(spy), isHTTP2, authorities)
+				ask := lab.ByName(t, tt.wrap(spy), isHTTP2, authorities)
 				token := func(c *popauthtest.Client) string {
 					if !tt.token {
 						return ""
 					}
-					return l.issuer.Token(c.Bound())
+					return l.Issuer.Token(c.Bound())
 				}
 				for _, host := range []string{"a.example.com", "A.Example.Com:8443", "a.example.com."} {
 					if got := ask("a.example.com", host, adminA, token(adminA)); got != 200 {
@@ -74,20 +75,20 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 func TestBindingAtAnotherHost(t *testing.T) {
 	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	authorities := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
-	l, client := newLab(t), b.Client("batch")
-	token := l.issuer.Token(client.Bound())
+	l, client := lab.New(t), b.Client("batch")
+	token := l.Issuer.Token(client.Bound())
 	for name, tt := range map[string]struct {
 		wrap func(http.Handler) http.Handler
 		want int
 	}{
-		"binding":    {l.guard().Confirm, 200},
+		"binding":    {l.Guard().Confirm, 200},
 		"any host":   {clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Subject("CN=batch")), 200},
 		"thumbprint": {clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint())), 200},
 		"its roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: b.Pool()})), 200},
 		"a's roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: a.Pool()})), 403},
 	} {
 		spy := &popauthtest.Spy{}
-		ask := byName(t, tt.wrap(spy), true, authorities)
+		ask := lab.ByName(t, tt.wrap(spy), true, authorities)
 		if got := ask("b.example.com", "a.example.com", client, token); got != tt.want || (spy.Ran() > 0) != (tt.want == 200) {
 			t.Errorf("%s: got %d, ran %d, want %d", name, got, spy.Ran(), tt.want)
 		}
@@ -96,9 +97,9 @@ func TestBindingAtAnotherHost(t *testing.T) {
 
 // The log has the rule and what was compared. A connection without a server name is for an IP address.
 func TestMisdirectedRequests(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	var log bytes.Buffer
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	for _, tt := range []struct {
 		server, host string
 		want         int
@@ -128,38 +129,38 @@ func TestMisdirectedRequests(t *testing.T) {
 	} {
 		for range 2 { // the second is remembered
 			log.Reset()
-			r := l.owner.Request("GET", "/", l.bound())
-			r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+			r := l.Owner.Request("GET", "/", l.Bound())
+			r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.CA.Certificate}}
 			r.TLS.ServerName, r.Host = tt.server, tt.host
-			got := send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), r)
-			if got.status != tt.want || got.ran != (tt.want == 200) || len(got.challenges) > 0 {
-				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.status, got.ran, tt.want)
+			got := lab.Send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), r)
+			if got.Status != tt.want || got.Ran != (tt.want == 200) || len(got.Challenges) > 0 {
+				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.Status, got.Ran, tt.want)
 			}
 			if tt.want == 421 && (!strings.Contains(log.String(), string(popauth.ErrMisdirected)) || !strings.Contains(log.String(), "server name")) {
 				t.Errorf("server name %q, host %q: got log %s", tt.server, tt.host, log.String())
 			}
-			bound := l.owner.Request("GET", "/", l.bound())
+			bound := l.Owner.Request("GET", "/", l.Bound())
 			bound.TLS.VerifiedChains, bound.TLS.ServerName, bound.Host = r.TLS.VerifiedChains, tt.server, tt.host
-			send(g.Confirm, bound).passed(t)
+			lab.Send(g.Confirm, bound).Passed(t)
 		}
 	}
 }
 
 // What is remembered of a connection is so for one host: over HTTP/2 a connection carries requests for several.
 func TestHostsOfOneConnection(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	source := popauth.TLSCertificate() // with one memory
 	gate := clientcert.Require(source)
-	r := l.owner.Request("GET", "/", "")
-	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+	r := l.Owner.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.CA.Certificate}}
 	for range 2 {
 		for host, want := range map[string]int{"example.com": 200, "a.example.com": 421, "b.example.com": 421, "": 421} {
 			r.Host = host
 			if c, err := source.Certificate(r); err != nil || want == 421 && !strings.Contains(c.CheckIdentity().Error(), fmt.Sprintf("host %q: open a connection for that host", host)) {
 				t.Errorf("%q: got %v, %v", host, c.CheckIdentity(), err)
 			}
-			if got := send(gate, r); got.status != want || got.ran != (want == 200) {
-				t.Errorf("%q: got %d, ran %t, want %d", host, got.status, got.ran, want)
+			if got := lab.Send(gate, r); got.Status != want || got.Ran != (want == 200) {
+				t.Errorf("%q: got %d, ran %t, want %d", host, got.Status, got.Ran, want)
 			}
 		}
 	}
@@ -167,25 +168,25 @@ func TestHostsOfOneConnection(t *testing.T) {
 	r.Host = "example.com"
 	unverified := *r.TLS
 	unverified.VerifiedChains = nil
-	partner := l.ca.Intermediate("Partner CA", permits(t, false))
+	partner := l.CA.Intermediate("Partner CA", permits(t, false))
 	other := *r.TLS
 	other.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], partner.Certificate}}
 	good := r.TLS
 	for range 2 {
 		r.TLS = good
-		send(gate, r).passed(t)
+		lab.Send(gate, r).Passed(t)
 		r.TLS = &unverified
-		send(gate, r).refused(t, 403, "")
+		lab.Send(gate, r).Refused(t, 403, "")
 		r.TLS = &other
-		send(gate, r).refused(t, 403, "")
+		lab.Send(gate, r).Refused(t, 403, "")
 	}
 }
 
 // Nobody can take what was withheld for an identity, whoever looks.
 func TestMisdirectedIsUnverified(t *testing.T) {
-	l := newLab(t)
-	r := l.owner.Request("GET", "/", "")
-	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.ca.Certificate}}
+	l := lab.New(t)
+	r := l.Owner.Request("GET", "/", "")
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], l.CA.Certificate}}
 	good, err := popauth.TLSCertificate().Certificate(r)
 	if err != nil || good.CheckIdentity() != nil || good.Verified != popauth.VerifiedByTLS || len(good.Chain) != 2 {
 		t.Errorf("got %+v, %v", good, err)

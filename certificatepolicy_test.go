@@ -17,6 +17,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // alternative puts general names into a certificate to the letter: crypto/x509 would check and write them its own way.
@@ -117,8 +118,8 @@ func TestUnverifiedCertificate(t *testing.T) {
 		c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1).To4()}
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/batch"}}
 	})
-	l := newLab(t)
-	token := l.issuer.Token(thief.Bound())
+	l := lab.New(t)
+	token := l.Issuer.Token(thief.Bound())
 	r := func() *http.Request { return thief.Request("GET", "/", token) }
 	for name, p := range map[string]clientcert.Match{
 		"DNS": clientcert.DNS("a.example.com"), "URI": clientcert.URI("spiffe://example.org/batch"),
@@ -127,32 +128,32 @@ func TestUnverifiedCertificate(t *testing.T) {
 		"issuer": clientcert.Issuer("CN=batch"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			send(l.guard().Authorize(clientcert.Policy(p)), r()).refused(t, 403, "")
-			send(l.guard().Authorize(clientcert.Policy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
-			send(clientcert.Require(popauth.TLSCertificate(), p), r()).refused(t, 403, "")
-			send(clientcert.Require(popauth.TLSCertificate(), clientcert.AnyOf(p, clientcert.MatchFunc(
-				func(*http.Request, *popauth.Certificate) error { return nil }))), r()).refused(t, 403, "")
+			lab.Send(l.Guard().Authorize(clientcert.Policy(p)), r()).Refused(t, 403, "")
+			lab.Send(l.Guard().Authorize(clientcert.Policy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
+			lab.Send(clientcert.Require(popauth.TLSCertificate(), p), r()).Refused(t, 403, "")
+			lab.Send(clientcert.Require(popauth.TLSCertificate(), clientcert.AnyOf(p, clientcert.MatchFunc(
+				func(*http.Request, *popauth.Certificate) error { return nil }))), r()).Refused(t, 403, "")
 		})
 	}
-	send(clientcert.Require(popauth.TLSCertificate()), r()).refused(t, 403, "")
+	lab.Send(clientcert.Require(popauth.TLSCertificate()), r()).Refused(t, 403, "")
 	known := clientcert.Thumbprint(thief.Thumbprint())
-	send(clientcert.Require(popauth.TLSCertificate(), known), r()).passed(t)
-	send(l.guard().Authorize(clientcert.Policy(known)), r()).passed(t)
-	send(clientcert.Require(popauth.TLSCertificate(), known), l.owner.Request("GET", "/", "")).refused(t, 403, "")
-	send(clientcert.Require(popauth.TLSCertificate(), known, clientcert.DNS("a.example.com")), r()).refused(t, 403, "")
-	send(l.guard().Authorize(clientcert.Policy(known)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+	lab.Send(clientcert.Require(popauth.TLSCertificate(), known), r()).Passed(t)
+	lab.Send(l.Guard().Authorize(clientcert.Policy(known)), r()).Passed(t)
+	lab.Send(clientcert.Require(popauth.TLSCertificate(), known), l.Owner.Request("GET", "/", "")).Refused(t, 403, "")
+	lab.Send(clientcert.Require(popauth.TLSCertificate(), known, clientcert.DNS("a.example.com")), r()).Refused(t, 403, "")
+	lab.Send(l.Guard().Authorize(clientcert.Policy(known)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
 }
 
 // A function is shown a certificate that nobody has verified only beside a thumbprint, which names it.
 func TestMatchFunc(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	shown := 0
 	whoever := clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
 		shown++
 		c.Verified = popauth.VerifiedLocally
 		return nil
 	})
-	own := clientcert.Thumbprint(l.owner.Thumbprint())
+	own := clientcert.Thumbprint(l.Owner.Thumbprint())
 	for name, tt := range map[string]struct {
 		matches []clientcert.Match
 		shown   int
@@ -166,51 +167,51 @@ func TestMatchFunc(t *testing.T) {
 		"beside, and then a name": {[]clientcert.Match{own, whoever, clientcert.DNS("a.example")}, 1, 403},
 	} {
 		shown = 0
-		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), l.owner.Request("GET", "/", l.bound())).is(t, tt.status)
+		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)), l.Owner.Request("GET", "/", l.Bound())).is(t, tt.status)
 		if shown != tt.shown {
 			t.Errorf("%s: the function was asked %d times, want %d", name, shown, tt.shown)
 		}
-		send(l.guard().Authorize(clientcert.Policy(tt.matches...)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).refused(t, 403, "")
+		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
 	}
 	if _, err := clientcert.Check((*popauthtest.Client)(nil).Request("GET", "/", ""), nil, own); !errors.Is(err, popauth.ErrCertificateRequired) {
 		t.Errorf("no certificate: got %v, want ErrCertificateRequired", err)
 	}
 	// Whoever can't tell has not said no.
-	down := clientcert.AnyOf(clientcert.DNS("a.example"), clientcert.AllOf(own, matchFunc(errDown)))
-	send(l.guard().Authorize(clientcert.Policy(down)), l.owner.Request("GET", "/", l.bound())).refused(t, 503, "")
-	verified := verified(t, clientcert.Verification{Roots: l.ca.Pool()})
-	send(clientcert.Require(verified, down), l.ca.Client("x").Request("GET", "/", "")).refused(t, 403, "")
-	send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), matchFunc(errDown))), l.owner.Request("GET", "/", "")).refused(t, 503, "")
+	down := clientcert.AnyOf(clientcert.DNS("a.example"), clientcert.AllOf(own, lab.MatchFunc(lab.ErrDown)))
+	lab.Send(l.Guard().Authorize(clientcert.Policy(down)), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 503, "")
+	verified := verified(t, clientcert.Verification{Roots: l.CA.Pool()})
+	lab.Send(clientcert.Require(verified, down), l.CA.Client("x").Request("GET", "/", "")).Refused(t, 403, "")
+	lab.Send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), lab.MatchFunc(lab.ErrDown))), l.Owner.Request("GET", "/", "")).Refused(t, 503, "")
 }
 
 // Without a source of its own, a route takes what an outer handler has found, and never the connection's then.
 func TestRequireCertificateInherits(t *testing.T) {
-	l := newLab(t)
-	verifiedByTLS := l.owner.Request("GET", "/", "")
+	l := lab.New(t)
+	verifiedByTLS := l.Owner.Request("GET", "/", "")
 	verifiedByTLS.TLS.VerifiedChains = append(verifiedByTLS.TLS.VerifiedChains, verifiedByTLS.TLS.PeerCertificates)
-	none := popauth.ClientCertificate(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, nil }))
-	checked := popauth.ClientCertificate(verified(t, clientcert.Verification{Roots: l.ca.Pool()}))
+	none := popauth.ClientCertificate(lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, nil }))
+	checked := popauth.ClientCertificate(verified(t, clientcert.Verification{Roots: l.CA.Pool()}))
 	var inside *popauth.Certificate
-	look := tap(func(r *http.Request) { inside, _ = popauth.CertificateFromContext(r.Context()) })
+	look := lab.Tap(func(r *http.Request) { inside, _ = popauth.CertificateFromContext(r.Context()) })
 	inherits := clientcert.Require(nil)
 
-	send(chain(inherits, look), verifiedByTLS).passed(t)
+	lab.Send(lab.Chain(inherits, look), verifiedByTLS).Passed(t)
 	if inside == nil || inside.Verified != popauth.VerifiedByTLS {
 		t.Errorf("got %+v", inside)
 	}
-	send(chain(none, inherits), verifiedByTLS).refused(t, 403, "")
-	send(inherits, l.owner.Request("GET", "/", "")).refused(t, 403, "")
-	send(chain(checked, inherits, look), l.owner.Request("GET", "/", "")).passed(t)
+	lab.Send(lab.Chain(none, inherits), verifiedByTLS).Refused(t, 403, "")
+	lab.Send(inherits, l.Owner.Request("GET", "/", "")).Refused(t, 403, "")
+	lab.Send(lab.Chain(checked, inherits, look), l.Owner.Request("GET", "/", "")).Passed(t)
 	if inside == nil || inside.Verified != popauth.VerifiedLocally {
 		t.Errorf("got %+v", inside)
 	}
-	send(chain(checked, inherits), l.thief.Request("GET", "/", "")).refused(t, 403, "")
-	send(chain(checked, inherits), (*popauthtest.Client)(nil).Request("GET", "/", "")).refused(t, 403, "")
+	lab.Send(lab.Chain(checked, inherits), l.Thief.Request("GET", "/", "")).Refused(t, 403, "")
+	lab.Send(lab.Chain(checked, inherits), (*popauthtest.Client)(nil).Request("GET", "/", "")).Refused(t, 403, "")
 
 	var c *popauth.Certificate
 	var err error
-	send(chain(checked, tap(func(r *http.Request) { c, err = clientcert.Check(r, nil) })), l.owner.Request("GET", "/", "")).passed(t)
-	if err != nil || c == nil || c.Thumbprint != l.owner.Thumbprint() {
+	lab.Send(lab.Chain(checked, lab.Tap(func(r *http.Request) { c, err = clientcert.Check(r, nil) })), l.Owner.Request("GET", "/", "")).Passed(t)
+	if err != nil || c == nil || c.Thumbprint != l.Owner.Thumbprint() {
 		t.Errorf("got %v, %v", c, err)
 	}
 	if c, err := clientcert.Check(verifiedByTLS, nil, clientcert.Match{}); c != nil || !errors.Is(err, popauth.ErrForbidden) {

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // listed is a validating source of somebody else's: it vouches for the certificates of a list.
@@ -63,10 +64,10 @@ func door(source popauth.CertificateSource) func(http.Handler) http.Handler {
 
 // A Guard and a route have the validating source of somebody else asked again, and a door of somebody else's refuses as ours do.
 func TestValidatingSourceOfSomebodyElse(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	asked := 0
-	source := listed{popauth.TLSCertificate(), map[string]bool{l.owner.Thumbprint(): true}, &asked}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	source := listed{popauth.TLSCertificate(), map[string]bool{l.Owner.Thumbprint(): true}, &asked}
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, route := range map[string]struct {
 		wrap    func(http.Handler) http.Handler
 		recheck func(*http.Request) error
@@ -75,20 +76,20 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 		"Require":           {clientcert.Require(source), func(r *http.Request) error { _, err := clientcert.Recheck(r); return err }},
 		"ClientCertificate": {popauth.ClientCertificate(source), func(r *http.Request) error { _, err := popauth.CertificateNow(r); return err }},
 	} {
-		send(route.wrap, l.thief.Request("GET", "/", l.issuer.Token(l.thief.Bound()))).refused(t, 403, "")
-		r := held(t, route.wrap, l.owner.Request("GET", "/", l.bound()))
+		lab.Send(route.wrap, l.Thief.Request("GET", "/", l.Issuer.Token(l.Thief.Bound()))).Refused(t, 403, "")
+		r := lab.Held(t, route.wrap, l.Owner.Request("GET", "/", l.Bound()))
 		before := asked
 		if err := route.recheck(r); err != nil || asked == before {
 			t.Errorf("%s: got %v, asked %d times", name, err, asked-before)
 		}
-		source.list[l.owner.Thumbprint()] = false
+		source.list[l.Owner.Thumbprint()] = false
 		if err := route.recheck(r); !errors.Is(err, popauth.ErrCertificateUntrusted) {
 			t.Errorf("%s: withdrawn: got %v, want ErrCertificateUntrusted", name, err)
 		}
-		source.list[l.owner.Thumbprint()] = true
+		source.list[l.Owner.Thumbprint()] = true
 	}
 
-	send(door(source), l.owner.Request("GET", "/", "")).passed(t)
+	lab.Send(door(source), l.Owner.Request("GET", "/", "")).Passed(t)
 	for name, tt := range map[string]struct {
 		source popauth.CertificateSource
 		change func(*http.Request)
@@ -96,15 +97,15 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 		status int
 		closes bool
 	}{
-		"another's":         {source: source, client: l.thief, status: 403, closes: true},
+		"another's":         {source: source, client: l.Thief, status: 403, closes: true},
 		"none":              {source: source, status: 403},
-		"nobody's":          {source: popauth.TLSCertificate(), client: l.owner, status: 403},
-		"early data":        {source: source, client: l.owner, change: func(r *http.Request) { r.Header.Set("Early-Data", "1") }, status: 425},
-		"two readings":      {source: source, client: l.owner, change: func(r *http.Request) { r.RequestURI = "/a/../b" }, status: 400},
-		"no content":        {source: sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return &popauth.Certificate{}, nil }), client: l.owner, status: 400},
-		"no Reason":         {source: sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, errNo }), client: l.owner, status: 400},
-		"one of a token":    {source: sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrTokenExpired }), client: l.owner, status: 403},
-		"another's context": {source: popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "X-Mark"), client: l.owner, status: 500},
+		"nobody's":          {source: popauth.TLSCertificate(), client: l.Owner, status: 403},
+		"early data":        {source: source, client: l.Owner, change: func(r *http.Request) { r.Header.Set("Early-Data", "1") }, status: 425},
+		"two readings":      {source: source, client: l.Owner, change: func(r *http.Request) { r.RequestURI = "/a/../b" }, status: 400},
+		"no content":        {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return &popauth.Certificate{}, nil }), client: l.Owner, status: 400},
+		"no Reason":         {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, lab.ErrNo }), client: l.Owner, status: 400},
+		"one of a token":    {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrTokenExpired }), client: l.Owner, status: 403},
+		"another's context": {source: popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "X-Mark"), client: l.Owner, status: 500},
 	} {
 		r := tt.client.Request("GET", "/", "")
 		if tt.change != nil {
@@ -112,8 +113,8 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 		}
 		if name == "another's context" {
 			// As a batch makes them.
-			outer := held(t, popauth.ClientCertificate(popauth.TLSCertificate()), l.owner.Request("POST", "/batch", ""))
-			r = l.owner.Request("GET", "/other", "").WithContext(outer.Context())
+			outer := lab.Held(t, popauth.ClientCertificate(popauth.TLSCertificate()), l.Owner.Request("POST", "/batch", ""))
+			r = l.Owner.Request("GET", "/other", "").WithContext(outer.Context())
 		}
 		spy, w := &popauthtest.Spy{}, httptest.NewRecorder()
 		door(tt.source)(spy).ServeHTTP(w, r)
@@ -125,23 +126,23 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 
 // What a validating source returns is looked at like any other: its thumbprint is the root's own work.
 func TestThumbprintOfAValidatingSource(t *testing.T) {
-	l := newLab(t)
-	lie := lying{listed{popauth.TLSCertificate(), map[string]bool{l.thief.Thumbprint(): true}, new(int)}, l.owner.Thumbprint()}
+	l := lab.New(t)
+	lie := lying{listed{popauth.TLSCertificate(), map[string]bool{l.Thief.Thumbprint(): true}, new(int)}, l.Owner.Thumbprint()}
 	for name, find := range map[string]func() (*popauth.Certificate, error){
 		"FindCertificate": func() (*popauth.Certificate, error) {
-			return popauth.FindCertificate(lie, l.thief.Request("GET", "/", ""))
+			return popauth.FindCertificate(lie, l.Thief.Request("GET", "/", ""))
 		},
 		"CertificateNow": func() (*popauth.Certificate, error) {
-			return popauth.CertificateNow(held(t, popauth.ClientCertificate(lie), l.thief.Request("GET", "/", "")))
+			return popauth.CertificateNow(lab.Held(t, popauth.ClientCertificate(lie), l.Thief.Request("GET", "/", "")))
 		},
 	} {
-		if c, err := find(); err != nil || c.Thumbprint != l.thief.Thumbprint() {
+		if c, err := find(); err != nil || c.Thumbprint != l.Thief.Thumbprint() {
 			t.Errorf("VULNERABLE: %s: got %v, %v", name, c, err)
 		}
 	}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = lie })
-	send(g.Confirm, l.thief.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(clientcert.Require(lie, clientcert.Thumbprint(l.owner.Thumbprint())), l.thief.Request("GET", "/", "")).refused(t, 403, "")
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = lie })
+	lab.Send(g.Confirm, l.Thief.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
+	lab.Send(clientcert.Require(lie, clientcert.Thumbprint(l.Owner.Thumbprint())), l.Thief.Request("GET", "/", "")).Refused(t, 403, "")
 }
 
 type lying struct {
@@ -163,13 +164,13 @@ func (s lying) Recheck(r *http.Request, c *popauth.Certificate) (*popauth.Certif
 
 // WithChain makes a copy, by the chain alone, whoever has verified the certificate before.
 func TestWithChain(t *testing.T) {
-	l := newLab(t)
-	r := byTLS(l.owner, "", l.ca)
+	l := lab.New(t)
+	r := byTLS(l.Owner, "", l.CA)
 	found, err := popauth.FindCertificate(popauth.TLSCertificate(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := []*x509.Certificate{found.Leaf, l.ca.Certificate}
+	chain := []*x509.Certificate{found.Leaf, l.CA.Certificate}
 	c := found.WithChain(chain...)
 	chain[1] = nil
 	if c == found || c.Verified != popauth.VerifiedLocally || len(c.Chain) != 2 || c.Chain[1] == nil || c.CheckIdentity() != nil {
@@ -191,40 +192,40 @@ func TestWithChain(t *testing.T) {
 	}
 	// A certificate of another pool, or of nobody's, is no SPIFFE ID.
 	id := "spiffe://a.example/admin"
-	admin := l.ca.Client("admin", spiffe(id))
+	admin := l.CA.Client("admin", spiffe(id))
 	for shared, want := range map[bool]int{true: 403, false: 200} {
-		source := sourceFunc(func(r *http.Request) (*popauth.Certificate, error) {
+		source := lab.SourceFunc(func(r *http.Request) (*popauth.Certificate, error) {
 			c, err := popauth.FindCertificate(popauth.TLSCertificate(), r)
 			if err != nil {
 				return nil, err
 			}
-			c = c.WithChain(c.Leaf, l.ca.Certificate)
+			c = c.WithChain(c.Leaf, l.CA.Certificate)
 			c.SharedRoots = shared
 			return c, nil
 		})
-		send(clientcert.Require(source, clientcert.SPIFFE(id)), admin.Request("GET", "/", "")).is(t, want)
+		lab.Send(clientcert.Require(source, clientcert.SPIFFE(id)), admin.Request("GET", "/", "")).is(t, want)
 	}
-	send(clientcert.Require(nil, clientcert.SPIFFE(id)), byTLS(admin, "", l.ca)).refused(t, 403, "")
+	lab.Send(clientcert.Require(nil, clientcert.SPIFFE(id)), byTLS(admin, "", l.CA)).Refused(t, 403, "")
 }
 
 // A policy by CertificatePolicy sees what the request is decided by, and none where there is none.
 func TestCertificatePolicy(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	var seen *popauth.Certificate
 	sees := func(err error) popauth.Policy {
 		return popauth.CertificatePolicy(func(_ *http.Request, c *popauth.Certificate) error { seen = c; return err })
 	}
-	send(g.Authorize(sees(nil)), l.owner.Request("GET", "/", l.bound())).passed(t)
-	if seen == nil || seen.Thumbprint != l.owner.Thumbprint() {
+	lab.Send(g.Authorize(sees(nil)), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+	if seen == nil || seen.Thumbprint != l.Owner.Thumbprint() {
 		t.Errorf("got %v", seen)
 	}
-	send(g.Authorize(sees(nil)), (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).passed(t)
+	lab.Send(g.Authorize(sees(nil)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Passed(t)
 	if seen != nil {
 		t.Errorf("got %v, want none", seen)
 	}
-	send(g.Authorize(sees(errNo)), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
-	send(g.Authorize(sees(errDown)), l.owner.Request("GET", "/", l.bound())).refused(t, 503, "")
+	lab.Send(g.Authorize(sees(lab.ErrNo)), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, "")
+	lab.Send(g.Authorize(sees(lab.ErrDown)), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 503, "")
 	defer func() {
 		if recover() == nil {
 			t.Error("no panic for a nil function")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // readChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
@@ -70,7 +71,7 @@ func TestReadChallenge(t *testing.T) {
 
 // paramConfirmer has challenges with any parameter.
 type paramConfirmer struct {
-	member
+	lab.Member
 	params []popauth.Param
 }
 
@@ -84,7 +85,7 @@ func FuzzChallenge(f *testing.F) {
 	f.Add("x", "a b")
 	f.Fuzz(func(t *testing.T, value, scope string) {
 		g := fuzzGuard(t, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{paramConfirmer{member("jkt"), []popauth.Param{{Name: "algs", Value: value}}}}
+			o.Confirmers = []popauth.Confirmer{paramConfirmer{lab.Member("jkt"), []popauth.Param{{Name: "algs", Value: value}}}}
 		})
 		var policies []popauth.Policy
 		func() {

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // hostFromHeader is middleware that takes the host from X-Forwarded-Host, as gorilla's ProxyHeaders does.
@@ -25,11 +26,11 @@ func hostFromHeader(next http.Handler) http.Handler {
 
 // What the TLS stack has verified for one server name is no identity at a host that middleware has set since.
 func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
-	l := newLab(t)
-	lasting := func(c *x509.Certificate) { c.NotAfter = l.clock.Now().AddDate(1, 0, 0) } // Recheck goes by the Guard's clock
+	l := lab.New(t)
+	lasting := func(c *x509.Certificate) { c.NotAfter = l.Clock.Now().AddDate(1, 0, 0) } // Recheck goes by the Guard's clock
 	ca := popauthtest.NewCA(t, lasting)
 	client := ca.Client("admin", func(c *x509.Certificate) { c.DNSNames = []string{"admin.internal"} }, lasting)
-	token := l.issuer.Token(client.Bound())
+	token := l.Issuer.Token(client.Bound())
 	request := func(host string) *http.Request {
 		r := client.Request("GET", "https://a.example.com/", token)
 		r.TLS.ServerName = "a.example.com"
@@ -41,8 +42,8 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 	}
 	named := clientcert.DNS("admin.internal")
 	byTLS, anyHost := popauth.ClientCertificate(popauth.TLSCertificate()), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())
-	own := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
-	plain := l.guard()
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	plain := l.Guard()
 	known := clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint()))
 	asks := func(ask func(*http.Request) error) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
@@ -70,7 +71,7 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 		"a Guard":                       {byTLS, plain.Authorize(clientcert.Policy(named)), 421},
 		"two stages":                    {plain.Authenticate, plain.Authorize(clientcert.Policy(named)), 421},
 		"two stages, a source":          {own.Authenticate, own.Authorize(clientcert.Policy(named)), 421},
-		"stages around a gate":          {own.Authenticate, chain(known, own.Authorize(clientcert.Policy(named))), 421},
+		"stages around a gate":          {own.Authenticate, lab.Chain(known, own.Authorize(clientcert.Policy(named))), 421},
 		"another Guard":                 {own.Authenticate, plain.Authorize(clientcert.Policy(named)), 421},
 		"Recheck":                       {own.Authenticate, asks(recheck), 421},
 		"RecheckCertificate":            {byTLS, asks(recheckCertificate), 421},
@@ -84,8 +85,8 @@ func TestAnIdentityIsForTheHostOfNow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for host, want := range map[string]int{"": 200, "a.example.com:443": 200, "b.example.com": tt.want} {
-				if o := send(chain(tt.outer, hostFromHeader, tt.inner), request(host)); o.status != want || o.ran != (want == 200) {
-					t.Errorf("host %q: got %d, ran %t, want %d", host, o.status, o.ran, want)
+				if o := lab.Send(lab.Chain(tt.outer, hostFromHeader, tt.inner), request(host)); o.Status != want || o.Ran != (want == 200) {
+					t.Errorf("host %q: got %d, ran %t, want %d", host, o.Status, o.Ran, want)
 				}
 			}
 		})
@@ -111,7 +112,7 @@ func TestNoIdentityBehindAThumbprint(t *testing.T) {
 		r.Header.Set("X-Forwarded-Host", host)
 		ran := false
 		gate := clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint()))
-		outside := chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)
+		outside := lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), hostFromHeader, gate)
 		outside(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			ran = true
 			c, ok := popauth.CertificateFromContext(r.Context())
@@ -136,8 +137,8 @@ func TestTenantsByChangedHost(t *testing.T) {
 	admin := a.Client("admin", func(c *x509.Certificate) { c.DNSNames = []string{"admin.internal"} })
 	for _, isHTTP2 := range []bool{false, true} {
 		target := "b.example.com"
-		rehost := altered(func(r *http.Request) { r.Host = target })
-		ask := byName(t, chain(popauth.ClientCertificate(popauth.TLSCertificate()), rehost)(mux), isHTTP2,
+		rehost := lab.Altered(func(r *http.Request) { r.Host = target })
+		ask := lab.ByName(t, lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), rehost)(mux), isHTTP2,
 			map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()})
 		if got := ask("a.example.com", "a.example.com", admin, ""); got != 421 || spies[target].Ran() > 0 {
 			t.Errorf("VULNERABLE: got %d, ran %d, want 421", got, spies[target].Ran())
@@ -156,21 +157,21 @@ func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
 		dpop popauth.Confirmer
 		want int
 	}{
-		"the sender's host":     {proofs(dpop.Options{URL: dpop.RequestURL}), 401},
-		"BaseURL":               {proofs(dpop.Options{BaseURL: "https://api.example.com"}), 200},
-		"one inside of another": {hostless{proofs(dpop.Options{BaseURL: "https://api.example.com"})}, 401},
+		"the sender's host":     {lab.Proofs(dpop.Options{URL: dpop.RequestURL}), 401},
+		"BaseURL":               {lab.Proofs(dpop.Options{BaseURL: "https://api.example.com"}), 200},
+		"one inside of another": {hostless{lab.Proofs(dpop.Options{BaseURL: "https://api.example.com"})}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
+			a := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
 				o.Confirmers = []popauth.Confirmer{tt.dpop}
 			})
 			for host, want := range map[string]int{"": 200, "b.example.com": tt.want} {
-				for stage, inner := range map[string]func(http.Handler) http.Handler{"Confirm": a.guard.Confirm, "Recheck": rechecked(a.guard)} {
-					r := a.request()
+				for stage, inner := range map[string]func(http.Handler) http.Handler{"Confirm": a.Guard.Confirm, "Recheck": rechecked(a.Guard)} {
+					r := a.Request()
 					r.Header.Set("X-Forwarded-Host", host)
-					w, before := httptest.NewRecorder(), a.spy.Ran()
-					chain(a.guard.Authenticate, hostFromHeader, inner)(a.spy).ServeHTTP(w, r)
-					if ran := a.spy.Ran() > before; ran != (want == 200) {
+					w, before := httptest.NewRecorder(), a.Spy.Ran()
+					lab.Chain(a.Guard.Authenticate, hostFromHeader, inner)(a.Spy).ServeHTTP(w, r)
+					if ran := a.Spy.Ran() > before; ran != (want == 200) {
 						t.Errorf("%s, host %q: got %d, ran %t, want %d", stage, host, w.Code, ran, want)
 					}
 				}
@@ -196,18 +197,18 @@ func rechecked(g *popauth.Guard) func(http.Handler) http.Handler {
 
 // Of somebody else's Confirmer nobody knows what it goes by: it is asked again at another host.
 func TestAConfirmerIsAskedForEachHost(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	asked := 0
-	g := l.guard(func(o *popauth.Options) {
+	g := l.Guard(func(o *popauth.Options) {
 		o.Confirmers = []popauth.Confirmer{hostConfirmer{&asked}}
 	})
-	token := l.issuer.Token(popauthtest.Claims{"cnf": map[string]any{"x-host": "a.example.com"}})
+	token := l.Issuer.Token(popauthtest.Claims{"cnf": map[string]any{"x-host": "a.example.com"}})
 	for host, want := range map[string]int{"a.example.com": 200, "b.example.com": 401} {
 		r := httptest.NewRequest("GET", "https://a.example.com/", http.NoBody)
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("X-Forwarded-Host", host)
-		if o := send(chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.status != want || o.ran != (want == 200) {
-			t.Errorf("%s: got %d, ran %t, want %d", host, o.status, o.ran, want)
+		if o := lab.Send(lab.Chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.Status != want || o.Ran != (want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", host, o.Status, o.Ran, want)
 		}
 	}
 	if asked != 3 {
@@ -229,13 +230,13 @@ func (c hostConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 
 // A type that has MutualTLS embedded may look at more, the host among it: MutualTLS doesn't speak for it.
 func TestAnEmbeddedMutualTLSDoesNotSpeakForItsHost(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{oneHost{}} })
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{oneHost{}} })
 	for host, want := range map[string]int{"a.example.com": 200, "b.example.com": 401} {
-		r := l.owner.Request("GET", "https://a.example.com/", l.bound())
+		r := l.Owner.Request("GET", "https://a.example.com/", l.Bound())
 		r.Header.Set("X-Forwarded-Host", host)
-		if o := send(chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.status != want || o.ran != (want == 200) {
-			t.Errorf("%s: got %d, ran %t, want %d", host, o.status, o.ran, want)
+		if o := lab.Send(lab.Chain(g.Authenticate, hostFromHeader, g.Confirm), r); o.Status != want || o.Ran != (want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", host, o.Status, o.Ran, want)
 		}
 	}
 }

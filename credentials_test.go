@@ -9,22 +9,23 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What is no token reaches no Verifier of somebody else's, behind JWTOr neither, however much that would let pass.
 func TestMalformedTokenReachesNoOtherVerifier(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	asked := 0
-	careless := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+	careless := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 		asked++
 		return popauth.NewToken([]byte(`{"sub":"a"}`))
 	})
-	own := jwtVerifierOf(t, l.issuer)
+	own := lab.VerifierOf(t, l.Issuer)
 	for name, v := range map[string]popauth.Verifier{"alone": careless, "opaque": popauth.JWTOr(own, careless), "jwt": popauth.JWTOr(careless, own)} {
-		g := l.opaqueGuard(v)
-		for _, token := range []string{`a"b`, `a"b.c.d`, l.unbound() + `"`, `e30.e30."`} {
-			r := l.owner.Request("GET", "/", token)
-			if o := send(g.Authenticate, r); o.status != http.StatusBadRequest || o.ran || asked > 0 {
+		g := l.OpaqueGuard(v)
+		for _, token := range []string{`a"b`, `a"b.c.d`, l.Unbound() + `"`, `e30.e30."`} {
+			r := l.Owner.Request("GET", "/", token)
+			if o := lab.Send(g.Authenticate, r); o.Status != http.StatusBadRequest || o.Ran || asked > 0 {
 				t.Errorf("%s, %s: got %+v and %d calls of the Verifier, want 400 and none", name, token, o, asked)
 			}
 		}
@@ -34,7 +35,7 @@ func TestMalformedTokenReachesNoOtherVerifier(t *testing.T) {
 // Wherever it stands, and however long the token is, what is no character of a token is found.
 func TestTokenCharacterAnywhere(t *testing.T) {
 	asked := ""
-	g, err := popauth.New(popauth.Options{Verifier: verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) {
+	g, err := popauth.New(popauth.Options{Verifier: lab.VerifierFunc(func(_ context.Context, token string) (*popauth.Token, error) {
 		asked = token
 		return nil, popauth.ErrTokenInvalid
 	})})

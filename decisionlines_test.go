@@ -8,14 +8,15 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A batch answers several times by one decision: no answer shows what another handler does to its header, also in place.
 func TestAnswersOfOneDecisionShareNoLines(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	gate := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))
-	r := l.owner.Request("GET", "/orders", l.bound())
+	l := lab.New(t)
+	g := l.Guard()
+	gate := clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))
+	r := l.Owner.Request("GET", "/orders", l.Bound())
 	inside := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for name, tt := range map[string]struct {
 		outer, inner func(http.Handler) http.Handler
@@ -49,14 +50,14 @@ func TestAnswersOfOneDecisionShareNoLines(t *testing.T) {
 
 // Several handlers may run for one decision at once: the race detector looks.
 func TestOneDecisionForManyAtOnce(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
-	d, err := g.Decide(l.owner.Request("GET", "/orders", l.bound()))
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() })
+	d, err := g.Decide(l.Owner.Request("GET", "/orders", l.Bound()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))
-	h := chain(g.Authenticate, gate, l.guard().Confirm, g.Confirm)(
+	gate := clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))
+	h := lab.Chain(g.Authenticate, gate, l.Guard().Confirm, g.Confirm)(
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := g.Recheck(r); err != nil {
 				t.Error(err)

@@ -16,11 +16,12 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // An ETag saves the transfer, and belongs to one URL.
 func TestRemoteKeysETag(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	serve := func(body func() []byte, confirmed *int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"1"`)
@@ -36,13 +37,13 @@ func TestRemoteKeysETag(t *testing.T) {
 	issuer.Handle("/jwks", serve(issuer.JWKS, &first))
 	issuer.Handle("/moved", serve(issuer.JWKS, &second))
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		api := newKeyedAPI(t, issuer.URL, keys, nil)
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 		for range 20 {
 			time.Sleep(time.Hour)
-			api.want(t, token, 200)
+			api.Want(t, token, 200)
 			synctest.Wait()
 			if !keys.LastRefresh().Equal(time.Now()) {
 				t.Errorf("last refresh: got %v, want %v", keys.LastRefresh(), time.Now())
@@ -56,33 +57,33 @@ func TestRemoteKeysETag(t *testing.T) {
 		issuer.Rotate()
 		for range 5 {
 			time.Sleep(time.Hour)
-			_ = api.ask(t.Context(), token)
+			_ = api.Ask(t.Context(), token)
 			synctest.Wait()
-			if r := issuer.last.Swap(nil); r != nil && r.URL.Path == "/moved" {
+			if r := issuer.Last.Swap(nil); r != nil && r.URL.Path == "/moved" {
 				if r.Header.Get("If-None-Match") != "" || second != 0 {
 					t.Error("an ETag was sent to another URL")
 				}
 				break
 			}
 		}
-		api.want(t, issuer.lasting(), 200)
-		api.want(t, token, 401)
+		api.Want(t, issuer.Lasting(), 200)
+		api.Want(t, token, 401)
 	})
 }
 
 // An issuer that moves its keys and takes the old place down is found at once.
 func TestRemoteKeysMoved(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		api.want(t, issuer.lasting(), 200)
+		api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		api.Want(t, issuer.Lasting(), 200)
 		issuer.Metadata = popauthtest.Claims{"jwks_uri": issuer.URL + "/moved"}
 		issuer.Handle("/moved", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(issuer.JWKS()) }))
 		issuer.Handle("/jwks", http.NotFoundHandler())
 		issuer.Rotate()
 		time.Sleep(10 * time.Second)
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 	})
 }
 
@@ -114,7 +115,7 @@ func TestRemoteKeysOwnClient(t *testing.T) {
 	if err := keys.Preload(t.Context()); err == nil || other.Fetches() > 0 {
 		t.Errorf("a certificate of nobody's: got %v", err)
 	}
-	noFetchLeft(t)
+	lab.NoFetchLeft(t)
 }
 
 // A proxy passes bytes on and sees no more than the issuer's name.
@@ -157,22 +158,22 @@ func TestRemoteKeysProxy(t *testing.T) {
 
 // A place that hangs leaves some of the time for the others.
 func TestMetadataPlaceHangs(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		issuer.fails(func(r *http.Request) (*http.Response, error) {
+		issuer.Fails(func(r *http.Request) (*http.Response, error) {
 			switch r.URL.Path {
 			case "/.well-known/openid-configuration":
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			case "/.well-known/oauth-authorization-server":
-				return answer(http.StatusOK, []byte(metadata(issuer.URL, issuer.URL+"/jwks"))), nil
+				return lab.Answer(http.StatusOK, []byte(lab.Metadata(issuer.URL, issuer.URL+"/jwks"))), nil
 			}
 			w := httptest.NewRecorder()
 			issuer.Server.Config.Handler.ServeHTTP(w, r)
 			return w.Result(), nil
 		})
 		start := time.Now()
-		if err := issuer.keys(t, popauth.RemoteKeysOptions{}).Preload(t.Context()); err != nil || time.Since(start) != 5*time.Second {
+		if err := issuer.KeySet(t, popauth.RemoteKeysOptions{}).Preload(t.Context()); err != nil || time.Since(start) != 5*time.Second {
 			t.Errorf("got %v after %v, want the second place's answer after 5 s", err, time.Since(start))
 		}
 	})

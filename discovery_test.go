@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const (
@@ -28,15 +29,15 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	page, ok := s.pages[r.URL.String()]
 	if to, redirect := strings.CutPrefix(page, "-> "); redirect {
-		w := answer(302, nil)
+		w := lab.Answer(302, nil)
 		w.Request = r
 		w.Header.Set("Location", to)
 		return w, nil
 	}
 	if !ok {
-		return answer(404, nil), nil
+		return lab.Answer(404, nil), nil
 	}
-	w := answer(200, []byte(page))
+	w := lab.Answer(200, []byte(page))
 	w.Request = r
 	return w, nil
 }
@@ -119,37 +120,37 @@ var discoveries = []struct {
 	want         string // in the error
 }{
 	{"OpenID Connect", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, theKeys)}, ""},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, theKeys)}, ""},
 	{"OpenID Connect with path", somewhere + "/t/1", map[string]string{
-		somewhere + "/t/1/.well-known/openid-configuration": metadata(somewhere+"/t/1", theKeys)}, ""},
+		somewhere + "/t/1/.well-known/openid-configuration": lab.Metadata(somewhere+"/t/1", theKeys)}, ""},
 	{"trailing slash", somewhere + "/t/", map[string]string{
-		somewhere + "/t/.well-known/openid-configuration": metadata(somewhere+"/t/", theKeys)}, ""},
+		somewhere + "/t/.well-known/openid-configuration": lab.Metadata(somewhere+"/t/", theKeys)}, ""},
 	{"RFC 8414", somewhere, map[string]string{
-		somewhere + "/.well-known/oauth-authorization-server": metadata(somewhere, theKeys)}, ""},
+		somewhere + "/.well-known/oauth-authorization-server": lab.Metadata(somewhere, theKeys)}, ""},
 	{"RFC 8414 with path", somewhere + "/t%2F1", map[string]string{
-		somewhere + "/.well-known/oauth-authorization-server/t%2F1": metadata(somewhere+"/t%2F1", theKeys)}, ""},
+		somewhere + "/.well-known/oauth-authorization-server/t%2F1": lab.Metadata(somewhere+"/t%2F1", theKeys)}, ""},
 	{"OpenID Connect, path behind", somewhere + "/t", map[string]string{
-		somewhere + "/.well-known/openid-configuration/t": metadata(somewhere+"/t", theKeys)}, ""},
+		somewhere + "/.well-known/openid-configuration/t": lab.Metadata(somewhere+"/t", theKeys)}, ""},
 	{"RFC 8414, path before", somewhere + "/t", map[string]string{
-		somewhere + "/t/.well-known/oauth-authorization-server": metadata(somewhere+"/t", theKeys)}, ""},
+		somewhere + "/t/.well-known/oauth-authorization-server": lab.Metadata(somewhere+"/t", theKeys)}, ""},
 	{"byte order mark", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": "\ufeff" + metadata(somewhere, theKeys)}, ""},
+		somewhere + "/.well-known/openid-configuration": "\ufeff" + lab.Metadata(somewhere, theKeys)}, ""},
 	{"odd members", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": "{\"op_name\":\"caf\xe9\",\"x\":1,\"x\":2," + metadata(somewhere, theKeys)[1:]}, ""},
+		somewhere + "/.well-known/openid-configuration": "{\"op_name\":\"caf\xe9\",\"x\":1,\"x\":2," + lab.Metadata(somewhere, theKeys)[1:]}, ""},
 	{"jwks_uri twice", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://evil.example.com/",` + metadata(somewhere, theKeys)[1:]}, "there twice"},
+		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://evil.example.com/",` + lab.Metadata(somewhere, theKeys)[1:]}, "there twice"},
 	{"issuer twice", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://evil.example.com",` + metadata(somewhere, theKeys)[1:]}, "there twice"},
+		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://evil.example.com",` + lab.Metadata(somewhere, theKeys)[1:]}, "there twice"},
 	{"another host", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://keys.example.net/jwks")}, ""},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://keys.example.net/jwks")}, ""},
 	{"private issuer, private host", "https://10.0.0.1", map[string]string{
-		"https://10.0.0.1/.well-known/openid-configuration": metadata("https://10.0.0.1", "https://10.0.0.2/jwks")}, ""},
+		"https://10.0.0.1/.well-known/openid-configuration": lab.Metadata("https://10.0.0.1", "https://10.0.0.2/jwks")}, ""},
 	{"nothing", somewhere, nil, "status 404"},
 	{"no path that is a host", somewhere + "//evil.example.com", nil, "status 404"},
 	{"issuer with slash", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere+"/", theKeys)}, "of another issuer"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere+"/", theKeys)}, "of another issuer"},
 	{"another issuer", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata("https://evil.example.com", theKeys)}, "of another issuer"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata("https://evil.example.com", theKeys)}, "of another issuer"},
 	{"no issuer", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://id.example.com/jwks"}`}, "of another issuer"},
 	{"issuer in capitals", somewhere, map[string]string{
@@ -159,34 +160,34 @@ var discoveries = []struct {
 	{"no jwks_uri", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://id.example.com"}`}, "jwks_uri: no URL"},
 	{"http", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "http://id.example.com/jwks")}, "jwks_uri: not https"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "http://id.example.com/jwks")}, "jwks_uri: not https"},
 	{"loopback http", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "http://localhost/jwks")}, "less protected"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "http://localhost/jwks")}, "less protected"},
 	{"loopback", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://[::ffff:127.0.0.1]/jwks")}, "inside"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://[::ffff:127.0.0.1]/jwks")}, "inside"},
 	{"private", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://10.0.0.1/jwks")}, "inside"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://10.0.0.1/jwks")}, "inside"},
 	{"link-local", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, "https://169.254.169.254/jwks")}, "inside"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://169.254.169.254/jwks")}, "inside"},
 	{"loopback, http after https", "https://127.0.0.1", map[string]string{
-		"https://127.0.0.1/.well-known/openid-configuration": metadata("https://127.0.0.1", "http://127.0.0.1/jwks")}, "less protected"},
+		"https://127.0.0.1/.well-known/openid-configuration": lab.Metadata("https://127.0.0.1", "http://127.0.0.1/jwks")}, "less protected"},
 	{"names what came", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata("https://id.example.com/", theKeys)},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata("https://id.example.com/", theKeys)},
 		`its issuer is "https://id.example.com/", and "https://id.example.com" is wanted`},
 	{"a page behind a redirect", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": "-> /login", somewhere + "/login": "<html>"}, "after a redirect to https://id.example.com/login"},
 	{"HTML", somewhere, map[string]string{somewhere + "/.well-known/openid-configuration": "<html>"}, "metadata: "},
 	{"too large", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": metadata(somewhere, theKeys) + strings.Repeat(" ", 1<<20)}, "more than"},
+		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, theKeys) + strings.Repeat(" ", 1<<20)}, "more than"},
 	{"redirect elsewhere", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration":       "-> https://evil.example.com/",
 		somewhere + "/.well-known/oauth-authorization-server": "-> http://id.example.com/",
-		"https://evil.example.com/":                           metadata(somewhere, theKeys), "http://id.example.com/": metadata(somewhere, theKeys)}, "redirect"},
+		"https://evil.example.com/":                           lab.Metadata(somewhere, theKeys), "http://id.example.com/": lab.Metadata(somewhere, theKeys)}, "redirect"},
 	{"redirect to another port", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": "-> https://id.example.com:8443/",
-		"https://id.example.com:8443/":                  metadata(somewhere, theKeys)}, "redirect"},
+		"https://id.example.com:8443/":                  lab.Metadata(somewhere, theKeys)}, "redirect"},
 	{"redirect within", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": "-> /other", somewhere + "/other": metadata(somewhere, theKeys)}, ""},
+		somewhere + "/.well-known/openid-configuration": "-> /other", somewhere + "/other": lab.Metadata(somewhere, theKeys)}, ""},
 	{"redirect for ever", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": "-> /.well-known/openid-configuration"}, "too many"},
 }
@@ -240,7 +241,7 @@ func TestRemoteKeysSet(t *testing.T) {
 	}
 	for _, status := range []int{201, 204, 206, 304, 401, 429, 500, 503} {
 		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: u, Client: &http.Client{
-			Transport: roundTrip(func(*http.Request) (*http.Response, error) { return answer(status, []byte(oneKey)), nil })}})
+			Transport: lab.RoundTrip(func(*http.Request) (*http.Response, error) { return lab.Answer(status, []byte(oneKey)), nil })}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // BenchmarkDPoP is a whole request beside the signature verifications that it can't do without, in one run: x/verify is
@@ -29,16 +30,16 @@ func BenchmarkDPoP(b *testing.B) {
 			issuer := popauthtest.NewIssuer(b, algs[0])
 			key := popauthtest.NewProofKey(b, algs[1])
 			token := issuer.Token(key.Bound())
-			store := &usedProofs{until: map[string]time.Time{}}
+			store := &lab.UsedProofs{Until: map[string]time.Time{}}
 			o := issuer.Options()
 			if remembered {
 				once, err := popauth.TrustJWT(token)
 				if err != nil {
 					b.Fatal(err)
 				}
-				o = popauth.Options{Verifier: verifierFunc(func(context.Context, string) (*popauth.Token, error) { return once, nil })}
+				o = popauth.Options{Verifier: lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) { return once, nil })}
 			}
-			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Replay: store, MaxAge: 10 * time.Minute})}
+			o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Replay: store, MaxAge: 10 * time.Minute})}
 			guard, err := popauth.New(o)
 			if err != nil {
 				b.Fatal(err)
@@ -46,13 +47,13 @@ func BenchmarkDPoP(b *testing.B) {
 			h := guard.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			requests := make([]*http.Request, distinct)
 			for i := range requests {
-				requests[i] = key.Request("GET", dpopURL, token)
+				requests[i] = key.Request("GET", lab.DPoPURL, token)
 			}
-			verify := verifier(b, issuer, key, token, requests[0].Header.Get("DPoP"), !remembered)
+			verify := lab.Verifier(b, issuer, key, token, requests[0].Header.Get("DPoP"), !remembered)
 			n := 0
 			run := func() {
 				if n%distinct == 0 {
-					clear(store.until)
+					clear(store.Until)
 				}
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, requests[n%distinct])

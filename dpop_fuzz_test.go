@@ -12,14 +12,15 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-func newFuzzAPI(f *testing.F) *dpopAPI {
+func newFuzzAPI(f *testing.F) *lab.DPoPAPI {
 	o := &opaque{token: "token"}
-	a := newDPoPAPI(fuzzTB{f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{nonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
+	a := lab.NewDPoPAPI(lab.FuzzTB{f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
-	o.jkt, a.token = a.key.Thumbprint(), o.token
+	o.jkt, a.Token = a.Key.Thumbprint(), o.token
 	return a
 }
 
@@ -27,28 +28,28 @@ func newFuzzAPI(f *testing.F) *dpopAPI {
 // else passes, nothing that was sent is reflected, nothing panics.
 func FuzzProof(f *testing.F) {
 	rfc := readRFC9449(f)
-	a := newOpaqueAPI(fuzzTB{f}, &opaque{rfc.Token, rfc.JKT})
+	a := newOpaqueAPI(lab.FuzzTB{f}, &opaque{rfc.Token, rfc.JKT})
 	last := rfc.Proofs[2]
-	a.clock.Advance(time.Unix(last.IAT, 0).Sub(a.clock.Now()))
+	a.Clock.Advance(time.Unix(last.IAT, 0).Sub(a.Clock.Now()))
 	for _, p := range rfc.Proofs {
 		f.Add(p.Proof)
 		f.Add(p.Proof + ".")
 		f.Add(strings.ReplaceAll(p.Proof, ".", ".\n"))
 	}
 	f.Fuzz(func(t *testing.T, proof string) {
-		clear(a.store.until)
+		clear(a.Store.Until)
 		r := last.request(rfc.Token)
 		r.Header.Set("DPoP", proof)
-		ran := a.spy.Ran()
-		w := a.serve(r)
-		if a.spy.Ran() != ran {
+		ran := a.Spy.Ran()
+		w := a.Serve(r)
+		if a.Spy.Ran() != ran {
 			if proof != last.Proof {
 				t.Fatalf("VULNERABLE: passed: %q", proof)
 			}
 			return
 		}
-		if w.Code != http.StatusUnauthorized || a.store.len() != 0 {
-			t.Fatalf("got %d, %d proofs used up", w.Code, a.store.len())
+		if w.Code != http.StatusUnauthorized || a.Store.Len() != 0 {
+			t.Fatalf("got %d, %d proofs used up", w.Code, a.Store.Len())
 		}
 		if answer := strings.Join(w.Header()["Www-Authenticate"], "\n"); len(proof) > 20 && strings.Contains(answer, proof) {
 			t.Fatalf("reflected: %s", answer)
@@ -60,14 +61,14 @@ func FuzzProof(f *testing.F) {
 func FuzzProofMembers(f *testing.F) {
 	const placeholder = `"@JWK@"` // each process of a fuzzer has a key of its own
 	a := newFuzzAPI(f)
-	own, err := json.Marshal(a.key.JWK())
+	own, err := json.Marshal(a.Key.JWK())
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, proof := range []string{
-		a.request().Header.Get("DPoP"),
-		a.request(fields{"nonce": "x", "jti": "\u0000"}).Header.Get("DPoP"),
-		a.request(fields{"htu": dpopURL + "/../orders?x#y"}).Header.Get("DPoP"),
+		a.Request().Header.Get("DPoP"),
+		a.Request(lab.Fields{"nonce": "x", "jti": "\u0000"}).Header.Get("DPoP"),
+		a.Request(lab.Fields{"htu": lab.DPoPURL + "/../orders?x#y"}).Header.Get("DPoP"),
 	} {
 		parts := strings.Split(proof, ".")
 		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
@@ -75,13 +76,13 @@ func FuzzProofMembers(f *testing.F) {
 		f.Add(strings.Replace(string(header), string(own), placeholder, 1), string(payload))
 	}
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		clear(a.store.until)
-		proof := a.key.Sign([]byte(strings.ReplaceAll(header, placeholder, string(own))), []byte(payload))
-		ran := a.spy.Ran()
-		w := a.serve(a.with(proof))
-		if a.spy.Ran() == ran {
-			if w.Code != http.StatusUnauthorized || a.store.len() != 0 {
-				t.Fatalf("got %d, %d proofs used up", w.Code, a.store.len())
+		clear(a.Store.Until)
+		proof := a.Key.Sign([]byte(strings.ReplaceAll(header, placeholder, string(own))), []byte(payload))
+		ran := a.Spy.Ran()
+		w := a.Serve(a.With(proof))
+		if a.Spy.Ran() == ran {
+			if w.Code != http.StatusUnauthorized || a.Store.Len() != 0 {
+				t.Fatalf("got %d, %d proofs used up", w.Code, a.Store.Len())
 			}
 			return
 		}
@@ -89,12 +90,12 @@ func FuzzProofMembers(f *testing.F) {
 		_, crit := h["crit"]
 		jti, _ := p["jti"].(string)
 		issued, _ := p["iat"].(float64)
-		age := float64(a.clock.Now().Unix()) - issued
-		if h["typ"] != "dpop+jwt" || h["alg"] != "ES256" || crit || p["htm"] != "GET" || p["ath"] != ath(a.token) ||
+		age := float64(a.Clock.Now().Unix()) - issued
+		if h["typ"] != "dpop+jwt" || h["alg"] != "ES256" || crit || p["htm"] != "GET" || p["ath"] != ath(a.Token) ||
 			jti == "" || len(jti) > 256 || age > 71 || age < -11 {
 			t.Fatalf("VULNERABLE: passed: %s %s", header, payload)
 		}
-		if key, ok := h["jwk"].(map[string]any); !ok || key["d"] != nil || key["x"] != a.key.JWK()["x"] {
+		if key, ok := h["jwk"].(map[string]any); !ok || key["d"] != nil || key["x"] != a.Key.JWK()["x"] {
 			t.Fatalf("VULNERABLE: passed: %s", header)
 		}
 	})
@@ -111,16 +112,16 @@ func FuzzTarget(f *testing.F) {
 		if line == "" {
 			return // no server has read that
 		}
-		r := a.request(fields{"htu": htu})
-		r.Header.Set("Dpop", a.key.Proof("GET", "", a.token, popauthtest.Claims{"htu": htu}))
+		r := a.Request(lab.Fields{"htu": htu})
+		r.Header.Set("Dpop", a.Key.Proof("GET", "", a.Token, popauthtest.Claims{"htu": htu}))
 		r.RequestURI, r.Host = line, host
 		if u, err := url.ParseRequestURI(line); err == nil {
 			r.URL = u
 		}
 		own := dpop.RequestURL(r)
 		if own == nil {
-			before := a.spy.Ran()
-			if a.serve(r); a.spy.Ran() != before {
+			before := a.Spy.Ran()
+			if a.Serve(r); a.Spy.Ran() != before {
 				t.Fatalf("VULNERABLE: %q ran without a URL of its own", line)
 			}
 			return
@@ -132,8 +133,8 @@ func FuzzTarget(f *testing.F) {
 		if (popauth.RequestLine{}).Check(r) == nil && own.Path != r.URL.Path && own.Path+r.URL.Path != "/" {
 			t.Fatalf("%q: a router sees %q, the proof is for %q", line, r.URL.Path, own.Path)
 		}
-		before := a.spy.Ran()
-		if a.serve(r); a.spy.Ran() != before && !strings.EqualFold(htu[:5], "https") {
+		before := a.Spy.Ran()
+		if a.Serve(r); a.Spy.Ran() != before && !strings.EqualFold(htu[:5], "https") {
 			t.Fatalf("VULNERABLE: %q %q passed with %q", line, host, htu)
 		}
 	})

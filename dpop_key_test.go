@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const tokenURL = "https://id.example.com/token"
@@ -22,7 +23,7 @@ type tokenRequests struct {
 	dpop  *dpop.Confirmer
 	key   *popauthtest.ProofKey
 	clock *popauthtest.Clock
-	store *usedProofs
+	store *lab.UsedProofs
 }
 
 func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
@@ -30,11 +31,11 @@ func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
 	x := &tokenRequests{
 		key:   popauthtest.NewProofKey(t, ""),
 		clock: popauthtest.NewClock(time.Unix(1_800_000_000, 0)),
-		store: &usedProofs{until: map[string]time.Time{}},
+		store: &lab.UsedProofs{Until: map[string]time.Time{}},
 	}
 	x.key.Now = x.clock.Now
 	d.Replay = x.store
-	x.dpop = proofs(d)
+	x.dpop = lab.Proofs(d)
 	return x
 }
 
@@ -61,30 +62,30 @@ func TestProveKey(t *testing.T) {
 		reason popauth.Reason
 	}{
 		"good":                 {[]string{x.proof()}, ""},
-		"query and fragment":   {[]string{x.proof(fields{"htu": tokenURL + "?a#b"})}, ""},
+		"query and fragment":   {[]string{x.proof(lab.Fields{"htu": tokenURL + "?a#b"})}, ""},
 		"ath of no token":      {[]string{x.key.Proof("POST", tokenURL, "some token")}, ""},
-		"ath malformed":        {[]string{x.proof(fields{"ath": "x"})}, popauth.ErrProofMalformed},
+		"ath malformed":        {[]string{x.proof(lab.Fields{"ath": "x"})}, popauth.ErrProofMalformed},
 		"none":                 {nil, popauth.ErrProofMissing},
 		"empty":                {[]string{""}, popauth.ErrProofMalformed},
 		"two":                  {[]string{x.proof(), x.proof()}, popauth.ErrProofMalformed},
-		"no jti":               {[]string{x.proof(fields{"jti": popauthtest.Omit})}, popauth.ErrProofMalformed},
-		"a JWT of another typ": {[]string{x.key.ProofWith(fields{"typ": "at+jwt"}, "POST", tokenURL, "")}, popauth.ErrProofMalformed},
-		"alg none":             {[]string{x.key.ProofWith(fields{"alg": "none"}, "POST", tokenURL, "")}, popauth.ErrProofAlgorithm},
-		"another key's":        {[]string{x.key.ProofWith(fields{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", tokenURL, "")}, popauth.ErrProofSignature},
+		"no jti":               {[]string{x.proof(lab.Fields{"jti": popauthtest.Omit})}, popauth.ErrProofMalformed},
+		"a JWT of another typ": {[]string{x.key.ProofWith(lab.Fields{"typ": "at+jwt"}, "POST", tokenURL, "")}, popauth.ErrProofMalformed},
+		"alg none":             {[]string{x.key.ProofWith(lab.Fields{"alg": "none"}, "POST", tokenURL, "")}, popauth.ErrProofAlgorithm},
+		"another key's":        {[]string{x.key.ProofWith(lab.Fields{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", tokenURL, "")}, popauth.ErrProofSignature},
 		"another signature":    {[]string{good[:strings.LastIndexByte(good, '.')+1] + signature}, popauth.ErrProofSignature},
 		"another method":       {[]string{x.key.Proof("GET", tokenURL, "")}, popauth.ErrProofTarget},
 		"another path":         {[]string{x.key.Proof("POST", tokenURL+"/x", "")}, popauth.ErrProofTarget},
 		"another server":       {[]string{x.key.Proof("POST", "https://evil.example/token", "")}, popauth.ErrProofTarget},
-		"oldest":               {[]string{x.proof(fields{"iat": now - 70})}, ""},
-		"too old":              {[]string{x.proof(fields{"iat": now - 71})}, popauth.ErrProofTime},
-		"furthest":             {[]string{x.proof(fields{"iat": now + 10})}, ""},
-		"too far ahead":        {[]string{x.proof(fields{"iat": now + 11})}, popauth.ErrProofTime},
+		"oldest":               {[]string{x.proof(lab.Fields{"iat": now - 70})}, ""},
+		"too old":              {[]string{x.proof(lab.Fields{"iat": now - 71})}, popauth.ErrProofTime},
+		"furthest":             {[]string{x.proof(lab.Fields{"iat": now + 10})}, ""},
+		"too far ahead":        {[]string{x.proof(lab.Fields{"iat": now + 11})}, popauth.ErrProofTime},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := x.store.len()
+			before := x.store.Len()
 			jkt, _, err := x.prove(test.proofs...)
 			if test.reason == "" {
-				if err != nil || jkt != x.key.Thumbprint() || x.store.len() != before+1 {
+				if err != nil || jkt != x.key.Thumbprint() || x.store.Len() != before+1 {
 					t.Errorf("got %q, %v, want %q", jkt, err, x.key.Thumbprint())
 				}
 				return
@@ -95,7 +96,7 @@ func TestProveKey(t *testing.T) {
 			if !errors.Is(err, test.reason) {
 				t.Errorf("got %v, want %v", err, test.reason)
 			}
-			if x.store.len() != before {
+			if x.store.Len() != before {
 				t.Error("a refused proof was used up")
 			}
 		})
@@ -111,7 +112,7 @@ func TestProveKeyReplay(t *testing.T) {
 	if jkt, _, err := x.prove(proof); !errors.Is(err, popauth.ErrProofReplayed) || jkt != "" {
 		t.Errorf("VULNERABLE: got %q, %v for a proof used before", jkt, err)
 	}
-	x.store.err = errors.New("down")
+	x.store.Err = errors.New("down")
 	if jkt, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrUnavailable) || jkt != "" {
 		t.Errorf("got %q, %v without a store, want ErrUnavailable", jkt, err)
 	}
@@ -124,12 +125,12 @@ func TestProveKeyNonce(t *testing.T) {
 	if !errors.Is(err, popauth.ErrNonceRequired) || nonce == "" || answer.Get("Cache-Control") != "no-store" {
 		t.Fatalf("got %v, headers %v, want a nonce asked for", err, answer)
 	}
-	jkt, answer, err := x.prove(x.proof(fields{"nonce": nonce}))
+	jkt, answer, err := x.prove(x.proof(lab.Fields{"nonce": nonce}))
 	if err != nil || jkt != x.key.Thumbprint() || answer.Get("DPoP-Nonce") != "" {
 		t.Errorf("got %q, %v, headers %v with the nonce", jkt, err, answer)
 	}
 	x.clock.Advance(3 * time.Minute)
-	if _, answer, err = x.prove(x.proof(fields{"nonce": nonce})); err != nil || answer.Get("DPoP-Nonce") == "" {
+	if _, answer, err = x.prove(x.proof(lab.Fields{"nonce": nonce})); err != nil || answer.Get("DPoP-Nonce") == "" {
 		t.Errorf("got %v, headers %v, want the next nonce with a success", err, answer)
 	}
 }
@@ -166,7 +167,7 @@ func TestProveKeyRFC9449(t *testing.T) {
 		if p.HTM != "POST" {
 			continue
 		}
-		clear(x.store.until) // two of them have the same jti
+		clear(x.store.Until) // two of them have the same jti
 		r := p.request("")
 		jkt, err := x.dpop.ProveKey(http.Header{}, r, time.Unix(p.IAT, 0))
 		if err != nil || jkt != rfc.JKT {
@@ -182,7 +183,7 @@ func TestProveKeyRFC9449(t *testing.T) {
 // FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
 // and in nothing else.
 func FuzzProveKey(f *testing.F) {
-	x := newTokenRequests(fuzzTB{f}, dpop.Options{})
+	x := newTokenRequests(lab.FuzzTB{f}, dpop.Options{})
 	own := x.key.JWK()["x"].(string)
 	const token = "token"
 	add := func(proof string) {
@@ -193,16 +194,16 @@ func FuzzProveKey(f *testing.F) {
 	}
 	add(x.proof())
 	add(x.key.Proof("POST", tokenURL, token))
-	add(x.proof(fields{"ath": "x"}))
-	add(x.proof(fields{"iat": 1}))
+	add(x.proof(lab.Fields{"ath": "x"}))
+	add(x.proof(lab.Fields{"iat": 1}))
 	f.Fuzz(func(t *testing.T, header, payload string) {
 		proof := x.key.Sign([]byte(strings.ReplaceAll(header, "@X@", own)), []byte(payload))
-		clear(x.store.until)
+		clear(x.store.Until)
 		jkt, _, proved := x.prove(proof)
-		if (proved == nil) != (jkt == x.key.Thumbprint()) || (proved == nil) != (x.store.len() == 1) {
-			t.Fatalf("got %q, %v, %d proofs used up", jkt, proved, x.store.len())
+		if (proved == nil) != (jkt == x.key.Thumbprint()) || (proved == nil) != (x.store.Len() == 1) {
+			t.Fatalf("got %q, %v, %d proofs used up", jkt, proved, x.store.Len())
 		}
-		clear(x.store.until)
+		clear(x.store.Until)
 		r := httptest.NewRequest("POST", tokenURL, nil)
 		r.Header.Set("DPoP", proof)
 		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: x.key.Thumbprint()}, Token: token}.WithNow(x.clock.Now)
@@ -210,7 +211,7 @@ func FuzzProveKey(f *testing.F) {
 		if confirmed == nil && proved != nil {
 			t.Fatalf("Confirm accepts what ProveKey refuses: %v", proved)
 		}
-		var claims fields
+		var claims lab.Fields
 		if err := json.Unmarshal([]byte(payload), &claims); confirmed == nil && (err != nil || claims["ath"] != ath(token)) {
 			t.Fatalf("VULNERABLE: Confirm accepts a proof for a token request: %s", payload)
 		}

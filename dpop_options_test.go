@@ -10,6 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Everything that is wrong is reported at once.
@@ -54,7 +55,7 @@ func TestDPoPOptions(t *testing.T) {
 	issuer := popauthtest.NewIssuer(t)
 	for name, list := range map[string][]popauth.Confirmer{
 		"nil pointer":        {popauth.MutualTLS{}, (*dpop.Confirmer)(nil)},
-		"two for one member": {proofs(dpop.Options{}), proofs(dpop.Options{})},
+		"two for one member": {lab.Proofs(dpop.Options{}), lab.Proofs(dpop.Options{})},
 	} {
 		o := issuer.Options()
 		o.Confirmers = list
@@ -74,11 +75,11 @@ func TestDPoPAgeOfItsOwn(t *testing.T) {
 
 func TestDPoPOptionsAreCopied(t *testing.T) {
 	algorithms := []string{"ES256"}
-	a := newDPoPAPI(t, dpop.Options{Algorithms: algorithms})
+	a := lab.NewDPoPAPI(t, dpop.Options{Algorithms: algorithms})
 	algorithms[0] = "RS256"
-	a.accept(t, a.request())
+	a.Accept(t, a.Request())
 	want := `DPoP error="invalid_dpop_proof", error_description="The DPoP proof is malformed", algs="ES256"`
-	r := a.request()
+	r := a.Request()
 	r.Header.Set("DPoP", rand.Text())
-	a.refuse(t, r, popauth.ErrProofMalformed, 401, want, "Bearer")
+	a.Refuse(t, r, popauth.ErrProofMalformed, 401, want, "Bearer")
 }

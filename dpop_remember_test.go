@@ -10,23 +10,24 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // sharing are Guards with other settings that share a store.
 type sharing struct {
-	*dpopAPI
+	*lab.DPoPAPI
 	guards []*popauth.Guard
 }
 
 func newSharing(t *testing.T, store func(now func() time.Time) dpop.ReplayStore, all ...dpop.Options) *sharing {
 	t.Helper()
-	a := newDPoPAPI(t, dpop.Options{})
-	shared := store(a.clock.Now)
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	shared := store(a.Clock.Now)
 	s := &sharing{dpopAPI: a}
 	for _, d := range all {
 		d.Replay = shared
-		o := a.issuer.Options()
-		o.Now, o.Confirmers = a.clock.Now, []popauth.Confirmer{proofs(d)}
+		o := a.Issuer.Options()
+		o.Now, o.Confirmers = a.Clock.Now, []popauth.Confirmer{lab.Proofs(d)}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -34,14 +35,14 @@ func newSharing(t *testing.T, store func(now func() time.Time) dpop.ReplayStore,
 		s.guards = append(s.guards, g)
 	}
 	// A token that outlives everything here.
-	now := a.clock.Now()
-	a.token = a.issuer.Token(a.key.Bound(), fields{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
+	now := a.Clock.Now()
+	a.Token = a.Issuer.Token(a.Key.Bound(), lab.Fields{"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix()})
 	return s
 }
 
 func (s *sharing) ask(guard int, r *http.Request) int {
-	s.handler = s.guards[guard].Confirm(s.spy)
-	return s.serve(r).Code
+	s.Handler = s.guards[guard].Confirm(s.Spy)
+	return s.Serve(r).Code
 }
 
 func inMemory(t *testing.T) func(now func() time.Time) dpop.ReplayStore {
@@ -62,17 +63,17 @@ func TestRememberedForAllThatShare(t *testing.T) {
 	for _, offset := range []time.Duration{0, -time.Second, time.Minute, -10 * time.Minute} {
 		for first := range 2 {
 			s := newSharing(t, inMemory(t), short, long)
-			r := s.request(fields{"iat": s.clock.Now().Add(offset).Unix()})
+			r := s.Request(lab.Fields{"iat": s.Clock.Now().Add(offset).Unix()})
 			if got := s.ask(first, r); got != 200 {
 				continue // the short one has no use for it
 			}
 			for range 800 {
 				if a, b := s.ask(0, r), s.ask(1, r); a != 401 || b != 401 {
-					t.Fatalf("VULNERABLE: used at %d, iat %v, %v later: got %d and %d, want 401", first, offset, s.clock.Now().Sub(time.Unix(1_800_000_000, 0)), a, b)
+					t.Fatalf("VULNERABLE: used at %d, iat %v, %v later: got %d and %d, want 401", first, offset, s.Clock.Now().Sub(time.Unix(1_800_000_000, 0)), a, b)
 				}
-				s.clock.Advance(time.Second)
+				s.Clock.Advance(time.Second)
 			}
-			if got := s.spy.Ran(); got != 1 {
+			if got := s.Spy.Ran(); got != 1 {
 				t.Errorf("the handler ran %d times, want once", got)
 			}
 		}
@@ -89,12 +90,12 @@ func TestRememberedWithoutGuard(t *testing.T) {
 		{dpop.Options{Replay: x.store}, 661 * time.Second},
 		{dpop.Options{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
 	} {
-		clear(x.store.until)
-		x.dpop = proofs(tt.d)
+		clear(x.store.Until)
+		x.dpop = lab.Proofs(tt.d)
 		if _, _, err := x.prove(x.proof()); err != nil {
 			t.Fatal(err)
 		}
-		for _, until := range x.store.until {
+		for _, until := range x.store.Until {
 			if got := until.Sub(x.clock.Now()); got != tt.want {
 				t.Errorf("%v: got %v, want %v", tt.d.Remember, got, tt.want)
 			}
@@ -116,8 +117,8 @@ func TestRememberProofOptions(t *testing.T) {
 		{dpop.Options{Remember: 11*time.Minute - 1, MaxAge: 10 * time.Minute, Leeway: time.Minute}, false},
 		{dpop.Options{Remember: 6 * time.Minute, Leeway: 5 * time.Minute}, true},
 		{dpop.Options{Remember: 6*time.Minute - 1, Leeway: 5 * time.Minute}, false},
-		{dpop.Options{Remember: 330 * time.Second, NonceTime: true, Nonces: nonces(nonceSecret(1))}, true},
-		{dpop.Options{Remember: 330*time.Second - 1, NonceTime: true, Nonces: nonces(nonceSecret(1))}, false},
+		{dpop.Options{Remember: 330 * time.Second, NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1))}, true},
+		{dpop.Options{Remember: 330*time.Second - 1, NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1))}, false},
 	} {
 		for _, store := range []dpop.ReplayStore{nil, &onceStore{}} {
 			tt.d.Replay, tt.d.BaseURL = store, "https://api.example.com"
@@ -142,7 +143,7 @@ func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 	s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return seen },
 		dpop.Options{}, dpop.Options{MaxAge: 10 * time.Minute, Leeway: time.Minute}, dpop.Options{Remember: 2 * time.Minute},
 		dpop.Options{Algorithms: []string{"RS256", "ES256"}}, dpop.Options{BaseURL: "https://api.example.com"})
-	r := s.request()
+	r := s.Request()
 	for i := range s.guards {
 		if got := s.ask(i, r); got != 200 {
 			t.Errorf("number %d: got %d, want 200", i, got)
@@ -152,7 +153,7 @@ func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 		t.Errorf("got %v, want one name", seen)
 	}
 	before := maps.Clone(seen)
-	s.ask(0, s.request())
+	s.ask(0, s.Request())
 	if len(seen) != len(before)+1 {
 		t.Errorf("another proof: got %v", seen)
 	}
@@ -161,7 +162,7 @@ func TestReplayNamesAreEverywhereTheSame(t *testing.T) {
 // A Guard that takes another's place keeps what was used, if it is given the memory.
 func TestReloadKeepsProofs(t *testing.T) {
 	s := newSharing(t, inMemory(t), dpop.Options{}, dpop.Options{MaxAge: 5 * time.Minute})
-	r := s.request()
+	r := s.Request()
 	for i, want := range []int{200, 401, 401} {
 		if got := s.ask(min(i, 1), r); got != want {
 			t.Errorf("request %d: got %d, want %d", i, got, want)
@@ -169,8 +170,8 @@ func TestReloadKeepsProofs(t *testing.T) {
 	}
 	// With memories of their own they don't, as the documentation says.
 	for i := range 2 {
-		o := s.issuer.Options()
-		o.Now, o.Confirmers = s.clock.Now, []popauth.Confirmer{proofs(dpop.Options{})}
+		o := s.Issuer.Options()
+		o.Now, o.Confirmers = s.Clock.Now, []popauth.Confirmer{lab.Proofs(dpop.Options{})}
 		g, err := popauth.New(o)
 		if err != nil {
 			t.Fatal(err)

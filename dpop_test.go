@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const ()
@@ -32,51 +33,51 @@ func decodeProof(t testing.TB, proof string) (header, payload popauthtest.Claims
 }
 
 func TestDPoP(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	a.spy.Next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	a.Spy.Next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p, ok := popauth.FromContext(r.Context())
-		if want := (popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}); !ok || len(p.Bindings) != 1 || p.Bindings[0] != want {
+		if want := (popauth.Binding{Member: "jkt", Value: a.Key.Thumbprint()}); !ok || len(p.Bindings) != 1 || p.Bindings[0] != want {
 			t.Errorf("got %+v, want bound by %v", p, want)
 		}
 	})
-	w := a.accept(t, a.request())
+	w := a.Accept(t, a.Request())
 	if w.Header()["Dpop-Nonce"] != nil || w.Header()["Www-Authenticate"] != nil {
 		t.Errorf("headers: got %v, want neither nonce nor challenge", w.Header())
 	}
 	// Every stage alone, and all of them, on one proof each.
 	for name, h := range map[string]http.Handler{
-		"Confirm":   a.guard.Confirm(a.spy),
-		"Authorize": a.guard.Authorize(popauth.BoundBy("jkt"))(a.spy),
-		"all":       a.guard.Authenticate(a.guard.Confirm(a.guard.Authorize(popauth.BoundBy("jkt"))(a.spy))),
+		"Confirm":   a.Guard.Confirm(a.Spy),
+		"Authorize": a.Guard.Authorize(popauth.BoundBy("jkt"))(a.Spy),
+		"all":       a.Guard.Authenticate(a.Guard.Confirm(a.Guard.Authorize(popauth.BoundBy("jkt"))(a.Spy))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			a.handler = h
-			r := a.request()
-			a.accept(t, r)
-			a.refuseProof(t, r, popauth.ErrProofReplayed)
+			a.Handler = h
+			r := a.Request()
+			a.Accept(t, r)
+			a.RefuseProof(t, r, popauth.ErrProofReplayed)
 		})
 	}
-	if _, err := a.guard.Check(a.request()); err != nil {
+	if _, err := a.Guard.Check(a.Request()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestDPoPFieldNameAndSchemeInAnyCase(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	for _, scheme := range []string{"DPoP", "dpop", "DPOP", "dpOP"} {
-		r := a.request()
-		r.Header.Set("Authorization", scheme+" "+a.token)
-		a.accept(t, r)
+		r := a.Request()
+		r.Header.Set("Authorization", scheme+" "+a.Token)
+		a.Accept(t, r)
 	}
-	server := popauthtest.NewServer(t, a.handler)
+	server := popauthtest.NewServer(t, a.Handler)
 	url := server.URL + "/orders"
 	for _, name := range []string{"DPoP", "DPOP", "dpop"} {
 		r, err := http.NewRequest("GET", url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header["Authorization"] = []string{"DPoP " + a.token}
-		r.Header[name] = []string{a.key.Proof("GET", url, a.token)}
+		r.Header["Authorization"] = []string{"DPoP " + a.Token}
+		r.Header[name] = []string{a.Key.Proof("GET", url, a.Token)}
 		resp, err := (*popauthtest.Client)(nil).HTTP(server).Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -90,48 +91,48 @@ func TestDPoPFieldNameAndSchemeInAnyCase(t *testing.T) {
 
 func TestDPoPAlgorithms(t *testing.T) {
 	all := []string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
-	open := newDPoPAPI(t, dpop.Options{Algorithms: all})
-	standard := newDPoPAPI(t, dpop.Options{})
+	open := lab.NewDPoPAPI(t, dpop.Options{Algorithms: all})
+	standard := lab.NewDPoPAPI(t, dpop.Options{})
 	for _, alg := range all {
 		key := popauthtest.NewProofKey(t, alg)
-		key.Now = open.clock.Now
-		for _, a := range []*dpopAPI{open, standard} {
-			a.key = key
-			a.token = a.issuer.Token(key.Bound())
-			if a == open || strings.Contains(dpopAlgs, alg) {
-				a.accept(t, a.request())
+		key.Now = open.Clock.Now
+		for _, a := range []*lab.DPoPAPI{open, standard} {
+			a.Key = key
+			a.Token = a.Issuer.Token(key.Bound())
+			if a == open || strings.Contains(lab.DPoPAlgs, alg) {
+				a.Accept(t, a.Request())
 			} else {
-				a.refuseProof(t, a.request(), popauth.ErrProofAlgorithm)
+				a.RefuseProof(t, a.Request(), popauth.ErrProofAlgorithm)
 			}
 		}
 	}
 	// RFC 9864: EdDSA and Ed25519 are one.
-	one := newDPoPAPI(t, dpop.Options{Algorithms: []string{"EdDSA"}})
-	one.key = popauthtest.NewProofKey(t, "Ed25519")
-	one.key.Now = one.clock.Now
-	one.token = one.issuer.Token(one.key.Bound())
-	one.accept(t, one.request())
-	one.accept(t, one.with(one.key.ProofWith(popauthtest.Claims{"alg": "EdDSA"}, "GET", dpopURL, one.token)))
+	one := lab.NewDPoPAPI(t, dpop.Options{Algorithms: []string{"EdDSA"}})
+	one.Key = popauthtest.NewProofKey(t, "Ed25519")
+	one.Key.Now = one.Clock.Now
+	one.Token = one.Issuer.Token(one.Key.Bound())
+	one.Accept(t, one.Request())
+	one.Accept(t, one.With(one.Key.ProofWith(popauthtest.Claims{"alg": "EdDSA"}, "GET", lab.DPoPURL, one.Token)))
 }
 
 // The proof's key is the request's own: nothing of it is shared between requests.
 func TestDPoPManyKeysAtOnce(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	var wg sync.WaitGroup
 	for range 10 {
 		key := popauthtest.NewProofKey(t, "")
-		key.Now = a.clock.Now
-		token := a.issuer.Token(key.Bound())
+		key.Now = a.Clock.Now
+		token := a.Issuer.Token(key.Bound())
 		wg.Go(func() {
 			for range 20 {
-				if w := a.serve(key.Request("GET", dpopURL, token)); w.Code != http.StatusOK {
+				if w := a.Serve(key.Request("GET", lab.DPoPURL, token)); w.Code != http.StatusOK {
 					t.Errorf("got %d", w.Code)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if a.spy.Ran() != 200 {
-		t.Errorf("ran %d times, want 200", a.spy.Ran())
+	if a.Spy.Ran() != 200 {
+		t.Errorf("ran %d times, want 200", a.Spy.Ran())
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // opaque stands in for the introspection of a token that is bound to jkt.
@@ -26,8 +27,8 @@ func (o *opaque) Verify(_ context.Context, token string) (*popauth.Token, error)
 	return popauth.NewToken([]byte(`{"sub":"someone@example.com","cnf":{"jkt":"` + o.jkt + `"}}`))
 }
 
-func newOpaqueAPI(t testing.TB, o *opaque) *dpopAPI {
-	return newDPoPAPI(t, dpop.Options{}, func(options *popauth.Options) {
+func newOpaqueAPI(t testing.TB, o *opaque) *lab.DPoPAPI {
+	return lab.NewDPoPAPI(t, dpop.Options{}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 }
@@ -72,56 +73,56 @@ func TestRFC9449Proofs(t *testing.T) {
 	a := newOpaqueAPI(t, &opaque{rfc.Token, rfc.JKT})
 	for _, p := range rfc.Proofs {
 		t.Run(p.Source, func(t *testing.T) {
-			a.clock.Advance(time.Unix(p.IAT, 0).Sub(a.clock.Now()))
+			a.Clock.Advance(time.Unix(p.IAT, 0).Sub(a.Clock.Now()))
 			if p.HTM == "POST" {
 				// Proofs for a token endpoint have no ath: good for no resource.
-				a.refuseProof(t, p.request(rfc.Token), popauth.ErrProofMalformed)
+				a.RefuseProof(t, p.request(rfc.Token), popauth.ErrProofMalformed)
 				return
 			}
 			r := p.request(rfc.Token)
 			r.Method = "POST"
-			a.refuseProof(t, r, popauth.ErrProofTarget)
+			a.RefuseProof(t, r, popauth.ErrProofTarget)
 			r = p.request(rfc.Token)
-			retarget(r, r.RequestURI+"/1")
-			a.refuseProof(t, r, popauth.ErrProofTarget)
+			lab.Retarget(r, r.RequestURI+"/1")
+			a.RefuseProof(t, r, popauth.ErrProofTarget)
 			for _, offset := range []time.Duration{71 * time.Second, -11 * time.Second} {
-				a.clock.Advance(offset)
-				a.refuseProof(t, p.request(rfc.Token), popauth.ErrProofTime)
-				a.clock.Advance(-offset)
+				a.Clock.Advance(offset)
+				a.RefuseProof(t, p.request(rfc.Token), popauth.ErrProofTime)
+				a.Clock.Advance(-offset)
 			}
 			r = p.request(rfc.Token)
 			r.RequestURI += "?q=1"
-			a.accept(t, r)
-			a.refuseProof(t, r, popauth.ErrProofReplayed)
+			a.Accept(t, r)
+			a.RefuseProof(t, r, popauth.ErrProofReplayed)
 		})
 	}
 	// With another key in the token, the same proof is somebody else's.
-	a = newOpaqueAPI(t, &opaque{rfc.Token, a.key.Thumbprint()})
-	a.clock.Advance(time.Unix(rfc.Proofs[2].IAT, 0).Sub(a.clock.Now()))
-	a.refuseProof(t, rfc.Proofs[2].request(rfc.Token), popauth.ErrProofKey)
+	a = newOpaqueAPI(t, &opaque{rfc.Token, a.Key.Thumbprint()})
+	a.Clock.Advance(time.Unix(rfc.Proofs[2].IAT, 0).Sub(a.Clock.Now()))
+	a.RefuseProof(t, rfc.Proofs[2].request(rfc.Token), popauth.ErrProofKey)
 }
 
 // The RFC's nonces are opaque to whoever has not made them.
 func TestRFC9449Nonces(t *testing.T) {
 	for _, nonce := range readRFC9449(t).Nonces {
-		a := newDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(s string) (bool, string, error) { return s == nonce, nonce, nil })})
-		if got := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header()); got != nonce {
+		a := lab.NewDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(s string) (bool, string, error) { return s == nonce, nonce, nil })})
+		if got := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header()); got != nonce {
 			t.Errorf("got %q, want %q", got, nonce)
 		}
-		a.accept(t, a.request(fields{"nonce": nonce}))
+		a.Accept(t, a.Request(lab.Fields{"nonce": nonce}))
 	}
 }
 
 // RFC 9449, section 11.1: the RFC's two proofs with one jti are 2680 s apart. The second passes when the first can't.
 func TestSameIDAfterTheWindow(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
-	first := a.request(fields{"jti": "-BwC3ESc6acc2lTc"})
-	a.accept(t, first)
-	a.refuseProof(t, a.request(fields{"jti": "-BwC3ESc6acc2lTc"}), popauth.ErrProofReplayed)
-	a.clock.Advance(2680 * time.Second)
-	a.token = a.issuer.Token(a.key.Bound())
-	a.accept(t, a.request(fields{"jti": "-BwC3ESc6acc2lTc"}))
-	a.refuseProof(t, a.with(first.Header.Get("DPoP")), popauth.ErrProofTime)
+	a := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{})} })
+	first := a.Request(lab.Fields{"jti": "-BwC3ESc6acc2lTc"})
+	a.Accept(t, first)
+	a.RefuseProof(t, a.Request(lab.Fields{"jti": "-BwC3ESc6acc2lTc"}), popauth.ErrProofReplayed)
+	a.Clock.Advance(2680 * time.Second)
+	a.Token = a.Issuer.Token(a.Key.Bound())
+	a.Accept(t, a.Request(lab.Fields{"jti": "-BwC3ESc6acc2lTc"}))
+	a.RefuseProof(t, a.With(first.Header.Get("DPoP")), popauth.ErrProofTime)
 }
 
 func TestPublishedTokenHashes(t *testing.T) {
@@ -138,51 +139,51 @@ func TestPublishedTokenHashes(t *testing.T) {
 	for i, pair := range vectors.Pairs {
 		o := &opaque{token: pair["access_token"]}
 		a := newOpaqueAPI(t, o)
-		o.jkt, a.token = a.key.Thumbprint(), o.token
-		a.accept(t, a.request(fields{"ath": pair["ath"]}))
-		a.refuseProof(t, a.request(fields{"ath": vectors.Pairs[1-i]["ath"]}), popauth.ErrProofToken)
+		o.jkt, a.Token = a.Key.Thumbprint(), o.token
+		a.Accept(t, a.Request(lab.Fields{"ath": pair["ath"]}))
+		a.RefuseProof(t, a.Request(lab.Fields{"ath": vectors.Pairs[1-i]["ath"]}), popauth.ErrProofToken)
 	}
 }
 
 // A DPoP inside somebody's own Confirmer, or without a Guard, is as good as in one.
 func TestDPoPOutsideAGuard(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: a.key.Thumbprint()}, Token: a.token}.WithNow(a.clock.Now)
-	if err := proofs(dpop.Options{Replay: a.store}).Confirm(a.request(), p); err != nil {
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: a.Key.Thumbprint()}, Token: a.Token}.WithNow(a.Clock.Now)
+	if err := lab.Proofs(dpop.Options{Replay: a.Store}).Confirm(a.Request(), p); err != nil {
 		t.Error(err)
 	}
-	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{}, Header: a.request().Header}
-	if err := proofs(dpop.Options{Replay: a.store}).Confirm(r, p); err != nil {
+	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{}, Header: a.Request().Header}
+	if err := lab.Proofs(dpop.Options{Replay: a.Store}).Confirm(r, p); err != nil {
 		t.Error(err)
 	}
 	type wrapper struct{ *dpop.Confirmer }
-	a.handler = nil
-	guarded := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{wrapper{}} })
-	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
-	guarded = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
+	a.Handler = nil
+	guarded := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{wrapper{}} })
+	guarded.Refuse(t, guarded.Request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
+	guarded = lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
 		o.Confirmers = []popauth.Confirmer{wrapper{&dpop.Confirmer{}}}
 	})
-	guarded.refuse(t, guarded.request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
-	guarded = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{wrapper{proofs(dpop.Options{Replay: &onceStore{}})}}
+	guarded.Refuse(t, guarded.Request(), popauth.ErrUnconfigured, http.StatusInternalServerError)
+	guarded = lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{wrapper{lab.Proofs(dpop.Options{Replay: &onceStore{}})}}
 	})
-	r = guarded.request()
-	guarded.accept(t, r)
-	guarded.refuseOnly(t, r)
+	r = guarded.Request()
+	guarded.Accept(t, r)
+	guarded.RefuseOnly(t, r)
 }
 
 var _ popauth.SchemeConfirmer = (*dpop.Confirmer)(nil)
 
 // The client's key, in an access token's place: neither is taken for the other.
 func TestProofIsNoTokenAndTokenIsNoProof(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	proof := a.request().Header.Get("DPoP")
-	r := a.with(a.token)
-	a.refuseProof(t, r, popauth.ErrProofMalformed)
-	r = a.request()
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	proof := a.Request().Header.Get("DPoP")
+	r := a.With(a.Token)
+	a.RefuseProof(t, r, popauth.ErrProofMalformed)
+	r = a.Request()
 	r.Header.Set("Authorization", "DPoP "+proof)
-	a.refuseOnly(t, r)
+	a.RefuseOnly(t, r)
 	header, _ := decodeProof(t, proof)
-	r.Header.Set("Authorization", "DPoP "+a.issuer.TokenWith(popauthtest.Claims{"typ": header["typ"]}, a.key.Bound()))
-	a.refuseOnly(t, r)
+	r.Header.Set("Authorization", "DPoP "+a.Issuer.TokenWith(popauthtest.Claims{"typ": header["typ"]}, a.Key.Bound()))
+	a.RefuseOnly(t, r)
 }

@@ -10,16 +10,17 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Early data proves nothing: whoever has seen it pass can send it again.
 func TestEarlyData(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	own := clientcert.Thumbprint(l.owner.Thumbprint())
+	l := lab.New(t)
+	g := l.Guard()
+	own := clientcert.Thumbprint(l.Owner.Thumbprint())
 	stages := map[string]func(http.Handler) http.Handler{
 		"Authenticate": g.Authenticate, "Confirm": g.Confirm, "Authorize": g.Authorize(popauth.Scope("orders.read")),
-		"RequireCertificate": clientcert.Require(nil, own), "behind ClientCertificate": chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
+		"RequireCertificate": clientcert.Require(nil, own), "behind ClientCertificate": lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
 	}
 	for _, tt := range []struct {
 		name   string
@@ -33,19 +34,19 @@ func TestEarlyData(t *testing.T) {
 		{"marked with nothing", func(r *http.Request) { r.Header["Early-Data"] = []string{""} }, true},
 	} {
 		for name, wrap := range stages {
-			r := l.owner.Request("GET", "/", l.bound())
+			r := l.Owner.Request("GET", "/", l.Bound())
 			tt.change(r)
-			o := send(wrap, r)
+			o := lab.Send(wrap, r)
 			if !tt.early {
-				o.passed(t)
+				o.Passed(t)
 				continue
 			}
-			o.refused(t, http.StatusTooEarly, "")
-			if len(o.challenges) > 0 {
-				t.Errorf("%s, %s: got the challenges %q", name, tt.name, o.challenges)
+			o.Refused(t, http.StatusTooEarly, "")
+			if len(o.Challenges) > 0 {
+				t.Errorf("%s, %s: got the challenges %q", name, tt.name, o.Challenges)
 			}
 		}
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		tt.change(r)
 		if _, err := g.Check(r); errors.Is(err, popauth.ErrEarlyData) != tt.early {
 			t.Errorf("Check, %s: got %v", tt.name, err)
@@ -57,17 +58,17 @@ func TestEarlyData(t *testing.T) {
 	// No token, no proof is looked at: a stranger's mark costs nothing, and a stolen token isn't suspected.
 	r := (*popauthtest.Client)(nil).Request("GET", "/", strings.Repeat("x", 1000))
 	r.Header.Set("Early-Data", "1")
-	send(g.Confirm, r).refused(t, http.StatusTooEarly, "")
+	lab.Send(g.Confirm, r).Refused(t, http.StatusTooEarly, "")
 }
 
 // A proof that came in early data is not used up.
 func TestEarlyDataUsesNoProof(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	r := a.request()
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	r := a.Request()
 	r.Header.Set("Early-Data", "1")
-	if w := send(a.guard.Confirm, r); w.status != http.StatusTooEarly || a.store.len() != 0 {
-		t.Errorf("got %d, %d proofs used", w.status, a.store.len())
+	if w := lab.Send(a.Guard.Confirm, r); w.Status != http.StatusTooEarly || a.Store.Len() != 0 {
+		t.Errorf("got %d, %d proofs used", w.Status, a.Store.Len())
 	}
 	r.Header.Del("Early-Data")
-	send(a.guard.Confirm, r).passed(t)
+	lab.Send(a.Guard.Confirm, r).Passed(t)
 }

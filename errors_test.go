@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The standard library's errors forbids a nil among what Unwrap returns: whoever walks the tree calls its Error.
@@ -37,8 +38,8 @@ func TestErrorWithoutCause(t *testing.T) {
 
 // Only where it may help to wait is a client told to, and a Reason of somebody else's is answered like ErrTokenInvalid.
 func TestErrorRetryAfter(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	for _, tt := range []struct {
 		reason popauth.Reason
 		status int
@@ -53,7 +54,7 @@ func TestErrorRetryAfter(t *testing.T) {
 			t.Errorf("%q: got %d, %v, want %d, %v", tt.reason, e.Status(), e.RetryAfter(), tt.status, tt.wait)
 		}
 		w := httptest.NewRecorder()
-		g.Refuse(w, l.ask(), e)
+		g.Refuse(w, l.Ask(), e)
 		if w.Code != tt.status || (w.Header().Get("Retry-After") != "") != (tt.wait > 0) {
 			t.Errorf("%q: got %d, Retry-After %q, want %d", tt.reason, w.Code, w.Header().Get("Retry-After"), tt.status)
 		}

@@ -11,11 +11,12 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestForwardedURL(t *testing.T) {
 	all := proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "x-forwarded-host", Prefix: "X-Forwarded-Prefix"}
-	peers := proxy.TrustPeers(proxyNet)
+	peers := proxy.TrustPeers(lab.ProxyNet)
 	const proto, host, prefix = "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"
 	for _, tt := range []struct {
 		name    string
@@ -24,29 +25,29 @@ func TestForwardedURL(t *testing.T) {
 		set     []string
 		want    string // "" to refuse
 	}{
-		{"all", all, proxyAddress, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
-		{"prefix alone", proxy.URLHeaders{Prefix: prefix}, proxyAddress, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
-		{"empty prefix path", all, proxyAddress, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
+		{"all", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
+		{"prefix alone", proxy.URLHeaders{Prefix: prefix}, lab.ProxyAddress, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
+		{"empty prefix path", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
 		{"a stranger's headers", all, stranger, []string{proto, "https", host, "evil.example", prefix, "/v1"}, "http://example.com/orders"},
-		{"one missing", all, proxyAddress, []string{proto, "https", host, "api.example.org"}, ""},
-		{"one empty", all, proxyAddress, []string{proto, "https", host, "", prefix, "/"}, ""},
-		{"one twice", all, proxyAddress, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
-		{"a list", all, proxyAddress, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
-		{"a list of prefixes", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "/v1,/v2"}, ""},
-		{"a list of hosts", all, proxyAddress, []string{proto, "https", host, "a.example,b.example", prefix, "/"}, ""},
-		{"another scheme", all, proxyAddress, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
-		{"scheme in other case", all, proxyAddress, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
-		{"host with a path", all, proxyAddress, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},
-		{"host with userinfo", all, proxyAddress, []string{proto, "https", host, "u@a.example", prefix, "/"}, ""},
-		{"prefix without slash", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "v1"}, ""},
-		{"prefix with a bad escape", all, proxyAddress, []string{proto, "https", host, "a.example", prefix, "/%zz"}, ""},
+		{"one missing", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org"}, ""},
+		{"one empty", all, lab.ProxyAddress, []string{proto, "https", host, "", prefix, "/"}, ""},
+		{"one twice", all, lab.ProxyAddress, []string{proto, "https", host, "a.example", host, "b.example", prefix, "/"}, ""},
+		{"a list", all, lab.ProxyAddress, []string{proto, "https, http", host, "a.example", prefix, "/"}, ""},
+		{"a list of prefixes", all, lab.ProxyAddress, []string{proto, "https", host, "a.example", prefix, "/v1,/v2"}, ""},
+		{"a list of hosts", all, lab.ProxyAddress, []string{proto, "https", host, "a.example,b.example", prefix, "/"}, ""},
+		{"another scheme", all, lab.ProxyAddress, []string{proto, "ftp", host, "a.example", prefix, "/"}, ""},
+		{"scheme in other case", all, lab.ProxyAddress, []string{proto, "HTTPS", host, "a.example", prefix, "/"}, ""},
+		{"host with a path", all, lab.ProxyAddress, []string{proto, "https", host, "a.example/x?", prefix, "/"}, ""},
+		{"host with userinfo", all, lab.ProxyAddress, []string{proto, "https", host, "u@a.example", prefix, "/"}, ""},
+		{"prefix without slash", all, lab.ProxyAddress, []string{proto, "https", host, "a.example", prefix, "v1"}, ""},
+		{"prefix with a bad escape", all, lab.ProxyAddress, []string{proto, "https", host, "a.example", prefix, "/%zz"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := proxy.URL(tt.headers, peers)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := viaProxy("", tt.set...)
+			r := lab.ViaProxy("", tt.set...)
 			r.RemoteAddr = tt.from
 			got := ""
 			if u := f(r); u != nil {
@@ -61,7 +62,7 @@ func TestForwardedURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := f(viaProxy("", proto, "https", host, "a.example", prefix, "/")); u != nil {
+	if u := f(lab.ViaProxy("", proto, "https", host, "a.example", prefix, "/")); u != nil {
 		t.Errorf("the proxy's connection without its secret: got %v, want nil", u)
 	}
 	for name, make1 := range map[string]func() (proxy.URLHeaders, []proxy.Trust){
@@ -83,15 +84,15 @@ func TestForwardedURL(t *testing.T) {
 
 // A proof for the URL that the proxy's client asked for, and one for the URL that the API got.
 func TestDPoPBehindAForwardingProxy(t *testing.T) {
-	l := newLab(t)
-	f, err := proxy.URL(proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, proxy.TrustPeers(proxyNet))
+	l := lab.New(t)
+	f, err := proxy.URL(proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, proxy.TrustPeers(lab.ProxyNet))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{URL: f})} })
+	g := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{URL: f})} })
 	key := popauthtest.NewProofKey(t, "ES256")
-	key.Now = l.clock.Now
-	token := l.issuer.Token(key.Bound())
+	key.Now = l.Clock.Now
+	token := l.Issuer.Token(key.Bound())
 	for _, tt := range []struct {
 		url  string
 		pass bool
@@ -100,37 +101,37 @@ func TestDPoPBehindAForwardingProxy(t *testing.T) {
 		{"http://example.com/orders", false},
 		{"https://api.example.org/orders", false},
 	} {
-		r := viaProxy("", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "api.example.org", "X-Forwarded-Prefix", "/v1")
+		r := lab.ViaProxy("", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "api.example.org", "X-Forwarded-Prefix", "/v1")
 		r.Header.Set("Authorization", "DPoP "+token)
 		r.Header.Set("DPoP", key.Proof(http.MethodGet, tt.url, token))
-		if o := send(g.Confirm, r); o.ran != tt.pass {
-			t.Errorf("%s: got %d, ran %t", tt.url, o.status, o.ran)
+		if o := lab.Send(g.Confirm, r); o.Ran != tt.pass {
+			t.Errorf("%s: got %d, ran %t", tt.url, o.Status, o.Ran)
 		}
 	}
 }
 
 // Verified hides nothing of the source it wraps: its headers are removed, and its mistakes reported.
 func TestVerifiedForwarded(t *testing.T) {
-	l := newLab(t)
-	inner := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
-	source, err := clientcert.Verified(inner, clientcert.Verification{Roots: l.ca.Pool()})
+	l := lab.New(t)
+	inner := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
+	source, err := clientcert.Verified(inner, clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	look := tap(func(r *http.Request) {
+	look := lab.Tap(func(r *http.Request) {
 		if r.Header.Get("Client-Cert") != "" {
 			t.Error("the header reached the handler")
 		}
 	})
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	send(chain(own.Authenticate, look, own.Confirm, look), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
-	send(chain(popauth.ClientCertificate(source), look, l.guard().Confirm), viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).passed(t)
-	send(chain(clientcert.Require(source), look), viaProxy("", "Client-Cert", clientCert(l.owner))).passed(t)
-	send(clientcert.Require(source), viaProxy("", "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
-	send(clientcert.Require(source), viaProxy("", "Client-Cert", "junk")).refused(t, 400, "")
-	send(own.Confirm, viaProxy(l.issuer.Token(l.thief.Bound()), "Client-Cert", clientCert(l.thief))).refused(t, 403, "")
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	lab.Send(lab.Chain(own.Authenticate, look, own.Confirm, look), lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
+	lab.Send(lab.Chain(popauth.ClientCertificate(source), look, l.Guard().Confirm), lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
+	lab.Send(lab.Chain(clientcert.Require(source), look), lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
+	lab.Send(clientcert.Require(source), lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Thief))).Refused(t, 403, "")
+	lab.Send(clientcert.Require(source), lab.ViaProxy("", "Client-Cert", "junk")).Refused(t, 400, "")
+	lab.Send(own.Confirm, lab.ViaProxy(l.Issuer.Token(l.Thief.Bound()), "Client-Cert", lab.ClientCert(l.Thief))).Refused(t, 403, "")
 
-	broken, err := clientcert.Verified(popauth.CertificateFunc(nil), clientcert.Verification{Roots: l.ca.Pool()})
+	broken, err := clientcert.Verified(popauth.CertificateFunc(nil), clientcert.Verification{Roots: l.CA.Pool()})
 	if err == nil {
 		_, err = popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Certificate: broken})
 	}

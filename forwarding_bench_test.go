@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // known is a Verifier that has verified its only token before, so that what is left to measure is the certificate.
@@ -30,7 +31,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	source := byProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+	source := lab.ByProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", "0123456789abcdef"))
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}
@@ -90,7 +91,7 @@ func BenchmarkForwardedAndDirect(b *testing.B) {
 			samples[i] = append(samples[i], float64(time.Since(start).Nanoseconds())/float64(counts[i]))
 		}
 	}
-	d, p := median(samples[0]), median(samples[1])
+	d, p := lab.Median(samples[0]), lab.Median(samples[1])
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(d, "direct-ns")
 	b.ReportMetric(p, "proxied-ns")

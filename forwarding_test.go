@@ -19,18 +19,19 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 var (
 	stranger = "192.0.2.1:41234"
 )
 
-func badRequest(tb testing.TB, o outcome) { tb.Helper(); o.refused(tb, 400, "") }
+func badRequest(tb testing.TB, o lab.Outcome) { tb.Helper(); o.Refused(tb, 400, "") }
 
 func TestForwarded(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
-	token, owners, thiefs := l.bound(), clientCert(l.owner), clientCert(l.thief)
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
+	token, owners, thiefs := l.Bound(), lab.ClientCert(l.Owner), lab.ClientCert(l.Thief)
 	direct := func(c *popauthtest.Client, header ...string) *http.Request {
 		r := c.Request("GET", "/orders", token)
 		r.RemoteAddr = stranger
@@ -42,53 +43,53 @@ func TestForwarded(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		r     func() *http.Request
-		judge func(testing.TB, outcome)
+		judge func(testing.TB, lab.Outcome)
 	}{
-		{"owner through the proxy", func() *http.Request { return viaProxy(token, "Client-Cert", owners) }, passes},
+		{"owner through the proxy", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners) }, lab.Passes},
 		{"with chain", func() *http.Request {
-			return viaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":"+base64.StdEncoding.EncodeToString(l.ca.Certificate.Raw)+":")
-		}, passes},
-		{"thief through the proxy", func() *http.Request { return viaProxy(token, "Client-Cert", thiefs) }, unauthorized},
-		{"nobody through the proxy", func() *http.Request { return viaProxy(token) }, unauthorized},
+			return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":"+base64.StdEncoding.EncodeToString(l.CA.Certificate.Raw)+":")
+		}, lab.Passes},
+		{"thief through the proxy", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", thiefs) }, lab.Unauthorized},
+		{"nobody through the proxy", func() *http.Request { return lab.ViaProxy(token) }, lab.Unauthorized},
 		{"the proxy's own certificate is not the caller's", func() *http.Request {
-			r := viaProxy(token)
-			r.TLS = l.owner.Request("GET", "/", "").TLS
+			r := lab.ViaProxy(token)
+			r.TLS = l.Owner.Request("GET", "/", "").TLS
 			return r
-		}, unauthorized},
+		}, lab.Unauthorized},
 		{"header before the proxy's own certificate", func() *http.Request {
-			r := viaProxy(token, "Client-Cert", owners)
-			r.TLS = l.thief.Request("GET", "/", "").TLS
+			r := lab.ViaProxy(token, "Client-Cert", owners)
+			r.TLS = l.Thief.Request("GET", "/", "").TLS
 			return r
-		}, passes},
-		{"owner around the proxy", func() *http.Request { return direct(l.owner) }, passes},
-		{"thief around the proxy", func() *http.Request { return direct(l.thief) }, unauthorized},
-		{"thief around the proxy, forging the header", func() *http.Request { return direct(l.thief, "Client-Cert", owners) }, unauthorized},
-		{"without certificate around the proxy, forging the header", func() *http.Request { return direct(nil, "Client-Cert", owners) }, unauthorized},
-		{"owner around the proxy, with a junk header", func() *http.Request { return direct(l.owner, "Client-Cert", "junk") }, passes},
-		{"two lines", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert", owners) }, badRequest},
-		{"two lines, the thief's first", func() *http.Request { return viaProxy(token, "Client-Cert", thiefs, "Client-Cert", owners) }, badRequest},
-		{"two lines, one empty", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert", "") }, badRequest},
-		{"two in one line", func() *http.Request { return viaProxy(token, "Client-Cert", owners+", "+owners) }, badRequest},
-		{"junk", func() *http.Request { return viaProxy(token, "Client-Cert", "junk") }, badRequest},
-		{"no certificate inside", func() *http.Request { return viaProxy(token, "Client-Cert", ":MAA=:") }, badRequest},
-		{"no certificate inside the chain", func() *http.Request { return viaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":MAA=:") }, badRequest},
-		{"empty", func() *http.Request { return viaProxy(token, "Client-Cert", "") }, badRequest},
-		{"chain alone", func() *http.Request { return viaProxy(token, "Client-Cert-Chain", owners) }, badRequest},
-		{"too large", func() *http.Request { return viaProxy(token, "Client-Cert", ":"+strings.Repeat("A", 1<<20)+":") }, func(tb testing.TB, o outcome) {
+		}, lab.Passes},
+		{"owner around the proxy", func() *http.Request { return direct(l.Owner) }, lab.Passes},
+		{"thief around the proxy", func() *http.Request { return direct(l.Thief) }, lab.Unauthorized},
+		{"thief around the proxy, forging the header", func() *http.Request { return direct(l.Thief, "Client-Cert", owners) }, lab.Unauthorized},
+		{"without certificate around the proxy, forging the header", func() *http.Request { return direct(nil, "Client-Cert", owners) }, lab.Unauthorized},
+		{"owner around the proxy, with a junk header", func() *http.Request { return direct(l.Owner, "Client-Cert", "junk") }, lab.Passes},
+		{"two lines", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert", owners) }, badRequest},
+		{"two lines, the thief's first", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", thiefs, "Client-Cert", owners) }, badRequest},
+		{"two lines, one empty", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert", "") }, badRequest},
+		{"two in one line", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners+", "+owners) }, badRequest},
+		{"junk", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", "junk") }, badRequest},
+		{"no certificate inside", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", ":MAA=:") }, badRequest},
+		{"no certificate inside the chain", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":MAA=:") }, badRequest},
+		{"empty", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", "") }, badRequest},
+		{"chain alone", func() *http.Request { return lab.ViaProxy(token, "Client-Cert-Chain", owners) }, badRequest},
+		{"too large", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", ":"+strings.Repeat("A", 1<<20)+":") }, func(tb testing.TB, o lab.Outcome) {
 			tb.Helper()
-			o.refused(tb, 431, "")
+			o.Refused(tb, 431, "")
 		}},
 		{"in a trailer", func() *http.Request {
-			r := viaProxy(token)
+			r := lab.ViaProxy(token)
 			r.Trailer = http.Header{"Client-Cert": {owners}}
 			return r
-		}, unauthorized},
-		{"under an alias", func() *http.Request { return viaProxy(token, "Client_Cert", owners) }, unauthorized},
-		{"under another alias", func() *http.Request { return viaProxy(token, "Client.Cert", owners) }, unauthorized},
+		}, lab.Unauthorized},
+		{"under an alias", func() *http.Request { return lab.ViaProxy(token, "Client_Cert", owners) }, lab.Unauthorized},
+		{"under another alias", func() *http.Request { return lab.ViaProxy(token, "Client.Cert", owners) }, lab.Unauthorized},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // once read, once remembered
-				bothWays(t, l, source, tt.r, tt.judge)
+				lab.BothWays(t, l, source, tt.r, tt.judge)
 			}
 		})
 	}
@@ -96,45 +97,45 @@ func TestForwarded(t *testing.T) {
 
 // Nobody after the source sees the headers, under whichever name; the caller's own map stays as it was.
 func TestForwardedHeadersAreRemoved(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+		proxy.TrustPeers(lab.ProxyNet), proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef"))
 	names := []string{"X-SSL-Client-Cert", "x-ssl-client-cert", "X_SSL_Client_Cert", "X.SSL.Client.Cert", "X-SSL_Client-Cert",
 		"X~SSL~Client~Cert", "X!SSL!Client!Cert", "X-SSL-Client-Verify", "X_ssl_client_verify", "X-Proxy-Auth", "X_Proxy_Auth"}
-	for _, from := range []string{proxyAddress, stranger} {
+	for _, from := range []string{lab.ProxyAddress, stranger} {
 		make1 := func() *http.Request {
-			r := l.owner.Request("GET", "/", l.bound())
+			r := l.Owner.Request("GET", "/", l.Bound())
 			r.RemoteAddr = from
 			r.Header.Set("X-Other", "stays")
 			for _, n := range names {
 				r.Header[n] = []string{"forged"}
 			}
-			if from == proxyAddress {
+			if from == lab.ProxyAddress {
 				for _, n := range names {
 					delete(r.Header, n)
 				}
-				r.Header["X-Ssl-Client-Cert"] = []string{url.PathEscape(certPEM(l.owner))}
+				r.Header["X-Ssl-Client-Cert"] = []string{url.PathEscape(certPEM(l.Owner))}
 				r.Header["X-Ssl-Client-Verify"] = []string{"SUCCESS"}
 				r.Header["X-Proxy-Auth"] = []string{"0123456789abcdef"}
 				r.Header["X_ssl_client_cert"] = []string{"forged"}
 			}
 			return r
 		}
-		look := tap(func(r *http.Request) {
+		look := lab.Tap(func(r *http.Request) {
 			for n := range r.Header {
 				if n != "Authorization" && n != "X-Other" {
 					t.Errorf("from %s: %s reached the handler", from, n)
 				}
 			}
 		})
-		own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 		r := make1()
 		before := len(r.Header)
-		send(chain(own.Authenticate, look, own.Confirm, look), r).passed(t)
+		lab.Send(lab.Chain(own.Authenticate, look, own.Confirm, look), r).Passed(t)
 		if len(r.Header) != before {
 			t.Errorf("from %s: the caller's header map was changed", from)
 		}
-		send(chain(popauth.ClientCertificate(source), look, l.guard().Confirm, look), make1()).passed(t)
+		lab.Send(lab.Chain(popauth.ClientCertificate(source), look, l.Guard().Confirm, look), make1()).Passed(t)
 	}
 }
 
@@ -149,44 +150,44 @@ func certPEM(c *popauthtest.Client) string {
 
 // A header that comes back between two stages is another certificate.
 func TestForwardedHeaderThatComesBack(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) {
+		o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
 	})
 	put := func(value string) func(http.Handler) http.Handler {
-		return altered(func(r *http.Request) { r.Header.Set("Client-Cert", value) })
+		return lab.Altered(func(r *http.Request) { r.Header.Set("Client-Cert", value) })
 	}
-	r := viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))
-	send(chain(g.Authenticate, put(clientCert(l.thief)), g.Authenticate), r).refused(t, 401, invalidToken)
-	r = viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))
-	send(chain(g.Authenticate, put(clientCert(l.owner)), g.Authenticate), r).passed(t)
+	r := lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))
+	lab.Send(lab.Chain(g.Authenticate, put(lab.ClientCert(l.Thief)), g.Authenticate), r).Refused(t, 401, lab.InvalidToken)
+	r = lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))
+	lab.Send(lab.Chain(g.Authenticate, put(lab.ClientCert(l.Owner)), g.Authenticate), r).Passed(t)
 }
 
 func TestForwardedCertificate(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.Nginx("X-Cert", "X-Verify"), proxy.TrustPeers(proxyNet))
-	escaped := url.PathEscape(certPEM(l.owner))
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.Nginx("X-Cert", "X-Verify"), proxy.TrustPeers(lab.ProxyNet))
+	escaped := url.PathEscape(certPEM(l.Owner))
 	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy, "FAILED:self-signed certificate": popauth.NotVerified} {
 		for range 2 {
-			c, err := source.Certificate(viaProxy("", "X-Cert", escaped, "X-Verify", verdict))
-			if err != nil || c == nil || c.Verified != want || c.Source != "nginx" || c.Thumbprint != l.owner.Thumbprint() {
+			c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped, "X-Verify", verdict))
+			if err != nil || c == nil || c.Verified != want || c.Source != "nginx" || c.Thumbprint != l.Owner.Thumbprint() {
 				t.Errorf("%s: got %+v, %v", verdict, c, err)
 			}
 		}
 	}
 	// What was remembered with a verdict does not stand in for a request without.
-	if c, err := source.Certificate(viaProxy("", "X-Cert", escaped)); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
+	if c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped)); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
 		t.Errorf("verdict removed: got %v, %v", c, err)
 	}
-	if c, err := source.Certificate(viaProxy("", "X-Cert", escaped, "X-Verify", "NONE")); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
+	if c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped, "X-Verify", "NONE")); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
 		t.Errorf("verdict NONE: got %v, %v", c, err)
 	}
 }
 
 func TestTrustPeers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	source := func(prefix string) popauth.CertificateSource {
-		return byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix(prefix)))
+		return lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix(prefix)))
 	}
 	trusted := func(s popauth.CertificateSource, r *http.Request) bool {
 		c, err := s.Certificate(r)
@@ -210,13 +211,13 @@ func TestTrustPeers(t *testing.T) {
 		{"fe80::/10", "[fe80::1%eth0]:99", false},
 		{"::1/128", "[::1]:99", true},
 	} {
-		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
 		r.RemoteAddr = tt.remote
 		if got := trusted(source(tt.prefix), r); got != tt.want {
 			t.Errorf("%s from %q: trusted %t, want %t", tt.prefix, tt.remote, got, tt.want)
 		}
 		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Forwarded"} {
-			r := viaProxy("", "Client-Cert", clientCert(l.owner), name, "10.1.2.3")
+			r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner), name, "10.1.2.3")
 			r.RemoteAddr = stranger
 			if trusted(source("10.0.0.0/8"), r) {
 				t.Errorf("%s opened the door", name)
@@ -225,7 +226,7 @@ func TestTrustPeers(t *testing.T) {
 	}
 	// Where the connection's address was kept, nothing that is written later counts.
 	kept := func(addr net.Addr) *http.Request {
-		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
 		return r.WithContext(proxy.ConnContext(r.Context(), addressed{addr: addr}))
 	}
 	if trusted(source("10.0.0.0/8"), kept(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})) {
@@ -236,7 +237,7 @@ func TestTrustPeers(t *testing.T) {
 	}
 	// A client on a unix socket chooses the name of its end.
 	named := &net.UnixAddr{Name: "10.1.2.3:99"}
-	onSocket := viaProxy("", "Client-Cert", clientCert(l.owner))
+	onSocket := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
 	onSocket.RemoteAddr = named.Name
 	onSocket = onSocket.WithContext(context.WithValue(onSocket.Context(), http.LocalAddrContextKey, named))
 	if trusted(source("10.0.0.0/8"), kept(named)) || trusted(source("10.0.0.0/8"), onSocket) {
@@ -256,17 +257,17 @@ type addressed struct {
 func (a addressed) RemoteAddr() net.Addr { return a.addr }
 
 func TestTrustProxyTLS(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	spiffe, err := url.Parse("spiffe://example.org/ingress")
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := l.ca.Client("ingress", func(c *x509.Certificate) { c.URIs, c.DNSNames = []*url.URL{spiffe}, []string{"ingress.internal"} })
+	named := l.CA.Client("ingress", func(c *x509.Certificate) { c.URIs, c.DNSNames = []*url.URL{spiffe}, []string{"ingress.internal"} })
 	leaf := named.Request("GET", "/", "").TLS.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	pin := base64.StdEncoding.EncodeToString(sum[:])
 	request := func(c *popauthtest.Client, verified bool) *http.Request {
-		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
 		r.TLS = c.Request("GET", "/", "").TLS
 		if verified {
 			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
@@ -290,12 +291,12 @@ func TestTrustProxyTLS(t *testing.T) {
 		{"DNS, not verified", proxy.Identity{DNS: "ingress.internal", AnyAuthority: true}, request(named, false), false},
 		{"common name", proxy.Identity{DNS: "ingress", AnyAuthority: true}, request(named, true), false},
 		{"key", proxy.Identity{Key: pin}, request(named, false), true},
-		{"another key", proxy.Identity{Key: pin}, request(l.thief, false), false},
+		{"another key", proxy.Identity{Key: pin}, request(l.Thief, false), false},
 		{"no TLS", proxy.Identity{Key: pin}, plain, false},
 		{"handshake not complete", proxy.Identity{Key: pin}, half, false},
 		{"no certificate", proxy.Identity{Key: pin}, request(nil, true), false},
 	} {
-		c, err := byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(tt.id)).Certificate(tt.r)
+		c, err := lab.ByProxy(proxy.RFC9440(), proxy.TrustProxyTLS(tt.id)).Certificate(tt.r)
 		if got := c != nil && c.Source == "rfc9440"; got != tt.want || err != nil {
 			t.Errorf("%s: trusted %t, %v, want %t", tt.name, got, err, tt.want)
 		}
@@ -303,10 +304,10 @@ func TestTrustProxyTLS(t *testing.T) {
 }
 
 func TestTrustSecret(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const old, current = "0123456789abcdef", "fedcba9876543210"
-	alone := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old))
-	both := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old), proxy.TrustPeers(proxyNet))
+	alone := lab.ByProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old))
+	both := lab.ByProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", current, old), proxy.TrustPeers(lab.ProxyNet))
 	for _, tt := range []struct {
 		name        string
 		secret      []string
@@ -322,15 +323,15 @@ func TestTrustSecret(t *testing.T) {
 		{"empty", []string{""}, "thief", "refused"},
 	} {
 		for i, source := range []popauth.CertificateSource{alone, both} {
-			r := viaProxy("", "Client-Cert", clientCert(l.owner))
-			r.TLS = l.thief.Request("GET", "/", "").TLS // the proxy's own, or a direct caller's
+			r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
+			r.TLS = l.Thief.Request("GET", "/", "").TLS // the proxy's own, or a direct caller's
 			for _, s := range tt.secret {
 				r.Header.Add("X-Proxy-Auth", s)
 			}
 			c, err := source.Certificate(r)
 			got := "refused"
 			switch {
-			case c != nil && c.Thumbprint == l.owner.Thumbprint():
+			case c != nil && c.Thumbprint == l.Owner.Thumbprint():
 				got = "owner"
 			case c != nil:
 				got = "thief"
@@ -342,27 +343,27 @@ func TestTrustSecret(t *testing.T) {
 			}
 		}
 	}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = both })
-	send(g.Confirm, viaProxy(l.bound(), "Client-Cert", clientCert(l.owner))).refused(t, 400, "")
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = both })
+	lab.Send(g.Confirm, lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Refused(t, 400, "")
 }
 
 // Rules that are given together must all hold.
 func TestTrustTogether(t *testing.T) {
-	l := newLab(t)
-	leaf := l.thief.Request("GET", "/", "").TLS.PeerCertificates[0]
+	l := lab.New(t)
+	leaf := l.Thief.Request("GET", "/", "").TLS.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet),
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet),
 		proxy.TrustProxyTLS(proxy.Identity{Key: base64.StdEncoding.EncodeToString(sum[:])}))
 	for _, tt := range []struct {
 		from   string
 		client *popauthtest.Client
 		want   string
 	}{
-		{proxyAddress, l.thief, l.owner.Thumbprint()},
-		{stranger, l.thief, l.thief.Thumbprint()},
-		{proxyAddress, nil, ""},
+		{lab.ProxyAddress, l.Thief, l.Owner.Thumbprint()},
+		{stranger, l.Thief, l.Thief.Thumbprint()},
+		{lab.ProxyAddress, nil, ""},
 	} {
-		r := viaProxy("", "Client-Cert", clientCert(l.owner))
+		r := lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))
 		r.RemoteAddr, r.TLS = tt.from, tt.client.Request("GET", "/", "").TLS
 		c, err := source.Certificate(r)
 		got := ""
@@ -376,7 +377,7 @@ func TestTrustTogether(t *testing.T) {
 }
 
 func TestForwardedConfiguration(t *testing.T) {
-	peers := proxy.TrustPeers(proxyNet)
+	peers := proxy.TrustPeers(lab.ProxyNet)
 	secret := proxy.TrustSecret("X-Proxy-Auth", "0123456789abcdef")
 	with := func(format proxy.Format, trust ...proxy.Trust) func() (popauth.CertificateSource, error) {
 		return func() (popauth.CertificateSource, error) { return proxy.Certificate(format, trust...) }
@@ -388,7 +389,7 @@ func TestForwardedConfiguration(t *testing.T) {
 		"header without name":  with(proxy.Nginx("", "X-Verify"), peers),
 		"no prefix":            with(proxy.RFC9440(), proxy.TrustPeers()),
 		"everything":           with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
-		"everything, IPv6":     with(proxy.RFC9440(), proxy.TrustPeers(proxyNet, netip.MustParsePrefix("::/0"))),
+		"everything, IPv6":     with(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet, netip.MustParsePrefix("::/0"))),
 		"4-in-6":               with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
 		"invalid prefix":       with(proxy.RFC9440(), proxy.TrustPeers(netip.Prefix{})),
 		"no identity":          with(proxy.RFC9440(), proxy.TrustProxyTLS()),
@@ -419,9 +420,9 @@ func TestForwardedConfiguration(t *testing.T) {
 
 // A proxy on a unix socket, on a real listener: the peer's address is no more than "@".
 func TestTrustUnixSocket(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustUnixSocket())
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) {
+		o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustUnixSocket())
 	})
 	serve := func(network, address string) string {
 		listener, err := net.Listen(network, address)
@@ -446,8 +447,8 @@ func TestTrustUnixSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "Bearer "+l.bound())
-		r.Header.Set("Client-Cert", clientCert(l.owner))
+		r.Header.Set("Authorization", "Bearer "+l.Bound())
+		r.Header.Set("Client-Cert", lab.ClientCert(l.Owner))
 		answer, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -461,13 +462,13 @@ func TestTrustUnixSocket(t *testing.T) {
 
 // The proxy's own certificate over real TLS, resumed sessions included.
 func TestProxyOverTLS(t *testing.T) {
-	l := newLab(t)
-	ingress := l.ca.Client("ingress", func(c *x509.Certificate) { c.DNSNames = []string{"ingress.internal"} })
-	g := l.guard(func(o *popauth.Options) {
-		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "ingress.internal", Roots: l.ca.Pool()}))
+	l := lab.New(t)
+	ingress := l.CA.Client("ingress", func(c *x509.Certificate) { c.DNSNames = []string{"ingress.internal"} })
+	g := l.Guard(func(o *popauth.Options) {
+		o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "ingress.internal", Roots: l.CA.Pool()}))
 	})
 	server := popauthtest.NewServer(t, g.Confirm(&popauthtest.Spy{}), func(c *tls.Config) {
-		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.ca.Pool()
+		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.CA.Pool()
 	})
 	for _, tt := range []struct {
 		name   string
@@ -475,12 +476,12 @@ func TestProxyOverTLS(t *testing.T) {
 		header string
 		want   int
 	}{
-		{"the proxy for the owner", ingress, clientCert(l.owner), 200},
-		{"the proxy for a thief", ingress, clientCert(l.thief), 401},
+		{"the proxy for the owner", ingress, lab.ClientCert(l.Owner), 200},
+		{"the proxy for a thief", ingress, lab.ClientCert(l.Thief), 401},
 		{"the proxy for nobody", ingress, "", 401},
-		{"the owner itself", l.owner, "", 200},
-		{"a thief with a certificate of the same authority, forging", l.ca.Client("other"), clientCert(l.owner), 401},
-		{"a thief without certificate, forging", nil, clientCert(l.owner), 401},
+		{"the owner itself", l.Owner, "", 200},
+		{"a thief with a certificate of the same authority, forging", l.CA.Client("other"), lab.ClientCert(l.Owner), 401},
+		{"a thief without certificate, forging", nil, lab.ClientCert(l.Owner), 401},
 	} {
 		client := tt.client.HTTP(server)
 		if tr, ok := client.Transport.(*http.Transport); ok {
@@ -491,7 +492,7 @@ func TestProxyOverTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header.Set("Authorization", "Bearer "+l.bound())
+			r.Header.Set("Authorization", "Bearer "+l.Bound())
 			if tt.header != "" {
 				r.Header.Set("Client-Cert", tt.header)
 			}

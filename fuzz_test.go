@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // fuzzToken is a token of the fuzz Guard's issuer, unbound.
@@ -36,20 +37,20 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 	if err != nil && (!errors.As(err, &e) || p != nil) {
 		t.Fatalf("got %v, %v, want an *Error alone", p, err)
 	}
-	o := send(g.Authenticate, r)
-	if o.ran != (err == nil) {
-		t.Fatalf("VULNERABLE: Check says %v, but the handler ran: %t", err, o.ran)
+	o := lab.Send(g.Authenticate, r)
+	if o.Ran != (err == nil) {
+		t.Fatalf("VULNERABLE: Check says %v, but the handler ran: %t", err, o.Ran)
 	}
 	if e == nil {
 		return p, nil
 	}
-	if o.status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.body != "" || !slices.Equal(o.challenges, e.Challenges()) {
-		t.Fatalf("got %d %q %q, want %d %q", o.status, o.challenges, o.body, e.Status(), e.Challenges())
+	if o.Status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.Body != "" || !slices.Equal(o.Challenges, e.Challenges()) {
+		t.Fatalf("got %d %q %q, want %d %q", o.Status, o.Challenges, o.Body, e.Status(), e.Challenges())
 	}
-	if e.Status() == 401 && len(o.challenges) == 0 {
+	if e.Status() == 401 && len(o.Challenges) == 0 {
 		t.Fatal("401 without a challenge")
 	}
-	for _, line := range o.challenges {
+	for _, line := range o.Challenges {
 		scheme, params, err := readChallenge(line)
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
@@ -230,7 +231,7 @@ func FuzzCheck(f *testing.F) {
 		if _, e := holds(t, plain, r); e == nil && !signedBy(public, strings.TrimLeft(token, " ")) {
 			t.Fatalf("VULNERABLE: accepted %q", token)
 		}
-		refuse := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		refuse := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 			return nil, fmt.Errorf("%s: %w", token, popauth.Reason(reason))
 		})
 		g, err := popauth.New(popauth.Options{Verifier: refuse, Realm: realm})

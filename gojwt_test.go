@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestWhatGolangJWTLeavesOpen goes through what golang-jwt's parser decides otherwise than an API should, or leaves to
@@ -53,16 +54,16 @@ func TestWhatGolangJWTLeavesOpen(t *testing.T) {
 // A method that some other package of the program has registered, even under a name that is allowed here, changes
 // nothing.
 func TestGolangJWTRegistry(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
+	l := lab.New(t, "ES256")
+	g := l.Guard()
 	real := jwt.GetSigningMethod("ES256")
 	defer jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return real })
-	token := l.bound()
+	token := l.Bound()
 	jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return anySignature{} })
 	jwt.RegisterSigningMethod("any", func() jwt.SigningMethod { return anySignature{} })
-	l.genuine(t, g, token)
-	l.forged(t, g, token[:strings.LastIndexByte(token, '.')]+".AAAA", popauth.ErrTokenSignature)
-	l.forged(t, g, compact(`{"alg":"any","typ":"at+jwt"}`, l.claims(), unsigned), popauth.ErrTokenAlgorithm)
+	l.Genuine(t, g, token)
+	l.Forged(t, g, token[:strings.LastIndexByte(token, '.')]+".AAAA", popauth.ErrTokenSignature)
+	l.Forged(t, g, compact(`{"alg":"any","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenAlgorithm)
 }
 
 type anySignature struct{}
@@ -74,12 +75,12 @@ func (anySignature) Verify(string, []byte, any) error { return nil }
 // Lines inside a token are skipped by its base64, strict or not; no other header than Authorization has a way around
 // the b64token check, but a Verifier of one's own does.
 func TestGolangJWTStrict(t *testing.T) {
-	l := newLab(t, "ES256")
-	for _, token := range []string{"\n" + l.bound(), l.bound() + "\r", strings.Replace(l.bound(), ".", "\n.", 1), strings.Replace(l.bound(), ".", ".\r\n", 1)} {
+	l := lab.New(t, "ES256")
+	for _, token := range []string{"\n" + l.Bound(), l.Bound() + "\r", strings.Replace(l.Bound(), ".", "\n.", 1), strings.Replace(l.Bound(), ".", ".\r\n", 1)} {
 		if got, err := popauth.TrustJWT(token); err == nil {
 			t.Errorf("VULNERABLE: TrustJWT reads %v from a token with line breaks", got)
 		}
-		l.forged(t, l.guard(), token, popauth.ErrCredentialsMalformed)
+		l.Forged(t, l.Guard(), token, popauth.ErrCredentialsMalformed)
 	}
 }
 
@@ -162,7 +163,7 @@ func (d differ) compare(t *testing.T, token string) {
 	if err != nil {
 		return // we may refuse more
 	}
-	if strings.Contains(string(payloadOf("."+strings.SplitN(token, ".", 2)[0])), "Ed25519") {
+	if strings.Contains(string(lab.PayloadOf("."+strings.SplitN(token, ".", 2)[0])), "Ed25519") {
 		return // golang-jwt knows EdDSA under that name alone
 	}
 	_, public := fuzzKey()
@@ -188,12 +189,12 @@ func (d differ) compare(t *testing.T, token string) {
 		{"iss", p.Issuer, registered.Issuer}, {"sub", p.Subject, registered.Subject}, {"jti", p.TokenID, registered.ID},
 		{"aud", p.Audience, []string(registered.Audience)}, {"exp", p.ExpiresAt.Unix(), seconds(registered.ExpiresAt)},
 		{"iat", max(p.IssuedAt.Unix(), 0), seconds(registered.IssuedAt)},
-		{"iss in a map", p.Issuer, text(members["iss"])}, {"sub in a map", p.Subject, text(members["sub"])}, {"jti in a map", p.TokenID, text(members["jti"])},
-		{"client_id in a map", p.ClientID, text(members["client_id"])},
+		{"iss in a map", p.Issuer, lab.Text(members["iss"])}, {"sub in a map", p.Subject, lab.Text(members["sub"])}, {"jti in a map", p.TokenID, lab.Text(members["jti"])},
+		{"client_id in a map", p.ClientID, lab.Text(members["client_id"])},
 		{"scope", p.Scopes, scopesIn(members)}, {"cnf", len(p.Bindings) > 0, members["cnf"] != nil},
 	} {
 		if fmt.Sprintf("%q", c.got) != fmt.Sprintf("%q", c.want) {
-			t.Fatalf("VULNERABLE: %s: got %q, golang-jwt reads %q, in %q", c.name, c.got, c.want, payloadOf(token))
+			t.Fatalf("VULNERABLE: %s: got %q, golang-jwt reads %q, in %q", c.name, c.got, c.want, lab.PayloadOf(token))
 		}
 	}
 }
@@ -210,7 +211,7 @@ func scopesIn(members jwt.MapClaims) []string {
 	case []any:
 		var list []string
 		for _, e := range v {
-			list = append(list, text(e))
+			list = append(list, lab.Text(e))
 		}
 		return list
 	}

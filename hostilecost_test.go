@@ -9,15 +9,16 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a token says is read after its signature is found right, but for its issuer: the claims of a forged one don't count,
 // not even as malformed, and to read them would cost the API several signatures.
 func TestForgedClaimsAreNotRead(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
-	l.genuine(t, g, l.bound())
-	parts := strings.Split(l.bound(), ".")
+	l := lab.New(t, "ES256")
+	g := l.Guard()
+	l.Genuine(t, g, l.Bound())
+	parts := strings.Split(l.Bound(), ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		t.Fatal(err)
@@ -37,20 +38,20 @@ func TestForgedClaimsAreNotRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := with(more)
-			l.forged(t, g, token, popauth.ErrTokenSignature)
-			r := l.owner.Request("GET", "/", token)
+			l.Forged(t, g, token, popauth.ErrTokenSignature)
+			r := l.Owner.Request("GET", "/", token)
 			if got := testing.AllocsPerRun(20, func() { _, _ = g.Check(r) }); got > 100 {
 				t.Errorf("VULNERABLE: got %.0f allocations for a forged token, want 100 at most", got)
 			}
 		})
 	}
-	l.forged(t, g, parts[0]+"."+base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://other.example","iss":1}`))+"."+parts[2], popauth.ErrTokenIssuer)
+	l.Forged(t, g, parts[0]+"."+base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://other.example","iss":1}`))+"."+parts[2], popauth.ErrTokenIssuer)
 }
 
 // Nobody has signed a header when it is read, so that it may hold little: no more values than any honest one has.
 func TestCrowdedHeader(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
+	l := lab.New(t, "ES256")
+	g := l.Guard()
 	members := func(n int) popauthtest.Claims {
 		all := popauthtest.Claims{}
 		for i := range n {
@@ -60,25 +61,25 @@ func TestCrowdedHeader(t *testing.T) {
 	}
 	scope := popauthtest.Claims{"scope": "orders.read"}
 	certificates := popauthtest.Claims{"x5c": []string{strings.Repeat("A", 2000), strings.Repeat("A", 2000), strings.Repeat("A", 2000)}}
-	l.genuine(t, g, l.issuer.TokenWith(members(50), l.owner.Bound(), scope))
-	l.genuine(t, g, l.issuer.TokenWith(certificates, l.owner.Bound(), scope))
-	l.forged(t, g, l.issuer.TokenWith(members(65), l.owner.Bound()), popauth.ErrTokenMalformed)
+	l.Genuine(t, g, l.Issuer.TokenWith(members(50), l.Owner.Bound(), scope))
+	l.Genuine(t, g, l.Issuer.TokenWith(certificates, l.Owner.Bound(), scope))
+	l.Forged(t, g, l.Issuer.TokenWith(members(65), l.Owner.Bound()), popauth.ErrTokenMalformed)
 
-	a := newDPoPAPI(t, dpop.Options{})
-	a.accept(t, a.with(a.key.ProofWith(members(50), "GET", dpopURL, a.token)))
-	a.refuseProof(t, a.with(a.key.ProofWith(members(65), "GET", dpopURL, a.token)), popauth.ErrProofMalformed)
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	a.Accept(t, a.With(a.Key.ProofWith(members(50), "GET", lab.DPoPURL, a.Token)))
+	a.RefuseProof(t, a.With(a.Key.ProofWith(members(65), "GET", lab.DPoPURL, a.Token)), popauth.ErrProofMalformed)
 }
 
 // A proof by another key than the token's is refused before its signature is looked at: a thief chooses how slow a key is to
 // verify by.
 func TestAnotherKeysSignatureIsNotLookedAt(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	other := popauthtest.NewProofKey(t, "")
-	other.Now = a.clock.Now
+	other.Now = a.Clock.Now
 	forged := func(proof string) string {
 		return proof[:strings.LastIndexByte(proof, '.')+1] + strings.Repeat("A", 86)
 	}
-	a.refuseProof(t, a.with(forged(other.Proof("GET", dpopURL, a.token))), popauth.ErrProofKey)
-	a.refuseProof(t, a.with(forged(a.key.Proof("GET", dpopURL, a.token))), popauth.ErrProofSignature)
-	a.refuseProof(t, a.with(forged(a.key.Proof("GET", dpopURL, a.token, popauthtest.Claims{"jti": ""}))), popauth.ErrProofSignature)
+	a.RefuseProof(t, a.With(forged(other.Proof("GET", lab.DPoPURL, a.Token))), popauth.ErrProofKey)
+	a.RefuseProof(t, a.With(forged(a.Key.Proof("GET", lab.DPoPURL, a.Token))), popauth.ErrProofSignature)
+	a.RefuseProof(t, a.With(forged(a.Key.Proof("GET", lab.DPoPURL, a.Token, popauthtest.Claims{"jti": ""}))), popauth.ErrProofSignature)
 }

@@ -21,11 +21,12 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // overProxyTLS is a request over the proxy's own mutual TLS, whose certificate the server has verified.
 func overProxyTLS(proxyCert *popauthtest.Client, token, header string) *http.Request {
-	r := viaProxy(token)
+	r := lab.ViaProxy(token)
 	r.TLS = proxyCert.Request("GET", "http://example.com/", "").TLS
 	if header != "" {
 		r.Header.Set("Client-Cert", header)
@@ -36,17 +37,17 @@ func overProxyTLS(proxyCert *popauthtest.Client, token, header string) *http.Req
 // What an outer handler has found counts for all inside: that it has found none, too. The connection's certificate is the
 // proxy's.
 func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
-	l := newLab(t)
-	gateway := l.ca.Client("gateway")
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
-	outer := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	inner := l.guard()
-	verified, err := clientcert.Verified(popauth.CallerCertificate(), clientcert.Verification{Roots: l.ca.Pool()})
+	l := lab.New(t)
+	gateway := l.CA.Client("gateway")
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
+	outer := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	inner := l.Guard()
+	verified, err := clientcert.Verified(popauth.CallerCertificate(), clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateways := l.issuer.Token(gateway.Bound())
-	copied := altered(func(r *http.Request) { c := *r.TLS; r.TLS = &c })
+	gateways := l.Issuer.Token(gateway.Bound())
+	copied := lab.Altered(func(r *http.Request) { c := *r.TLS; r.TLS = &c })
 	check := func(source popauth.CertificateSource) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,26 +63,26 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 		"Guard": outer.Authenticate, "ClientCertificate": popauth.ClientCertificate(source), "wrapped": popauth.ClientCertificate(wrapped{source}),
 	} {
 		for between, middleware := range map[string]func(http.Handler) http.Handler{
-			"nothing": chain(), "a copy of r.TLS": copied, "a clone": altered(func(*http.Request) {}),
-			"another Guard": l.guard(func(o *popauth.Options) { o.Certificate = popauth.CallerCertificate() }).Authenticate,
+			"nothing": lab.Chain(), "a copy of r.TLS": copied, "a clone": lab.Altered(func(*http.Request) {}),
+			"another Guard": l.Guard(func(o *popauth.Options) { o.Certificate = popauth.CallerCertificate() }).Authenticate,
 		} {
 			for name, inside := range map[string]struct {
 				handler func(http.Handler) http.Handler
 				token   string
 			}{
-				"RequireCertificate": {clientcert.Require(nil, clientcert.Thumbprint(gateway.Thumbprint())), l.unbound()},
-				"CheckCertificate":   {check(nil), l.unbound()},
-				"CallerCertificate":  {check(popauth.CallerCertificate()), l.unbound()},
-				"Verified":           {check(verified), l.unbound()},
+				"RequireCertificate": {clientcert.Require(nil, clientcert.Thumbprint(gateway.Thumbprint())), l.Unbound()},
+				"CheckCertificate":   {check(nil), l.Unbound()},
+				"CallerCertificate":  {check(popauth.CallerCertificate()), l.Unbound()},
+				"Verified":           {check(verified), l.Unbound()},
 				"Guard":              {inner.Confirm, gateways},
 			} {
 				t.Run(stageName+", "+between+", "+name, func(t *testing.T) {
 					if stageName == "Guard" && name == "Guard" {
-						stage = chain(outer.Authorize(popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return nil })))
+						stage = lab.Chain(outer.Authorize(popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return nil })))
 					}
-					for _, header := range []string{"", clientCert(l.thief)} {
-						if o := send(chain(stage, middleware, inside.handler), overProxyTLS(gateway, inside.token, header)); o.ran || o.status == 200 {
-							t.Errorf("header %.10q: the proxy's certificate was taken for the caller's: %d", header, o.status)
+					for _, header := range []string{"", lab.ClientCert(l.Thief)} {
+						if o := lab.Send(lab.Chain(stage, middleware, inside.handler), overProxyTLS(gateway, inside.token, header)); o.Ran || o.Status == 200 {
+							t.Errorf("header %.10q: the proxy's certificate was taken for the caller's: %d", header, o.Status)
 						}
 					}
 				})
@@ -89,33 +90,33 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 		}
 	}
 	// And what it has found is there.
-	token := l.bound()
-	send(chain(outer.Authenticate, clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), inner.Confirm),
-		overProxyTLS(gateway, token, clientCert(l.owner))).passed(t)
+	token := l.Bound()
+	lab.Send(lab.Chain(outer.Authenticate, clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())), inner.Confirm),
+		overProxyTLS(gateway, token, lab.ClientCert(l.Owner))).Passed(t)
 }
 
 // Two Guards may pass a request to each other: each decides once.
 func TestInterleavedGuards(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
-	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} }
-	token := l.issuer.Token(key.Bound())
+	dpop := func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{})} }
+	token := l.Issuer.Token(key.Bound())
 	request := func() *http.Request {
-		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix()})
+		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.Clock.Now().Unix()})
 	}
 	for name, configure := range map[string]func(*popauth.Options){
 		"caller's": func(*popauth.Options) {},
 		"own":      func(o *popauth.Options) { o.Certificate = popauth.TLSCertificate() },
 		"forwarded": func(o *popauth.Options) {
-			o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
+			o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
 		},
 	} {
-		a, b := l.guard(dpop, configure), l.guard(dpop)
-		send(chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), request()).passed(t)
-		send(chain(a.Authenticate, b.Authenticate, popauth.ClientCertificate(popauth.TLSCertificate()), a.Confirm, b.Confirm, a.Confirm), request()).passed(t)
+		a, b := l.Guard(dpop, configure), l.Guard(dpop)
+		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), request()).Passed(t)
+		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, popauth.ClientCertificate(popauth.TLSCertificate()), a.Confirm, b.Confirm, a.Confirm), request()).Passed(t)
 		r := request()
-		send(chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), r).passed(t)
-		if o := send(a.Authenticate, r); o.ran {
+		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), r).Passed(t)
+		if o := lab.Send(a.Authenticate, r); o.Ran {
 			t.Errorf("%s: the proof passed again", name)
 		}
 	}
@@ -123,15 +124,15 @@ func TestInterleavedGuards(t *testing.T) {
 
 // Decide hands on what a stage hands on.
 func TestDecide(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
 	nonces := dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}
-	g := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	g := l.Guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}
 	})
-	token := l.issuer.Token(key.Bound())
+	token := l.Issuer.Token(key.Bound())
 	request := func(nonce string) *http.Request {
-		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.clock.Now().Unix(), "nonce": nonce})
+		return key.Request("GET", "http://example.com/orders", token, popauthtest.Claims{"iat": l.Clock.Now().Unix(), "nonce": nonce})
 	}
 	_, err := g.Decide(request(""))
 	var refusal *popauth.Error
@@ -139,7 +140,7 @@ func TestDecide(t *testing.T) {
 		t.Fatalf("got %v, want the nonce", err)
 	}
 	nonce := refusal.Header().Get("DPoP-Nonce")
-	l.clock.Advance(4 * time.Minute) // more than half of its life
+	l.Clock.Advance(4 * time.Minute) // more than half of its life
 	d, err := g.Decide(request(nonce), popauth.Bound())
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestDecide(t *testing.T) {
 	if d.Principal.Subject != "client-1" {
 		t.Errorf("got %q", d.Principal.Subject)
 	}
-	send(g.Confirm, d.Request).passed(t) // the proof is not used again
+	lab.Send(g.Confirm, d.Request).Passed(t) // the proof is not used again
 	if p, ok := popauth.FromContext(d.Request.Context()); !ok || p.Subject != "client-1" {
 		t.Errorf("got %v, %t", p, ok)
 	}
@@ -161,17 +162,17 @@ func TestDecide(t *testing.T) {
 
 // What a source or a Check calls "missing" is no challenge where there is no token to ask for.
 func TestACertificateRouteNeverAnswers401(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, reason := range []popauth.Reason{popauth.ErrCertificateMissing, popauth.ErrCertificateMismatch, popauth.ErrTokenRevoked, popauth.ErrCredentialsMissing, "mine"} {
-		failing := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, reason })
-		checked, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.ca.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
+		failing := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, reason })
+		checked, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.CA.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, source := range map[string]popauth.CertificateSource{"source": failing, "Check": checked} {
-			r := l.owner.Request("GET", "/", "")
-			send(clientcert.Require(source), r).refused(t, 403, "")
-			send(popauth.ClientCertificate(source), r).refused(t, 403, "")
+			r := l.Owner.Request("GET", "/", "")
+			lab.Send(clientcert.Require(source), r).Refused(t, 403, "")
+			lab.Send(popauth.ClientCertificate(source), r).Refused(t, 403, "")
 			_, err := clientcert.Check(r, source)
 			var refusal *popauth.Error
 			if !errors.As(err, &refusal) || refusal.Status() != 403 {
@@ -192,8 +193,8 @@ func TestWithPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]bool{"10.0.0.1": true, "192.0.2.1": false} {
-		r := viaProxy("")
-		r.RemoteAddr = map[bool]string{true: stranger, false: proxyAddress}[want] // what a handler may have set
+		r := lab.ViaProxy("")
+		r.RemoteAddr = map[bool]string{true: stranger, false: lab.ProxyAddress}[want] // what a handler may have set
 		r = r.WithContext(proxy.WithPeer(r.Context(), address{&net.UDPAddr{IP: net.ParseIP(at), Port: 443}}))
 		if err := trusted(r); (err == nil) != want {
 			t.Errorf("%s: got %v", at, err)
@@ -212,18 +213,18 @@ func TestAGuardIsNotCopied(t *testing.T) {
 // A server that a handler inside starts on the connection that it has taken over gives its requests the first one's
 // context. They are nobody's, until they have been decided on.
 func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	key := popauthtest.NewProofKey(t, "")
-	dpop := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{})} })
+	dpop := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{})} })
 	proof := func(server string) string {
-		token := l.issuer.Token(key.Bound())
-		return "Authorization: DPoP " + token + "\r\nDPoP: " + key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.clock.Now().Unix()}) + "\r\n"
+		token := l.Issuer.Token(key.Bound())
+		return "Authorization: DPoP " + token + "\r\nDPoP: " + key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.Clock.Now().Unix()}) + "\r\n"
 	}
 	bearer := func(c *popauthtest.Client) func(string) string {
 		return func(string) string {
-			return "Authorization: Bearer " + l.bound() + "\r\nClient-Cert: " + clientCert(c) + "\r\n"
+			return "Authorization: Bearer " + l.Bound() + "\r\nClient-Cert: " + lab.ClientCert(c) + "\r\n"
 		}
 	}
 	spy := &popauthtest.Spy{}
@@ -233,14 +234,14 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 		first, second func(string) string
 		want          string
 	}{
-		{"no stage inside, nobody", own.Confirm, chain(), bearer(l.owner), nil, "nobody"},
-		{"a stage inside, nobody", own.Confirm, own.Confirm, bearer(l.owner), nil, "401"},
-		{"a stage inside, thief", own.Confirm, own.Confirm, bearer(l.owner), bearer(l.thief), "500"},
-		{"a stage inside, owner", own.Confirm, own.Confirm, bearer(l.owner), bearer(l.owner), "500"},
-		{"a Guard without source inside, owner", own.Confirm, l.guard().Confirm, bearer(l.owner), bearer(l.owner), "500"},
-		{"ClientCertificate outside, owner", popauth.ClientCertificate(source), l.guard().Confirm, bearer(l.owner), bearer(l.owner), "500"},
-		{"RequireCertificate inside", popauth.ClientCertificate(source), clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), bearer(l.owner), nil, "500"},
-		{"its own source inside, thief", popauth.ClientCertificate(source), clientcert.Require(source, clientcert.Thumbprint(l.owner.Thumbprint())), bearer(l.owner), bearer(l.thief), "500"},
+		{"no stage inside, nobody", own.Confirm, lab.Chain(), bearer(l.Owner), nil, "nobody"},
+		{"a stage inside, nobody", own.Confirm, own.Confirm, bearer(l.Owner), nil, "401"},
+		{"a stage inside, thief", own.Confirm, own.Confirm, bearer(l.Owner), bearer(l.Thief), "500"},
+		{"a stage inside, owner", own.Confirm, own.Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
+		{"a Guard without source inside, owner", own.Confirm, l.Guard().Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
+		{"ClientCertificate outside, owner", popauth.ClientCertificate(source), l.Guard().Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
+		{"RequireCertificate inside", popauth.ClientCertificate(source), clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())), bearer(l.Owner), nil, "500"},
+		{"its own source inside, thief", popauth.ClientCertificate(source), clientcert.Require(source, clientcert.Thumbprint(l.Owner.Thumbprint())), bearer(l.Owner), bearer(l.Thief), "500"},
 		{"a proof once more", dpop.Confirm, dpop.Confirm, proof, nil, "again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,32 +15,33 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestIntrospectionThieves is every kind of token in every hand.
 func TestIntrospectionThieves(t *testing.T) {
-	l := newLab(t)
-	guard := l.opaqueGuard(popauth.JWTOr(&namedVerifier{}, l.introspection()))
+	l := lab.New(t)
+	guard := l.OpaqueGuard(popauth.JWTOr(&namedVerifier{}, l.Introspection()))
 	key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
-	key.Now, other.Now = l.clock.Now, l.clock.Now
-	both := popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.owner.Thumbprint(), "jkt": key.Thumbprint()}}
+	key.Now, other.Now = l.Clock.Now, l.Clock.Now
+	both := popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.Owner.Thumbprint(), "jkt": key.Thumbprint()}}
 	tokens := map[string]string{
-		"unbound": l.issuer.Opaque(),
-		"x5t":     l.issuer.Opaque(l.owner.Bound()),
-		"jkt":     l.issuer.Opaque(key.Bound(), popauthtest.Claims{"token_type": "DPoP"}),
-		"both":    l.issuer.Opaque(both),
-		"unknown": l.issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{"kid": "k"}}),
-		"empty":   l.issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{}}),
-		"null":    l.issuer.Opaque(popauthtest.Claims{"cnf": nil}),
-		"array":   l.issuer.Opaque(popauthtest.Claims{"cnf": []string{l.owner.Thumbprint()}}),
+		"unbound": l.Issuer.Opaque(),
+		"x5t":     l.Issuer.Opaque(l.Owner.Bound()),
+		"jkt":     l.Issuer.Opaque(key.Bound(), popauthtest.Claims{"token_type": "DPoP"}),
+		"both":    l.Issuer.Opaque(both),
+		"unknown": l.Issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{"kid": "k"}}),
+		"empty":   l.Issuer.Opaque(popauthtest.Claims{"cnf": popauthtest.Claims{}}),
+		"null":    l.Issuer.Opaque(popauthtest.Claims{"cnf": nil}),
+		"array":   l.Issuer.Opaque(popauthtest.Claims{"cnf": []string{l.Owner.Thumbprint()}}),
 	}
 	type caller struct {
 		client *popauthtest.Client
 		proof  *popauthtest.ProofKey
 	}
 	callers := map[string]caller{
-		"owner": {l.owner, nil}, "owner, proof": {l.owner, key},
-		"thief": {l.thief, nil}, "thief, proof": {l.thief, other},
+		"owner": {l.Owner, nil}, "owner, proof": {l.Owner, key},
+		"thief": {l.Thief, nil}, "thief, proof": {l.Thief, other},
 		"nobody": {nil, nil}, "nobody, proof": {nil, key},
 	}
 	passes := map[string]bool{
@@ -54,28 +55,28 @@ func TestIntrospectionThieves(t *testing.T) {
 					r = c.proof.Request("GET", "https://api.example.com/orders", token)
 					r.TLS = c.client.Request("GET", "/", "").TLS
 				}
-				got := send(guard.Confirm, r)
-				if name := kind + "/" + who; passes[name] != got.ran || passes[name] != (got.status == 200) || !got.ran && got.status != 401 {
-					t.Errorf("%s: got status %d, ran %t, want a pass: %t", name, got.status, got.ran, passes[name])
+				got := lab.Send(guard.Confirm, r)
+				if name := kind + "/" + who; passes[name] != got.Ran || passes[name] != (got.Status == 200) || !got.Ran && got.Status != 401 {
+					t.Errorf("%s: got status %d, ran %t, want a pass: %t", name, got.Status, got.Ran, passes[name])
 				}
 			}
 		}
 	}
-	if got := l.issuer.Introspections(); got != len(tokens) {
+	if got := l.Issuer.Introspections(); got != len(tokens) {
 		t.Errorf("calls: got %d, want %d", got, len(tokens))
 	}
 	bearer := guard.Authenticate
-	send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens["unbound"])).passed(t)
+	lab.Send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens["unbound"])).Passed(t)
 	for _, kind := range []string{"x5t", "jkt", "both", "unknown", "empty", "null", "array"} {
-		if got := send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens[kind])); got.ran || got.status != 401 {
-			t.Errorf("%s as a bearer token: got status %d, ran %t", kind, got.status, got.ran)
+		if got := lab.Send(bearer, (*popauthtest.Client)(nil).Request("GET", "/", tokens[kind])); got.Ran || got.Status != 401 {
+			t.Errorf("%s as a bearer token: got status %d, ran %t", kind, got.Status, got.Ran)
 		}
 	}
 }
 
 // TestIntrospectionAnswers is what each answer comes to. ISS stands for the issuer.
 func TestIntrospectionAnswers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const aud = `"aud":"` + popauthtest.Audience + `"`
 	for name, tt := range map[string]struct {
 		body   string
@@ -100,7 +101,7 @@ func TestIntrospectionAnswers(t *testing.T) {
 		"HTML":                           {`<html>`, popauth.ErrUnavailable},
 		"too large":                      {`{"active":true,` + aud + `,"x":"` + strings.Repeat("x", 65<<10) + `"}`, popauth.ErrUnavailable},
 		"too much space after it":        {`{"active":true,` + aud + `}` + strings.Repeat(" ", 65<<10), popauth.ErrUnavailable},
-		"a signed answer":                {l.issuer.Token(), popauth.ErrUnavailable},
+		"a signed answer":                {l.Issuer.Token(), popauth.ErrUnavailable},
 		"no audience":                    {`{"active":true}`, popauth.ErrTokenAudience},
 		"empty audience":                 {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
 		"another audience":               {`{"active":true,"aud":"https://other.example.com"}`, popauth.ErrTokenAudience},
@@ -133,14 +134,14 @@ func TestIntrospectionAnswers(t *testing.T) {
 		"unsigned answer inside another": {`{"token_introspection":{"active":true}}`, popauth.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l.answering(200, strings.ReplaceAll(tt.body, "ISS", l.issuer.URL))
-			v := l.introspection()
+			l.Answering(200, strings.ReplaceAll(tt.body, "ISS", l.Issuer.URL))
+			v := l.Introspection()
 			for range 2 { // asked, and remembered
 				token, err := v.Verify(t.Context(), "opaque")
-				if (token == nil) == (tt.reason == "") || tt.reason != "" && !reasonIs(err, tt.reason) {
+				if (token == nil) == (tt.reason == "") || tt.reason != "" && !lab.ReasonIs(err, tt.reason) {
 					t.Errorf("got %v, %v, want %q", token, err, tt.reason)
 				}
-				if token != nil && token.Issuer() != l.issuer.URL {
+				if token != nil && token.Issuer() != l.Issuer.URL {
 					t.Errorf("issuer: got %q", token.Issuer())
 				}
 			}
@@ -149,18 +150,18 @@ func TestIntrospectionAnswers(t *testing.T) {
 }
 
 func TestIntrospectionAllowsMissingAudience(t *testing.T) {
-	l := newLab(t)
-	v := l.introspection(func(o *introspection.Options) { o.AllowMissingAudience = true })
+	l := lab.New(t)
+	v := l.Introspection(func(o *introspection.Options) { o.AllowMissingAudience = true })
 	for aud, want := range map[any]error{
 		popauthtest.Omit: nil, popauthtest.Audience: nil, "https://other.example.com": popauth.ErrTokenAudience,
 	} {
-		if _, err := v.Verify(t.Context(), l.issuer.Opaque(popauthtest.Claims{"aud": aud})); !errors.Is(err, want) {
+		if _, err := v.Verify(t.Context(), l.Issuer.Opaque(popauthtest.Claims{"aud": aud})); !errors.Is(err, want) {
 			t.Errorf("%v: got %v, want %v", aud, err, want)
 		}
 	}
 	// Hydra writes an empty list where nobody asked for an audience, and others write null.
 	for _, aud := range []any{[]string{}, nil} {
-		if _, err := v.Verify(t.Context(), l.issuer.Opaque(popauthtest.Claims{"aud": aud})); err != nil {
+		if _, err := v.Verify(t.Context(), l.Issuer.Opaque(popauthtest.Claims{"aud": aud})); err != nil {
 			t.Errorf("aud %v: got %v, want it to count as absent", aud, err)
 		}
 	}
@@ -218,7 +219,7 @@ func TestIntrospectionOptions(t *testing.T) {
 		{"certificate with a client that has none", func(o *introspection.Options) {
 			o.Authentication, o.Client = introspection.TLSClientAuth{ID: "api"}, &http.Client{}
 		}, []string{"Client"}},
-		{"keys of plain answers", func(o *introspection.Options) { o.Keys = nowhere{} }, []string{"Signed"}},
+		{"keys of plain answers", func(o *introspection.Options) { o.Keys = lab.Nowhere{} }, []string{"Signed"}},
 		{"keys of another issuer", func(o *introspection.Options) {
 			o.Signed = true
 			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: "https://other.example.com"})
@@ -252,14 +253,14 @@ func TestIntrospectionUnmade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "opaque")).refused(t, 500, "")
+		lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "opaque")).Refused(t, 500, "")
 	}
 }
 
 // What one request does to the lists of its Token, in Options.Revoked for one, is no other's business.
 func TestIntrospectedTokensAreTheirOwn(t *testing.T) {
-	l := newLab(t)
-	v, token := l.introspection(), l.issuer.Opaque(popauthtest.Claims{"scope": "read"})
+	l := lab.New(t)
+	v, token := l.Introspection(), l.Issuer.Opaque(popauthtest.Claims{"scope": "read"})
 	first, err := v.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
@@ -280,8 +281,8 @@ func (v *namedVerifier) Verify(_ context.Context, token string) (*popauth.Token,
 
 // A token goes to one Verifier by its form, and to no other if that refuses it.
 func TestJWTOr(t *testing.T) {
-	l := newLab(t)
-	jwtToken := l.issuer.Token()
+	l := lab.New(t)
+	jwtToken := l.Issuer.Token()
 	header, rest, _ := strings.Cut(jwtToken, ".")
 	for name, tt := range map[string]struct {
 		token string
@@ -304,11 +305,11 @@ func TestJWTOr(t *testing.T) {
 	} {
 		one, other := &namedVerifier{}, &namedVerifier{}
 		_, _ = popauth.JWTOr(one, other).Verify(t.Context(), tt.token)
-		if len(one.asked) != btoi(tt.jwt) || len(other.asked) != btoi(!tt.jwt) {
+		if len(one.asked) != lab.Btoi(tt.jwt) || len(other.asked) != lab.Btoi(!tt.jwt) {
 			t.Errorf("%s: got %d JWTs, %d others", name, len(one.asked), len(other.asked))
 		}
 	}
-	for _, f := range []func(){func() { popauth.JWTOr(nil, l.introspection()) }, func() { popauth.JWTOr(l.introspection(), nil) }} {
+	for _, f := range []func(){func() { popauth.JWTOr(nil, l.Introspection()) }, func() { popauth.JWTOr(l.Introspection(), nil) }} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -19,11 +19,12 @@ import (
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestClientAuthentication is each method against an endpoint that holds the request to it.
 func TestClientAuthentication(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -33,8 +34,8 @@ func TestClientAuthentication(t *testing.T) {
 	asserted := func(r *http.Request) bool {
 		var c jwt.RegisteredClaims
 		token, err := jwt.ParseWithClaims(r.PostForm.Get("client_assertion"), &c, func(*jwt.Token) (any, error) { return &key.PublicKey, nil },
-			jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(id), jwt.WithSubject(id), jwt.WithAudience(l.issuer.URL),
-			jwt.WithExpirationRequired(), jwt.WithTimeFunc(l.clock.Now))
+			jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(id), jwt.WithSubject(id), jwt.WithAudience(l.Issuer.URL),
+			jwt.WithExpirationRequired(), jwt.WithTimeFunc(l.Clock.Now))
 		fresh := !seen[c.ID] && c.ID != "" && len(c.Audience) == 1
 		seen[c.ID] = true
 		return err == nil && fresh && token.Header["kid"] == "k1" && r.PostForm.Get("client_id") == id &&
@@ -57,16 +58,16 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			good := true
-			l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.Issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_ = r.ParseForm()
 				if r.Method != http.MethodPost || r.URL.RawQuery != "" || r.PostForm.Get("token") != "t" || r.PostForm.Get("token_type_hint") != "access_token" ||
 					r.Header.Get("Accept") != "application/json" || !tt.accept(r) {
 					good = false
 					t.Errorf("%s %s %v %v", r.Method, r.URL, r.Header, r.PostForm)
 				}
-				_, _ = w.Write([]byte(active))
+				_, _ = w.Write([]byte(lab.Active))
 			}))
-			v := l.introspection(func(o *introspection.Options) { o.Authentication, o.Remember = tt.as, -1 })
+			v := l.Introspection(func(o *introspection.Options) { o.Authentication, o.Remember = tt.as, -1 })
 			for range 2 {
 				if _, err := v.Verify(t.Context(), "t"); err != nil || !good {
 					t.Errorf("got %v", err)
@@ -78,7 +79,7 @@ func TestClientAuthentication(t *testing.T) {
 
 // An API that authenticates by certificate asks at the alias of the endpoint, whose server knows it by that.
 func TestIntrospectionByCertificate(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	api, other := popauthtest.SelfSigned(t, "api"), popauthtest.SelfSigned(t, "other")
 	credential, err := clientauth.Thumbprint(api.Thumbprint())
 	if err != nil {
@@ -89,15 +90,15 @@ func TestIntrospectionByCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.issuer.Handle("/introspect", http.NotFoundHandler())
-	l.issuer.Handle("/mtls/", auth.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l.Issuer.Handle("/introspect", http.NotFoundHandler())
+	l.Issuer.Handle("/mtls/", auth.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := auth.Authenticate(r); err != nil || r.URL.Path != "/introspect" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		_, _ = w.Write([]byte(active))
+		_, _ = w.Write([]byte(lab.Active))
 	})))
-	l.issuer.Metadata = popauthtest.Claims{"mtls_endpoint_aliases": popauthtest.Claims{"introspection_endpoint": l.issuer.URL + "/mtls/introspect"}}
+	l.Issuer.Metadata = popauthtest.Claims{"mtls_endpoint_aliases": popauthtest.Claims{"introspection_endpoint": l.Issuer.URL + "/mtls/introspect"}}
 	for _, tt := range []struct {
 		name string
 		id   string
@@ -109,27 +110,27 @@ func TestIntrospectionByCertificate(t *testing.T) {
 		{"another certificate", "orders-api", other, popauth.ErrUnavailable},
 		{"no certificate", "orders-api", nil, popauth.ErrUnavailable},
 	} {
-		v := l.introspection(func(o *introspection.Options) {
-			o.Authentication, o.Client = introspection.TLSClientAuth{ID: tt.id}, tt.by.HTTP(l.issuer.Server)
+		v := l.Introspection(func(o *introspection.Options) {
+			o.Authentication, o.Client = introspection.TLSClientAuth{ID: tt.id}, tt.by.HTTP(l.Issuer.Server)
 		})
 		if _, err := v.Verify(t.Context(), "t"); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
 	// Everybody else asks at the ordinary endpoint.
-	if _, err := l.introspection().Verify(t.Context(), "t"); err == nil || !strings.Contains(err.Error(), "/introspect: status 404") || strings.Contains(err.Error(), "mtls") {
+	if _, err := l.Introspection().Verify(t.Context(), "t"); err == nil || !strings.Contains(err.Error(), "/introspect: status 404") || strings.Contains(err.Error(), "mtls") {
 		t.Errorf("with a secret: got %v", err)
 	}
 }
 
 // What goes wrong at the endpoint is answered with 503, whoever's fault it is, and never reaches the handler.
 func TestIntrospectionFaults(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	elsewhere := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		t.Error("the redirect was followed")
-		_, _ = w.Write([]byte(active))
+		_, _ = w.Write([]byte(lab.Active))
 	}))
-	date := func(in time.Duration) string { return l.clock.Now().Add(in).UTC().Format(http.TimeFormat) }
+	date := func(in time.Duration) string { return l.Clock.Now().Add(in).UTC().Format(http.TimeFormat) }
 	for name, tt := range map[string]struct {
 		status     int
 		body       string
@@ -138,11 +139,11 @@ func TestIntrospectionFaults(t *testing.T) {
 		retryAfter string
 		says       string // in the error, for the log
 	}{
-		"credentials refused":   {401, active, nil, 503, "5", "does not accept how this API authenticates"},
-		"not allowed":           {403, active, nil, 503, "5", "does not accept how this API authenticates"},
-		"not found":             {404, active, nil, 503, "1", "status 404"},
-		"server error":          {500, active, nil, 503, "1", "status 500"},
-		"created":               {201, active, nil, 503, "1", "status 201"},
+		"credentials refused":   {401, lab.Active, nil, 503, "5", "does not accept how this API authenticates"},
+		"not allowed":           {403, lab.Active, nil, 503, "5", "does not accept how this API authenticates"},
+		"not found":             {404, lab.Active, nil, 503, "1", "status 404"},
+		"server error":          {500, lab.Active, nil, 503, "1", "status 500"},
+		"created":               {201, lab.Active, nil, 503, "1", "status 201"},
 		"no content":            {204, "", nil, 503, "1", "status 204"},
 		"redirect elsewhere":    {307, "", []string{"Location", elsewhere.URL}, 503, "1", "status 307"},
 		"redirect to itself":    {308, "", []string{"Location", "/jwks"}, 503, "1", "status 308"},
@@ -156,34 +157,34 @@ func TestIntrospectionFaults(t *testing.T) {
 		"bad request, no JSON":  {400, `unsupported_token_type`, nil, 503, "1", "status 400"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l.answering(tt.status, tt.body, tt.header...)
-			v := l.introspection()
-			got := send(l.opaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
-			if got.ran || got.status != tt.want || got.header.Get("Retry-After") != tt.retryAfter || got.body != "" {
-				t.Errorf("got status %d, Retry-After %q, ran %t, want %d, %q", got.status, got.header.Get("Retry-After"), got.ran, tt.want, tt.retryAfter)
+			l.Answering(tt.status, tt.body, tt.header...)
+			v := l.Introspection()
+			got := lab.Send(l.OpaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
+			if got.Ran || got.Status != tt.want || got.Header.Get("Retry-After") != tt.retryAfter || got.Body != "" {
+				t.Errorf("got status %d, Retry-After %q, ran %t, want %d, %q", got.Status, got.Header.Get("Retry-After"), got.Ran, tt.want, tt.retryAfter)
 			}
-			v = l.introspection()
+			v = l.Introspection()
 			if _, err := v.Verify(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want one that says %q", err, tt.says)
 			}
 		})
 	}
-	l.issuer.Handle("/introspect", nil)
+	l.Issuer.Handle("/introspect", nil)
 	for name, change := range map[string]func(*introspection.Options){
 		"unreachable":         func(o *introspection.Options) { o.Endpoint = "https://127.0.0.1:1/introspect" },
 		"untrusted":           func(o *introspection.Options) { o.Client = nil },
 		"metadata of another": func(o *introspection.Options) { o.Issuer += "/" },
 		"endpoint of plain HTTP": func(*introspection.Options) {
-			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": "http://127.0.0.1/i"}
+			l.Issuer.Metadata = popauthtest.Claims{"introspection_endpoint": "http://127.0.0.1/i"}
 		},
 		"no endpoint in metadata": func(*introspection.Options) {
-			l.issuer.Metadata = popauthtest.Claims{"introspection_endpoint": popauthtest.Omit}
+			l.Issuer.Metadata = popauthtest.Claims{"introspection_endpoint": popauthtest.Omit}
 		},
 	} {
-		l.issuer.Metadata = nil
-		v := l.introspection(change)
-		got := send(l.opaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.issuer.Opaque()))
-		got.refused(t, 503, "")
+		l.Issuer.Metadata = nil
+		v := l.Introspection(change)
+		got := lab.Send(l.OpaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.Issuer.Opaque()))
+		got.Refused(t, 503, "")
 		if t.Failed() {
 			t.Fatal(name)
 		}
@@ -192,14 +193,14 @@ func TestIntrospectionFaults(t *testing.T) {
 
 // The token is in no error, and an endless one is refused before anything else.
 func TestIntrospectionKeepsTokens(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const token = "secret-token"
-	l.answering(500, token)
-	v := l.introspection()
+	l.Answering(500, token)
+	v := l.Introspection()
 	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("got %v", err)
 	}
-	v = l.introspection(func(o *introspection.Options) { o.Endpoint = "https://127.0.0.1:1/" })
+	v = l.Introspection(func(o *introspection.Options) { o.Endpoint = "https://127.0.0.1:1/" })
 	if _, err := v.Verify(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("got %v", err)
 	}
@@ -212,15 +213,15 @@ func TestIntrospectionKeepsTokens(t *testing.T) {
 
 // A panic while asking, in an http.RoundTripper for one, ends no process.
 func TestIntrospectionPanics(t *testing.T) {
-	l := newLab(t)
-	v := l.introspection(func(o *introspection.Options) {
-		o.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("oops") })}
+	l := lab.New(t)
+	v := l.Introspection(func(o *introspection.Options) {
+		o.Client = &http.Client{Transport: lab.RoundTrip(func(*http.Request) (*http.Response, error) { panic("oops") })}
 	})
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
 			w := httptest.NewRecorder()
-			l.opaqueGuard(v).Authenticate(http.NotFoundHandler()).ServeHTTP(w, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
+			l.OpaqueGuard(v).Authenticate(http.NotFoundHandler()).ServeHTTP(w, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
 			if w.Code != 503 {
 				t.Errorf("status: got %d, want 503", w.Code)
 			}

@@ -16,13 +16,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // An answer counts as long as it was said to, and the times in it on every use.
 func TestIntrospectionRemembers(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t)
+		v := issuer.Introspect(t)
 		want := func(token string, reason error, calls int) {
 			t.Helper()
 			before := issuer.Introspections()
@@ -44,7 +45,7 @@ func TestIntrospectionRemembers(t *testing.T) {
 		want(token, popauth.ErrTokenInvalid, 1)
 
 		ending := issuer.Opaque(popauthtest.Claims{"exp": time.Now().Add(4 * time.Second).Unix()})
-		v = issuer.introspection(t, func(o *introspection.Options) { o.Leeway, o.Remember = 1, time.Hour })
+		v = issuer.Introspect(t, func(o *introspection.Options) { o.Leeway, o.Remember = 1, time.Hour })
 		want(ending, nil, 1)
 		time.Sleep(4 * time.Second)
 		want(ending, nil, 0)
@@ -62,7 +63,7 @@ func TestIntrospectionRemembers(t *testing.T) {
 		time.Sleep(time.Hour)
 		want(lasting, nil, 1)
 
-		v = issuer.introspection(t, func(o *introspection.Options) { o.Remember = -1 })
+		v = issuer.Introspect(t, func(o *introspection.Options) { o.Remember = -1 })
 		want(lasting, nil, 1)
 		want(lasting, nil, 1)
 		issuer.Revoke(lasting)
@@ -73,14 +74,14 @@ func TestIntrospectionRemembers(t *testing.T) {
 
 // A failure is not remembered, and what is remembered outlasts one.
 func TestIntrospectionOutage(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t)
+		v := issuer.Introspect(t)
 		known, unknown := issuer.Opaque(), issuer.Opaque()
 		if _, err := v.Verify(t.Context(), known); err != nil {
 			t.Fatal(err)
 		}
-		issuer.fails(unreachable)
+		issuer.Fails(lab.Unreachable)
 		if _, err := v.Verify(t.Context(), known); err != nil {
 			t.Errorf("known: got %v", err)
 		}
@@ -91,7 +92,7 @@ func TestIntrospectionOutage(t *testing.T) {
 		if _, err := v.Verify(t.Context(), known); !errors.Is(err, popauth.ErrUnavailable) {
 			t.Errorf("known, too long ago: got %v", err)
 		}
-		issuer.fails(nil)
+		issuer.Fails(nil)
 		for _, token := range []string{known, unknown} {
 			if _, err := v.Verify(t.Context(), token); err != nil {
 				t.Errorf("well again: got %v", err)
@@ -102,21 +103,21 @@ func TestIntrospectionOutage(t *testing.T) {
 
 // An endpoint that asks for a pause gets one, and who is told to wait meanwhile is told how long.
 func TestIntrospectionPause(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t)
-		issuer.fails(func(*http.Request) (*http.Response, error) {
+		v := issuer.Introspect(t)
+		issuer.Fails(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"20"}}, Body: http.NoBody}, nil
 		})
 		_, _ = v.Verify(t.Context(), "a")
 		time.Sleep(5 * time.Second)
-		before := issuer.calls.Load()
+		before := issuer.Calls.Load()
 		_, err := v.Verify(t.Context(), "b")
 		e, ok := errors.AsType[*popauth.Error](err)
-		if !ok || e.Status() != 503 || e.RetryAfter() != 15*time.Second || issuer.calls.Load() != before {
-			t.Errorf("got %v, %d calls", err, issuer.calls.Load()-before)
+		if !ok || e.Status() != 503 || e.RetryAfter() != 15*time.Second || issuer.Calls.Load() != before {
+			t.Errorf("got %v, %d calls", err, issuer.Calls.Load()-before)
 		}
-		issuer.fails(nil)
+		issuer.Fails(nil)
 		time.Sleep(15 * time.Second)
 		if _, err := v.Verify(t.Context(), issuer.Opaque()); err != nil {
 			t.Errorf("after the pause: got %v", err)
@@ -126,20 +127,20 @@ func TestIntrospectionPause(t *testing.T) {
 
 // All who wait for one token share one call, and whoever goes away spoils it for nobody.
 func TestIntrospectionShared(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		issuer.takes(time.Second)
-		v, token := issuer.introspection(t), issuer.Opaque()
+		issuer.Takes(time.Second)
+		v, token := issuer.Introspect(t), issuer.Opaque()
 		gone, leave := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		var passed atomic.Int64
 		all.Go(func() {
-			if _, err := v.Verify(gone, token); !reasonIs(err, popauth.ErrRequestEnded) {
+			if _, err := v.Verify(gone, token); !lab.ReasonIs(err, popauth.ErrRequestEnded) {
 				t.Errorf("who went away: got %v", err)
 			}
 		})
 		synctest.Wait() // the one who goes away has made the call
-		for range crowd {
+		for range lab.Crowd {
 			all.Go(func() {
 				if _, err := v.Verify(t.Context(), token); err == nil {
 					passed.Add(1)
@@ -149,8 +150,8 @@ func TestIntrospectionShared(t *testing.T) {
 		synctest.Wait()
 		leave()
 		all.Wait()
-		if passed.Load() != crowd || issuer.Introspections() != 1 {
-			t.Errorf("got %d passes, %d calls, want %d, 1", passed.Load(), issuer.Introspections(), crowd)
+		if passed.Load() != lab.Crowd || issuer.Introspections() != 1 {
+			t.Errorf("got %d passes, %d calls, want %d, 1", passed.Load(), issuer.Introspections(), lab.Crowd)
 		}
 	})
 }
@@ -158,10 +159,10 @@ func TestIntrospectionShared(t *testing.T) {
 // A flood of made-up tokens takes no place from good ones, holds no more calls open than were allowed, and nobody waits
 // longer than was said.
 func TestIntrospectionFlood(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		const calls, wait = 8, 2 * time.Second
-		v := issuer.introspection(t, func(o *introspection.Options) {
+		v := issuer.Introspect(t, func(o *introspection.Options) {
 			o.Calls, o.Wait, o.Entries, o.Remember = calls, wait, 100, time.Hour
 		})
 		good := make([]string, 100)
@@ -172,24 +173,24 @@ func TestIntrospectionFlood(t *testing.T) {
 			}
 		}
 		var open, most atomic.Int64
-		issuer.fails(func(*http.Request) (*http.Response, error) {
+		issuer.Fails(func(*http.Request) (*http.Response, error) {
 			now := open.Add(1)
 			defer open.Add(-1)
 			for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
 			}
 			time.Sleep(100 * time.Millisecond)
-			return &http.Response{StatusCode: 200, Body: body(`{"active":false}`)}, nil
+			return &http.Response{StatusCode: 200, Body: lab.Body(`{"active":false}`)}, nil
 		})
-		issuer.calls.Store(0)
+		issuer.Calls.Store(0)
 		began := time.Now()
 		var all sync.WaitGroup
 		var refused, unavailable, other atomic.Int64
-		for n := range crowd {
+		for n := range lab.Crowd {
 			all.Go(func() {
 				switch _, err := v.Verify(t.Context(), fmt.Sprint("made-up-", n)); {
 				case errors.Is(err, popauth.ErrTokenInvalid):
 					refused.Add(1)
-				case reasonIs(err, popauth.ErrOverloaded): // no outage: strangers must not raise its alert
+				case lab.ReasonIs(err, popauth.ErrOverloaded): // no outage: strangers must not raise its alert
 					unavailable.Add(1)
 				default:
 					other.Add(1)
@@ -197,22 +198,22 @@ func TestIntrospectionFlood(t *testing.T) {
 			})
 		}
 		all.Wait()
-		t.Logf("%d made-up tokens: %d times 401, %d times 503, %d calls, %d at once, %v", crowd, refused.Load(), unavailable.Load(), issuer.calls.Load(), most.Load(), time.Since(began))
+		t.Logf("%d made-up tokens: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, refused.Load(), unavailable.Load(), issuer.Calls.Load(), most.Load(), time.Since(began))
 		if most.Load() != calls*3/4 || // the rest is kept for tokens that were active lately
 			other.Load() != 0 || time.Since(began) > wait+100*time.Millisecond {
 			t.Errorf("got %d calls at once, %d others, after %v", most.Load(), other.Load(), time.Since(began))
 		}
-		if got, want := issuer.calls.Load(), int64(calls*wait/(100*time.Millisecond)); got > want+calls {
+		if got, want := issuer.Calls.Load(), int64(calls*wait/(100*time.Millisecond)); got > want+calls {
 			t.Errorf("calls: got %d, want about %d", got, want)
 		}
 		time.Sleep(time.Second)
-		before := issuer.calls.Load()
+		before := issuer.Calls.Load()
 		for _, token := range good {
 			if _, err := v.Verify(t.Context(), token); err != nil {
 				t.Errorf("a good token: got %v", err)
 			}
 		}
-		if got := issuer.calls.Load() - before; got != 0 {
+		if got := issuer.Calls.Load() - before; got != 0 {
 			t.Errorf("calls for good tokens: got %d, want 0", got)
 		}
 	})
@@ -221,14 +222,14 @@ func TestIntrospectionFlood(t *testing.T) {
 // Neither memory grows beyond its bound, and no token is in it.
 func TestIntrospectionMemoryIsBounded(t *testing.T) {
 	calls := 0
-	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		calls++
 		_ = r.ParseForm()
 		answer := `{"active":false}`
 		if strings.HasPrefix(r.PostForm.Get("token"), "good") {
-			answer = active
+			answer = lab.Active
 		}
-		return &http.Response{StatusCode: 200, Body: body(answer)}, nil
+		return &http.Response{StatusCode: 200, Body: lab.Body(answer)}, nil
 	})}
 	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
@@ -274,7 +275,7 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 
 // The endpoint is looked for once an hour, and again after a failure: it may have moved.
 func TestIntrospectionDiscovery(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
 		var found atomic.Int64
 		metadata := func(w http.ResponseWriter, path string) {
@@ -284,8 +285,8 @@ func TestIntrospectionDiscovery(t *testing.T) {
 		path := "/introspect"
 		const openID = "/.well-known/openid-configuration"
 		issuer.Handle(openID, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { metadata(w, path) }))
-		issuer.takes(time.Second)
-		v := issuer.introspection(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
+		issuer.Takes(time.Second)
+		v := issuer.Introspect(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
@@ -315,7 +316,7 @@ func TestIntrospectionDiscovery(t *testing.T) {
 		time.Sleep(time.Minute)
 		path = "/moved"
 		issuer.Handle("/introspect", http.NotFoundHandler())
-		issuer.Handle("/moved", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(active)) }))
+		issuer.Handle("/moved", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(lab.Active)) }))
 		want(2, popauth.ErrUnavailable)
 		want(3, popauth.ErrUnavailable) // begins to look for it
 		want(3, nil)

@@ -11,35 +11,36 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Whatever stands in the old place of an endpoint that has moved, the metadata is looked at again, once a minute at most.
 func TestIntrospectionMoved(t *testing.T) {
 	for name, old := range map[string]func() *http.Response{
-		"404":                func() *http.Response { return answer(404, nil) },
-		"401":                func() *http.Response { return answer(401, nil) },
-		"403":                func() *http.Response { return answer(403, nil) },
-		"400":                func() *http.Response { return answer(400, []byte(`{"error":"invalid_request"}`)) },
-		"302":                func() *http.Response { return answer(302, nil) },
-		"HTML":               func() *http.Response { return answer(200, []byte("<html>Welcome</html>")) },
-		"JSON of other form": func() *http.Response { return answer(200, []byte(`{"status":"ok"}`)) },
-		"too much":           func() *http.Response { return answer(200, make([]byte, 65<<10)) },
+		"404":                func() *http.Response { return lab.Answer(404, nil) },
+		"401":                func() *http.Response { return lab.Answer(401, nil) },
+		"403":                func() *http.Response { return lab.Answer(403, nil) },
+		"400":                func() *http.Response { return lab.Answer(400, []byte(`{"error":"invalid_request"}`)) },
+		"302":                func() *http.Response { return lab.Answer(302, nil) },
+		"HTML":               func() *http.Response { return lab.Answer(200, []byte("<html>Welcome</html>")) },
+		"JSON of other form": func() *http.Response { return lab.Answer(200, []byte(`{"status":"ok"}`)) },
+		"too much":           func() *http.Response { return lab.Answer(200, make([]byte, 65<<10)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				moved, looks := false, 0
-				client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					switch {
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 						looks++
 						place := map[bool]string{true: "new", false: "old"}[moved && looks > 5]
-						return answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/`+place+`"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/`+place+`"}`)), nil
 					case r.URL.Path == "/old" && !moved, r.URL.Path == "/new" && moved:
-						return answer(200, []byte(active)), nil
+						return lab.Answer(200, []byte(lab.Active)), nil
 					}
 					return old(), nil
 				})}
-				v := introspectionBy(t, client)
+				v := lab.IntrospectionBy(t, client)
 				if _, err := v.Verify(t.Context(), "t"); err != nil {
 					t.Fatal(err)
 				}
@@ -48,7 +49,7 @@ func TestIntrospectionMoved(t *testing.T) {
 				for time.Since(began) < time.Hour {
 					if _, err := v.Verify(t.Context(), "t"); err == nil {
 						break
-					} else if !reasonIs(err, popauth.ErrUnavailable) {
+					} else if !lab.ReasonIs(err, popauth.ErrUnavailable) {
 						t.Fatalf("got %v, want %v", err, popauth.ErrUnavailable)
 					}
 					time.Sleep(time.Second)
@@ -70,23 +71,23 @@ func TestIntrospectionDiscoveryPauses(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var looks atomic.Int64
 				well := false
-				client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					switch {
 					case r.URL.Path == "/introspect":
-						return answer(200, []byte(active)), nil
+						return lab.Answer(200, []byte(lab.Active)), nil
 					case well:
-						return answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/introspect"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/introspect"}`)), nil
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 						looks.Add(1)
 					}
-					return answer(status, []byte(`{"issuer":"https://other.example.com"}`)), nil
+					return lab.Answer(status, []byte(`{"issuer":"https://other.example.com"}`)), nil
 				})}
-				v := introspectionBy(t, client)
+				v := lab.IntrospectionBy(t, client)
 				flood := func(d time.Duration) int64 {
 					looks.Store(0)
 					for began := time.Now(); time.Since(began) < d; time.Sleep(10 * time.Millisecond) {
 						_, err := v.Verify(t.Context(), fmt.Sprint("made-up", time.Now().UnixNano()))
-						if !reasonIs(err, popauth.ErrUnavailable) || status == 500 && !strings.Contains(err.Error(), "500") {
+						if !lab.ReasonIs(err, popauth.ErrUnavailable) || status == 500 && !strings.Contains(err.Error(), "500") {
 							t.Fatalf("got %v, want %v and why", err, popauth.ErrUnavailable)
 						}
 					}
@@ -110,16 +111,16 @@ func TestIntrospectionFloodAndKnownTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
 		flooded := false
-		client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		client := &http.Client{Transport: lab.RoundTrip(func(*http.Request) (*http.Response, error) {
 			calls.Add(1)
 			if flooded {
-				a := answer(429, nil)
+				a := lab.Answer(429, nil)
 				a.Header = http.Header{"Retry-After": {"60"}}
 				return a, nil
 			}
-			return answer(200, []byte(active)), nil
+			return lab.Answer(200, []byte(lab.Active)), nil
 		})}
-		v := introspectionBy(t, client, func(o *introspection.Options) {
+		v := lab.IntrospectionBy(t, client, func(o *introspection.Options) {
 			o.Endpoint, o.Remember = "https://id.example.com/introspect", 30*time.Second
 		})
 		for _, token := range []string{"known", "also known"} {
@@ -139,7 +140,7 @@ func TestIntrospectionFloodAndKnownTokens(t *testing.T) {
 			t.Errorf("a token that is known: got %v", err)
 		}
 		time.Sleep(30 * time.Second)
-		if _, err := v.Verify(t.Context(), "known"); !reasonIs(err, popauth.ErrUnavailable) {
+		if _, err := v.Verify(t.Context(), "known"); !lab.ReasonIs(err, popauth.ErrUnavailable) {
 			t.Errorf("a token that was known: got %v, want %v: it may be revoked by now", err, popauth.ErrUnavailable)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // told counts refusals by reason.
@@ -52,13 +53,13 @@ func (c *told) want(t *testing.T, who string, reason popauth.Reason) {
 func TestOutageOfIntrospection(t *testing.T) {
 	for name, fail := range map[string]func(*http.Request) (*http.Response, error){
 		"hangs": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
-		"fails": func(*http.Request) (*http.Response, error) { time.Sleep(time.Second); return answer(503, nil), nil },
+		"fails": func(*http.Request) (*http.Response, error) { time.Sleep(time.Second); return lab.Answer(503, nil), nil },
 	} {
 		for _, flood := range []int{0, 2000} {
 			t.Run(fmt.Sprintf("%s, %d made-up tokens", name, flood), func(t *testing.T) {
-				issuer := newMemoryIssuer(t)
+				issuer := lab.NewMemoryIssuer(t)
 				synctest.Test(t, func(t *testing.T) {
-					v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 16 })
+					v := issuer.Introspect(t, func(o *introspection.Options) { o.Calls = 16 })
 					known := make([]string, 200)
 					for n := range known {
 						known[n] = issuer.Opaque(popauthtest.Claims{"exp": popauthtest.Omit})
@@ -67,7 +68,7 @@ func TestOutageOfIntrospection(t *testing.T) {
 						}
 					}
 					time.Sleep(time.Minute) // they are asked about again
-					issuer.fails(fail)
+					issuer.Fails(fail)
 					var all sync.WaitGroup
 					var old, unseen told
 					for n := range flood {
@@ -98,10 +99,10 @@ func TestOutageOfIntrospection(t *testing.T) {
 // A flood of made-up tokens at an endpoint that is well raises no outage, also where the API limits the time of a request:
 // a stranger chooses when to flood, and whoever runs the API chose the limit for what hangs.
 func TestFloodIsNoOutage(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		v := issuer.introspection(t, func(o *introspection.Options) { o.Calls = 8 })
-		issuer.takes(100 * time.Millisecond)
+		v := issuer.Introspect(t, func(o *introspection.Options) { o.Calls = 8 })
+		issuer.Takes(100 * time.Millisecond)
 		var all sync.WaitGroup
 		var strangers told
 		for n := range 2000 {
@@ -149,12 +150,12 @@ func TestOutageOfResolve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newIssuers(t, issuers.Options{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
+				v := lab.NewIssuers(t, issuers.Options{Resolve: tt.resolve, Entries: 2, Calls: 8, Wait: time.Second})
 				var all sync.WaitGroup
 				var got told
 				for n := range 1000 {
 					all.Go(func() {
-						_, err := v.Verify(t.Context(), tokenFrom(fmt.Sprint("https://tenant-", n)))
+						_, err := v.Verify(t.Context(), lab.TokenFrom(fmt.Sprint("https://tenant-", n)))
 						if !errors.Is(err, popauth.ErrTokenSignature) {
 							got.count(err)
 						}

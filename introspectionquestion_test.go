@@ -9,37 +9,40 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A signed answer doesn't name the token that was asked about: what can be compared is.
 func TestSignedAnswerAboutAnotherToken(t *testing.T) {
-	l := newLab(t, "ES256")
-	jwt := func(claims ...popauthtest.Claims) string { return l.bound(claims...) }
-	asked := jwt(cnf{"jti": "1"})
-	about := func(token string, change cnf) cnf { return merged(claimsOf(t, token), cnf{"active": true}, change) }
+	l := lab.New(t, "ES256")
+	jwt := func(claims ...popauthtest.Claims) string { return l.Bound(claims...) }
+	asked := jwt(lab.Claims{"jti": "1"})
+	about := func(token string, change lab.Claims) lab.Claims {
+		return merged(claimsOf(t, token), lab.Claims{"active": true}, change)
+	}
 	for _, tt := range []struct {
 		name, token string
-		inner       cnf
+		inner       lab.Claims
 		reason      popauth.Reason // "" if it counts
 	}{
 		{name: "its own", token: asked, inner: about(asked, nil)},
-		{name: "with less in it", token: asked, inner: cnf{"active": true, "aud": popauthtest.Audience, "cnf": l.owner.Bound()["cnf"]}},
-		{name: "another jti", token: asked, inner: about(asked, cnf{"jti": "2"}), reason: popauth.ErrUnavailable},
-		{name: "another sub", token: asked, inner: about(asked, cnf{"sub": "admin"}), reason: popauth.ErrUnavailable},
-		{name: "another client", token: asked, inner: about(asked, cnf{"client_id": "admin"}), reason: popauth.ErrUnavailable},
-		{name: "another exp", token: asked, inner: about(asked, cnf{"exp": l.clock.Now().Unix() + 7}), reason: popauth.ErrUnavailable},
-		{name: "another iat", token: asked, inner: about(asked, cnf{"iat": l.clock.Now().Unix() - 7}), reason: popauth.ErrUnavailable},
-		{name: "a token of another issuer", token: jwt(cnf{"iss": "https://other.example"}), inner: cnf{"active": true, "aud": popauthtest.Audience, "cnf": l.owner.Bound()["cnf"]}, reason: popauth.ErrUnavailable},
-		{name: "another cnf", token: asked, inner: about(asked, l.thief.Bound()), reason: popauth.ErrUnavailable},
-		{name: "no cnf", token: asked, inner: about(asked, cnf{"cnf": popauthtest.Omit}), reason: popauth.ErrUnavailable},
+		{name: "with less in it", token: asked, inner: lab.Claims{"active": true, "aud": popauthtest.Audience, "cnf": l.Owner.Bound()["cnf"]}},
+		{name: "another jti", token: asked, inner: about(asked, lab.Claims{"jti": "2"}), reason: popauth.ErrUnavailable},
+		{name: "another sub", token: asked, inner: about(asked, lab.Claims{"sub": "admin"}), reason: popauth.ErrUnavailable},
+		{name: "another client", token: asked, inner: about(asked, lab.Claims{"client_id": "admin"}), reason: popauth.ErrUnavailable},
+		{name: "another exp", token: asked, inner: about(asked, lab.Claims{"exp": l.Clock.Now().Unix() + 7}), reason: popauth.ErrUnavailable},
+		{name: "another iat", token: asked, inner: about(asked, lab.Claims{"iat": l.Clock.Now().Unix() - 7}), reason: popauth.ErrUnavailable},
+		{name: "a token of another issuer", token: jwt(lab.Claims{"iss": "https://other.example"}), inner: lab.Claims{"active": true, "aud": popauthtest.Audience, "cnf": l.Owner.Bound()["cnf"]}, reason: popauth.ErrUnavailable},
+		{name: "another cnf", token: asked, inner: about(asked, l.Thief.Bound()), reason: popauth.ErrUnavailable},
+		{name: "no cnf", token: asked, inner: about(asked, lab.Claims{"cnf": popauthtest.Omit}), reason: popauth.ErrUnavailable},
 		{name: "a made-up JWT", token: "e30.e30.AA", inner: about(asked, nil)},
 		{name: "what only looks like a JWT", token: "e30.AA.AA", inner: about(asked, nil), reason: popauth.ErrUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l.answering(200, l.issuer.TokenWith(cnf{"typ": "token-introspection+jwt"}, cnf{"aud": "api", "exp": popauthtest.Omit, "token_introspection": omitting(tt.inner)}))
-			v := l.introspection(l.signedAnswers)
+			l.Answering(200, l.Issuer.TokenWith(lab.Claims{"typ": "token-introspection+jwt"}, lab.Claims{"aud": "api", "exp": popauthtest.Omit, "token_introspection": omitting(tt.inner)}))
+			v := l.Introspection(l.SignedAnswers)
 			got, err := v.Verify(t.Context(), tt.token)
-			if (got == nil) == (tt.reason == "") || tt.reason != "" && !reasonIs(err, tt.reason) {
+			if (got == nil) == (tt.reason == "") || tt.reason != "" && !lab.ReasonIs(err, tt.reason) {
 				t.Errorf("got %v, %v, want %q", got, err, tt.reason)
 			}
 		})
@@ -48,10 +51,10 @@ func TestSignedAnswerAboutAnotherToken(t *testing.T) {
 
 // Without a signature an answer stands for whatever the issuer says of the token: it may name the subject in another way.
 func TestPlainAnswerBesideAJWT(t *testing.T) {
-	l := newLab(t)
-	l.answering(200, `{"active":true,"sub":"someone","aud":"`+popauthtest.Audience+`"}`)
+	l := lab.New(t)
+	l.Answering(200, `{"active":true,"sub":"someone","aud":"`+popauthtest.Audience+`"}`)
 	for _, sub := range []string{"someone", "pairwise-of-someone"} {
-		if token, err := l.introspection().Verify(t.Context(), l.issuer.Token(cnf{"sub": sub})); err != nil || token.Subject() != "someone" {
+		if token, err := l.Introspection().Verify(t.Context(), l.Issuer.Token(lab.Claims{"sub": sub})); err != nil || token.Subject() != "someone" {
 			t.Errorf("%s: got %v, %v, want the answer's subject", sub, token, err)
 		}
 	}
@@ -59,26 +62,26 @@ func TestPlainAnswerBesideAJWT(t *testing.T) {
 
 // One answer is about one token, however it is sent again.
 func TestSignedAnswerTwice(t *testing.T) {
-	l := newLab(t, "ES256")
+	l := lab.New(t, "ES256")
 	for name, resent := range map[string]func(string) string{
 		"as it was":                 func(answer string) string { return answer },
 		"white space around it":     func(answer string) string { return "\n " + answer + "\r\n" },
 		"the key's other signature": func(answer string) string { return otherSignature(t, answer) },
 	} {
-		answer := l.issuer.TokenWith(cnf{"typ": "token-introspection+jwt"}, cnf{"aud": "api", "exp": popauthtest.Omit,
-			"token_introspection": cnf{"active": true, "aud": popauthtest.Audience, "sub": "admin"}})
-		v := l.introspection(l.signedAnswers)
-		l.answering(200, answer)
+		answer := l.Issuer.TokenWith(lab.Claims{"typ": "token-introspection+jwt"}, lab.Claims{"aud": "api", "exp": popauthtest.Omit,
+			"token_introspection": lab.Claims{"active": true, "aud": popauthtest.Audience, "sub": "admin"}})
+		v := l.Introspection(l.SignedAnswers)
+		l.Answering(200, answer)
 		for range 2 {
 			if got, err := v.Verify(t.Context(), "opaque-1"); got == nil {
 				t.Fatalf("%s: got %v", name, err)
 			}
 		}
-		l.answering(200, resent(answer))
-		if got, err := v.Verify(t.Context(), "opaque-2"); got != nil || !reasonIs(err, popauth.ErrUnavailable) {
+		l.Answering(200, resent(answer))
+		if got, err := v.Verify(t.Context(), "opaque-2"); got != nil || !lab.ReasonIs(err, popauth.ErrUnavailable) {
 			t.Errorf("%s: got %v, %v, want ErrUnavailable", name, got, err)
 		}
-		l.clock.Advance(11e9) // opaque-1 is asked about again, and the server may say the same
+		l.Clock.Advance(11e9) // opaque-1 is asked about again, and the server may say the same
 		if got, err := v.Verify(t.Context(), "opaque-1"); got == nil {
 			t.Errorf("%s: the same question again: got %v", name, err)
 		}
@@ -87,28 +90,28 @@ func TestSignedAnswerTwice(t *testing.T) {
 
 // A JWT that is bound stays bound, whatever a plain answer leaves out.
 func TestAnswerWithoutTheTokensBinding(t *testing.T) {
-	l := newLab(t)
-	token := l.bound()
+	l := lab.New(t)
+	token := l.Bound()
 	for _, tt := range []struct {
 		name  string
-		inner cnf
+		inner lab.Claims
 		good  bool
 	}{
-		{"the same cnf", l.owner.Bound(), true},
-		{"none", cnf{}, false},
-		{"another", l.thief.Bound(), false},
-		{"one more", cnf{"cnf": cnf{"x5t#S256": l.owner.Thumbprint(), "jkt": l.owner.Thumbprint()}}, false},
+		{"the same cnf", l.Owner.Bound(), true},
+		{"none", lab.Claims{}, false},
+		{"another", l.Thief.Bound(), false},
+		{"one more", lab.Claims{"cnf": lab.Claims{"x5t#S256": l.Owner.Thumbprint(), "jkt": l.Owner.Thumbprint()}}, false},
 	} {
-		answer, err := json.Marshal(merged(cnf{"active": true, "aud": popauthtest.Audience}, tt.inner))
+		answer, err := json.Marshal(merged(lab.Claims{"active": true, "aud": popauthtest.Audience}, tt.inner))
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.answering(200, string(answer))
-		g := l.opaqueGuard(l.introspection())
-		for who, c := range map[string]*popauthtest.Client{"owner": l.owner, "thief": l.thief, "nobody": nil} {
-			o := send(g.Authenticate, c.Request("GET", "/", token))
-			if want := tt.good && who == "owner"; o.ran != want {
-				t.Errorf("%s, %s: ran %t, want %t", tt.name, who, o.ran, want)
+		l.Answering(200, string(answer))
+		g := l.OpaqueGuard(l.Introspection())
+		for who, c := range map[string]*popauthtest.Client{"owner": l.Owner, "thief": l.Thief, "nobody": nil} {
+			o := lab.Send(g.Authenticate, c.Request("GET", "/", token))
+			if want := tt.good && who == "owner"; o.Ran != want {
+				t.Errorf("%s, %s: ran %t, want %t", tt.name, who, o.Ran, want)
 			}
 		}
 	}
@@ -127,9 +130,9 @@ func otherSignature(t *testing.T, jws string) string {
 	return jws[:i+1] + base64.RawURLEncoding.EncodeToString(b)
 }
 
-func claimsOf(t *testing.T, token string) cnf {
+func claimsOf(t *testing.T, token string) lab.Claims {
 	t.Helper()
-	var claims cnf
+	var claims lab.Claims
 	b, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +143,7 @@ func claimsOf(t *testing.T, token string) cnf {
 	return claims
 }
 
-func omitting(claims cnf) cnf {
+func omitting(claims lab.Claims) lab.Claims {
 	for k, v := range claims {
 		if v == popauthtest.Omit {
 			delete(claims, k)

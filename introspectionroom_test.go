@@ -16,21 +16,22 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A flood of made-up tokens starves none that was active a moment ago.
 func TestIntrospectionKeepsRoomForTheActive(t *testing.T) {
 	for _, remember := range []time.Duration{time.Second, -1} {
-		issuer := newMemoryIssuer(t)
+		issuer := lab.NewMemoryIssuer(t)
 		synctest.Test(t, func(t *testing.T) {
-			v := issuer.introspection(t, func(o *introspection.Options) {
+			v := issuer.Introspect(t, func(o *introspection.Options) {
 				o.Calls, o.Wait, o.Remember = 8, time.Second, remember
 			})
 			good := issuer.Opaque(popauthtest.Claims{"exp": popauthtest.Omit})
 			if _, err := v.Verify(t.Context(), good); err != nil {
 				t.Fatal(err)
 			}
-			issuer.takes(50 * time.Millisecond)
+			issuer.Takes(50 * time.Millisecond)
 			flood, end := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			for w := range 400 {
@@ -63,9 +64,9 @@ func TestIntrospectionKeepsRoomForTheActive(t *testing.T) {
 
 // A clock that is set back brings no older verdict back, and a machine's sleep is time.
 func TestIntrospectionClockBack(t *testing.T) {
-	l := newLab(t)
-	v := l.introspection(func(o *introspection.Options) { o.Remember = time.Minute })
-	token := l.issuer.Opaque()
+	l := lab.New(t)
+	v := l.Introspection(func(o *introspection.Options) { o.Remember = time.Minute })
+	token := l.Issuer.Opaque()
 	want := func(what string, reason error) {
 		t.Helper()
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, reason) {
@@ -73,24 +74,24 @@ func TestIntrospectionClockBack(t *testing.T) {
 		}
 	}
 	want("at first", nil)
-	l.clock.Advance(2 * time.Minute)
-	l.issuer.Revoke(token)
+	l.Clock.Advance(2 * time.Minute)
+	l.Issuer.Revoke(token)
 	want("revoked", popauth.ErrTokenInvalid)
-	l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
-	l.clock.Advance(-90 * time.Second)
+	l.Issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	l.Clock.Advance(-90 * time.Second)
 	want("VULNERABLE: the clock was set back to when the token was active", popauth.ErrUnavailable)
 }
 
 // However large the answers, and whatever the tokens are, the memory keeps to its bound in bytes.
 func TestIntrospectionMemoryBytes(t *testing.T) {
 	long := strings.Repeat("x", 60<<10)
-	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		_ = r.ParseForm()
-		answer := active
+		answer := lab.Active
 		if strings.HasPrefix(r.PostForm.Get("token"), "over") {
-			answer = strings.Replace(active, `"active"`, `"exp":1,"active"`, 1)
+			answer = strings.Replace(lab.Active, `"active"`, `"exp":1,"active"`, 1)
 		}
-		return &http.Response{StatusCode: 200, Body: body(strings.Replace(answer, `"active"`, `"more":"`+long+`","active"`, 1))}, nil
+		return &http.Response{StatusCode: 200, Body: lab.Body(strings.Replace(answer, `"active"`, `"more":"`+long+`","active"`, 1))}, nil
 	})}
 	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
@@ -99,7 +100,7 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := heapAlloc()
+	before := lab.HeapAlloc()
 	for n := range 2000 { // 240 MB, if all were kept
 		if _, err := v.Verify(t.Context(), fmt.Sprint("good", n)); err != nil {
 			t.Fatal(err)
@@ -108,7 +109,7 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	grown := heapAlloc() - before
+	grown := lab.HeapAlloc() - before
 	t.Logf("%.1f MB after 4000 answers of 60 KiB", grown/1e6)
 	if grown > 20e6 {
 		t.Errorf("got %.1f MB, want 18 at most", grown/1e6)
@@ -118,16 +119,16 @@ func TestIntrospectionMemoryBytes(t *testing.T) {
 
 // What is too large is called that.
 func TestTooLargeIsSaid(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	large := strings.Repeat("x", 17<<10)
-	for name, v := range map[string]popauth.Verifier{"introspection": l.introspection(), "issuers": newIssuers(t, issuers.Options{
-		Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)},
+	for name, v := range map[string]popauth.Verifier{"introspection": l.Introspection(), "issuers": lab.NewIssuers(t, issuers.Options{
+		Verifiers: map[string]popauth.Verifier{l.Issuer.URL: lab.VerifierOf(t, l.Issuer)},
 	})} {
-		if _, err := v.Verify(t.Context(), large); !reasonIs(err, popauth.ErrTokenMalformed) || !strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {
+		if _, err := v.Verify(t.Context(), large); !lab.ReasonIs(err, popauth.ErrTokenMalformed) || !strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	_, err := l.guard().Check(l.owner.Request("GET", "/", large))
+	_, err := l.Guard().Check(l.Owner.Request("GET", "/", large))
 	if err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("Guard: got %v", err)
 	}

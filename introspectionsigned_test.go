@@ -10,19 +10,20 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestSignedIntrospection is RFC 9701: what a signed answer must be.
 func TestSignedIntrospection(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	signed := func(o *introspection.Options) {
 		o.Signed = true
-		o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
+		o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: l.Issuer.Client(), Now: l.Clock.Now})
 	}
 	other := popauthtest.NewIssuer(t)
 	type claims = popauthtest.Claims
 	inner := claims{"active": true, "aud": popauthtest.Audience}
-	now := l.clock.Now().Unix()
+	now := l.Clock.Now().Unix()
 	for name, tt := range map[string]struct {
 		header, payload claims
 		by              *popauthtest.Issuer // nil: the issuer
@@ -55,37 +56,37 @@ func TestSignedIntrospection(t *testing.T) {
 		"answer null":              {nil, claims{"token_introspection": nil}, nil, popauth.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			by := l.issuer
+			by := l.Issuer
 			if tt.by != nil {
 				by = tt.by
-				by.Now = l.clock.Now
+				by.Now = l.Clock.Now
 			}
 			answer := by.TokenWith(merged(claims{"typ": "token-introspection+jwt"}, tt.header),
-				merged(claims{"iss": l.issuer.URL, "aud": "api", "exp": popauthtest.Omit, "token_introspection": inner}, tt.payload))
-			l.answering(200, answer)
-			v := l.introspection(signed)
+				merged(claims{"iss": l.Issuer.URL, "aud": "api", "exp": popauthtest.Omit, "token_introspection": inner}, tt.payload))
+			l.Answering(200, answer)
+			v := l.Introspection(signed)
 			token, err := v.Verify(t.Context(), "opaque")
-			if (token == nil) == (tt.reason == "") || tt.reason != "" && !reasonIs(err, tt.reason) {
+			if (token == nil) == (tt.reason == "") || tt.reason != "" && !lab.ReasonIs(err, tt.reason) {
 				t.Errorf("got %v, %v, want %q", token, err, tt.reason)
 			}
 			if name == "bound" {
-				send(l.opaqueGuard(v).Authenticate, l.owner.Request("GET", "/", "opaque")).refused(t, 401, invalidToken)
+				lab.Send(l.OpaqueGuard(v).Authenticate, l.Owner.Request("GET", "/", "opaque")).Refused(t, 401, lab.InvalidToken)
 			}
 		})
 	}
 	t.Run("plain", func(t *testing.T) { // a downgrade
-		l.answering(200, active)
-		if token, err := l.introspection(signed).Verify(t.Context(), "opaque"); token != nil || !reasonIs(err, popauth.ErrUnavailable) {
+		l.Answering(200, lab.Active)
+		if token, err := l.Introspection(signed).Verify(t.Context(), "opaque"); token != nil || !lab.ReasonIs(err, popauth.ErrUnavailable) {
 			t.Errorf("got %v, %v", token, err)
 		}
 	})
 	t.Run("asked for", func(t *testing.T) {
-		l.issuer.Handle("/introspect", nil)
-		v := l.introspection(func(o *introspection.Options) { o.Signed = true }) // keys by discovery
-		token := l.issuer.Opaque(l.owner.Bound())
-		send(l.opaqueGuard(v).Confirm, l.owner.Request("GET", "/", token)).passed(t)
-		send(l.opaqueGuard(v).Confirm, l.thief.Request("GET", "/", token)).refused(t, 401, invalidToken)
-		send(l.opaqueGuard(v).Confirm, l.owner.Request("GET", "/", "made-up")).refused(t, 401, invalidToken)
+		l.Issuer.Handle("/introspect", nil)
+		v := l.Introspection(func(o *introspection.Options) { o.Signed = true }) // keys by discovery
+		token := l.Issuer.Opaque(l.Owner.Bound())
+		lab.Send(l.OpaqueGuard(v).Confirm, l.Owner.Request("GET", "/", token)).Passed(t)
+		lab.Send(l.OpaqueGuard(v).Confirm, l.Thief.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
+		lab.Send(l.OpaqueGuard(v).Confirm, l.Owner.Request("GET", "/", "made-up")).Refused(t, 401, lab.InvalidToken)
 	})
 }
 
@@ -101,16 +102,16 @@ func merged(all ...popauthtest.Claims) popauthtest.Claims {
 
 // A signed answer is no access token, at an API that would take any type even.
 func TestSignedAnswerIsNoToken(t *testing.T) {
-	l := newLab(t)
-	answer := l.issuer.TokenWith(popauthtest.Claims{"typ": "token-introspection+jwt"}, popauthtest.Claims{"token_introspection": popauthtest.Claims{"active": true}})
-	send(l.guard().Authenticate, l.owner.Request("GET", "/", answer)).refused(t, 401, invalidToken)
+	l := lab.New(t)
+	answer := l.Issuer.TokenWith(popauthtest.Claims{"typ": "token-introspection+jwt"}, popauthtest.Claims{"token_introspection": popauthtest.Claims{"active": true}})
+	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", answer)).Refused(t, 401, lab.InvalidToken)
 }
 
 // FuzzIntrospectionAnswer: only the boolean true makes a token, for this API and in force, and a cnf in an answer never
 // gets lost.
 func FuzzIntrospectionAnswer(f *testing.F) {
 	for _, s := range []string{
-		active, `{"active":true,"aud":"https://api.example.com","cnf":{"jkt":"x"},"token_type":"DPoP"}`,
+		lab.Active, `{"active":true,"aud":"https://api.example.com","cnf":{"jkt":"x"},"token_type":"DPoP"}`,
 		`{"active":"true"}`, `{"active":false}`, `{"Active":true}`, `{"active":true,"active":false}`, `null`, `{}`,
 		`{"active":true,"aud":["https://api.example.com"],"exp":1,"cnf":{"x5t#S256":"x"},"typ":"ID","token_use":"x"}`,
 	} {
@@ -120,8 +121,8 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 	v, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Remember: -1,
 		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "s"}, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
-		Client: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: body(string(answer))}, nil
+		Client: &http.Client{Transport: lab.RoundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: lab.Body(string(answer))}, nil
 		})},
 	})
 	if err != nil {
@@ -151,7 +152,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 			t.Fatalf("active: %v", read["active"])
 		}
 		if _, bound := read["cnf"]; bound {
-			if got := send(guard.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "opaque")); got.ran {
+			if got := lab.Send(guard.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "opaque")); got.Ran {
 				t.Fatal("a bound answer came out unbound")
 			}
 		}

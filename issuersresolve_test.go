@@ -14,12 +14,13 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestIssuersResolve is what each answer of Resolve comes to.
 func TestIssuersResolve(t *testing.T) {
-	l := newLab(t)
-	own := jwtVerifierOf(t, l.issuer)
+	l := lab.New(t)
+	own := lab.VerifierOf(t, l.Issuer)
 	for name, tt := range map[string]struct {
 		v      popauth.Verifier
 		err    error
@@ -36,14 +37,14 @@ func TestIssuersResolve(t *testing.T) {
 		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer}, reason: popauth.ErrUnavailable, calls: 1},
 		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 1},
 		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 1},
-		"Verifier of others":   {v: l.introspectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
+		"Verifier of others":   {v: l.IntrospectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
 		"Verifier that is nil": {v: (*introspection.Verifier)(nil), reason: popauth.ErrUnavailable, calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			v := newIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+			v := lab.NewIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 				calls.Add(1)
-				if iss != l.issuer.URL {
+				if iss != l.Issuer.URL {
 					t.Errorf("asked about %q", iss)
 				}
 				if tt.panics {
@@ -52,7 +53,7 @@ func TestIssuersResolve(t *testing.T) {
 				return tt.v, tt.err
 			}})
 			for range 3 {
-				if _, err := v.Verify(t.Context(), l.bound()); (err == nil) != (tt.reason == "") || err != nil && !reasonIs(err, tt.reason) {
+				if _, err := v.Verify(t.Context(), l.Bound()); (err == nil) != (tt.reason == "") || err != nil && !lab.ReasonIs(err, tt.reason) {
 					t.Errorf("got %v, want %q", err, tt.reason)
 				}
 			}
@@ -83,7 +84,7 @@ func (s *tenants) resolve(ctx context.Context, iss string) (popauth.Verifier, er
 	if !strings.HasPrefix(iss, "https://good-") {
 		return nil, popauth.ErrTokenIssuer
 	}
-	return verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+	return lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 		return popauth.NewToken([]byte(`{"iss":"` + iss + `"}`))
 	}), nil
 }
@@ -91,11 +92,11 @@ func (s *tenants) resolve(ctx context.Context, iss string) (popauth.Verifier, er
 func TestIssuersRemember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{}
-		v := newIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 2})
+		v := lab.NewIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 2})
 		want := func(iss string, reason error, calls int64) {
 			t.Helper()
 			before := s.calls.Load()
-			_, err := v.Verify(t.Context(), tokenFrom(iss))
+			_, err := v.Verify(t.Context(), lab.TokenFrom(iss))
 			synctest.Wait()
 			if !errors.Is(err, reason) || s.calls.Load()-before != calls {
 				t.Errorf("%s: got %v, %d calls, want %v, %d", iss, err, s.calls.Load()-before, reason, calls)
@@ -126,10 +127,10 @@ func TestIssuersRemember(t *testing.T) {
 func TestIssuersRemovedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{takes: time.Second}
-		v := newIssuers(t, issuers.Options{Resolve: s.resolve})
+		v := lab.NewIssuers(t, issuers.Options{Resolve: s.resolve})
 		const iss = "https://good-1"
 		ask := func() {
-			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
+			if _, err := v.Verify(t.Context(), lab.TokenFrom(iss)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -160,7 +161,7 @@ func TestIssuersRemovedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const iss = "https://good-1"
 		s, removed := &tenants{}, atomic.Bool{}
-		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := lab.NewIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			now := removed.Load()
 			time.Sleep(time.Second)
 			if now {
@@ -168,12 +169,12 @@ func TestIssuersRemovedForGood(t *testing.T) {
 			}
 			return s.resolve(ctx, iss)
 		}})
-		go func() { _, _ = v.Verify(t.Context(), tokenFrom(iss)) }()
+		go func() { _, _ = v.Verify(t.Context(), lab.TokenFrom(iss)) }()
 		time.Sleep(time.Second / 2)
 		removed.Store(true)
 		v.Remove(iss)
 		time.Sleep(time.Second) // the call has ended
-		if _, err := v.Verify(t.Context(), tokenFrom(iss)); !reasonIs(err, popauth.ErrTokenIssuer) {
+		if _, err := v.Verify(t.Context(), lab.TokenFrom(iss)); !lab.ReasonIs(err, popauth.ErrTokenIssuer) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -182,13 +183,13 @@ func TestIssuersRemovedForGood(t *testing.T) {
 // Resolve is asked about nothing that can't be an issuer.
 func TestIssuersAskAboutNothing(t *testing.T) {
 	s := &tenants{}
-	v := newIssuers(t, issuers.Options{Resolve: s.resolve})
+	v := lab.NewIssuers(t, issuers.Options{Resolve: s.resolve})
 	for token, want := range map[string]popauth.Reason{
-		tokenFrom(""): popauth.ErrTokenIssuer,
-		tokenFrom("https://good-" + strings.Repeat("x", 12<<10)): popauth.ErrTokenMalformed,
+		lab.TokenFrom(""): popauth.ErrTokenIssuer,
+		lab.TokenFrom("https://good-" + strings.Repeat("x", 12<<10)): popauth.ErrTokenMalformed,
 		"opaque": popauth.ErrTokenMalformed,
 	} {
-		if _, err := v.Verify(t.Context(), token); !reasonIs(err, want) {
+		if _, err := v.Verify(t.Context(), token); !lab.ReasonIs(err, want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -202,9 +203,9 @@ func TestIssuersFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tenants{}
 		const calls, wait = 8, 2 * time.Second
-		v := newIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 10, Calls: calls, Wait: wait})
+		v := lab.NewIssuers(t, issuers.Options{Resolve: s.resolve, Entries: 10, Calls: calls, Wait: wait})
 		want := func(iss string) {
-			if _, err := v.Verify(t.Context(), tokenFrom(iss)); err != nil {
+			if _, err := v.Verify(t.Context(), lab.TokenFrom(iss)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -216,20 +217,20 @@ func TestIssuersFlood(t *testing.T) {
 		began := time.Now()
 		var all sync.WaitGroup
 		var unknown, unavailable atomic.Int64
-		for n := range crowd {
+		for n := range lab.Crowd {
 			all.Go(func() {
-				switch _, err := v.Verify(t.Context(), tokenFrom(fmt.Sprint("https://bad-", n))); {
-				case reasonIs(err, popauth.ErrTokenIssuer):
+				switch _, err := v.Verify(t.Context(), lab.TokenFrom(fmt.Sprint("https://bad-", n))); {
+				case lab.ReasonIs(err, popauth.ErrTokenIssuer):
 					unknown.Add(1)
-				case reasonIs(err, popauth.ErrOverloaded) && errors.Is(err, popauth.ErrUnavailable): // no outage: strangers must not raise its alert
+				case lab.ReasonIs(err, popauth.ErrOverloaded) && errors.Is(err, popauth.ErrUnavailable): // no outage: strangers must not raise its alert
 					unavailable.Add(1)
 				}
 			})
 		}
 		all.Wait()
-		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", crowd, unknown.Load(), unavailable.Load(), s.calls.Load(), s.most.Load(), time.Since(began))
+		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, unknown.Load(), unavailable.Load(), s.calls.Load(), s.most.Load(), time.Since(began))
 		if s.most.Load() != calls*3/4 || // the rest is kept for issuers that are known
-			unknown.Load()+unavailable.Load() != crowd || time.Since(began) > wait+s.takes {
+			unknown.Load()+unavailable.Load() != lab.Crowd || time.Since(began) > wait+s.takes {
 			t.Errorf("got %d at once, %d answers, after %v", s.most.Load(), unknown.Load()+unavailable.Load(), time.Since(began))
 		}
 		time.Sleep(time.Second)
@@ -242,9 +243,9 @@ func TestIssuersFlood(t *testing.T) {
 		}
 
 		gone, leave := context.WithCancel(t.Context())
-		all.Go(func() { _, _ = v.Verify(gone, tokenFrom("https://good-10")) })
+		all.Go(func() { _, _ = v.Verify(gone, lab.TokenFrom("https://good-10")) })
 		synctest.Wait()
-		for range crowd {
+		for range lab.Crowd {
 			all.Go(func() { want("https://good-10") })
 		}
 		synctest.Wait()
@@ -259,31 +260,31 @@ func TestIssuersFlood(t *testing.T) {
 // An issuer that is added while it is being resolved has the Verifier that was added. What Resolve finds then is nothing to
 // fetch keys for.
 func TestIssuersAddedMeanwhile(t *testing.T) {
-	e := &estate{memoryIssuer: newMemoryIssuer(t)}
+	e := &lab.Estate{MemoryIssuer: lab.NewMemoryIssuer(t)}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+		v := lab.NewIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
 			time.Sleep(time.Second)
-			return e.resolve(ctx, iss)
+			return e.Resolve(ctx, iss)
 		}})
 		gone, leave := context.WithCancel(t.Context())
-		go func() { _, _ = v.Verify(gone, e.token(0)) }()
+		go func() { _, _ = v.Verify(gone, e.TokenOf(0)) }()
 		time.Sleep(time.Second / 2)
 		var asked atomic.Int64
-		added := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		added := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 			asked.Add(1)
-			return popauth.NewToken([]byte(`{"iss":"` + e.tenant(0) + `"}`))
+			return popauth.NewToken([]byte(`{"iss":"` + e.Tenant(0) + `"}`))
 		})
-		if err := v.Add(e.tenant(0), added); err != nil {
+		if err := v.Add(e.Tenant(0), added); err != nil {
 			t.Fatal(err)
 		}
 		leave()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if _, err := v.Verify(t.Context(), e.token(0)); err != nil || asked.Load() != 1 {
+		if _, err := v.Verify(t.Context(), e.TokenOf(0)); err != nil || asked.Load() != 1 {
 			t.Errorf("got %v, the added Verifier was asked %d times", err, asked.Load())
 		}
-		if e.resolves.Load() != 1 || e.calls.Load() != 0 {
-			t.Errorf("resolved %d times, and %d fetches, want one and none", e.resolves.Load(), e.calls.Load())
+		if e.Resolves.Load() != 1 || e.Calls.Load() != 0 {
+			t.Errorf("resolved %d times, and %d fetches, want one and none", e.Resolves.Load(), e.Calls.Load())
 		}
 	})
 }

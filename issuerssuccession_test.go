@@ -16,6 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func hanging(r *http.Request) (*http.Response, error) {
@@ -34,22 +35,22 @@ func (k kept) Load(ctx context.Context) error { return k.keys.Preload(ctx) }
 
 // A Verifier whose keys or endpoint can't be had takes no one's place, in whatever it is wrapped.
 func TestNothingBrokenSucceeds(t *testing.T) {
-	for name, fault := range map[string]roundTrip{"unreachable": unreachable, "hanging": hanging} {
+	for name, fault := range map[string]lab.RoundTrip{"unreachable": lab.Unreachable, "hanging": hanging} {
 		for _, kind := range []string{"JWT", "JWTOr", "JWTOr, the opaque side", "introspection", "of one's own"} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				issuer := newMemoryIssuer(t, "EdDSA")
-				good := roundTrip(func(r *http.Request) (*http.Response, error) {
+				issuer := lab.NewMemoryIssuer(t, "EdDSA")
+				good := lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					switch {
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
-						return answer(200, []byte(`{"issuer":"`+issuer.URL+`","jwks_uri":"`+issuer.URL+`/jwks","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"`+issuer.URL+`","jwks_uri":"`+issuer.URL+`/jwks","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
 					case r.URL.Path == "/introspect":
-						return answer(200, []byte(active)), nil
+						return lab.Answer(200, []byte(lab.Active)), nil
 					}
 					return issuer.RoundTrip(r)
 				})
 				synctest.Test(t, func(t *testing.T) {
 					var broken atomic.Bool
-					v := newIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+					v := lab.NewIssuers(t, issuers.Options{Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
 						signed, asked := http.RoundTripper(good), http.RoundTripper(good)
 						if broken.Load() {
 							signed, asked = fault, fault
@@ -62,7 +63,7 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 							return nil, err
 						}
 						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
-						opaque := introspectionBy(t, &http.Client{Transport: asked}, func(o *introspection.Options) { o.Issuer = iss })
+						opaque := lab.IntrospectionBy(t, &http.Client{Transport: asked}, func(o *introspection.Options) { o.Issuer = iss })
 						switch kind {
 						case "JWT":
 							return own, err
@@ -73,7 +74,7 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 						}
 						return popauth.JWTOr(own, opaque), err
 					}})
-					token := issuer.lasting()
+					token := issuer.Lasting()
 					if _, err := v.Verify(t.Context(), token); err != nil {
 						t.Fatal(err)
 					}
@@ -96,18 +97,18 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 
 // Tenants whose keys hang keep no other tenant from being resolved, and none from being removed.
 func TestHangingTenantsStopNobody(t *testing.T) {
-	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
+	e := &lab.Estate{MemoryIssuer: lab.NewMemoryIssuer(t, "EdDSA")}
 	synctest.Test(t, func(t *testing.T) {
 		var hang, withdrawn atomic.Bool
-		v := newIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
-			if withdrawn.Load() && iss == e.tenant(1000) {
+		v := lab.NewIssuers(t, issuers.Options{Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+			if withdrawn.Load() && iss == e.Tenant(1000) {
 				return nil, popauth.ErrTokenIssuer
 			}
 			n := 0
 			if _, err := fmt.Sscanf(iss, "https://tenant-%d.example.com", &n); err != nil || n >= 70 || !hang.Load() {
-				return e.resolve(ctx, iss)
+				return e.Resolve(ctx, iss)
 			}
-			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: roundTrip(hanging)}})
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: lab.RoundTrip(hanging)}})
 			if err != nil {
 				return nil, err
 			}
@@ -120,9 +121,9 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 			}
 		}
 		for n := range 70 {
-			want("at first", e.token(n))
+			want("at first", e.TokenOf(n))
 		}
-		gone := e.token(1000)
+		gone := e.TokenOf(1000)
 		want("at first", gone)
 		hang.Store(true)
 		withdrawn.Store(true)
@@ -130,10 +131,10 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 		passed := 0
 		for round := range 60 {
 			for n := range 70 {
-				_, _ = v.Verify(t.Context(), e.unsigned(n))
+				_, _ = v.Verify(t.Context(), e.Unsigned(n))
 			}
 			synctest.Wait()
-			want("a new tenant", e.token(2000+round))
+			want("a new tenant", e.TokenOf(2000+round))
 			if _, err := v.Verify(t.Context(), gone); err == nil {
 				passed++
 			}
@@ -144,7 +145,7 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 			t.Errorf("VULNERABLE: the tenant that is gone passed %d times after Remember", passed)
 		}
 		for n := range 70 {
-			want("whose keys hang", e.token(n))
+			want("whose keys hang", e.TokenOf(n))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -152,18 +153,18 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 
 // What errors of Resolve, and of tenants' issuers, quote is bounded.
 func TestErrorsOfStrangersBytes(t *testing.T) {
-	other := newMemoryIssuer(t, "EdDSA")
-	fixed, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: other.URL, Audience: []string{popauthtest.Audience}, Keys: other.keys(t, popauth.RemoteKeysOptions{})})
+	other := lab.NewMemoryIssuer(t, "EdDSA")
+	fixed, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: other.URL, Audience: []string{popauthtest.Audience}, Keys: other.KeySet(t, popauth.RemoteKeysOptions{})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 15<<10)
-	hostile := roundTrip(func(*http.Request) (*http.Response, error) {
-		a := answer(503, nil)
+	hostile := lab.RoundTrip(func(*http.Request) (*http.Response, error) {
+		a := lab.Answer(503, nil)
 		a.Header = http.Header{"Retry-After": {strings.Clone(long)}, "Location": {"https://elsewhere.example.com/" + long}}
 		return a, nil
 	})
-	reset := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New(strings.Clone(long)) })
+	reset := lab.RoundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New(strings.Clone(long)) })
 	for name, resolve := range map[string]func(context.Context, string) (popauth.Verifier, error){
 		"an error with the iss": func(_ context.Context, iss string) (popauth.Verifier, error) {
 			return nil, fmt.Errorf("no row for %q", iss)
@@ -174,8 +175,8 @@ func TestErrorsOfStrangersBytes(t *testing.T) {
 		"a long error":         func(_ context.Context, iss string) (popauth.Verifier, error) { return verifierBy(iss[:30], reset) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newIssuers(t, issuers.Options{Resolve: resolve})
-			before := heapAlloc()
+			v := lab.NewIssuers(t, issuers.Options{Resolve: resolve})
+			before := lab.HeapAlloc()
 			for n := range 300 {
 				iss := fmt.Sprintf("https://tenant.example.com/%03d", n)
 				if !strings.HasPrefix(name, "long") && !strings.HasPrefix(name, "a long") {
@@ -185,7 +186,7 @@ func TestErrorsOfStrangersBytes(t *testing.T) {
 					t.Fatal("VULNERABLE: a token of a made-up issuer")
 				}
 			}
-			grown := heapAlloc() - before
+			grown := lab.HeapAlloc() - before
 			t.Logf("300 made-up issuers: grown by %.2f MB", grown/1e6)
 			if grown > 5e6 {
 				t.Errorf("got %.2f MB, want 16 KB for each issuer at most", grown/1e6)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/issuers"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // unknownKid is an unsigned token under a kid that does not exist, with a header as large as fits.
@@ -23,17 +24,17 @@ func unknownKid(token string, n int) string {
 
 // The memory of keys that do not exist keeps nothing of the tokens that name them.
 func TestUnknownKidsKeepNoHeaders(t *testing.T) {
-	issuer := newMemoryIssuer(t, "EdDSA")
+	issuer := lab.NewMemoryIssuer(t, "EdDSA")
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		token := issuer.lasting()
-		api.want(t, token, 200)
-		before := heapAlloc()
+		api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
+		before := lab.HeapAlloc()
 		for n := range 300 {
-			api.want(t, unknownKid(token, n), 401)
+			api.Want(t, unknownKid(token, n), 401)
 			time.Sleep(10 * time.Second)
 		}
-		if grown := heapAlloc() - before; grown > 256<<10 {
+		if grown := lab.HeapAlloc() - before; grown > 256<<10 {
 			t.Errorf("after 300 made-up kids: grown by %.2f MB, want a few KB", grown/1e6)
 		}
 		runtime.KeepAlive(api)
@@ -42,18 +43,18 @@ func TestUnknownKidsKeepNoHeaders(t *testing.T) {
 
 // Nor does it behind Issuers, for each of many tenants.
 func TestUnknownKidsOfManyTenants(t *testing.T) {
-	e := &estate{memoryIssuer: newMemoryIssuer(t, "EdDSA")}
+	e := &lab.Estate{MemoryIssuer: lab.NewMemoryIssuer(t, "EdDSA")}
 	synctest.Test(t, func(t *testing.T) {
-		v := newIssuers(t, issuers.Options{Resolve: e.resolve})
+		v := lab.NewIssuers(t, issuers.Options{Resolve: e.Resolve})
 		const tenants, kids = 40, 40
 		good := make([]string, tenants)
 		for n := range good {
-			good[n] = e.token(n)
+			good[n] = e.TokenOf(n)
 			if _, err := v.Verify(t.Context(), good[n]); err != nil {
 				t.Fatal(err)
 			}
 		}
-		before := heapAlloc()
+		before := lab.HeapAlloc()
 		for k := range kids {
 			for n := range good {
 				if _, err := v.Verify(t.Context(), unknownKid(good[n], k)); !errors.Is(err, popauth.ErrTokenKey) {
@@ -62,7 +63,7 @@ func TestUnknownKidsOfManyTenants(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 		}
-		if grown := heapAlloc() - before; grown > 2e6 {
+		if grown := lab.HeapAlloc() - before; grown > 2e6 {
 			t.Errorf("after %d made-up kids of each of %d tenants: grown by %.1f MB, want 2 KB for each tenant", kids, tenants, grown/1e6)
 		}
 		runtime.KeepAlive(v)

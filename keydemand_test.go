@@ -13,20 +13,21 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Preload is for those who know that a key must no longer count. A fetch that has begun before may have been answered
 // before.
 func TestPreloadIsAnsweredByAFetchOfItsOwn(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		api := newKeyedAPI(t, issuer.URL, keys, nil)
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 		time.Sleep(time.Hour)
-		issuer.readsFirst(time.Second)
-		api.want(t, token, 200) // begins a refresh, which has the old keys on the way
+		issuer.ReadsFirst(time.Second)
+		api.Want(t, token, 200) // begins a refresh, which has the old keys on the way
 		time.Sleep(1500 * time.Millisecond)
 		issuer.Rotate()
 		began := time.Now()
@@ -36,11 +37,11 @@ func TestPreloadIsAnsweredByAFetchOfItsOwn(t *testing.T) {
 		if took := time.Since(began); took != 2500*time.Millisecond {
 			t.Errorf("took %v, want what was left of the old fetch, and one of its own", took)
 		}
-		api.want(t, token, 401) // VULNERABLE otherwise: its key is withdrawn
+		api.Want(t, token, 401) // VULNERABLE otherwise: its key is withdrawn
 
 		// Nobody waits longer than its own context.
-		issuer.fails(nil)
-		issuer.takes(time.Hour)
+		issuer.Fails(nil)
+		issuer.Takes(time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		began = time.Now()
@@ -55,31 +56,31 @@ func TestPreloadIsAnsweredByAFetchOfItsOwn(t *testing.T) {
 func TestRemoteKeysMovedAndLeftBehind(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		learn func(t *testing.T, k *popauth.RemoteKeys, a *keyedAPI, fresh, old string)
+		learn func(t *testing.T, k *popauth.RemoteKeys, a *lab.KeyedAPI, fresh, old string)
 	}{
-		{"Preload", func(t *testing.T, k *popauth.RemoteKeys, _ *keyedAPI, _, _ string) { preload(t, k) }},
-		{"an unknown kid", func(t *testing.T, _ *popauth.RemoteKeys, a *keyedAPI, fresh, _ string) { a.want(t, fresh, 200) }},
-		{"Refresh", func(t *testing.T, _ *popauth.RemoteKeys, a *keyedAPI, _, old string) {
+		{"Preload", func(t *testing.T, k *popauth.RemoteKeys, _ *lab.KeyedAPI, _, _ string) { lab.Preload(t, k) }},
+		{"an unknown kid", func(t *testing.T, _ *popauth.RemoteKeys, a *lab.KeyedAPI, fresh, _ string) { a.Want(t, fresh, 200) }},
+		{"Refresh", func(t *testing.T, _ *popauth.RemoteKeys, a *lab.KeyedAPI, _, old string) {
 			time.Sleep(time.Hour)
-			a.want(t, old, 200) // begins the refresh that is due
+			a.Want(t, old, 200) // begins the refresh that is due
 			time.Sleep(time.Second)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
+			issuer := lab.NewMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
-				keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-				api := newKeyedAPI(t, issuer.URL, keys, nil)
-				token := issuer.lasting()
-				api.want(t, token, 200)
+				keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+				api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+				token := issuer.Lasting()
+				api.Want(t, token, 200)
 				issuer.Handle("/jwks", staticBody(issuer.JWKS())) // abandoned
 				issuer.Metadata = popauthtest.Claims{"jwks_uri": issuer.URL + "/moved"}
 				issuer.Handle("/moved", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(issuer.JWKS()) }))
 				issuer.Rotate()
-				fresh := issuer.lasting()
+				fresh := issuer.Lasting()
 				tt.learn(t, keys, api, fresh, token)
-				api.want(t, token, 401) // VULNERABLE otherwise: its key is at the abandoned place alone
-				api.want(t, fresh, 200)
+				api.Want(t, token, 401) // VULNERABLE otherwise: its key is at the abandoned place alone
+				api.Want(t, fresh, 200)
 			})
 		})
 	}
@@ -121,7 +122,7 @@ func TestRotationAtOnce(t *testing.T) {
 	} {
 		for _, after := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second} {
 			t.Run(shape.name+"/"+after.String(), func(t *testing.T) {
-				issuer := newMemoryIssuer(t)
+				issuer := lab.NewMemoryIssuer(t)
 				before := issuer.JWKS()
 				var set atomic.Pointer[[]byte]
 				set.Store(&before)
@@ -129,15 +130,15 @@ func TestRotationAtOnce(t *testing.T) {
 					w.Header().Set("Cache-Control", shape.cacheControl)
 					_, _ = w.Write(*set.Load())
 				}))
-				issuer.takes(100 * time.Millisecond)
+				issuer.Takes(100 * time.Millisecond)
 				synctest.Test(t, func(t *testing.T) {
-					keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-					api := newKeyedAPI(t, issuer.URL, keys, nil)
+					keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+					api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
 					if shape.preloads {
-						preload(t, keys)
+						lab.Preload(t, keys)
 					}
-					token := issuer.lasting()
-					api.want(t, token, 200)
+					token := issuer.Lasting()
+					api.Want(t, token, 200)
 					time.Sleep(after)
 					issuer.Rotate()
 					next := issuer.JWKS()
@@ -145,12 +146,12 @@ func TestRotationAtOnce(t *testing.T) {
 						next = together(t, next, before)
 					}
 					time.AfterFunc(shape.late, func() { set.Store(&next) })
-					token = issuer.lasting()
+					token = issuer.Lasting()
 					refused, sent, last, longest, began := 0, 0, time.Duration(0), time.Duration(0), time.Now()
 					for time.Since(began) < lasts {
 						asked := time.Now()
 						sent++
-						if api.ask(t.Context(), token).Code != 200 {
+						if api.Ask(t.Context(), token).Code != 200 {
 							refused++
 							last = time.Since(began)
 						}
@@ -169,22 +170,22 @@ func TestRotationAtOnce(t *testing.T) {
 
 // Whoever guesses the name of the next key and asks for it all the time locks it out for a minute, no longer.
 func TestGuessedKidIsNotLockedOut(t *testing.T) {
-	issuer, next := newMemoryIssuer(t), popauthtest.NewIssuer(t)
+	issuer, next := lab.NewMemoryIssuer(t), popauthtest.NewIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		token := issuer.lasting()
+		api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		token := issuer.Lasting()
 		later := next.Token(popauthtest.Claims{"iss": issuer.URL, "exp": time.Now().Add(1000 * time.Hour).Unix()})
 		_, rest, _ := strings.Cut(token, ".")
 		head, _, _ := strings.Cut(later, ".")
 		guessed := head + "." + rest // the kid of the key that will be
 		for range 90 * 60 {
-			api.want(t, guessed, 401)
+			api.Want(t, guessed, 401)
 			time.Sleep(time.Second)
 		}
 		issuer.Handle("/jwks", staticBody(together(t, next.JWKS(), issuer.JWKS())))
 		began := time.Now()
-		for api.ask(t.Context(), later).Code != 200 && time.Since(began) < time.Hour {
-			_ = api.ask(t.Context(), guessed)
+		for api.Ask(t.Context(), later).Code != 200 && time.Since(began) < time.Hour {
+			_ = api.Ask(t.Context(), guessed)
 			time.Sleep(time.Second)
 		}
 		if late := time.Since(began); late > time.Minute {
@@ -199,7 +200,7 @@ func TestRefreshIsTheFloorOfNoStore(t *testing.T) {
 		refresh time.Duration
 		want    int64 // fetches in a day
 	}{{0, 24 * 60}, {6 * time.Hour, 4}} {
-		issuer := newMemoryIssuer(t)
+		issuer := lab.NewMemoryIssuer(t)
 		var fetches atomic.Int64
 		issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fetches.Add(1)
@@ -207,10 +208,10 @@ func TestRefreshIsTheFloorOfNoStore(t *testing.T) {
 			_, _ = w.Write(issuer.JWKS())
 		}))
 		synctest.Test(t, func(t *testing.T) {
-			api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{Refresh: tt.refresh}), nil)
-			token := issuer.lasting()
+			api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{Refresh: tt.refresh}), nil)
+			token := issuer.Lasting()
 			for range 24 * 60 * 4 {
-				api.want(t, token, 200)
+				api.Want(t, token, 200)
 				time.Sleep(15 * time.Second)
 			}
 			synctest.Wait()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // An issuer that can be read and has no usable key has withdrawn those from before.
@@ -29,18 +30,18 @@ func TestEmptySetWithdraws(t *testing.T) {
 		{name: "HTML", body: `<html>`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
+			issuer := lab.NewMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
-				keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-				api := newKeyedAPI(t, issuer.URL, keys, nil)
-				token := issuer.lasting()
-				api.want(t, token, 200)
-				api.want(t, token, 200) // remembered
+				keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+				api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+				token := issuer.Lasting()
+				api.Want(t, token, 200)
+				api.Want(t, token, 200) // remembered
 				issuer.Handle("/jwks", staticBody([]byte(tt.body)))
 				time.Sleep(time.Hour)
-				api.want(t, token, 200) // begins the refresh
+				api.Want(t, token, 200) // begins the refresh
 				synctest.Wait()
-				api.want(t, token, map[bool]int{true: 503, false: 200}[tt.withdraws])
+				api.Want(t, token, map[bool]int{true: 503, false: 200}[tt.withdraws])
 				err := keys.Preload(t.Context())
 				if !errors.Is(err, popauth.ErrUnavailable) || strings.Contains(err.Error(), "has withdrawn") != tt.withdraws {
 					t.Errorf("Preload: got %v", err)
@@ -50,7 +51,7 @@ func TestEmptySetWithdraws(t *testing.T) {
 				}
 				issuer.Handle("/jwks", staticBody(issuer.JWKS()))
 				time.Sleep(10 * time.Second)
-				api.want(t, token, 200)
+				api.Want(t, token, 200)
 			})
 		})
 	}
@@ -58,15 +59,15 @@ func TestEmptySetWithdraws(t *testing.T) {
 
 // The log has it as an error, with what to change.
 func TestEmptySetIsLogged(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	issuer.Handle("/jwks", staticBody([]byte(`{"keys":[]}`)))
 	var log bytes.Buffer
-	guard, err := popauth.New(popauth.Options{Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Keys: issuer.keys(t, popauth.RemoteKeysOptions{}),
+	guard, err := popauth.New(popauth.Options{Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Keys: issuer.KeySet(t, popauth.RemoteKeysOptions{}),
 		Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(guard.Authenticate, bearing(issuer.lasting())).refused(t, 503, "")
+	lab.Send(guard.Authenticate, bearing(issuer.Lasting())).Refused(t, 503, "")
 	for _, want := range []string{"level=ERROR", "no usable key", "have it publish"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log: got %s, want %q", log.String(), want)

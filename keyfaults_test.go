@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // fault is what an issuer does instead of answering well.
@@ -195,11 +196,11 @@ func (i *faultyIssuer) serve() (*http.Client, func()) {
 
 // crowdOf returns what a crowd asks with: a tenth of it under made-up kids.
 func crowdOf(token string) []string {
-	tokens := make([]string, crowd)
+	tokens := make([]string, lab.Crowd)
 	for n := range tokens {
 		tokens[n] = token
 		if n%10 == 0 {
-			tokens[n] = madeUp(token, n)
+			tokens[n] = lab.MadeUp(token, n)
 		}
 	}
 	return tokens
@@ -224,7 +225,7 @@ func TestKeyFaults(t *testing.T) {
 		t.Errorf("bytes taken of 64 MiB: got %d", got)
 	}
 	t.Logf("%d requests at once, a tenth of them under made-up kids; then the issuer recovers, and a second passes\n"+
-		"%-32s keys    200   401   503  calls   wait | then: good, made up, calls\n%s", crowd, "the issuer", &table)
+		"%-32s keys    200   401   503  calls   wait | then: good, made up, calls\n%s", lab.Crowd, "the issuer", &table)
 }
 
 // drive lets one fault happen to a crowd, ends it and reports.
@@ -236,27 +237,27 @@ func (i *faultyIssuer) drive(t *testing.T, f fault, warm bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := newKeyedAPI(t, i.URL, keys, nil)
+	api := lab.NewKeyedAPI(t, i.URL, keys, nil)
 	token := i.Token(popauthtest.Claims{"exp": time.Now().Add(1000 * time.Hour).Unix()})
 	if warm {
-		api.want(t, token, 200)
+		api.Want(t, token, 200)
 		time.Sleep(time.Hour)
 	}
-	want, calls := tally{503: crowd}, int64(2)
+	want, calls := lab.Tally{503: lab.Crowd}, int64(2)
 	switch {
 	case warm && f.heals:
-		want = tally{200: crowd * 9 / 10, 401: crowd / 10}
+		want = lab.Tally{200: lab.Crowd * 9 / 10, 401: lab.Crowd / 10}
 	case warm:
-		want, calls = tally{200: crowd * 9 / 10, 503: crowd / 10}, 2 // metadata, too
+		want, calls = lab.Tally{200: lab.Crowd * 9 / 10, 503: lab.Crowd / 10}, 2 // metadata, too
 	case f.heals:
-		want = tally{200: crowd * 9 / 10, 401: crowd / 10}
+		want = lab.Tally{200: lab.Crowd * 9 / 10, 401: lab.Crowd / 10}
 	}
 	if f.heals {
 		calls = 6 // the fetch that was due or needed, and one for the made-up kids: metadata, a redirect, keys
 	}
 	i.breaks(f)
 	began := time.Now()
-	got := api.crowd(t, crowdOf(token))
+	got := api.Crowd(t, crowdOf(token))
 	waited := time.Since(began)
 	if got[200] != want[200] || got[401] != want[401] || got[503] != want[503] {
 		t.Errorf("answers: got %v, want %v", got, want)
@@ -274,12 +275,12 @@ func (i *faultyIssuer) drive(t *testing.T, f fault, warm bool) string {
 	}
 
 	i.recovers()
-	good := api.ask(t.Context(), token)
+	good := api.Ask(t.Context(), token)
 	synctest.Wait()
 	if good.Code != 200 || keys.LastError() != nil || time.Since(keys.LastRefresh()) > 11*time.Second {
 		t.Errorf("after recovery: got %d, %v, %v", good.Code, keys.LastError(), keys.LastRefresh())
 	}
-	bad := api.ask(t.Context(), madeUp(token, 0))
+	bad := api.Ask(t.Context(), lab.MadeUp(token, 0))
 	if bad.Code != 401 {
 		t.Errorf("made-up kid after recovery: got %d, want 401", bad.Code)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // One odd key, or an odd member of a good one, spoils nothing, and the error names what was left out.
@@ -132,14 +133,14 @@ func TestSeveralKeysOfOneKid(t *testing.T) {
 		signers = append(signers, newKeySigner(t, map[string]any{"kid": "k"}))
 	}
 	thief := newKeySigner(t, map[string]any{"kid": "k"})
-	api := newKeyedAPI(t, somewhere, setFrom(t, signers...), nil)
+	api := lab.NewKeyedAPI(t, somewhere, setFrom(t, signers...), nil)
 	for n, want := range []int{200, 200, 200, 401, 401} {
 		for range 2 { // at first sight, and again
-			api.want(t, signers[n].token(t, map[string]any{"kid": "k"}), want)
+			api.Want(t, signers[n].token(t, map[string]any{"kid": "k"}), want)
 		}
 	}
-	api.want(t, thief.token(t, map[string]any{"kid": "k"}), 401)
-	api.want(t, signers[0].token(t, nil), 401) // names none of five
+	api.Want(t, thief.token(t, map[string]any{"kid": "k"}), 401)
+	api.Want(t, signers[0].token(t, nil), 401) // names none of five
 }
 
 // x5t#S256 and x5t choose a key as kid does, whether the set names the certificate's thumbprint or has the certificate.
@@ -151,7 +152,7 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 	two := newKeySigner(t, map[string]any{"kid": "two", "x5t": short(2), "x5t#S256": long(2)})
 	thief := newKeySigner(t, nil)
 	keys := setFrom(t, one, two)
-	api := newKeyedAPI(t, somewhere, keys, nil)
+	api := lab.NewKeyedAPI(t, somewhere, keys, nil)
 	for _, tt := range []struct {
 		name   string
 		by     keySigner
@@ -173,7 +174,7 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 		{name: "none", by: one, header: nil, want: 401},
 		{name: "a thumbprint as kid", by: one, header: map[string]any{"kid": long(1)}, want: 401},
 	} {
-		t.Run(tt.name, func(t *testing.T) { api.want(t, tt.by.token(t, tt.header), tt.want) })
+		t.Run(tt.name, func(t *testing.T) { api.Want(t, tt.by.token(t, tt.header), tt.want) })
 	}
 	for _, better := range []any{popauthtest.Omit, long(1), 7, strings.Repeat("A", 44)} {
 		header := map[string]any{"alg": "ES256", "x5t": short(1)}
@@ -196,11 +197,11 @@ func TestUnknownThumbprintIsLookedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := newKeyedAPI(t, somewhere, keys, nil)
-	api.want(t, before.token(t, map[string]any{"x5t": "before"}), 200)
+	api := lab.NewKeyedAPI(t, somewhere, keys, nil)
+	api.Want(t, before.token(t, map[string]any{"x5t": "before"}), 200)
 	set, _ = json.Marshal(map[string]any{"keys": []any{before.jwk, after.jwk}})
 	s.pages[theKeys] = string(set)
-	api.want(t, after.token(t, map[string]any{"x5t": "after"}), 200)
+	api.Want(t, after.token(t, map[string]any{"x5t": "after"}), 200)
 	if len(s.asked) != 2 {
 		t.Errorf("asked %d times, want 2", len(s.asked))
 	}

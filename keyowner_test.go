@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // setOf is a JWK Set of the issuers' keys, with a member issuer in each; nil for none.
@@ -103,15 +104,15 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				header := cnf{}
+				header := lab.Claims{}
 				if tt.unnamed {
 					header["kid"] = popauthtest.Omit
 				}
-				token := issuer.TokenWith(header, cnf{"iss": tt.iss})
+				token := issuer.TokenWith(header, lab.Claims{"iss": tt.iss})
 				for range 2 { // at first sight, and again
-					o := send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", token))
-					if o.ran != tt.good || (o.status == 200) != tt.good {
-						t.Errorf("%s: got %d, ran %t, want good %t", name, o.status, o.ran, tt.good)
+					o := lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", token))
+					if o.Ran != tt.good || (o.Status == 200) != tt.good {
+						t.Errorf("%s: got %d, ran %t, want good %t", name, o.Status, o.Ran, tt.good)
 					}
 				}
 			}
@@ -132,9 +133,9 @@ func TestOneKeyIDOfTwoIssuers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, signer := range []*popauthtest.Issuer{one, two} {
-			o := send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", signer.TokenWith(cnf{"kid": "k"}, cnf{"iss": iss.URL})))
-			if want := signer == iss; o.ran != want {
-				t.Errorf("signed by %s for %s: ran %t, want %t", signer.URL, iss.URL, o.ran, want)
+			o := lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", signer.TokenWith(lab.Claims{"kid": "k"}, lab.Claims{"iss": iss.URL})))
+			if want := signer == iss; o.Ran != want {
+				t.Errorf("signed by %s for %s: ran %t, want %t", signer.URL, iss.URL, o.Ran, want)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The first request after a quiet night waits for the keys that there are by now.
@@ -17,30 +18,30 @@ func TestQuietInstance(t *testing.T) {
 	const night = 20 * time.Hour
 	for _, tt := range []struct {
 		name     string
-		morning  func(*memoryIssuer)
+		morning  func(*lab.MemoryIssuer)
 		old      int // what a token of the withdrawn key comes to
 		wait, at time.Duration
 	}{
-		{name: "well", morning: func(*memoryIssuer) {}, old: 401, wait: 2 * time.Second, at: night}, // metadata, and keys
-		{name: "unreachable", morning: func(i *memoryIssuer) { i.fails(unreachable) }, old: 200, wait: 2 * time.Second, at: night},
-		{name: "hanging", morning: func(i *memoryIssuer) { i.takes(time.Hour) }, old: 200, wait: 5 * time.Second, at: night},
-		{name: "hanging, and beyond MaxAge", morning: func(i *memoryIssuer) { i.takes(time.Hour) }, old: 503, wait: 5 * time.Second, at: 25 * time.Hour},
-		{name: "a little late", morning: func(*memoryIssuer) {}, old: 200, at: 65 * time.Minute},
-		{name: "later than a tenth of Refresh", morning: func(*memoryIssuer) {}, old: 401, wait: 2 * time.Second, at: 66 * time.Minute},
+		{name: "well", morning: func(*lab.MemoryIssuer) {}, old: 401, wait: 2 * time.Second, at: night}, // metadata, and keys
+		{name: "unreachable", morning: func(i *lab.MemoryIssuer) { i.Fails(lab.Unreachable) }, old: 200, wait: 2 * time.Second, at: night},
+		{name: "hanging", morning: func(i *lab.MemoryIssuer) { i.Takes(time.Hour) }, old: 200, wait: 5 * time.Second, at: night},
+		{name: "hanging, and beyond MaxAge", morning: func(i *lab.MemoryIssuer) { i.Takes(time.Hour) }, old: 503, wait: 5 * time.Second, at: 25 * time.Hour},
+		{name: "a little late", morning: func(*lab.MemoryIssuer) {}, old: 200, at: 65 * time.Minute},
+		{name: "later than a tenth of Refresh", morning: func(*lab.MemoryIssuer) {}, old: 401, wait: 2 * time.Second, at: 66 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
-			issuer.takes(time.Second)
+			issuer := lab.NewMemoryIssuer(t)
+			issuer.Takes(time.Second)
 			synctest.Test(t, func(t *testing.T) {
-				keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-				api := newKeyedAPI(t, issuer.URL, keys, nil)
-				withdrawn := issuer.lasting()
-				api.want(t, withdrawn, 200)
-				api.want(t, withdrawn, 200) // remembered
+				keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+				api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+				withdrawn := issuer.Lasting()
+				api.Want(t, withdrawn, 200)
+				api.Want(t, withdrawn, 200) // remembered
 				issuer.Rotate()
 				time.Sleep(tt.at - 2*time.Second) // since the fetch began
 				tt.morning(issuer)
-				if got := api.waited(t, withdrawn, tt.old); got != tt.wait {
+				if got := api.Waited(t, withdrawn, tt.old); got != tt.wait {
 					t.Errorf("waited %v, want %v", got, tt.wait)
 				}
 				if tt.old == 200 && !keys.Ready() {
@@ -49,7 +50,7 @@ func TestQuietInstance(t *testing.T) {
 				time.Sleep(10 * time.Second) // what hangs has ended
 				if tt.old == 200 && tt.at == night {
 					for range 20 { // asked lately: nobody waits again
-						if got := api.waited(t, withdrawn, 200); got != 0 {
+						if got := api.Waited(t, withdrawn, 200); got != 0 {
 							t.Errorf("waited %v again", got)
 						}
 						time.Sleep(time.Second)
@@ -63,11 +64,11 @@ func TestQuietInstance(t *testing.T) {
 
 // A probe that asks whether there are keys gets the same answer, at once, in the morning.
 func TestQuietInstanceIsReady(t *testing.T) {
-	issuer := newMemoryIssuer(t)
-	issuer.takes(time.Second)
+	issuer := lab.NewMemoryIssuer(t)
+	issuer.Takes(time.Second)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		preload(t, keys)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		lab.Preload(t, keys)
 		time.Sleep(20 * time.Hour)
 		began := time.Now()
 		if !keys.Ready() || time.Since(began) != 0 {
@@ -79,19 +80,19 @@ func TestQuietInstanceIsReady(t *testing.T) {
 
 // Whoever hangs up while his request waits has not made the old keys count.
 func TestQuietInstanceAndOneWhoHangsUp(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		withdrawn := issuer.lasting()
-		api.want(t, withdrawn, 200)
+		api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		withdrawn := issuer.Lasting()
+		api.Want(t, withdrawn, 200)
 		issuer.Rotate()
 		time.Sleep(20 * time.Hour)
-		issuer.takes(2 * time.Second)
-		before := api.spy.Ran()
+		issuer.Takes(2 * time.Second)
+		before := api.Spy.Ran()
 		for _, gone := range []time.Duration{0, time.Second} {
 			ctx, leave := context.WithTimeout(t.Context(), gone)
-			if got := api.ask(ctx, withdrawn).Code; got != 503 || api.spy.Ran() != before {
-				t.Errorf("gone after %v: got %d, handler ran %d times; VULNERABLE unless 503, 0", gone, got, api.spy.Ran()-before)
+			if got := api.Ask(ctx, withdrawn).Code; got != 503 || api.Spy.Ran() != before {
+				t.Errorf("gone after %v: got %d, handler ran %d times; VULNERABLE unless 503, 0", gone, got, api.Spy.Ran()-before)
 			}
 			leave()
 		}
@@ -101,14 +102,14 @@ func TestQuietInstanceAndOneWhoHangsUp(t *testing.T) {
 
 // Where requests come all the time nobody waits for a refresh, whatever becomes of it.
 func TestBusyInstanceNeverWaits(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 		for began := time.Now(); time.Since(began) < 12*time.Hour; time.Sleep(20 * time.Second) {
-			issuer.takes(map[bool]time.Duration{true: time.Hour, false: 5 * time.Second}[time.Since(began) > 6*time.Hour])
-			if got := api.waited(t, token, 200); got != 0 {
+			issuer.Takes(map[bool]time.Duration{true: time.Hour, false: 5 * time.Second}[time.Since(began) > 6*time.Hour])
+			if got := api.Waited(t, token, 200); got != 0 {
 				t.Fatalf("after %v: waited %v", time.Since(began), got)
 			}
 		}
@@ -134,19 +135,19 @@ func TestQuietIntrospection(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				place, status, latency := "old", 200, time.Duration(0)
 				calls := map[string]int64{}
-				client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					if !strings.Contains(r.URL.Path, "well-known") {
 						calls[r.URL.Path]++
-						return answer(200, []byte(active)), nil
+						return lab.Answer(200, []byte(lab.Active)), nil
 					}
 					select {
 					case <-time.After(latency):
 					case <-r.Context().Done():
 						return nil, r.Context().Err()
 					}
-					return answer(status, []byte(fmt.Sprintf(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/%s"}`, place))), nil
+					return lab.Answer(status, []byte(fmt.Sprintf(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/%s"}`, place))), nil
 				})}
-				v := introspectionBy(t, client)
+				v := lab.IntrospectionBy(t, client)
 				verify := func() error { _, err := v.Verify(t.Context(), "t"); return err }
 				if err := verify(); err != nil {
 					t.Fatal(err)

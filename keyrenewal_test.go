@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A rotation of an issuer whose tokens name no key, or name every key alike, is found as fast as any.
@@ -22,47 +23,47 @@ func TestRotationUnderOneName(t *testing.T) {
 		{name: "a kid that is used again", kid: "only", header: popauthtest.Claims{"kid": "only"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
-			issuer.named(tt.kid)
-			issuer.takes(time.Second)
+			issuer := lab.NewMemoryIssuer(t)
+			issuer.Named(tt.kid)
+			issuer.Takes(time.Second)
 			synctest.Test(t, func(t *testing.T) {
-				api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
+				api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
 				token := func(claims ...popauthtest.Claims) string {
 					all := append([]popauthtest.Claims{{"exp": time.Now().Add(1000 * time.Hour).Unix()}}, claims...)
 					return issuer.TokenWith(tt.header, all...)
 				}
 				old := token()
-				api.want(t, old, 200)
-				api.want(t, withBadSignature(old), 401) // the keys are younger than Cooldown: no call
+				api.Want(t, old, 200)
+				api.Want(t, lab.WithBadSignature(old), 401) // the keys are younger than Cooldown: no call
 				time.Sleep(time.Minute)
 				issuer.Rotate()
 				wantCalls(t, issuer, "before", 2)
 				for _, unfit := range []string{token(popauthtest.Claims{"aud": "other"}), token(popauthtest.Claims{"exp": 1}), token(popauthtest.Claims{"iss": "https://other"}),
 					token(popauthtest.Claims{"nbf": time.Now().Add(time.Hour).Unix()})} {
-					api.want(t, unfit, 401)
+					api.Want(t, unfit, 401)
 				}
 				wantCalls(t, issuer, "for tokens that don't pass anyway", 0)
-				if got := api.crowd(t, slices.Repeat([]string{token()}, 20)); got[200] != 20 {
+				if got := api.Crowd(t, slices.Repeat([]string{token()}, 20)); got[200] != 20 {
 					t.Errorf("20 of the new key: got %v (200, 401, 503)", got)
 				}
 				wantCalls(t, issuer, "for the new key", 2)
-				api.want(t, old, 401)
+				api.Want(t, old, 401)
 				wantCalls(t, issuer, "for the old key, younger than Cooldown", 0)
 
 				// Whoever sends wrong signatures makes the API fetch once in Cooldown, and keeps nobody out.
 				began := time.Now()
 				for n := range 600 {
-					api.want(t, withBadSignature(token()), 401)
+					api.Want(t, lab.WithBadSignature(token()), 401)
 					if n == 300 {
 						issuer.Rotate()
 					}
 					time.Sleep(100 * time.Millisecond)
 				}
 				synctest.Wait()
-				if got, most := issuer.calls.Swap(0), 2*int64(time.Since(began)/(10*time.Second)+1); got > most {
+				if got, most := issuer.Calls.Swap(0), 2*int64(time.Since(began)/(10*time.Second)+1); got > most {
 					t.Errorf("calls in %v of wrong signatures: got %d, want %d at most", time.Since(began), got, most)
 				}
-				api.want(t, token(), 200)
+				api.Want(t, token(), 200)
 				time.Sleep(time.Minute)
 			})
 		})
@@ -72,24 +73,24 @@ func TestRotationUnderOneName(t *testing.T) {
 // A key that is replaced by one of another kind under its name is found, too, and with the issuer out of reach a wrong
 // signature is a wrong signature, at once from the second on.
 func TestRotationToAnotherKind(t *testing.T) {
-	before, after := newMemoryIssuer(t, "ES256"), newMemoryIssuer(t, "EdDSA")
-	before.named("only")
+	before, after := lab.NewMemoryIssuer(t, "ES256"), lab.NewMemoryIssuer(t, "EdDSA")
+	before.Named("only")
 	synctest.Test(t, func(t *testing.T) {
-		api := newKeyedAPI(t, before.URL, before.keys(t, popauth.RemoteKeysOptions{}), nil)
-		api.want(t, before.TokenWith(popauthtest.Claims{"kid": "only"}), 200)
+		api := lab.NewKeyedAPI(t, before.URL, before.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+		api.Want(t, before.TokenWith(popauthtest.Claims{"kid": "only"}), 200)
 		time.Sleep(time.Minute)
-		after.named("only")
+		after.Named("only")
 		before.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { after.Server.Config.Handler.ServeHTTP(w, r) }))
 		token := after.TokenWith(popauthtest.Claims{"kid": "only"}, popauthtest.Claims{"iss": before.URL})
-		api.want(t, token, 200)
-		before.fails(unreachable)
+		api.Want(t, token, 200)
+		before.Fails(lab.Unreachable)
 		time.Sleep(time.Minute)
-		api.want(t, withBadSignature(token), 401)
-		before.takes(time.Second)
-		if got := api.waited(t, withBadSignature(token), 401); got != 0 {
+		api.Want(t, lab.WithBadSignature(token), 401)
+		before.Takes(time.Second)
+		if got := api.Waited(t, lab.WithBadSignature(token), 401); got != 0 {
 			t.Errorf("waited %v for an issuer that has just failed", got)
 		}
-		api.want(t, token, 200)
+		api.Want(t, token, 200)
 		time.Sleep(time.Minute)
 	})
 }
@@ -112,7 +113,7 @@ func TestUnnamedAmongMany(t *testing.T) {
 		}
 		result := testing.Benchmark(func(b *testing.B) {
 			for range b.N {
-				_, _ = v.Verify(b.Context(), withBadSignature(token))
+				_, _ = v.Verify(b.Context(), lab.WithBadSignature(token))
 			}
 		})
 		if _, err := choose(t, keys, map[string]any{"alg": "ES256"}); (err == nil) != (n <= 3) {

@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func FuzzJWKSet(f *testing.F) {
@@ -96,12 +97,12 @@ func FuzzMetadata(f *testing.F) {
 		var asked []*http.Request
 		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
 			Issuer: "https://id.example.com/t",
-			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			Client: &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 				asked = append(asked, r)
 				if strings.Contains(r.URL.Path, "/.well-known/o") && r.URL.Host == "id.example.com" {
-					return answer(200, doc), nil
+					return lab.Answer(200, doc), nil
 				}
-				return answer(200, []byte(jwks)), nil
+				return lab.Answer(200, []byte(jwks)), nil
 			})},
 		})
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What keyfunc v3.9.0 and jwkset v0.11.3 leave to whoever uses them, and where it is tested that this is done.
@@ -279,17 +280,17 @@ func TestStaticKeysTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		api := newKeyedAPI(t, issuer.URL, keys, nil)
+		api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
 		kid := map[string]any{"one kid": "k", "no kid": popauthtest.Omit}[what]
 		for alg, want := range map[string]int{"ES256": 200, "ES384": 200, "EdDSA": 200, "RS256": 200, "HS256": 401, "none": 401} {
 			t.Run(what+"/"+alg, func(t *testing.T) {
-				api.want(t, issuer.TokenWith(popauthtest.Claims{"alg": alg, "kid": kid}), want)
+				api.Want(t, issuer.TokenWith(popauthtest.Claims{"alg": alg, "kid": kid}), want)
 			})
 		}
 		// Alg says what a key is for, with a kid and without.
 		t.Run(what+"/RS512", func(t *testing.T) {
 			status := map[string]int{"one kid": 200, "no kid": 401}[what]
-			api.want(t, issuer.TokenWith(popauthtest.Claims{"alg": "RS512", "kid": kid}), status)
+			api.Want(t, issuer.TokenWith(popauthtest.Claims{"alg": "RS512", "kid": kid}), status)
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const proxySecret = "a secret of the proxy's"
@@ -69,10 +70,10 @@ type wrapped struct{ popauth.CertificateSource }
 // The headers of a source are for the source: whoever logs, forwards or decides by a request must not see the proxy's
 // secret, nor take a stranger's header for the proxy's.
 func TestNobodyElseSeesManagedHeaders(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
 	forwardedSource := func() popauth.CertificateSource {
-		return byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
+		return lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	for name, source := range map[string]func(*watch) popauth.CertificateSource{
 		"Forwarded": func(*watch) popauth.CertificateSource { return forwardedSource() },
@@ -84,7 +85,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 			s, err := clientcert.Verified(wrapped{forwardedSource()}, clientcert.Verification{
 				RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
 					w.at("RootsFor", r)
-					return l.ca.Pool(), nil
+					return l.CA.Pool(), nil
 				},
 				Check: func(r *http.Request, _ *popauth.Certificate) error { w.at("Check", r); return nil },
 			})
@@ -94,16 +95,16 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 			return s
 		},
 	} {
-		for _, from := range []string{proxyAddress, stranger} {
+		for _, from := range []string{lab.ProxyAddress, stranger} {
 			for place, wire := range map[string]func(*popauth.Guard, *popauth.Guard, popauth.CertificateSource, popauth.Policy, *watch) func(http.Handler) http.Handler{
 				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
-					return chain(own.Authenticate, own.Authorize(p))
+					return lab.Chain(own.Authenticate, own.Authorize(p))
 				},
 				"own alone": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
 					return own.Authorize(p)
 				},
 				"outer": func(_, plain *popauth.Guard, s popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
-					return chain(popauth.ClientCertificate(s), plain.Authorize(p))
+					return lab.Chain(popauth.ClientCertificate(s), plain.Authorize(p))
 				},
 				"Decide": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
@@ -120,7 +121,7 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, _ popauth.Policy, w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
 						return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-							_, _ = clientcert.Check(r, s, clientcert.Thumbprint(l.owner.Thumbprint()),
+							_, _ = clientcert.Check(r, s, clientcert.Thumbprint(l.Owner.Thumbprint()),
 								clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { w.at("PolicyFunc", r); return nil }))
 							next.ServeHTTP(rw, popauth.WithoutHeaders(r, s))
 						})
@@ -130,21 +131,21 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				t.Run(name+" "+place+" "+from, func(t *testing.T) {
 					w := &watch{TB: t, where: map[string]bool{}}
 					configure := func(o *popauth.Options) {
-						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, proofs(dpop.Options{URL: func(r *http.Request) *url.URL { w.at("URL", r); return dpop.RequestURL(r) }}), popauth.MutualTLS{}}
+						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, lab.Proofs(dpop.Options{URL: func(r *http.Request) *url.URL { w.at("URL", r); return dpop.RequestURL(r) }}), popauth.MutualTLS{}}
 						o.Deny = func(rw http.ResponseWriter, r *http.Request, e *popauth.Error) {
 							w.at("Deny", r)
 							rw.WriteHeader(e.Status())
 						}
 					}
 					s := source(w)
-					own := l.guard(configure, func(o *popauth.Options) { o.Certificate = s })
+					own := l.Guard(configure, func(o *popauth.Options) { o.Certificate = s })
 					request := func(token string) *http.Request {
-						r := viaProxy(token)
+						r := lab.ViaProxy(token)
 						r.RemoteAddr = from
 						if from == stranger {
-							r.TLS = l.owner.Request("GET", "/", "").TLS
+							r.TLS = l.Owner.Request("GET", "/", "").TLS
 						}
-						r.Header["Client-Cert"], r.Header["X-Proxy-Secret"] = []string{clientCert(l.owner)}, []string{proxySecret}
+						r.Header["Client-Cert"], r.Header["X-Proxy-Secret"] = []string{lab.ClientCert(l.Owner)}, []string{proxySecret}
 						for _, name := range spellings {
 							if http.CanonicalHeaderKey(name) != "Client-Cert" && http.CanonicalHeaderKey(name) != "X-Proxy-Secret" && name != "Client-Cert-Chain" {
 								r.Header[name] = []string{"x"}
@@ -153,17 +154,17 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 						return r
 					}
 					policy := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error { w.at("PolicyFunc", r); return nil })
-					wire := wire(own, l.guard(configure), s, policy, w)
-					h := chain(wire, tap(func(r *http.Request) { w.at("handler", r) }))
-					send(h, request(l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.owner.Thumbprint(), "test": "x"}})))
+					wire := wire(own, l.Guard(configure), s, policy, w)
+					h := lab.Chain(wire, lab.Tap(func(r *http.Request) { w.at("handler", r) }))
+					lab.Send(h, request(l.Issuer.Token(l.Owner.Bound(), popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.Owner.Thumbprint(), "test": "x"}})))
 					w.saw("PolicyFunc", "handler")
 					if place != "CheckCertificate" {
 						w.saw("Confirmer")
-						proof := request(l.issuer.Token(key.Bound()))
+						proof := request(l.Issuer.Token(key.Bound()))
 						proof.Header.Set("Authorization", strings.Replace(proof.Header.Get("Authorization"), "Bearer", "DPoP", 1))
-						proof.Header.Set("DPoP", key.Proof("GET", "http://example.com/orders", proof.Header.Get("Authorization")[5:], popauthtest.Claims{"iat": l.clock.Now().Unix()}))
-						send(h, proof)
-						send(h, request("")) // refused
+						proof.Header.Set("DPoP", key.Proof("GET", "http://example.com/orders", proof.Header.Get("Authorization")[5:], popauthtest.Claims{"iat": l.Clock.Now().Unix()}))
+						lab.Send(h, proof)
+						lab.Send(h, request("")) // refused
 						w.saw("URL", "Deny")
 					}
 					if name == "Verified" {
@@ -177,14 +178,14 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 
 // What a client sends behind its body is a header, too: announced or not, over HTTP/1.1 and HTTP/2.
 func TestManagedTrailers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	peers := proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8"))
-	source := byProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", proxySecret))
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	inner := l.guard(func(o *popauth.Options) { o.Certificate = byProxy(proxy.RFC9440(), peers) })
+	source := lab.ByProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", proxySecret))
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	inner := l.Guard(func(o *popauth.Options) { o.Certificate = lab.ByProxy(proxy.RFC9440(), peers) })
 	for name, wire := range map[string]func(http.Handler) http.Handler{
-		"Guard": own.Authenticate, "ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Authenticate),
-		"both": chain(popauth.ClientCertificate(source), inner.Authenticate),
+		"Guard": own.Authenticate, "ClientCertificate": lab.Chain(popauth.ClientCertificate(source), l.Guard().Authenticate),
+		"both": lab.Chain(popauth.ClientCertificate(source), inner.Authenticate),
 	} {
 		for _, http2 := range []bool{false, true} {
 			w := &watch{TB: t, where: map[string]bool{}}
@@ -203,7 +204,7 @@ func TestManagedTrailers(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Trailer = trailer
-			r.Header.Set("Authorization", "Bearer "+l.unbound())
+			r.Header.Set("Authorization", "Bearer "+l.Unbound())
 			r.Header.Set("X-Proxy-Secret", proxySecret)
 			answer, err := server.Client().Do(r)
 			if err != nil {
@@ -231,16 +232,16 @@ func (l *late) Read([]byte) (int, error) {
 
 // In HTTP/1.1 whatever comes behind the body is put beside what was announced.
 func TestTrailersNobodyHasAnnounced(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.0/8")))
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, announced := range []string{"", "Trailer: X-Checksum\r\n"} {
 		w := &watch{TB: t, where: map[string]bool{}}
-		server := httptest.NewServer(chain(own.Authenticate, own.Authenticate)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		server := httptest.NewServer(lab.Chain(own.Authenticate, own.Authenticate)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.ReadAll(r.Body)
 			w.at("after", r)
 		})))
-		answer := exchangeRaw(t, server, "POST / HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer "+l.unbound()+"\r\n"+announced+
+		answer := lab.ExchangeRaw(t, server, "POST / HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer "+l.Unbound()+"\r\n"+announced+
 			"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nClient-Cert: x\r\nX-Checksum: y\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 200") {
 			t.Errorf("got %.40q", answer)
@@ -252,15 +253,15 @@ func TestTrailersNobodyHasAnnounced(t *testing.T) {
 // Whoever reads the body before a stage has the trailer filled in by then: the stage hands on what is not managed, and a request
 // without a body keeps its own.
 func TestTrailersThatAreThereAlready(t *testing.T) {
-	l := newLab(t)
-	own := l.guard(func(o *popauth.Options) {
-		o.Certificate = byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
+	l := lab.New(t)
+	own := l.Guard(func(o *popauth.Options) {
+		o.Certificate = lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
 	})
 	for name, body := range map[string]io.ReadCloser{"nil": nil, "read": http.NoBody} {
-		r := viaProxy(l.unbound())
+		r := lab.ViaProxy(l.Unbound())
 		r.Body, r.Trailer = body, http.Header{"X-Checksum": {"sum"}, "Client-Cert": {"x"}, "Client_cert": {"x"}}
 		var got http.Header
-		send(chain(own.Authenticate, tap(func(r *http.Request) { got = r.Trailer })), r).passed(t)
+		lab.Send(lab.Chain(own.Authenticate, lab.Tap(func(r *http.Request) { got = r.Trailer })), r).Passed(t)
 		if len(got) != 1 || got.Get("X-Checksum") != "sum" {
 			t.Errorf("body %s: got the trailer %v, want X-Checksum alone", name, got)
 		}
@@ -272,17 +273,17 @@ func TestTrailersThatAreThereAlready(t *testing.T) {
 
 // A source that wraps another keeps its headers removed, and its errors reported.
 func TestAWrappedSourceLosesNothing(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	nobody := wrapped{popauth.CertificateFunc(nil)}
-	o := l.issuer.Options()
+	o := l.Issuer.Options()
 	o.Certificate = nobody
 	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "CertificateFunc: nil function") {
 		t.Errorf("New: got %v, want the source's error", err)
 	}
-	if _, err := clientcert.Verified(nobody, clientcert.Verification{Roots: l.ca.Pool()}); err == nil {
+	if _, err := clientcert.Verified(nobody, clientcert.Verification{Roots: l.CA.Pool()}); err == nil {
 		t.Error("Verified: no error")
 	}
-	if _, err := clientcert.Check(l.owner.Request("GET", "/", ""), nobody); !errors.Is(err, popauth.ErrUnconfigured) {
+	if _, err := clientcert.Check(l.Owner.Request("GET", "/", ""), nobody); !errors.Is(err, popauth.ErrUnconfigured) {
 		t.Errorf("CheckCertificate: got %v", err)
 	}
 	func() {
@@ -301,22 +302,22 @@ func TestAWrappedSourceLosesNothing(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := popauth.CertificateFunc(nil).Certificate(viaProxy("")); !errors.Is(err, popauth.ErrUnconfigured) {
+	if _, err := popauth.CertificateFunc(nil).Certificate(lab.ViaProxy("")); !errors.Is(err, popauth.ErrUnconfigured) {
 		t.Errorf("got %v", err)
 	}
 }
 
 // A source says which certificate, popauth what its thumbprint is.
 func TestAThumbprintIsNoSourcesWord(t *testing.T) {
-	l := newLab(t)
-	for _, claimed := range []string{"", l.thief.Thumbprint()} {
+	l := lab.New(t)
+	for _, claimed := range []string{"", l.Thief.Thumbprint()} {
 		source := popauth.CertificateFunc(func(*http.Request) (*popauth.Certificate, error) {
-			c := &popauth.Certificate{Leaf: l.owner.Request("GET", "/", "").TLS.PeerCertificates[0], Thumbprint: claimed, Verified: popauth.VerifiedByProxy}
+			c := &popauth.Certificate{Leaf: l.Owner.Request("GET", "/", "").TLS.PeerCertificates[0], Thumbprint: claimed, Verified: popauth.VerifiedByProxy}
 			return c, nil
 		})
-		own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 		var got []string
-		look := tap(func(r *http.Request) {
+		look := lab.Tap(func(r *http.Request) {
 			p, ok := popauth.FromContext(r.Context())
 			if ok {
 				got = append(got, p.Certificate.Thumbprint)
@@ -324,15 +325,15 @@ func TestAThumbprintIsNoSourcesWord(t *testing.T) {
 			c, _ := popauth.CertificateFromContext(r.Context())
 			got = append(got, c.Thumbprint)
 		})
-		send(chain(own.Confirm, look), viaProxy(l.bound())).passed(t)
-		send(chain(popauth.ClientCertificate(source), l.guard().Confirm, look), viaProxy(l.bound())).passed(t)
-		send(chain(clientcert.Require(source), look), viaProxy("")).passed(t)
-		c, err := clientcert.Check(viaProxy(""), source)
+		lab.Send(lab.Chain(own.Confirm, look), lab.ViaProxy(l.Bound())).Passed(t)
+		lab.Send(lab.Chain(popauth.ClientCertificate(source), l.Guard().Confirm, look), lab.ViaProxy(l.Bound())).Passed(t)
+		lab.Send(lab.Chain(clientcert.Require(source), look), lab.ViaProxy("")).Passed(t)
+		c, err := clientcert.Check(lab.ViaProxy(""), source)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, thumbprint := range append(got, c.Thumbprint) {
-			if thumbprint != l.owner.Thumbprint() {
+			if thumbprint != l.Owner.Thumbprint() {
 				t.Errorf("claimed %q: got %q, want that of the certificate", claimed, thumbprint)
 			}
 		}

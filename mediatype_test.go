@@ -6,11 +6,12 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A token's typ is a media type: it compares in any case, and application/ may be left out (RFC 7515, section 4.1.9).
 func TestTokenTypeIsAMediaType(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, tt := range []struct {
 		allowed []string
 		typ     any
@@ -29,10 +30,10 @@ func TestTokenTypeIsAMediaType(t *testing.T) {
 		{[]string{""}, popauthtest.Omit, true},
 		{[]string{""}, "application/", false},
 	} {
-		g := l.guard(func(o *popauth.Options) { o.TokenTypes = tt.allowed })
-		got := send(g.Confirm, l.owner.Request(http.MethodGet, "/", l.issuer.TokenWith(popauthtest.Claims{"typ": tt.typ}, l.owner.Bound())))
-		if got.ran != tt.want {
-			t.Errorf("%v, allowed %q: got ran %t (%d), want %t", tt.typ, tt.allowed, got.ran, got.status, tt.want)
+		g := l.Guard(func(o *popauth.Options) { o.TokenTypes = tt.allowed })
+		got := lab.Send(g.Confirm, l.Owner.Request(http.MethodGet, "/", l.Issuer.TokenWith(popauthtest.Claims{"typ": tt.typ}, l.Owner.Bound())))
+		if got.Ran != tt.want {
+			t.Errorf("%v, allowed %q: got ran %t (%d), want %t", tt.typ, tt.allowed, got.Ran, got.Status, tt.want)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // greedy are tenants that make an API remember as much as they can: each shows a small JWK Set until a genuine token has
@@ -51,9 +52,9 @@ func (g *greedy) now() time.Time { return time.Now().Add(time.Duration(g.ahead.L
 
 func (g *greedy) RoundTrip(*http.Request) (*http.Response, error) {
 	if g.grown.Load() {
-		return answer(200, g.large), nil
+		return lab.Answer(200, g.large), nil
 	}
-	return answer(200, g.JWKS()), nil
+	return lab.Answer(200, g.JWKS()), nil
 }
 
 func (g *greedy) resolve(_ context.Context, iss string) (popauth.Verifier, error) {
@@ -92,13 +93,13 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 	const bound = 64 << 20 // docs/scale.md
 	g := newGreedy(t)
 	long := strings.Repeat("x", 60<<10)
-	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	client := &http.Client{Transport: lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		_ = r.ParseForm()
 		more := `"more":"` + long + `","active"`
 		if strings.HasPrefix(r.PostForm.Get("token"), "over") {
 			more = `"exp":1,` + more
 		}
-		return &http.Response{StatusCode: 200, Body: body(strings.Replace(active, `"active"`, more, 1))}, nil
+		return &http.Response{StatusCode: 200, Body: lab.Body(strings.Replace(lab.Active, `"active"`, more, 1))}, nil
 	})}
 	introspection, err := introspection.New(introspection.Options{
 		Issuer: "id", Endpoint: "https://id.example.com/", Audience: []string{popauthtest.Audience}, Client: client,
@@ -107,7 +108,7 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers := newIssuers(t, issuers.Options{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
+	issuers := lab.NewIssuers(t, issuers.Options{Resolve: g.resolve, Remember: 100 * time.Hour, MaxAge: 1000 * time.Hour, Now: g.now})
 	own, err := g.resolve(t.Context(), "https://own.example.com")
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,7 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 			t.Fatalf("got %v, want %v", err, want)
 		}
 	}
-	before := heapAlloc()
+	before := lab.HeapAlloc()
 	for n := range 60 {
 		iss := fmt.Sprintf("https://tenant-%d.example.com", n)
 		for range 60 {
@@ -134,7 +135,7 @@ func TestHostileFillOfAllMemories(t *testing.T) {
 		verify(introspection, fmt.Sprint("good", n), nil)
 		verify(introspection, fmt.Sprint("over", n), popauth.ErrTokenExpired)
 	}
-	grown := heapAlloc() - before
+	grown := lab.HeapAlloc() - before
 	t.Logf("%.1f MiB of %d", grown/(1<<20), bound>>20)
 	if grown > bound {
 		t.Errorf("got %.1f MiB, want %d at most", grown/(1<<20), bound>>20)

@@ -9,44 +9,45 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A source that knows its proxy by a secret finds nobody behind a handler that has removed the secret: the connection's
 // certificate is still the proxy's.
 func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
-	l := newLab(t)
-	gateway := l.ca.Client("gateway")
+	l := lab.New(t)
+	gateway := l.CA.Client("gateway")
 	bySecret := func() popauth.CertificateSource {
-		return byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
+		return lab.ByProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	}
 	source := bySecret()
-	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
+	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	gateways := l.issuer.Token(gateway.Bound())
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	gateways := l.Issuer.Token(gateway.Bound())
 	for outerName, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": own.Authenticate,
 		"wrapped": popauth.ClientCertificate(wrapped{source}), "Verified": popauth.ClientCertificate(verified),
-		"two":                          chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
-		"another request made from it": chain(popauth.ClientCertificate(source), remade),
-		"WithoutHeaders":               cleaned(source), "WithoutHeaders twice": chain(cleaned(source),
+		"two":                          lab.Chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
+		"another request made from it": lab.Chain(popauth.ClientCertificate(source), remade),
+		"WithoutHeaders":               cleaned(source), "WithoutHeaders twice": lab.Chain(cleaned(source),
 			cleaned(popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "Authorization-Info"))),
-		"another Guard's stage between": chain(popauth.ClientCertificate(source), l.guard().Authenticate),
+		"another Guard's stage between": lab.Chain(popauth.ClientCertificate(source), l.Guard().Authenticate),
 	} {
 		for innerName, inner := range map[string]popauth.CertificateSource{
 			"the same": source, "one like it": bySecret(), "wrapped": wrapped{source}, "Verified": verified,
 		} {
-			guard := l.guard(func(o *popauth.Options) { o.Certificate = inner })
+			guard := l.Guard(func(o *popauth.Options) { o.Certificate = inner })
 			for stageName, stage := range map[string]func(http.Handler) http.Handler{
 				"Guard": guard.Confirm, "RequireCertificate": clientcert.Require(inner, clientcert.Thumbprint(gateway.Thumbprint())),
-				"ClientCertificate": chain(popauth.ClientCertificate(inner), l.guard().Confirm),
+				"ClientCertificate": lab.Chain(popauth.ClientCertificate(inner), l.Guard().Confirm),
 			} {
-				r := overProxyTLS(gateway, gateways, clientCert(l.owner))
+				r := overProxyTLS(gateway, gateways, lab.ClientCert(l.Owner))
 				r.Header.Set("X-Proxy-Secret", proxySecret)
 				r.Header.Set("Authorization-Info", "x")
-				if got := send(chain(outer, stage), r); got.ran {
+				if got := lab.Send(lab.Chain(outer, stage), r); got.Ran {
 					t.Errorf("VULNERABLE: %s by %s behind %s: everybody is the proxy", stageName, innerName, outerName)
 				}
 			}
@@ -73,18 +74,18 @@ func cleaned(source popauth.CertificateSource) func(http.Handler) http.Handler {
 
 // Whoever comes without the proxy is still known by his own connection, however often he is asked.
 func TestADirectClientIsAskedTwice(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
-	own := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
+	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, outer := range map[string]func(http.Handler) http.Handler{
-		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,
+		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.Guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,
 		"WithoutHeaders": cleaned(source),
 	} {
-		for who, c := range map[string]*popauthtest.Client{"owner": l.owner, "thief": l.thief} {
-			r := c.Request("GET", "https://example.com/orders", l.bound())
-			r.Header.Set("Client-Cert", clientCert(l.owner))
-			if got := send(chain(outer, own.Confirm), r); got.ran != (who == "owner") {
-				t.Errorf("%s, %s: ran %t, status %d", name, who, got.ran, got.status)
+		for who, c := range map[string]*popauthtest.Client{"owner": l.Owner, "thief": l.Thief} {
+			r := c.Request("GET", "https://example.com/orders", l.Bound())
+			r.Header.Set("Client-Cert", lab.ClientCert(l.Owner))
+			if got := lab.Send(lab.Chain(outer, own.Confirm), r); got.Ran != (who == "owner") {
+				t.Errorf("%s, %s: ran %t, status %d", name, who, got.Ran, got.Status)
 			}
 		}
 	}

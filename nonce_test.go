@@ -12,17 +12,18 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestNonce(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(lab.NonceSecret(1))})
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 	if len(nonce) != 32 {
 		t.Errorf("got %q, want 32 characters", nonce)
 	}
 	// A nonce may be used more than once, and none is given while it is fresh.
 	for range 2 {
-		if w := a.accept(t, a.request(fields{"nonce": nonce})); w.Header().Get("DPoP-Nonce") != "" {
+		if w := a.Accept(t, a.Request(lab.Fields{"nonce": nonce})); w.Header().Get("DPoP-Nonce") != "" {
 			t.Errorf("got %v", w.Header())
 		}
 	}
@@ -42,125 +43,125 @@ func TestNonce(t *testing.T) {
 		"another": "eyJ7S_zG.eyJH0-Z.HX4w-7v",
 	} {
 		t.Run(name, func(t *testing.T) {
-			next := given(t, a.refuseProof(t, a.request(fields{"nonce": value}), popauth.ErrNonceRequired).Header())
-			a.accept(t, a.request(fields{"nonce": next}))
+			next := lab.Given(t, a.RefuseProof(t, a.Request(lab.Fields{"nonce": value}), popauth.ErrNonceRequired).Header())
+			a.Accept(t, a.Request(lab.Fields{"nonce": next}))
 		})
 	}
 	for _, value := range []any{1, nil, true, []string{nonce}} {
-		w := a.refuseProof(t, a.request(fields{"nonce": value}), popauth.ErrProofMalformed)
+		w := a.RefuseProof(t, a.Request(lab.Fields{"nonce": value}), popauth.ErrProofMalformed)
 		if w.Header().Get("DPoP-Nonce") != "" {
 			t.Errorf("%v: got a nonce", value)
 		}
 	}
 	// Nobody gets one who can't prove to hold a key.
-	if w := a.refuseProof(t, a.request(fields{"htm": "PUT"}), popauth.ErrProofTarget); w.Header().Get("DPoP-Nonce") != "" {
+	if w := a.RefuseProof(t, a.Request(lab.Fields{"htm": "PUT"}), popauth.ErrProofTarget); w.Header().Get("DPoP-Nonce") != "" {
 		t.Error("got a nonce for a proof of something else")
 	}
 	// RFC 9449, section 11.3: having had one, a client can't go back to proofs without.
-	a.refuseProof(t, a.request(), popauth.ErrNonceRequired)
-	a.refuseProof(t, a.request(fields{"nonce": ""}), popauth.ErrNonceRequired)
+	a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired)
+	a.RefuseProof(t, a.Request(lab.Fields{"nonce": ""}), popauth.ErrNonceRequired)
 }
 
 // The nonce comes in addition: the rest of the proof is still looked at.
 func TestNonceReplacesNothing(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(lab.NonceSecret(1))})
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 	for _, offset := range []int64{-3600, -71, 11, 3600} {
-		a.refuseProof(t, a.request(fields{"nonce": nonce, "iat": a.clock.Now().Unix() + offset}), popauth.ErrProofTime)
+		a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "iat": a.Clock.Now().Unix() + offset}), popauth.ErrProofTime)
 	}
-	a.refuseProof(t, a.request(fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
-	r := a.request(fields{"nonce": nonce})
-	a.accept(t, r)
-	a.refuseProof(t, r, popauth.ErrProofReplayed)
+	a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
+	r := a.Request(lab.Fields{"nonce": nonce})
+	a.Accept(t, r)
+	a.RefuseProof(t, r, popauth.ErrProofReplayed)
 }
 
 func TestNonceAge(t *testing.T) {
 	for name, age := range map[string]time.Duration{"default": 5 * time.Minute, "own": time.Minute} {
 		t.Run(name, func(t *testing.T) {
-			source := nonces(nonceSecret(1))
+			source := lab.Nonces(lab.NonceSecret(1))
 			if name == "own" {
 				source.MaxAge = age
 			}
-			a := newDPoPAPI(t, dpop.Options{Nonces: &source})
-			start := a.clock.Now()
-			at := func(d time.Duration) { a.clock.Advance(start.Add(d).Sub(a.clock.Now())) }
-			nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+			a := lab.NewDPoPAPI(t, dpop.Options{Nonces: &source})
+			start := a.Clock.Now()
+			at := func(d time.Duration) { a.Clock.Advance(start.Add(d).Sub(a.Clock.Now())) }
+			nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 			for _, after := range []time.Duration{0, time.Second, age / 2} {
 				at(after)
-				if w := a.accept(t, a.request(fields{"nonce": nonce})); w.Header()["Dpop-Nonce"] != nil {
+				if w := a.Accept(t, a.Request(lab.Fields{"nonce": nonce})); w.Header()["Dpop-Nonce"] != nil {
 					t.Errorf("after %v: got %v", after, w.Header())
 				}
 			}
 			// Half-way the client gets the next one, with the response, while the old one is good.
 			for _, after := range []time.Duration{age/2 + time.Second, age} {
 				at(after)
-				next := given(t, a.accept(t, a.request(fields{"nonce": nonce})).Header())
+				next := lab.Given(t, a.Accept(t, a.Request(lab.Fields{"nonce": nonce})).Header())
 				if next == nonce {
 					t.Errorf("after %v: got the old one", after)
 				}
-				if w := a.accept(t, a.request(fields{"nonce": next})); w.Header()["Dpop-Nonce"] != nil {
+				if w := a.Accept(t, a.Request(lab.Fields{"nonce": next})); w.Header()["Dpop-Nonce"] != nil {
 					t.Errorf("after %v: got %v", after, w.Header())
 				}
 			}
 			at(age + time.Second)
-			next := given(t, a.refuseProof(t, a.request(fields{"nonce": nonce}), popauth.ErrNonceRequired).Header())
-			a.accept(t, a.request(fields{"nonce": next}))
+			next := lab.Given(t, a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce}), popauth.ErrNonceRequired).Header())
+			a.Accept(t, a.Request(lab.Fields{"nonce": next}))
 			// A process whose clock is behind.
 			at(-30 * time.Second)
-			a.accept(t, a.request(fields{"nonce": nonce}))
+			a.Accept(t, a.Request(lab.Fields{"nonce": nonce}))
 			at(-31 * time.Second)
-			a.refuseProof(t, a.request(fields{"nonce": nonce}), popauth.ErrNonceRequired)
+			a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce}), popauth.ErrNonceRequired)
 		})
 	}
 }
 
 // A handler's own headers come after; several stages hand one nonce on.
 func TestNonceOnEveryStage(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(nonceSecret(1))})
-	a.handler = a.guard.Authenticate(a.guard.Confirm(a.guard.Authorize(popauth.BoundBy("jkt"))(a.spy)))
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
-	a.clock.Advance(4 * time.Minute)
-	given(t, a.accept(t, a.request(fields{"nonce": nonce})).Header())
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(lab.NonceSecret(1))})
+	a.Handler = a.Guard.Authenticate(a.Guard.Confirm(a.Guard.Authorize(popauth.BoundBy("jkt"))(a.Spy)))
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
+	a.Clock.Advance(4 * time.Minute)
+	lab.Given(t, a.Accept(t, a.Request(lab.Fields{"nonce": nonce})).Header())
 	// Refused later than for the nonce, it is handed on all the same.
-	w := a.refuseProof(t, a.request(fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
-	given(t, w.Header())
+	w := a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
+	lab.Given(t, w.Header())
 }
 
 // Two processes that share a secret accept each other's nonces; a secret is changed without a gap.
 func TestNonceSecretsChange(t *testing.T) {
-	before, after := nonceSecret(1), nonceSecret(2)
-	api := func(secrets ...[]byte) *dpopAPI {
-		return newDPoPAPI(t, dpop.Options{Nonces: nonces(secrets...)})
+	before, after := lab.NonceSecret(1), lab.NonceSecret(2)
+	api := func(secrets ...[]byte) *lab.DPoPAPI {
+		return lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(secrets...)})
 	}
-	nonceOf := func(a *dpopAPI) string {
-		return given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	nonceOf := func(a *lab.DPoPAPI) string {
+		return lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 	}
 	// The order in which three deployments reach two processes, one of them always a step ahead.
 	steps := [][][]byte{{before}, {before, after}, {after, before}, {after}}
 	for i := range len(steps) - 1 {
 		first, second := api(steps[i]...), api(steps[i+1]...)
-		first.accept(t, first.request(fields{"nonce": nonceOf(second)}))
-		second.accept(t, second.request(fields{"nonce": nonceOf(first)}))
+		first.Accept(t, first.Request(lab.Fields{"nonce": nonceOf(second)}))
+		second.Accept(t, second.Request(lab.Fields{"nonce": nonceOf(first)}))
 	}
 	a, b := api(before), api(after)
-	a.refuseProof(t, a.request(fields{"nonce": nonceOf(b)}), popauth.ErrNonceRequired)
+	a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonceOf(b)}), popauth.ErrNonceRequired)
 }
 
 func TestNonceOptional(t *testing.T) {
-	source := nonces(nonceSecret(1))
-	asking := newDPoPAPI(t, dpop.Options{Nonces: source})
-	nonce := given(t, asking.refuseProof(t, asking.request(), popauth.ErrNonceRequired).Header())
+	source := lab.Nonces(lab.NonceSecret(1))
+	asking := lab.NewDPoPAPI(t, dpop.Options{Nonces: source})
+	nonce := lab.Given(t, asking.RefuseProof(t, asking.Request(), popauth.ErrNonceRequired).Header())
 	source.Optional = true
-	a := newDPoPAPI(t, dpop.Options{Nonces: source})
-	if w := a.accept(t, a.request()); w.Header()["Dpop-Nonce"] != nil {
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: source})
+	if w := a.Accept(t, a.Request()); w.Header()["Dpop-Nonce"] != nil {
 		t.Errorf("got %v, want no nonce for a client without", w.Header())
 	}
-	a.accept(t, a.request(fields{"nonce": nonce}))
-	given(t, a.refuseProof(t, a.request(fields{"nonce": "garbage"}), popauth.ErrNonceRequired).Header())
-	a.clock.Advance(4 * time.Minute)
-	given(t, a.accept(t, a.request(fields{"nonce": nonce})).Header())
-	a.clock.Advance(2 * time.Minute)
-	given(t, a.refuseProof(t, a.request(fields{"nonce": nonce}), popauth.ErrNonceRequired).Header())
+	a.Accept(t, a.Request(lab.Fields{"nonce": nonce}))
+	lab.Given(t, a.RefuseProof(t, a.Request(lab.Fields{"nonce": "garbage"}), popauth.ErrNonceRequired).Header())
+	a.Clock.Advance(4 * time.Minute)
+	lab.Given(t, a.Accept(t, a.Request(lab.Fields{"nonce": nonce})).Header())
+	a.Clock.Advance(2 * time.Minute)
+	lab.Given(t, a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce}), popauth.ErrNonceRequired).Header())
 }
 
 type nonceFunc func(nonce string) (bool, string, error)
@@ -173,34 +174,34 @@ func TestNonceSourceOfYourOwn(t *testing.T) {
 	var ok bool
 	var next string
 	var fails error
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: nonceFunc(func(string) (bool, string, error) { return ok, next, fails })})
 	ok = true
-	a.accept(t, a.request())
+	a.Accept(t, a.Request())
 	next = "one"
-	if got := given(t, a.accept(t, a.request()).Header()); got != next {
+	if got := lab.Given(t, a.Accept(t, a.Request()).Header()); got != next {
 		t.Errorf("got %q", got)
 	}
 	ok = false
-	a.refuseProof(t, a.request(), popauth.ErrNonceRequired)
+	a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired)
 	next = "" // use_dpop_nonce without a nonce would make the client try again for ever
-	a.refuseProof(t, a.request(), popauth.ErrProofMalformed)
+	a.RefuseProof(t, a.Request(), popauth.ErrProofMalformed)
 	for _, unfit := range []string{"a b", `a"b`, `a\b`, "a\r\nSet-Cookie: a=b", "é", " "} {
 		ok, next = true, unfit
-		w := a.refuse(t, a.request(), popauth.ErrUnavailable, http.StatusServiceUnavailable)
+		w := a.Refuse(t, a.Request(), popauth.ErrUnavailable, http.StatusServiceUnavailable)
 		if w.Header().Get("DPoP-Nonce") != "" || w.Header().Get("Set-Cookie") != "" {
 			t.Errorf("%q: got %v", unfit, w.Header())
 		}
 	}
 	ok, next, fails = true, "one", errors.New("out of reach")
-	a.refuse(t, a.request(), popauth.ErrUnavailable, http.StatusServiceUnavailable)
+	a.Refuse(t, a.Request(), popauth.ErrUnavailable, http.StatusServiceUnavailable)
 }
 
 func TestNonceSecretsAreCopied(t *testing.T) {
-	secret := nonceSecret(1)
-	a := newDPoPAPI(t, dpop.Options{Nonces: nonces(secret)})
-	nonce := given(t, a.refuseProof(t, a.request(), popauth.ErrNonceRequired).Header())
+	secret := lab.NonceSecret(1)
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: lab.Nonces(secret)})
+	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 	clear(secret)
-	a.accept(t, a.request(fields{"nonce": nonce}))
+	a.Accept(t, a.Request(lab.Fields{"nonce": nonce}))
 }
 
 // Used without a Guard, it holds to the same settings.
@@ -212,13 +213,13 @@ func TestStatelessNoncesAlone(t *testing.T) {
 	if ok, next, err := (dpop.StatelessNonces{Optional: true}).Check(t.Context(), "", now); ok || next != "" || err == nil {
 		t.Errorf("optional, without a secret: got %v %q %v", ok, next, err)
 	}
-	_, next, err := nonces(nonceSecret(1)).Check(t.Context(), "", now)
-	if ok, _, _ := nonces(nonceSecret(1)).Check(t.Context(), next, now); !ok || err != nil {
+	_, next, err := lab.Nonces(lab.NonceSecret(1)).Check(t.Context(), "", now)
+	if ok, _, _ := lab.Nonces(lab.NonceSecret(1)).Check(t.Context(), next, now); !ok || err != nil {
 		t.Errorf("got %v, %v", ok, err)
 	}
 	// Different in every second, and told by nobody who lacks the secret.
-	_, later, _ := nonces(nonceSecret(1)).Check(t.Context(), "", now.Add(time.Second))
-	_, other, _ := nonces(nonceSecret(2)).Check(t.Context(), "", now)
+	_, later, _ := lab.Nonces(lab.NonceSecret(1)).Check(t.Context(), "", now.Add(time.Second))
+	_, other, _ := lab.Nonces(lab.NonceSecret(2)).Check(t.Context(), "", now)
 	if next == later || next[11:] == later[11:] || next[11:] == other[11:] {
 		t.Errorf("got %q, %q and %q", next, later, other)
 	}

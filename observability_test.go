@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What docs/observability.md says about the log: events, levels, attributes, and nothing else.
@@ -22,9 +23,9 @@ func TestLogDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLab(t)
+	l := lab.New(t)
 	var log bytes.Buffer
-	g := l.guard(func(o *popauth.Options) {
+	g := l.Guard(func(o *popauth.Options) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 			if t.Subject() == "unknown" {
@@ -33,22 +34,22 @@ func TestLogDocumented(t *testing.T) {
 			return false, nil
 		}
 	})
-	read := chain(g.Confirm, g.Authorize(popauth.Scope("orders.read")))
+	read := lab.Chain(g.Confirm, g.Authorize(popauth.Scope("orders.read")))
 	genuine := []string{"client", "issuer", "token_id"}
 	for _, tt := range []struct {
 		name, token, level string
 		client             *popauthtest.Client
 		attributes         []string
 	}{
-		{"passed", l.bound(), "", l.owner, nil},
-		{"no token", "", "INFO", l.owner, nil},
-		{"malformed", "x", "INFO", l.owner, nil},
-		{"thief", l.bound(), "INFO", l.thief, genuine},
-		{"scope", l.bound(popauthtest.Claims{"scope": "x"}), "INFO", l.owner, append([]string{"error"}, genuine...)},
-		{"down", l.bound(popauthtest.Claims{"sub": "unknown"}), "WARN", l.owner, append([]string{"error"}, genuine...)},
+		{"passed", l.Bound(), "", l.Owner, nil},
+		{"no token", "", "INFO", l.Owner, nil},
+		{"malformed", "x", "INFO", l.Owner, nil},
+		{"thief", l.Bound(), "INFO", l.Thief, genuine},
+		{"scope", l.Bound(popauthtest.Claims{"scope": "x"}), "INFO", l.Owner, append([]string{"error"}, genuine...)},
+		{"down", l.Bound(popauthtest.Claims{"sub": "unknown"}), "WARN", l.Owner, append([]string{"error"}, genuine...)},
 	} {
 		log.Reset()
-		send(read, tt.client.Request("GET", "/orders", tt.token))
+		lab.Send(read, tt.client.Request("GET", "/orders", tt.token))
 		if tt.level == "" {
 			if log.Len() > 0 {
 				t.Errorf("%s: got %s", tt.name, &log)

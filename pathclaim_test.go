@@ -11,13 +11,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A policy on a path's value allows nobody where there is no value, nor where the token has no claim.
 func TestPathClaim(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	spy := &popauthtest.Spy{}
-	tenant := l.guard().Authorize(popauth.PathClaim("tenant", "tenant"))
+	tenant := l.Guard().Authorize(popauth.PathClaim("tenant", "tenant"))
 	inside := http.NewServeMux()
 	inside.Handle("GET /{tenant}/orders", tenant(spy))
 	plain := http.NewServeMux()
@@ -39,7 +40,7 @@ func TestPathClaim(t *testing.T) {
 			{popauthtest.Claims{}, false}, {popauthtest.Claims{"tenant": nil}, false}, {popauthtest.Claims{"tenant": []string{"acme"}}, false}, {popauthtest.Claims{"tenant": 7}, false},
 		} {
 			w, before := httptest.NewRecorder(), spy.Ran()
-			h.ServeHTTP(w, l.owner.Request("GET", "/acme/orders", l.bound(tt.claims)))
+			h.ServeHTTP(w, l.Owner.Request("GET", "/acme/orders", l.Bound(tt.claims)))
 			if ran := spy.Ran() > before; ran != tt.ok || !ran && w.Code != 403 {
 				t.Errorf("%s %v: got %d, ran %t, want %t", name, tt.claims, w.Code, ran, tt.ok)
 			}
@@ -51,9 +52,9 @@ func TestPathClaim(t *testing.T) {
 
 // With one name for two values in the pattern, nobody knows which of them a handler reads.
 func TestPathClaimNameTwice(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	spy := &popauthtest.Spy{}
-	tenant := l.guard().Authorize(popauth.PathClaim("tenant", "tenant"))
+	tenant := l.Guard().Authorize(popauth.PathClaim("tenant", "tenant"))
 	mounted := func(outer, inner string) http.Handler {
 		in, out := chi.NewRouter(), chi.NewRouter()
 		in.With(tenant).Get(inner, spy.ServeHTTP)
@@ -72,7 +73,7 @@ func TestPathClaimNameTwice(t *testing.T) {
 		{"/{other}", "/x/{tenant}", "/acme/x/globex", false},
 	} {
 		w, before := httptest.NewRecorder(), spy.Ran()
-		mounted(tt.outer, tt.inner).ServeHTTP(w, l.owner.Request("GET", tt.path, l.bound(popauthtest.Claims{"tenant": "acme"})))
+		mounted(tt.outer, tt.inner).ServeHTTP(w, l.Owner.Request("GET", tt.path, l.Bound(popauthtest.Claims{"tenant": "acme"})))
 		if ran := spy.Ran() > before; ran != tt.ok || !ran && w.Code != 403 {
 			t.Errorf("%s%s, %s: got %d, ran %t, want %t", tt.outer, tt.inner, tt.path, w.Code, ran, tt.ok)
 		}
@@ -100,13 +101,13 @@ func TestTargetOwnHost(t *testing.T) {
 		{name: "RequestURL", dpop: dpop.Options{URL: dpop.RequestURL}, other: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newDPoPAPI(t, tt.dpop, func(o *popauth.Options) { o.Deny = nil })
+			a := lab.NewDPoPAPI(t, tt.dpop, func(o *popauth.Options) { o.Deny = nil })
 			for _, host := range []string{"api.example.com", "evil.example"} {
-				r := a.request(fields{"htu": "https://" + host + "/orders"})
+				r := a.Request(lab.Fields{"htu": "https://" + host + "/orders"})
 				r.Host = host
-				before := a.spy.Ran()
-				a.serve(r)
-				if ran := a.spy.Ran() > before; ran != (tt.other || host == "api.example.com") {
+				before := a.Spy.Ran()
+				a.Serve(r)
+				if ran := a.Spy.Ran() > before; ran != (tt.other || host == "api.example.com") {
 					t.Errorf("VULNERABLE: a proof for %s, Host: %s: ran %t", host, host, ran)
 				}
 			}

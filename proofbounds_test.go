@@ -7,13 +7,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A careful client's exp and nbf count (RFC 7519, sections 4.1.4 and 4.1.5), with the Leeway of both clocks, and can only
 // make the time shorter.
 func TestProofBounds(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	now := a.clock.Now()
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	now := a.Clock.Now()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	for _, tt := range []struct {
 		name   string
@@ -35,10 +36,10 @@ func TestProofBounds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.want == "" {
-				a.accept(t, a.request(tt.claims))
+				a.Accept(t, a.Request(tt.claims))
 				return
 			}
-			a.refuseProof(t, a.request(tt.claims), tt.want)
+			a.RefuseProof(t, a.Request(tt.claims), tt.want)
 		})
 	}
 }

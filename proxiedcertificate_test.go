@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // someProxy is a proxy of nobody's make: it says that it is the proxy in one header, and gives a certificate's number in another.
@@ -39,13 +40,13 @@ func someProxy(t *testing.T, all ...*popauth.Certificate) popauth.CertificateSou
 
 // Nothing falls back: what has come by the proxy counts as the proxy says, and all else as its connection does.
 func TestProxiedCertificate(t *testing.T) {
-	l := newLab(t)
-	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	l := lab.New(t)
+	owners, err := popauth.NewCertificate("some", l.Owner.Certificate.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	source := someProxy(t, owners, &popauth.Certificate{})
-	guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	guard := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, tt := range []struct {
 		name, mark, number string
 		status             int // 0 to pass
@@ -57,42 +58,42 @@ func TestProxiedCertificate(t *testing.T) {
 		{name: "around the proxy, with a header of its own", number: "0", status: 401},
 		{name: "neither", mark: "broken", number: "0", status: 400},
 	} {
-		r := l.thief.Request("GET", "/orders", l.bound())
+		r := l.Thief.Request("GET", "/orders", l.Bound())
 		for name, value := range map[string]string{"X-Mark": tt.mark, "X-Number": tt.number} {
 			if value != "" {
 				r.Header.Set(name, value)
 			}
 		}
-		got := send(chain(guard.Confirm, tap(func(r *http.Request) {
+		got := lab.Send(lab.Chain(guard.Confirm, lab.Tap(func(r *http.Request) {
 			if r.Header["X-Mark"] != nil || r.Header["X-Number"] != nil {
 				t.Errorf("%s: the headers are there", tt.name)
 			}
 		})), r)
-		if got.ran != (tt.status == 0) || !got.ran && got.status != tt.status {
-			t.Errorf("%s: got %d, ran %t", tt.name, got.status, got.ran)
+		if got.Ran != (tt.status == 0) || !got.Ran && got.Status != tt.status {
+			t.Errorf("%s: got %d, ran %t", tt.name, got.Status, got.Ran)
 		}
 	}
-	send(guard.Confirm, l.owner.Request("GET", "/orders", l.bound())).passed(t)
+	lab.Send(guard.Confirm, l.Owner.Request("GET", "/orders", l.Bound())).Passed(t)
 }
 
 // What a source returns again is its own: nobody outside gets it, whatever he does to it.
 func TestProxiedCertificateIsCopied(t *testing.T) {
-	l := newLab(t)
-	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	l := lab.New(t)
+	owners, err := popauth.NewCertificate("some", l.Owner.Certificate.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	said := *owners
-	said.Thumbprint = l.thief.Thumbprint() // no source's word
+	said.Thumbprint = l.Thief.Thumbprint() // no source's word
 	source := someProxy(t, owners, &said)
 	for _, number := range []string{"0", "1"} {
-		r := viaProxy("", "X-Mark", "yes", "X-Number", number)
+		r := lab.ViaProxy("", "X-Mark", "yes", "X-Number", number)
 		c, err := source.Certificate(r)
-		if err != nil || c == owners || c == &said || c.Thumbprint != l.owner.Thumbprint() {
+		if err != nil || c == owners || c == &said || c.Thumbprint != l.Owner.Thumbprint() {
 			t.Fatalf("%s: got %+v, %v, want a copy with the thumbprint of the bytes", number, c, err)
 		}
 		*c = popauth.Certificate{}
-		if c, err = source.Certificate(r); err != nil || c.Thumbprint != l.owner.Thumbprint() {
+		if c, err = source.Certificate(r); err != nil || c.Thumbprint != l.Owner.Thumbprint() {
 			t.Errorf("VULNERABLE: %s: got %+v, %v after somebody has changed his own", number, c, err)
 		}
 	}
@@ -114,8 +115,8 @@ func TestProxiedOptions(t *testing.T) {
 // Who the peer of the connection in a context is says nothing about a request that somebody has made with that context: not
 // for a source that reads no header either.
 func TestProxiedCertificateOfAnotherRequest(t *testing.T) {
-	l := newLab(t)
-	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	l := lab.New(t)
+	owners, err := popauth.NewCertificate("some", l.Owner.Certificate.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,33 +127,33 @@ func TestProxiedCertificateOfAnotherRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	asked := tap(func(r *http.Request) {
+	guard := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	asked := lab.Tap(func(r *http.Request) {
 		if err := popauth.CheckContext(r); !errors.Is(err, popauth.ErrAnotherRequest) {
 			t.Errorf("got %v, want %s", err, popauth.ErrAnotherRequest)
 		}
 	})
-	send(chain(popauth.ClientCertificate(source), remade, asked, guard.Confirm), viaProxy(l.bound())).refused(t, 500, "")
-	passes := tap(func(r *http.Request) {
+	lab.Send(lab.Chain(popauth.ClientCertificate(source), remade, asked, guard.Confirm), lab.ViaProxy(l.Bound())).Refused(t, 500, "")
+	passes := lab.Tap(func(r *http.Request) {
 		if err := popauth.CheckContext(r); err != nil {
 			t.Errorf("its own context: got %v", err)
 		}
 	})
-	send(chain(passes, popauth.ClientCertificate(source), passes, guard.Confirm), viaProxy(l.bound())).passed(t)
+	lab.Send(lab.Chain(passes, popauth.ClientCertificate(source), passes, guard.Confirm), lab.ViaProxy(l.Bound())).Passed(t)
 }
 
 // It goes by the request alone: a handler between two stages that has found another certificate, as of the proxy's own
 // connection, changes nothing about what the first stage has decided.
 func TestProxiedCertificateGoesByItself(t *testing.T) {
-	l := newLab(t)
-	owners, err := popauth.NewCertificate("some", l.owner.Certificate.Certificate[0])
+	l := lab.New(t)
+	owners, err := popauth.NewCertificate("some", l.Owner.Certificate.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = someProxy(t, owners) })
-	r := l.thief.Request("GET", "/orders", l.bound()) // over the proxy's own connection
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = someProxy(t, owners) })
+	r := l.Thief.Request("GET", "/orders", l.Bound()) // over the proxy's own connection
 	r.Header.Set("X-Mark", "yes")
 	r.Header.Set("X-Number", "0")
-	proxys := clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Thumbprint(l.thief.Thumbprint()))
-	send(chain(g.Confirm, proxys, g.Confirm), r).passed(t)
+	proxys := clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Thumbprint(l.Thief.Thumbprint()))
+	lab.Send(lab.Chain(g.Confirm, proxys, g.Confirm), r).Passed(t)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 )
 
 // servePublic serves a request that may pass, by a recoverer, a stage and what is between, and returns what caches hear.
-func servePublic(l *lab, h http.HandlerFunc, between ...func(http.Handler) http.Handler) (status int, header []string) {
+func servePublic(l *lab.Lab, h http.HandlerFunc, between ...func(http.Handler) http.Handler) (status int, header []string) {
 	recoverer := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer func() {
@@ -40,7 +41,7 @@ func servePublic(l *lab, h http.HandlerFunc, between ...func(http.Handler) http.
 	}
 	inner := append(slices.Clone(between), popauth.PublicAnswers(time.Hour))
 	w := httptest.NewRecorder()
-	chain(recoverer, l.guard().Authenticate, chain(inner...))(h).ServeHTTP(w, l.ask())
+	lab.Chain(recoverer, l.Guard().Authenticate, lab.Chain(inner...))(h).ServeHTTP(w, l.Ask())
 	kept := slices.DeleteFunc(lines(w.Result().Header), func(line string) bool {
 		return !strings.HasPrefix(line, "Cache-Control") && !strings.HasPrefix(line, "Vary") && !strings.HasPrefix(line, "Expires")
 	})
@@ -49,7 +50,7 @@ func servePublic(l *lab, h http.HandlerFunc, between ...func(http.Handler) http.
 
 // Only what went well is everybody's: a route that says public doesn't say it of its errors.
 func TestPublicAnswersStatus(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	own := []string{"Cache-Control: private", ownVary}
 	for status := 200; status <= 599; status++ {
 		want := own
@@ -65,7 +66,7 @@ func TestPublicAnswersStatus(t *testing.T) {
 
 // What is everybody's is decided when the answer is written, by any of the ways to write.
 func TestPublicAnswersWritten(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	own := []string{"Cache-Control: private", ownVary}
 	public := []string{everybodys}
 	cookie := func(w http.ResponseWriter) { w.Header().Add("Set-Cookie", "sid=alice") }
@@ -124,7 +125,7 @@ func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 // What is set on an answer before a route says public counts, and public needs a stage's word in the same header.
 func TestPublicAnswersOutside(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	own := []string{"Cache-Control: private", ownVary}
 	timeout := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") }
 	for _, tt := range []struct {
@@ -146,12 +147,12 @@ func TestPublicAnswersOutside(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	chain(sets("Set-Cookie: sid=alice"), l.guard().Authenticate, popauth.PublicAnswers(time.Hour))(&popauthtest.Spy{}).ServeHTTP(w, l.ask())
+	lab.Chain(sets("Set-Cookie: sid=alice"), l.Guard().Authenticate, popauth.PublicAnswers(time.Hour))(&popauthtest.Spy{}).ServeHTTP(w, l.Ask())
 	if got := w.Result().Header.Get("Cache-Control"); got != "private" {
 		t.Errorf("a cookie outside of the stage: got %q, want private", got)
 	}
 	w = httptest.NewRecorder()
-	popauth.PublicAnswers(time.Hour)(&popauthtest.Spy{}).ServeHTTP(w, l.ask())
+	popauth.PublicAnswers(time.Hour)(&popauthtest.Spy{}).ServeHTTP(w, l.Ask())
 	if got := lines(w.Result().Header); len(got) != 0 {
 		t.Errorf("without a stage: got %q, want nothing", got)
 	}
@@ -188,10 +189,10 @@ func (l countedListener) Accept() (net.Conn, error) {
 // publicServer is a real server, whose connection would send files by itself.
 func publicServer(t *testing.T, files *atomic.Int64, inner http.Handler) string {
 	t.Helper()
-	l := newLab(t)
-	outside := l.guard().Authenticate(popauth.PublicAnswers(time.Hour)(inner))
+	l := lab.New(t)
+	outside := l.Guard().Authenticate(popauth.PublicAnswers(time.Hour)(inner))
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("Authorization", "Bearer "+l.issuer.Token(popauthtest.Claims{}))
+		r.Header.Set("Authorization", "Bearer "+l.Issuer.Token(popauthtest.Claims{}))
 		outside.ServeHTTP(w, r)
 	}))
 	s.Listener = countedListener{s.Listener, files}
@@ -255,7 +256,7 @@ func TestPublicAnswersEarlyHints(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	for path, want := range map[string]string{"/200": "public, max-age=3600", "/503": "private", "/404": "private"} {
-		status, header, _ := fetch(t, http.DefaultClient, url+path, "")
+		status, header, _ := lab.Fetch(t, http.DefaultClient, url+path, "")
 		if got := header.Get("Cache-Control"); strconv.Itoa(status) != path[1:] || got != want {
 			t.Errorf("%s: got %d %q, want %q", path, status, got, want)
 		}
@@ -327,9 +328,9 @@ func TestPublicAnswersController(t *testing.T) {
 		}
 	}
 
-	l := newLab(t)
+	l := lab.New(t)
 	plain := struct{ http.ResponseWriter }{httptest.NewRecorder()}
-	l.guard().Authenticate(popauth.PublicAnswers(time.Hour)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	l.Guard().Authenticate(popauth.PublicAnswers(time.Hour)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, flushes := w.(http.Flusher)
 		_, hijacks := w.(http.Hijacker)
 		if flushes || hijacks {
@@ -339,7 +340,7 @@ func TestPublicAnswersController(t *testing.T) {
 			t.Errorf("got %v, want ErrNotSupported", err)
 		}
 		w.WriteHeader(http.StatusBadGateway)
-	}))).ServeHTTP(plain, l.ask())
+	}))).ServeHTTP(plain, l.Ask())
 	if got := plain.Header().Get("Cache-Control"); got != "private" {
 		t.Errorf("an error after Flush that isn't supported: got %q, want private", got)
 	}

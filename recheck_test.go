@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // changing is a Verifier whose word about a token changes.
@@ -42,8 +43,8 @@ func TestRecheck(t *testing.T) {
 		{name: "nothing", happens: func(*recheckLab) {}, policies: []popauth.Policy{scope}},
 		{name: "nothing, without policies", happens: func(*recheckLab) {}},
 		{name: "a policy says no", happens: func(*recheckLab) {}, policies: []popauth.Policy{admin}, want: popauth.ErrScope},
-		{name: "minutes", happens: func(l *recheckLab) { l.clock.Advance(4 * time.Minute) }, policies: []popauth.Policy{scope}},
-		{name: "the token expires", happens: func(l *recheckLab) { l.clock.Advance(24 * time.Hour) }, want: popauth.ErrTokenExpired},
+		{name: "minutes", happens: func(l *recheckLab) { l.Clock.Advance(4 * time.Minute) }, policies: []popauth.Policy{scope}},
+		{name: "the token expires", happens: func(l *recheckLab) { l.Clock.Advance(24 * time.Hour) }, want: popauth.ErrTokenExpired},
 		{name: "the token is revoked", happens: func(l *recheckLab) { l.revoked = true }, want: popauth.ErrTokenRevoked},
 		{name: "nobody can tell", happens: func(l *recheckLab) { l.down = errors.New("down") }, want: popauth.ErrUnavailable},
 		{name: "the Verifier says no", happens: nowSays(nil, popauth.ErrTokenInvalid), want: popauth.ErrTokenInvalid},
@@ -51,12 +52,12 @@ func TestRecheck(t *testing.T) {
 		{name: "another client", happens: nowSays(popauthtest.Claims{"client_id": "other"}, nil), want: popauth.ErrTokenInvalid},
 		{name: "another issuer", happens: nowSays(popauthtest.Claims{"iss": "https://other.example"}, nil), want: popauth.ErrTokenIssuer},
 		{name: "no binding any more", happens: nowSays(popauthtest.Claims{"cnf": popauthtest.Omit}, nil), want: popauth.ErrTokenInvalid},
-		{name: "another binding", happens: nowSays(popauthtest.Claims{"cnf": cnf{"x5t#S256": strings.Repeat("A", 43)}}, nil), want: popauth.ErrTokenInvalid},
+		{name: "another binding", happens: nowSays(popauthtest.Claims{"cnf": lab.Claims{"x5t#S256": strings.Repeat("A", 43)}}, nil), want: popauth.ErrTokenInvalid},
 		{name: "fewer scopes", happens: nowSays(popauthtest.Claims{"scope": "other"}, nil), policies: []popauth.Policy{scope}, want: popauth.ErrScope},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newRecheckLab(t)
-			r := held(t, l.guard.Confirm, l.owner.Request("GET", "/", l.bound()))
+			r := lab.Held(t, l.guard.Confirm, l.Owner.Request("GET", "/", l.Bound()))
 			before := len(l.seen)
 			tt.happens(l)
 			for range 2 {
@@ -84,7 +85,7 @@ func TestRecheck(t *testing.T) {
 }
 
 type recheckLab struct {
-	*lab
+	*lab.Lab
 	guard    *popauth.Guard
 	verifier *changing
 	revoked  bool
@@ -94,15 +95,15 @@ type recheckLab struct {
 }
 
 func newRecheckLab(t *testing.T) *recheckLab {
-	l := &recheckLab{lab: newLab(t), log: &bytes.Buffer{}}
-	o := l.issuer.Options()
-	jwts, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
+	l := &recheckLab{lab: lab.New(t), log: &bytes.Buffer{}}
+	o := l.Issuer.Options()
+	jwts, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.verifier = &changing{Verifier: jwts}
 	l.guard, err = popauth.New(popauth.Options{
-		Verifier: issuingVerifier{l.verifier, []string{o.Issuer}}, Now: l.clock.Now, Logger: slog.New(slog.NewTextHandler(l.log, nil)),
+		Verifier: lab.IssuingVerifier{l.verifier, []string{o.Issuer}}, Now: l.Clock.Now, Logger: slog.New(slog.NewTextHandler(l.log, nil)),
 		Revoked: func(context.Context, *popauth.Token) (bool, error) { return l.revoked, l.down },
 		Observe: func(_ context.Context, o popauth.Observation) { l.seen = append(l.seen, o) },
 	})
@@ -119,17 +120,17 @@ func nowSays(claims popauthtest.Claims, err error) func(*recheckLab) {
 			if err != nil {
 				return nil, err
 			}
-			return popauth.TrustJWT(l.bound(claims))
+			return popauth.TrustJWT(l.Bound(claims))
 		}
 	}
 }
 
 // What no stage has let pass is not held: another Guard's, another request's, nobody's.
 func TestRecheckOfWhatWasNotDecided(t *testing.T) {
-	l := newLab(t)
-	g, other := l.guard(), l.guard()
-	good := l.owner.Request("GET", "/", l.bound())
-	inside := held(t, g.Authenticate, good)
+	l := lab.New(t)
+	g, other := l.Guard(), l.Guard()
+	good := l.Owner.Request("GET", "/", l.Bound())
+	inside := lab.Held(t, g.Authenticate, good)
 	derived := func(change func(*http.Request)) *http.Request {
 		r := inside.Clone(inside.Context())
 		change(r)
@@ -137,10 +138,10 @@ func TestRecheckOfWhatWasNotDecided(t *testing.T) {
 	}
 	for name, r := range map[string]*http.Request{
 		"outside":           good,
-		"another token":     derived(func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) }),
+		"another token":     derived(func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.Bound()) }),
 		"no token":          derived(func(r *http.Request) { r.Header.Del("Authorization") }),
-		"another caller":    derived(func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS }),
-		"another's context": l.thief.Request("GET", "/", l.bound()).WithContext(inside.Context()),
+		"another caller":    derived(func(r *http.Request) { r.TLS = l.Thief.Request("GET", "/", "").TLS }),
+		"another's context": l.Thief.Request("GET", "/", l.Bound()).WithContext(inside.Context()),
 	} {
 		if p, err := g.Recheck(r); p != nil || !errors.Is(err, popauth.ErrUndecided) {
 			t.Errorf("%s: got %v, %v, want ErrUndecided", name, p, err)
@@ -163,19 +164,19 @@ func TestRecheckOfWhatWasNotDecided(t *testing.T) {
 
 // Of a Verifier that looks at no time, as one that trusts another middleware, nobody else holds the token's end.
 func TestRecheckHoldsTheEnd(t *testing.T) {
-	l := newLab(t)
-	trusts := verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
-	g, err := popauth.New(popauth.Options{Verifier: trusts, Now: l.clock.Now})
+	l := lab.New(t)
+	trusts := lab.VerifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
+	g, err := popauth.New(popauth.Options{Verifier: trusts, Now: l.Clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := l.owner.Request("GET", "/", l.bound())
+	request := l.Owner.Request("GET", "/", l.Bound())
 	request.Header.Set("Authorization", strings.Replace(request.Header.Get("Authorization"), " ", "  ", 1)) // RFC 9110, section 11.4
-	r := held(t, g.Confirm, request)
+	r := lab.Held(t, g.Confirm, request)
 	if _, err := g.Recheck(r); err != nil {
 		t.Errorf("got %v, want it to hold", err)
 	}
-	l.clock.Advance(24 * time.Hour)
+	l.Clock.Advance(24 * time.Hour)
 	if p, err := g.Recheck(r); p != nil || !errors.Is(err, popauth.ErrTokenExpired) {
 		t.Errorf("a day later: got %v, %v, want ErrTokenExpired", p, err)
 	}
@@ -183,21 +184,21 @@ func TestRecheckHoldsTheEnd(t *testing.T) {
 
 // Members of cnf have no order, and what names them may change it.
 func TestRecheckBindingsInAnotherOrder(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
-	orders := []string{`{"jkt":"` + key.Thumbprint() + `","x5t#S256":"` + l.owner.Thumbprint() + `"}`, `{"x5t#S256":"` + l.owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`}
+	orders := []string{`{"jkt":"` + key.Thumbprint() + `","x5t#S256":"` + l.Owner.Thumbprint() + `"}`, `{"x5t#S256":"` + l.Owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`}
 	n := 0
-	v := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+	v := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 		n++
 		return popauth.NewToken([]byte(`{"sub":"a","cnf":` + orders[n%2] + `}`))
 	})
-	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}})
+	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := key.Request("GET", "https://api.example.com/", "x")
-	r.TLS = l.owner.Request("GET", "/", "").TLS
-	inside := held(t, g.Confirm, r)
+	r.TLS = l.Owner.Request("GET", "/", "").TLS
+	inside := lab.Held(t, g.Confirm, r)
 	for range 2 {
 		if _, err := g.Recheck(inside); err != nil {
 			t.Error(err)
@@ -207,36 +208,36 @@ func TestRecheckBindingsInAnotherOrder(t *testing.T) {
 
 // A proof is good for one use. To hold the decision again takes none, and the token's hash need not be sent again.
 func TestRecheckTakesNoProof(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	r := held(t, a.guard.Confirm, a.request())
-	used := a.store.len()
-	a.clock.Advance(20 * time.Minute) // the proof is long over, the token is not
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	r := lab.Held(t, a.Guard.Confirm, a.Request())
+	used := a.Store.Len()
+	a.Clock.Advance(20 * time.Minute) // the proof is long over, the token is not
 	for range 3 {
-		if _, err := a.guard.Recheck(r); err != nil {
+		if _, err := a.Guard.Recheck(r); err != nil {
 			t.Error(err)
 		}
 	}
-	if a.store.len() != used {
-		t.Errorf("got %d proofs used, want %d", a.store.len(), used)
+	if a.Store.Len() != used {
+		t.Errorf("got %d proofs used, want %d", a.Store.Len(), used)
 	}
-	a.clock.Advance(time.Hour)
-	if _, err := a.guard.Recheck(r); !errors.Is(err, popauth.ErrTokenExpired) {
+	a.Clock.Advance(time.Hour)
+	if _, err := a.Guard.Recheck(r); !errors.Is(err, popauth.ErrTokenExpired) {
 		t.Errorf("got %v, want ErrTokenExpired", err)
 	}
 }
 
 // The issuer's word about an opaque token is asked for again.
 func TestRecheckOpaque(t *testing.T) {
-	l := newLab(t)
-	v := l.introspection(func(o *introspection.Options) { o.Now = l.clock.Now })
-	g := l.opaqueGuard(v)
-	token := l.issuer.Opaque(l.owner.Bound())
-	r := held(t, g.Confirm, l.owner.Request("GET", "/", token))
+	l := lab.New(t)
+	v := l.Introspection(func(o *introspection.Options) { o.Now = l.Clock.Now })
+	g := l.OpaqueGuard(v)
+	token := l.Issuer.Opaque(l.Owner.Bound())
+	r := lab.Held(t, g.Confirm, l.Owner.Request("GET", "/", token))
 	if _, err := g.Recheck(r); err != nil {
 		t.Fatal(err)
 	}
-	l.issuer.Revoke(token)
-	l.clock.Advance(11 * time.Second)
+	l.Issuer.Revoke(token)
+	l.Clock.Advance(11 * time.Second)
 	if _, err := g.Recheck(r); !errors.Is(err, popauth.ErrTokenInvalid) {
 		t.Errorf("got %v, want ErrTokenInvalid", err)
 	}

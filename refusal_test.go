@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // ofAnother describes a representation that a handler further out meant to send.
@@ -25,48 +26,48 @@ var ofAnother = []string{
 
 // Nobody may keep a refusal, or take it for what handlers further out have announced.
 func TestRefusalIsNotKept(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	broken := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateMalformed })
+	l := lab.New(t)
+	g := l.Guard()
+	broken := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateMalformed })
 	nobody := func() *http.Request { return httptest.NewRequest("GET", "/orders", nil) }
 	early := func() *http.Request {
-		r := l.ask()
+		r := l.Ask()
 		r.Header.Set("Early-Data", "1")
 		return r
 	}
-	twoReadings := func() *http.Request { return l.owner.Request("GET", "/a/../orders", l.bound()) }
+	twoReadings := func() *http.Request { return l.Owner.Request("GET", "/a/../orders", l.Bound()) }
 	for name, tt := range map[string]struct {
 		wrap    func(http.Handler) http.Handler
 		request func() *http.Request
 		status  int
 	}{
 		"Authenticate":                       {g.Authenticate, nobody, 401},
-		"Confirm":                            {g.Confirm, func() *http.Request { return l.thief.Request("GET", "/orders", l.bound()) }, 401},
-		"Authorize":                          {g.Authorize(popauth.Scope("admin")), l.ask, 403},
-		"Authorize inside of Authenticate":   {chain(g.Authenticate, sets(ofAnother...), g.Authorize(popauth.Scope("admin"))), l.ask, 403},
+		"Confirm":                            {g.Confirm, func() *http.Request { return l.Thief.Request("GET", "/orders", l.Bound()) }, 401},
+		"Authorize":                          {g.Authorize(popauth.Scope("admin")), l.Ask, 403},
+		"Authorize inside of Authenticate":   {lab.Chain(g.Authenticate, sets(ofAnother...), g.Authorize(popauth.Scope("admin"))), l.Ask, 403},
 		"early data":                         {g.Authenticate, early, 425},
-		"a zero Guard":                       {new(popauth.Guard).Authenticate, l.ask, 500},
-		"ClientCertificate":                  {popauth.ClientCertificate(broken), l.ask, 400},
+		"a zero Guard":                       {new(popauth.Guard).Authenticate, l.Ask, 500},
+		"ClientCertificate":                  {popauth.ClientCertificate(broken), l.Ask, 400},
 		"RequireCertificate":                 {clientcert.Require(popauth.TLSCertificate()), nobody, 403},
-		"RequireCertificate, policy":         {clientcert.Require(nil, clientcert.Thumbprint(l.thief.Thumbprint())), l.ask, 403},
+		"RequireCertificate, policy":         {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask, 403},
 		"RequireCertificate, two readings":   {clientcert.Require(nil), twoReadings, 400},
 		"RequestLine":                        {popauth.RequestLine{}.Handler, twoReadings, 400},
-		"Refuse":                             {func(http.Handler) http.Handler { return refusing(g) }, l.ask, 403},
-		"Refuse inside of a stage":           {chain(g.Authenticate, func(http.Handler) http.Handler { return refusing(g) }), l.ask, 403},
-		"ProblemDetails":                     {l.guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails }).Authenticate, nobody, 401},
+		"Refuse":                             {func(http.Handler) http.Handler { return refusing(g) }, l.Ask, 403},
+		"Refuse inside of a stage":           {lab.Chain(g.Authenticate, func(http.Handler) http.Handler { return refusing(g) }), l.Ask, 403},
+		"ProblemDetails":                     {l.Guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails }).Authenticate, nobody, 401},
 		"Deny that says that it may be kept": {denying(l, sets(ofAnother...)(http.NotFoundHandler())), nobody, 404},
 		"Deny that says so, without an end":  {denying(l, sets(ofAnother...)(&popauthtest.Spy{})), nobody, 401},
 	} {
-		o := send(chain(sets(ofAnother...), sets("X-Frame-Options: DENY"), tt.wrap), tt.request())
-		if o.status != tt.status || o.ran {
-			t.Errorf("%s: got %d, ran %t, want %d", name, o.status, o.ran, tt.status)
+		o := lab.Send(lab.Chain(sets(ofAnother...), sets("X-Frame-Options: DENY"), tt.wrap), tt.request())
+		if o.Status != tt.status || o.Ran {
+			t.Errorf("%s: got %d, ran %t, want %d", name, o.Status, o.Ran, tt.status)
 		}
-		if !slices.Equal(o.header["Cache-Control"], []string{"no-store"}) || o.header.Get("X-Frame-Options") != "DENY" {
-			t.Errorf("%s: got %q, want no-store", name, lines(o.header))
+		if !slices.Equal(o.Header["Cache-Control"], []string{"no-store"}) || o.Header.Get("X-Frame-Options") != "DENY" {
+			t.Errorf("%s: got %q, want no-store", name, lines(o.Header))
 		}
 		for _, line := range ofAnother[1:] {
 			field, value, _ := strings.Cut(line, ": ")
-			if slices.Contains(o.header[field], value) && (!strings.HasPrefix(name, "Deny that") || !strings.HasPrefix(field, "Content-")) {
+			if slices.Contains(o.Header[field], value) && (!strings.HasPrefix(name, "Deny that") || !strings.HasPrefix(field, "Content-")) {
 				t.Errorf("%s: got %s: %s", name, field, value)
 			}
 		}
@@ -78,8 +79,8 @@ func refusing(g *popauth.Guard) http.Handler {
 }
 
 // denying is a stage whose refusals are answered by a handler.
-func denying(l *lab, h http.Handler) func(http.Handler) http.Handler {
-	return l.guard(func(o *popauth.Options) {
+func denying(l *lab.Lab, h http.Handler) func(http.Handler) http.Handler {
+	return l.Guard(func(o *popauth.Options) {
 		o.Deny = func(w http.ResponseWriter, r *http.Request, _ *popauth.Error) { h.ServeHTTP(w, r) }
 	}).Authenticate
 }
@@ -87,7 +88,7 @@ func denying(l *lab, h http.Handler) func(http.Handler) http.Handler {
 // Deny chooses how a refusal looks, and can't say that it is none: neither that it went well, nor that what a cache has is
 // still right, nor something that a browser keeps.
 func TestDenyStatus(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for status := 100; status <= 999; status++ {
 		want := 401
 		switch {
@@ -95,16 +96,16 @@ func TestDenyStatus(t *testing.T) {
 		case status == 302 || status == 303 || status == 307 || status >= 400 && status <= 599:
 			want = status
 		}
-		o := send(denying(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })), l.thief.Request("GET", "/", ""))
-		if o.status != want || o.ran {
-			t.Errorf("%d: got %d, want %d", status, o.status, want)
+		o := lab.Send(denying(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })), l.Thief.Request("GET", "/", ""))
+		if o.Status != want || o.Ran {
+			t.Errorf("%d: got %d, want %d", status, o.Status, want)
 		}
 	}
 }
 
 // A page that Deny serves from a file is always sent whole.
 func TestDenyServesFile(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	page := filepath.Join(t.TempDir(), "refused.html")
 	if err := os.WriteFile(page, []byte("refused"), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestDenyServesFile(t *testing.T) {
 		if name == "" {
 			r.Header = http.Header{"Range": {"bytes=900-"}, "If-Range": {`"1"`}}
 		}
-		status, header, body := exchange(t, client, r)
+		status, header, body := lab.Exchange(t, client, r)
 		if status != 401 || body != "refused" || header.Get("ETag") != "" || header.Get("Last-Modified") != "" || header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: got %d %q %q, want 401, all of it", name, status, body, lines(header))
 		}
@@ -140,7 +141,7 @@ func TestDenyServesFile(t *testing.T) {
 
 // What Deny gets has no way around it.
 func TestDenyWriter(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for name, deny := range map[string]http.HandlerFunc{
 		"Unwrap": func(w http.ResponseWriter, _ *http.Request) {
 			if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
@@ -173,7 +174,7 @@ func TestDenyWriter(t *testing.T) {
 		"no status at all": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) },
 	} {
 		server := popauthtest.NewServer(t, denying(l, deny)(&popauthtest.Spy{}))
-		status, header, _ := fetch(t, (*popauthtest.Client)(nil).HTTP(server), server.URL, "")
+		status, header, _ := lab.Fetch(t, (*popauthtest.Client)(nil).HTTP(server), server.URL, "")
 		if status != 401 || header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: got %d %q, want 401", name, status, lines(header))
 		}
@@ -184,7 +185,7 @@ func TestDenyWriter(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}
 	hinting := popauthtest.NewServer(t, denying(l, http.HandlerFunc(hints))(&popauthtest.Spy{}))
-	if status, _, _ := fetch(t, (*popauthtest.Client)(nil).HTTP(hinting), hinting.URL, ""); status != 404 {
+	if status, _, _ := lab.Fetch(t, (*popauthtest.Client)(nil).HTTP(hinting), hinting.URL, ""); status != 404 {
 		t.Errorf("got %d after early hints, want 404", status)
 	}
 	// What is of use to a slow answer stays.
@@ -195,14 +196,14 @@ func TestDenyWriter(t *testing.T) {
 		}
 	}
 	server := popauthtest.NewServer(t, denying(l, http.HandlerFunc(timed))(&popauthtest.Spy{}))
-	if status, _, _ := fetch(t, (*popauthtest.Client)(nil).HTTP(server), server.URL, ""); status != 401 {
+	if status, _, _ := lab.Fetch(t, (*popauthtest.Client)(nil).HTTP(server), server.URL, ""); status != 401 {
 		t.Errorf("got %d, want 401", status)
 	}
 }
 
 // A Deny that says public and panics leaves nothing for a recoverer further out to send with its 500.
 func TestDenyPanics(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	panics := func(http.Handler) http.Handler {
 		return denying(l, sets(ofAnother...)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("deny") })))(&popauthtest.Spy{})
 	}
@@ -217,13 +218,13 @@ func TestDenyPanics(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	o := send(chain(recoverer, panics), httptest.NewRequest("GET", "/orders", nil))
-	if o.status != 500 || o.ran || !slices.Equal(o.header["Cache-Control"], []string{"no-store"}) {
-		t.Errorf("got %d, ran %t, %q, want 500, no-store", o.status, o.ran, lines(o.header))
+	o := lab.Send(lab.Chain(recoverer, panics), httptest.NewRequest("GET", "/orders", nil))
+	if o.Status != 500 || o.Ran || !slices.Equal(o.Header["Cache-Control"], []string{"no-store"}) {
+		t.Errorf("got %d, ran %t, %q, want 500, no-store", o.Status, o.Ran, lines(o.Header))
 	}
 	for _, field := range []string{"Expires", "CDN-Cache-Control", "Etag", "cache-control"} {
-		if o.header[field] != nil {
-			t.Errorf("got %s: %q", field, o.header[field])
+		if o.Header[field] != nil {
+			t.Errorf("got %s: %q", field, o.Header[field])
 		}
 	}
 }
@@ -241,7 +242,7 @@ func (s *statuses) WriteHeader(status int) {
 
 // Whatever Deny does, one status is written, the first one.
 func TestDenyWritesOneStatus(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, tt := range []struct {
 		name string
 		deny http.HandlerFunc

@@ -16,19 +16,20 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a door gets as a value is logged and observed as what Refuse answers, once. Deny has no part in it.
 func TestRefusalIsLoggedAndObserved(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	var log bytes.Buffer
-	var seen *observer
-	g := l.guard(func(o *popauth.Options) {
-		seen = observed(o)
+	var seen *lab.Observer
+	g := l.Guard(func(o *popauth.Options) {
+		seen = lab.Observed(o)
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		o.Deny = func(http.ResponseWriter, *http.Request, *popauth.Error) { t.Error("Deny was called") }
 	})
-	bound := "|Bearer|x5t#S256|" + l.issuer.URL
+	bound := "|Bearer|x5t#S256|" + l.Issuer.URL
 	for _, tt := range []struct {
 		name     string
 		r        *http.Request
@@ -37,12 +38,12 @@ func TestRefusalIsLoggedAndObserved(t *testing.T) {
 		reason   popauth.Reason
 		observed []string
 	}{
-		{name: "scope", r: l.ask(), status: 403, reason: popauth.ErrScope, observed: []string{"authenticate 0 " + bound, "authorize 403 scope missing" + bound}},
-		{name: "thief", r: l.thief.Request("GET", "/orders", l.bound()), status: 401, reason: popauth.ErrCertificateMismatch,
+		{name: "scope", r: l.Ask(), status: 403, reason: popauth.ErrScope, observed: []string{"authenticate 0 " + bound, "authorize 403 scope missing" + bound}},
+		{name: "thief", r: l.Thief.Request("GET", "/orders", l.Bound()), status: 401, reason: popauth.ErrCertificateMismatch,
 			observed: []string{"authenticate 401 token bound to another certificate" + bound}},
-		{name: "one of its own", r: l.ask(), own: popauth.ErrSessionOwner, status: 404, reason: popauth.ErrSessionOwner,
+		{name: "one of its own", r: l.Ask(), own: popauth.ErrSessionOwner, status: 404, reason: popauth.ErrSessionOwner,
 			observed: []string{"outside 404 no session of this caller|||"}},
-		{name: "no reason", r: l.ask(), own: errors.New("closed on Sundays"), status: 403, reason: popauth.ErrForbidden,
+		{name: "no reason", r: l.Ask(), own: errors.New("closed on Sundays"), status: 403, reason: popauth.ErrForbidden,
 			observed: []string{"outside 403 refused by policy|||"}},
 	} {
 		log.Reset()
@@ -56,7 +57,7 @@ func TestRefusalIsLoggedAndObserved(t *testing.T) {
 		if no.Status != tt.status || no.Reason != tt.reason {
 			t.Errorf("%s: got %d %q, want %d %q", tt.name, no.Status, no.Reason, tt.status, tt.reason)
 		}
-		if got := seen.take(t); !slices.Equal(got, tt.observed) {
+		if got := seen.Take(t); !slices.Equal(got, tt.observed) {
 			t.Errorf("%s: observed %q, want %q", tt.name, got, tt.observed)
 		}
 		if line := log.String(); strings.Count(line, "request refused") != 1 || !strings.Contains(line, string(tt.reason)) {
@@ -85,13 +86,13 @@ func TestRefusalOfNoGuard(t *testing.T) {
 
 // What a handler refuses that belongs to no Guard is in the log of the RequestLine.Handler around it.
 func TestRefusedWithoutGuardIsLogged(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	var log bytes.Buffer
 	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil))}.Handler
-	broken := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateMalformed })
-	upgrade := l.ask()
+	broken := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateMalformed })
+	upgrade := l.Ask()
 	upgrade.Method, upgrade.RequestURI = "PRI", "/"
-	early := l.ask()
+	early := l.Ask()
 	early.Header.Set("Early-Data", "1")
 	for name, tt := range map[string]struct {
 		wrap   func(http.Handler) http.Handler
@@ -99,21 +100,21 @@ func TestRefusedWithoutGuardIsLogged(t *testing.T) {
 		status int
 		reason popauth.Reason
 	}{
-		"ClientCertificate":              {popauth.ClientCertificate(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
+		"ClientCertificate":              {popauth.ClientCertificate(broken), l.Ask(), 400, popauth.ErrCertificateMalformed},
 		"ClientCertificate, PRI":         {popauth.ClientCertificate(popauth.TLSCertificate()), upgrade, 400, popauth.ErrRequestLine},
 		"RequireCertificate":             {clientcert.Require(nil), httptest.NewRequest("GET", "/orders", nil), 403, popauth.ErrCertificateRequired},
-		"RequireCertificate, policy":     {clientcert.Require(nil, clientcert.Thumbprint(l.thief.Thumbprint())), l.ask(), 403, popauth.ErrForbidden},
-		"RequireCertificate, source":     {clientcert.Require(broken), l.ask(), 400, popauth.ErrCertificateMalformed},
+		"RequireCertificate, policy":     {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask(), 403, popauth.ErrForbidden},
+		"RequireCertificate, source":     {clientcert.Require(broken), l.Ask(), 400, popauth.ErrCertificateMalformed},
 		"RequireCertificate, early data": {clientcert.Require(nil), early, 425, popauth.ErrEarlyData},
 	} {
 		log.Reset()
-		send(chain(line, tt.wrap), tt.r).refused(t, tt.status, "")
+		lab.Send(lab.Chain(line, tt.wrap), tt.r).Refused(t, tt.status, "")
 		if got := log.String(); strings.Count(got, "request refused") != 1 || !strings.Contains(got, fmt.Sprintf("status=%d", tt.status)) ||
 			!strings.Contains(got, string(tt.reason)) {
 			t.Errorf("%s: logged %q, want one line with %d and %q", name, got, tt.status, tt.reason)
 		}
 		log.Reset()
-		send(tt.wrap, tt.r).refused(t, tt.status, "") // nobody has a Logger
+		lab.Send(tt.wrap, tt.r).Refused(t, tt.status, "") // nobody has a Logger
 		if log.Len() > 0 {
 			t.Errorf("%s: logged %q", name, log.String())
 		}
@@ -122,10 +123,10 @@ func TestRefusedWithoutGuardIsLogged(t *testing.T) {
 
 // A door by values says to everybody what a stage writes.
 func TestDoorSaysWhatAStageWrites(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
-	stage := a.guard.Authorize(popauth.Scope("orders.write"))
+	a := lab.NewDPoPAPI(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	stage := a.Guard.Authorize(popauth.Scope("orders.write"))
 	writes := popauthtest.Claims{"scope": "orders.write"}
-	token := a.issuer.Token(a.key.Bound(), writes)
+	token := a.Issuer.Token(a.Key.Bound(), writes)
 	nonce := ""
 	for _, tt := range []struct {
 		name string
@@ -133,22 +134,22 @@ func TestDoorSaysWhatAStageWrites(t *testing.T) {
 		want int
 	}{
 		{name: "nobody", r: func() *http.Request { return httptest.NewRequest("POST", "/orders", nil) }, want: 401},
-		{name: "two paths", r: func() *http.Request { return a.key.Request("POST", "https://api.example.com/a/../orders", token) }, want: 400},
-		{name: "no nonce", r: func() *http.Request { return a.key.Request("POST", "https://api.example.com/orders", token) }, want: 401},
+		{name: "two paths", r: func() *http.Request { return a.Key.Request("POST", "https://api.example.com/a/../orders", token) }, want: 400},
+		{name: "no nonce", r: func() *http.Request { return a.Key.Request("POST", "https://api.example.com/orders", token) }, want: 401},
 		{name: "scope", r: func() *http.Request {
-			return a.key.Request("POST", "https://api.example.com/orders", a.token, fields{"nonce": nonce})
+			return a.Key.Request("POST", "https://api.example.com/orders", a.Token, lab.Fields{"nonce": nonce})
 		}, want: 403},
 		{name: "owner", r: func() *http.Request {
-			return a.key.Request("POST", "https://api.example.com/orders", token, fields{"nonce": nonce})
+			return a.Key.Request("POST", "https://api.example.com/orders", token, lab.Fields{"nonce": nonce})
 		}, want: 200},
 	} {
 		w := httptest.NewRecorder()
 		stage(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, tt.r())
 		status, header := 200, http.Header{}
 		r := tt.r()
-		d, err := a.guard.Decide(r, popauth.Scope("orders.write"))
+		d, err := a.Guard.Decide(r, popauth.Scope("orders.write"))
 		if err != nil {
-			no := a.guard.Refusal(r, err)
+			no := a.Guard.Refusal(r, err)
 			status, header = no.Status, no.Header()
 		} else {
 			maps.Copy(header, d.Header)

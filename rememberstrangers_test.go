@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Many at once, of several issuers, for several audiences, with several certificates, while keys rotate: whoever
@@ -56,7 +57,7 @@ func TestMixedIdentities(t *testing.T) {
 		for a := range apis {
 			for c, client := range clients {
 				for range 3 {
-					token := apis[a].issuer.Token(client.Bound(), cnf{"aud": apis[a].audience, "sub": fmt.Sprint(a, "/", c)})
+					token := apis[a].issuer.Token(client.Bound(), lab.Claims{"aud": apis[a].audience, "sub": fmt.Sprint(a, "/", c)})
 					ids = append(ids, identity{a, c, token, false})
 				}
 			}
@@ -127,13 +128,13 @@ func meddleWith(c *popauth.Certificate) {
 
 // What users' code changes in what it is shown is changed for nobody else, remembered or not.
 func TestMeddlingIsForgotten(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	meddle := func(p *popauth.Principal) {
 		p.Scopes[0], p.Audience[0], p.Bindings[0].Value, p.Subject = "admin", "x", "x", "admin"
 		meddleWith(p.Certificate)
 	}
 	for _, source := range []popauth.CertificateSource{nil, popauth.TLSCertificate(), popauth.CallerCertificate()} {
-		g := l.guard(func(o *popauth.Options) {
+		g := l.Guard(func(o *popauth.Options) {
 			o.Certificate = source
 			o.Confirmers = []popauth.Confirmer{meddler{}}
 			o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
@@ -146,15 +147,15 @@ func TestMeddlingIsForgotten(t *testing.T) {
 			return nil
 		}), popauth.Scope("orders.read"))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			p, _ := popauth.FromContext(r.Context())
-			if p.Subject != "client-1" || p.Scopes[0] != "orders.read" || p.Certificate.Thumbprint != l.owner.Thumbprint() ||
-				p.Bindings[0].Value != l.owner.Thumbprint() || p.Certificate.Verified != popauth.NotVerified {
+			if p.Subject != "client-1" || p.Scopes[0] != "orders.read" || p.Certificate.Thumbprint != l.Owner.Thumbprint() ||
+				p.Bindings[0].Value != l.Owner.Thumbprint() || p.Certificate.Verified != popauth.NotVerified {
 				t.Errorf("got %+v %+v", p, p.Certificate)
 			}
 			meddle(p)
 		}))
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		for range 3 {
-			send(func(http.Handler) http.Handler { return h }, r)
+			lab.Send(func(http.Handler) http.Handler { return h }, r)
 			if _, err := g.Check(r, popauth.Scope("orders.read")); err != nil {
 				t.Errorf("got %v, want a pass", err)
 			}
@@ -163,7 +164,7 @@ func TestMeddlingIsForgotten(t *testing.T) {
 				c.Thumbprint = "x"
 			}
 		}
-		remembers(t, g, r, true)
+		lab.Remembers(t, g, r, true)
 	}
 }
 
@@ -177,20 +178,20 @@ func (s swapped) Confirm(r *http.Request, p popauth.Presentation) error {
 
 // The hash of a token that is remembered is that of no other.
 func TestHashIsOfTheTokenShown(t *testing.T) {
-	l, key := newLab(t), popauthtest.NewProofKey(t, "")
-	key.Now = l.clock.Now
-	g := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{swapped{proofs(dpop.Options{Replay: &usedProofs{until: map[string]time.Time{}}})}}
+	l, key := lab.New(t), popauthtest.NewProofKey(t, "")
+	key.Now = l.Clock.Now
+	g := l.Guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{swapped{lab.Proofs(dpop.Options{Replay: &lab.UsedProofs{Until: map[string]time.Time{}}})}}
 	})
-	token := l.issuer.Token(key.Bound())
+	token := l.Issuer.Token(key.Bound())
 	for range 3 {
-		remembers(t, g, key.Request("GET", dpopURL, token), popauth.ErrProofToken)
+		lab.Remembers(t, g, key.Request("GET", lab.DPoPURL, token), popauth.ErrProofToken)
 	}
 }
 
 // Nor is what they change in the list of further certificates, which a search for a root goes through later.
 func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	ca := popauthtest.NewCA(t)
 	meddle := func(c *popauth.Certificate) {
 		for i := range c.Intermediates {
@@ -198,16 +199,16 @@ func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
 		}
 	}
 	shown, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{
-		Roots: l.ca.Pool(),
+		Roots: l.CA.Pool(),
 		Check: func(_ *http.Request, c *popauth.Certificate) error { meddle(c); return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, source := range map[string]popauth.CertificateSource{"caller": popauth.CallerCertificate(), "tls": popauth.TLSCertificate(), "verified": shown} {
-		g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+		g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 		for _, further := range []int{1, 30} { // remembered, and too large for that
-			r := l.owner.Request("GET", "/", l.bound())
+			r := l.Owner.Request("GET", "/", l.Bound())
 			for range further {
 				r.TLS.PeerCertificates = append(r.TLS.PeerCertificates, ca.Certificate)
 			}
@@ -221,7 +222,7 @@ func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
 				}
 			}))
 			for range 2 {
-				if o := send(func(http.Handler) http.Handler { return h }, r); o.status != http.StatusOK {
+				if o := lab.Send(func(http.Handler) http.Handler { return h }, r); o.Status != http.StatusOK {
 					t.Errorf("%s, %d further certificates: got %+v", name, further, o)
 				}
 			}

@@ -12,12 +12,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-func wantCalls(t *testing.T, i *memoryIssuer, what string, want int64) {
+func wantCalls(t *testing.T, i *lab.MemoryIssuer, what string, want int64) {
 	t.Helper()
 	synctest.Wait()
-	if got := i.calls.Swap(0); got != want {
+	if got := i.Calls.Swap(0); got != want {
 		t.Errorf("calls %s: got %d, want %d", what, got, want)
 	}
 }
@@ -50,28 +51,28 @@ func TestRemoteKeysRefresh(t *testing.T) {
 		{"Expires in another form", map[string]string{"Date": date, "Expires": "Mon, 02-Jan-06 15:34:05 GMT"}, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
+			issuer := lab.NewMemoryIssuer(t)
 			issuer.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for name, value := range test.header {
 					w.Header().Set(name, value)
 				}
 				_, _ = w.Write(issuer.JWKS())
 			}))
-			issuer.takes(30 * time.Millisecond)
+			issuer.Takes(30 * time.Millisecond)
 			synctest.Test(t, func(t *testing.T) {
-				api := newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-				token := issuer.lasting()
+				api := lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+				token := issuer.Lasting()
 				began := time.Now()
-				api.want(t, token, 200)
+				api.Want(t, token, 200)
 				time.Sleep(100 * time.Millisecond)
 				wantCalls(t, issuer, "at first", 2)
 				time.Sleep(time.Until(began.Add(test.want * 4 / 5)))
-				api.want(t, token, 200)
+				api.Want(t, token, 200)
 				time.Sleep(100 * time.Millisecond)
 				wantCalls(t, issuer, "before it is time", 0)
 				time.Sleep(time.Until(began.Add(test.want + 100*time.Millisecond)))
 				now := time.Now()
-				api.want(t, token, 200)
+				api.Want(t, token, 200)
 				if waited := time.Since(now); waited > 0 {
 					t.Errorf("a request waited %v for a refresh", waited)
 				}
@@ -87,23 +88,23 @@ func TestRemoteKeysRefresh(t *testing.T) {
 }
 
 func TestRemoteKeysSpread(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		token, began := issuer.lasting(), time.Now()
-		apis := make([]*keyedAPI, 100)
+		token, began := issuer.Lasting(), time.Now()
+		apis := make([]*lab.KeyedAPI, 100)
 		for i := range apis {
-			apis[i] = newKeyedAPI(t, issuer.URL, issuer.keys(t, popauth.RemoteKeysOptions{}), nil)
-			apis[i].want(t, token, 200)
+			apis[i] = lab.NewKeyedAPI(t, issuer.URL, issuer.KeySet(t, popauth.RemoteKeysOptions{}), nil)
+			apis[i].Want(t, token, 200)
 		}
 		wantCalls(t, issuer, "at first", 200)
 		time.Sleep(48 * time.Minute)
 		most, all := int64(0), int64(0)
 		for time.Since(began) <= time.Hour+2*time.Minute {
 			for _, api := range apis {
-				api.handler.ServeHTTP(nobody{}, bearing(token))
+				api.Handler.ServeHTTP(nobody{}, bearing(token))
 			}
 			synctest.Wait()
-			n := issuer.calls.Swap(0)
+			n := issuer.Calls.Swap(0)
 			most, all = max(most, n), all+n
 			time.Sleep(2 * time.Minute)
 		}
@@ -125,41 +126,41 @@ func bearing(token string) *http.Request {
 }
 
 func TestRemoteKeysUnknownKid(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		api := newKeyedAPI(t, issuer.URL, keys, nil)
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 		wantCalls(t, issuer, "at first", 2)
 
-		api.want(t, madeUp(token, 0), 401)
+		api.Want(t, lab.MadeUp(token, 0), 401)
 		wantCalls(t, issuer, "for the first", 2)
 		time.Sleep(10*time.Second - 1)
-		api.want(t, madeUp(token, 1), 401)
+		api.Want(t, lab.MadeUp(token, 1), 401)
 		wantCalls(t, issuer, "during Cooldown", 0)
 		time.Sleep(time.Nanosecond)
-		api.want(t, madeUp(token, 1), 401)
+		api.Want(t, lab.MadeUp(token, 1), 401)
 		wantCalls(t, issuer, "after Cooldown", 2)
 		for n := range 1000 {
-			api.want(t, madeUp(token, n), 401)
+			api.Want(t, lab.MadeUp(token, n), 401)
 		}
 		wantCalls(t, issuer, "during the next Cooldown", 0)
 
 		time.Sleep(10 * time.Second)
 		for range 100 {
-			api.want(t, issuer.Sign([]byte(`{"alg":"ES256"}`), []byte(`{}`), ""), 401)
-			api.want(t, token[:len(token)-8]+"AAAAAAAA", 401)
+			api.Want(t, issuer.Sign([]byte(`{"alg":"ES256"}`), []byte(`{}`), ""), 401)
+			api.Want(t, token[:len(token)-8]+"AAAAAAAA", 401)
 		}
 		wantCalls(t, issuer, "for wrong signatures, and without a kid", 2) // as for one unknown kid
 
 		// One that a misconfigured client repeats is asked about once a minute.
 		for range 50 * 60 / 5 {
 			time.Sleep(5 * time.Second)
-			api.want(t, madeUp(token, 1), 401)
+			api.Want(t, lab.MadeUp(token, 1), 401)
 		}
 		synctest.Wait()
-		if got := issuer.calls.Swap(0); got < 2*48 || got > 2*53 {
+		if got := issuer.Calls.Swap(0); got < 2*48 || got > 2*53 {
 			t.Errorf("calls for the same kid in 50 minutes: got %d, want about 50 times metadata and keys", got)
 		}
 
@@ -167,18 +168,18 @@ func TestRemoteKeysUnknownKid(t *testing.T) {
 		fetchedAt := time.Now()
 		issuer.Handle("/jwks", staticBody(issuer.JWKS()))
 		issuer.Rotate()
-		rotated := issuer.lasting()
-		api.want(t, rotated, 401)
+		rotated := issuer.Lasting()
+		api.Want(t, rotated, 401)
 		time.Sleep(45 * time.Second)
 		issuer.Handle("/jwks", nil)
-		for api.ask(t.Context(), rotated).Code != 200 && time.Since(fetchedAt) < time.Hour {
+		for api.Ask(t.Context(), rotated).Code != 200 && time.Since(fetchedAt) < time.Hour {
 			time.Sleep(time.Second)
 		}
 		if late := time.Since(fetchedAt); late > 2*45*time.Second {
 			t.Errorf("a key that was published after 45 s: accepted after %v", late)
 		}
 		// The old ones are out.
-		api.want(t, token, 401)
+		api.Want(t, token, 401)
 	})
 }
 
@@ -187,45 +188,45 @@ func staticBody(b []byte) http.Handler {
 }
 
 func TestRemoteKeysRotatedOut(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		api := newKeyedAPI(t, issuer.URL, keys, nil)
-		old := issuer.lasting()
-		api.want(t, old, 200)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+		old := issuer.Lasting()
+		api.Want(t, old, 200)
 		issuer.Rotate()
 		time.Sleep(time.Hour)
-		api.want(t, old, 200) // begins the refresh
+		api.Want(t, old, 200) // begins the refresh
 		synctest.Wait()
-		api.want(t, old, 401)
+		api.Want(t, old, 401)
 
-		token := issuer.lasting()
-		api.want(t, token, 200)
+		token := issuer.Lasting()
+		api.Want(t, token, 200)
 		issuer.Rotate()
 		if err := keys.Preload(t.Context()); err != nil {
 			t.Error(err)
 		}
-		api.want(t, token, 401)
+		api.Want(t, token, 401)
 	})
 }
 
 func TestRemoteKeysPreload(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		issuer.fails(unreachable)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		issuer.Fails(lab.Unreachable)
 		if err := keys.Preload(t.Context()); !errors.Is(err, popauth.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("outage: got %v, want ErrUnavailable and why", err)
 		}
 		if keys.Ready() || !keys.LastRefresh().IsZero() {
 			t.Error("ready without keys")
 		}
-		issuer.fails(nil)
+		issuer.Fails(nil)
 		if err := keys.Preload(t.Context()); err != nil || !keys.Ready() || keys.LastError() != nil {
 			t.Errorf("got %v, %v, %v, want ready at once", err, keys.Ready(), keys.LastError())
 		}
 
-		issuer.takes(time.Hour)
+		issuer.Takes(time.Hour)
 		began := time.Now()
 		if err := keys.Preload(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("got %v after %v, want the fetch's deadline after 10 s", err, time.Since(began))
@@ -238,20 +239,20 @@ func TestRemoteKeysPreload(t *testing.T) {
 
 // A probe that lets no request through before the keys are there must not wait for a request.
 func TestRemoteKeysReadyFetches(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-		issuer.fails(unreachable)
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+		issuer.Fails(lab.Unreachable)
 		for range 20 {
 			if keys.Ready() {
 				t.Error("ready without keys")
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if got := issuer.calls.Swap(0); got < 4 || got > 6 {
+		if got := issuer.Calls.Swap(0); got < 4 || got > 6 {
 			t.Errorf("calls in 2 s: got %d, want one attempt a second", got)
 		}
-		issuer.fails(nil)
+		issuer.Fails(nil)
 		time.Sleep(time.Second)
 		_ = keys.Ready()
 		synctest.Wait()
@@ -263,15 +264,15 @@ func TestRemoteKeysReadyFetches(t *testing.T) {
 
 // Clocks with and without a monotonic reading: the second kind goes back when it is set back.
 func TestRemoteKeysErrors(t *testing.T) {
-	issuer := newMemoryIssuer(t)
+	issuer := lab.NewMemoryIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		keys := issuer.keys(t, popauth.RemoteKeysOptions{})
+		keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
 		ask := func(header map[string]any) error {
 			_, err := keys.KeyfuncCtx(t.Context())(&jwt.Token{Header: header})
 			return err
 		}
 		unknown := map[string]any{"alg": "ES256", "kid": "made-up"}
-		issuer.fails(unreachable)
+		issuer.Fails(lab.Unreachable)
 		err := ask(unknown)
 		if !errors.Is(err, popauth.ErrUnavailable) || errors.Is(err, popauth.ErrTokenKey) {
 			t.Errorf("outage: got %v", err)
@@ -279,7 +280,7 @@ func TestRemoteKeysErrors(t *testing.T) {
 		if err := ask(map[string]any{"alg": "ES256"}); !errors.Is(err, popauth.ErrUnavailable) {
 			t.Errorf("outage, no kid: got %v", err)
 		}
-		issuer.fails(nil)
+		issuer.Fails(nil)
 		time.Sleep(time.Second)
 		err = ask(unknown)
 		if !errors.Is(err, popauth.ErrTokenKey) || errors.Is(err, popauth.ErrUnavailable) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Whoever comes and goes, the memory stays as large as its ids: one owner after the other has as many as he may.
@@ -22,7 +23,7 @@ func TestReplayMemoryOfOwnersThatGo(t *testing.T) {
 	const entries, rounds = 1 << 14, 100
 	for _, perKey := range []int{entries / 8, entries} {
 		clock := popauthtest.NewClock(time.Unix(1_800_000_000, 0))
-		before := heapInUse()
+		before := lab.HeapInUse()
 		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Entries: entries, PerKey: perKey, Now: clock.Now})
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +38,7 @@ func TestReplayMemoryOfOwnersThatGo(t *testing.T) {
 			clock.Advance(2 * time.Minute)
 		}
 		// Twice what the ids of one full memory take: nothing that owners leave behind.
-		if got, most := heapInUse()-before, 2.0*150*entries; got > most {
+		if got, most := lab.HeapInUse()-before, 2.0*150*entries; got > most {
 			t.Errorf("PerKey %d: got %.0f bytes after %d owners, want %.0f at most", perKey, got, rounds, most)
 		}
 		runtime.KeepAlive(m)

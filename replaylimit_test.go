@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func replayMemoryPerKey(tb testing.TB, entries, perKey int) (*dpop.ReplayMemory, *popauthtest.Clock) {
@@ -140,14 +141,14 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newDPoPAPI(t, dpop.Options{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
-	a.issuer.Now, a.key.Now = clock.Now, clock.Now
+	a := lab.NewDPoPAPI(t, dpop.Options{Replay: memory}, func(o *popauth.Options) { o.Now = clock.Now })
+	a.Issuer.Now, a.Key.Now = clock.Now, clock.Now
 	others := make([]*popauthtest.ProofKey, goroutines)
 	tokens := make([]string, goroutines)
 	for i := range others {
 		others[i] = popauthtest.NewProofKey(t, "EdDSA")
 		others[i].Now = clock.Now
-		tokens[i] = a.issuer.Token(others[i].Bound(), fields{"exp": clock.Now().Add(time.Hour).Unix()})
+		tokens[i] = a.Issuer.Token(others[i].Bound(), lab.Fields{"exp": clock.Now().Add(time.Hour).Unix()})
 	}
 	for round := range 2 {
 		var mu sync.Mutex
@@ -157,7 +158,7 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 			wg.Go(func() {
 				for range 10 * perKey / goroutines {
 					w := httptest.NewRecorder()
-					a.handler.ServeHTTP(w, a.request())
+					a.Handler.ServeHTTP(w, a.Request())
 					if h := w.Header(); w.Code == 429 && (h.Get("Retry-After") != "5" || h.Get("WWW-Authenticate") != "") {
 						t.Errorf("429: got headers %v, want Retry-After and no challenge", h)
 					}
@@ -166,17 +167,17 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 					mu.Unlock()
 				}
 				w := httptest.NewRecorder()
-				if a.handler.ServeHTTP(w, others[g].Request("GET", dpopURL, tokens[g])); w.Code != 200 {
+				if a.Handler.ServeHTTP(w, others[g].Request("GET", lab.DPoPURL, tokens[g])); w.Code != 200 {
 					t.Errorf("VULNERABLE: another owner: got %d, want 200", w.Code)
 				}
 			})
 		}
 		wg.Wait()
-		if got[200] != perKey || got[429] != 9*perKey || a.spy.Ran() != (round+1)*(perKey+goroutines) {
-			t.Errorf("got %v, the handler ran %d times, want 200 for %d and 429 for the others", got, a.spy.Ran(), perKey)
+		if got[200] != perKey || got[429] != 9*perKey || a.Spy.Ran() != (round+1)*(perKey+goroutines) {
+			t.Errorf("got %v, the handler ran %d times, want 200 for %d and 429 for the others", got, a.Spy.Ran(), perKey)
 		}
-		if a.last == nil || a.last.Reason != popauth.ErrProofLimit {
-			t.Errorf("got %v, want ErrProofLimit", a.last)
+		if a.Last == nil || a.Last.Reason != popauth.ErrProofLimit {
+			t.Errorf("got %v, want ErrProofLimit", a.Last)
 		}
 		clock.Advance(11*time.Minute + 2*time.Second)
 	}
@@ -184,7 +185,7 @@ func TestOneKeyDoesNotFillTheMemory(t *testing.T) {
 
 // A store says by its error which of the two it is, and how long to wait.
 func TestReplayStoreLimit(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	for _, tt := range []struct {
 		err   error
 		retry string
@@ -193,41 +194,41 @@ func TestReplayStoreLimit(t *testing.T) {
 		{&popauth.Error{Reason: popauth.ErrProofLimit, Err: retryAfter{}}, "7"},
 		{fmt.Errorf("many: %w", popauth.ErrProofLimit), "5"},
 	} {
-		a.store.err = tt.err
-		w := a.refuse(t, a.request(), popauth.ErrProofLimit, http.StatusTooManyRequests)
+		a.Store.Err = tt.err
+		w := a.Refuse(t, a.Request(), popauth.ErrProofLimit, http.StatusTooManyRequests)
 		if got := w.Header().Get("Retry-After"); got != tt.retry {
 			t.Errorf("Retry-After: got %q, want %q", got, tt.retry)
 		}
 	}
-	a.store.err = nil
-	a.accept(t, a.request())
+	a.Store.Err = nil
+	a.Accept(t, a.Request())
 
-	a = newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
-	a.store.err = popauth.ErrProofLimit
-	w := a.serve(a.request())
+	a = lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
+	a.Store.Err = popauth.ErrProofLimit
+	w := a.Serve(a.Request())
 	want := `{"type":"about:blank","title":"Too Many Requests","status":429}`
-	if w.Code != 429 || w.Body.String() != want || w.Header().Get("Retry-After") != "5" || a.spy.Ran() != 0 {
+	if w.Code != 429 || w.Body.String() != want || w.Header().Get("Retry-After") != "5" || a.Spy.Ran() != 0 {
 		t.Errorf("ProblemDetails: got %d %v %s, want %s", w.Code, w.Header(), w.Body, want)
 	}
 }
 
 // All proofs of a key come under one name, which is nobody else's and doesn't show the key.
 func TestReplayKeys(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	a.store.keys = map[string]int{}
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	a.Store.Keys = map[string]int{}
 	other := popauthtest.NewProofKey(t, "")
-	other.Now = a.clock.Now
-	token := a.issuer.Token(other.Bound())
+	other.Now = a.Clock.Now
+	token := a.Issuer.Token(other.Bound())
 	for range 3 {
-		a.accept(t, a.request())
-		a.accept(t, a.key.Request("PUT", dpopURL+"/1", a.token))
+		a.Accept(t, a.Request())
+		a.Accept(t, a.Key.Request("PUT", lab.DPoPURL+"/1", a.Token))
 	}
-	a.accept(t, other.Request("GET", dpopURL, token))
-	if len(a.store.keys) != 2 {
-		t.Errorf("got %v, want two keys", a.store.keys)
+	a.Accept(t, other.Request("GET", lab.DPoPURL, token))
+	if len(a.Store.Keys) != 2 {
+		t.Errorf("got %v, want two keys", a.Store.Keys)
 	}
-	for key, n := range a.store.keys {
-		if len(key) != 43 || key == a.key.Thumbprint() || key == other.Thumbprint() || n != 6 && n != 1 {
+	for key, n := range a.Store.Keys {
+		if len(key) != 43 || key == a.Key.Thumbprint() || key == other.Thumbprint() || n != 6 && n != 1 {
 			t.Errorf("got %q for %d ids, want a hash of the thumbprint for 6 and 1", key, n)
 		}
 	}

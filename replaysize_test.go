@@ -6,6 +6,7 @@ package popauth_test
 
 import (
 	"context"
+	"github.com/seed-171ab058/popauth/tests/lab"
 	"runtime"
 	"strconv"
 	"testing"
@@ -20,7 +21,7 @@ func TestReplayMemorySize(t *testing.T) {
 	const entries = 1_000_000
 	for _, tt := range []struct{ keys, limit int }{{8, 100}, {100_000, 100}, {entries, 150}} {
 		m, clock := replayMemory(t, entries)
-		before := heapInUse()
+		before := lab.HeapInUse()
 		for round := range 2 {
 			until := clock.Now().Add(time.Minute)
 			for i := range entries {
@@ -30,7 +31,7 @@ func TestReplayMemorySize(t *testing.T) {
 				}
 			}
 			start := time.Now()
-			size := (heapInUse() - before) / entries
+			size := (lab.HeapInUse() - before) / entries
 			t.Logf("%d keys, round %d: %.1f bytes per id, collected twice in %v", tt.keys, round, size, time.Since(start))
 			if size > float64(tt.limit) {
 				t.Errorf("%d keys, round %d: got %.1f bytes per id, want at most %d", tt.keys, round, size, tt.limit)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // behindAnother is a ReplayStore of the program around another one.
@@ -41,13 +42,13 @@ func TestUsedProofsAfterAStepBack(t *testing.T) {
 					s := newSharing(t, memory(t), d)
 					next := func() *http.Request {
 						if !d.NonceTime {
-							return s.request(fields{})
+							return s.Request(lab.Fields{})
 						}
-						_, nonce, err := short.Check(t.Context(), "", s.clock.Now())
+						_, nonce, err := short.Check(t.Context(), "", s.Clock.Now())
 						if err != nil {
 							t.Fatal(err)
 						}
-						return s.request(fields{"nonce": nonce, "iat": s.clock.Now().Add(-15 * time.Minute).Unix()}) // its clock is behind
+						return s.Request(lab.Fields{"nonce": nonce, "iat": s.Clock.Now().Add(-15 * time.Minute).Unix()}) // its clock is behind
 					}
 					var used []*http.Request
 					for range 100 {
@@ -58,9 +59,9 @@ func TestUsedProofsAfterAStepBack(t *testing.T) {
 							}
 							used = append(used, r)
 						}
-						s.clock.Advance(time.Second)
+						s.Clock.Advance(time.Second)
 					}
-					s.clock.Advance(-step)
+					s.Clock.Advance(-step)
 					for i, r := range used {
 						if got := s.ask(0, r); got == 200 {
 							t.Fatalf("VULNERABLE: proof %d of %d was used again", i, len(used))

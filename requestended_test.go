@@ -18,6 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // limit is long enough for a busy machine to come to where a request waits, and no longer.
@@ -52,7 +53,7 @@ var ends = []struct {
 }
 
 // waiting is everything that a Guard may wait for. What is asked calls asked, and answers when the context has ended.
-func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
+func waiting(l *lab.Lab, asked func()) map[string]func(*popauth.Options) {
 	hang := func(ctx context.Context) error {
 		asked()
 		<-ctx.Done()
@@ -84,7 +85,7 @@ func waiting(l *lab, asked func()) map[string]func(*popauth.Options) {
 			o.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) { return false, hang(ctx) }
 		},
 		"the certificate's Revoked": func(o *popauth.Options) {
-			s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.ca.Pool(),
+			s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.CA.Pool(),
 				Revoked: func(ctx context.Context, _ []*x509.Certificate) (bool, error) { return false, hang(ctx) }})
 			if err != nil {
 				l.Fatal(err)
@@ -132,40 +133,40 @@ func hangingServer(tb testing.TB, asked func()) string {
 	return s.URL
 }
 
-func keysAt(l *lab, asked func()) *popauth.RemoteKeys {
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: hangingServer(l, asked), AllowLoopbackHTTP: true, Now: l.clock.Now})
+func keysAt(l *lab.Lab, asked func()) *popauth.RemoteKeys {
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: hangingServer(l, asked), AllowLoopbackHTTP: true, Now: l.Clock.Now})
 	if err != nil {
 		l.Fatal(err)
 	}
 	return keys
 }
 
-func introspectionAt(l *lab, asked func()) *introspection.Verifier {
-	return l.introspection(func(o *introspection.Options) {
+func introspectionAt(l *lab.Lab, asked func()) *introspection.Verifier {
+	return l.Introspection(func(o *introspection.Options) {
 		o.Endpoint, o.AllowLoopbackHTTP = hangingServer(l, asked), true
 	})
 }
 
 // A client that goes away is no outage, wherever its request waits. A time limit that this side has set is one.
 func TestRequestThatEnds(t *testing.T) {
-	l := newLab(t)
-	token := l.bound()
+	l := lab.New(t)
+	token := l.Bound()
 	for name := range waiting(l, nil) {
 		for _, end := range ends {
 			t.Run(name+": "+end.name, func(t *testing.T) {
 				ctx, stop := end.begin(t.Context())
 				asked := func() { go stop() }
 				var log bytes.Buffer
-				var seen *observer
-				g := l.guard(waiting(l, asked)[name], func(o *popauth.Options) {
-					seen, o.Logger = observed(o), slog.New(slog.NewTextHandler(&log, nil))
+				var seen *lab.Observer
+				g := l.Guard(waiting(l, asked)[name], func(o *popauth.Options) {
+					seen, o.Logger = lab.Observed(o), slog.New(slog.NewTextHandler(&log, nil))
 				})
-				o := send(g.Confirm, l.owner.Request("GET", "/", token).WithContext(ctx))
-				if o.ran {
+				o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", token).WithContext(ctx))
+				if o.Ran {
 					t.Error("VULNERABLE: the handler ran")
 				}
-				if got := seen.all; len(got) != 1 || got[0].Reason != end.reason || got[0].Status != end.status || o.status != end.status {
-					t.Errorf("got %d %+v, want %d %s", o.status, got, end.status, end.reason)
+				if got := seen.All; len(got) != 1 || got[0].Reason != end.reason || got[0].Status != end.status || o.Status != end.status {
+					t.Errorf("got %d %+v, want %d %s", o.Status, got, end.status, end.reason)
 				}
 				if !strings.Contains(log.String(), "level="+end.level+` msg="request refused"`) {
 					t.Errorf("got %s, want level %s", &log, end.level)
@@ -189,15 +190,15 @@ func (n hangingNonces) Check(ctx context.Context, _ string, _ time.Time) (bool, 
 
 // The same for what DPoP asks, in an API and at a token endpoint, and for policies, Recheck and clientcert.Require.
 func TestRequestThatEndsElsewhere(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "ES256")
-	key.Now = l.clock.Now
+	key.Now = l.Clock.Now
 	for _, end := range ends {
 		for name, ask := range endings {
 			x := &ending{lab: l, key: key, status: end.status, begin: end.begin}
 			err := ask(x)
 			x.stop()
-			if !reasonIs(err, end.reason) {
+			if !lab.ReasonIs(err, end.reason) {
 				t.Errorf("%s: %s: got %v, want %s", name, end.name, err, end.reason)
 			}
 			if end.reason == popauth.ErrRequestEnded && errors.Is(err, popauth.ErrUnavailable) {
@@ -209,7 +210,7 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 
 // ending is a request whose context ends as soon as hang is called.
 type ending struct {
-	*lab
+	*lab.Lab
 	key    *popauthtest.ProofKey
 	begin  func(context.Context) (context.Context, func())
 	begun  context.Context
@@ -236,7 +237,7 @@ func (x *ending) policy() popauth.Policy {
 }
 
 func (x *ending) with(c popauth.Confirmer) *popauth.Guard {
-	return x.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, c} })
+	return x.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, c} })
 }
 
 func (x *ending) proven(token string) *http.Request {
@@ -250,17 +251,17 @@ func (x *ending) proven(token string) *http.Request {
 
 // fetchKeys lets a Guard have all that it needs.
 func (x *ending) fetchKeys(g *popauth.Guard) {
-	if _, err := g.Check(x.owner.Request("GET", "/", x.bound())); err != nil {
+	if _, err := g.Check(x.Owner.Request("GET", "/", x.Bound())); err != nil {
 		x.Fatal(err)
 	}
 }
 
 func (x *ending) plain() *http.Request {
-	return x.owner.Request("GET", "/", x.bound()).WithContext(x.ctx())
+	return x.Owner.Request("GET", "/", x.Bound()).WithContext(x.ctx())
 }
 
 func (x *ending) memory() *dpop.ReplayMemory {
-	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: x.clock.Now})
+	m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{Now: x.Clock.Now})
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -269,39 +270,39 @@ func (x *ending) memory() *dpop.ReplayMemory {
 
 var endings = map[string]func(*ending) error{
 	"a ReplayStore": func(x *ending) error {
-		_, err := x.with(proofs(dpop.Options{Replay: hangingStore(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(lab.Proofs(dpop.Options{Replay: hangingStore(x.hang)})).Check(x.proven(x.Issuer.Token(x.key.Bound())))
 		return err
 	},
 	"nonces": func(x *ending) error {
-		_, err := x.with(proofs(dpop.Options{Nonces: hangingNonces(x.hang)})).Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := x.with(lab.Proofs(dpop.Options{Nonces: hangingNonces(x.hang)})).Check(x.proven(x.Issuer.Token(x.key.Bound())))
 		return err
 	},
 	"replay memory": func(x *ending) error {
 		_ = x.hang(x.ctx())
-		_, err := x.memory().Use(x.ctx(), "k", "i", x.clock.Now().Add(time.Hour))
+		_, err := x.memory().Use(x.ctx(), "k", "i", x.Clock.Now().Add(time.Hour))
 		return err
 	},
 	"replay memory of a Guard": func(x *ending) error {
-		g := x.with(proofs(dpop.Options{Replay: x.memory()}))
+		g := x.with(lab.Proofs(dpop.Options{Replay: x.memory()}))
 		x.fetchKeys(g)
 		_ = x.hang(x.ctx())
-		_, err := g.Check(x.proven(x.issuer.Token(x.key.Bound())))
+		_, err := g.Check(x.proven(x.Issuer.Token(x.key.Bound())))
 		return err
 	},
 	"ProveKey": func(x *ending) error {
-		_, err := proofs(dpop.Options{Replay: hangingStore(x.hang)}).ProveKey(http.Header{}, x.proven(""), x.clock.Now())
+		_, err := lab.Proofs(dpop.Options{Replay: hangingStore(x.hang)}).ProveKey(http.Header{}, x.proven(""), x.Clock.Now())
 		return err
 	},
 	"a policy": func(x *ending) error {
-		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), x.policy())
+		_, err := x.with(lab.Proofs(dpop.Options{})).Check(x.plain(), x.policy())
 		return err
 	},
 	"any of two policies": func(x *ending) error {
-		_, err := x.with(proofs(dpop.Options{})).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
+		_, err := x.with(lab.Proofs(dpop.Options{})).Check(x.plain(), popauth.AnyOf(x.policy(), popauth.Scope("none")))
 		return err
 	},
 	"Recheck": func(x *ending) (err error) {
-		g := x.with(proofs(dpop.Options{}))
+		g := x.with(lab.Proofs(dpop.Options{}))
 		x.fetchKeys(g)
 		g.Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, err = g.Recheck(r, x.policy()) })).
 			ServeHTTP(httptest.NewRecorder(), x.plain())
@@ -309,7 +310,7 @@ var endings = map[string]func(*ending) error{
 	},
 	"what Recheck asks": func(x *ending) (err error) {
 		rechecked := false
-		g := x.guard(func(o *popauth.Options) {
+		g := x.Guard(func(o *popauth.Options) {
 			o.Revoked = func(ctx context.Context, _ *popauth.Token) (bool, error) {
 				if !rechecked {
 					return false, nil
@@ -329,7 +330,7 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"a policy on certificates": func(x *ending) error {
-		s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: x.ca.Pool()})
+		s, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: x.CA.Pool()})
 		if err != nil {
 			x.Fatal(err)
 		}
@@ -337,7 +338,7 @@ var endings = map[string]func(*ending) error{
 		return err
 	},
 	"Refuse": func(x *ending) (err error) {
-		g := x.guard(func(o *popauth.Options) {
+		g := x.Guard(func(o *popauth.Options) {
 			o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) { err = e }
 		})
 		w := httptest.NewRecorder()
@@ -356,21 +357,21 @@ func (x *ending) outage(ctx context.Context) error {
 
 // An outage that comes to light while nobody has gone stays one, whatever its error wraps.
 func TestOutageThatWrapsCanceled(t *testing.T) {
-	l := newLab(t)
-	var seen *observer
-	g := l.guard(func(o *popauth.Options) {
-		seen = observed(o)
+	l := lab.New(t)
+	var seen *lab.Observer
+	g := l.Guard(func(o *popauth.Options) {
+		seen = lab.Observed(o)
 		o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return false, context.Canceled }
 	})
-	o := send(g.Confirm, l.owner.Request("GET", "/", l.bound()))
-	if o.ran || o.status != 503 || len(seen.all) != 1 || seen.all[0].Reason != popauth.ErrUnavailable {
-		t.Errorf("got %+v, %+v", o, seen.all)
+	o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound()))
+	if o.Ran || o.Status != 503 || len(seen.All) != 1 || seen.All[0].Reason != popauth.ErrUnavailable {
+		t.Errorf("got %+v, %+v", o, seen.All)
 	}
 }
 
 // A refusal for a reason of its own stays what it is when the request ends meanwhile.
 func TestRefusalOfRequestThatEnds(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	for name, tt := range map[string]struct {
@@ -378,12 +379,12 @@ func TestRefusalOfRequestThatEnds(t *testing.T) {
 		want popauth.Reason
 	}{
 		"no credentials": {r: httptest.NewRequest("GET", "/", nil), want: popauth.ErrCredentialsMissing},
-		"thief":          {r: l.thief.Request("GET", "/", l.bound()), want: popauth.ErrCertificateMismatch},
-		"expired":        {r: l.owner.Request("GET", "/", l.bound(cnf{"exp": l.clock.Now().Unix() - 3600})), want: popauth.ErrTokenExpired},
+		"thief":          {r: l.Thief.Request("GET", "/", l.Bound()), want: popauth.ErrCertificateMismatch},
+		"expired":        {r: l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": l.Clock.Now().Unix() - 3600})), want: popauth.ErrTokenExpired},
 	} {
-		warm := l.guard()
-		_, _ = warm.Check(l.owner.Request("GET", "/", l.bound()))
-		if _, err := warm.Check(tt.r.WithContext(ctx)); !reasonIs(err, tt.want) {
+		warm := l.Guard()
+		_, _ = warm.Check(l.Owner.Request("GET", "/", l.Bound()))
+		if _, err := warm.Check(tt.r.WithContext(ctx)); !lab.ReasonIs(err, tt.want) {
 			t.Errorf("%s: got %v, want %s", name, err, tt.want)
 		}
 	}
@@ -391,18 +392,18 @@ func TestRefusalOfRequestThatEnds(t *testing.T) {
 
 // The end of a request refuses nothing by itself: what nobody has to be asked about is decided as ever.
 func TestEndedRequestThatWaitsForNothing(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	if _, err := g.Check(l.ask()); err != nil { // has the keys
+	l := lab.New(t)
+	g := l.Guard()
+	if _, err := g.Check(l.Ask()); err != nil { // has the keys
 		t.Fatal(err)
 	}
 	for _, end := range ends {
 		ctx, stop := end.begin(t.Context())
 		stop()
-		if p, err := g.Check(l.ask().WithContext(ctx)); err != nil || p == nil {
+		if p, err := g.Check(l.Ask().WithContext(ctx)); err != nil || p == nil {
 			t.Errorf("%s: got %v, want a principal", end.name, err)
 		}
-		if _, err := g.Check(l.thief.Request("GET", "/", l.bound()).WithContext(ctx)); !reasonIs(err, popauth.ErrCertificateMismatch) {
+		if _, err := g.Check(l.Thief.Request("GET", "/", l.Bound()).WithContext(ctx)); !lab.ReasonIs(err, popauth.ErrCertificateMismatch) {
 			t.Errorf("%s: a thief: got %v, want %s", end.name, err, popauth.ErrCertificateMismatch)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/uri"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // routes are served by each router of FuzzRequestLine; a trailing slash stands for all below.
@@ -134,7 +135,7 @@ func unspelled(tb testing.TB, target string) []byte {
 // then cleans, for who decodes twice, for DPoP, for policies, and for forwardauth. SEEDS=none leaves out the seeds, to
 // see how long finding takes.
 func FuzzRequestLine(f *testing.F) {
-	issuer := popauthtest.NewIssuer(fuzzTB{f})
+	issuer := popauthtest.NewIssuer(lab.FuzzTB{f})
 	guard, err := popauth.New(issuer.Options())
 	if err != nil {
 		f.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // twoReadings are targets that programs read differently, and the rule that each breaks.
@@ -91,19 +92,19 @@ func asServed(tb testing.TB, target string, of *http.Request) *http.Request {
 func TestRequestLineStages(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	l := newLab(t)
+	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
-	key.Now = l.clock.Now
-	g := l.guard(func(o *popauth.Options) {
+	key.Now = l.Clock.Now
+	g := l.Guard(func(o *popauth.Options) {
 		o.Logger = logger
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	})
-	dpopToken := l.issuer.Token(key.Bound(), popauthtest.Claims{"scope": "orders.read"})
+	dpopToken := l.Issuer.Token(key.Bound(), popauthtest.Claims{"scope": "orders.read"})
 	credentials := map[string]func(path string) *http.Request{
-		"bearer":      func(string) *http.Request { return l.owner.Request("GET", "/", l.unbound()) },
-		"certificate": func(string) *http.Request { return l.owner.Request("GET", "/", l.bound()) },
+		"bearer":      func(string) *http.Request { return l.Owner.Request("GET", "/", l.Unbound()) },
+		"certificate": func(string) *http.Request { return l.Owner.Request("GET", "/", l.Bound()) },
 		"DPoP": func(path string) *http.Request {
-			r := l.owner.Request("GET", "/", "")
+			r := l.Owner.Request("GET", "/", "")
 			r.Host = "api.example.com"
 			r.Header.Set("Authorization", "DPoP "+dpopToken)
 			r.Header.Set("DPoP", key.Proof("GET", "https://api.example.com"+path, dpopToken))
@@ -114,8 +115,8 @@ func TestRequestLineStages(t *testing.T) {
 	proofs := []string{"/close", "/s.txt", "/private/s.txt"}
 	stages := map[string]func(http.Handler) http.Handler{
 		"Authenticate": g.Authenticate, "Confirm": g.Confirm, "Authorize": g.Authorize(popauth.Scope("orders.read")),
-		"RequireCertificate":         clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())),
-		"RequireCertificate, source": clientcert.Require(popauth.TLSCertificate(), clientcert.Thumbprint(l.owner.Thumbprint())),
+		"RequireCertificate":         clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())),
+		"RequireCertificate, source": clientcert.Require(popauth.TLSCertificate(), clientcert.Thumbprint(l.Owner.Thumbprint())),
 	}
 	for _, tt := range twoReadings {
 		for kind, request := range credentials {
@@ -124,8 +125,8 @@ func TestRequestLineStages(t *testing.T) {
 					r := asServed(t, tt.target, request(proof))
 					for name, stage := range stages {
 						log.Reset()
-						if o := send(stage, r); o.ran || o.status != 400 {
-							t.Errorf("VULNERABLE: %s: got %d, ran %t, want 400", name, o.status, o.ran)
+						if o := lab.Send(stage, r); o.Ran || o.Status != 400 {
+							t.Errorf("VULNERABLE: %s: got %d, ran %t, want 400", name, o.Status, o.Ran)
 						}
 						if got := log.String(); !strings.HasPrefix(name, "Require") && (!strings.Contains(got, tt.rule) || !strings.Contains(got, string(popauth.ErrRequestLine))) {
 							t.Errorf("%s: logged %q, want the rule %q", name, got, tt.rule)
@@ -157,7 +158,7 @@ func TestRequestLineStages(t *testing.T) {
 						continue
 					}
 					r := asServed(t, target, request(written))
-					if send(stage, r).passed(t); path != r.URL.Path {
+					if lab.Send(stage, r).Passed(t); path != r.URL.Path {
 						t.Errorf("%s: got %q, want %q", target, r.URL.Path, path)
 					}
 				}
@@ -170,37 +171,37 @@ func second[T any](_ T, err error) error { return err }
 
 // CONNECT and OPTIONS * name no resource.
 func TestRequestLineForms(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	for _, tt := range []struct{ method, target, rule string }{
 		{"CONNECT", "api.example.com:443", "authority of CONNECT"},
 		{"OPTIONS", "*", "asterisk of OPTIONS"},
 		{"GET", "*", "asterisk of OPTIONS"},
 	} {
-		r := l.owner.Request(tt.method, "/", l.bound())
+		r := l.Owner.Request(tt.method, "/", l.Bound())
 		r.RequestURI, r.URL = tt.target, &url.URL{Host: tt.target}
-		send(g.Confirm, r).refused(t, 400, "")
+		lab.Send(g.Confirm, r).Refused(t, 400, "")
 		if err := (popauth.RequestLine{}).Check(r); err == nil || !strings.Contains(err.Error(), tt.rule) {
 			t.Errorf("%s %s: got %v, want %s", tt.method, tt.target, err, tt.rule)
 		}
 	}
 	for _, u := range []*url.URL{nil, {Opaque: "x", Path: "/"}} {
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		r.URL = u
-		send(g.Confirm, r).refused(t, 400, "")
+		lab.Send(g.Confirm, r).Refused(t, 400, "")
 	}
 	// HTTP/2 has no absolute-form.
-	r := asServed(t, "https://evil.example/orders", l.owner.Request("GET", "/", l.bound()))
+	r := asServed(t, "https://evil.example/orders", l.Owner.Request("GET", "/", l.Bound()))
 	r.ProtoMajor = 2
-	send(g.Confirm, r).refused(t, 400, "")
+	lab.Send(g.Confirm, r).Refused(t, 400, "")
 	r.ProtoMajor, r.URL.Host = 1, "api.example.com"
-	send(g.Confirm, r).refused(t, 400, "")
+	lab.Send(g.Confirm, r).Refused(t, 400, "")
 }
 
 // What middleware outside has made of Request.URL is what the line says, or its rest behind a prefix.
 func TestRequestLineRewritten(t *testing.T) {
-	l := newLab(t)
-	strict, loose := l.guard(), l.guard(func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
+	l := lab.New(t)
+	strict, loose := l.Guard(), l.Guard(func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
 	for _, tt := range []struct {
 		target, path, raw string
 		ok                bool
@@ -224,56 +225,56 @@ func TestRequestLineRewritten(t *testing.T) {
 		{"/api/a%20b", "/a b", "/admin%2F1", false},
 		{"/api/a%20b", "/admin", "/a%20b", false},
 	} {
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		r.RequestURI, r.URL = tt.target, &url.URL{Path: tt.path, RawPath: tt.raw}
 		if tt.ok {
-			send(strict.Confirm, r).passed(t)
+			lab.Send(strict.Confirm, r).Passed(t)
 		} else {
-			send(strict.Confirm, r).refused(t, 400, "")
+			lab.Send(strict.Confirm, r).Refused(t, 400, "")
 			if err := (popauth.RequestLine{}).Check(r); err == nil || !strings.Contains(err.Error(), "Request.URL is not what the request line says") {
 				t.Errorf("%s: got %v", tt.path, err)
 			}
 		}
 		if read, err := url.PathUnescape(tt.raw); tt.raw == "" || err == nil && read == tt.path {
-			send(loose.Confirm, r).passed(t)
+			lab.Send(loose.Confirm, r).Passed(t)
 		} else { // chi goes by RawPath, ServeMux by Path
-			send(loose.Confirm, r).refused(t, 400, "")
+			lab.Send(loose.Confirm, r).Refused(t, 400, "")
 		}
 	}
 	for path, raw := range map[string]string{"/x/../admin": "", "//admin": "", "/admin": "/%61dmin", "/a/admin": "/a%2Fadmin", "x/../admin": "", "/a|admin": "/a|%61dmin"} {
-		r := l.owner.Request("GET", "/orders", l.bound())
+		r := l.Owner.Request("GET", "/orders", l.Bound())
 		r.URL.Path, r.URL.RawPath = path, raw
-		send(loose.Confirm, r).refused(t, 400, "")
+		lab.Send(loose.Confirm, r).Refused(t, 400, "")
 	}
 	// A router that has gone by the escaped path must not be contradicted by one that sees none.
-	r := asServed(t, "/%70rivate", l.owner.Request("GET", "/", l.bound()))
+	r := asServed(t, "/%70rivate", l.Owner.Request("GET", "/", l.Bound()))
 	r.URL.RawPath = ""
-	send(strict.Confirm, r).refused(t, 400, "")
-	send(l.guard(func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true }).Confirm, r).refused(t, 400, "")
+	lab.Send(strict.Confirm, r).Refused(t, 400, "")
+	lab.Send(l.Guard(func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true }).Confirm, r).Refused(t, 400, "")
 }
 
 // Each opening opens its rule and no other.
 func TestRequestLineAllow(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	openings := map[string]popauth.RequestLine{
 		"encoded slash": {AllowEncodedSlash: true}, "empty segment": {AllowEmptySegments: true},
 		"percent-encoding other than net/url's own": {AllowOtherEncodings: true}, "path parameter": {AllowPathParameters: true},
 	}
 	for rule, line := range openings {
-		g := l.guard(func(o *popauth.Options) { o.RequestLine = line })
+		g := l.Guard(func(o *popauth.Options) { o.RequestLine = line })
 		for _, tt := range twoReadings {
 			t.Run(rule+" "+tt.target, func(t *testing.T) {
-				r := asServed(t, tt.target, l.owner.Request("GET", "/", l.bound()))
-				outer := line.Handler(clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+				r := asServed(t, tt.target, l.Owner.Request("GET", "/", l.Bound()))
+				outer := line.Handler(clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 				w := httptest.NewRecorder()
 				outer.ServeHTTP(w, r)
-				o := send(g.Confirm, r)
+				o := lab.Send(g.Confirm, r)
 				if tt.rule == rule && tt.target != "/%2fprivate/s.txt" {
-					if o.passed(t); w.Code != 200 {
+					if o.Passed(t); w.Code != 200 {
 						t.Errorf("RequireCertificate: got %d, want 200", w.Code)
 					}
 				} else {
-					o.refused(t, 400, "")
+					o.Refused(t, 400, "")
 					if want := 400; tt.rule != "percent-encoding other than net/url's own" && w.Code != want {
 						t.Errorf("RequireCertificate: got %d, want %d", w.Code, want)
 					}
@@ -285,53 +286,53 @@ func TestRequestLineAllow(t *testing.T) {
 
 func TestRequestLineMethodOverride(t *testing.T) {
 	var log bytes.Buffer
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	open := l.guard(func(o *popauth.Options) { o.RequestLine.AllowMethodOverride = true })
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	open := l.Guard(func(o *popauth.Options) { o.RequestLine.AllowMethodOverride = true })
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 		for _, values := range [][]string{{"DELETE"}, {"delete"}, {"POST", "DELETE"}, {"DELETE", "POST"}, {"POST, DELETE"}} {
-			r := l.owner.Request("POST", "/orders", l.bound())
+			r := l.Owner.Request("POST", "/orders", l.Bound())
 			r.Header[http.CanonicalHeaderKey(name)] = values
 			log.Reset()
-			send(g.Confirm, r).refused(t, 400, "")
+			lab.Send(g.Confirm, r).Refused(t, 400, "")
 			if !strings.Contains(log.String(), "header with another method than the request") {
 				t.Errorf("%s: logged %q", name, log.String())
 			}
-			send(clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint())), r).refused(t, 400, "")
-			send(open.Confirm, r).passed(t)
+			lab.Send(clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())), r).Refused(t, 400, "")
+			lab.Send(open.Confirm, r).Passed(t)
 		}
 		for _, same := range []string{"POST", ""} { // as after an override outside
-			r := l.owner.Request("POST", "/orders", l.bound())
+			r := l.Owner.Request("POST", "/orders", l.Bound())
 			r.Header.Set(name, same)
-			send(g.Confirm, r).passed(t)
+			lab.Send(g.Confirm, r).Passed(t)
 		}
 	}
 }
 
 // No decision is inherited by another method or another path, whoever makes a request of the first one.
 func TestDecisionIsForOneLine(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
+	a := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
 	for name, change := range map[string]func(*http.Request){
 		"method":      func(r *http.Request) { r.Method = "DELETE" },
-		"target":      func(r *http.Request) { retarget(r, "/admin") },
+		"target":      func(r *http.Request) { lab.Retarget(r, "/admin") },
 		"URL":         func(r *http.Request) { r.URL.Path = "/admin" },
-		"handmade":    func(r *http.Request) { retarget(r, "/admin"); r.RequestURI = "" },
+		"handmade":    func(r *http.Request) { lab.Retarget(r, "/admin"); r.RequestURI = "" },
 		"empty line":  func(r *http.Request) { r.RequestURI = "" },
 		"method, new": func(r *http.Request) { *r = *r.Clone(r.Context()); r.Method = "PUT" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			spy := &popauthtest.Spy{}
 			var rechecked error
-			inner := a.guard.Confirm(spy)
-			h := a.guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			inner := a.Guard.Confirm(spy)
+			h := a.Guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				u := *r.URL
 				r.URL = &u
 				change(r)
-				_, rechecked = a.guard.Recheck(r)
+				_, rechecked = a.Guard.Recheck(r)
 				inner.ServeHTTP(w, r)
 			}))
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, a.request())
+			h.ServeHTTP(w, a.Request())
 			if spy.Ran() != 0 || w.Code != 401 || !errors.Is(rechecked, popauth.ErrUndecided) {
 				t.Errorf("VULNERABLE: got %d, ran %d, Recheck %v: the decision about another request", w.Code, spy.Ran(), rechecked)
 			}
@@ -343,8 +344,8 @@ var folders = fstest.MapFS{"public.txt": {Data: []byte("PUBLIC")}, "private/s.tx
 
 // Policies by folder over a catch-all: the folder's file is served under the folder's policy only, whatever the spelling.
 func TestRequestLineCatchAll(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	read, admin := g.Authorize(popauth.Scope("orders.read")), g.Authorize(popauth.Scope("admin"))
 	fs := http.FileServerFS(folders)
 	backend := httptest.NewServer(fs)
@@ -385,7 +386,7 @@ func TestRequestLineCatchAll(t *testing.T) {
 		for _, target := range append([]struct{ target, rule string }{{"/private/s.txt", ""}}, twoReadings...) {
 			t.Run(name+" "+target.target, func(t *testing.T) {
 				w := httptest.NewRecorder()
-				h.ServeHTTP(w, asServed(t, target.target, l.owner.Request("GET", "/", l.bound())))
+				h.ServeHTTP(w, asServed(t, target.target, l.Owner.Request("GET", "/", l.Bound())))
 				if strings.Contains(w.Body.String(), "SECRET") {
 					t.Errorf("VULNERABLE: %s: got %d %q without the scope", target.target, w.Code, w.Body)
 				}
@@ -396,14 +397,14 @@ func TestRequestLineCatchAll(t *testing.T) {
 
 // Handler decodes for everybody inside what needs no encoding, and a proof stays for what was sent.
 func TestRequestLineHandler(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	c := chi.NewRouter()
 	seen := ""
-	c.With(a.guard.Confirm).Get("/users/{user}", func(_ http.ResponseWriter, r *http.Request) {
+	c.With(a.Guard.Confirm).Get("/users/{user}", func(_ http.ResponseWriter, r *http.Request) {
 		seen = chi.URLParam(r, "user") + " " + r.URL.EscapedPath()
-		a.spy.ServeHTTP(httptest.NewRecorder(), r)
+		a.Spy.ServeHTTP(httptest.NewRecorder(), r)
 	})
-	a.handler = popauth.RequestLine{}.Handler(http.StripPrefix("/v1", c))
+	a.Handler = popauth.RequestLine{}.Handler(http.StripPrefix("/v1", c))
 	for target, want := range map[string]string{
 		"/v1/users/%7Ealice":            "~alice /users/~alice",
 		"/v1/users/alice%40example.com": "alice@example.com /users/alice@example.com",
@@ -413,14 +414,14 @@ func TestRequestLineHandler(t *testing.T) {
 		"/v1/%75sers/alice":             "alice /users/alice",
 	} {
 		seen = ""
-		r := a.key.Request("GET", "https://api.example.com"+target, a.token)
-		retarget(r, target)
-		if a.accept(t, r); seen != want {
+		r := a.Key.Request("GET", "https://api.example.com"+target, a.Token)
+		lab.Retarget(r, target)
+		if a.Accept(t, r); seen != want {
 			t.Errorf("%s: got %q, want %q", target, seen, want)
 		}
-		r = a.key.Request("GET", "https://api.example.com"+target, a.token, fields{"htu": "https://api.example.com/v1/users/bob"})
-		retarget(r, target)
-		a.refuseProof(t, r, popauth.ErrProofTarget)
+		r = a.Key.Request("GET", "https://api.example.com"+target, a.Token, lab.Fields{"htu": "https://api.example.com/v1/users/bob"})
+		lab.Retarget(r, target)
+		a.RefuseProof(t, r, popauth.ErrProofTarget)
 	}
 	var log bytes.Buffer
 	spy := &popauthtest.Spy{}
@@ -440,9 +441,9 @@ func TestRequestLineHandler(t *testing.T) {
 	}
 	// What was decoded for one request line is not decoded for another.
 	h := popauth.RequestLine{}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		retarget(r, "/%70rivate")
+		lab.Retarget(r, "/%70rivate")
 		r.URL.RawPath = ""
-		a.guard.Authenticate(spy).ServeHTTP(w, r)
+		a.Guard.Authenticate(spy).ServeHTTP(w, r)
 	}))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, asServed(t, "/%41", httptest.NewRequest("GET", "/", nil)))
@@ -459,7 +460,7 @@ func TestRequestLineHandler(t *testing.T) {
 
 // Over the wire: whatever net/http accepts, the handler of another route doesn't run for a proof of /close.
 func TestRequestLineOverTheWire(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	say := func(s string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "RAN "+s) })
 	}
@@ -473,13 +474,13 @@ func TestRequestLineOverTheWire(t *testing.T) {
 		c.Handle(pattern, h)
 	}
 	for name, h := range map[string]http.Handler{"ServeMux": mux, "chi": c} {
-		server := httptest.NewServer(a.guard.Confirm(h))
+		server := httptest.NewServer(a.Guard.Confirm(h))
 		t.Cleanup(server.Close)
 		host := server.Listener.Addr().String()
 		for _, target := range []string{"/close", "/admin/../close", "/admin/%2e%2e/close", "/accounts/%2e%2e/close", "/x/../close",
 			"http:a://b/close", "http:a://b/close/../close", "foo:x://b/close", "http:/admin/purge://x/close", "a://" + host + "/close"} {
 			status, body := rawBody(t, server, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n",
-				target, host, a.token, a.key.Proof("GET", "http://"+host+"/close", a.token)))
+				target, host, a.Token, a.Key.Proof("GET", "http://"+host+"/close", a.Token)))
 			if target == "/close" && body != "RAN close" || target != "/close" && (status != 400 || strings.Contains(body, "RAN")) {
 				t.Errorf("VULNERABLE: %s: %s: got %d %q", name, target, status, body)
 			}
@@ -489,7 +490,7 @@ func TestRequestLineOverTheWire(t *testing.T) {
 
 func rawBody(t *testing.T, server *httptest.Server, request string) (int, string) {
 	t.Helper()
-	resp := rawResponse(t, server, request)
+	resp := lab.RawResponse(t, server, request)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -501,7 +502,7 @@ func rawBody(t *testing.T, server *httptest.Server, request string) (int, string
 // A proof without a token, as to a token endpoint, is for one reading, too.
 func TestRequestLineProveKey(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
-	d := proofs(dpop.Options{})
+	d := lab.Proofs(dpop.Options{})
 	for target, ok := range map[string]bool{"/token": true, "/%74oken": false} {
 		r := asServed(t, target, key.Request("POST", "https://id.example.com/token", ""))
 		r.Header.Set("DPoP", key.Proof("GET", "https://id.example.com/token", ""))

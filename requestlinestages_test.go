@@ -13,6 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Each rule's error says what to change, and a log line has room for it, however long what came is.
@@ -40,14 +41,14 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 		"does not begin with a slash": "set Request.RequestURI before http.StripPrefix",
 	}
 	var log bytes.Buffer
-	l := newLab(t)
+	l := lab.New(t)
 	change := func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
-	strict, loose := l.guard(change), l.guard(change, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
-	other := l.guard(change, func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true })
+	strict, loose := l.Guard(change), l.Guard(change, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
+	other := l.Guard(change, func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true })
 	check := func(g *popauth.Guard, r *http.Request) {
 		t.Helper()
 		log.Reset()
-		send(g.Confirm, r).refused(t, 400, "")
+		lab.Send(g.Confirm, r).Refused(t, 400, "")
 		line := log.String()
 		if strings.Contains(line, `, \"\":`) {
 			t.Errorf("logged %q, a comparison with nothing", line)
@@ -73,10 +74,10 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 		if strings.HasPrefix(target, "/") && target != "/private/.." && !strings.HasSuffix(target, "//") {
 			target += long
 		}
-		check(strict, asServed(t, target, l.owner.Request("GET", "/", l.bound())))
+		check(strict, asServed(t, target, l.Owner.Request("GET", "/", l.Bound())))
 	}
 	of := func(line, path, raw string) *http.Request {
-		r := l.owner.Request("GET", "/", l.bound())
+		r := l.Owner.Request("GET", "/", l.Bound())
 		r.RequestURI, r.URL = line, &url.URL{Path: path, RawPath: raw}
 		return r
 	}
@@ -96,7 +97,7 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 	check(strict, lower)
 	deep := "/" + strings.Repeat("a", 8<<10)
 	check(strict, of(deep, deep, ""))
-	send(strict.Confirm, of(deep[:8<<10]+"?"+deep, deep[:8<<10], "")).passed(t)
+	lab.Send(strict.Confirm, of(deep[:8<<10]+"?"+deep, deep[:8<<10], "")).Passed(t)
 	for rule := range cures {
 		t.Errorf("%s: not tried, or said otherwise", rule)
 	}
@@ -109,16 +110,16 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 			for _, prefix := range []string{"/api", "/api/"} {
 				for _, adapter := range []bool{false, true} {
 					t.Run(fmt.Sprint(name, target, prefix, adapter), func(t *testing.T) {
-						a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine = line })
-						a.handler = popauth.RequestLine{}.Handler(a.guard.Authenticate(http.StripPrefix(prefix, a.guard.Confirm(a.spy))))
-						r := a.key.Request("GET", "https://api.example.com"+target, a.token)
-						if retarget(r, target); adapter {
+						a := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine = line })
+						a.Handler = popauth.RequestLine{}.Handler(a.Guard.Authenticate(http.StripPrefix(prefix, a.Guard.Confirm(a.Spy))))
+						r := a.Key.Request("GET", "https://api.example.com"+target, a.Token)
+						if lab.Retarget(r, target); adapter {
 							r.RequestURI = ""
 						}
 						if !strings.HasPrefix(target, prefix) {
 							return
 						}
-						a.accept(t, r)
+						a.Accept(t, r)
 					})
 				}
 			}
@@ -129,40 +130,40 @@ func TestRequestLineStripPrefixBetweenStages(t *testing.T) {
 // A request without RequestURI, as adapters make it, has the reading of its URL, or is refused: without a Handler around
 // it, http.StripPrefix takes the path that a proof is for.
 func TestRequestLineWithoutRequestURI(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	request := func() *http.Request {
-		r := a.key.Request("GET", "https://api.example.com/api/orders", a.token)
+		r := a.Key.Request("GET", "https://api.example.com/api/orders", a.Token)
 		r.RequestURI = ""
 		return r
 	}
-	a.handler = a.guard.Confirm(a.spy)
-	a.accept(t, request())
-	a.handler = http.StripPrefix("/api", a.guard.Confirm(a.spy))
-	a.refuseProof(t, request(), popauth.ErrProofTarget)
+	a.Handler = a.Guard.Confirm(a.Spy)
+	a.Accept(t, request())
+	a.Handler = http.StripPrefix("/api", a.Guard.Confirm(a.Spy))
+	a.RefuseProof(t, request(), popauth.ErrProofTarget)
 	thief := request()
-	thief.Header.Set("DPoP", a.key.Proof("GET", "https://api.example.com/orders", a.token))
-	a.handler = popauth.RequestLine{}.Handler(http.StripPrefix("/api", a.guard.Confirm(a.spy)))
-	a.refuseProof(t, thief, popauth.ErrProofTarget)
-	a.handler = http.StripPrefix("/api/", a.guard.Confirm(a.spy))
-	a.refuseLine(t, request())
+	thief.Header.Set("DPoP", a.Key.Proof("GET", "https://api.example.com/orders", a.Token))
+	a.Handler = popauth.RequestLine{}.Handler(http.StripPrefix("/api", a.Guard.Confirm(a.Spy)))
+	a.RefuseProof(t, thief, popauth.ErrProofTarget)
+	a.Handler = http.StripPrefix("/api/", a.Guard.Confirm(a.Spy))
+	a.RefuseLine(t, request())
 	// A decision is for its URL, which the stage has made the request line.
-	a.handler = a.guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handler = a.Guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path = "/admin"
 		r.URL = &u
-		a.guard.Confirm(a.spy).ServeHTTP(w, r)
+		a.Guard.Confirm(a.Spy).ServeHTTP(w, r)
 	}))
 	w := httptest.NewRecorder()
-	if a.handler.ServeHTTP(w, request()); w.Code != 400 || a.spy.Ran() != 1 {
-		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another URL", w.Code, a.spy.Ran())
+	if a.Handler.ServeHTTP(w, request()); w.Code != 400 || a.Spy.Ran() != 1 {
+		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another URL", w.Code, a.Spy.Ran())
 	}
 	for _, u := range []*url.URL{nil, {Path: "orders"}, {Path: "//orders"}, {Path: "/../orders"}, {Path: "/orders", Opaque: "x"}, {Path: "/a/x", RawPath: "/a%2Fx"}} {
 		r := request()
 		r.URL = u
-		a.handler = popauth.RequestLine{}.Handler(a.guard.Confirm(a.spy))
+		a.Handler = popauth.RequestLine{}.Handler(a.Guard.Confirm(a.Spy))
 		w := httptest.NewRecorder()
-		if a.handler.ServeHTTP(w, r); w.Code != 400 || a.spy.Ran() != 1 {
-			t.Errorf("%v: got %d, ran %d, want 400", u, w.Code, a.spy.Ran())
+		if a.Handler.ServeHTTP(w, r); w.Code != 400 || a.Spy.Ran() != 1 {
+			t.Errorf("%v: got %d, ran %d, want 400", u, w.Code, a.Spy.Ran())
 		}
 	}
 }
@@ -170,11 +171,11 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 // Middleware that changes the request line inside of a stage, or of a Handler, takes neither the decision nor the
 // openings along.
 func TestRequestLineChangedInside(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	change := func(line string, both bool, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if both {
-				retarget(r, line)
+				lab.Retarget(r, line)
 			}
 			r.RequestURI = line
 			next.ServeHTTP(w, r)
@@ -185,9 +186,9 @@ func TestRequestLineChangedInside(t *testing.T) {
 		target string
 		status int
 	}{
-		"RequestURI alone": {func(h http.Handler) http.Handler { return a.guard.Confirm(change("/admin", false, h)) }, "/orders", 400},
-		"both":             {func(h http.Handler) http.Handler { return a.guard.Confirm(change("/admin", true, h)) }, "/orders", 401},
-		"slash removed":    {func(h http.Handler) http.Handler { return a.guard.Confirm(change("/orders", true, h)) }, "/orders/", 401},
+		"RequestURI alone": {func(h http.Handler) http.Handler { return a.Guard.Confirm(change("/admin", false, h)) }, "/orders", 400},
+		"both":             {func(h http.Handler) http.Handler { return a.Guard.Confirm(change("/admin", true, h)) }, "/orders", 401},
+		"slash removed":    {func(h http.Handler) http.Handler { return a.Guard.Confirm(change("/orders", true, h)) }, "/orders/", 401},
 		"openings": {func(h http.Handler) http.Handler {
 			return popauth.RequestLine{AllowEmptySegments: true}.Handler(change("/x//admin", true, h))
 		}, "/orders//1", 400},
@@ -207,19 +208,19 @@ func TestRequestLineChangedInside(t *testing.T) {
 			}))
 		}, "/%6Frders", 400},
 	} {
-		r := a.key.Request("GET", "https://api.example.com"+tt.target, a.token)
-		retarget(r, tt.target)
-		w, before := httptest.NewRecorder(), a.spy.Ran()
-		if tt.h(a.guard.Confirm(a.spy)).ServeHTTP(w, r); w.Code != tt.status || a.spy.Ran() != before {
-			t.Errorf("VULNERABLE: %s: got %d, ran %d, want %d", name, w.Code, a.spy.Ran()-before, tt.status)
+		r := a.Key.Request("GET", "https://api.example.com"+tt.target, a.Token)
+		lab.Retarget(r, tt.target)
+		w, before := httptest.NewRecorder(), a.Spy.Ran()
+		if tt.h(a.Guard.Confirm(a.Spy)).ServeHTTP(w, r); w.Code != tt.status || a.Spy.Ran() != before {
+			t.Errorf("VULNERABLE: %s: got %d, ran %d, want %d", name, w.Code, a.Spy.Ran()-before, tt.status)
 		}
 	}
 }
 
 // Every opening of a Handler counts for the Guards inside, and those of Handlers outside of each other add up.
 func TestRequestLineOpeningsInside(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	rewrite := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			u := *r.URL
@@ -254,8 +255,8 @@ func TestRequestLineOpeningsInside(t *testing.T) {
 		} {
 			t.Run(name+" "+wrapping, func(t *testing.T) {
 				spy := &popauthtest.Spy{}
-				r := l.owner.Request("GET", "/", l.bound())
-				retarget(r, tt.target)
+				r := l.Owner.Request("GET", "/", l.Bound())
+				lab.Retarget(r, tt.target)
 				for header, values := range tt.headers {
 					r.Header[header] = values
 				}
@@ -271,7 +272,7 @@ func TestRequestLineOpeningsInside(t *testing.T) {
 
 // What a Guard, or a Handler, opens itself is open inside of a Handler that opens or decodes something else, too.
 func TestRequestLineOpeningsOfOneself(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	change := func(f func(*http.Request)) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -292,9 +293,9 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 		for kind, outer := range map[string]popauth.RequestLine{"decodes": {}, "opens": {AllowEmptySegments: true}} {
 			for _, inner := range []popauth.RequestLine{{}, tt.line} {
 				spy := &popauthtest.Spy{}
-				g := l.guard(func(o *popauth.Options) { o.RequestLine = inner })
-				r := l.owner.Request("GET", "/", l.bound())
-				retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
+				g := l.Guard(func(o *popauth.Options) { o.RequestLine = inner })
+				r := l.Owner.Request("GET", "/", l.Bound())
+				lab.Retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
 				w := httptest.NewRecorder()
 				outer.Handler(tt.change(g.Confirm(spy))).ServeHTTP(w, r)
 				if want := inner == tt.line; (spy.Ran() == 1) != want || !want && w.Code != 400 {
@@ -302,10 +303,10 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 				}
 			}
 			spy := &popauthtest.Spy{}
-			r := l.owner.Request("GET", "/", l.bound())
-			retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
+			r := l.Owner.Request("GET", "/", l.Bound())
+			lab.Retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
 			w := httptest.NewRecorder()
-			outer.Handler(tt.line.Handler(tt.change(l.guard().Confirm(spy)))).ServeHTTP(w, r)
+			outer.Handler(tt.line.Handler(tt.change(l.Guard().Confirm(spy)))).ServeHTTP(w, r)
 			if spy.Ran() != 1 {
 				t.Errorf("%s, Handler in one that %s: got %d, want a pass", name, kind, w.Code)
 			}
@@ -315,15 +316,15 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 
 // What a Handler further out allows leaves a decision for its path, too.
 func TestRequestLineRewrittenInsideHandler(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	rewrite := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path = "/admin"
 		r.URL = &u
-		a.guard.Confirm(a.spy).ServeHTTP(w, r)
+		a.Guard.Confirm(a.Spy).ServeHTTP(w, r)
 	})
-	a.handler = popauth.RequestLine{AllowRewrittenURL: true}.Handler(a.guard.Confirm(rewrite))
-	if w := a.serve(a.request()); w.Code != http.StatusUnauthorized || a.spy.Ran() != 0 {
-		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another path", w.Code, a.spy.Ran())
+	a.Handler = popauth.RequestLine{AllowRewrittenURL: true}.Handler(a.Guard.Confirm(rewrite))
+	if w := a.Serve(a.Request()); w.Code != http.StatusUnauthorized || a.Spy.Ran() != 0 {
+		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another path", w.Code, a.Spy.Ran())
 	}
 }

@@ -17,19 +17,20 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A semicolon is refused in both spellings, before credentials are looked at, and allowed in both.
 func TestRequestLinePathParameters(t *testing.T) {
 	allowing := popauth.RequestLine{AllowPathParameters: true}
-	l := newLab(t)
+	l := lab.New(t)
 	for _, target := range []string{
 		"/admin;x/users", "/admin%3Bx/users", "/admin%3bx/users", "/admin/users;jsessionid=1", "/;/admin", "/admin/%3B",
 	} {
 		spy := &popauthtest.Spy{}
-		r := asServed(t, target, l.owner.Request("GET", "/", l.bound()))
+		r := asServed(t, target, l.Owner.Request("GET", "/", l.Bound()))
 		for name, h := range map[string]http.Handler{
-			"Guard": l.guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
+			"Guard": l.Guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
 			"other openings": popauth.RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowOtherEncodings: true}.Handler(spy),
 		} {
 			w := httptest.NewRecorder()
@@ -41,7 +42,7 @@ func TestRequestLinePathParameters(t *testing.T) {
 			t.Errorf("%s: got %v, want the rule", target, err)
 		}
 		w := httptest.NewRecorder()
-		if allowing.Handler(l.guard().Confirm(spy)).ServeHTTP(w, r); spy.Ran() != 1 {
+		if allowing.Handler(l.Guard().Confirm(spy)).ServeHTTP(w, r); spy.Ran() != 1 {
 			t.Errorf("%s: got %d, want a pass", target, w.Code)
 		}
 	}
@@ -49,19 +50,19 @@ func TestRequestLinePathParameters(t *testing.T) {
 
 // A server behind that puts methods in upper case runs DELETE for delete, under the policies of all others.
 func TestRequestLineMethodLetters(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for method, ok := range map[string]bool{
 		"GET": true, "VERSION-CONTROL": true, "M-SEARCH": true, "X1": true, "": true,
 		"delete": false, "Get": false, "gET": false, "DELETe": false, "PO ST": false, "DELETE\r\nX: y": false, "PO\u017fT": false,
 	} {
 		spy := &popauthtest.Spy{}
 		for name, h := range map[string]http.Handler{
-			"Guard": l.guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
-			"RequireCertificate":   clientcert.Require(nil, clientcert.Thumbprint(l.owner.Thumbprint()))(spy),
+			"Guard": l.Guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
+			"RequireCertificate":   clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))(spy),
 			"override is allowed":  popauth.RequestLine{AllowMethodOverride: true}.Handler(spy),
 			"rewriting is allowed": popauth.RequestLine{AllowRewrittenURL: true}.Handler(spy),
 		} {
-			r := l.owner.Request("GET", "/orders", l.bound())
+			r := l.Owner.Request("GET", "/orders", l.Bound())
 			r.Method = method
 			w, before := httptest.NewRecorder(), spy.Ran()
 			if h.ServeHTTP(w, r); (spy.Ran() > before) != ok || !ok && w.Code != 400 {
@@ -100,17 +101,17 @@ func TestRequestLineOverrideLetters(t *testing.T) {
 // Where an encoded slash is allowed it stays one for everybody, beside whatever else a name has. What net/url would write
 // otherwise is decoded in URL.RawPath, and a DPoP proof stays for what was sent.
 func TestRequestLineEncodedSlashIsKept(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	line := popauth.RequestLine{AllowEncodedSlash: true}
 	var seen *http.Request
 	inner := chi.NewRouter()
-	inner.With(a.guard.Confirm).Get("/{name}", func(_ http.ResponseWriter, r *http.Request) {
+	inner.With(a.Guard.Confirm).Get("/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		seen = r
-		a.spy.ServeHTTP(httptest.NewRecorder(), r)
+		a.Spy.ServeHTTP(httptest.NewRecorder(), r)
 	})
 	outer := chi.NewRouter()
 	outer.Handle("/projects/{name}", http.StripPrefix("/projects", inner))
-	a.handler = line.Handler(outer)
+	a.Handler = line.Handler(outer)
 	for target, want := range map[string]struct{ raw, check string }{ // check: the rule for a Guard without a Handler
 		"/projects/group%2Fname":          {"/group%2Fname", ""},
 		"/projects/group%2fname":          {"/group%2fname", ""},
@@ -127,13 +128,13 @@ func TestRequestLineEncodedSlashIsKept(t *testing.T) {
 		"/projects/a%2F..%2Fb%40":         {"", "dot segment"},
 		"/projects/a%2F%2Fb%40":           {"", "empty segment"},
 	} {
-		r := a.key.Request("GET", "https://api.example.com"+target, a.token, fields{"htu": "https://api.example.com" + target})
-		retarget(r, target)
+		r := a.Key.Request("GET", "https://api.example.com"+target, a.Token, lab.Fields{"htu": "https://api.example.com" + target})
+		lab.Retarget(r, target)
 		if err := line.Check(r); (err == nil) != (want.check == "") || err != nil && !strings.Contains(err.Error(), want.check) {
 			t.Errorf("%s: Check: got %v, want %q", target, err, want.check)
 		}
 		seen = nil
-		w := a.serve(r)
+		w := a.Serve(r)
 		if want.raw == "" {
 			if w.Code != 400 || seen != nil {
 				t.Errorf("VULNERABLE: %s: got %d", target, w.Code)
@@ -141,7 +142,7 @@ func TestRequestLineEncodedSlashIsKept(t *testing.T) {
 			continue
 		}
 		if seen == nil {
-			t.Errorf("%s: got %d, want 200: %v", target, w.Code, a.last)
+			t.Errorf("%s: got %d, want 200: %v", target, w.Code, a.Last)
 			continue
 		}
 		if seen.URL.RawPath != want.raw || seen.URL.EscapedPath() != want.raw || seen.RequestURI != target {
@@ -150,9 +151,9 @@ func TestRequestLineEncodedSlashIsKept(t *testing.T) {
 		if sent := popauth.SentPath(seen); sameName(t, "/projects"+sent) != sameName(t, target) {
 			t.Errorf("%s: SentPath: got %q", target, sent)
 		}
-		r = a.key.Request("GET", "https://api.example.com"+target, a.token, fields{"htu": "https://api.example.com/projects/bob"})
-		retarget(r, target)
-		a.refuseProof(t, r, popauth.ErrProofTarget)
+		r = a.Key.Request("GET", "https://api.example.com"+target, a.Token, lab.Fields{"htu": "https://api.example.com/projects/bob"})
+		lab.Retarget(r, target)
+		a.RefuseProof(t, r, popauth.ErrProofTarget)
 	}
 }
 
@@ -168,13 +169,13 @@ func sameName(t *testing.T, path string) string {
 
 // Nobody inside may make a plain slash of an encoded one, or bring another encoding back.
 func TestRequestLineEncodedSlashChangedInside(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for name, raw := range map[string]string{
 		"dropped": "", "plain": "/admin/y/x@", "as sent": "/admin/y%2Fx%40", "another": "/admin/y%2Fz@", "moved": "/admin%2Fy/x@",
 	} {
 		for guard, line := range map[string]popauth.RequestLine{"strict": {}, "rewritten": {AllowRewrittenURL: true}} {
 			spy := &popauthtest.Spy{}
-			g := l.guard(func(o *popauth.Options) { o.RequestLine = line })
+			g := l.Guard(func(o *popauth.Options) { o.RequestLine = line })
 			h := popauth.RequestLine{AllowEncodedSlash: true}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				u := *r.URL
 				u.RawPath = raw
@@ -182,7 +183,7 @@ func TestRequestLineEncodedSlashChangedInside(t *testing.T) {
 				g.Confirm(spy).ServeHTTP(w, r)
 			}))
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, asServed(t, "/admin/y%2Fx%40", l.owner.Request("GET", "/", l.bound())))
+			h.ServeHTTP(w, asServed(t, "/admin/y%2Fx%40", l.Owner.Request("GET", "/", l.Bound())))
 			want := guard == "rewritten" && name != "as sent" && name != "another" // that is a rewriting
 			if (spy.Ran() == 1) != want || !want && w.Code != 400 {
 				t.Errorf("VULNERABLE: %s, %s: got %d, ran %d, want a pass: %t", guard, name, w.Code, spy.Ran(), want)
@@ -195,9 +196,9 @@ func TestRequestLineEncodedSlashChangedInside(t *testing.T) {
 func TestRequestLineLogsNoSecrets(t *testing.T) {
 	var log bytes.Buffer
 	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Logger = line.Logger })
-	rewritten := l.guard(func(o *popauth.Options) { o.Logger, o.RequestLine.AllowRewrittenURL = line.Logger, true })
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Logger = line.Logger })
+	rewritten := l.Guard(func(o *popauth.Options) { o.Logger, o.RequestLine.AllowRewrittenURL = line.Logger, true })
 	for _, tt := range []struct{ line, path, raw string }{
 		{"http://user:hunter2@api/x?access_token=hunter2", "/x", ""},
 		{"http://user:hun/ter2@api/x", "/x", ""},
@@ -221,7 +222,7 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 		spy := &popauthtest.Spy{}
 		for name, h := range map[string]http.Handler{"Handler": line.Handler(spy), "Guard": g.Confirm(spy), "rewritten": rewritten.Confirm(spy)} {
 			log.Reset()
-			r := l.owner.Request("GET", "/", l.bound())
+			r := l.Owner.Request("GET", "/", l.Bound())
 			r.RequestURI, r.URL = tt.line, u
 			h.ServeHTTP(httptest.NewRecorder(), r)
 			if got := log.String(); strings.Contains(got, "hunter") || strings.Contains(got, "ter2") || got == "" && name != "rewritten" {
@@ -234,7 +235,7 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 // Behind a proxy is a server that cuts parameters off, as those in Java do, and puts methods in upper case: nobody reaches
 // what the policies of this side are for by another spelling, with a token or a proof for all else.
 func TestRequestLineBehindProxy(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
+	a := lab.NewDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		segments := strings.Split(r.URL.Path, "/")
 		for i := range segments {
@@ -251,14 +252,14 @@ func TestRequestLineBehindProxy(t *testing.T) {
 		p.SetURL(to)
 		p.Out.URL.RawPath = popauth.SentPath(p.In)
 	}}
-	admin := a.guard.Authorize(popauth.Scope("admin"))(proxy)
+	admin := a.Guard.Authorize(popauth.Scope("admin"))(proxy)
 	mux, c := http.NewServeMux(), chi.NewRouter()
 	mux.Handle("/admin/users", admin)
 	mux.Handle("DELETE /orders", admin)
-	mux.Handle("/", a.guard.Confirm(proxy))
+	mux.Handle("/", a.Guard.Confirm(proxy))
 	c.Handle("/admin/users", admin)
 	c.Method("DELETE", "/orders", admin)
-	c.Handle("/*", a.guard.Confirm(proxy))
+	c.Handle("/*", a.Guard.Confirm(proxy))
 	for name, router := range map[string]http.Handler{"ServeMux": mux, "chi": c, "ServeMux, no Handler": mux} {
 		if !strings.Contains(name, "no Handler") {
 			router = popauth.RequestLine{}.Handler(router)
@@ -274,7 +275,7 @@ func TestRequestLineBehindProxy(t *testing.T) {
 			{"GET", "/;/admin/users", 400}, {"delete", "/orders", 400}, {"Delete", "/orders", 400},
 		} {
 			status, body := rawBody(t, server, tt.method+" "+tt.target+" HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n"+
-				"Authorization: DPoP "+a.token+"\r\nDPoP: "+a.key.Proof(tt.method, "https://api.example.com"+tt.target, a.token)+"\r\n\r\n")
+				"Authorization: DPoP "+a.Token+"\r\nDPoP: "+a.Key.Proof(tt.method, "https://api.example.com"+tt.target, a.Token)+"\r\n\r\n")
 			if ran := strings.HasPrefix(body, "RAN"); ran != (tt.status == 200) || status != tt.status && !(status == 405 && name == "chi") {
 				t.Errorf("VULNERABLE: %s: %s %s: got %d %q, want %d", name, tt.method, tt.target, status, body, tt.status)
 			}

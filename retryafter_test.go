@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Who asks to be left alone is left alone, whatever was asked for, and callers are told how long that takes.
@@ -29,14 +30,14 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		{name: "keys, for a year", path: "/jwks", status: 503, after: "31536000", most: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
+			issuer := lab.NewMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
-				keys := issuer.keys(t, popauth.RemoteKeysOptions{})
-				api := newKeyedAPI(t, issuer.URL, keys, nil)
-				issuer.busy(tt.path, tt.status, tt.after)
-				token := issuer.lasting()
+				keys := issuer.KeySet(t, popauth.RemoteKeysOptions{})
+				api := lab.NewKeyedAPI(t, issuer.URL, keys, nil)
+				issuer.Busy(tt.path, tt.status, tt.after)
+				token := issuer.Lasting()
 				for n := range 300 {
-					w := api.ask(t.Context(), token)
+					w := api.Ask(t.Context(), token)
 					if w.Code != 503 || n > 0 && w.Header().Get("Retry-After") == "1" {
 						t.Fatalf("request %d: got %d, Retry-After %q", n, w.Code, w.Header().Get("Retry-After"))
 					}
@@ -45,22 +46,22 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 				if err := keys.Preload(t.Context()); !errors.Is(err, popauth.ErrUnavailable) {
 					t.Errorf("Preload: got %v", err)
 				}
-				if got := issuer.calls.Swap(0); got > tt.most {
+				if got := issuer.Calls.Swap(0); got > tt.most {
 					t.Errorf("got %d calls in five minutes, want %d", got, tt.most)
 				}
-				issuer.fails(nil)
+				issuer.Fails(nil)
 				time.Sleep(5*time.Minute + time.Second)
-				api.want(t, token, 200) // after ten minutes, whatever was said
+				api.Want(t, token, 200) // after ten minutes, whatever was said
 
 				// The same while there are keys: an unknown kid is no reason to ask.
-				issuer.busy(tt.path, tt.status, tt.after)
-				issuer.calls.Store(0)
+				issuer.Busy(tt.path, tt.status, tt.after)
+				issuer.Calls.Store(0)
 				for n := range 300 {
-					api.want(t, token, 200)
-					api.want(t, madeUp(token, n), 503)
+					api.Want(t, token, 200)
+					api.Want(t, lab.MadeUp(token, n), 503)
 					time.Sleep(time.Second)
 				}
-				if got := issuer.calls.Load(); got > 2 {
+				if got := issuer.Calls.Load(); got > 2 {
 					t.Errorf("with keys: got %d calls in five minutes, want 2", got)
 				}
 			})
@@ -78,21 +79,21 @@ func TestIntrospectionAsksMetadataSeldom(t *testing.T) {
 		{name: "the metadata is busy", path: "/.well-known/", after: "600", most: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newMemoryIssuer(t)
+			issuer := lab.NewMemoryIssuer(t)
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int64
-				v := issuer.introspection(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
-				issuer.fails(func(r *http.Request) (*http.Response, error) {
+				v := issuer.Introspect(t, func(o *introspection.Options) { o.Endpoint, o.Remember = "", -1 })
+				issuer.Fails(func(r *http.Request) (*http.Response, error) {
 					known := strings.Contains(r.URL.Path, "/.well-known/")
 					if known {
 						asked.Add(1)
 					}
 					if strings.Contains(r.URL.Path, tt.path) {
-						w := answer(http.StatusServiceUnavailable, nil)
+						w := lab.Answer(http.StatusServiceUnavailable, nil)
 						w.Header.Set("Retry-After", tt.after)
 						return w, nil
 					}
-					return answer(200, []byte(`{"issuer":"`+issuer.URL+`","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
+					return lab.Answer(200, []byte(`{"issuer":"`+issuer.URL+`","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
 				})
 				for range 300 {
 					if _, err := v.Verify(t.Context(), "t"); !errors.Is(err, popauth.ErrUnavailable) {

@@ -23,6 +23,7 @@ import (
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // sameSize returns clients whose certificates are of one size, so that their headers are at the same place, with names of
@@ -41,16 +42,16 @@ func sameSize(t *testing.T, ca *popauthtest.CA, names ...string) []*popauthtest.
 }
 
 func TestForwardedHeadersInReusedMemory(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	names := []string{"alice", "bobby", "carol"}
-	clients := sameSize(t, l.ca, names...)
+	clients := sameSize(t, l.CA, names...)
 	der := func(c *popauthtest.Client) string {
 		return base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0])
 	}
 	text := func(c *popauthtest.Client) string {
 		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate.Certificate[0]})))
 	}
-	root := base64.StdEncoding.EncodeToString(l.ca.Certificate.Raw)
+	root := base64.StdEncoding.EncodeToString(l.CA.Certificate.Raw)
 	for _, tt := range []struct {
 		format  proxy.Format
 		headers func(*popauthtest.Client) []string
@@ -69,16 +70,16 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.format.Name(), func(t *testing.T) {
-			source := byProxy(tt.format, proxy.TrustPeers(proxyNet), proxy.TrustSecret("X-Secret", strings.Repeat("s", 16)))
-			guard := l.guard(func(o *popauth.Options) { o.Certificate = source })
+			source := lab.ByProxy(tt.format, proxy.TrustPeers(lab.ProxyNet), proxy.TrustSecret("X-Secret", strings.Repeat("s", 16)))
+			guard := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 			tokens := make([]string, len(clients))
 			for i, c := range clients {
-				tokens[i] = l.issuer.Token(popauthtest.Claims{"sub": names[i]}, c.Bound())
+				tokens[i] = l.Issuer.Token(popauthtest.Claims{"sub": names[i]}, c.Bound())
 			}
 			var b reused.Buffer
 			for _, i := range reused.Order(len(clients)) {
 				for j := range clients { // with his own certificate, and with the tokens of the others
-					r := b.Request(viaProxy(tokens[j], append(tt.headers(clients[i]), "X-Secret", strings.Repeat("s", 16))...))
+					r := b.Request(lab.ViaProxy(tokens[j], append(tt.headers(clients[i]), "X-Secret", strings.Repeat("s", 16))...))
 					got, err := source.Certificate(r)
 					if err != nil || got == nil || got.Leaf.Subject.CommonName != names[i] {
 						t.Fatalf("%s: got %v, %v, want the certificate that was sent", names[i], got, err)
@@ -95,12 +96,12 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 
 // What stands beside a certificate counts as much: the same one with another verdict.
 func TestVerdictsInReusedMemory(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.HAProxy("X-Cert", "X-Verify"), proxy.TrustPeers(proxyNet))
-	der := base64.StdEncoding.EncodeToString(l.owner.Certificate.Certificate[0])
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.HAProxy("X-Cert", "X-Verify"), proxy.TrustPeers(lab.ProxyNet))
+	der := base64.StdEncoding.EncodeToString(l.Owner.Certificate.Certificate[0])
 	var b reused.Buffer
 	for _, i := range reused.Order(2) {
-		c, err := source.Certificate(b.Request(viaProxy("", "X-Cert", der, "X-Verify", []string{"0", "9"}[i])))
+		c, err := source.Certificate(b.Request(lab.ViaProxy("", "X-Cert", der, "X-Verify", []string{"0", "9"}[i])))
 		if want := []popauth.VerifiedBy{popauth.VerifiedByProxy, popauth.NotVerified}[i]; err != nil || c.Verified != want {
 			t.Fatalf("verdict %d: got %v, %v, want %v", i, c.Verified, err, want)
 		}
@@ -109,19 +110,19 @@ func TestVerdictsInReusedMemory(t *testing.T) {
 
 // The same for each memory of tokens, of what their headers and those of proofs say, of used proofs, and of hosts.
 func TestTokensInReusedMemory(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	names := []string{"alice", "bobby", "carol"}
 	partner := popauthtest.NewIssuer(t)
-	partner.Now = l.clock.Now
-	introspection, err := introspection.New(introspectionOptions(l.issuer))
+	partner.Now = l.Clock.Now
+	introspection, err := introspection.New(lab.IntrospectionOptions(l.Issuer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers, err := issuers.New(issuers.Options{Now: l.clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
-		for _, i := range []*popauthtest.Issuer{l.issuer, partner} {
+	issuers, err := issuers.New(issuers.Options{Now: l.Clock.Now, Resolve: func(_ context.Context, iss string) (popauth.Verifier, error) {
+		for _, i := range []*popauthtest.Issuer{l.Issuer, partner} {
 			if i.URL == iss {
 				o := i.Options()
-				return popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now})
+				return popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now})
 			}
 		}
 		return nil, popauth.ErrTokenIssuer
@@ -130,7 +131,7 @@ func TestTokensInReusedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := func(v popauth.Verifier) *popauth.Guard {
-		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}})
+		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.Clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,20 +141,20 @@ func TestTokensInReusedMemory(t *testing.T) {
 		guard *popauth.Guard
 		token func(name string, i int) (subject, token string)
 	}{
-		"JWT": {l.guard(), func(name string, _ int) (string, string) {
-			return name, l.issuer.Token(popauthtest.Claims{"sub": name})
+		"JWT": {l.Guard(), func(name string, _ int) (string, string) {
+			return name, l.Issuer.Token(popauthtest.Claims{"sub": name})
 		}},
 		"introspection": {verifier(introspection), func(name string, _ int) (string, string) {
-			return name, l.issuer.Opaque(popauthtest.Claims{"sub": name})
+			return name, l.Issuer.Opaque(popauthtest.Claims{"sub": name})
 		}},
 		"issuers": {verifier(issuers), func(name string, i int) (string, string) {
-			return name, []*popauthtest.Issuer{l.issuer, partner}[i%2].Token(popauthtest.Claims{"sub": name})
+			return name, []*popauthtest.Issuer{l.Issuer, partner}[i%2].Token(popauthtest.Claims{"sub": name})
 		}},
-		"unknown kid": {l.guard(), func(name string, i int) (string, string) {
+		"unknown kid": {l.Guard(), func(name string, i int) (string, string) {
 			if i == 0 {
-				return name, l.issuer.Token(popauthtest.Claims{"sub": name})
+				return name, l.Issuer.Token(popauthtest.Claims{"sub": name})
 			}
-			return "", l.issuer.TokenWith(popauthtest.Claims{"kid": fmt.Sprintf("unknown%d", i)}, popauthtest.Claims{"sub": name})
+			return "", l.Issuer.TokenWith(popauthtest.Claims{"kid": fmt.Sprintf("unknown%d", i)}, popauthtest.Claims{"sub": name})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,13 +175,13 @@ func TestTokensInReusedMemory(t *testing.T) {
 	}
 	t.Run("proofs", func(t *testing.T) {
 		key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
-		g := l.guard(func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}})}
+		g := l.Guard(func(o *popauth.Options) {
+			o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}})}
 		})
 		var b reused.Buffer
 		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {
-			token := l.issuer.Token(key.Bound())
-			id := popauthtest.Claims{"jti": fmt.Sprintf("id%d", i), "iat": l.clock.Now().Unix()}
+			token := l.Issuer.Token(key.Bound())
+			id := popauthtest.Claims{"jti": fmt.Sprintf("id%d", i), "iat": l.Clock.Now().Unix()}
 			r := key.Request("GET", "https://api.example.com/orders", token, id)
 			if _, err := g.Check(b.Request(r)); err != nil {
 				t.Errorf("proof %d: %v", i, err)
@@ -191,10 +192,10 @@ func TestTokensInReusedMemory(t *testing.T) {
 		}
 	})
 	t.Run("hosts", func(t *testing.T) {
-		owner := l.ca.Client("owner")
+		owner := l.CA.Client("owner")
 		source := popauth.TLSCertificate()
 		connection := owner.Request("GET", "https://one.example.com/", "")
-		connection.TLS.VerifiedChains = [][]*x509.Certificate{{connection.TLS.PeerCertificates[0], l.ca.Certificate}}
+		connection.TLS.VerifiedChains = [][]*x509.Certificate{{connection.TLS.PeerCertificates[0], l.CA.Certificate}}
 		var b reused.Buffer
 		for _, i := range reused.Order(3) {
 			connection.Host = []string{"one.example.com", "two.example.com", "six.example.com"}[i]
@@ -211,13 +212,13 @@ func TestTokensInReusedMemory(t *testing.T) {
 
 // A call to an issuer goes on when its request has ended, and asks about the token of that request.
 func TestACallThatOutlivesItsRequest(t *testing.T) {
-	l := newLab(t)
-	tokens := []string{l.issuer.Opaque(popauthtest.Claims{"sub": "alice"}), l.issuer.Opaque(popauthtest.Claims{"sub": "bobby"})}
-	o := introspectionOptions(l.issuer)
+	l := lab.New(t)
+	tokens := []string{l.Issuer.Opaque(popauthtest.Claims{"sub": "alice"}), l.Issuer.Opaque(popauthtest.Claims{"sub": "bobby"})}
+	o := lab.IntrospectionOptions(l.Issuer)
 	asked, release := make(chan struct{}), make(chan struct{})
 	inner := o.Client.Transport
 	client := *o.Client
-	client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+	client.Transport = lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodGet { // discovery
 			asked <- struct{}{}
 			<-release
@@ -245,7 +246,7 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 	again := b.Text(tokens[1])
 	close(release)
 	for range 100 { // until the first call is remembered
-		if l.issuer.Introspections() > 0 {
+		if l.Issuer.Introspections() > 0 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -260,20 +261,20 @@ func TestACallThatOutlivesItsRequest(t *testing.T) {
 
 // Recheck is about the token that has come with the request, not about what is in its memory by now.
 func TestRecheckInReusedMemory(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	tokens := []string{l.bound(popauthtest.Claims{"jti": "one"}), l.bound(popauthtest.Claims{"jti": "two"})}
+	l := lab.New(t)
+	g := l.Guard()
+	tokens := []string{l.Bound(popauthtest.Claims{"jti": "one"}), l.Bound(popauthtest.Claims{"jti": "two"})}
 	var b reused.Buffer
 	kept := (*http.Request)(nil)
 	keep := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { kept = r })
-	g.Confirm(keep).ServeHTTP(httptest.NewRecorder(), b.Request(l.owner.Request("GET", "/orders", tokens[0])))
+	g.Confirm(keep).ServeHTTP(httptest.NewRecorder(), b.Request(l.Owner.Request("GET", "/orders", tokens[0])))
 	if kept == nil {
 		t.Fatal("the handler did not run")
 	}
 	if _, err := g.Recheck(kept); err != nil {
 		t.Fatal(err)
 	}
-	b.Request(l.owner.Request("GET", "/orders", tokens[1]))
+	b.Request(l.Owner.Request("GET", "/orders", tokens[1]))
 	if got := kept.Header.Get("Authorization"); got != "Bearer "+tokens[1] {
 		t.Fatalf("the memory has %.20s: the test shows nothing", got)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // honest are targets as clients write them, and the path that each router's handler sees.
@@ -42,15 +43,15 @@ var honest = map[string]string{
 
 // Through a gateway that has a Handler around it, an API's DPoP proof counts for the path as the client has sent it.
 func TestSentPath(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
-	b := newDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
+	a := lab.NewDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com"})
+	b := lab.NewDPoPAPI(t, dpop.Options{BaseURL: "https://api.example.com/v1"})
 	seen := ""
-	run := func(a *dpopAPI) *httptest.Server {
-		a.handler = popauth.RequestLine{}.Handler(a.guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	run := func(a *lab.DPoPAPI) *httptest.Server {
+		a.Handler = popauth.RequestLine{}.Handler(a.Guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			seen = r.URL.Path
-			a.spy.ServeHTTP(w, r)
+			a.Spy.ServeHTTP(w, r)
 		})))
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.Handler.ServeHTTP(w, r) }))
 		t.Cleanup(server.Close)
 		return server
 	}
@@ -80,15 +81,15 @@ func TestSentPath(t *testing.T) {
 		gateway := httptest.NewServer(popauth.RequestLine{}.Handler(router))
 		t.Cleanup(gateway.Close)
 		for target, want := range honest {
-			for prefix, api := range map[string]*dpopAPI{"": a, "/v1": b} {
+			for prefix, api := range map[string]*lab.DPoPAPI{"": a, "/v1": b} {
 				t.Run(name+" "+prefix+target, func(t *testing.T) {
 					seen = ""
 					sent, _, _ := strings.Cut(prefix+target, "?")
 					if status := through(t, gateway, prefix+target, api, sent); status != 200 || seen != want {
-						t.Errorf("got %d, path %q, want 200, %q: %v", status, seen, want, api.last)
+						t.Errorf("got %d, path %q, want 200, %q: %v", status, seen, want, api.Last)
 					}
-					before := api.spy.Ran()
-					if status := through(t, gateway, prefix+target, api, prefix+"/users/mallory"); status != 401 || api.spy.Ran() != before {
+					before := api.Spy.Ran()
+					if status := through(t, gateway, prefix+target, api, prefix+"/users/mallory"); status != 401 || api.Spy.Ran() != before {
 						t.Errorf("VULNERABLE: got %d for a proof of another path", status)
 					}
 				})
@@ -97,23 +98,23 @@ func TestSentPath(t *testing.T) {
 	}
 	gateway := httptest.NewServer(popauth.RequestLine{}.Handler(mux))
 	t.Cleanup(gateway.Close)
-	before := a.spy.Ran()
-	if status := through(t, gateway, "/re/%40", a, "/re/%40"); status != 401 || a.spy.Ran() != before {
+	before := a.Spy.Ran()
+	if status := through(t, gateway, "/re/%40", a, "/re/%40"); status != 401 || a.Spy.Ran() != before {
 		t.Errorf("VULNERABLE: got %d: what the proxy sends is not what it has chosen", status)
 	}
 	// Without it, what the proxy makes of the path isn't what the proof is for: refused.
 	plain := httptest.NewServer(popauth.RequestLine{}.Handler(proxy(whole, nil)))
 	t.Cleanup(plain.Close)
-	if status := through(t, plain, "/users/a%40b", a, "/users/a%40b"); status != 401 || a.spy.Ran() != before {
+	if status := through(t, plain, "/users/a%40b", a, "/users/a%40b"); status != 401 || a.Spy.Ran() != before {
 		t.Errorf("got %d, want 401", status)
 	}
 }
 
 // through sends a GET of target with a proof for another path, as api's client, and returns the status.
-func through(t *testing.T, gateway *httptest.Server, target string, api *dpopAPI, proof string) int {
+func through(t *testing.T, gateway *httptest.Server, target string, api *lab.DPoPAPI, proof string) int {
 	t.Helper()
 	status, _ := rawBody(t, gateway, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n",
-		target, api.token, api.key.Proof("GET", "https://api.example.com"+proof, api.token)))
+		target, api.Token, api.Key.Proof("GET", "https://api.example.com"+proof, api.Token)))
 	return status
 }
 

@@ -14,11 +14,12 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestTarget compares htu with the target of the request line.
 func TestTarget(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowPathParameters = true })
+	a := lab.NewDPoPAPI(t, dpop.Options{}, func(o *popauth.Options) { o.RequestLine.AllowPathParameters = true })
 	const site = "https://resource.example.org"
 	for _, test := range []struct {
 		htu, target string
@@ -76,12 +77,12 @@ func TestTarget(t *testing.T) {
 				r.Host = "resource.example.org"
 			}
 			r.TLS = &tls.ConnectionState{HandshakeComplete: true}
-			r.Header.Set("Authorization", "DPoP "+a.token)
-			r.Header.Set("DPoP", a.key.Proof("GET", test.htu, a.token, fields{"htu": test.htu}))
+			r.Header.Set("Authorization", "DPoP "+a.Token)
+			r.Header.Set("DPoP", a.Key.Proof("GET", test.htu, a.Token, lab.Fields{"htu": test.htu}))
 			if test.same {
-				a.accept(t, r)
+				a.Accept(t, r)
 			} else {
-				a.refuseProof(t, r, popauth.ErrProofTarget)
+				a.RefuseProof(t, r, popauth.ErrProofTarget)
 			}
 		})
 	}
@@ -90,43 +91,43 @@ func TestTarget(t *testing.T) {
 // What looks like a fragment in a request line is a part of the path for net/http; a proof for the path before it
 // must not open what is behind it.
 func TestTargetWithHash(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	r := a.request()
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	r := a.Request()
 	r.RequestURI = "/orders#/../admin"
-	a.refuseLine(t, r)
+	a.RefuseLine(t, r)
 	for _, line := range []string{"*", "api.example.com:443", "/or ders", "/%zz", "/%"} {
-		r := a.request()
+		r := a.Request()
 		r.RequestURI = line
-		a.refuseLine(t, r)
+		a.RefuseLine(t, r)
 	}
 }
 
 func TestTargetMethods(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	a.refuseLine(t, a.key.Request("custom", dpopURL, a.token))
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	a.RefuseLine(t, a.Key.Request("custom", lab.DPoPURL, a.Token))
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "CUSTOM"} {
-		a.accept(t, a.key.Request(method, dpopURL, a.token))
+		a.Accept(t, a.Key.Request(method, lab.DPoPURL, a.Token))
 		if method != "POST" {
-			a.refuseProof(t, a.key.Request(method, dpopURL, a.token, fields{"htm": "POST"}), popauth.ErrProofTarget)
+			a.RefuseProof(t, a.Key.Request(method, lab.DPoPURL, a.Token, lab.Fields{"htm": "POST"}), popauth.ErrProofTarget)
 		}
 	}
-	r := a.request() // as a handler's own test may make one
+	r := a.Request() // as a handler's own test may make one
 	r.Method, r.RequestURI = "", ""
-	a.accept(t, r)
-	r = a.key.Request("GET", "https://api.example.com", a.token)
+	a.Accept(t, r)
+	r = a.Key.Request("GET", "https://api.example.com", a.Token)
 	r.RequestURI, r.URL = "", &url.URL{}
-	a.accept(t, r)
+	a.Accept(t, r)
 }
 
 func TestTargetHost(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	for _, host := range []string{
 		"resource.com", "resource.com:8443", "[::1]:3000", "resource.com.", "my_service:8080", "ho~st", "resource.com:65535",
 		"RESOURCE.com", "192.0.2.1", "resource.com:443", "resource.com:",
 	} {
-		r := a.request(fields{"htu": "https://" + host + "/orders"})
+		r := a.Request(lab.Fields{"htu": "https://" + host + "/orders"})
 		r.Host = host
-		a.accept(t, r)
+		a.Accept(t, r)
 	}
 	for _, host := range []string{
 		"resource.com/intendedPath?", "resource.com/intendedPath#", "resource.com//evil", "https://resource.com",
@@ -135,68 +136,68 @@ func TestTargetHost(t *testing.T) {
 		"[fe80::1%25eth0]", ":443", "ho!st",
 	} {
 		for _, htu := range []string{"https://" + host + "/orders", "https://resource.com/orders", "https://resource.com/intendedPath"} {
-			r := a.request(fields{"htu": htu})
+			r := a.Request(lab.Fields{"htu": htu})
 			r.Host = host
-			a.refuseProof(t, r, popauth.ErrProofTarget)
+			a.RefuseProof(t, r, popauth.ErrProofTarget)
 		}
 	}
 }
 
 // Nothing that a client can send in a header moves the URL.
 func TestTargetIgnoresForwardedHeaders(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	for name, value := range map[string]string{
 		"X-Forwarded-Host": "evil.example.com", "X-Forwarded-Proto": "http", "X-Forwarded-Prefix": "/admin",
 		"X-Forwarded-Uri": "/admin", "X-Original-Url": "/admin", "X-Rewrite-Url": "/admin", "X-Http-Method-Override": "GET",
 		"X-Forwarded-Method": "PUT", "X-Forwarded-Port": "80", "Forwarded": "host=evil.example.com;proto=http",
 	} {
-		r := a.request()
+		r := a.Request()
 		r.Header.Set(name, value)
-		a.accept(t, r)
-		for _, moved := range []fields{{"htu": "https://evil.example.com/orders"}, {"htu": "http://api.example.com/orders"},
+		a.Accept(t, r)
+		for _, moved := range []lab.Fields{{"htu": "https://evil.example.com/orders"}, {"htu": "http://api.example.com/orders"},
 			{"htu": "https://api.example.com/admin/orders"}, {"htu": "https://api.example.com/admin"}, {"htm": "PUT"}} {
-			r := a.request(moved)
+			r := a.Request(moved)
 			r.Header.Set(name, value)
-			a.refuseProof(t, r, popauth.ErrProofTarget)
+			a.RefuseProof(t, r, popauth.ErrProofTarget)
 		}
 	}
 }
 
 // The proof is for what the client has asked, whatever routers have made of r.URL since.
 func TestTargetBehindRouters(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
-	guarded := a.handler
+	a := lab.NewDPoPAPI(t, dpop.Options{})
+	guarded := a.Handler
 	mux := http.NewServeMux()
 	mux.Handle("/api/", http.StripPrefix("/api", guarded))
 	inner := chi.NewRouter()
-	inner.Use(a.guard.Authenticate)
-	inner.Get("/orders/{id}", a.spy.ServeHTTP)
-	inner.Get("/orders", a.spy.ServeHTTP)
+	inner.Use(a.Guard.Authenticate)
+	inner.Get("/orders/{id}", a.Spy.ServeHTTP)
+	inner.Get("/orders", a.Spy.ServeHTTP)
 	outer := chi.NewRouter()
 	outer.Mount("/api", inner)
 	stripped := chi.NewRouter()
 	stripped.Mount("/api", http.StripPrefix("/api", inner))
 	for name, h := range map[string]http.Handler{"StripPrefix": mux, "chi.Mount": outer, "both": stripped} {
 		t.Run(name, func(t *testing.T) {
-			a.handler = h
+			a.Handler = h
 			for _, path := range []string{"/api/orders", "/api/orders?a=1", "/api/orders/a%20b"} {
-				a.accept(t, a.key.Request("GET", "https://api.example.com"+path, a.token))
+				a.Accept(t, a.Key.Request("GET", "https://api.example.com"+path, a.Token))
 			}
-			a.refuseProof(t, a.key.Request("GET", "https://api.example.com/api/orders", a.token, fields{"htu": dpopURL}), popauth.ErrProofTarget)
+			a.RefuseProof(t, a.Key.Request("GET", "https://api.example.com/api/orders", a.Token, lab.Fields{"htu": lab.DPoPURL}), popauth.ErrProofTarget)
 		})
 	}
 }
 
 func TestTargetOverTheWire(t *testing.T) {
-	a := newDPoPAPI(t, dpop.Options{})
+	a := lab.NewDPoPAPI(t, dpop.Options{})
 	send := func(t *testing.T, server *httptest.Server, proto int, target string, want int) {
 		t.Helper()
 		r, err := http.NewRequest("GET", target, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "DPoP "+a.token)
-		r.Header.Set("DPoP", a.key.Proof("GET", target, a.token))
+		r.Header.Set("Authorization", "DPoP "+a.Token)
+		r.Header.Set("DPoP", a.Key.Proof("GET", target, a.Token))
 		client := server.Client()
 		if server.TLS != nil {
 			client = (*popauthtest.Client)(nil).HTTP(server)
@@ -211,7 +212,7 @@ func TestTargetOverTheWire(t *testing.T) {
 		}
 	}
 	for _, proto := range []int{1, 2} {
-		server := popauthtest.NewServer(t, a.handler, func(c *tls.Config) {
+		server := popauthtest.NewServer(t, a.Handler, func(c *tls.Config) {
 			if proto == 1 {
 				c.NextProtos = []string{"http/1.1"}
 			}
@@ -220,17 +221,17 @@ func TestTargetOverTheWire(t *testing.T) {
 			send(t, server, proto, server.URL+target, http.StatusOK)
 		}
 	}
-	plain := httptest.NewServer(a.handler)
+	plain := httptest.NewServer(a.Handler)
 	t.Cleanup(plain.Close)
 	send(t, plain, 1, plain.URL+"/orders", http.StatusOK)
 
 	// absolute-form, as to a proxy, with a Host that says something else: it doesn't count (RFC 9112, section 3.2.2).
 	resp := rawExchange(t, plain, fmt.Sprintf("GET http://api.example.com/orders?a HTTP/1.1\r\nHost: evil.example.com\r\n"+
-		"Authorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", a.token, a.key.Proof("GET", "http://api.example.com/orders", a.token)))
+		"Authorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", a.Token, a.Key.Proof("GET", "http://api.example.com/orders", a.Token)))
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("absolute-form: got %d", resp.StatusCode)
 	}
-	ran := a.spy.Ran()
+	ran := a.Spy.Ran()
 	for _, request := range []string{
 		"GET /targetPath HTTP/1.1\r\nHost: resource.com/intendedPath?\r\n",
 		"GET /targetPath HTTP/1.1\r\nHost: resource.com/intendedPath#\r\n",
@@ -241,8 +242,8 @@ func TestTargetOverTheWire(t *testing.T) {
 	} {
 		for _, htu := range []string{"http://resource.com/targetPath", "https://resource.com/intendedPath"} {
 			resp := rawExchange(t, plain, request+fmt.Sprintf("Authorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n",
-				a.token, a.key.Proof("GET", htu, a.token)))
-			if resp.StatusCode < 400 || a.spy.Ran() != ran {
+				a.Token, a.Key.Proof("GET", htu, a.Token)))
+			if resp.StatusCode < 400 || a.Spy.Ran() != ran {
 				t.Errorf("VULNERABLE: %q with a proof for %s: got %d", request, htu, resp.StatusCode)
 			}
 		}
@@ -252,7 +253,7 @@ func TestTargetOverTheWire(t *testing.T) {
 // rawExchange sends bytes that http.Client wouldn't.
 func rawExchange(t *testing.T, server *httptest.Server, request string) *http.Response {
 	t.Helper()
-	resp := rawResponse(t, server, request)
+	resp := lab.RawResponse(t, server, request)
 	resp.Body.Close()
 	return resp
 }

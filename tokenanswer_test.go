@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // firstReason is the first Reason of an error; "" if it has none.
@@ -137,8 +138,8 @@ func TestUnavailableKeepsItsReason(t *testing.T) {
 
 // A JWT without exp passes where that is asked for alone; one that has it expires there, too.
 func TestMissingExpiration(t *testing.T) {
-	l := newLab(t)
-	o := popauth.JWTOptions{Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: l.issuer.Options().Keys, Now: l.clock.Now}
+	l := lab.New(t)
+	o := popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: l.Issuer.Options().Keys, Now: l.Clock.Now}
 	strict, err := popauth.NewJWTVerifier(o)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestMissingExpiration(t *testing.T) {
 		{name: "allowed", by: lax, claims: popauthtest.Claims{"exp": popauthtest.Omit}},
 		{name: "expired", by: lax, claims: popauthtest.Claims{"exp": 1}, want: popauth.ErrTokenExpired},
 	} {
-		token := l.issuer.Token(tt.claims)
+		token := l.Issuer.Token(tt.claims)
 		for range 2 { // once by what is remembered
 			got, err := tt.by.Verify(t.Context(), token)
 			if firstReason(err) != tt.want || (err == nil) != (tt.want == "") {

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // issuerKinds is one file of testdata/tokenkinds: which options fit an issuer, and which JWTs it signs. See the README
@@ -144,7 +145,7 @@ func sentTo(t *testing.T, o popauth.Options, token string) (popauth.Reason, bool
 func sentToGuard(g *popauth.Guard, reason *popauth.Reason, token string) (popauth.Reason, bool) {
 	*reason = ""
 	r := (*popauthtest.Client)(nil).Request("GET", "https://api.example.com/orders", token)
-	return *reason, send(g.Authenticate, r).ran
+	return *reason, lab.Send(g.Authenticate, r).Ran
 }
 
 // options are those of the issuer, with the keys of i.
@@ -275,7 +276,7 @@ func TestTokenKindsOthers(t *testing.T) {
 // An introspection endpoint's answer with the same claims is decided upon alike.
 func TestTokenKindsIntrospected(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
-	v, err := introspection.New(introspectionOptions(i))
+	v, err := introspection.New(lab.IntrospectionOptions(i))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // New warns where only claims tell what kind of token it is, for each issuer.
 func TestOpenTokenTypesWarning(t *testing.T) {
-	l := newTwoIssuers(t)
+	l := lab.NewTwoIssuers(t)
 	with := func(types, required []string) popauth.Verifier {
-		o := l.acme.Options()
+		o := l.Acme.Options()
 		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, TokenTypes: types, RequiredClaims: required})
 		if err != nil {
 			t.Fatal(err)
@@ -30,18 +31,18 @@ func TestOpenTokenTypesWarning(t *testing.T) {
 		v    popauth.Verifier
 		want []string
 	}{
-		{"the default", open, []string{l.acme.URL}},
-		{"none", with([]string{"at+jwt", ""}, nil), []string{l.acme.URL}},
-		{"a generic one", with([]string{"JOSE"}, nil), []string{l.acme.URL}},
-		{"with a parameter", with([]string{"application/jwt; x=1"}, nil), []string{l.acme.URL}},
+		{"the default", open, []string{l.Acme.URL}},
+		{"none", with([]string{"at+jwt", ""}, nil), []string{l.Acme.URL}},
+		{"a generic one", with([]string{"JOSE"}, nil), []string{l.Acme.URL}},
+		{"with a parameter", with([]string{"application/jwt; x=1"}, nil), []string{l.Acme.URL}},
 		{"at+jwt alone", closed, nil},
 		{"application/at+jwt", with([]string{"application/at+jwt"}, nil), nil},
 		{"a kind of the issuer's own", with([]string{"own+jwt"}, nil), nil},
 		{"claims", with(nil, []string{"scope"}), nil},
-		{"first of two", popauth.JWTOr(open, closed), []string{l.acme.URL}},
-		{"second of two", popauth.JWTOr(closed, open), []string{l.acme.URL}},
-		{"Issuers", l.both(), []string{l.acme.URL, l.globex.URL}},
-		{"somebody else's", verifierFunc(open.Verify), nil},
+		{"first of two", popauth.JWTOr(open, closed), []string{l.Acme.URL}},
+		{"second of two", popauth.JWTOr(closed, open), []string{l.Acme.URL}},
+		{"Issuers", l.Both(), []string{l.Acme.URL, l.Globex.URL}},
+		{"somebody else's", lab.VerifierFunc(open.Verify), nil},
 	} {
 		var log bytes.Buffer
 		if _, err := popauth.New(popauth.Options{Verifier: tt.v, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
@@ -60,66 +61,66 @@ func TestOpenTokenTypesWarning(t *testing.T) {
 
 // The settings are checked, and the caller's lists left alone.
 func TestTokenKindSettings(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for field, change := range map[string]func(*popauth.Options){
 		"RequiredClaims: has an empty entry": func(o *popauth.Options) { o.RequiredClaims = []string{"scope", ""} },
 		"Verifier: leave Issuer": func(o *popauth.Options) {
-			*o = popauth.Options{Verifier: verifierFunc(nil), RequiredClaims: []string{"a"}}
+			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), RequiredClaims: []string{"a"}}
 		},
-		"Verifier: leave Issuer, Audience": func(o *popauth.Options) { *o = popauth.Options{Verifier: verifierFunc(nil), AllowIDTokens: true} },
-		"Verifier: leave":                  func(o *popauth.Options) { *o = popauth.Options{Verifier: verifierFunc(nil), KeyIssuer: "x"} },
+		"Verifier: leave Issuer, Audience": func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), AllowIDTokens: true} },
+		"Verifier: leave":                  func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), KeyIssuer: "x"} },
 	} {
-		o := l.issuer.Options()
+		o := l.Issuer.Options()
 		change(&o)
 		if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("got %v, want %q in it", err, field)
 		}
 	}
 	required := []string{"scope", "client_id", "client_id"}
-	g := l.guard(func(o *popauth.Options) { o.RequiredClaims = required })
+	g := l.Guard(func(o *popauth.Options) { o.RequiredClaims = required })
 	if !slices.Equal(required, []string{"scope", "client_id", "client_id"}) {
 		t.Errorf("New has changed the caller's list: %q", required)
 	}
 	required[0] = "x"
-	send(g.Authenticate, l.owner.Request("GET", "/", l.bound())).passed(t)
+	lab.Send(g.Authenticate, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 }
 
 // Each rule with a value at its edge.
 func TestTokenKindEdges(t *testing.T) {
-	l := newLab(t, "ES256")
+	l := lab.New(t, "ES256")
 	plain := func(*popauth.Options) {}
 	types := func(list ...string) func(*popauth.Options) { return func(o *popauth.Options) { o.TokenTypes = list } }
 	required := func(o *popauth.Options) { o.RequiredClaims = []string{"scope", "own.claim/x"} }
 	for _, tt := range []struct {
 		name           string
 		change         func(*popauth.Options)
-		header, claims cnf
+		header, claims lab.Claims
 		want           popauth.Reason
 	}{
-		{"nonce and a scope", plain, cnf{"typ": "JWT"}, cnf{"nonce": "n"}, ""},
-		{"nonce and a kind that any JWT has", plain, cnf{"typ": "JWT"}, cnf{"nonce": "n", "scope": omit, "typ": "JWT"}, popauth.ErrTokenType},
-		{"nonce and an empty scope", plain, cnf{"typ": "JWT"}, cnf{"nonce": "n", "scope": []string{"openid", ""}}, popauth.ErrTokenType},
-		{"code and state null", plain, cnf{"typ": "JWT"}, cnf{"code": nil, "state": nil, "sub": omit}, ""},
-		{"code without sub, state null", plain, cnf{"typ": "JWT"}, cnf{"code": "c", "state": nil, "sub": omit}, popauth.ErrTokenType},
-		{"state without sub, code null", plain, cnf{"typ": "JWT"}, cnf{"code": nil, "state": "s", "sub": omit}, popauth.ErrTokenType},
-		{"required under at+jwt", required, cnf{"typ": "at+jwt"}, nil, popauth.ErrTokenType},
-		{"required, null", required, cnf{"typ": "at+jwt"}, cnf{"own.claim/x": nil}, popauth.ErrTokenType},
-		{"required, there", required, cnf{"typ": "at+jwt"}, cnf{"own.claim/x": cnf{}}, ""},
-		{"a long s for an s", plain, cnf{"typ": "JWT"}, cnf{"token_use": "acce\u017fs"}, popauth.ErrTokenType},
-		{"a generic type, ID token", types("JOSE"), cnf{"typ": "JOSE"}, cnf{"at_hash": "x"}, popauth.ErrTokenType},
-		{"a generic type, nobody", types("JWS"), cnf{"typ": "JWS"}, cnf{"sub": omit, "client_id": omit}, popauth.ErrTokenType},
-		{"a generic type", types("JOSE"), cnf{"typ": "JOSE"}, nil, ""},
-		{"zip that is none", plain, cnf{"zip": "NONE"}, nil, ""},
-		{"zip in another case", plain, cnf{"zip": "none"}, nil, popauth.ErrTokenMalformed},
-		{"zip empty", plain, cnf{"zip": ""}, nil, popauth.ErrTokenMalformed},
+		{"nonce and a scope", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n"}, ""},
+		{"nonce and a kind that any JWT has", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": lab.Omit, "typ": "JWT"}, popauth.ErrTokenType},
+		{"nonce and an empty scope", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": []string{"openid", ""}}, popauth.ErrTokenType},
+		{"code and state null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": nil, "state": nil, "sub": lab.Omit}, ""},
+		{"code without sub, state null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": "c", "state": nil, "sub": lab.Omit}, popauth.ErrTokenType},
+		{"state without sub, code null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": nil, "state": "s", "sub": lab.Omit}, popauth.ErrTokenType},
+		{"required under at+jwt", required, lab.Claims{"typ": "at+jwt"}, nil, popauth.ErrTokenType},
+		{"required, null", required, lab.Claims{"typ": "at+jwt"}, lab.Claims{"own.claim/x": nil}, popauth.ErrTokenType},
+		{"required, there", required, lab.Claims{"typ": "at+jwt"}, lab.Claims{"own.claim/x": lab.Claims{}}, ""},
+		{"a long s for an s", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"token_use": "acce\u017fs"}, popauth.ErrTokenType},
+		{"a generic type, ID token", types("JOSE"), lab.Claims{"typ": "JOSE"}, lab.Claims{"at_hash": "x"}, popauth.ErrTokenType},
+		{"a generic type, nobody", types("JWS"), lab.Claims{"typ": "JWS"}, lab.Claims{"sub": lab.Omit, "client_id": lab.Omit}, popauth.ErrTokenType},
+		{"a generic type", types("JOSE"), lab.Claims{"typ": "JOSE"}, nil, ""},
+		{"zip that is none", plain, lab.Claims{"zip": "NONE"}, nil, ""},
+		{"zip in another case", plain, lab.Claims{"zip": "none"}, nil, popauth.ErrTokenMalformed},
+		{"zip empty", plain, lab.Claims{"zip": ""}, nil, popauth.ErrTokenMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := l.guard(tt.change)
-			token := l.issuer.TokenWith(tt.header, l.owner.Bound(), cnf{"scope": "orders.read"}, tt.claims)
+			g := l.Guard(tt.change)
+			token := l.Issuer.TokenWith(tt.header, l.Owner.Bound(), lab.Claims{"scope": "orders.read"}, tt.claims)
 			if tt.want == "" {
-				l.genuine(t, g, token)
+				l.Genuine(t, g, token)
 			} else {
-				l.forged(t, g, token, tt.want)
+				l.Forged(t, g, token, tt.want)
 			}
 		})
 	}
@@ -127,15 +128,15 @@ func TestTokenKindEdges(t *testing.T) {
 
 // A claim that is null is not there.
 func TestTokenKindNull(t *testing.T) {
-	l := newLab(t)
-	send(l.guard().Authenticate, l.owner.Request("GET", "/", l.issuer.TokenWith(cnf{"typ": "JWT"}, l.owner.Bound(), cnf{"nonce": nil}))).passed(t)
-	send(l.guard().Authenticate, l.owner.Request("GET", "/", l.issuer.TokenWith(cnf{"typ": "JWT"}, l.owner.Bound(), cnf{"nonce": "n"}))).refused(t, 401, invalidToken)
+	l := lab.New(t)
+	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": nil}))).Passed(t)
+	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": "n"}))).Refused(t, 401, lab.InvalidToken)
 }
 
 // Every word for a kind counts, wherever it is said.
 func TestTokenKindWords(t *testing.T) {
-	l := newLab(t, "ES256")
-	g := l.guard()
+	l := lab.New(t, "ES256")
+	g := l.Guard()
 	access := []string{
 		"at+jwt", "application/at+jwt", "jwt", "application/jwt", "urn:ietf:params:oauth:token-type:access_token",
 		"urn:ietf:params:oauth:token-type:jwt", "Bearer", "DPoP", "access", "access_token", "access-token", "accessToken", "AT",
@@ -148,26 +149,26 @@ func TestTokenKindWords(t *testing.T) {
 	}
 	for _, claim := range []string{"typ", "token_use", "tokenName", "tokenType", "token_type", "tokenUse", "tok_type", "type", "use", "purpose"} {
 		for _, word := range access {
-			l.genuine(t, g, l.bound(cnf{claim: word}))
+			l.Genuine(t, g, l.Bound(lab.Claims{claim: word}))
 		}
 		for _, word := range other {
-			l.forged(t, g, l.bound(cnf{claim: word}), popauth.ErrTokenType)
-			l.forged(t, g, l.bound(cnf{claim: strings.ToUpper(word)}), popauth.ErrTokenType)
+			l.Forged(t, g, l.Bound(lab.Claims{claim: word}), popauth.ErrTokenType)
+			l.Forged(t, g, l.Bound(lab.Claims{claim: strings.ToUpper(word)}), popauth.ErrTokenType)
 		}
 	}
 }
 
 // What marks an access token in a server's answers can be asked for there, too.
 func TestIntrospectionRequiredClaims(t *testing.T) {
-	l := newLab(t)
-	v := l.introspection(func(o *introspection.Options) { o.RequiredClaims = []string{"token_type", "client_id"} })
+	l := lab.New(t)
+	v := l.Introspection(func(o *introspection.Options) { o.RequiredClaims = []string{"token_type", "client_id"} })
 	const answer = `{"active":true,"aud":"` + popauthtest.Audience + `","sub":"alice","client_id":"web"`
 	for body, want := range map[string]popauth.Reason{
 		answer + `,"token_type":"Bearer"}`: "",
 		answer + `}`:                       popauth.ErrTokenType,
 		answer + `,"token_type":null}`:     popauth.ErrTokenType,
 	} {
-		l.answering(200, body)
+		l.Answering(200, body)
 		if token, err := v.Verify(t.Context(), body); (token == nil) == (want == "") || want != "" && !errors.Is(err, want) {
 			t.Errorf("%s: got %v, %v, want %q", body, token, err, want)
 		}

@@ -14,15 +14,16 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The server writes a trailer that nobody has announced into its own request when the body is read, be it by a policy.
 func TestTrailerBehindABodyThatAPolicyReads(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const secret = "0123456789abcdef"
 	source := func(prefix string) popauth.CertificateSource {
 		peers := proxy.TrustPeers(netip.MustParsePrefix(prefix))
-		return byProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", secret))
+		return lab.ByProxy(proxy.RFC9440(), peers, proxy.TrustSecret("X-Proxy-Secret", secret))
 	}
 	// A stranger's request has no managed header, so that it is the server's own that a policy sees.
 	for name, prefix := range map[string]string{"the proxy": "127.0.0.0/8", "a stranger": "10.0.0.0/8"} {
@@ -38,7 +39,7 @@ func TestTrailerBehindABodyThatAPolicyReads(t *testing.T) {
 				r.Body = io.NopCloser(strings.NewReader(string(b)))
 				return err
 			})
-			g := l.guard(func(o *popauth.Options) { o.Certificate = source(prefix) })
+			g := l.Guard(func(o *popauth.Options) { o.Certificate = source(prefix) })
 			s := httptest.NewServer(g.Authorize(read)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				seen = append(seen, r.Trailer)
@@ -49,7 +50,7 @@ func TestTrailerBehindABodyThatAPolicyReads(t *testing.T) {
 			}
 			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 			_, _ = fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: api\r\n%s%sAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n"+
-				"2\r\nhi\r\n0\r\nClient-Cert: :AAAA:\r\nX-Proxy-Secret: %[4]s\r\nDigest: x\r\n\r\n", announced, brought, l.unbound(), secret)
+				"2\r\nhi\r\n0\r\nClient-Cert: :AAAA:\r\nX-Proxy-Secret: %[4]s\r\nDigest: x\r\n\r\n", announced, brought, l.Unbound(), secret)
 			answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
 				t.Fatal(err)

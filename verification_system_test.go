@@ -24,9 +24,9 @@ func TestSystemRoots(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := (&popauthtest.Client{Certificate: certificate}).Request("GET", "/", "")
-		required(t, clientcert.Verification{SystemRoots: true}, r).passed(t)
-		required(t, clientcert.Verification{SelfSigned: []string{popauthtest.SelfSigned(t, "x").Thumbprint()}}, r).refused(t, 403, "")
-		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
+		required(t, clientcert.Verification{SystemRoots: true}, r).Passed(t)
+		required(t, clientcert.Verification{SelfSigned: []string{popauthtest.SelfSigned(t, "x").Thumbprint()}}, r).Refused(t, 403, "")
+		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).Refused(t, 403, "")
 		return
 	}
 	dir := t.TempDir()

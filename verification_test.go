@@ -27,6 +27,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSource {
@@ -39,17 +40,17 @@ func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSourc
 }
 
 // required is what a route without tokens makes of the request.
-func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches ...clientcert.Match) outcome {
+func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches ...clientcert.Match) lab.Outcome {
 	tb.Helper()
-	return send(clientcert.Require(verified(tb, v), matches...), r)
+	return lab.Send(clientcert.Require(verified(tb, v), matches...), r)
 }
 
-func (o outcome) is(tb testing.TB, status int) {
+func (o lab.Outcome) is(tb testing.TB, status int) {
 	tb.Helper()
 	if status == http.StatusOK {
-		o.passed(tb)
+		o.Passed(tb)
 	} else {
-		o.refused(tb, status, "")
+		o.Refused(tb, status, "")
 	}
 }
 
@@ -177,7 +178,7 @@ func TestVerificationCases(t *testing.T) {
 		t.Errorf("hook: got %s", got)
 	}
 	refuses.Check = func(*http.Request, *popauth.Certificate) error { return fmt.Errorf("x: %w", popauth.ErrUnavailable) }
-	required(t, refuses, root.Client("c").Request("GET", "/", "")).refused(t, 503, "")
+	required(t, refuses, root.Client("c").Request("GET", "/", "")).Refused(t, 503, "")
 }
 
 // CV-12, CV-19: what a handler finds.
@@ -199,12 +200,12 @@ func TestVerifiedCertificate(t *testing.T) {
 		return nil
 	}}
 	request := client.Request("GET", "/", "")
-	send(chain(clientcert.Require(verified(t, v)), own, tap(func(r *http.Request) {
+	lab.Send(lab.Chain(clientcert.Require(verified(t, v)), own, lab.Tap(func(r *http.Request) {
 		seen, _ = popauth.CertificateFromContext(r.Context())
 		if r.Context().Value(tenant{}) != "acme" {
 			t.Error("the identity beside is gone")
 		}
-	})), request).passed(t)
+	})), request).Passed(t)
 	if seen == nil || seen.Leaf != request.TLS.PeerCertificates[0] || seen.Thumbprint != client.Thumbprint() ||
 		seen.Verified != popauth.VerifiedLocally || seen.Source != popauth.SourceTLS {
 		t.Fatalf("got %+v", seen)
@@ -232,10 +233,10 @@ func TestVerificationMemory(t *testing.T) {
 				Check: func(*http.Request, *popauth.Certificate) error { hooks++; return nil },
 			}))
 			r := root.Client("c").Request("GET", "/", "")
-			send(wrap, r).passed(t)
+			lab.Send(wrap, r).Passed(t)
 			spoil(r)
 			clock.Advance(tt.after)
-			send(wrap, r).is(t, tt.want)
+			lab.Send(wrap, r).is(t, tt.want)
 			if want := map[int]int{200: 2, 403: 1}[tt.want]; hooks != want {
 				t.Errorf("hook: asked %d times, want %d: it is asked on every request that gets so far", hooks, want)
 			}
@@ -253,70 +254,70 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 	t.Run("the end of the certificate comes first", func(t *testing.T) {
 		short := root.Client("short", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) }).Request("GET", "/", "")
 		below := between.Client("below").Request("GET", "/", "")
-		send(wrap, short).passed(t)
-		send(wrap, below).passed(t)
+		lab.Send(wrap, short).Passed(t)
+		lab.Send(wrap, below).Passed(t)
 		clock.Advance(61 * time.Second)
-		send(wrap, short).refused(t, 403, "")
-		send(wrap, below).passed(t)
+		lab.Send(wrap, short).Refused(t, 403, "")
+		lab.Send(wrap, below).Passed(t)
 		clock.Advance(30 * time.Second)
-		send(wrap, below).refused(t, 403, "")
+		lab.Send(wrap, below).Refused(t, 403, "")
 		clock.Advance(-91 * time.Second)
-		send(wrap, short).passed(t)
+		lab.Send(wrap, short).Passed(t)
 	})
 	t.Run("refused without the intermediate, accepted with it", func(t *testing.T) {
 		client := between.Client("two")
 		bare := *client
 		bare.Certificate.Certificate = client.Certificate.Certificate[:1]
-		send(wrap, bare.Request("GET", "/", "")).refused(t, 403, "")
-		send(wrap, client.Request("GET", "/", "")).passed(t)
-		send(wrap, bare.Request("GET", "/", "")).refused(t, 403, "")
+		lab.Send(wrap, bare.Request("GET", "/", "")).Refused(t, 403, "")
+		lab.Send(wrap, client.Request("GET", "/", "")).Passed(t)
+		lab.Send(wrap, bare.Request("GET", "/", "")).Refused(t, 403, "")
 	})
 	t.Run("a refusal is remembered for less", func(t *testing.T) {
 		r := root.Client("c").Request("GET", "/", "")
 		spoil(r)
-		send(wrap, r).refused(t, 403, "")
+		lab.Send(wrap, r).Refused(t, 403, "")
 		spoil(r)
-		send(wrap, r).refused(t, 403, "")
+		lab.Send(wrap, r).Refused(t, 403, "")
 		clock.Advance(10 * time.Second)
-		send(wrap, r).passed(t)
+		lab.Send(wrap, r).Passed(t)
 	})
 	t.Run("a refusal that time heals is not", func(t *testing.T) {
 		soon := func(c *x509.Certificate) { c.NotBefore = clock.Now().Add(5 * time.Second) }
 		early := root.Client("early", soon).Request("GET", "/", "")
 		later := root.Intermediate("later", soon).Client("c").Request("GET", "/", "")
-		send(wrap, early).refused(t, 403, "")
-		send(wrap, later).refused(t, 403, "")
+		lab.Send(wrap, early).Refused(t, 403, "")
+		lab.Send(wrap, later).Refused(t, 403, "")
 		clock.Advance(6 * time.Second)
-		send(wrap, early).passed(t)
-		send(wrap, later).passed(t)
+		lab.Send(wrap, early).Passed(t)
+		lab.Send(wrap, later).Passed(t)
 	})
 	t.Run("what one source has found another has not", func(t *testing.T) {
 		r := root.Client("c").Request("GET", "/", "")
-		send(wrap, r).passed(t)
-		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).refused(t, 403, "")
+		lab.Send(wrap, r).Passed(t)
+		required(t, clientcert.Verification{Roots: popauthtest.NewCA(t).Pool()}, r).Refused(t, 403, "")
 	})
 	t.Run("the pool is copied", func(t *testing.T) {
 		pool, other := root.Pool(), popauthtest.NewCA(t)
 		wrap := clientcert.Require(verified(t, clientcert.Verification{Roots: pool}))
 		pool.AddCert(other.Certificate)
-		send(wrap, other.Client("c").Request("GET", "/", "")).refused(t, 403, "")
+		lab.Send(wrap, other.Client("c").Request("GET", "/", "")).Refused(t, 403, "")
 	})
 	t.Run("bounded", func(t *testing.T) {
 		wrap := clientcert.Require(verified(t, v))
 		first := root.Client("first").Request("GET", "/", "")
-		send(wrap, first).passed(t)
+		lab.Send(wrap, first).Passed(t)
 		spoil(first)
-		send(wrap, first).passed(t)
+		lab.Send(wrap, first).Passed(t)
 		// Refusals, which anybody can cause, push out no acceptance.
 		key, foreign := key2(t), popauthtest.NewCA(t)
 		for i := range 1100 {
-			send(wrap, foreign.ClientFor(key, fmt.Sprint(i)).Request("GET", "/", ""))
+			lab.Send(wrap, foreign.ClientFor(key, fmt.Sprint(i)).Request("GET", "/", ""))
 		}
-		send(wrap, first).passed(t)
+		lab.Send(wrap, first).Passed(t)
 		for i := range 1025 {
-			send(wrap, root.ClientFor(key, fmt.Sprint(i)).Request("GET", "/", "")).passed(t)
+			lab.Send(wrap, root.ClientFor(key, fmt.Sprint(i)).Request("GET", "/", "")).Passed(t)
 		}
-		send(wrap, first).refused(t, 403, "")
+		lab.Send(wrap, first).Refused(t, 403, "")
 	})
 }
 
@@ -372,40 +373,40 @@ func TestVerificationSettings(t *testing.T) {
 
 // What is not the source's to decide stays what it is.
 func TestVerifiedPassesOn(t *testing.T) {
-	l := newLab(t)
-	v := clientcert.Verification{Roots: l.ca.Pool()}
+	l := lab.New(t)
+	v := clientcert.Verification{Roots: l.CA.Pool()}
 	wrap := func(c *popauth.Certificate, err error) func(http.Handler) http.Handler {
-		s, e := clientcert.Verified(sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }), v)
+		s, e := clientcert.Verified(lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return c, err }), v)
 		if e != nil {
 			t.Fatal(e)
 		}
 		return clientcert.Require(s)
 	}
 	r := (*popauthtest.Client)(nil).Request("GET", "/", "")
-	good, _ := popauth.TLSCertificate().Certificate(l.owner.Request("GET", "/", ""))
-	send(wrap(good, nil), r).passed(t)
+	good, _ := popauth.TLSCertificate().Certificate(l.Owner.Request("GET", "/", ""))
+	lab.Send(wrap(good, nil), r).Passed(t)
 	if good.Verified != popauth.NotVerified {
 		t.Error("the source's own certificate was changed")
 	}
-	send(wrap(good, popauth.ErrCertificateTooLarge), r).refused(t, 431, "")
-	send(wrap(good, errors.New("unreadable")), r).refused(t, 400, "")
-	send(wrap(nil, nil), r).refused(t, 403, "")
-	send(wrap(&popauth.Certificate{}, nil), r).refused(t, 400, "")
-	send(wrap(&popauth.Certificate{Leaf: &x509.Certificate{}}, nil), r).refused(t, 400, "")
-	send(wrap(&popauth.Certificate{Leaf: good.Leaf, Intermediates: []*x509.Certificate{nil}}, nil), r).refused(t, 400, "")
+	lab.Send(wrap(good, popauth.ErrCertificateTooLarge), r).Refused(t, 431, "")
+	lab.Send(wrap(good, errors.New("unreadable")), r).Refused(t, 400, "")
+	lab.Send(wrap(nil, nil), r).Refused(t, 403, "")
+	lab.Send(wrap(&popauth.Certificate{}, nil), r).Refused(t, 400, "")
+	lab.Send(wrap(&popauth.Certificate{Leaf: &x509.Certificate{}}, nil), r).Refused(t, 400, "")
+	lab.Send(wrap(&popauth.Certificate{Leaf: good.Leaf, Intermediates: []*x509.Certificate{nil}}, nil), r).Refused(t, 400, "")
 	// A proxy's word doesn't replace the check that was asked for.
-	thief, _ := popauth.TLSCertificate().Certificate(l.thief.Request("GET", "/", ""))
+	thief, _ := popauth.TLSCertificate().Certificate(l.Thief.Request("GET", "/", ""))
 	thief.Verified = popauth.VerifiedByProxy
-	send(wrap(thief, nil), r).refused(t, 403, "")
+	lab.Send(wrap(thief, nil), r).Refused(t, 403, "")
 
 	// A Guard takes the certificate from it, a token without certificate is still a token.
-	g := l.guard(func(o *popauth.Options) { o.Certificate = verified(t, clientcert.Verification{Roots: l.ca.Pool()}) })
-	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
-	send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.unbound())).passed(t)
-	send(g.Authenticate, l.thief.Request("GET", "/", l.unbound())).refused(t, 403, "")
-	send(g.Confirm, (*popauthtest.Client)(nil).Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), l.owner.Request("GET", "/", l.bound())).passed(t)
-	send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=other"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, "")
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = verified(t, clientcert.Verification{Roots: l.CA.Pool()}) })
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+	lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Passed(t)
+	lab.Send(g.Authenticate, l.Thief.Request("GET", "/", l.Unbound())).Refused(t, 403, "")
+	lab.Send(g.Confirm, (*popauthtest.Client)(nil).Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
+	lab.Send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=owner"))), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+	lab.Send(g.Authorize(clientcert.Policy(clientcert.Subject("CN=other"))), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, "")
 }
 
 func TestVerificationLimits(t *testing.T) {
@@ -475,7 +476,7 @@ func TestVerificationLimits(t *testing.T) {
 			v.Intermediates = append(v.Intermediates, x)
 		}
 		c.Certificate.Certificate = c.Certificate.Certificate[:1]
-		required(t, v, c.Request("GET", "/", "")).refused(t, 403, "")
+		required(t, v, c.Request("GET", "/", "")).Refused(t, 403, "")
 	})
 }
 
@@ -539,7 +540,7 @@ func TestVerificationChains(t *testing.T) {
 		source, err := clientcert.Verified(popauth.TLSCertificate(), v)
 		got := false
 		if err == nil {
-			got = send(clientcert.Require(source), r).ran
+			got = lab.Send(clientcert.Require(source), r).Ran
 		}
 		if want := tt.Expected == "accept" && !stricter[tt.ID]; got != want {
 			_, err := clientcert.Check(r, source)
@@ -566,7 +567,7 @@ func TestVerifiedOnAListener(t *testing.T) {
 		want   int
 	}{"with": {below, 200}, "without": {&alone, 403}, "no certificate": {nil, 403}, "self-signed": {popauthtest.SelfSigned(t, "below"), 403}} {
 		before := spy.Ran()
-		status, _, _ := fetch(t, tt.client.HTTP(server), server.URL, "")
+		status, _, _ := lab.Fetch(t, tt.client.HTTP(server), server.URL, "")
 		if ran := spy.Ran() > before; status != tt.want || ran != (tt.want == 200) {
 			t.Errorf("%s: got %d, ran %t, want %d", name, status, ran, tt.want)
 		}
@@ -587,25 +588,25 @@ func TestVerificationRevoked(t *testing.T) {
 			return revoked, err
 		}}))
 	r := client.Request("GET", "/", "")
-	send(wrap, r).passed(t)
+	lab.Send(wrap, r).Passed(t)
 	if len(asked) != 1 || len(asked[0]) != 3 || asked[0][0] != r.TLS.PeerCertificates[0] || !asked[0][2].Equal(root.Certificate) {
 		t.Errorf("asked about %v", asked)
 	}
 	revoked = true
-	send(wrap, r).refused(t, 403, "")
+	lab.Send(wrap, r).Refused(t, 403, "")
 	revoked, err = false, errors.New("unreachable")
-	o := send(wrap, r)
-	o.refused(t, 503, "")
-	if o.header.Get("Retry-After") == "" {
+	o := lab.Send(wrap, r)
+	o.Refused(t, 503, "")
+	if o.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	err = fmt.Errorf("x: %w", popauth.ErrCertificateUntrusted)
-	send(wrap, r).refused(t, 403, "")
+	lab.Send(wrap, r).Refused(t, 403, "")
 	err = nil
-	send(wrap, r).passed(t)
+	lab.Send(wrap, r).Passed(t)
 	before := len(asked)
-	send(wrap, popauthtest.SelfSigned(t, "x").Request("GET", "/", "")).refused(t, 403, "")
-	send(wrap, self.Request("GET", "/", "")).passed(t)
+	lab.Send(wrap, popauthtest.SelfSigned(t, "x").Request("GET", "/", "")).Refused(t, 403, "")
+	lab.Send(wrap, self.Request("GET", "/", "")).Passed(t)
 	if len(asked) != before {
 		t.Error("asked about a certificate that has no verified chain")
 	}
@@ -629,13 +630,13 @@ func TestVerificationRevoked(t *testing.T) {
 			}
 			return false, nil
 		}}))
-	send(wrap, r).passed(t)
+	lab.Send(wrap, r).Passed(t)
 	bad = []*x509.Certificate{between.Certificate}
-	send(wrap, r).passed(t)
+	lab.Send(wrap, r).Passed(t)
 	bad = []*x509.Certificate{crossed}
-	send(wrap, r).passed(t)
+	lab.Send(wrap, r).Passed(t)
 	bad = []*x509.Certificate{crossed, between.Certificate}
-	send(wrap, r).refused(t, 403, "")
+	lab.Send(wrap, r).Refused(t, 403, "")
 }
 
 func hexColons(thumbprint string) string {

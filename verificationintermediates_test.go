@@ -24,11 +24,11 @@ func TestVerificationKeyChanges(t *testing.T) {
 	for range 2 {
 		v := clientcert.Verification{Roots: root.Pool(), Intermediates: generations}
 		client := issuing.Client("client")
-		required(t, v, client.Request("GET", "/", "")).passed(t)
+		required(t, v, client.Request("GET", "/", "")).Passed(t)
 		client.Certificate.Certificate = client.Certificate.Certificate[:1]
-		required(t, v, client.Request("GET", "/", "")).passed(t)
+		required(t, v, client.Request("GET", "/", "")).Passed(t)
 		thief := popauthtest.NewCA(t).Intermediate("policy").Intermediate("issuing").Client("client")
-		required(t, v, thief.Request("GET", "/", "")).refused(t, 403, "")
+		required(t, v, thief.Request("GET", "/", "")).Refused(t, 403, "")
 		slices.Reverse(generations)
 	}
 }
@@ -45,7 +45,7 @@ func TestVerificationConstraint(t *testing.T) {
 	})
 	v := clientcert.Verification{Roots: pool}
 	for _, ca := range []*popauthtest.CA{root, root.Intermediate("between"), root.Intermediate("upper").Intermediate("lower")} {
-		required(t, v, ca.Client("partner").Request("GET", "/", "")).passed(t)
-		required(t, v, ca.Client("another").Request("GET", "/", "")).refused(t, 403, "")
+		required(t, v, ca.Client("partner").Request("GET", "/", "")).Passed(t)
+		required(t, v, ca.Client("another").Request("GET", "/", "")).Refused(t, 403, "")
 	}
 }

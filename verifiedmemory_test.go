@@ -17,6 +17,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What Verified remembers of strangers' certificates is that they are refused and why, not the certificates.
@@ -50,7 +51,7 @@ func TestVerifiedKeepsNoStrangersCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := (&popauthtest.Client{}).Request("GET", "/", "")
-	before := heapAlloc()
+	before := lab.HeapAlloc()
 	const different = 1100 // more than there are places
 	for n := range different {
 		sent = stranger(n + 1)
@@ -62,7 +63,7 @@ func TestVerifiedKeepsNoStrangersCertificate(t *testing.T) {
 		}
 	}
 	sent = nil
-	grown := heapAlloc() - before
+	grown := lab.HeapAlloc() - before
 	t.Logf("%.2f MiB", grown/(1<<20))
 	if grown > 1<<20 {
 		t.Errorf("VULNERABLE: got %.1f MiB, want 1 at most", grown/(1<<20))

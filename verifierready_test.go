@@ -12,6 +12,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // preparing is what whoever keeps Verifiers asks of one.
@@ -25,23 +26,23 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 	for _, kind := range []string{"JWT", "introspection"} {
 		for _, reachable := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, reachable %t", kind, reachable), func(t *testing.T) {
-				l := newLab(t)
-				var transport http.RoundTripper = roundTrip(unreachable)
+				l := lab.New(t)
+				var transport http.RoundTripper = lab.RoundTrip(lab.Unreachable)
 				if reachable {
-					transport = l.issuer.Client().Transport
+					transport = l.Issuer.Client().Transport
 				}
 				client := &http.Client{Transport: transport}
 				var v popauth.Verifier
 				var err error
 				if kind == "JWT" {
 					var keys *popauth.RemoteKeys
-					keys, err = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: client})
+					keys, err = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: client})
 					if err != nil {
 						t.Fatal(err)
 					}
-					v, err = popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
+					v, err = popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
 				} else {
-					v = introspectionBy(t, client, func(o *introspection.Options) { o.Issuer = l.issuer.URL })
+					v = lab.IntrospectionBy(t, client, func(o *introspection.Options) { o.Issuer = l.Issuer.URL })
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -78,12 +79,12 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 
 // What keys need grows with what the issuer publishes, and its Verifier counts them.
 func TestSizeOfKeys(t *testing.T) {
-	l := newLab(t)
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client()})
+	l := lab.New(t)
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: l.Issuer.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
+	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestSizeOfKeys(t *testing.T) {
 		t.Fatal("a Verifier doesn't say what it needs")
 	}
 	empty, before := keys.Size(), sized.Size()
-	preload(t, keys)
+	lab.Preload(t, keys)
 	if grown := keys.Size() - empty; grown <= 0 || sized.Size()-before != grown {
 		t.Errorf("with keys: grown by %d bytes, and the Verifier by %d, want the same", grown, sized.Size()-before)
 	}
@@ -104,7 +105,7 @@ func TestSizeOfKeys(t *testing.T) {
 // Whatever a fetch has failed with, it is an outage: an error of the Client's transport is no word on the token.
 func TestTransportErrorsAreOutages(t *testing.T) {
 	for _, cause := range []error{popauth.ErrTokenIssuer, &popauth.Error{Reason: popauth.ErrTokenExpired}} {
-		client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, cause })}
+		client := &http.Client{Transport: lab.RoundTrip(func(*http.Request) (*http.Response, error) { return nil, cause })}
 		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: client})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // walker is what a plain reading of the documentation says about a request on its way through handlers.
@@ -37,9 +38,9 @@ type walkStation struct {
 	model   func(*walker) bool
 }
 
-func walkStations(l *lab, certificates ...clientcert.Match) []walkStation {
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
-	own, plain := l.guard(func(o *popauth.Options) { o.Certificate = source }), l.guard()
+func walkStations(l *lab.Lab, certificates ...clientcert.Match) []walkStation {
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
+	own, plain := l.Guard(func(o *popauth.Options) { o.Certificate = source }), l.Guard()
 	passThrough := func(*walker) bool { return true }
 	ownStage := func(k *walker) bool {
 		if k.decided { // it hands on what it has found, whatever a handler in between has
@@ -96,18 +97,18 @@ func walkStations(l *lab, certificates ...clientcert.Match) []walkStation {
 				next.ServeHTTP(w, &own)
 			})
 		}, passThrough},
-		{"clone", altered(func(*http.Request) {}), passThrough},
+		{"clone", lab.Altered(func(*http.Request) {}), passThrough},
 	}
 }
 
 // Whichever handlers there are, in whatever order, and whoever comes: what a request comes to is what a plain reading of
 // the documentation says.
 func TestTheWalk(t *testing.T) {
-	l := newLab(t)
-	clients := map[string]*popauthtest.Client{"owner": l.owner, "bob": l.ca.Client("bob"), "thief": l.thief, "gateway": l.ca.Client("gateway")}
+	l := lab.New(t)
+	clients := map[string]*popauthtest.Client{"owner": l.Owner, "bob": l.CA.Client("bob"), "thief": l.Thief, "gateway": l.CA.Client("gateway")}
 	tokens := map[string]string{"": ""}
 	for _, name := range []string{"owner", "bob"} {
-		tokens[name] = l.issuer.Token(clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
+		tokens[name] = l.Issuer.Token(clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
 	}
 	stations := walkStations(l, clientcert.Thumbprint(clients["owner"].Thumbprint()), clientcert.Thumbprint(clients["bob"].Thumbprint()),
 		clientcert.Thumbprint(clients["gateway"].Thumbprint()))
@@ -133,15 +134,15 @@ func TestTheWalk(t *testing.T) {
 					want = fmt.Sprintf("token %q, certificate %q, header %t", k.who, k.found, k.header != "")
 				}
 			}
-			r := viaProxy(tokens[from[0]])
+			r := lab.ViaProxy(tokens[from[0]])
 			if from[1] != "" {
-				r.Header.Set("Client-Cert", clientCert(clients[from[1]]))
+				r.Header.Set("Client-Cert", lab.ClientCert(clients[from[1]]))
 			}
 			r.TLS = connection
 			r.URL.Path, r.RequestURI = prefix+"/orders", prefix+"/orders"
 			got := "refused"
 			w := httptest.NewRecorder()
-			chain(handlers...)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			lab.Chain(handlers...)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				who, found := "", ""
 				if p, ok := popauth.FromContext(r.Context()); ok {
 					who = p.Subject

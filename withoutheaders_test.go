@@ -9,15 +9,16 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A source of somebody else's may change the slice that Headers has returned: what New has seen stays removed.
 func TestManagedHeadersAreCopied(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	source := &namingSource{names: []string{"Client-Cert"}}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	source.names[0] = "X-Other"
-	r := viaProxy(l.unbound(), "Client-Cert", "x")
+	r := lab.ViaProxy(l.Unbound(), "Client-Cert", "x")
 	w, ran := httptest.NewRecorder(), false
 	g.Authenticate(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if ran = true; r.Header["Client-Cert"] != nil {
@@ -37,7 +38,7 @@ func (s *namingSource) Headers() ([]string, error) { return s.names, nil }
 
 // WithoutHeaders returns the request itself where nothing can come that would have to be removed.
 func TestWithoutHeadersOfWhatHasNone(t *testing.T) {
-	source := byProxy(proxy.RFC9440(), proxy.TrustPeers(proxyNet))
+	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet))
 	for name, tt := range map[string]struct {
 		change func(*http.Request)
 		same   bool
@@ -47,7 +48,7 @@ func TestWithoutHeadersOfWhatHasNone(t *testing.T) {
 		"a trailer": {func(r *http.Request) { r.Trailer = http.Header{"Digest": nil} }, false},
 		"a header":  {func(r *http.Request) { r.Header.Set("Client-Cert", "x") }, false},
 	} {
-		r := viaProxy("")
+		r := lab.ViaProxy("")
 		tt.change(r)
 		if got := popauth.WithoutHeaders(r, source); (got == r) != tt.same {
 			t.Errorf("%s: got the request itself: %t, want %t", name, got == r, tt.same)

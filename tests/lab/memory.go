@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"errors"
@@ -12,19 +12,19 @@ import (
 
 // alike holds that a Guard answers a request as one that remembers no token, the first time and when it may have
 // remembered it.
-func alike(tb testing.TB, g *popauth.Guard, r *http.Request) {
+func Alike(tb testing.TB, g *popauth.Guard, r *http.Request) {
 	tb.Helper()
 	forgetful := popauth.Forgetful(g)
 	policy := popauth.Scope("orders.read")
 	wantPrincipal, wantErr := forgetful.Check(r, policy)
-	want := send(forgetful.Authorize(policy), r)
+	want := Send(forgetful.Authorize(policy), r)
 	for range 3 {
 		p, err := g.Check(r, policy)
-		if text(p) != text(wantPrincipal) || text(err) != text(wantErr) {
-			tb.Errorf("Check: got %s, %s, without memory %s, %s", text(p), text(err), text(wantPrincipal), text(wantErr))
+		if Text(p) != Text(wantPrincipal) || Text(err) != Text(wantErr) {
+			tb.Errorf("Check: got %s, %s, without memory %s, %s", Text(p), Text(err), Text(wantPrincipal), Text(wantErr))
 		}
-		o := send(g.Authorize(policy), r)
-		if o.status != want.status || o.ran != want.ran || !slices.Equal(o.challenges, want.challenges) || text(o.header) != text(want.header) {
+		o := Send(g.Authorize(policy), r)
+		if o.Status != want.Status || o.Ran != want.Ran || !slices.Equal(o.Challenges, want.Challenges) || Text(o.Header) != Text(want.Header) {
 			tb.Errorf("got %+v, without memory %+v", o, want)
 		}
 	}
@@ -33,7 +33,7 @@ func alike(tb testing.TB, g *popauth.Guard, r *http.Request) {
 	}
 }
 
-func preload(t *testing.T, k *popauth.RemoteKeys) {
+func Preload(t *testing.T, k *popauth.RemoteKeys) {
 	t.Helper()
 	if err := k.Preload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func preload(t *testing.T, k *popauth.RemoteKeys) {
 }
 
 // remembers holds whether the next request has its token remembered; want says that, or why it is refused.
-func remembers(tb testing.TB, g *popauth.Guard, r *http.Request, want any) {
+func Remembers(tb testing.TB, g *popauth.Guard, r *http.Request, want any) {
 	tb.Helper()
 	got, err := popauth.Remembered(g, r)
 	if reason, ok := want.(popauth.Reason); ok {
@@ -56,7 +56,7 @@ func remembers(tb testing.TB, g *popauth.Guard, r *http.Request, want any) {
 }
 
 // heapAlloc is what is reachable, without the gaps between: bytes that others use again.
-func heapAlloc() float64 {
+func HeapAlloc() float64 {
 	runtime.GC()
 	runtime.GC()
 	var stats runtime.MemStats
@@ -64,7 +64,7 @@ func heapAlloc() float64 {
 	return float64(stats.HeapAlloc)
 }
 
-func heapInUse() float64 {
+func HeapInUse() float64 {
 	runtime.GC()
 	runtime.GC()
 	var stats runtime.MemStats

@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
+func Exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
 	tb.Helper()
 	answer, err := c.Do(r)
 	if err != nil {
@@ -30,7 +30,7 @@ func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header,
 	return answer.StatusCode, answer.Header, body.String()
 }
 
-func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, string) {
+func Fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, string) {
 	tb.Helper()
 	r, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -39,10 +39,10 @@ func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, 
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	return exchange(tb, c, r)
+	return Exchange(tb, c, r)
 }
 
-func rawResponse(t *testing.T, server *httptest.Server, request string) *http.Response {
+func RawResponse(t *testing.T, server *httptest.Server, request string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -60,7 +60,7 @@ func rawResponse(t *testing.T, server *httptest.Server, request string) *http.Re
 }
 
 // retarget makes r a request for another target, as a server reads it.
-func retarget(r *http.Request, target string) {
+func Retarget(r *http.Request, target string) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		panic(err)
@@ -69,7 +69,7 @@ func retarget(r *http.Request, target string) {
 }
 
 // exchange sends a request as it is written, and returns the answer.
-func exchangeRaw(t *testing.T, server *httptest.Server, request string) string {
+func ExchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -85,7 +85,7 @@ func exchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 }
 
 // byName is a server that verifies against another authority for each server name, as GetConfigForClient is for.
-func byName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
+func ByName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
 	t.Helper()
 	web := popauthtest.NewCA(t)
 	base := &tls.Config{Certificates: []tls.Certificate{web.Server("a.example.com", "b.example.com")}, NextProtos: []string{"http/1.1"}}
@@ -132,7 +132,7 @@ func byName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*
 }
 
 // held lets a request through a stage and returns it as the handler gets it, which goes on for as long as it likes.
-func held(t *testing.T, wrap func(http.Handler) http.Handler, r *http.Request) *http.Request {
+func Held(t *testing.T, wrap func(http.Handler) http.Handler, r *http.Request) *http.Request {
 	t.Helper()
 	var inside *http.Request
 	w := httptest.NewRecorder()

@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // jwtVerifierOf is a Verifier of the issuer's JWTs, by its real endpoints.
-func jwtVerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
+func VerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
 	tb.Helper()
 	o := issuer.Options()
 	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: o.Now})
@@ -27,7 +27,7 @@ func jwtVerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
 	return v
 }
 
-func newIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
+func NewIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
 	tb.Helper()
 	v, err := issuers.New(o)
 	if err != nil {
@@ -37,35 +37,35 @@ func newIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
 }
 
 // tokenFrom is a token that claims to be an issuer's.
-func tokenFrom(iss string) string {
+func TokenFrom(iss string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(`{"alg":"ES256"}`)) + "." + encode([]byte(`{"iss":"`+iss+`"}`)) + ".AAAA"
 }
 
 // estate is many tenants with one signing key, each with keys and a Verifier of its own.
-type estate struct {
-	*memoryIssuer
-	resolves atomic.Int64
-	down     atomic.Bool // Resolve's database
+type Estate struct {
+	*MemoryIssuer
+	Resolves atomic.Int64
+	Down     atomic.Bool // Resolve's database
 	options  popauth.JWTOptions
 }
 
-func (e *estate) tenant(n int) string { return fmt.Sprintf("https://tenant-%d.example.com", n) }
+func (e *Estate) Tenant(n int) string { return fmt.Sprintf("https://tenant-%d.example.com", n) }
 
 // RoundTrip answers for each tenant.
-func (e *estate) RoundTrip(r *http.Request) (*http.Response, error) {
+func (e *Estate) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := "https://" + r.URL.Host
 	if strings.HasSuffix(r.URL.Path, "openid-configuration") {
-		e.calls.Add(1)
-		return answer(200, []byte(metadata(host, host+"/jwks"))), nil
+		e.Calls.Add(1)
+		return Answer(200, []byte(Metadata(host, host+"/jwks"))), nil
 	}
-	return e.memoryIssuer.RoundTrip(r)
+	return e.MemoryIssuer.RoundTrip(r)
 }
 
-func (e *estate) resolve(_ context.Context, iss string) (popauth.Verifier, error) {
-	e.resolves.Add(1)
+func (e *Estate) Resolve(_ context.Context, iss string) (popauth.Verifier, error) {
+	e.Resolves.Add(1)
 	switch {
-	case e.down.Load():
+	case e.Down.Load():
 		return nil, errors.New("the database is down")
 	case !strings.HasPrefix(iss, "https://tenant-"):
 		return nil, popauth.ErrTokenIssuer
@@ -79,12 +79,12 @@ func (e *estate) resolve(_ context.Context, iss string) (popauth.Verifier, error
 	return popauth.NewJWTVerifier(o)
 }
 
-func (e *estate) token(n int, claims ...popauthtest.Claims) string {
-	all := append([]popauthtest.Claims{{"iss": e.tenant(n), "exp": time.Now().Add(1000 * time.Hour).Unix()}}, claims...)
+func (e *Estate) TokenOf(n int, claims ...popauthtest.Claims) string {
+	all := append([]popauthtest.Claims{{"iss": e.Tenant(n), "exp": time.Now().Add(1000 * time.Hour).Unix()}}, claims...)
 	return e.Token(all...)
 }
 
 // unsigned is a token of a tenant that nobody has signed.
-func (e *estate) unsigned(n int) string { return withBadSignature(e.token(n)) }
+func (e *Estate) Unsigned(n int) string { return WithBadSignature(e.TokenOf(n)) }
 
-func withBadSignature(token string) string { return token[:len(token)-8] + "AAAAAAAA" }
+func WithBadSignature(token string) string { return token[:len(token)-8] + "AAAAAAAA" }

@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"encoding/base64"
@@ -15,16 +15,16 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-func newMemoryIssuer(t testing.TB, algorithms ...string) *memoryIssuer {
-	return &memoryIssuer{Issuer: popauthtest.NewIssuer(t, algorithms...)}
+func NewMemoryIssuer(t testing.TB, algorithms ...string) *MemoryIssuer {
+	return &MemoryIssuer{Issuer: popauthtest.NewIssuer(t, algorithms...)}
 }
 
-func unreachable(*http.Request) (*http.Response, error) {
+func Unreachable(*http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("connection refused")
 }
 
 // parsed is the token as keyfunc sees it.
-func parsed(t testing.TB, token string) *jwt.Token {
+func Parsed(t testing.TB, token string) *jwt.Token {
 	t.Helper()
 	p, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})
 	if err != nil {
@@ -34,13 +34,13 @@ func parsed(t testing.TB, token string) *jwt.Token {
 }
 
 // madeUp returns the token under a kid that does not exist.
-func madeUp(token string, n int) string {
+func MadeUp(token string, n int) string {
 	_, rest, _ := strings.Cut(token, ".")
 	header := fmt.Sprintf(`{"alg":"ES256","typ":"at+jwt","kid":"made-up-%d"}`, n)
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + rest
 }
 
-func newKeyedAPI(t *testing.T, issuer string, keys popauth.KeySource, now func() time.Time) *keyedAPI {
+func NewKeyedAPI(t *testing.T, issuer string, keys popauth.KeySource, now func() time.Time) *KeyedAPI {
 	t.Helper()
 	guard, err := popauth.New(popauth.Options{
 		Issuer: issuer, Audience: []string{popauthtest.Audience}, Keys: keys, Now: now,
@@ -49,10 +49,10 @@ func newKeyedAPI(t *testing.T, issuer string, keys popauth.KeySource, now func()
 		t.Fatal(err)
 	}
 	spy := &popauthtest.Spy{}
-	return &keyedAPI{guard.Authenticate(spy), spy}
+	return &KeyedAPI{guard.Authenticate(spy), spy}
 }
 
-func btoi(b bool) int {
+func Btoi(b bool) int {
 	if b {
 		return 1
 	}
@@ -60,7 +60,7 @@ func btoi(b bool) int {
 }
 
 // noFetchLeft fails if a fetch is still in flight after longer than any may take, one of an earlier test too.
-func noFetchLeft(t *testing.T) {
+func NoFetchLeft(t *testing.T) {
 	t.Helper()
 	var stacks string
 	for range 4000 {

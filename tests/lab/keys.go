@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"bytes"
@@ -19,20 +19,20 @@ import (
 )
 
 // memoryIssuer answers without a network, so that a test can run in a bubble of synctest.
-type memoryIssuer struct {
+type MemoryIssuer struct {
 	*popauthtest.Issuer
 	latency atomic.Int64
 	fail    atomic.Pointer[func(*http.Request) (*http.Response, error)] // answers instead of the issuer
-	calls   atomic.Int64
-	last    atomic.Pointer[http.Request]
+	Calls   atomic.Int64
+	Last    atomic.Pointer[http.Request]
 }
 
-func (i *memoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (i *MemoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	i.calls.Add(1)
-	i.last.Store(r)
+	i.Calls.Add(1)
+	i.Last.Store(r)
 	select {
 	case <-time.After(time.Duration(i.latency.Load())):
 	case <-r.Context().Done():
@@ -47,10 +47,10 @@ func (i *memoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // takes makes every answer take that long.
-func (i *memoryIssuer) takes(d time.Duration) { i.latency.Store(int64(d)) }
+func (i *MemoryIssuer) Takes(d time.Duration) { i.latency.Store(int64(d)) }
 
 // fails answers everything with f; nil ends that.
-func (i *memoryIssuer) fails(f func(*http.Request) (*http.Response, error)) {
+func (i *MemoryIssuer) Fails(f func(*http.Request) (*http.Response, error)) {
 	if f == nil {
 		i.fail.Store(nil)
 		return
@@ -59,7 +59,7 @@ func (i *memoryIssuer) fails(f func(*http.Request) (*http.Response, error)) {
 }
 
 // keys returns RemoteKeys that ask the issuer through memory.
-func (i *memoryIssuer) keys(t testing.TB, o popauth.RemoteKeysOptions) *popauth.RemoteKeys {
+func (i *MemoryIssuer) KeySet(t testing.TB, o popauth.RemoteKeysOptions) *popauth.RemoteKeys {
 	t.Helper()
 	o.Client = &http.Client{Transport: i}
 	if o.URL == "" {
@@ -73,28 +73,28 @@ func (i *memoryIssuer) keys(t testing.TB, o popauth.RemoteKeysOptions) *popauth.
 }
 
 // keyedAPI is a Guard before a handler that counts.
-type keyedAPI struct {
-	handler http.Handler
-	spy     *popauthtest.Spy
+type KeyedAPI struct {
+	Handler http.Handler
+	Spy     *popauthtest.Spy
 }
 
-func (a *keyedAPI) ask(ctx context.Context, token string) *httptest.ResponseRecorder {
+func (a *KeyedAPI) Ask(ctx context.Context, token string) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
-	a.handler.ServeHTTP(w, r)
+	a.Handler.ServeHTTP(w, r)
 	return w
 }
 
 // want asks once.
-func (a *keyedAPI) want(t *testing.T, token string, status int) {
+func (a *KeyedAPI) Want(t *testing.T, token string, status int) {
 	t.Helper()
-	before := a.spy.Ran()
-	w := a.ask(t.Context(), token)
+	before := a.Spy.Ran()
+	w := a.Ask(t.Context(), token)
 	if w.Code != status {
 		t.Errorf("status: got %d, want %d", w.Code, status)
 	}
-	if got, want := a.spy.Ran()-before, btoi(w.Code == http.StatusOK); got != want {
+	if got, want := a.Spy.Ran()-before, Btoi(w.Code == http.StatusOK); got != want {
 		t.Errorf("handler ran: got %d, want %d", got, want)
 	}
 	if w.Body.Len() > 0 {
@@ -103,15 +103,15 @@ func (a *keyedAPI) want(t *testing.T, token string, status int) {
 }
 
 // crowd asks with all tokens at once and counts the answers.
-func (a *keyedAPI) crowd(t *testing.T, tokens []string) tally {
+func (a *KeyedAPI) Crowd(t *testing.T, tokens []string) Tally {
 	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	before, answers, begin := a.spy.Ran(), tally{}, make(chan struct{})
+	before, answers, begin := a.Spy.Ran(), Tally{}, make(chan struct{})
 	for _, token := range tokens {
 		all.Go(func() {
 			<-begin
-			w := a.ask(t.Context(), token)
+			w := a.Ask(t.Context(), token)
 			mu.Lock()
 			defer mu.Unlock()
 			answers[w.Code]++
@@ -122,23 +122,23 @@ func (a *keyedAPI) crowd(t *testing.T, tokens []string) tally {
 	}
 	close(begin)
 	all.Wait()
-	if got, want := a.spy.Ran()-before, answers[http.StatusOK]; got != want {
+	if got, want := a.Spy.Ran()-before, answers[http.StatusOK]; got != want {
 		t.Errorf("handler ran: got %d, want %d", got, want)
 	}
 	return answers
 }
 
 // tally counts answers by status.
-type tally map[int]int
+type Tally map[int]int
 
-func (c tally) String() string {
+func (c Tally) String() string {
 	return fmt.Sprintf("%5d %5d %5d", c[200], c[401], c[503])
 }
 
 // readsFirst answers with what the issuer says at the beginning of each call, a while later: as any server does whose
 // answer is on its way when the keys change.
-func (i *memoryIssuer) readsFirst(d time.Duration) {
-	i.fails(func(r *http.Request) (*http.Response, error) {
+func (i *MemoryIssuer) ReadsFirst(d time.Duration) {
+	i.Fails(func(r *http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
 		i.Server.Config.Handler.ServeHTTP(w, r)
 		time.Sleep(d)
@@ -147,7 +147,7 @@ func (i *memoryIssuer) readsFirst(d time.Duration) {
 }
 
 // named publishes the issuer's keys under one kid, or under none.
-func (i *memoryIssuer) named(kid string) {
+func (i *MemoryIssuer) Named(kid string) {
 	i.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var set struct {
 			Keys []map[string]any `json:"keys"`
@@ -163,68 +163,68 @@ func (i *memoryIssuer) named(kid string) {
 }
 
 // lasting is a token that no test outlives.
-func (i *memoryIssuer) lasting() string {
+func (i *MemoryIssuer) Lasting() string {
 	return i.Token(popauthtest.Claims{"exp": time.Now().Add(1000 * time.Hour).Unix()})
 }
 
 // busy answers with status and Retry-After where path says, and as the issuer does elsewhere.
-func (i *memoryIssuer) busy(path string, status int, after string) {
-	i.fails(func(r *http.Request) (*http.Response, error) {
+func (i *MemoryIssuer) Busy(path string, status int, after string) {
+	i.Fails(func(r *http.Request) (*http.Response, error) {
 		if !strings.Contains(r.URL.Path, path) {
-			w := answer(http.StatusNotFound, nil)
+			w := Answer(http.StatusNotFound, nil)
 			if r.URL.Path == "/.well-known/openid-configuration" && !strings.Contains(path, "oauth") {
-				w = answer(http.StatusOK, []byte(metadata(i.URL, i.URL+"/jwks")))
+				w = Answer(http.StatusOK, []byte(Metadata(i.URL, i.URL+"/jwks")))
 			}
 			return w, nil
 		}
-		w := answer(status, nil)
+		w := Answer(status, nil)
 		w.Header.Set("Retry-After", after)
 		return w, nil
 	})
 }
 
 // leaving is a crowd of which every second one leaves after a millisecond.
-func (a *keyedAPI) leaving(t *testing.T, token string) tally {
+func (a *KeyedAPI) Leaving(t *testing.T, token string) Tally {
 	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	before, answers := a.spy.Ran(), tally{}
-	for n := range crowd {
+	before, answers := a.Spy.Ran(), Tally{}
+	for n := range Crowd {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
 			if n%2 == 0 {
 				ctx = t.Context()
 			}
-			w := a.ask(ctx, token)
+			w := a.Ask(ctx, token)
 			mu.Lock()
 			defer mu.Unlock()
 			answers[w.Code]++
 		})
 	}
 	all.Wait()
-	if got, want := a.spy.Ran()-before, answers[http.StatusOK]; got != want {
+	if got, want := a.Spy.Ran()-before, answers[http.StatusOK]; got != want {
 		t.Errorf("handler ran: got %d, want %d", got, want)
 	}
 	return answers
 }
 
 // waited asks once, and returns how long the answer took.
-func (a *keyedAPI) waited(t *testing.T, token string, status int) time.Duration {
+func (a *KeyedAPI) Waited(t *testing.T, token string, status int) time.Duration {
 	t.Helper()
 	began := time.Now()
-	a.want(t, token, status)
+	a.Want(t, token, status)
 	return time.Since(began)
 }
 
-func answer(status int, body []byte) *http.Response {
+func Answer(status int, body []byte) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
+type RoundTrip func(*http.Request) (*http.Response, error)
 
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f RoundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func metadata(issuer, jwks string) string {
+func Metadata(issuer, jwks string) string {
 	return fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, issuer, jwks)
 }

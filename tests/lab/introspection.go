@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 )
 
 // introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
-func introspectionOptions(i *popauthtest.Issuer) introspection.Options {
+func IntrospectionOptions(i *popauthtest.Issuer) introspection.Options {
 	return introspection.Options{
 		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
 		Authentication: introspection.ClientSecretBasic{ID: "api", Secret: "secret"},
@@ -21,7 +21,7 @@ func introspectionOptions(i *popauthtest.Issuer) introspection.Options {
 }
 
 // reasonIs tells whether an answer would be given for this reason, not for one that it wraps.
-func reasonIs(err error, want popauth.Reason) bool {
+func ReasonIs(err error, want popauth.Reason) bool {
 	if e, ok := errors.AsType[*popauth.Error](err); ok {
 		return e.Reason == want
 	}
@@ -29,9 +29,9 @@ func reasonIs(err error, want popauth.Reason) bool {
 }
 
 // introspection is a Verifier that asks the lab's issuer, over TLS.
-func (l *lab) introspection(change ...func(*introspection.Options)) *introspection.Verifier {
+func (l *Lab) Introspection(change ...func(*introspection.Options)) *introspection.Verifier {
 	l.Helper()
-	o := introspectionOptions(l.issuer)
+	o := IntrospectionOptions(l.Issuer)
 	for _, c := range change {
 		c(&o)
 	}
@@ -43,11 +43,11 @@ func (l *lab) introspection(change ...func(*introspection.Options)) *introspecti
 }
 
 // opaqueGuard accepts what v does, bound by certificate or proof.
-func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
+func (l *Lab) OpaqueGuard(v popauth.Verifier) *popauth.Guard {
 	l.Helper()
 	g, err := popauth.New(popauth.Options{
-		Verifier: v, Now: l.clock.Now,
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})},
+		Verifier: v, Now: l.Clock.Now,
+		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, Proofs(dpop.Options{})},
 	})
 	if err != nil {
 		l.Fatal(err)
@@ -56,8 +56,8 @@ func (l *lab) opaqueGuard(v popauth.Verifier) *popauth.Guard {
 }
 
 // answering makes the endpoint answer every token with status and body.
-func (l *lab) answering(status int, body string, header ...string) {
-	l.issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+func (l *Lab) Answering(status int, body string, header ...string) {
+	l.Issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		for n := 0; n+1 < len(header); n += 2 {
 			w.Header().Set(header[n], header[n+1])
@@ -67,23 +67,23 @@ func (l *lab) answering(status int, body string, header ...string) {
 	}))
 }
 
-func (l *lab) signedAnswers(o *introspection.Options) {
+func (l *Lab) SignedAnswers(o *introspection.Options) {
 	o.Signed = true
-	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.issuer.URL, Client: l.issuer.Client(), Now: l.clock.Now})
+	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: l.Issuer.Client(), Now: l.Clock.Now})
 }
 
 // introspectionOf is a Verifier of another issuer's tokens.
-func (l *lab) introspectionOf(issuer string) popauth.Verifier {
-	return l.introspection(func(o *introspection.Options) { o.Issuer = issuer })
+func (l *Lab) IntrospectionOf(issuer string) popauth.Verifier {
+	return l.Introspection(func(o *introspection.Options) { o.Issuer = issuer })
 }
 
 // active is an answer that everything accepts.
-const active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
+const Active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
 
 // introspection asks the issuer through memory, so that calls take no time but what a test says.
-func (i *memoryIssuer) introspection(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
+func (i *MemoryIssuer) Introspect(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
-	o := introspectionOptions(i.Issuer)
+	o := IntrospectionOptions(i.Issuer)
 	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
 	for _, c := range change {
 		c(&o)
@@ -95,14 +95,14 @@ func (i *memoryIssuer) introspection(t testing.TB, change ...func(*introspection
 	return v
 }
 
-func body(s string) *readCloser { return &readCloser{strings.NewReader(s)} }
+func Body(s string) *readCloser { return &readCloser{strings.NewReader(s)} }
 
 type readCloser struct{ *strings.Reader }
 
 func (*readCloser) Close() error { return nil }
 
 // introspectionBy asks https://id.example.com, and remembers nothing.
-func introspectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
+func IntrospectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
 	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
 		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "b"}}
