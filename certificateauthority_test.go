@@ -74,7 +74,7 @@ func TestNameConstraints(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client := root.Intermediate("Partner CA", tt.authority).Client("x", named(tt.subject))
 			policy := clientcert.Subject(tt.policy)
-			required(t, clientcert.Verification{Roots: root.Pool()}, client.Request("GET", "/", ""), policy).is(t, tt.want)
+			required(t, clientcert.Verification{Roots: root.Pool()}, client.Request("GET", "/", ""), policy).Is(t, tt.want)
 			if !tt.tls {
 				return
 			}
@@ -136,20 +136,20 @@ func TestTrustDomains(t *testing.T) {
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
 			pooled := clientcert.Verification{Roots: both}
-			required(t, pooled, own.Request("GET", "/", ""), policy).is(t, 403)
-			required(t, pooled, foreign.Request("GET", "/", ""), policy).is(t, 403)
+			required(t, pooled, own.Request("GET", "/", ""), policy).Is(t, 403)
+			required(t, pooled, foreign.Request("GET", "/", ""), policy).Is(t, 403)
 			byTLS := foreign.Request("GET", "/", "")
 			byTLS.TLS.VerifiedChains = [][]*x509.Certificate{{byTLS.TLS.PeerCertificates[0], b.Certificate}}
 			lab.Send(clientcert.Require(nil, policy), byTLS).Refused(t, 403, "")
 
 			split := clientcert.Verification{TrustDomains: domains, Roots: both}
-			required(t, split, own.Request("GET", "/", ""), policy).is(t, 200)
-			required(t, split, foreign.Request("GET", "/", ""), policy).is(t, 403)
+			required(t, split, own.Request("GET", "/", ""), policy).Is(t, 200)
+			required(t, split, foreign.Request("GET", "/", ""), policy).Is(t, 403)
 			chosen := clientcert.Verification{RootsFor: func(_ *http.Request, c *x509.Certificate) (*x509.CertPool, error) {
 				return domains[c.URIs[0].Host], nil
 			}}
-			required(t, chosen, own.Request("GET", "/", ""), policy).is(t, 200)
-			required(t, chosen, foreign.Request("GET", "/", ""), policy).is(t, 403)
+			required(t, chosen, own.Request("GET", "/", ""), policy).Is(t, 200)
+			required(t, chosen, foreign.Request("GET", "/", ""), policy).Is(t, 403)
 		})
 	}
 	split := clientcert.Verification{TrustDomains: domains, Roots: both}

@@ -106,9 +106,9 @@ func TestCertificatePolicies(t *testing.T) {
 			return nil
 		}), client, 200},
 	} {
-		t.Run(tt.name, func(t *testing.T) { required(t, v, tt.client.Request("GET", "/", ""), tt.policy).is(t, tt.want) })
+		t.Run(tt.name, func(t *testing.T) { required(t, v, tt.client.Request("GET", "/", ""), tt.policy).Is(t, tt.want) })
 	}
-	required(t, v, client.Request("GET", "/", ""), clientcert.DNS("a.example.com"), clientcert.DNS("c.example.com")).is(t, 403)
+	required(t, v, client.Request("GET", "/", ""), clientcert.DNS("a.example.com"), clientcert.DNS("c.example.com")).Is(t, 403)
 }
 
 // Nobody has looked at what an unverified certificate says of itself.
@@ -167,7 +167,7 @@ func TestMatchFunc(t *testing.T) {
 		"beside, and then a name": {[]clientcert.Match{own, whoever, clientcert.DNS("a.example")}, 1, 403},
 	} {
 		shown = 0
-		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)), l.Owner.Request("GET", "/", l.Bound())).is(t, tt.status)
+		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)), l.Owner.Request("GET", "/", l.Bound())).Is(t, tt.status)
 		if shown != tt.shown {
 			t.Errorf("%s: the function was asked %d times, want %d", name, shown, tt.shown)
 		}

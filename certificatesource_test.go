@@ -203,7 +203,7 @@ func TestWithChain(t *testing.T) {
 			c.SharedRoots = shared
 			return c, nil
 		})
-		lab.Send(clientcert.Require(source, clientcert.SPIFFE(id)), admin.Request("GET", "/", "")).is(t, want)
+		lab.Send(clientcert.Require(source, clientcert.SPIFFE(id)), admin.Request("GET", "/", "")).Is(t, want)
 	}
 	lab.Send(clientcert.Require(nil, clientcert.SPIFFE(id)), byTLS(admin, "", l.CA)).Refused(t, 403, "")
 }

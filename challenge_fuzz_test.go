@@ -71,7 +71,7 @@ func TestReadChallenge(t *testing.T) {
 
 // paramConfirmer has challenges with any parameter.
 type paramConfirmer struct {
-	lab.Member
+	lab.MemberName
 	params []popauth.Param
 }
 
@@ -85,7 +85,7 @@ func FuzzChallenge(f *testing.F) {
 	f.Add("x", "a b")
 	f.Fuzz(func(t *testing.T, value, scope string) {
 		g := fuzzGuard(t, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{paramConfirmer{lab.Member("jkt"), []popauth.Param{{Name: "algs", Value: value}}}}
+			o.Confirmers = []popauth.Confirmer{paramConfirmer{lab.MemberName("jkt"), []popauth.Param{{Name: "algs", Value: value}}}}
 		})
 		var policies []popauth.Policy
 		func() {

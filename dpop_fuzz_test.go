@@ -17,7 +17,7 @@ import (
 
 func newFuzzAPI(f *testing.F) *lab.DPoPAPI {
 	o := &opaque{token: "token"}
-	a := lab.NewDPoPAPI(lab.FuzzTB{f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
+	a := lab.NewDPoPAPI(lab.FuzzTB{TB: f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 	o.jkt, a.Token = a.Key.Thumbprint(), o.token
@@ -28,7 +28,7 @@ func newFuzzAPI(f *testing.F) *lab.DPoPAPI {
 // else passes, nothing that was sent is reflected, nothing panics.
 func FuzzProof(f *testing.F) {
 	rfc := readRFC9449(f)
-	a := newOpaqueAPI(lab.FuzzTB{f}, &opaque{rfc.Token, rfc.JKT})
+	a := newOpaqueAPI(lab.FuzzTB{TB: f}, &opaque{rfc.Token, rfc.JKT})
 	last := rfc.Proofs[2]
 	a.Clock.Advance(time.Unix(last.IAT, 0).Sub(a.Clock.Now()))
 	for _, p := range rfc.Proofs {

@@ -183,7 +183,7 @@ func TestProveKeyRFC9449(t *testing.T) {
 // FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
 // and in nothing else.
 func FuzzProveKey(f *testing.F) {
-	x := newTokenRequests(lab.FuzzTB{f}, dpop.Options{})
+	x := newTokenRequests(lab.FuzzTB{TB: f}, dpop.Options{})
 	own := x.key.JWK()["x"].(string)
 	const token = "token"
 	add := func(proof string) {

@@ -23,7 +23,7 @@ func newSharing(t *testing.T, store func(now func() time.Time) dpop.ReplayStore,
 	t.Helper()
 	a := lab.NewDPoPAPI(t, dpop.Options{})
 	shared := store(a.Clock.Now)
-	s := &sharing{dpopAPI: a}
+	s := &sharing{DPoPAPI: a}
 	for _, d := range all {
 		d.Replay = shared
 		o := a.Issuer.Options()

@@ -13,7 +13,7 @@ import (
 )
 
 type schemed struct {
-	lab.Member
+	lab.MemberName
 	scheme string
 }
 
@@ -47,9 +47,9 @@ func TestOptions(t *testing.T) {
 		{"no algorithm", func(o *popauth.Options) { o.Algorithms = []string{} }, []string{"Algorithms"}},
 		{"no type", func(o *popauth.Options) { o.TokenTypes = []string{} }, []string{"TokenTypes"}},
 		{"confirmer nil", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{nil} }, []string{"Confirmers"}},
-		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Member("")} }, []string{"Confirmers"}},
+		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("")} }, []string{"Confirmers"}},
 		{"two confirmers of one member", func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Member("x5t#S256")}
+			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.MemberName("x5t#S256")}
 		}, []string{"Confirmers"}},
 		{"confirmer's scheme is Bearer", func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{schemed{"a", "bearer"}}
@@ -98,7 +98,7 @@ func TestOptionsAreCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Audience[0], o.Algorithms[0], o.TokenTypes[0], o.Confirmers[0] = "x", "RS256", "x", lab.Member("x5t#S256")
+	o.Audience[0], o.Algorithms[0], o.TokenTypes[0], o.Confirmers[0] = "x", "RS256", "x", lab.MemberName("x5t#S256")
 	lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	lab.Send(g.Confirm, l.Thief.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
 }

@@ -95,7 +95,7 @@ type recheckLab struct {
 }
 
 func newRecheckLab(t *testing.T) *recheckLab {
-	l := &recheckLab{lab: lab.New(t), log: &bytes.Buffer{}}
+	l := &recheckLab{Lab: lab.New(t), log: &bytes.Buffer{}}
 	o := l.Issuer.Options()
 	jwts, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now})
 	if err != nil {

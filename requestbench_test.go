@@ -64,7 +64,7 @@ type requestLab struct {
 
 func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) *requestLab {
 	tb.Helper()
-	l := &requestLab{lab: lab.New(tb, alg), store: &renewed{}}
+	l := &requestLab{Lab: lab.New(tb, alg), store: &renewed{}}
 	l.Issuer.Now = nil
 	l.token = l.Issuer.Token(lab.RequestClaims, l.Owner.Bound())
 	o := l.Issuer.Options()

@@ -195,7 +195,7 @@ func TestRequestThatEndsElsewhere(t *testing.T) {
 	key.Now = l.Clock.Now
 	for _, end := range ends {
 		for name, ask := range endings {
-			x := &ending{lab: l, key: key, status: end.status, begin: end.begin}
+			x := &ending{Lab: l, key: key, status: end.status, begin: end.begin}
 			err := ask(x)
 			x.stop()
 			if !lab.ReasonIs(err, end.reason) {

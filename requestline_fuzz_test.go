@@ -135,7 +135,7 @@ func unspelled(tb testing.TB, target string) []byte {
 // then cleans, for who decodes twice, for DPoP, for policies, and for forwardauth. SEEDS=none leaves out the seeds, to
 // see how long finding takes.
 func FuzzRequestLine(f *testing.F) {
-	issuer := popauthtest.NewIssuer(lab.FuzzTB{f})
+	issuer := popauthtest.NewIssuer(lab.FuzzTB{TB: f})
 	guard, err := popauth.New(issuer.Options())
 	if err != nil {
 		f.Fatal(err)

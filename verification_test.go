@@ -45,15 +45,6 @@ func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches
 	return lab.Send(clientcert.Require(verified(tb, v), matches...), r)
 }
 
-func (o lab.Outcome) is(tb testing.TB, status int) {
-	tb.Helper()
-	if status == http.StatusOK {
-		o.Passed(tb)
-	} else {
-		o.Refused(tb, status, "")
-	}
-}
-
 func reasonOf(tb testing.TB, v clientcert.Verification, c *popauthtest.Client) popauth.Reason {
 	tb.Helper()
 	got, err := clientcert.Check(c.Request("GET", "/", ""), verified(tb, v))
@@ -165,7 +156,7 @@ func TestVerificationCases(t *testing.T) {
 		{"key usage without signatures", chained, root.Client("c", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), 403},
 		{"no key usage", chained, root.Client("c", func(c *x509.Certificate) { c.KeyUsage = 0 }), 200},
 	} {
-		t.Run(tt.id, func(t *testing.T) { required(t, tt.v, tt.client.Request("GET", "/", "")).is(t, tt.want) })
+		t.Run(tt.id, func(t *testing.T) { required(t, tt.v, tt.client.Request("GET", "/", "")).Is(t, tt.want) })
 	}
 
 	if got := reasonOf(t, chained, nil); got != popauth.ErrCertificateRequired {
@@ -236,7 +227,7 @@ func TestVerificationMemory(t *testing.T) {
 			lab.Send(wrap, r).Passed(t)
 			spoil(r)
 			clock.Advance(tt.after)
-			lab.Send(wrap, r).is(t, tt.want)
+			lab.Send(wrap, r).Is(t, tt.want)
 			if want := map[int]int{200: 2, 403: 1}[tt.want]; hooks != want {
 				t.Errorf("hook: asked %d times, want %d: it is asked on every request that gets so far", hooks, want)
 			}
@@ -463,7 +454,7 @@ func TestVerificationLimits(t *testing.T) {
 		"critical in between":     {v, root.Intermediate("i", critical).Client("c").Request("GET", "/", ""), 403},
 		"critical in self-signed": {clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}, self.Request("GET", "/", ""), 403},
 	} {
-		t.Run(name, func(t *testing.T) { required(t, tt.v, tt.r).is(t, tt.want) })
+		t.Run(name, func(t *testing.T) { required(t, tt.v, tt.r).Is(t, tt.want) })
 	}
 	t.Run("eleven in the chain", func(t *testing.T) {
 		c := deep.Intermediate("i").Client("c") // leaf, 9, root

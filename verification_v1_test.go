@@ -64,11 +64,11 @@ func TestVersionOne(t *testing.T) {
 	r := root.Client("leaf").Request("GET", "/", "")
 	old := versionOne(t, root, r.TLS.PeerCertificates[0].RawSubject, r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
 	r.TLS.PeerCertificates = []*x509.Certificate{old}
-	required(t, v, r).is(t, 200)
+	required(t, v, r).Is(t, 200)
 
 	between := root.Intermediate("between")
 	r = between.Client("leaf").Request("GET", "/", "")
-	required(t, v, r).is(t, 200)
+	required(t, v, r).Is(t, 200)
 	r.TLS.PeerCertificates[1] = versionOne(t, root, between.Certificate.RawSubject, between.Certificate.RawSubjectPublicKeyInfo)
-	required(t, v, r).is(t, 403)
+	required(t, v, r).Is(t, 403)
 }

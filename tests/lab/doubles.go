@@ -21,11 +21,11 @@ import (
 
 type Nowhere struct{ popauth.KeySource }
 
-type Member string
+type MemberName string
 
-func (m Member) Member() string { return string(m) }
+func (m MemberName) Member() string { return string(m) }
 
-func (m Member) Confirm(*http.Request, popauth.Presentation) error { return nil }
+func (m MemberName) Confirm(*http.Request, popauth.Presentation) error { return nil }
 
 type VerifierFunc func(context.Context, string) (*popauth.Token, error)
 
@@ -173,10 +173,10 @@ func NewTwoIssuers(t *testing.T) twoIssuers {
 // issuingVerifier is somebody else's Verifier that says whose tokens it accepts.
 type IssuingVerifier struct {
 	popauth.Verifier
-	all []string
+	All []string
 }
 
-func (v IssuingVerifier) Issuers() []string { return v.all }
+func (v IssuingVerifier) Issuers() []string { return v.All }
 
 func Median(s []float64) float64 {
 	slices.Sort(s)

@@ -36,6 +36,7 @@ func New(tb testing.TB, algorithms ...string) *Lab {
 func (l *Lab) Guard(change ...func(*popauth.Options)) *popauth.Guard {
 	l.Helper()
 	o := l.Issuer.Options()
+	o.Observe = Note
 	for _, c := range change {
 		c(&o)
 	}
@@ -112,6 +113,16 @@ func (o Outcome) Passed(tb testing.TB) {
 	tb.Helper()
 	if !o.Ran || o.Status != http.StatusOK || len(o.Challenges) > 0 {
 		tb.Errorf("got status %d, ran %t, challenges %q, want a pass", o.Status, o.Ran, o.Challenges)
+	}
+}
+
+// Is holds an outcome against a status: a pass, or a refusal without a challenge.
+func (o Outcome) Is(tb testing.TB, status int) {
+	tb.Helper()
+	if status == http.StatusOK {
+		o.Passed(tb)
+	} else {
+		o.Refused(tb, status, "")
 	}
 }
 
