@@ -157,7 +157,7 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 		tenants := lab.NewIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.Issuer.URL: lab.VerifierOf(t, l.Issuer)}})
 		meanwhile := func() {}
 		g := l.Guard(func(o *popauth.Options) {
-			*o = popauth.Options{Now: o.Now, Verifier: tenants}
+			*o = popauth.Options{Now: o.Now, Verifier: tenants, Observe: lab.Note}
 			o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
 				meanwhile()
 				return popauth.TLSCertificate().Certificate(r)

@@ -114,7 +114,7 @@ func TestNotRemembered(t *testing.T) {
 	}{
 		{"switched off", func(o *popauth.Options) { o.Remember = -1 }},
 		{"a KeySource of one's own", func(o *popauth.Options) { o.Keys = own }},
-		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: trusts} }},
+		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: trusts, Observe: lab.Note} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := l.Guard(tt.change)
@@ -187,6 +187,7 @@ func TestRememberedTokenIsNoMoreThanAToken(t *testing.T) {
 	lab.Remembers(t, g, r, popauth.ErrTokenRevoked)
 	o := l.Issuer.Options("https://another.example.com")
 	o.Keys = popauthKeys(t, l)
+	o.Observe = lab.Note
 	other, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)

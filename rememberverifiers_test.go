@@ -18,6 +18,7 @@ func TestRememberedBehindOtherVerifiers(t *testing.T) {
 		a.URL: lab.VerifierOf(t, a), b.URL: lab.VerifierOf(t, b),
 	}})
 	g, err := popauth.New(popauth.Options{
+		Observe:    lab.Note,
 		Verifier:   popauth.JWTOr(tenants, tenants),
 		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})},
 	})

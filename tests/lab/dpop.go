@@ -223,7 +223,7 @@ func NewDPoPAPI(t testing.TB, d dpop.Options, change ...func(*popauth.Options)) 
 		t.Fatal(err)
 	}
 	o := a.Issuer.Options()
-	o.Keys = keys
+	o.Keys, o.Observe = keys, Note
 	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, Proofs(d)}
 	o.Deny = func(_ http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		a.mu.Lock()

@@ -46,7 +46,7 @@ func (l *Lab) Introspection(change ...func(*introspection.Options)) *introspecti
 func (l *Lab) OpaqueGuard(v popauth.Verifier) *popauth.Guard {
 	l.Helper()
 	g, err := popauth.New(popauth.Options{
-		Verifier: v, Now: l.Clock.Now,
+		Verifier: v, Now: l.Clock.Now, Observe: Note,
 		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, Proofs(dpop.Options{})},
 	})
 	if err != nil {
