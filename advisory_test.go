@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"github.com/MicahParks/jwkset"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -102,31 +101,6 @@ func testsOf(t *testing.T) map[string]map[string]bool {
 }
 
 var b64 = base64.RawURLEncoding.EncodeToString
-
-// compact makes a token of header and payload with whatever sign returns.
-func compact(header any, payload []byte, sign func(input string) []byte) string {
-	h, ok := header.(string)
-	if !ok {
-		j, err := json.Marshal(header)
-		if err != nil {
-			panic(err)
-		}
-		h = string(j)
-	}
-	input := b64([]byte(h)) + "." + b64(payload)
-	return input + "." + b64(sign(input))
-}
-
-// by signs with a method of golang-jwt.
-func by(alg string, key any) func(string) []byte {
-	return func(input string) []byte {
-		s, err := jwt.GetSigningMethod(alg).Sign(input, key)
-		if err != nil {
-			panic(err)
-		}
-		return s
-	}
-}
 
 func unsigned(string) []byte { return nil }
 

@@ -21,27 +21,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// permits is an authority that is permitted to name the organization Partner only.
-func permits(t *testing.T, critical bool) func(*x509.Certificate) {
-	t.Helper()
-	marshal := func(v any) []byte {
-		b, err := asn1.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	nested := func(class, tag int, content []byte) []byte {
-		return marshal(asn1.RawValue{Class: class, Tag: tag, IsCompound: true, Bytes: content})
-	}
-	name := marshal(pkix.Name{Organization: []string{"Partner"}}.ToRDNSequence())
-	subtree := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 4, name))
-	value := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 0, subtree))
-	return func(c *x509.Certificate) {
-		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: critical, Value: value})
-	}
-}
-
 func named(n pkix.Name) func(*x509.Certificate) { return func(c *x509.Certificate) { c.Subject = n } }
 
 // A partner's authority names somebody whom it has no right to name.

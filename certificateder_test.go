@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -97,8 +96,6 @@ func certificatePEM(der []byte) string {
 func escaped(der []byte) string {
 	return url.PathEscape(strings.TrimSuffix(certificatePEM(der), "\n") + "\n")
 }
-
-func base64Of(der []byte) string { return base64.StdEncoding.EncodeToString(der) }
 
 // The owner's request passes: a binding needs the hash of the certificate alone. Nobody else's does, and nobody is
 // somebody by a name.

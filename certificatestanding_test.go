@@ -25,13 +25,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// byTLS is a client's request over a connection whose chain the TLS stack has verified.
-func byTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
-	r := c.Request("GET", "/", token)
-	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
-	return r
-}
-
 // A connection may outlive its certificate. A new request is then nobody's by name; what its token is bound to it still
 // holds. The client gets to show the certificate that it has meanwhile.
 func TestExpiredOnAConnection(t *testing.T) {

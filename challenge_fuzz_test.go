@@ -2,7 +2,6 @@ package popauth_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,44 +10,6 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-// readChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
-// with a comma and a space between, every value a quoted-string within the characters of RFC 6750, section 3, and no
-// name twice.
-func readChallenge(line string) (scheme string, params map[string]string, err error) {
-	scheme, rest, more := strings.Cut(line, " ")
-	if !isTchars(scheme) {
-		return "", nil, errors.New("no scheme")
-	}
-	params = map[string]string{}
-	for more {
-		name, value, ok := strings.Cut(rest, `="`)
-		if !ok || !isTchars(name) {
-			return "", nil, fmt.Errorf("no auth-param: %q", rest)
-		}
-		end := strings.IndexByte(value, '"')
-		if end < 0 {
-			return "", nil, fmt.Errorf("open string: %q", value)
-		}
-		if _, twice := params[strings.ToLower(name)]; twice {
-			return "", nil, fmt.Errorf("%s: twice", name)
-		}
-		if strings.ContainsFunc(value[:end], func(c rune) bool { return c < ' ' || c > '~' || c == '\\' }) {
-			return "", nil, fmt.Errorf("%s: %q", name, value[:end])
-		}
-		if len(params) > 0 && name == "error" {
-			return "", nil, errors.New("error is not the first")
-		}
-		params[strings.ToLower(name)] = value[:end]
-		if rest = value[end+1:]; rest == "" {
-			return scheme, params, nil
-		}
-		if rest, ok = strings.CutPrefix(rest, ", "); !ok {
-			return "", nil, fmt.Errorf("behind %s: %q", name, rest)
-		}
-	}
-	return scheme, params, nil
-}
 
 // isTchars tells whether s is a token of RFC 9110, section 5.6.2.
 func isTchars(s string) bool {

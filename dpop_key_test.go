@@ -18,40 +18,6 @@ import (
 
 const tokenURL = "https://id.example.com/token"
 
-// tokenRequests verifies the proofs of requests to tokenURL.
-type tokenRequests struct {
-	dpop  *dpop.Confirmer
-	key   *popauthtest.ProofKey
-	clock *popauthtest.Clock
-	store *lab.UsedProofs
-}
-
-func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
-	t.Helper()
-	x := &tokenRequests{
-		key:   popauthtest.NewProofKey(t, ""),
-		clock: popauthtest.NewClock(time.Unix(1_800_000_000, 0)),
-		store: &lab.UsedProofs{Until: map[string]time.Time{}},
-	}
-	x.key.Now = x.clock.Now
-	d.Replay = x.store
-	x.dpop = lab.Proofs(d)
-	return x
-}
-
-// prove sends these DPoP headers to tokenURL.
-func (x *tokenRequests) prove(proofs ...string) (jkt string, answer http.Header, err error) {
-	r := httptest.NewRequest("POST", tokenURL, nil)
-	r.Header["Dpop"] = proofs
-	answer = http.Header{}
-	jkt, err = x.dpop.ProveKey(answer, r, x.clock.Now())
-	return jkt, answer, err
-}
-
-func (x *tokenRequests) proof(claims ...popauthtest.Claims) string {
-	return x.key.Proof("POST", tokenURL, "", claims...)
-}
-
 func TestProveKey(t *testing.T) {
 	x := newTokenRequests(t, dpop.Options{})
 	now := x.clock.Now().Unix()

@@ -1,7 +1,6 @@
 package popauth_test
 
 import (
-	"context"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +15,6 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-// known is a Verifier that has verified its only token before, so that what is left to measure is the certificate.
-type known struct{ token *popauth.Token }
-
-func (k known) Verify(context.Context, string) (*popauth.Token, error) { return k.token, nil }
 
 // directAndProxied make the same request as often as asked: to an API that ends TLS itself, and to one behind a
 // trusted nginx that has sent this certificate before.

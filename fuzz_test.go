@@ -16,18 +16,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// fuzzToken is a token of the fuzz Guard's issuer, unbound.
-func fuzzToken(header, payload string) string {
-	private, _ := fuzzKey()
-	return compact(header, []byte(payload), by("EdDSA", private))
-}
-
-const fuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
-
-func fuzzPayload(more string) string {
-	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60, more)
-}
-
 // holds is what is true of every answer: the Check and the handlers agree, the status and the challenges are of the
 // tables, and nothing of what was sent is in them.
 func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal, *popauth.Error) {

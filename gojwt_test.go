@@ -113,38 +113,7 @@ type differ struct {
 	key    ed25519.PrivateKey
 }
 
-const (
-	fuzzIssuer = "https://id.example.com"
-	fuzzNow    = 1_800_000_000
-)
-
-// fuzzKey is the same in every run, so that seeds are.
-func fuzzKey() (ed25519.PrivateKey, ed25519.PublicKey) {
-	private := ed25519.NewKeyFromSeed([]byte("a seed that everybody may know 32"[:32]))
-	public, _ := private.Public().(ed25519.PublicKey)
-	return private, public
-}
-
-func fuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
-	tb.Helper()
-	_, public := fuzzKey()
-	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + jwk(public, popauthtest.Claims{"kid": "k", "alg": "EdDSA"}) + `]}`))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	o := popauth.Options{
-		Issuer: fuzzIssuer, Audience: []string{popauthtest.Audience}, Keys: keys, TokenTypes: []string{"at+jwt", "JWT", ""},
-		Now: func() time.Time { return time.Unix(fuzzNow, 0) },
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	g, err := popauth.New(o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return g
-}
+const ()
 
 func newDiffer(tb testing.TB) differ {
 	tb.Helper()

@@ -204,11 +204,6 @@ func TestProof(t *testing.T) {
 	}
 }
 
-func ath(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
 // A claim that is there, but of another type, is not called missing.
 func TestProofClaimsAreExplained(t *testing.T) {
 	const missing = "a required claim is missing or empty"

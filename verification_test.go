@@ -30,15 +30,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSource {
-	tb.Helper()
-	s, err := clientcert.Verified(popauth.TLSCertificate(), v)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
-
 // required is what a route without tokens makes of the request.
 func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches ...clientcert.Match) lab.Outcome {
 	tb.Helper()

@@ -1,0 +1,123 @@
+package popauth_test
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/popauthtest"
+)
+
+// compact makes a token of header and payload with whatever sign returns.
+func compact(header any, payload []byte, sign func(input string) []byte) string {
+	h, ok := header.(string)
+	if !ok {
+		j, err := json.Marshal(header)
+		if err != nil {
+			panic(err)
+		}
+		h = string(j)
+	}
+	input := b64([]byte(h)) + "." + b64(payload)
+	return input + "." + b64(sign(input))
+}
+
+// by signs with a method of golang-jwt.
+func by(alg string, key any) func(string) []byte {
+	return func(input string) []byte {
+		s, err := jwt.GetSigningMethod(alg).Sign(input, key)
+		if err != nil {
+			panic(err)
+		}
+		return s
+	}
+}
+
+// readChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
+// with a comma and a space between, every value a quoted-string within the characters of RFC 6750, section 3, and no
+// name twice.
+func readChallenge(line string) (scheme string, params map[string]string, err error) {
+	scheme, rest, more := strings.Cut(line, " ")
+	if !isTchars(scheme) {
+		return "", nil, errors.New("no scheme")
+	}
+	params = map[string]string{}
+	for more {
+		name, value, ok := strings.Cut(rest, `="`)
+		if !ok || !isTchars(name) {
+			return "", nil, fmt.Errorf("no auth-param: %q", rest)
+		}
+		end := strings.IndexByte(value, '"')
+		if end < 0 {
+			return "", nil, fmt.Errorf("open string: %q", value)
+		}
+		if _, twice := params[strings.ToLower(name)]; twice {
+			return "", nil, fmt.Errorf("%s: twice", name)
+		}
+		if strings.ContainsFunc(value[:end], func(c rune) bool { return c < ' ' || c > '~' || c == '\\' }) {
+			return "", nil, fmt.Errorf("%s: %q", name, value[:end])
+		}
+		if len(params) > 0 && name == "error" {
+			return "", nil, errors.New("error is not the first")
+		}
+		params[strings.ToLower(name)] = value[:end]
+		if rest = value[end+1:]; rest == "" {
+			return scheme, params, nil
+		}
+		if rest, ok = strings.CutPrefix(rest, ", "); !ok {
+			return "", nil, fmt.Errorf("behind %s: %q", name, rest)
+		}
+	}
+	return scheme, params, nil
+}
+
+func fuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
+	tb.Helper()
+	_, public := fuzzKey()
+	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + jwk(public, popauthtest.Claims{"kid": "k", "alg": "EdDSA"}) + `]}`))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o := popauth.Options{
+		Issuer: fuzzIssuer, Audience: []string{popauthtest.Audience}, Keys: keys, TokenTypes: []string{"at+jwt", "JWT", ""},
+		Now: func() time.Time { return time.Unix(fuzzNow, 0) },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	g, err := popauth.New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return g
+}
+
+// fuzzKey is the same in every run, so that seeds are.
+func fuzzKey() (ed25519.PrivateKey, ed25519.PublicKey) {
+	private := ed25519.NewKeyFromSeed([]byte("a seed that everybody may know 32"[:32]))
+	public, _ := private.Public().(ed25519.PublicKey)
+	return private, public
+}
+
+const fuzzNow = 1_800_000_000
+
+const fuzzIssuer = "https://id.example.com"
+
+// fuzzToken is a token of the fuzz Guard's issuer, unbound.
+func fuzzToken(header, payload string) string {
+	private, _ := fuzzKey()
+	return compact(header, []byte(payload), by("EdDSA", private))
+}
+
+const fuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
+
+func fuzzPayload(more string) string {
+	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60, more)
+}
