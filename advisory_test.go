@@ -2,13 +2,10 @@ package popauth_test
 
 import (
 	"bytes"
-	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,10 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/MicahParks/jwkset"
-
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // The tests of the advisory files are named for an attack, and their subtests for published advisories about it.
@@ -100,28 +94,7 @@ func testsOf(t *testing.T) map[string]map[string]bool {
 	return tests
 }
 
-var b64 = base64.RawURLEncoding.EncodeToString
-
 func unsigned(string) []byte { return nil }
-
-// jwk is the text of a public key's JWK, with more members.
-func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
-	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
-	if err != nil {
-		panic(err)
-	}
-	text, err := json.Marshal(k.Marshal())
-	if err != nil {
-		panic(err)
-	}
-	members := popauthtest.Claims{}
-	if err := json.Unmarshal(text, &members); err != nil {
-		panic(err)
-	}
-	maps.Copy(members, more)
-	text, _ = json.Marshal(members)
-	return string(text)
-}
 
 func onlyAlgorithms(names ...string) func(*popauth.Options) {
 	return func(o *popauth.Options) { o.Algorithms = slices.Clone(names) }

@@ -11,12 +11,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// isTchars tells whether s is a token of RFC 9110, section 5.6.2.
-func isTchars(s string) bool {
-	const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	return s != "" && strings.Trim(s, tchar) == ""
-}
-
 func TestReadChallenge(t *testing.T) {
 	for _, good := range []string{`Bearer`, `Bearer a="b"`, `DPoP error="x", algs="ES256 PS256"`} {
 		if _, _, err := readChallenge(good); err != nil {

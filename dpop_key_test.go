@@ -16,8 +16,6 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-const tokenURL = "https://id.example.com/token"
-
 func TestProveKey(t *testing.T) {
 	x := newTokenRequests(t, dpop.Options{})
 	now := x.clock.Now().Unix()

@@ -1,14 +1,18 @@
 package popauth_test
 
 import (
+	"crypto"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
@@ -120,4 +124,31 @@ const fuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
 
 func fuzzPayload(more string) string {
 	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60, more)
+}
+
+var b64 = base64.RawURLEncoding.EncodeToString
+
+// jwk is the text of a public key's JWK, with more members.
+func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
+	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
+	if err != nil {
+		panic(err)
+	}
+	text, err := json.Marshal(k.Marshal())
+	if err != nil {
+		panic(err)
+	}
+	members := popauthtest.Claims{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		panic(err)
+	}
+	maps.Copy(members, more)
+	text, _ = json.Marshal(members)
+	return string(text)
+}
+
+// isTchars tells whether s is a token of RFC 9110, section 5.6.2.
+func isTchars(s string) bool {
+	const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return s != "" && strings.Trim(s, tchar) == ""
 }

@@ -58,3 +58,5 @@ func newTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
 type known struct{ token *popauth.Token }
 
 func (k known) Verify(context.Context, string) (*popauth.Token, error) { return k.token, nil }
+
+const tokenURL = "https://id.example.com/token"
