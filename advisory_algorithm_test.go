@@ -58,12 +58,12 @@ func TestAdvisoryPublicKeyAsSecret(t *testing.T) {
 						{"alg": alg, "typ": "at+jwt", "kid": k.Kid},
 						{"alg": alg, "typ": "at+jwt"},
 					} {
-						l.Forged(t, plain, compact(header, l.Claims(), by(alg, secret)), popauth.ErrTokenAlgorithm)
+						l.Forged(t, plain, lab.Compact(header, l.Claims(), lab.By(alg, secret)), popauth.ErrTokenAlgorithm)
 					}
 				}
 				// The same MAC under the name of the key's own algorithm.
 				header := lab.Claims{"alg": k.Alg, "typ": "at+jwt", "kid": k.Kid}
-				l.Forged(t, plain, compact(header, l.Claims(), by("HS256", secret)), popauth.ErrTokenSignature)
+				l.Forged(t, plain, lab.Compact(header, l.Claims(), lab.By("HS256", secret)), popauth.ErrTokenSignature)
 			}
 		})
 	}
@@ -84,8 +84,8 @@ func TestAdvisoryKeyFunctionReturnsText(t *testing.T) {
 	for _, key := range []any{text, string(text), []byte{}, nil, jwt.VerificationKeySet{Keys: []jwt.VerificationKey{text}}, jwt.VerificationKeySet{}} {
 		t.Run(fmt.Sprintf("CVE-2022-23541 %T", key), func(t *testing.T) {
 			g := l.Guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
-			l.Forged(t, g, compact(lab.Claims{"alg": "HS256", "typ": "at+jwt"}, l.Claims(), by("HS256", text)), popauth.ErrTokenAlgorithm)
-			l.Forged(t, g, compact(lab.Claims{"alg": "RS256", "typ": "at+jwt"}, l.Claims(), by("HS256", text)), popauth.ErrTokenKey)
+			l.Forged(t, g, lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt"}, l.Claims(), lab.By("HS256", text)), popauth.ErrTokenAlgorithm)
+			l.Forged(t, g, lab.Compact(lab.Claims{"alg": "RS256", "typ": "at+jwt"}, l.Claims(), lab.By("HS256", text)), popauth.ErrTokenKey)
 			l.Forged(t, g, l.Bound(), popauth.ErrTokenKey)
 		})
 	}
@@ -99,8 +99,8 @@ func TestAdvisoryKeyFunctionReturnsText(t *testing.T) {
 func TestAdvisoryNoSecretIsAKey(t *testing.T) {
 	l := lab.New(t, "ES256")
 	secret := []byte("0123456789abcdef0123456789abcdef")
-	oct := fmt.Sprintf(`{"kty":"oct","kid":"s","alg":"HS256","use":"sig","k":%q}`, b64(secret))
-	macs := compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "s"}, l.Claims(), by("HS256", secret))
+	oct := fmt.Sprintf(`{"kty":"oct","kid":"s","alg":"HS256","use":"sig","k":%q}`, lab.B64(secret))
+	macs := lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "s"}, l.Claims(), lab.By("HS256", secret))
 	t.Run("CVE-2026-33322", func(t *testing.T) {
 		g := l.Over(oct, l.Published()[0].Text)
 		l.Genuine(t, g, l.Bound())
@@ -119,17 +119,17 @@ func TestAdvisoryNoSecretIsAKey(t *testing.T) {
 		}
 	})
 	t.Run("GHSA-869p-cjfg-cm3x a secret that the token names", func(t *testing.T) {
-		header := lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "", "secret": "", "k": b64(nil)}
-		l.Forged(t, l.Guard(), compact(header, l.Claims(), by("HS256", []byte{})), popauth.ErrTokenMalformed)
+		header := lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "", "secret": "", "k": lab.B64(nil)}
+		l.Forged(t, l.Guard(), lab.Compact(header, l.Claims(), lab.By("HS256", []byte{})), popauth.ErrTokenMalformed)
 		delete(header, "kid")
-		l.Forged(t, l.Guard(), compact(header, l.Claims(), by("HS256", []byte{})), popauth.ErrTokenAlgorithm)
+		l.Forged(t, l.Guard(), lab.Compact(header, l.Claims(), lab.By("HS256", []byte{})), popauth.ErrTokenAlgorithm)
 	})
 }
 
 // A key that says nothing of its algorithm does not leave the choice to the token.
 func TestAdvisoryKeyWithoutAlgorithm(t *testing.T) {
 	l := lab.New(t, "RS256", "PS256", "RS512")
-	bare := jwk(l.Published()[0].Key, lab.Claims{"kid": "bare"})
+	bare := lab.Jwk(l.Published()[0].Key, lab.Claims{"kid": "bare"})
 	g := l.Guard(lab.WithKeys(l, bare), onlyAlgorithms("RS256"))
 	token := func(alg string) string {
 		return l.Issuer.TokenWith(lab.Claims{"alg": alg, "kid": "bare"}, l.Owner.Bound(), lab.Claims{"scope": "orders.read"})
@@ -139,7 +139,7 @@ func TestAdvisoryKeyWithoutAlgorithm(t *testing.T) {
 		l.Forged(t, g, token("PS256"), popauth.ErrTokenAlgorithm)
 		l.Forged(t, g, token("RS512"), popauth.ErrTokenAlgorithm)
 		for _, secret := range [][]byte{[]byte(bare), spki(l.Published()[0].Key), nil} {
-			forged := compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "bare"}, l.Claims(), by("HS256", append([]byte{}, secret...)))
+			forged := lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "bare"}, l.Claims(), lab.By("HS256", append([]byte{}, secret...)))
 			l.Forged(t, g, forged, popauth.ErrTokenAlgorithm)
 		}
 	})
@@ -160,19 +160,19 @@ func TestAdvisoryNone(t *testing.T) {
 			if _, text := alg.(string); !text {
 				want = popauth.ErrTokenMalformed
 			}
-			for _, signature := range []func(string) []byte{unsigned, by("HS256", []byte("x")), func(string) []byte { return []byte{0} }} {
-				l.Forged(t, g, compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": kid}, l.Claims(), signature), want)
-				l.Forged(t, g, compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), signature), want)
+			for _, signature := range []func(string) []byte{unsigned, lab.By("HS256", []byte("x")), func(string) []byte { return []byte{0} }} {
+				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": kid}, l.Claims(), signature), want)
+				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), signature), want)
 			}
 		})
 	}
 	t.Run("CVE-2021-22160", func(t *testing.T) {
-		l.Forged(t, g, compact(`{"typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenAlgorithm)
-		l.Forged(t, g, compact(`{"alg":"none"}`, l.Claims(), unsigned), popauth.ErrTokenType)
+		l.Forged(t, g, lab.Compact(`{"typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenAlgorithm)
+		l.Forged(t, g, lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned), popauth.ErrTokenType)
 		l.Forged(t, g, l.Issuer.TokenWith(lab.Claims{"alg": "none"}, l.Owner.Bound()), popauth.ErrTokenAlgorithm)
 		// Two readers, two algorithms.
-		l.Forged(t, g, compact(`{"alg":"none","alg":"ES256","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenMalformed)
-		l.Forged(t, g, compact(`{"alg":"ES256","ALG":"none","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenMalformed)
+		l.Forged(t, g, lab.Compact(`{"alg":"none","alg":"ES256","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenMalformed)
+		l.Forged(t, g, lab.Compact(`{"alg":"ES256","ALG":"none","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenMalformed)
 	})
 }
 
@@ -192,10 +192,10 @@ func TestAdvisoryKeyUnfitForTheAlgorithm(t *testing.T) {
 		}
 	}
 	// golang-jwt leaves the curve open: the length of the signature is all it looks at.
-	bare := jwk(l.Published()[3].Key, lab.Claims{"kid": "p384"})
+	bare := lab.Jwk(l.Published()[3].Key, lab.Claims{"kid": "p384"})
 	g = l.Over(bare)
 	header := lab.Claims{"alg": "ES256", "typ": "at+jwt", "kid": "p384"}
-	l.Forged(t, g, compact(header, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
+	l.Forged(t, g, lab.Compact(header, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
 }
 
 // No setting and no missing setting turns a check off.

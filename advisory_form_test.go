@@ -195,7 +195,7 @@ func TestAdvisoryParserFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range values {
 				parts := append([]string{}, good...)
-				parts[i] = b64([]byte(v))
+				parts[i] = lab.B64([]byte(v))
 				if got := ask(strings.Join(parts, ".")); got != 401 {
 					t.Errorf("VULNERABLE: %q: got %d, want 401", v, got)
 				}
@@ -217,7 +217,7 @@ func TestAdvisoryEncryptedToken(t *testing.T) {
 	w, _ := flate.NewWriter(bomb, flate.BestCompression)
 	_, _ = w.Write(make([]byte, 4<<20))
 	w.Close()
-	plain := compact(`{"alg":"none"}`, l.Claims(), unsigned)
+	plain := lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned)
 	for _, tt := range []struct {
 		name    string
 		header  lab.Claims
@@ -255,9 +255,9 @@ func encrypted(k *rsa.PublicKey, more lab.Claims, content []byte) string {
 	}
 	block, _ := aes.NewCipher(key)
 	aead, _ := cipher.NewGCM(block)
-	sealed := aead.Seal(nil, iv, content, []byte(b64(text)))
+	sealed := aead.Seal(nil, iv, content, []byte(lab.B64(text)))
 	tag := sealed[len(sealed)-16:]
-	return strings.Join([]string{b64(text), b64(wrapped), b64(iv), b64(sealed[:len(sealed)-16]), b64(tag)}, ".")
+	return strings.Join([]string{lab.B64(text), lab.B64(wrapped), lab.B64(iv), lab.B64(sealed[:len(sealed)-16]), lab.B64(tag)}, ".")
 }
 
 // A JWS in JSON (RFC 7515, section 7.2), and what is one for some readers and a compact token for others.
@@ -266,7 +266,7 @@ func TestAdvisoryJSONSerialization(t *testing.T) {
 	g := l.Guard()
 	good := strings.Split(l.Bound(), ".")
 	l.Genuine(t, g, strings.Join(good, "."))
-	forged := b64(l.Claims(lab.Claims{"scope": "orders.read admin"}))
+	forged := lab.B64(l.Claims(lab.Claims{"scope": "orders.read admin"}))
 	flat := fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, good[0], good[1], good[2])
 	several := fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q},{"header":{"alg":"none"},"signature":""}]}`, forged, good[0], good[2])
 	for _, tt := range []struct {
@@ -276,9 +276,9 @@ func TestAdvisoryJSONSerialization(t *testing.T) {
 		{"CVE-2016-9122 flattened", flat, popauth.ErrCredentialsMalformed},
 		{"CVE-2016-9122 several signatures", several, popauth.ErrCredentialsMalformed},
 		{"no protected header", `{"payload":"e30","signatures":[{"header":{"alg":"ES256"},"signature":"AA"}]}`, popauth.ErrCredentialsMalformed},
-		{"in base64", b64([]byte(flat)), popauth.ErrTokenMalformed},
+		{"in base64", lab.B64([]byte(flat)), popauth.ErrTokenMalformed},
 		{"CVE-2022-39227 polyglot", fmt.Sprintf(`{"  %s.%s.":"","protected":%q,"payload":%q,"signature":%q}`, good[0], forged, good[0], good[1], good[2]), popauth.ErrCredentialsMalformed},
-		{"CVE-2022-39227 in the header", b64([]byte(flat)) + "." + forged + "." + good[2], popauth.ErrTokenType},
+		{"CVE-2022-39227 in the header", lab.B64([]byte(flat)) + "." + forged + "." + good[2], popauth.ErrTokenType},
 		{"quoted", `"` + strings.Join(good, ".") + `"`, popauth.ErrCredentialsMalformed},
 		{"two tokens", strings.Join(good, ".") + "," + strings.Join(good, "."), popauth.ErrCredentialsMalformed},
 	} {
@@ -292,15 +292,15 @@ func TestAdvisoryNestedToken(t *testing.T) {
 	g := l.Guard()
 	l.Genuine(t, g, l.Bound())
 	header := lab.Claims{"alg": "ES256", "typ": "at+jwt", "kid": l.Published()[0].Kid}
-	for _, payload := range []string{l.Bound(), `"` + l.Bound() + `"`, compact(`{"alg":"none"}`, l.Claims(), unsigned)} {
+	for _, payload := range []string{l.Bound(), `"` + l.Bound() + `"`, lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned)} {
 		text, _ := json.Marshal(header)
 		l.Forged(t, g, l.Issuer.Sign(text, []byte(payload), ""), popauth.ErrTokenMalformed)
 	}
 	// Whoever trusts a JWT that somebody else has verified must not read another one than that.
 	for _, token := range []string{
-		compact(lab.Claims{"alg": "ES256", "b64": false, "crit": []string{"b64"}}, l.Claims(), unsigned),
-		compact(lab.Claims{"alg": "ES256", "cty": "JWT"}, l.Claims(), unsigned),
-		compact(`{"alg":"ES256","alg":"none"}`, l.Claims(), unsigned),
+		lab.Compact(lab.Claims{"alg": "ES256", "b64": false, "crit": []string{"b64"}}, l.Claims(), unsigned),
+		lab.Compact(lab.Claims{"alg": "ES256", "cty": "JWT"}, l.Claims(), unsigned),
+		lab.Compact(`{"alg":"ES256","alg":"none"}`, l.Claims(), unsigned),
 		l.Bound() + ".x.y", l.Bound() + ".", "!." + strings.SplitN(l.Bound(), ".", 2)[1], l.Bound() + "=",
 	} {
 		if got, err := popauth.TrustJWT(token); err == nil {

@@ -36,7 +36,7 @@ func TestAdvisoryKeyFromTheToken(t *testing.T) {
 	asked := &popauthtest.Spy{}
 	evil := httptest.NewServer(asked)
 	defer evil.Close()
-	own := func(more lab.Claims) json.RawMessage { return json.RawMessage(jwk(&attacker.PublicKey, more)) }
+	own := func(more lab.Claims) json.RawMessage { return json.RawMessage(lab.Jwk(&attacker.PublicKey, more)) }
 	der := base64.StdEncoding.EncodeToString(l.Thief.Certificate.Certificate[0])
 	for _, tt := range []struct {
 		name   string
@@ -61,7 +61,7 @@ func TestAdvisoryKeyFromTheToken(t *testing.T) {
 			if header["kid"] == "x" {
 				want = popauth.ErrTokenKey
 			}
-			l.Forged(t, g, compact(header, l.Claims(), by("ES256", attacker)), want)
+			l.Forged(t, g, lab.Compact(header, l.Claims(), lab.By("ES256", attacker)), want)
 			// A genuine token may have them: they are not looked at.
 			delete(header, "kid")
 			header["kid"] = kid
@@ -202,7 +202,7 @@ func TestAdvisoryKeysOfTwoIssuers(t *testing.T) {
 	a, b := lab.New(t, "ES256"), lab.New(t, "ES256")
 	b.Owner = a.Owner
 	same := func(l *lab.Lab) *popauth.Guard {
-		return l.Over(jwk(l.Published()[0].Key, lab.Claims{"kid": "1", "alg": "ES256"}))
+		return l.Over(lab.Jwk(l.Published()[0].Key, lab.Claims{"kid": "1", "alg": "ES256"}))
 	}
 	token := func(l *lab.Lab, iss string) string {
 		return l.Issuer.TokenWith(lab.Claims{"kid": "1"}, a.Owner.Bound(), lab.Claims{"scope": "orders.read", "iss": iss})
@@ -249,26 +249,26 @@ func TestAdvisoryStrangeKeys(t *testing.T) {
 	one := make([]byte, 32)
 	one[31] = 1
 	coordinates := func(kid string, x, y []byte) string {
-		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":%q,"alg":"ES256","x":%q,"y":%q}`, kid, b64(x), b64(y))
+		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":%q,"alg":"ES256","x":%q,"y":%q}`, kid, lab.B64(x), lab.B64(y))
 	}
 	for _, tt := range []struct{ name, alg, key string }{
 		{"CVE-2016-9121 off the curve", "ES256", coordinates("strange", point[1:33], one)},
 		{"CVE-2016-9121 infinity", "ES256", coordinates("strange", make([]byte, 32), make([]byte, 32))},
-		{"CVE-2026-42576 Ed25519 among others", "RS256", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"` + b64(one) + `"}`},
+		{"CVE-2026-42576 Ed25519 among others", "RS256", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"` + lab.B64(one) + `"}`},
 		{"CVE-2026-42576 unknown kind", "ES256", `{"kty":"AKP","kid":"strange","alg":"ML-DSA-44","pub":"AA"}`},
-		{"CVE-2026-42576 X25519", "EdDSA", `{"kty":"OKP","crv":"X25519","kid":"strange","x":"` + b64(one) + `"}`},
+		{"CVE-2026-42576 X25519", "EdDSA", `{"kty":"OKP","crv":"X25519","kid":"strange","x":"` + lab.B64(one) + `"}`},
 		{"no object", "ES256", `5`},
 		{"kty number", "ES256", `{"kty":5,"kid":"strange"}`},
 		{"Ed25519 too short", "EdDSA", `{"kty":"OKP","crv":"Ed25519","kid":"strange","x":"AA"}`},
-		{"for encryption", "ES256", jwk(ec, lab.Claims{"kid": "strange", "use": "enc"})},
-		{"CVE-2026-54431 with its private part", "ES256", jwk(ec, lab.Claims{"kid": "strange", "d": b64(one)})},
+		{"for encryption", "ES256", lab.Jwk(ec, lab.Claims{"kid": "strange", "use": "enc"})},
+		{"CVE-2026-54431 with its private part", "ES256", lab.Jwk(ec, lab.Claims{"kid": "strange", "d": lab.B64(one)})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := l.Over(tt.key, good.Text)
 			l.Genuine(t, g, l.Bound())
 			for _, signature := range [][]byte{nil, make([]byte, 64), make([]byte, 256)} {
 				header := lab.Claims{"alg": tt.alg, "typ": "at+jwt", "kid": "strange"}
-				l.Forged(t, g, compact(header, l.Claims(), func(string) []byte { return signature }), popauth.ErrTokenKey)
+				l.Forged(t, g, lab.Compact(header, l.Claims(), func(string) []byte { return signature }), popauth.ErrTokenKey)
 			}
 		})
 	}
@@ -283,23 +283,23 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	weak := func(n *big.Int, e int) string {
-		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, b64(n.Bytes()), b64(big.NewInt(int64(e)).Bytes()))
+		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, lab.B64(n.Bytes()), lab.B64(big.NewInt(int64(e)).Bytes()))
 	}
 	header := lab.Claims{"alg": "RS256", "typ": "at+jwt", "kid": "weak"}
 	t.Run("1024 bits", func(t *testing.T) {
 		g := l.Over(weak(small.N, small.E), l.Published()[0].Text)
-		l.Forged(t, g, compact(header, l.Claims(), by("RS256", small)), popauth.ErrTokenKey)
+		l.Forged(t, g, lab.Compact(header, l.Claims(), lab.By("RS256", small)), popauth.ErrTokenKey)
 		l.Genuine(t, g, l.Bound())
 	})
 	t.Run("65536 bits", func(t *testing.T) {
 		g := l.Over(weak(new(big.Int).SetBit(big.NewInt(1), 65535, 1), 65537), l.Published()[0].Text)
-		l.Forged(t, g, compact(header, l.Claims(), func(string) []byte { return make([]byte, 8192) }), popauth.ErrTokenKey)
+		l.Forged(t, g, lab.Compact(header, l.Claims(), func(string) []byte { return make([]byte, 8192) }), popauth.ErrTokenKey)
 	})
 	for _, e := range []int{0, 1, 2, 65536} {
 		t.Run(fmt.Sprintf("exponent %d", e), func(t *testing.T) {
 			g := l.Over(weak(k.N, e), l.Published()[0].Text)
 			// With e = 1 a signature is the padded hash itself.
-			token := compact(header, l.Claims(), func(input string) []byte { return padded(input, k.Size()) })
+			token := lab.Compact(header, l.Claims(), func(input string) []byte { return padded(input, k.Size()) })
 			_, err := g.Check(l.Owner.Request("GET", "/", token))
 			if !errors.Is(err, popauth.ErrTokenKey) && !errors.Is(err, popauth.ErrTokenSignature) {
 				t.Errorf("VULNERABLE: got %v", err)
@@ -320,10 +320,10 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 		for _, key := range keys {
 			t.Run(fmt.Sprintf("%s %T", alg, key), func(t *testing.T) {
 				g := l.Guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
-				l.Forged(t, g, compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
+				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
 			})
 		}
 	}
-	g := l.Over(jwk(public, lab.Claims{"kid": "strong"}))
-	l.Genuine(t, g, compact(lab.Claims{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.Claims(), by("EdDSA", honest)))
+	g := l.Over(lab.Jwk(public, lab.Claims{"kid": "strong"}))
+	l.Genuine(t, g, lab.Compact(lab.Claims{"alg": "EdDSA", "typ": "at+jwt", "kid": "strong"}, l.Claims(), lab.By("EdDSA", honest)))
 }

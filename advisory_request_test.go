@@ -47,7 +47,7 @@ func TestAdvisoryOnlyTheLeafCounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			header := name[strings.LastIndexByte(name, ' ')+1:]
 			for _, value := range []string{
-				":" + strings.ReplaceAll(b64(leaf.Raw), "-", "+") + ":", url.QueryEscape(text), strings.ReplaceAll(text, "\n", " "), "Hash=x;Cert=\"" + url.QueryEscape(text) + "\"",
+				":" + strings.ReplaceAll(lab.B64(leaf.Raw), "-", "+") + ":", url.QueryEscape(text), strings.ReplaceAll(text, "\n", " "), "Hash=x;Cert=\"" + url.QueryEscape(text) + "\"",
 			} {
 				r := l.Thief.Request("GET", "/", token)
 				r.Header[header] = []string{value}
@@ -223,10 +223,10 @@ func TestAdvisoryTokenIsToldNobody(t *testing.T) {
 	for _, tt := range []struct{ name, token string }{
 		{"CVE-2026-40945 good", l.Bound()},
 		{"CVE-2026-40945 expired", l.Bound(lab.Claims{"exp": 1})},
-		{"CVE-2019-7644 signature", l.Bound()[:strings.LastIndexByte(l.Bound(), '.')+1] + b64(make([]byte, 64))},
+		{"CVE-2019-7644 signature", l.Bound()[:strings.LastIndexByte(l.Bound(), '.')+1] + lab.B64(make([]byte, 64))},
 		{"CVE-2022-29266 another key", other.Bound(lab.Claims{"iss": l.Issuer.URL})},
 		{"CVE-2026-33758 markup in kid", l.Issuer.TokenWith(lab.Claims{"kid": markup}, l.Owner.Bound())},
-		{"CVE-2026-33758 markup in alg", compact(lab.Claims{"alg": markup, "typ": "at+jwt"}, l.Claims(), unsigned)},
+		{"CVE-2026-33758 markup in alg", lab.Compact(lab.Claims{"alg": markup, "typ": "at+jwt"}, l.Claims(), unsigned)},
 		{"CVE-2026-33758 markup in claims", l.Bound(lab.Claims{"iss": markup, "sub": markup})},
 		{"CVE-2026-33758 markup for a token", markup},
 	} {
@@ -306,7 +306,7 @@ func TestAdvisoryBadTokenIsNotAnonymous(t *testing.T) {
 	l := lab.New(t, "ES256")
 	g := l.Guard()
 	t.Run("CVE-2022-29165", func(t *testing.T) {
-		for _, token := range []string{"x", "e30.e30.", compact(`{"alg":"none"}`, l.Claims(), unsigned), l.Bound(lab.Claims{"exp": 1})} {
+		for _, token := range []string{"x", "e30.e30.", lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned), l.Bound(lab.Claims{"exp": 1})} {
 			r := l.Owner.Request("GET", "/", token)
 			r = r.WithContext(popauth.NewContext(context.Background(), &popauth.Principal{Subject: "admin"}))
 			if o := lab.Send(g.Authenticate, r); o.Ran || o.Status != 401 {

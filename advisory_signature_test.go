@@ -35,7 +35,7 @@ func TestAdvisoryPsychicSignature(t *testing.T) {
 			for _, s := range values {
 				t.Run("CVE-2022-21449 "+tt.alg, func(t *testing.T) {
 					forged := l.Issuer.TokenWith(nil, l.Owner.Bound())
-					forged = forged[:strings.LastIndexByte(forged, '.')+1] + b64(append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...))
+					forged = forged[:strings.LastIndexByte(forged, '.')+1] + lab.B64(append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...))
 					l.Forged(t, g, forged, popauth.ErrTokenSignature)
 				})
 			}
@@ -71,7 +71,7 @@ func TestAdvisorySignatureLength(t *testing.T) {
 			{"halves swapped", append(bytes.Clone(good[len(good)/2:]), good[:len(good)/2]...)},
 			{"endless", make([]byte, 6000)},
 		} {
-			t.Run(tt.name+" "+alg, func(t *testing.T) { l.Forged(t, g, token[:i]+b64(tt.signature), popauth.ErrTokenSignature) })
+			t.Run(tt.name+" "+alg, func(t *testing.T) { l.Forged(t, g, token[:i]+lab.B64(tt.signature), popauth.ErrTokenSignature) })
 		}
 	}
 }
@@ -92,13 +92,13 @@ func TestAdvisorySignatureMalleable(t *testing.T) {
 	reverse(s)
 	s = new(big.Int).Add(new(big.Int).SetBytes(s), order).FillBytes(make([]byte, 32))
 	reverse(s)
-	l.Forged(t, g, signed+b64(append(signature[:32:32], s...)), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+lab.B64(append(signature[:32:32], s...)), popauth.ErrTokenSignature)
 
 	signed, signature = part("RS256")
 	k, _ := l.Published()[1].Key.(*rsa.PublicKey)
 	above := new(big.Int).Add(new(big.Int).SetBytes(signature), k.N)
-	l.Forged(t, g, signed+b64(above.Bytes()), popauth.ErrTokenSignature)
-	l.Forged(t, g, signed+b64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+lab.B64(above.Bytes()), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+lab.B64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))), popauth.ErrTokenSignature)
 }
 
 func reverse(b []byte) {
@@ -111,12 +111,12 @@ func reverse(b []byte) {
 func TestAdvisoryPaddingNotChecked(t *testing.T) {
 	l := lab.New(t, "ES256")
 	n, _ := new(big.Int).SetString(modulusForThree, 16)
-	text := fmt.Sprintf(`{"kty":"RSA","kid":"three","alg":"RS256","n":%q,"e":"Aw"}`, b64(n.Bytes()))
+	text := fmt.Sprintf(`{"kty":"RSA","kid":"three","alg":"RS256","n":%q,"e":"Aw"}`, lab.B64(n.Bytes()))
 	g := l.Over(text, l.Published()[0].Text)
 	l.Genuine(t, g, l.Bound())
 	header := lab.Claims{"alg": "RS256", "typ": "at+jwt", "kid": "three"}
 	t.Run("CVE-2021-30246 rest not looked at", func(t *testing.T) {
-		l.Forged(t, g, compact(header, l.Claims(), func(input string) []byte {
+		l.Forged(t, g, lab.Compact(header, l.Claims(), func(input string) []byte {
 			short := padded(input, 64) // 00 01 ff … 00 DigestInfo, and then whatever the root leaves
 			want := new(big.Int).Lsh(new(big.Int).SetBytes(short), 8*(256-64))
 			return cubeRoot(want).FillBytes(make([]byte, 256))
@@ -127,10 +127,10 @@ func TestAdvisoryPaddingNotChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := l.Over(jwk(&k.PublicKey, lab.Claims{"kid": "three"}))
-		l.Genuine(t, g, compact(header, l.Claims(), func(input string) []byte { return power(k, padded(input, 256)) }))
+		g := l.Over(lab.Jwk(&k.PublicKey, lab.Claims{"kid": "three"}))
+		l.Genuine(t, g, lab.Compact(header, l.Claims(), func(input string) []byte { return power(k, padded(input, 256)) }))
 		for _, at := range []int{0, 1, 2, 100, 203} { // leading zero, type, padding, its last byte, the zero behind it
-			l.Forged(t, g, compact(header, l.Claims(), func(input string) []byte {
+			l.Forged(t, g, lab.Compact(header, l.Claims(), func(input string) []byte {
 				p := padded(input, 256)
 				p[at] ^= 0x10
 				if at == 0 {
@@ -184,7 +184,7 @@ func TestAdvisoryModifiedToken(t *testing.T) {
 			for bit := range 64 * 8 {
 				s := lab.PayloadOf("." + a[2])
 				s[bit/8] ^= 1 << (bit % 8)
-				token := a[0] + "." + a[1] + "." + b64(s)
+				token := a[0] + "." + a[1] + "." + lab.B64(s)
 				if _, err := g.Check(l.Owner.Request("GET", "/", token)); err == nil {
 					t.Errorf("VULNERABLE: bit %d of the signature does not matter", bit)
 				}
@@ -194,7 +194,7 @@ func TestAdvisoryModifiedToken(t *testing.T) {
 			l.Forged(t, g, a[0]+"."+b[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2026-24899 header of another", func(t *testing.T) {
-			header := compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": l.Published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].Kid, "x": 1}, nil, unsigned)
+			header := lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": l.Published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].Kid, "x": 1}, nil, unsigned)
 			l.Forged(t, g, header[:strings.IndexByte(header, '.')]+"."+a[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2024-51744 expired and forged", func(t *testing.T) {
@@ -207,6 +207,6 @@ func TestAdvisoryModifiedToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := compact(lab.Claims{"alg": "ES256", "typ": "at+jwt", "kid": l.Published()[0].Kid}, l.Claims(), by("ES256", other))
+	forged := lab.Compact(lab.Claims{"alg": "ES256", "typ": "at+jwt", "kid": l.Published()[0].Kid}, l.Claims(), lab.By("ES256", other))
 	l.Forged(t, g, forged, popauth.ErrTokenSignature)
 }

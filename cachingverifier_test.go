@@ -85,7 +85,7 @@ func TestRememberedButByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.OpaqueGuard(known{token})
+	g := l.OpaqueGuard(lab.Known{token})
 	var first atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {

@@ -17,7 +17,7 @@ import (
 // What a name is held against costs a request nothing, once it is known of its connection.
 func TestIdentityAllocations(t *testing.T) {
 	l := lab.New(t, "ES256")
-	ca := popauthtest.NewCA(t, permits(t, false))
+	ca := popauthtest.NewCA(t, lab.Permits(t, false))
 	owner := ca.Client("owner", func(c *x509.Certificate) {
 		c.Subject.Organization, c.DNSNames = []string{"Partner"}, []string{"proxy.internal"}
 	})

@@ -41,10 +41,10 @@ func TestNameConstraints(t *testing.T) {
 		want      int
 		tls       bool // crypto/tls lets it in
 	}{
-		{"not permitted", permits(t, false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, true},
-		{"permitted", permits(t, false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, true},
-		{"critical, not permitted", permits(t, true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, false},
-		{"critical, permitted", permits(t, true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, false},
+		{"not permitted", lab.Permits(t, false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, true},
+		{"permitted", lab.Permits(t, false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, true},
+		{"critical, not permitted", lab.Permits(t, true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, false},
+		{"critical, permitted", lab.Permits(t, true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, false},
 		{"mail address in the subject", mail, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
 			{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}, {Type: email, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte("boss@example.com")}},
 		}}, "1.2.840.113549.1.9.1=boss@example.com,CN=x", 403, true},
@@ -149,7 +149,7 @@ func TestTrustDomains(t *testing.T) {
 	for text, c := range map[string]*popauthtest.Client{
 		"not among TrustDomains": a.Client("x", spiffe("spiffe://c.example/x")), "no SPIFFE ID": b.Client("no ID"),
 	} {
-		if _, err := verified(t, clientcert.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := lab.Verified(t, clientcert.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want %q", err, text)
 		}
 	}
@@ -163,7 +163,7 @@ func TestRootsFor(t *testing.T) {
 	a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
 	pools := map[string]*x509.CertPool{"a.example.com": a.Pool(), "b.example.com": b.Pool()}
 	var failure error
-	source := verified(t, clientcert.Verification{RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
+	source := lab.Verified(t, clientcert.Verification{RootsFor: func(r *http.Request, _ *x509.Certificate) (*x509.CertPool, error) {
 		return pools[r.Host], failure
 	}})
 	client := b.Client("batch")
@@ -219,7 +219,7 @@ func TestChain(t *testing.T) {
 		chain[2] = nil
 		return nil
 	})
-	source := verified(t, clientcert.Verification{Roots: root.Pool()})
+	source := lab.Verified(t, clientcert.Verification{Roots: root.Pool()})
 	for range 2 {
 		lab.Send(clientcert.Require(source, isRoot, isRoot), client.Request("GET", "/", "")).Passed(t)
 	}
@@ -235,7 +235,7 @@ func TestChain(t *testing.T) {
 	lab.Send(clientcert.Require(nil, isRoot, isRoot), byTLS).Passed(t)
 	lab.Send(clientcert.Require(nil, isRoot), client.Request("GET", "/", "")).Refused(t, 403, "")
 	self := popauthtest.SelfSigned(t, "self")
-	c, err := clientcert.Check(self.Request("GET", "/", ""), verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
+	c, err := clientcert.Check(self.Request("GET", "/", ""), lab.Verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
 	if err != nil || len(c.Chain) != 1 || c.Chain[0] != c.Leaf {
 		t.Errorf("got %v, %v", c, err)
 	}
@@ -268,7 +268,7 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 				{"the proxy", internal.Client("proxy", name), 200},
 				{"a customer", customers.Client("mallory", name), 401},
 				{"another of the proxy's authority", internal.Client("other"), 401},
-				{"the proxy below a CA that may not name it", internal.Intermediate("Partner CA", permits(t, false)).Client("proxy", name), 401},
+				{"the proxy below a CA that may not name it", internal.Intermediate("Partner CA", lab.Permits(t, false)).Client("proxy", name), 401},
 			} {
 				client := tt.client.HTTP(server)
 				for range 2 {

@@ -56,16 +56,16 @@ var proxyFormats = []struct {
 		return []string{"X-SSL-Client-Cert", folded(der), "X-SSL-Client-Cert-Chain-0", folded(between), "X-SSL-Client-Verify", "SUCCESS"}
 	}},
 	{proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify").WithChain("X-SSL-Chain"), func(der, between []byte) []string {
-		return []string{"X-SSL-Client-Cert", base64Of(der), "X-SSL-Chain", base64Of(between), "X-SSL-Client-Verify", "0"}
+		return []string{"X-SSL-Client-Cert", lab.Base64Of(der), "X-SSL-Chain", lab.Base64Of(between), "X-SSL-Client-Verify", "0"}
 	}},
 	{proxy.RFC9440(), func(der, between []byte) []string {
-		return []string{"Client-Cert", ":" + base64Of(der) + ":", "Client-Cert-Chain", ":" + base64Of(between) + ":"}
+		return []string{"Client-Cert", ":" + lab.Base64Of(der) + ":", "Client-Cert-Chain", ":" + lab.Base64Of(between) + ":"}
 	}},
-	{proxy.Cloudflare(), func(der, _ []byte) []string { return []string{"Client-Cert", ":" + base64Of(der) + ":"} }},
-	{proxy.CloudflareLegacy(), func(der, _ []byte) []string { return []string{"Cf-Client-Cert-Der-Base64", base64Of(der)} }},
-	{proxy.Caddy("X-SSL-Client-Cert"), func(der, _ []byte) []string { return []string{"X-SSL-Client-Cert", base64Of(der)} }},
+	{proxy.Cloudflare(), func(der, _ []byte) []string { return []string{"Client-Cert", ":" + lab.Base64Of(der) + ":"} }},
+	{proxy.CloudflareLegacy(), func(der, _ []byte) []string { return []string{"Cf-Client-Cert-Der-Base64", lab.Base64Of(der)} }},
+	{proxy.Caddy("X-SSL-Client-Cert"), func(der, _ []byte) []string { return []string{"X-SSL-Client-Cert", lab.Base64Of(der)} }},
 	{proxy.Traefik(), func(der, between []byte) []string {
-		return []string{"X-Forwarded-Tls-Client-Cert", base64Of(der) + "," + base64Of(between)}
+		return []string{"X-Forwarded-Tls-Client-Cert", lab.Base64Of(der) + "," + lab.Base64Of(between)}
 	}},
 	{proxy.Kong(), func(der, between []byte) []string {
 		return []string{"X-Client-Cert", escaped(der), "X-Client-Cert-Chain", escaped(der) + escaped(between)}
@@ -78,12 +78,12 @@ var proxyFormats = []struct {
 	{proxy.AWSALBPassthrough(), func(der, between []byte) []string {
 		return []string{"X-Amzn-Mtls-Clientcert", escaped(der) + escaped(between)}
 	}},
-	{proxy.AzureAppService(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
-	{proxy.IISARR(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", base64Of(der)} }},
-	{proxy.CloudFoundry(), func(der, _ []byte) []string { return []string{"X-Forwarded-Client-Cert", base64Of(der)} }},
+	{proxy.AzureAppService(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", lab.Base64Of(der)} }},
+	{proxy.IISARR(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", lab.Base64Of(der)} }},
+	{proxy.CloudFoundry(), func(der, _ []byte) []string { return []string{"X-Forwarded-Client-Cert", lab.Base64Of(der)} }},
 	{proxy.GoogleCloud(proxy.GoogleCloudHeaders{}), func(der, between []byte) []string {
 		return []string{
-			"X-Client-Cert-Leaf", ":" + base64Of(der) + ":", "X-Client-Cert-Chain", ":" + base64Of(between) + ":",
+			"X-Client-Cert-Leaf", ":" + lab.Base64Of(der) + ":", "X-Client-Cert-Chain", ":" + lab.Base64Of(between) + ":",
 			"X-Client-Cert-Present", "true", "X-Client-Cert-Chain-Verified", "true", "X-Client-Cert-Error", "",
 		}
 	}},
@@ -156,7 +156,7 @@ func TestNoIdentityThatGoCantParse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			token := l.Issuer.Token(c.Bound())
 			request := func() *http.Request {
-				return lab.ViaProxy(token, "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+				return lab.ViaProxy(token, "X-SSL-Client-Cert", lab.Base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 			}
 			says := func(err error) bool {
 				return errors.Is(err, popauth.ErrCertificateUntrusted) && strings.Contains(err.Error(), "certificate that Go can't parse: ")
@@ -328,7 +328,7 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 			return c, err
 		})
 	}
-	pooled := verified(t, clientcert.Verification{Roots: l.CA.Pool()})
+	pooled := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})
 	for name, tt := range map[string]struct {
 		source popauth.CertificateSource
 		want   int

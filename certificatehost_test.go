@@ -84,8 +84,8 @@ func TestBindingAtAnotherHost(t *testing.T) {
 		"binding":    {l.Guard().Confirm, 200},
 		"any host":   {clientcert.Require(popauth.TLSCertificateAnyHost(), clientcert.Subject("CN=batch")), 200},
 		"thumbprint": {clientcert.Require(nil, clientcert.Thumbprint(client.Thumbprint())), 200},
-		"its roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: b.Pool()})), 200},
-		"a's roots":  {clientcert.Require(verified(t, clientcert.Verification{Roots: a.Pool()})), 403},
+		"its roots":  {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: b.Pool()})), 200},
+		"a's roots":  {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: a.Pool()})), 403},
 	} {
 		spy := &popauthtest.Spy{}
 		ask := lab.ByName(t, tt.wrap(spy), true, authorities)
@@ -168,7 +168,7 @@ func TestHostsOfOneConnection(t *testing.T) {
 	r.Host = "example.com"
 	unverified := *r.TLS
 	unverified.VerifiedChains = nil
-	partner := l.CA.Intermediate("Partner CA", permits(t, false))
+	partner := l.CA.Intermediate("Partner CA", lab.Permits(t, false))
 	other := *r.TLS
 	other.VerifiedChains = [][]*x509.Certificate{{r.TLS.PeerCertificates[0], partner.Certificate}}
 	good := r.TLS

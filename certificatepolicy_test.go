@@ -179,7 +179,7 @@ func TestMatchFunc(t *testing.T) {
 	// Whoever can't tell has not said no.
 	down := clientcert.AnyOf(clientcert.DNS("a.example"), clientcert.AllOf(own, lab.MatchFunc(lab.ErrDown)))
 	lab.Send(l.Guard().Authorize(clientcert.Policy(down)), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 503, "")
-	verified := verified(t, clientcert.Verification{Roots: l.CA.Pool()})
+	verified := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})
 	lab.Send(clientcert.Require(verified, down), l.CA.Client("x").Request("GET", "/", "")).Refused(t, 403, "")
 	lab.Send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), lab.MatchFunc(lab.ErrDown))), l.Owner.Request("GET", "/", "")).Refused(t, 503, "")
 }
@@ -190,7 +190,7 @@ func TestRequireCertificateInherits(t *testing.T) {
 	verifiedByTLS := l.Owner.Request("GET", "/", "")
 	verifiedByTLS.TLS.VerifiedChains = append(verifiedByTLS.TLS.VerifiedChains, verifiedByTLS.TLS.PeerCertificates)
 	none := popauth.ClientCertificate(lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, nil }))
-	checked := popauth.ClientCertificate(verified(t, clientcert.Verification{Roots: l.CA.Pool()}))
+	checked := popauth.ClientCertificate(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()}))
 	var inside *popauth.Certificate
 	look := lab.Tap(func(r *http.Request) { inside, _ = popauth.CertificateFromContext(r.Context()) })
 	inherits := clientcert.Require(nil)

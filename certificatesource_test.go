@@ -165,7 +165,7 @@ func (s lying) Recheck(r *http.Request, c *popauth.Certificate) (*popauth.Certif
 // WithChain makes a copy, by the chain alone, whoever has verified the certificate before.
 func TestWithChain(t *testing.T) {
 	l := lab.New(t)
-	r := byTLS(l.Owner, "", l.CA)
+	r := lab.ByTLS(l.Owner, "", l.CA)
 	found, err := popauth.FindCertificate(popauth.TLSCertificate(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestWithChain(t *testing.T) {
 		})
 		lab.Send(clientcert.Require(source, clientcert.SPIFFE(id)), admin.Request("GET", "/", "")).Is(t, want)
 	}
-	lab.Send(clientcert.Require(nil, clientcert.SPIFFE(id)), byTLS(admin, "", l.CA)).Refused(t, 403, "")
+	lab.Send(clientcert.Require(nil, clientcert.SPIFFE(id)), lab.ByTLS(admin, "", l.CA)).Refused(t, 403, "")
 }
 
 // A policy by CertificatePolicy sees what the request is decided by, and none where there is none.

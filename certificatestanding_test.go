@@ -66,7 +66,7 @@ func TestExpiredOnAConnection(t *testing.T) {
 		} {
 			for range 2 { // the second is remembered
 				log.Reset()
-				got := lab.Send(h, byTLS(tt.client, token, l.CA))
+				got := lab.Send(h, lab.ByTLS(tt.client, token, l.CA))
 				if !tt.expired {
 					got.Passed(t)
 					continue
@@ -117,7 +117,7 @@ func TestExpiredOnAConnection(t *testing.T) {
 			}).Confirm(http.NotFoundHandler()),
 		} {
 			seen = -1
-			h.ServeHTTP(httptest.NewRecorder(), byTLS(tt.client, token, l.CA))
+			h.ServeHTTP(httptest.NewRecorder(), lab.ByTLS(tt.client, token, l.CA))
 			if seen != want {
 				t.Errorf("%s, %s: got %v, want %v", name, way, seen, want)
 			}
@@ -143,7 +143,7 @@ func TestExpiredBehindAProxy(t *testing.T) {
 	})
 	source := lab.ByProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(lab.ProxyNet))
 	request := func(c *popauthtest.Client) *http.Request {
-		return lab.ViaProxy(l.Issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+		return lab.ViaProxy(l.Issuer.Token(c.Bound()), "X-SSL-Client-Cert", lab.Base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	}
 	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, h := range []func(http.Handler) http.Handler{g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))), clientcert.Require(source)} {
@@ -203,9 +203,9 @@ func TestConnectionIsClosed(t *testing.T) {
 // whatever hosts.
 func TestNamesAreLookedAtOnce(t *testing.T) {
 	l := lab.New(t)
-	client := l.CA.Intermediate("between", permits(t, false)).Client("batch")
+	client := l.CA.Intermediate("between", lab.Permits(t, false)).Client("batch")
 	token := l.Issuer.Token(client.Bound(), lab.Claims{"scope": "orders.read"})
-	r := byTLS(client, token, l.CA)
+	r := lab.ByTLS(client, token, l.CA)
 	source := popauth.TLSCertificate()
 	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool()})
@@ -257,9 +257,9 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 func TestKeptChainsAreOwn(t *testing.T) {
 	l := lab.New(t)
 	source := popauth.TLSCertificate()
-	good := byTLS(l.Owner, "", l.CA)
+	good := lab.ByTLS(l.Owner, "", l.CA)
 	lab.Send(clientcert.Require(source), good).Passed(t)
-	limited := l.CA.Intermediate("Partner CA", permits(t, false))
+	limited := l.CA.Intermediate("Partner CA", lab.Permits(t, false))
 	good.TLS.VerifiedChains[0][1] = limited.Certificate // the same slice
 	lab.Send(clientcert.Require(source), good).Refused(t, 403, "")
 }
@@ -295,7 +295,7 @@ func TestHostileChain(t *testing.T) {
 	if size < 70<<10 {
 		t.Fatalf("got a chain of %d bytes", size)
 	}
-	r := byTLS(client, l.Issuer.Token(client.Bound()), l.CA)
+	r := lab.ByTLS(client, l.Issuer.Token(client.Bound()), l.CA)
 	for range 4 {
 		r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains...) // sixteen
 	}
@@ -307,15 +307,15 @@ func TestHostileChain(t *testing.T) {
 		t.Errorf("got log %s", &log)
 	}
 	lab.Send(g.Confirm, r).Passed(t)
-	source := verified(t, clientcert.Verification{Roots: l.CA.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
+	source := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
 	lab.Send(clientcert.Require(source), r).Refused(t, 403, "")
 	if took := time.Since(start); took > 2*time.Second { // 4 s for each was what it took
 		t.Errorf("took %v", took)
 	}
 	// What is ordinary passes.
 	ordinary, _ := hostileChain(t, l.CA, 20, 20)
-	lab.Send(clientcert.Require(nil, clientcert.DNS("n1.example")), byTLS(ordinary, "", l.CA)).Passed(t)
-	lab.Send(clientcert.Require(verified(t, clientcert.Verification{Roots: l.CA.Pool()})), ordinary.Request("GET", "/", "")).Passed(t)
+	lab.Send(clientcert.Require(nil, clientcert.DNS("n1.example")), lab.ByTLS(ordinary, "", l.CA)).Passed(t)
+	lab.Send(clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), ordinary.Request("GET", "/", "")).Passed(t)
 }
 
 // BenchmarkHostileChain reports what a request costs whose connection nobody knows yet, in verifications of a signature.
@@ -341,7 +341,7 @@ func BenchmarkHostileChain(b *testing.B) {
 		{"Verified, large", large, 1, true}, {"Verified, within", within, 1, true}, {"Verified, plain", plain, 1, true},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			r := byTLS(bb.client, "", l.CA)
+			r := lab.ByTLS(bb.client, "", l.CA)
 			for len(r.TLS.VerifiedChains) < bb.chains {
 				r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains[0])
 			}
@@ -349,7 +349,7 @@ func BenchmarkHostileChain(b *testing.B) {
 			for b.Loop() {
 				source := popauth.TLSCertificate() // which has seen nothing
 				if bb.verified {
-					source = verified(b, clientcert.Verification{Roots: l.CA.Pool()})
+					source = lab.Verified(b, clientcert.Verification{Roots: l.CA.Pool()})
 				}
 				start := time.Now()
 				c, _ := source.Certificate(r)
@@ -374,8 +374,8 @@ func TestRefusedBehindAProxyWithACertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := lab.ViaProxy("", "X-SSL-Client-Cert", base64Of(l.Owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
-	r.TLS = byTLS(l.CA.Client("proxy"), "", l.CA).TLS
+	r := lab.ViaProxy("", "X-SSL-Client-Cert", lab.Base64Of(l.Owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+	r.TLS = lab.ByTLS(l.CA.Client("proxy"), "", l.CA).TLS
 	got := lab.Send(clientcert.Require(v), r)
 	if got.Refused(t, 403, ""); got.Header.Get("Connection") != "" {
 		t.Errorf("got Connection: %q, want the proxy's to stay", got.Header.Get("Connection"))
@@ -400,14 +400,14 @@ func TestWhatClosesAConnection(t *testing.T) {
 		status int
 		want   string
 	}{
-		"Verified, expired":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.CA.Pool()})), expired, 403, "close"},
-		"Verified, revoked":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: revoked})), l.Owner, 403, "close"},
-		"Verified, outage":             {clientcert.Require(verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: outage})), l.Owner, 503, ""},
+		"Verified, expired":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), expired, 403, "close"},
+		"Verified, revoked":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: revoked})), l.Owner, 403, "close"},
+		"Verified, outage":             {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: outage})), l.Owner, 503, ""},
 		"a source of its own, expired": {clientcert.Require(own), expired, 403, "close"},
-		"its names":                    {clientcert.Require(nil), l.CA.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
+		"its names":                    {clientcert.Require(nil), l.CA.Intermediate("Partner CA", lab.Permits(t, false)).Client("admin"), 403, "close"},
 		"a policy":                     {clientcert.Require(nil, clientcert.Subject("CN=other")), l.Owner, 403, ""},
 	} {
-		got := lab.Send(tt.gate, byTLS(tt.client, "", l.CA))
+		got := lab.Send(tt.gate, lab.ByTLS(tt.client, "", l.CA))
 		if got.Refused(t, tt.status, ""); got.Header.Get("Connection") != tt.want {
 			t.Errorf("%s: got Connection: %q, want %q", name, got.Header.Get("Connection"), tt.want)
 		}

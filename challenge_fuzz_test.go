@@ -13,12 +13,12 @@ import (
 
 func TestReadChallenge(t *testing.T) {
 	for _, good := range []string{`Bearer`, `Bearer a="b"`, `DPoP error="x", algs="ES256 PS256"`} {
-		if _, _, err := readChallenge(good); err != nil {
+		if _, _, err := lab.ReadChallenge(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	for _, bad := range []string{``, ` Bearer`, `Bearer `, `Bearer a`, `Bearer a=b`, `Bearer a="b`, `Bearer a="b",c="d"`, `Bearer a="b" c="d"`, `Bearer a="b", A="c"`, `Bearer a="\""`, "Bearer a=\"\n\"", `Bearer a="b", error="c"`, `Bea,rer a="b"`, `Bearer a="b", `} {
-		if _, got, err := readChallenge(bad); err == nil {
+		if _, got, err := lab.ReadChallenge(bad); err == nil {
 			t.Errorf("%q: got %v, want an error", bad, got)
 		}
 	}
@@ -39,7 +39,7 @@ func FuzzChallenge(f *testing.F) {
 	}
 	f.Add("x", "a b")
 	f.Fuzz(func(t *testing.T, value, scope string) {
-		g := fuzzGuard(t, func(o *popauth.Options) {
+		g := lab.FuzzGuard(t, func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{paramConfirmer{lab.MemberName("jkt"), []popauth.Param{{Name: "algs", Value: value}}}}
 		})
 		var policies []popauth.Policy
@@ -47,14 +47,14 @@ func FuzzChallenge(f *testing.F) {
 			defer func() { _ = recover() }() // a scope that can't be written is no policy, nor is such an acr
 			policies = append(policies, popauth.AnyOf(popauth.ACR(scope), popauth.Client("x")), popauth.Scope(scope))
 		}()
-		for _, token := range []string{"", "x", fuzzToken(fuzzHeader, fuzzPayload(""))} {
+		for _, token := range []string{"", "x", lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))} {
 			_, err := g.Check((&popauthtest.Client{}).Request("GET", "/", token), policies...)
 			var e *popauth.Error
 			if !errors.As(err, &e) {
 				continue
 			}
 			for _, line := range e.Challenges() {
-				scheme, params, err := readChallenge(line)
+				scheme, params, err := lab.ReadChallenge(line)
 				if err != nil {
 					t.Fatalf("%q: %v", line, err)
 				}

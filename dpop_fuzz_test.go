@@ -91,7 +91,7 @@ func FuzzProofMembers(f *testing.F) {
 		jti, _ := p["jti"].(string)
 		issued, _ := p["iat"].(float64)
 		age := float64(a.Clock.Now().Unix()) - issued
-		if h["typ"] != "dpop+jwt" || h["alg"] != "ES256" || crit || p["htm"] != "GET" || p["ath"] != ath(a.Token) ||
+		if h["typ"] != "dpop+jwt" || h["alg"] != "ES256" || crit || p["htm"] != "GET" || p["ath"] != lab.Ath(a.Token) ||
 			jti == "" || len(jti) > 256 || age > 71 || age < -11 {
 			t.Fatalf("VULNERABLE: passed: %s %s", header, payload)
 		}

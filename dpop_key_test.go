@@ -17,40 +17,40 @@ import (
 )
 
 func TestProveKey(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{})
-	now := x.clock.Now().Unix()
-	good := x.proof()
-	signature := x.key.Signature("another text")
+	x := lab.NewTokenRequests(t, dpop.Options{})
+	now := x.Clock.Now().Unix()
+	good := x.Proof()
+	signature := x.Key.Signature("another text")
 	for name, test := range map[string]struct {
 		proofs []string
 		reason popauth.Reason
 	}{
-		"good":                 {[]string{x.proof()}, ""},
-		"query and fragment":   {[]string{x.proof(lab.Fields{"htu": tokenURL + "?a#b"})}, ""},
-		"ath of no token":      {[]string{x.key.Proof("POST", tokenURL, "some token")}, ""},
-		"ath malformed":        {[]string{x.proof(lab.Fields{"ath": "x"})}, popauth.ErrProofMalformed},
+		"good":                 {[]string{x.Proof()}, ""},
+		"query and fragment":   {[]string{x.Proof(lab.Fields{"htu": lab.TokenURL + "?a#b"})}, ""},
+		"ath of no token":      {[]string{x.Key.Proof("POST", lab.TokenURL, "some token")}, ""},
+		"ath malformed":        {[]string{x.Proof(lab.Fields{"ath": "x"})}, popauth.ErrProofMalformed},
 		"none":                 {nil, popauth.ErrProofMissing},
 		"empty":                {[]string{""}, popauth.ErrProofMalformed},
-		"two":                  {[]string{x.proof(), x.proof()}, popauth.ErrProofMalformed},
-		"no jti":               {[]string{x.proof(lab.Fields{"jti": popauthtest.Omit})}, popauth.ErrProofMalformed},
-		"a JWT of another typ": {[]string{x.key.ProofWith(lab.Fields{"typ": "at+jwt"}, "POST", tokenURL, "")}, popauth.ErrProofMalformed},
-		"alg none":             {[]string{x.key.ProofWith(lab.Fields{"alg": "none"}, "POST", tokenURL, "")}, popauth.ErrProofAlgorithm},
-		"another key's":        {[]string{x.key.ProofWith(lab.Fields{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", tokenURL, "")}, popauth.ErrProofSignature},
+		"two":                  {[]string{x.Proof(), x.Proof()}, popauth.ErrProofMalformed},
+		"no jti":               {[]string{x.Proof(lab.Fields{"jti": popauthtest.Omit})}, popauth.ErrProofMalformed},
+		"a JWT of another typ": {[]string{x.Key.ProofWith(lab.Fields{"typ": "at+jwt"}, "POST", lab.TokenURL, "")}, popauth.ErrProofMalformed},
+		"alg none":             {[]string{x.Key.ProofWith(lab.Fields{"alg": "none"}, "POST", lab.TokenURL, "")}, popauth.ErrProofAlgorithm},
+		"another key's":        {[]string{x.Key.ProofWith(lab.Fields{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", lab.TokenURL, "")}, popauth.ErrProofSignature},
 		"another signature":    {[]string{good[:strings.LastIndexByte(good, '.')+1] + signature}, popauth.ErrProofSignature},
-		"another method":       {[]string{x.key.Proof("GET", tokenURL, "")}, popauth.ErrProofTarget},
-		"another path":         {[]string{x.key.Proof("POST", tokenURL+"/x", "")}, popauth.ErrProofTarget},
-		"another server":       {[]string{x.key.Proof("POST", "https://evil.example/token", "")}, popauth.ErrProofTarget},
-		"oldest":               {[]string{x.proof(lab.Fields{"iat": now - 70})}, ""},
-		"too old":              {[]string{x.proof(lab.Fields{"iat": now - 71})}, popauth.ErrProofTime},
-		"furthest":             {[]string{x.proof(lab.Fields{"iat": now + 10})}, ""},
-		"too far ahead":        {[]string{x.proof(lab.Fields{"iat": now + 11})}, popauth.ErrProofTime},
+		"another method":       {[]string{x.Key.Proof("GET", lab.TokenURL, "")}, popauth.ErrProofTarget},
+		"another path":         {[]string{x.Key.Proof("POST", lab.TokenURL+"/x", "")}, popauth.ErrProofTarget},
+		"another server":       {[]string{x.Key.Proof("POST", "https://evil.example/token", "")}, popauth.ErrProofTarget},
+		"oldest":               {[]string{x.Proof(lab.Fields{"iat": now - 70})}, ""},
+		"too old":              {[]string{x.Proof(lab.Fields{"iat": now - 71})}, popauth.ErrProofTime},
+		"furthest":             {[]string{x.Proof(lab.Fields{"iat": now + 10})}, ""},
+		"too far ahead":        {[]string{x.Proof(lab.Fields{"iat": now + 11})}, popauth.ErrProofTime},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := x.store.Len()
-			jkt, _, err := x.prove(test.proofs...)
+			before := x.Store.Len()
+			jkt, _, err := x.Prove(test.proofs...)
 			if test.reason == "" {
-				if err != nil || jkt != x.key.Thumbprint() || x.store.Len() != before+1 {
-					t.Errorf("got %q, %v, want %q", jkt, err, x.key.Thumbprint())
+				if err != nil || jkt != x.Key.Thumbprint() || x.Store.Len() != before+1 {
+					t.Errorf("got %q, %v, want %q", jkt, err, x.Key.Thumbprint())
 				}
 				return
 			}
@@ -60,7 +60,7 @@ func TestProveKey(t *testing.T) {
 			if !errors.Is(err, test.reason) {
 				t.Errorf("got %v, want %v", err, test.reason)
 			}
-			if x.store.Len() != before {
+			if x.Store.Len() != before {
 				t.Error("a refused proof was used up")
 			}
 		})
@@ -68,33 +68,33 @@ func TestProveKey(t *testing.T) {
 }
 
 func TestProveKeyReplay(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{})
-	proof := x.proof()
-	if _, _, err := x.prove(proof); err != nil {
+	x := lab.NewTokenRequests(t, dpop.Options{})
+	proof := x.Proof()
+	if _, _, err := x.Prove(proof); err != nil {
 		t.Fatal(err)
 	}
-	if jkt, _, err := x.prove(proof); !errors.Is(err, popauth.ErrProofReplayed) || jkt != "" {
+	if jkt, _, err := x.Prove(proof); !errors.Is(err, popauth.ErrProofReplayed) || jkt != "" {
 		t.Errorf("VULNERABLE: got %q, %v for a proof used before", jkt, err)
 	}
-	x.store.Err = errors.New("down")
-	if jkt, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrUnavailable) || jkt != "" {
+	x.Store.Err = errors.New("down")
+	if jkt, _, err := x.Prove(x.Proof()); !errors.Is(err, popauth.ErrUnavailable) || jkt != "" {
 		t.Errorf("got %q, %v without a store, want ErrUnavailable", jkt, err)
 	}
 }
 
 func TestProveKeyNonce(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
-	_, answer, err := x.prove(x.proof())
+	x := lab.NewTokenRequests(t, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}})
+	_, answer, err := x.Prove(x.Proof())
 	nonce := answer.Get("DPoP-Nonce")
 	if !errors.Is(err, popauth.ErrNonceRequired) || nonce == "" || answer.Get("Cache-Control") != "no-store" {
 		t.Fatalf("got %v, headers %v, want a nonce asked for", err, answer)
 	}
-	jkt, answer, err := x.prove(x.proof(lab.Fields{"nonce": nonce}))
-	if err != nil || jkt != x.key.Thumbprint() || answer.Get("DPoP-Nonce") != "" {
+	jkt, answer, err := x.Prove(x.Proof(lab.Fields{"nonce": nonce}))
+	if err != nil || jkt != x.Key.Thumbprint() || answer.Get("DPoP-Nonce") != "" {
 		t.Errorf("got %q, %v, headers %v with the nonce", jkt, err, answer)
 	}
-	x.clock.Advance(3 * time.Minute)
-	if _, answer, err = x.prove(x.proof(lab.Fields{"nonce": nonce})); err != nil || answer.Get("DPoP-Nonce") == "" {
+	x.Clock.Advance(3 * time.Minute)
+	if _, answer, err = x.Prove(x.Proof(lab.Fields{"nonce": nonce})); err != nil || answer.Get("DPoP-Nonce") == "" {
 		t.Errorf("got %v, headers %v, want the next nonce with a success", err, answer)
 	}
 }
@@ -109,7 +109,7 @@ func TestCompleteDPoP(t *testing.T) {
 	}
 	key := popauthtest.NewProofKey(t, "")
 	for name, d := range map[string]*dpop.Confirmer{"zero": {}, "nil": nil, "refused": refused} {
-		r := key.Request("POST", tokenURL, "token")
+		r := key.Request("POST", lab.TokenURL, "token")
 		if jkt, err := d.ProveKey(http.Header{}, r, time.Now()); !errors.Is(err, popauth.ErrUnconfigured) || jkt != "" {
 			t.Errorf("%s: ProveKey: got %q, %v, want ErrUnconfigured", name, jkt, err)
 		}
@@ -125,15 +125,15 @@ func TestCompleteDPoP(t *testing.T) {
 
 // TestProveKeyRFC9449 is the RFC's own proof for a token request, at the time it was made at.
 func TestProveKeyRFC9449(t *testing.T) {
-	x, rfc := newTokenRequests(t, dpop.Options{}), readRFC9449(t)
+	x, rfc := lab.NewTokenRequests(t, dpop.Options{}), readRFC9449(t)
 	proved := 0
 	for _, p := range rfc.Proofs {
 		if p.HTM != "POST" {
 			continue
 		}
-		clear(x.store.Until) // two of them have the same jti
+		clear(x.Store.Until) // two of them have the same jti
 		r := p.request("")
-		jkt, err := x.dpop.ProveKey(http.Header{}, r, time.Unix(p.IAT, 0))
+		jkt, err := x.Dpop.ProveKey(http.Header{}, r, time.Unix(p.IAT, 0))
 		if err != nil || jkt != rfc.JKT {
 			t.Errorf("%s: got %q, %v, want %q", p.Source, jkt, err, rfc.JKT)
 		}
@@ -147,8 +147,8 @@ func TestProveKeyRFC9449(t *testing.T) {
 // FuzzProveKey signs any header and payload, and holds ProveKey against Confirm: they differ in what is said of the token
 // and in nothing else.
 func FuzzProveKey(f *testing.F) {
-	x := newTokenRequests(lab.FuzzTB{TB: f}, dpop.Options{})
-	own := x.key.JWK()["x"].(string)
+	x := lab.NewTokenRequests(lab.FuzzTB{TB: f}, dpop.Options{})
+	own := x.Key.JWK()["x"].(string)
 	const token = "token"
 	add := func(proof string) {
 		parts := strings.Split(proof, ".")
@@ -156,27 +156,27 @@ func FuzzProveKey(f *testing.F) {
 		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
 		f.Add(strings.ReplaceAll(string(header), own, "@X@"), string(payload))
 	}
-	add(x.proof())
-	add(x.key.Proof("POST", tokenURL, token))
-	add(x.proof(lab.Fields{"ath": "x"}))
-	add(x.proof(lab.Fields{"iat": 1}))
+	add(x.Proof())
+	add(x.Key.Proof("POST", lab.TokenURL, token))
+	add(x.Proof(lab.Fields{"ath": "x"}))
+	add(x.Proof(lab.Fields{"iat": 1}))
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		proof := x.key.Sign([]byte(strings.ReplaceAll(header, "@X@", own)), []byte(payload))
-		clear(x.store.Until)
-		jkt, _, proved := x.prove(proof)
-		if (proved == nil) != (jkt == x.key.Thumbprint()) || (proved == nil) != (x.store.Len() == 1) {
-			t.Fatalf("got %q, %v, %d proofs used up", jkt, proved, x.store.Len())
+		proof := x.Key.Sign([]byte(strings.ReplaceAll(header, "@X@", own)), []byte(payload))
+		clear(x.Store.Until)
+		jkt, _, proved := x.Prove(proof)
+		if (proved == nil) != (jkt == x.Key.Thumbprint()) || (proved == nil) != (x.Store.Len() == 1) {
+			t.Fatalf("got %q, %v, %d proofs used up", jkt, proved, x.Store.Len())
 		}
-		clear(x.store.Until)
-		r := httptest.NewRequest("POST", tokenURL, nil)
+		clear(x.Store.Until)
+		r := httptest.NewRequest("POST", lab.TokenURL, nil)
 		r.Header.Set("DPoP", proof)
-		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: x.key.Thumbprint()}, Token: token}.WithNow(x.clock.Now)
-		confirmed := x.dpop.Confirm(r, p)
+		p := popauth.Presentation{Binding: popauth.Binding{Member: "jkt", Value: x.Key.Thumbprint()}, Token: token}.WithNow(x.Clock.Now)
+		confirmed := x.Dpop.Confirm(r, p)
 		if confirmed == nil && proved != nil {
 			t.Fatalf("Confirm accepts what ProveKey refuses: %v", proved)
 		}
 		var claims lab.Fields
-		if err := json.Unmarshal([]byte(payload), &claims); confirmed == nil && (err != nil || claims["ath"] != ath(token)) {
+		if err := json.Unmarshal([]byte(payload), &claims); confirmed == nil && (err != nil || claims["ath"] != lab.Ath(token)) {
 			t.Fatalf("VULNERABLE: Confirm accepts a proof for a token request: %s", payload)
 		}
 		if proved == nil && confirmed != nil && !errors.Is(confirmed, popauth.ErrProofMalformed) &&

@@ -82,21 +82,21 @@ func TestRememberedForAllThatShare(t *testing.T) {
 
 // Whoever calls ProveKey or Confirm without a Guard shares by the same rule.
 func TestRememberedWithoutGuard(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{})
+	x := lab.NewTokenRequests(t, dpop.Options{})
 	for _, tt := range []struct {
 		d    dpop.Options
 		want time.Duration
 	}{
-		{dpop.Options{Replay: x.store}, 661 * time.Second},
-		{dpop.Options{Replay: x.store, Remember: 2 * time.Minute}, 121 * time.Second},
+		{dpop.Options{Replay: x.Store}, 661 * time.Second},
+		{dpop.Options{Replay: x.Store, Remember: 2 * time.Minute}, 121 * time.Second},
 	} {
-		clear(x.store.Until)
-		x.dpop = lab.Proofs(tt.d)
-		if _, _, err := x.prove(x.proof()); err != nil {
+		clear(x.Store.Until)
+		x.Dpop = lab.Proofs(tt.d)
+		if _, _, err := x.Prove(x.Proof()); err != nil {
 			t.Fatal(err)
 		}
-		for _, until := range x.store.Until {
-			if got := until.Sub(x.clock.Now()); got != tt.want {
+		for _, until := range x.Store.Until {
+			if got := until.Sub(x.Clock.Now()); got != tt.want {
 				t.Errorf("%v: got %v, want %v", tt.d.Remember, got, tt.want)
 			}
 		}

@@ -30,7 +30,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}
 	make1 := func(source popauth.CertificateSource, change func(*http.Request)) func(int) {
-		guard, err := popauth.New(popauth.Options{Verifier: known{token}, Certificate: source})
+		guard, err := popauth.New(popauth.Options{Verifier: lab.Known{token}, Certificate: source})
 		if err != nil {
 			tb.Fatal(err)
 		}

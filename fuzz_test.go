@@ -39,7 +39,7 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 		t.Fatal("401 without a challenge")
 	}
 	for _, line := range o.Challenges {
-		scheme, params, err := readChallenge(line)
+		scheme, params, err := lab.ReadChallenge(line)
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
@@ -57,7 +57,7 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 
 // FuzzAuthorization sends any Authorization line and query.
 func FuzzAuthorization(f *testing.F) {
-	good := fuzzToken(fuzzHeader, fuzzPayload(""))
+	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
 	for _, line := range []string{
 		"Bearer " + good, "bearer  " + good, "Bearer", "Bearer ", "", " ", "\tBearer " + good, "DPoP " + good, "Basic dTpw", "Bearer " + good + " x", "Bearer " + good + ",Bearer x",
 		`Bearer token="` + good + `"`, "Bearer =", "Bearer a=b", "Bearer " + good + "=", "Bearer ..", "Bearer " + strings.Repeat("A", 17<<10), "Bearer \xff", "B\u00e9arer x", "Bearer\x00" + good,
@@ -66,8 +66,8 @@ func FuzzAuthorization(f *testing.F) {
 	}
 	f.Add("Bearer "+good, "access_token=x")
 	f.Add("Bearer "+good, "a=b&access%5ftoken")
-	g := fuzzGuard(f)
-	_, public := fuzzKey()
+	g := lab.FuzzGuard(f)
+	_, public := lab.FuzzKey()
 	f.Fuzz(func(t *testing.T, line, query string) {
 		r := (&popauthtest.Client{}).Request("GET", "/", "")
 		r.Header["Authorization"] = []string{line}
@@ -99,15 +99,15 @@ func signedBy(public ed25519.PublicKey, token string) bool {
 // FuzzHeader signs any JOSE header.
 func FuzzHeader(f *testing.F) {
 	for _, h := range []string{
-		fuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`, `{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
+		lab.FuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`, `{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
 		`{"alg":"EdDSA","alg":"EdDSA","typ":"JWT"}`, `{"Alg":"EdDSA","typ":"JWT"}`, `{"alg":"EdDSA","typ":"dpop+jwt"}`, `{"alg":"EdDSA","typ":"JWT","jwk":{"kty":"OKP"},"jku":"http://x"}`, `{"alg":"EdDSA","cty":"application/JWT"}`,
 		`{"alg":"ES256","typ":"JWT","kid":"k"}`, `{"alg":"Ed25519"}`, `{"alg":"EdDSA"} `, `{"alg":"EdDSA"}x`, `{"alg":"EdDSA","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}", "\ufeff{}",
 	} {
 		f.Add(h)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, header string) {
-		_, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", fuzzToken(header, fuzzPayload(""))))
+		_, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", lab.FuzzToken(header, lab.FuzzPayload(""))))
 		if e != nil {
 			return
 		}
@@ -128,18 +128,18 @@ func FuzzHeader(f *testing.F) {
 // FuzzClaims signs any payload.
 func FuzzClaims(f *testing.F) {
 	for _, more := range []string{"", `,"exp":0`, `,"nbf":1e30`, `,"scope":"a b"`, `,"cnf":{"x5t#S256":"x"}`, `,"cnf":{}`, `,"CNF":{}`, `,"aud":[]`, `,"x":"\ud800"`, `,"x":1e999`, `}{`, `,"iat":9e99`, `,"sub":null`} {
-		f.Add(fuzzPayload(more))
+		f.Add(lab.FuzzPayload(more))
 	}
 	for _, p := range []string{"", "null", "{}", "[]", `{"iss":"https://id.example.com"}`, strings.Repeat("[", 5000)} {
 		f.Add(p)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, payload string) {
-		p, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", fuzzToken(fuzzHeader, payload)))
+		p, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", lab.FuzzToken(lab.FuzzHeader, payload)))
 		if e != nil {
 			return
 		}
-		if p.Issuer != fuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= fuzzNow-30 || p.IssuedAt.Unix() > fuzzNow+30 || len(p.Bindings) > 0 {
+		if p.Issuer != lab.FuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= lab.FuzzNow-30 || p.IssuedAt.Unix() > lab.FuzzNow+30 || len(p.Bindings) > 0 {
 			t.Fatalf("VULNERABLE: accepted %+v from %q", p, payload)
 		}
 		again, err := popauth.NewToken([]byte(payload))
@@ -158,12 +158,12 @@ func FuzzConfirmation(f *testing.F) {
 	} {
 		f.Add(value)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, value string) {
 		if strings.Contains(value, thief.Thumbprint()) {
 			return
 		}
-		token := fuzzToken(fuzzHeader, fuzzPayload(`,"cnf":`+strings.ReplaceAll(value, "@", owner.Thumbprint())))
+		token := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(`,"cnf":`+strings.ReplaceAll(value, "@", owner.Thumbprint())))
 		for _, c := range []*popauthtest.Client{nil, thief} {
 			if p, e := holds(t, g, c.Request("GET", "/", token)); e == nil {
 				t.Fatalf("VULNERABLE: cnf %s: accepted %+v", value, p)
@@ -180,9 +180,9 @@ func FuzzScope(f *testing.F) {
 	for _, value := range []string{`"admin"`, `"a admin"`, `"administrator"`, `"Admin"`, `"a\tadmin"`, `"a\u00a0admin"`, `["admin"]`, `["a admin"]`, `[["admin"]]`, `[]`, `null`, `5`, `{"admin":true}`, `"",  "scp":"admin"`, `"a","Scope":"admin"`, `" admin "`} {
 		f.Add(value)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, value string) {
-		token := fuzzToken(fuzzHeader, fuzzPayload(`,"scope":`+value))
+		token := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(`,"scope":`+value))
 		r := (&popauthtest.Client{}).Request("GET", "/", token)
 		p, e := holds(t, g, r)
 		if e != nil {
@@ -205,15 +205,15 @@ func FuzzScope(f *testing.F) {
 
 // FuzzCheck sends any token, and any refusal of a Verifier, and both with any realm.
 func FuzzCheck(f *testing.F) {
-	good := fuzzToken(fuzzHeader, fuzzPayload(""))
+	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
 	for _, token := range []string{good, good + ".", good[:len(good)-1], "." + good, "a.b.c", "..", "e30.e30.AA", strings.Repeat(".", 100), good[:40] + "\n" + good[40:], strings.ToUpper(good)} {
 		f.Add(token, "reason", "realm")
 	}
 	f.Add("x", `"`, `\`)
 	f.Add("x", "\r\nSet-Cookie: a=b", "\x00")
 	f.Add("x", "\u2028", "\u00e4")
-	plain := fuzzGuard(f)
-	_, public := fuzzKey()
+	plain := lab.FuzzGuard(f)
+	_, public := lab.FuzzKey()
 	f.Fuzz(func(t *testing.T, token, reason, realm string) {
 		r := (&popauthtest.Client{}).Request("GET", "/", token)
 		if _, e := holds(t, plain, r); e == nil && !signedBy(public, strings.TrimLeft(token, " ")) {
@@ -232,7 +232,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("VULNERABLE: got %v", err)
 		}
 		for _, line := range e.Challenges() {
-			_, params, err := readChallenge(line)
+			_, params, err := lab.ReadChallenge(line)
 			if err != nil || params["realm"] != realm {
 				t.Fatalf("%q: realm %q, %v, want %q", line, params["realm"], err, realm)
 			}

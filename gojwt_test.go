@@ -63,7 +63,7 @@ func TestGolangJWTRegistry(t *testing.T) {
 	jwt.RegisterSigningMethod("any", func() jwt.SigningMethod { return anySignature{} })
 	l.Genuine(t, g, token)
 	l.Forged(t, g, token[:strings.LastIndexByte(token, '.')]+".AAAA", popauth.ErrTokenSignature)
-	l.Forged(t, g, compact(`{"alg":"any","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenAlgorithm)
+	l.Forged(t, g, lab.Compact(`{"alg":"any","typ":"at+jwt"}`, l.Claims(), unsigned), popauth.ErrTokenAlgorithm)
 }
 
 type anySignature struct{}
@@ -117,10 +117,10 @@ const ()
 
 func newDiffer(tb testing.TB) differ {
 	tb.Helper()
-	private, _ := fuzzKey()
-	return differ{fuzzGuard(tb), jwt.NewParser(
-		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer(fuzzIssuer), jwt.WithAudience(popauthtest.Audience), jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return time.Unix(fuzzNow, 0) }),
+	private, _ := lab.FuzzKey()
+	return differ{lab.FuzzGuard(tb), jwt.NewParser(
+		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer(lab.FuzzIssuer), jwt.WithAudience(popauthtest.Audience), jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return time.Unix(lab.FuzzNow, 0) }),
 	), private}
 }
 
@@ -135,7 +135,7 @@ func (d differ) compare(t *testing.T, token string) {
 	if strings.Contains(string(lab.PayloadOf("."+strings.SplitN(token, ".", 2)[0])), "Ed25519") {
 		return // golang-jwt knows EdDSA under that name alone
 	}
-	_, public := fuzzKey()
+	_, public := lab.FuzzKey()
 	keys := func(*jwt.Token) (any, error) { return public, nil }
 	var registered jwt.RegisteredClaims
 	if _, err := d.parser.ParseWithClaims(token, &registered, keys); err != nil {
@@ -191,7 +191,7 @@ func scopesIn(members jwt.MapClaims) []string {
 func FuzzAgainstGolangJWT(f *testing.F) {
 	d := newDiffer(f)
 	header := `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
-	payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60)
+	payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d}`, lab.FuzzIssuer, popauthtest.Audience, lab.FuzzNow+60)
 	for _, h := range []string{header, `{"alg":"EdDSA"}`, `{"alg":"Ed25519","typ":"JWT"}`, `{"alg":"EdDSA","crit":["x"],"x":1}`, `{"alg":"none"}`, `{"ALG":"EdDSA"}`, ` {"alg":"EdDSA"} `} {
 		f.Add(h, payload, "", uint16(0))
 	}
@@ -206,7 +206,7 @@ func FuzzAgainstGolangJWT(f *testing.F) {
 	f.Add(header, payload, "\n", uint16(50))
 	f.Add(header, payload, ".", uint16(1000))
 	f.Fuzz(func(t *testing.T, header, payload, insert string, at uint16) {
-		token := compact(header, []byte(payload), by("EdDSA", d.key))
+		token := lab.Compact(header, []byte(payload), lab.By("EdDSA", d.key))
 		d.compare(t, token)
 		i := int(at) % (len(token) + 1)
 		d.compare(t, token[:i]+insert+token[i:])

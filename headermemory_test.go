@@ -105,14 +105,14 @@ func jwkWith(c popauthtest.Claims, name string, value any) popauthtest.Claims {
 
 // What one DPoP accepts, another need not.
 func TestKnownProofHeaderOfAnotherDPoP(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{})
+	x := lab.NewTokenRequests(t, dpop.Options{})
 	for range 2 {
-		if _, _, err := x.prove(x.proof()); err != nil {
+		if _, _, err := x.Prove(x.Proof()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.dpop = lab.Proofs(dpop.Options{Replay: x.store, Algorithms: []string{"RS256"}})
-	if _, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrProofAlgorithm) {
+	x.Dpop = lab.Proofs(dpop.Options{Replay: x.Store, Algorithms: []string{"RS256"}})
+	if _, _, err := x.Prove(x.Proof()); !errors.Is(err, popauth.ErrProofAlgorithm) {
 		t.Errorf("VULNERABLE: got %v, want %v", err, popauth.ErrProofAlgorithm)
 	}
 }

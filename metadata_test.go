@@ -267,7 +267,7 @@ func TestChallengesNameTheMetadata(t *testing.T) {
 			t.Errorf("%s: got %+v", name, o)
 		}
 		for _, c := range o.Challenges {
-			scheme, params, err := readChallenge(c)
+			scheme, params, err := lab.ReadChallenge(c)
 			want := "https://api.example.com/.well-known/oauth-protected-resource/mcp"
 			if err != nil || params["resource_metadata"] != want || params["realm"] != "shop" || (scheme == "DPoP") != (params["algs"] != "") {
 				t.Errorf("%s: got %s, %v", name, c, err)

@@ -69,7 +69,7 @@ func TestNonceReplacesNothing(t *testing.T) {
 	for _, offset := range []int64{-3600, -71, 11, 3600} {
 		a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "iat": a.Clock.Now().Unix() + offset}), popauth.ErrProofTime)
 	}
-	a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
+	a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": lab.Ath("x")}), popauth.ErrProofToken)
 	r := a.Request(lab.Fields{"nonce": nonce})
 	a.Accept(t, r)
 	a.RefuseProof(t, r, popauth.ErrProofReplayed)
@@ -123,7 +123,7 @@ func TestNonceOnEveryStage(t *testing.T) {
 	a.Clock.Advance(4 * time.Minute)
 	lab.Given(t, a.Accept(t, a.Request(lab.Fields{"nonce": nonce})).Header())
 	// Refused later than for the nonce, it is handed on all the same.
-	w := a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": ath("x")}), popauth.ErrProofToken)
+	w := a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "ath": lab.Ath("x")}), popauth.ErrProofToken)
 	lab.Given(t, w.Header())
 }
 

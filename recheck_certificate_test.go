@@ -34,7 +34,7 @@ func TestRecheckCertificate(t *testing.T) {
 	}
 	reset := func() { revoked, refused, clock = false, false, popauthtest.NewClock(now) }
 	v.Now = func() time.Time { return clock.Now() }
-	source := verified(t, v)
+	source := lab.Verified(t, v)
 	twice, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestRecheckCertificate(t *testing.T) {
 		"RequireCertificate of two":  {clientcert.Require(twice), again},
 		"ClientCertificate":          {popauth.ClientCertificate(source), again},
 		"RequireCertificate behind":  {lab.Chain(popauth.ClientCertificate(source), clientcert.Require(behindCaller)), again},
-		"RequireCertificate inside":  {lab.Chain(clientcert.Require(source), clientcert.Require(verified(t, clientcert.Verification{Roots: l.CA.Pool()}))), again},
+		"RequireCertificate inside":  {lab.Chain(clientcert.Require(source), clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()}))), again},
 		"the caller's of the caller": {lab.Chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.CallerCertificate())), again},
 		"a Guard that verifies more": {lab.Chain(popauth.ClientCertificate(source), behindAll.Confirm), func(r *http.Request) error { _, err := behindAll.Recheck(r); return err }},
 		"a Guard inside of a route":  {lab.Chain(clientcert.Require(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
@@ -179,7 +179,7 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 	lab.Send(lab.Chain(g.Confirm, gone, g.Confirm), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
 	// What was found inside counts inside: a name that it has verified, for one.
 	owner := l.CA.Client("owner", func(c *x509.Certificate) { c.DNSNames = []string{"owner.example"} })
-	valid := verified(t, clientcert.Verification{Roots: l.CA.Pool()})
+	valid := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})
 	lab.Send(lab.Chain(g.Confirm, clientcert.Require(valid), g.Authorize(clientcert.Policy(clientcert.DNS("owner.example")))),
 		owner.Request("GET", "/", l.Issuer.Token(owner.Bound()))).Passed(t)
 }

@@ -222,8 +222,8 @@ func TestRememberOptions(t *testing.T) {
 		{"with keys that can't tell", func(o *popauth.Options) {
 			o.Remember, o.Keys = 1, &choosy{RemoteKeys: o.Keys.(*popauth.RemoteKeys)}
 		}, false},
-		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: known{once}, Remember: 1} }, false},
-		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: known{once}, Remember: -1} }, true},
+		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: 1} }, false},
+		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: -1} }, true},
 	} {
 		o := l.Issuer.Options()
 		tt.change(&o)

@@ -326,7 +326,7 @@ func (row identityModelRow) token(t *testing.T, now time.Time, key *rsa.PrivateK
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compact(lab.Claims{"alg": "RS256", "typ": "JWT", "kid": "test-key-1"}, payload, by("RS256", key))
+	return lab.Compact(lab.Claims{"alg": "RS256", "typ": "JWT", "kid": "test-key-1"}, payload, lab.By("RS256", key))
 }
 
 func identityModelKeys(t *testing.T) (fixture, ephemeral *rsa.PrivateKey) {

@@ -33,12 +33,12 @@ import (
 // required is what a route without tokens makes of the request.
 func required(tb testing.TB, v clientcert.Verification, r *http.Request, matches ...clientcert.Match) lab.Outcome {
 	tb.Helper()
-	return lab.Send(clientcert.Require(verified(tb, v), matches...), r)
+	return lab.Send(clientcert.Require(lab.Verified(tb, v), matches...), r)
 }
 
 func reasonOf(tb testing.TB, v clientcert.Verification, c *popauthtest.Client) popauth.Reason {
 	tb.Helper()
-	got, err := clientcert.Check(c.Request("GET", "/", ""), verified(tb, v))
+	got, err := clientcert.Check(c.Request("GET", "/", ""), lab.Verified(tb, v))
 	if err == nil {
 		return ""
 	}
@@ -182,7 +182,7 @@ func TestVerifiedCertificate(t *testing.T) {
 		return nil
 	}}
 	request := client.Request("GET", "/", "")
-	lab.Send(lab.Chain(clientcert.Require(verified(t, v)), own, lab.Tap(func(r *http.Request) {
+	lab.Send(lab.Chain(clientcert.Require(lab.Verified(t, v)), own, lab.Tap(func(r *http.Request) {
 		seen, _ = popauth.CertificateFromContext(r.Context())
 		if r.Context().Value(tenant{}) != "acme" {
 			t.Error("the identity beside is gone")
@@ -210,7 +210,7 @@ func TestVerificationMemory(t *testing.T) {
 		t.Run(fmt.Sprint(tt.remember, tt.after), func(t *testing.T) {
 			clock := popauthtest.NewClock(time.Now())
 			hooks := 0
-			wrap := clientcert.Require(verified(t, clientcert.Verification{
+			wrap := clientcert.Require(lab.Verified(t, clientcert.Verification{
 				Roots: root.Pool(), Remember: tt.remember, Now: clock.Now,
 				Check: func(*http.Request, *popauth.Certificate) error { hooks++; return nil },
 			}))
@@ -231,7 +231,7 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 	root := popauthtest.NewCA(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(1000 * time.Hour) })
 	between := root.Intermediate("between", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * time.Second) })
 	v := clientcert.Verification{Roots: root.Pool(), Now: clock.Now, Remember: 30 * time.Minute}
-	wrap := clientcert.Require(verified(t, v))
+	wrap := clientcert.Require(lab.Verified(t, v))
 
 	t.Run("the end of the certificate comes first", func(t *testing.T) {
 		short := root.Client("short", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) }).Request("GET", "/", "")
@@ -280,12 +280,12 @@ func TestVerificationMemoryIsExact(t *testing.T) {
 	})
 	t.Run("the pool is copied", func(t *testing.T) {
 		pool, other := root.Pool(), popauthtest.NewCA(t)
-		wrap := clientcert.Require(verified(t, clientcert.Verification{Roots: pool}))
+		wrap := clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: pool}))
 		pool.AddCert(other.Certificate)
 		lab.Send(wrap, other.Client("c").Request("GET", "/", "")).Refused(t, 403, "")
 	})
 	t.Run("bounded", func(t *testing.T) {
-		wrap := clientcert.Require(verified(t, v))
+		wrap := clientcert.Require(lab.Verified(t, v))
 		first := root.Client("first").Request("GET", "/", "")
 		lab.Send(wrap, first).Passed(t)
 		spoil(first)
@@ -382,7 +382,7 @@ func TestVerifiedPassesOn(t *testing.T) {
 	lab.Send(wrap(thief, nil), r).Refused(t, 403, "")
 
 	// A Guard takes the certificate from it, a token without certificate is still a token.
-	g := l.Guard(func(o *popauth.Options) { o.Certificate = verified(t, clientcert.Verification{Roots: l.CA.Pool()}) })
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()}) })
 	lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Passed(t)
 	lab.Send(g.Authenticate, l.Thief.Request("GET", "/", l.Unbound())).Refused(t, 403, "")
@@ -543,7 +543,7 @@ func TestVerifiedOnAListener(t *testing.T) {
 	alone := *below
 	alone.Certificate.Certificate = below.Certificate.Certificate[:1]
 	spy := &popauthtest.Spy{}
-	server := popauthtest.NewServer(t, clientcert.Require(verified(t, clientcert.Verification{Roots: root.Pool()}))(spy))
+	server := popauthtest.NewServer(t, clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: root.Pool()}))(spy))
 	for name, tt := range map[string]struct {
 		client *popauthtest.Client
 		want   int
@@ -564,7 +564,7 @@ func TestVerificationRevoked(t *testing.T) {
 	var revoked bool
 	var err error
 	self := popauthtest.SelfSigned(t, "self")
-	wrap := clientcert.Require(verified(t, clientcert.Verification{Roots: root.Pool(), SelfSigned: []string{self.Thumbprint()},
+	wrap := clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: root.Pool(), SelfSigned: []string{self.Thumbprint()},
 		Revoked: func(_ context.Context, chain []*x509.Certificate) (bool, error) {
 			asked = append(asked, chain)
 			return revoked, err
@@ -603,7 +603,7 @@ func TestVerificationRevoked(t *testing.T) {
 	pool := root.Pool()
 	pool.AddCert(other.Certificate)
 	var bad []*x509.Certificate
-	wrap = clientcert.Require(verified(t, clientcert.Verification{Roots: pool, Intermediates: []*x509.Certificate{crossed},
+	wrap = clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: pool, Intermediates: []*x509.Certificate{crossed},
 		Revoked: func(_ context.Context, chain []*x509.Certificate) (bool, error) {
 			for _, b := range bad {
 				if chain[1].Equal(b) {

@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"crypto/x509"
@@ -14,13 +14,13 @@ import (
 )
 
 // byTLS is a client's request over a connection whose chain the TLS stack has verified.
-func byTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
+func ByTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
 	r := c.Request("GET", "/", token)
 	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
 	return r
 }
 
-func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSource {
+func Verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSource {
 	tb.Helper()
 	s, err := clientcert.Verified(popauth.TLSCertificate(), v)
 	if err != nil {
@@ -30,7 +30,7 @@ func verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSourc
 }
 
 // permits is an authority that is permitted to name the organization Partner only.
-func permits(t *testing.T, critical bool) func(*x509.Certificate) {
+func Permits(t *testing.T, critical bool) func(*x509.Certificate) {
 	t.Helper()
 	marshal := func(v any) []byte {
 		b, err := asn1.Marshal(v)
@@ -50,4 +50,4 @@ func permits(t *testing.T, critical bool) func(*x509.Certificate) {
 	}
 }
 
-func base64Of(der []byte) string { return base64.StdEncoding.EncodeToString(der) }
+func Base64Of(der []byte) string { return base64.StdEncoding.EncodeToString(der) }

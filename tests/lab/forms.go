@@ -1,4 +1,4 @@
-package popauth_test
+package lab
 
 import (
 	"crypto"
@@ -20,7 +20,7 @@ import (
 )
 
 // compact makes a token of header and payload with whatever sign returns.
-func compact(header any, payload []byte, sign func(input string) []byte) string {
+func Compact(header any, payload []byte, sign func(input string) []byte) string {
 	h, ok := header.(string)
 	if !ok {
 		j, err := json.Marshal(header)
@@ -29,12 +29,12 @@ func compact(header any, payload []byte, sign func(input string) []byte) string 
 		}
 		h = string(j)
 	}
-	input := b64([]byte(h)) + "." + b64(payload)
-	return input + "." + b64(sign(input))
+	input := B64([]byte(h)) + "." + B64(payload)
+	return input + "." + B64(sign(input))
 }
 
 // by signs with a method of golang-jwt.
-func by(alg string, key any) func(string) []byte {
+func By(alg string, key any) func(string) []byte {
 	return func(input string) []byte {
 		s, err := jwt.GetSigningMethod(alg).Sign(input, key)
 		if err != nil {
@@ -47,7 +47,7 @@ func by(alg string, key any) func(string) []byte {
 // readChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
 // with a comma and a space between, every value a quoted-string within the characters of RFC 6750, section 3, and no
 // name twice.
-func readChallenge(line string) (scheme string, params map[string]string, err error) {
+func ReadChallenge(line string) (scheme string, params map[string]string, err error) {
 	scheme, rest, more := strings.Cut(line, " ")
 	if !isTchars(scheme) {
 		return "", nil, errors.New("no scheme")
@@ -82,16 +82,16 @@ func readChallenge(line string) (scheme string, params map[string]string, err er
 	return scheme, params, nil
 }
 
-func fuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
+func FuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
 	tb.Helper()
-	_, public := fuzzKey()
-	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + jwk(public, popauthtest.Claims{"kid": "k", "alg": "EdDSA"}) + `]}`))
+	_, public := FuzzKey()
+	keys, err := popauth.StaticKeys([]byte(`{"keys":[` + Jwk(public, popauthtest.Claims{"kid": "k", "alg": "EdDSA"}) + `]}`))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	o := popauth.Options{
-		Issuer: fuzzIssuer, Audience: []string{popauthtest.Audience}, Keys: keys, TokenTypes: []string{"at+jwt", "JWT", ""},
-		Now: func() time.Time { return time.Unix(fuzzNow, 0) },
+		Issuer: FuzzIssuer, Audience: []string{popauthtest.Audience}, Keys: keys, TokenTypes: []string{"at+jwt", "JWT", ""},
+		Now: func() time.Time { return time.Unix(FuzzNow, 0) },
 	}
 	for _, c := range change {
 		c(&o)
@@ -104,32 +104,32 @@ func fuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
 }
 
 // fuzzKey is the same in every run, so that seeds are.
-func fuzzKey() (ed25519.PrivateKey, ed25519.PublicKey) {
+func FuzzKey() (ed25519.PrivateKey, ed25519.PublicKey) {
 	private := ed25519.NewKeyFromSeed([]byte("a seed that everybody may know 32"[:32]))
 	public, _ := private.Public().(ed25519.PublicKey)
 	return private, public
 }
 
-const fuzzNow = 1_800_000_000
+const FuzzNow = 1_800_000_000
 
-const fuzzIssuer = "https://id.example.com"
+const FuzzIssuer = "https://id.example.com"
 
 // fuzzToken is a token of the fuzz Guard's issuer, unbound.
-func fuzzToken(header, payload string) string {
-	private, _ := fuzzKey()
-	return compact(header, []byte(payload), by("EdDSA", private))
+func FuzzToken(header, payload string) string {
+	private, _ := FuzzKey()
+	return Compact(header, []byte(payload), By("EdDSA", private))
 }
 
-const fuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
+const FuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
 
-func fuzzPayload(more string) string {
-	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60, more)
+func FuzzPayload(more string) string {
+	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, FuzzIssuer, popauthtest.Audience, FuzzNow+60, more)
 }
 
-var b64 = base64.RawURLEncoding.EncodeToString
+var B64 = base64.RawURLEncoding.EncodeToString
 
 // jwk is the text of a public key's JWK, with more members.
-func jwk(key crypto.PublicKey, more popauthtest.Claims) string {
+func Jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
 	if err != nil {
 		panic(err)
