@@ -19,7 +19,7 @@ import (
 
 // What docs/observability.md says about the log: events, levels, attributes, and nothing else.
 func TestLogDocumented(t *testing.T) {
-	page, err := os.ReadFile("docs/observability.md")
+	page, err := os.ReadFile("../../docs/observability.md")
 	if err != nil {
 		t.Fatal(err)
 	}

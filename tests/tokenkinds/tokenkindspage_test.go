@@ -25,7 +25,7 @@ func (k issuerKinds) settings() string {
 
 // The page has a row for each issuer of the corpus, with its options, and one for each access token that can't pass.
 func TestTokenKindsPage(t *testing.T) {
-	text, err := os.ReadFile("docs/tokens.md")
+	text, err := os.ReadFile("../../docs/tokens.md")
 	if err != nil {
 		t.Fatal(err)
 	}
