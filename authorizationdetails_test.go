@@ -10,6 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 type payment struct {
@@ -19,8 +20,8 @@ type payment struct {
 }
 
 func TestAuthorizationDetails(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	own := popauth.AuthorizationDetails("payment", func(r *http.Request, p payment) error {
 		if p.Account != r.URL.Query().Get("account") || len(p.Actions) != 1 || p.Actions[0] != "initiate" {
 			return errors.New("another account or action")
@@ -33,11 +34,11 @@ func TestAuthorizationDetails(t *testing.T) {
 		}
 		return errors.New("no")
 	})
-	pay := func(account any) cnf {
-		return cnf{"type": "payment", "actions": []string{"initiate"}, "account": account}
+	pay := func(account any) lab.Claims {
+		return lab.Claims{"type": "payment", "actions": []string{"initiate"}, "account": account}
 	}
-	other := cnf{"type": "account_information", "account": 5}
-	const missing = lacksScope + `, error_description="The access token lacks authorization details"`
+	other := lab.Claims{"type": "account_information", "account": 5}
+	const missing = lab.LacksScope + `, error_description="The access token lacks authorization details"`
 	for _, tt := range []struct {
 		name     string
 		details  any
@@ -48,42 +49,42 @@ func TestAuthorizationDetails(t *testing.T) {
 		{"one", []any{pay("a")}, []popauth.Policy{own}, 200, ""},
 		{"second", []any{pay("b"), other, pay("a")}, []popauth.Policy{own}, 200, ""},
 		{"none allowed", []any{pay("b"), pay("c")}, []popauth.Policy{own}, 403, missing},
-		{"of another type", []any{cnf{"type": "Payment", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
-		{"no claim", omit, []popauth.Policy{own}, 403, missing},
+		{"of another type", []any{lab.Claims{"type": "Payment", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"no claim", lab.Omit, []popauth.Policy{own}, 403, missing},
 		{"empty array", []any{}, []popauth.Policy{own}, 403, missing},
 		{"null", nil, []popauth.Policy{own}, 403, missing},
 		{"one object", pay("a"), []popauth.Policy{own}, 403, missing},
 		{"string of an array", `[{"type":"payment","actions":["initiate"],"account":"a"}]`, []popauth.Policy{own}, 403, missing},
 		{"beside no object", []any{pay("a"), "x"}, []popauth.Policy{own}, 403, missing},
 		{"beside null", []any{pay("a"), nil}, []popauth.Policy{own}, 403, missing},
-		{"beside one without type", []any{pay("a"), cnf{"account": "a"}}, []popauth.Policy{own}, 403, missing},
-		{"beside one of empty type", []any{pay("a"), cnf{"type": ""}}, []popauth.Policy{own}, 403, missing},
-		{"beside one of type 5", []any{pay("a"), cnf{"type": 5}}, []popauth.Policy{own}, 403, missing},
+		{"beside one without type", []any{pay("a"), lab.Claims{"account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"beside one of empty type", []any{pay("a"), lab.Claims{"type": ""}}, []popauth.Policy{own}, 403, missing},
+		{"beside one of type 5", []any{pay("a"), lab.Claims{"type": 5}}, []popauth.Policy{own}, 403, missing},
 		{"beside one that doesn't fit", []any{pay("a"), pay(5)}, []popauth.Policy{own}, 403, missing},
-		{"member of other case", []any{cnf{"type": "payment", "actions": []string{"initiate"}, "Account": "a"}}, []popauth.Policy{own}, 403, missing},
-		{"type of other case beside", []any{cnf{"type": "payment", "Type": "x", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"member of other case", []any{lab.Claims{"type": "payment", "actions": []string{"initiate"}, "Account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"type of other case beside", []any{lab.Claims{"type": "payment", "Type": "x", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
 		{"with a scope that the route asks for", []any{}, []popauth.Policy{popauth.Scope("orders.read"), own}, 403, missing + `, scope="orders.read"`},
 		{"any of, by scope", []any{}, []popauth.Policy{popauth.AnyOf(own, popauth.Scope("orders.read"))}, 200, ""},
 		{"any of, by details", []any{pay("a")}, []popauth.Policy{popauth.AnyOf(popauth.Scope("x"), own)}, 200, ""},
 		{"another reason", []any{pay("x"), pay("down")}, []popauth.Policy{down}, 503, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := send(g.Authorize(tt.policies...), l.owner.Request("GET", "/?account=a", l.bound(cnf{"authorization_details": tt.details})))
+			o := lab.Send(g.Authorize(tt.policies...), l.Owner.Request("GET", "/?account=a", l.Bound(lab.Claims{"authorization_details": tt.details})))
 			if tt.status == 200 {
-				o.passed(t)
+				o.Passed(t)
 				return
 			}
-			o.refused(t, tt.status, tt.want)
-			if tt.want != "" && o.challenges[0] != tt.want {
-				t.Errorf("got %s, want %s", o.challenges[0], tt.want)
+			o.Refused(t, tt.status, tt.want)
+			if tt.want != "" && o.Challenges[0] != tt.want {
+				t.Errorf("got %s, want %s", o.Challenges[0], tt.want)
 			}
 		})
 	}
 	for says, details := range map[string]any{
-		"none of that type": []any{other}, "without type": []any{pay("a"), cnf{"type": ""}}, "doesn't fit its type": []any{pay(5)},
+		"none of that type": []any{other}, "without type": []any{pay("a"), lab.Claims{"type": ""}}, "doesn't fit its type": []any{pay(5)},
 	} {
-		_, err := g.Check(l.owner.Request("GET", "/?account=a", l.bound(cnf{"authorization_details": details})), own)
-		if !reasonIs(err, popauth.ErrAuthorizationDetails) || !strings.Contains(err.Error(), says) {
+		_, err := g.Check(l.Owner.Request("GET", "/?account=a", l.Bound(lab.Claims{"authorization_details": details})), own)
+		if !lab.ReasonIs(err, popauth.ErrAuthorizationDetails) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want it to say %q", err, says)
 		}
 	}

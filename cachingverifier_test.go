@@ -12,49 +12,27 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
-type cache struct {
-	popauth.Verifier
-	tokens    sync.Map
-	asked     atomic.Int32
-	withdrawn atomic.Bool
-}
-
-func (c *cache) Verify(ctx context.Context, token string) (*popauth.Token, error) {
-	c.asked.Add(1)
-	if c.withdrawn.Load() {
-		return nil, popauth.ErrTokenKey
-	}
-	if t, ok := c.tokens.Load(token); ok {
-		return t.(*popauth.Token), nil
-	}
-	t, err := c.Verifier.Verify(ctx, token)
-	if err == nil {
-		c.tokens.Store(token, t)
-	}
-	return t, err
-}
-
 // freshCache is one that can tell.
-type freshCache struct{ *cache }
+type freshCache struct{ *lab.Cache }
 
 var _ popauth.CachingVerifier = freshCache{}
 
 func (c freshCache) Fresh(token string, t *popauth.Token) bool {
-	kept, _ := c.tokens.Load(token)
-	return kept == t && !c.withdrawn.Load()
+	kept, _ := c.Tokens.Load(token)
+	return kept == t && !c.Withdrawn.Load()
 }
 
 // cachedBehind are the ways in which a Guard can have a Verifier of somebody else's.
 var cachedBehind = map[string]func(testing.TB, popauth.Verifier, string) popauth.Verifier{
 	"alone": func(_ testing.TB, v popauth.Verifier, _ string) popauth.Verifier { return v },
 	"JWTOr": func(_ testing.TB, v popauth.Verifier, _ string) popauth.Verifier {
-		return popauth.JWTOr(v, verifierFunc(nil))
+		return popauth.JWTOr(v, lab.VerifierFunc(nil))
 	},
 	"Issuers": func(tb testing.TB, v popauth.Verifier, iss string) popauth.Verifier {
-		return newIssuers(tb, issuers.Options{Verifiers: map[string]popauth.Verifier{iss: v}})
+		return lab.NewIssuers(tb, issuers.Options{Verifiers: map[string]popauth.Verifier{iss: v}})
 	},
 }
 
@@ -68,50 +46,50 @@ func (v withIssuers) Issuers() []string { return v.all }
 
 // Whatever Verifier returns a Token again has remembered it.
 func TestRememberedByOtherVerifiers(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	observed := popauth.Observation{}
 	guard := func(v popauth.Verifier) *popauth.Guard {
-		return l.guard(func(o *popauth.Options) {
+		return l.Guard(func(o *popauth.Options) {
 			*o = popauth.Options{Verifier: v, Now: o.Now, Observe: func(_ context.Context, o popauth.Observation) { observed = o }}
 		})
 	}
 	see := func(what string, g *popauth.Guard, r *http.Request, want bool) {
 		t.Helper()
-		send(g.Authenticate, r).passed(t)
+		lab.Send(g.Authenticate, r).Passed(t)
 		if observed.Remembered != want {
 			t.Errorf("%s: observed as remembered: got %t, want %t", what, observed.Remembered, want)
 		}
 	}
 	for name, behind := range cachedBehind {
-		own := &cache{Verifier: jwtVerifierOf(t, l.issuer)}
-		g := guard(behind(t, own, l.issuer.URL))
-		token, other := l.bound(), l.bound()
-		see(name, g, l.owner.Request("GET", "/", token), false)
-		see(name, g, l.owner.Request("GET", "/", token), true)
-		see(name, g, l.owner.Request("GET", "/", other), false)
-		see(name, g, l.owner.Request("GET", "/", token), true)
+		own := &lab.Cache{Verifier: lab.VerifierOf(t, l.Issuer)}
+		g := guard(behind(t, own, l.Issuer.URL))
+		token, other := l.Bound(), l.Bound()
+		see(name, g, l.Owner.Request("GET", "/", token), false)
+		see(name, g, l.Owner.Request("GET", "/", token), true)
+		see(name, g, l.Owner.Request("GET", "/", other), false)
+		see(name, g, l.Owner.Request("GET", "/", token), true)
 	}
-	token := l.issuer.Opaque(l.owner.Bound())
-	g := guard(l.introspection())
-	see("Introspection", g, l.owner.Request("GET", "/", token), false)
-	see("Introspection", g, l.owner.Request("GET", "/", token), true)
-	g = guard(l.introspection(func(o *introspection.Options) { o.Remember = -1 }))
-	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
-	see("Introspection that remembers nothing", g, l.owner.Request("GET", "/", token), false)
+	token := l.Issuer.Opaque(l.Owner.Bound())
+	g := guard(l.Introspection())
+	see("Introspection", g, l.Owner.Request("GET", "/", token), false)
+	see("Introspection", g, l.Owner.Request("GET", "/", token), true)
+	g = guard(l.Introspection(func(o *introspection.Options) { o.Remember = -1 }))
+	see("Introspection that remembers nothing", g, l.Owner.Request("GET", "/", token), false)
+	see("Introspection that remembers nothing", g, l.Owner.Request("GET", "/", token), false)
 }
 
 // Of the requests that one verification is for, one alone has caused it.
 func TestRememberedButByOne(t *testing.T) {
-	l := newLab(t)
-	token, err := popauth.TrustJWT(l.bound())
+	l := lab.New(t)
+	token, err := popauth.TrustJWT(l.Bound())
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.opaqueGuard(known{token})
+	g := l.OpaqueGuard(lab.Known{token})
 	var first atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
-		r := l.owner.Request("GET", "/", "e30.e30.e30")
+		r := l.Owner.Request("GET", "/", "e30.e30.e30")
 		wg.Go(func() {
 			if remembered, err := popauth.Remembered(g, r); err == nil && !remembered {
 				first.Add(1)
@@ -127,36 +105,36 @@ func TestRememberedButByOne(t *testing.T) {
 // A Verifier that can tell is asked whether a token's key still counts when the source of the certificate has taken its time,
 // and verifies it again only if it doesn't know; whoever can't tell is asked once.
 func TestFreshAfterTheSource(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for name, behind := range cachedBehind {
 		for _, tt := range []struct {
 			name  string
-			of    func(*cache) popauth.Verifier
+			of    func(*lab.Cache) popauth.Verifier
 			once  bool // nothing is withdrawn: Verify is called once for each request
 			alert bool // a withdrawn key is found out
 		}{
-			{"that can tell", func(c *cache) popauth.Verifier { return freshCache{c} }, true, true},
-			{"that can tell, and says its issuers", func(c *cache) popauth.Verifier { return withIssuers{freshCache{c}, []string{l.issuer.URL}} }, true, true},
-			{"that can't tell", func(c *cache) popauth.Verifier { return c }, name != "Issuers", name == "Issuers"}, // who may have another one by now
+			{"that can tell", func(c *lab.Cache) popauth.Verifier { return freshCache{c} }, true, true},
+			{"that can tell, and says its issuers", func(c *lab.Cache) popauth.Verifier { return withIssuers{freshCache{c}, []string{l.Issuer.URL}} }, true, true},
+			{"that can't tell", func(c *lab.Cache) popauth.Verifier { return c }, name != "Issuers", name == "Issuers"}, // who may have another one by now
 		} {
-			own, meanwhile := &cache{Verifier: jwtVerifierOf(t, l.issuer)}, func() {}
-			g := l.guard(func(o *popauth.Options) {
-				*o = popauth.Options{Now: o.Now, Verifier: behind(t, tt.of(own), l.issuer.URL)}
+			own, meanwhile := &lab.Cache{Verifier: lab.VerifierOf(t, l.Issuer)}, func() {}
+			g := l.Guard(func(o *popauth.Options) {
+				*o = popauth.Options{Now: o.Now, Verifier: behind(t, tt.of(own), l.Issuer.URL)}
 				o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
 					meanwhile()
 					return popauth.TLSCertificate().Certificate(r)
 				})
 			})
-			r := l.owner.Request("GET", "/", l.bound())
+			r := l.Owner.Request("GET", "/", l.Bound())
 			for range 2 {
-				before := own.asked.Load()
-				send(g.Confirm, r).passed(t)
-				if got := own.asked.Load() - before; got != 1 && tt.once {
+				before := own.Asked.Load()
+				lab.Send(g.Confirm, r).Passed(t)
+				if got := own.Asked.Load() - before; got != 1 && tt.once {
 					t.Errorf("%s, %s: Verify called %d times, want once", name, tt.name, got)
 				}
 			}
-			meanwhile = func() { own.withdrawn.Store(true) }
-			if o := send(g.Confirm, r); o.ran == tt.alert {
+			meanwhile = func() { own.Withdrawn.Store(true) }
+			if o := lab.Send(g.Confirm, r); o.Ran == tt.alert {
 				t.Errorf("%s, %s: withdrawn meanwhile: got %+v", name, tt.name, o)
 			}
 		}
@@ -166,30 +144,30 @@ func TestFreshAfterTheSource(t *testing.T) {
 // A tenant that is removed while the source of the certificate takes its time is none any more, nor does what another Verifier
 // has found hold for the next one.
 func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
-	l := newLab(t)
-	o := l.issuer.Options()
+	l := lab.New(t)
+	o := l.Issuer.Options()
 	elsewhere, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: []string{"https://other.example.com"}, Keys: o.Keys, Now: o.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, happens := range map[string]func(*issuers.Verifier){
-		"removed":  func(i *issuers.Verifier) { i.Remove(l.issuer.URL) },
-		"replaced": func(i *issuers.Verifier) { _ = i.Add(l.issuer.URL, elsewhere) },
+		"removed":  func(i *issuers.Verifier) { i.Remove(l.Issuer.URL) },
+		"replaced": func(i *issuers.Verifier) { _ = i.Add(l.Issuer.URL, elsewhere) },
 	} {
-		tenants := newIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: jwtVerifierOf(t, l.issuer)}})
+		tenants := lab.NewIssuers(t, issuers.Options{Verifiers: map[string]popauth.Verifier{l.Issuer.URL: lab.VerifierOf(t, l.Issuer)}})
 		meanwhile := func() {}
-		g := l.guard(func(o *popauth.Options) {
-			*o = popauth.Options{Now: o.Now, Verifier: tenants}
+		g := l.Guard(func(o *popauth.Options) {
+			*o = popauth.Options{Now: o.Now, Verifier: tenants, Observe: lab.Note}
 			o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
 				meanwhile()
 				return popauth.TLSCertificate().Certificate(r)
 			})
 		})
-		r := l.owner.Request("GET", "/", l.bound())
-		remembers(t, g, r, false)
-		remembers(t, g, r, true)
+		r := l.Owner.Request("GET", "/", l.Bound())
+		lab.Remembers(t, g, r, false)
+		lab.Remembers(t, g, r, true)
 		meanwhile = func() { happens(tenants) }
-		if o := send(g.Confirm, r); o.status != http.StatusUnauthorized || o.ran {
+		if o := lab.Send(g.Confirm, r); o.Status != http.StatusUnauthorized || o.Ran {
 			t.Errorf("%s: got %+v, want 401", name, o)
 		}
 	}
@@ -197,24 +175,24 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 
 // A token that ends while the source of the certificate takes its time ends by the Verifier's Leeway, where that is smaller than the Guard's, 30 s.
 func TestTokenOverForTheVerifierWhileTheSourceWaits(t *testing.T) {
-	l := newLab(t)
-	o := l.issuer.Options()
-	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.clock.Now, Leeway: time.Second})
+	l := lab.New(t)
+	o := l.Issuer.Options()
+	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now, Leeway: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	meanwhile := func() {}
-	g := l.guard(func(o *popauth.Options) {
-		*o = popauth.Options{Now: l.clock.Now, Verifier: strict}
+	g := l.Guard(func(o *popauth.Options) {
+		*o = popauth.Options{Now: l.Clock.Now, Verifier: strict}
 		o.Certificate = popauth.CertificateFunc(func(r *http.Request) (*popauth.Certificate, error) {
 			meanwhile()
 			return popauth.TLSCertificate().Certificate(r)
 		})
 	})
-	r := l.owner.Request("GET", "/", l.bound(cnf{"exp": l.clock.Now().Add(time.Minute).Unix()}))
-	send(g.Confirm, r).passed(t)
-	meanwhile = func() { l.clock.Advance(70 * time.Second) }
-	send(g.Confirm, r).refused(t, 401, invalidToken)
+	r := l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": l.Clock.Now().Add(time.Minute).Unix()}))
+	lab.Send(g.Confirm, r).Passed(t)
+	meanwhile = func() { l.Clock.Advance(70 * time.Second) }
+	lab.Send(g.Confirm, r).Refused(t, 401, lab.InvalidToken)
 }
 
 // Nobody can change what a Token says.

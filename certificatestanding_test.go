@@ -22,38 +22,32 @@ import (
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-// byTLS is a client's request over a connection whose chain the TLS stack has verified.
-func byTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
-	r := c.Request("GET", "/", token)
-	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
-	return r
-}
 
 // A connection may outlive its certificate. A new request is then nobody's by name; what its token is bound to it still
 // holds. The client gets to show the certificate that it has meanwhile.
 func TestExpiredOnAConnection(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	past := func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
 	}
-	late := l.ca.Intermediate("late", past)
+	late := l.CA.Intermediate("late", past)
 	policy := clientcert.Subject("CN=batch")
 	var log bytes.Buffer
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	remembering := popauth.TLSCertificate()
 	for name, tt := range map[string]struct {
 		client  *popauthtest.Client
 		expired bool
 	}{
-		"its own period":                {l.ca.Client("batch", past), true},
+		"its own period":                {l.CA.Client("batch", past), true},
 		"the period of its authority":   {late.Client("batch"), true},
-		"a certificate that is valid":   {l.ca.Client("batch"), false},
-		"one below a valid authority's": {l.ca.Intermediate("between").Client("batch"), false},
+		"a certificate that is valid":   {l.CA.Client("batch"), false},
+		"one below a valid authority's": {l.CA.Intermediate("between").Client("batch"), false},
 	} {
-		token := l.issuer.Token(tt.client.Bound())
-		own := l.guard(func(o *popauth.Options) { o.Certificate = remembering })
+		token := l.Issuer.Token(tt.client.Bound())
+		own := l.Guard(func(o *popauth.Options) { o.Certificate = remembering })
 		for way, h := range map[string]func(http.Handler) http.Handler{
 			"Authorize":                      g.Authorize(clientcert.Policy(policy)),
 			"Authorize, with its own source": own.Authorize(clientcert.Policy(policy)),
@@ -72,14 +66,14 @@ func TestExpiredOnAConnection(t *testing.T) {
 		} {
 			for range 2 { // the second is remembered
 				log.Reset()
-				got := send(h, byTLS(tt.client, token, l.ca))
+				got := lab.Send(h, lab.ByTLS(tt.client, token, l.CA))
 				if !tt.expired {
-					got.passed(t)
+					got.Passed(t)
 					continue
 				}
-				got.refused(t, 403, "")
-				if got.header.Get("Connection") != "close" {
-					t.Errorf("%s, %s: got Connection: %q, want it closed", name, way, got.header.Get("Connection"))
+				got.Refused(t, 403, "")
+				if got.Header.Get("Connection") != "close" {
+					t.Errorf("%s, %s: got Connection: %q, want it closed", name, way, got.Header.Get("Connection"))
 				}
 				if way == "Authorize" && !strings.Contains(log.String(), "expired on a connection that lasts") {
 					t.Errorf("%s: got log %s", name, &log)
@@ -118,12 +112,12 @@ func TestExpiredOnAConnection(t *testing.T) {
 				c, _ := remembering.Certificate(r)
 				see(c)
 			}),
-			"Confirmer": l.guard(func(o *popauth.Options) {
+			"Confirmer": l.Guard(func(o *popauth.Options) {
 				o.Confirmers = []popauth.Confirmer{looking{see}}
 			}).Confirm(http.NotFoundHandler()),
 		} {
 			seen = -1
-			h.ServeHTTP(httptest.NewRecorder(), byTLS(tt.client, token, l.ca))
+			h.ServeHTTP(httptest.NewRecorder(), lab.ByTLS(tt.client, token, l.CA))
 			if seen != want {
 				t.Errorf("%s, %s: got %v, want %v", name, way, seen, want)
 			}
@@ -143,36 +137,36 @@ func (c looking) Confirm(_ *http.Request, p popauth.Presentation) error {
 
 // What a proxy has verified ends as well, and its connection stays: it is not the caller's.
 func TestExpiredBehindAProxy(t *testing.T) {
-	l := newLab(t)
-	old := l.ca.Client("batch", func(c *x509.Certificate) {
+	l := lab.New(t)
+	old := l.CA.Client("batch", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Minute)
 	})
-	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
+	source := lab.ByProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(lab.ProxyNet))
 	request := func(c *popauthtest.Client) *http.Request {
-		return viaProxy(l.issuer.Token(c.Bound()), "X-SSL-Client-Cert", base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+		return lab.ViaProxy(l.Issuer.Token(c.Bound()), "X-SSL-Client-Cert", lab.Base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
 	}
-	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, h := range []func(http.Handler) http.Handler{g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))), clientcert.Require(source)} {
-		got := send(h, request(old))
-		got.refused(t, 403, "")
-		if got.header.Get("Connection") != "" {
+		got := lab.Send(h, request(old))
+		got.Refused(t, 403, "")
+		if got.Header.Get("Connection") != "" {
 			t.Error("the proxy's connection is closed")
 		}
-		send(h, request(l.ca.Client("batch"))).passed(t)
+		lab.Send(h, request(l.CA.Client("batch"))).Passed(t)
 	}
-	send(g.Confirm, request(old)).passed(t)
+	lab.Send(g.Confirm, request(old)).Passed(t)
 }
 
 // Over real connections: one that has been closed is not used again, over HTTP/1.1 and HTTP/2.
 func TestConnectionIsClosed(t *testing.T) {
-	l := newLab(t)
-	client := l.ca.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
+	l := lab.New(t)
+	client := l.CA.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
 	for _, isHTTP2 := range []bool{false, true} {
 		source := popauth.TLSCertificate()
 		spy := &popauthtest.Spy{}
 		server := httptest.NewUnstartedServer(clientcert.Require(source)(spy))
 		server.EnableHTTP2 = isHTTP2
-		server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: l.ca.Pool()}
+		server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: l.CA.Pool()}
 		connections := make(chan struct{}, 10)
 		server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
@@ -201,20 +195,20 @@ func TestConnectionIsClosed(t *testing.T) {
 		if got, _ := ask(); got != 0 || len(connections) < 2 {
 			t.Errorf("HTTP/2 %t: got %d over the old connection", isHTTP2, got)
 		}
-		client = l.ca.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
+		client = l.CA.Client("batch", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
 	}
 }
 
 // A request that takes no name from a certificate pays nothing for its names; one that does, once for a connection, for
 // whatever hosts.
 func TestNamesAreLookedAtOnce(t *testing.T) {
-	l := newLab(t)
-	client := l.ca.Intermediate("between", permits(t, false)).Client("batch")
-	token := l.issuer.Token(client.Bound(), cnf{"scope": "orders.read"})
-	r := byTLS(client, token, l.ca)
+	l := lab.New(t)
+	client := l.CA.Intermediate("between", lab.Permits(t, false)).Client("batch")
+	token := l.Issuer.Token(client.Bound(), lab.Claims{"scope": "orders.read"})
+	r := lab.ByTLS(client, token, l.CA)
 	source := popauth.TLSCertificate()
-	g := l.guard(func(o *popauth.Options) { o.Certificate = source })
-	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool()})
+	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
+	verified, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +216,7 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 		"binding":           g.Confirm,
 		"scope":             g.Authorize(popauth.Scope("orders.read"), popauth.Bound()),
 		"thumbprint":        clientcert.Require(source, clientcert.Thumbprint(client.Thumbprint())),
-		"ClientCertificate": chain(popauth.ClientCertificate(source), l.guard().Confirm),
+		"ClientCertificate": lab.Chain(popauth.ClientCertificate(source), l.Guard().Confirm),
 		"Verified":          clientcert.Require(verified),
 		"no token":          g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))),
 		"another's token":   g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))),
@@ -233,26 +227,26 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 		case "no token":
 			own.Header.Del("Authorization")
 		case "another's token":
-			own.Header.Set("Authorization", "Bearer "+l.bound())
+			own.Header.Set("Authorization", "Bearer "+l.Bound())
 		}
-		send(h, own)
+		lab.Send(h, own)
 		if popauth.Judged(source, r) {
 			t.Fatalf("%s: the names were looked at", name)
 		}
 	}
 	elsewhere := r.Clone(t.Context())
 	elsewhere.TLS, elsewhere.Host = r.TLS, "other.example.com"
-	send(clientcert.Require(source), elsewhere).refused(t, 421, "")
+	lab.Send(clientcert.Require(source), elsewhere).Refused(t, 421, "")
 	if popauth.Judged(source, r) {
 		t.Fatal("another host: the names were looked at")
 	}
-	send(clientcert.Require(source), r).refused(t, 403, "")
+	lab.Send(clientcert.Require(source), r).Refused(t, 403, "")
 	if !popauth.Judged(source, r) {
 		t.Error("an identity: the names were not looked at")
 	}
 	for i := range 20 { // over HTTP/2, more hosts than a set has places
 		elsewhere.Host = fmt.Sprintf("host%d.example.com", i)
-		send(clientcert.Require(source), elsewhere).refused(t, 421, "")
+		lab.Send(clientcert.Require(source), elsewhere).Refused(t, 421, "")
 		if !popauth.Judged(source, r) {
 			t.Fatal("other hosts make popauth forget what it knows of the connection")
 		}
@@ -261,13 +255,13 @@ func TestNamesAreLookedAtOnce(t *testing.T) {
 
 // What is kept is popauth's own: the slices of a connection's state are everybody's.
 func TestKeptChainsAreOwn(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	source := popauth.TLSCertificate()
-	good := byTLS(l.owner, "", l.ca)
-	send(clientcert.Require(source), good).passed(t)
-	limited := l.ca.Intermediate("Partner CA", permits(t, false))
+	good := lab.ByTLS(l.Owner, "", l.CA)
+	lab.Send(clientcert.Require(source), good).Passed(t)
+	limited := l.CA.Intermediate("Partner CA", lab.Permits(t, false))
 	good.TLS.VerifiedChains[0][1] = limited.Certificate // the same slice
-	send(clientcert.Require(source), good).refused(t, 403, "")
+	lab.Send(clientcert.Require(source), good).Refused(t, 403, "")
 }
 
 // hostileChain has 118 kB of names, and of constraints to hold them against.
@@ -292,8 +286,8 @@ func hostileChain(t testing.TB, ca *popauthtest.CA, names, constraints int) (*po
 
 // A chain with many names and constraints is refused, at once, for what it is; its token's binding is not.
 func TestHostileChain(t *testing.T) {
-	l := newLab(t)
-	client, authorities := hostileChain(t, l.ca, 1000, 2500)
+	l := lab.New(t)
+	client, authorities := hostileChain(t, l.CA, 1000, 2500)
 	size := 0
 	for _, der := range client.Certificate.Certificate {
 		size += len(der)
@@ -301,36 +295,36 @@ func TestHostileChain(t *testing.T) {
 	if size < 70<<10 {
 		t.Fatalf("got a chain of %d bytes", size)
 	}
-	r := byTLS(client, l.issuer.Token(client.Bound()), l.ca)
+	r := lab.ByTLS(client, l.Issuer.Token(client.Bound()), l.CA)
 	for range 4 {
 		r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains...) // sixteen
 	}
 	var log bytes.Buffer
-	g := l.guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	start := time.Now()
-	send(g.Authorize(clientcert.Policy(clientcert.DNS("n1.example"))), r).refused(t, 403, "")
+	lab.Send(g.Authorize(clientcert.Policy(clientcert.DNS("n1.example"))), r).Refused(t, 403, "")
 	if !strings.Contains(log.String(), "comparisons") {
 		t.Errorf("got log %s", &log)
 	}
-	send(g.Confirm, r).passed(t)
-	source := verified(t, clientcert.Verification{Roots: l.ca.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
-	send(clientcert.Require(source), r).refused(t, 403, "")
+	lab.Send(g.Confirm, r).Passed(t)
+	source := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
+	lab.Send(clientcert.Require(source), r).Refused(t, 403, "")
 	if took := time.Since(start); took > 2*time.Second { // 4 s for each was what it took
 		t.Errorf("took %v", took)
 	}
 	// What is ordinary passes.
-	ordinary, _ := hostileChain(t, l.ca, 20, 20)
-	send(clientcert.Require(nil, clientcert.DNS("n1.example")), byTLS(ordinary, "", l.ca)).passed(t)
-	send(clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool()})), ordinary.Request("GET", "/", "")).passed(t)
+	ordinary, _ := hostileChain(t, l.CA, 20, 20)
+	lab.Send(clientcert.Require(nil, clientcert.DNS("n1.example")), lab.ByTLS(ordinary, "", l.CA)).Passed(t)
+	lab.Send(clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), ordinary.Request("GET", "/", "")).Passed(t)
 }
 
 // BenchmarkHostileChain reports what a request costs whose connection nobody knows yet, in verifications of a signature.
 // Verified searches for the way to a root besides, which verifies a signature for each certificate on it.
 func BenchmarkHostileChain(b *testing.B) {
-	l := newLab(b)
-	large, _ := hostileChain(b, l.ca, 2500, 1500)
-	within, _ := hostileChain(b, l.ca, 100, 100)
-	plain := l.ca.Intermediate("level 0").Intermediate("level 1").Client("batch")
+	l := lab.New(b)
+	large, _ := hostileChain(b, l.CA, 2500, 1500)
+	within, _ := hostileChain(b, l.CA, 100, 100)
+	plain := l.CA.Intermediate("level 0").Intermediate("level 1").Client("batch")
 	key := large.Certificate.PrivateKey.(*ecdsa.PrivateKey)
 	sum := sha256.Sum256([]byte("x"))
 	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
@@ -347,7 +341,7 @@ func BenchmarkHostileChain(b *testing.B) {
 		{"Verified, large", large, 1, true}, {"Verified, within", within, 1, true}, {"Verified, plain", plain, 1, true},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			r := byTLS(bb.client, "", l.ca)
+			r := lab.ByTLS(bb.client, "", l.CA)
 			for len(r.TLS.VerifiedChains) < bb.chains {
 				r.TLS.VerifiedChains = append(r.TLS.VerifiedChains, r.TLS.VerifiedChains[0])
 			}
@@ -355,7 +349,7 @@ func BenchmarkHostileChain(b *testing.B) {
 			for b.Loop() {
 				source := popauth.TLSCertificate() // which has seen nothing
 				if bb.verified {
-					source = verified(b, clientcert.Verification{Roots: l.ca.Pool()})
+					source = lab.Verified(b, clientcert.Verification{Roots: l.CA.Pool()})
 				}
 				start := time.Now()
 				c, _ := source.Certificate(r)
@@ -373,25 +367,25 @@ func BenchmarkHostileChain(b *testing.B) {
 
 // A proxy's own connection is not closed for what it says of a client, be it the same authority's.
 func TestRefusedBehindAProxyWithACertificate(t *testing.T) {
-	l := newLab(t)
-	source := byProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(proxyNet))
-	v, err := clientcert.Verified(source, clientcert.Verification{Roots: l.ca.Pool(),
+	l := lab.New(t)
+	source := lab.ByProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(lab.ProxyNet))
+	v, err := clientcert.Verified(source, clientcert.Verification{Roots: l.CA.Pool(),
 		Revoked: func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := viaProxy("", "X-SSL-Client-Cert", base64Of(l.owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
-	r.TLS = byTLS(l.ca.Client("proxy"), "", l.ca).TLS
-	got := send(clientcert.Require(v), r)
-	if got.refused(t, 403, ""); got.header.Get("Connection") != "" {
-		t.Errorf("got Connection: %q, want the proxy's to stay", got.header.Get("Connection"))
+	r := lab.ViaProxy("", "X-SSL-Client-Cert", lab.Base64Of(l.Owner.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+	r.TLS = lab.ByTLS(l.CA.Client("proxy"), "", l.CA).TLS
+	got := lab.Send(clientcert.Require(v), r)
+	if got.Refused(t, 403, ""); got.Header.Get("Connection") != "" {
+		t.Errorf("got Connection: %q, want the proxy's to stay", got.Header.Get("Connection"))
 	}
 }
 
 // Whatever refuses the connection's own certificate would refuse it again; a policy says nothing about the certificate.
 func TestWhatClosesAConnection(t *testing.T) {
-	l := newLab(t)
-	expired := l.ca.Client("batch", func(c *x509.Certificate) {
+	l := lab.New(t)
+	expired := l.CA.Client("batch", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)
 	})
 	revoked := func(context.Context, []*x509.Certificate) (bool, error) { return true, nil }
@@ -406,16 +400,16 @@ func TestWhatClosesAConnection(t *testing.T) {
 		status int
 		want   string
 	}{
-		"Verified, expired":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool()})), expired, 403, "close"},
-		"Verified, revoked":            {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool(), Revoked: revoked})), l.owner, 403, "close"},
-		"Verified, outage":             {clientcert.Require(verified(t, clientcert.Verification{Roots: l.ca.Pool(), Revoked: outage})), l.owner, 503, ""},
+		"Verified, expired":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), expired, 403, "close"},
+		"Verified, revoked":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: revoked})), l.Owner, 403, "close"},
+		"Verified, outage":             {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: outage})), l.Owner, 503, ""},
 		"a source of its own, expired": {clientcert.Require(own), expired, 403, "close"},
-		"its names":                    {clientcert.Require(nil), l.ca.Intermediate("Partner CA", permits(t, false)).Client("admin"), 403, "close"},
-		"a policy":                     {clientcert.Require(nil, clientcert.Subject("CN=other")), l.owner, 403, ""},
+		"its names":                    {clientcert.Require(nil), l.CA.Intermediate("Partner CA", lab.Permits(t, false)).Client("admin"), 403, "close"},
+		"a policy":                     {clientcert.Require(nil, clientcert.Subject("CN=other")), l.Owner, 403, ""},
 	} {
-		got := send(tt.gate, byTLS(tt.client, "", l.ca))
-		if got.refused(t, tt.status, ""); got.header.Get("Connection") != tt.want {
-			t.Errorf("%s: got Connection: %q, want %q", name, got.header.Get("Connection"), tt.want)
+		got := lab.Send(tt.gate, lab.ByTLS(tt.client, "", l.CA))
+		if got.Refused(t, tt.status, ""); got.Header.Get("Connection") != tt.want {
+			t.Errorf("%s: got Connection: %q, want %q", name, got.Header.Get("Connection"), tt.want)
 		}
 	}
 }

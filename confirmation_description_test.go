@@ -10,13 +10,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A member of cnf that describes the key beside it binds nothing. Keycloak 26.7 writes kc-jkt-type beside jkt.
 func TestDescribedKey(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
-	key.Now, other.Now = l.clock.Now, l.clock.Now
+	key.Now, other.Now = l.Clock.Now, l.Clock.Now
 	jkt := key.Thumbprint()
 	under := func(scheme string) func(string) *http.Request {
 		return func(token string) *http.Request {
@@ -28,10 +29,10 @@ func TestDescribedKey(t *testing.T) {
 	proofless, bearerOnly := under("DPoP"), under("Bearer")
 	own := func(token string) *http.Request { return key.Request("GET", "https://api.example.com/orders", token) }
 	others := func(token string) *http.Request { return other.Request("GET", "https://api.example.com/orders", token) }
-	described := cnf{"jkt": jkt, "kc-jkt-type": "DPoP"}
+	described := lab.Claims{"jkt": jkt, "kc-jkt-type": "DPoP"}
 	for _, tt := range []struct {
 		name   string
-		cnf    cnf
+		cnf    lab.Claims
 		sender func(token string) *http.Request
 		want   popauth.Reason // "" if the handler runs
 		says   string
@@ -40,21 +41,21 @@ func TestDescribedKey(t *testing.T) {
 		{name: "thief with a key of his own", cnf: described, sender: others, want: popauth.ErrProofKey},
 		{name: "no proof", cnf: described, sender: proofless, want: popauth.ErrProofMissing},
 		{name: "under Bearer", cnf: described, sender: bearerOnly, want: popauth.ErrBindingScheme},
-		{name: "alone, under Bearer", cnf: cnf{"kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown, says: `"kc-jkt-type" is known beside "jkt" only`},
-		{name: "alone, with a proof", cnf: cnf{"kc-jkt-type": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown},
-		{name: "beside another key", cnf: cnf{"x5t#S256": l.owner.Thumbprint(), "kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown},
-		{name: "another value", cnf: cnf{"jkt": jkt, "kc-jkt-type": "Client-Attestation"}, sender: own, want: popauth.ErrBindingUnknown, says: `it came with "Client-Attestation"`},
-		{name: "the value in another case", cnf: cnf{"jkt": jkt, "kc-jkt-type": "dpop"}, sender: own, want: popauth.ErrBindingUnknown},
-		{name: "the member in another case", cnf: cnf{"jkt": jkt, "KC-JKT-TYPE": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown, says: `"KC-JKT-TYPE"`},
-		{name: "a value that is no string", cnf: cnf{"jkt": jkt, "kc-jkt-type": true}, sender: own, want: popauth.ErrBindingMalformed, says: `"kc-jkt-type"`},
-		{name: "a null", cnf: cnf{"jkt": jkt, "kc-jkt-type": nil}, sender: own, want: popauth.ErrBindingMalformed},
-		{name: "one more, unknown", cnf: cnf{"jkt": jkt, "kc-jkt-type": "DPoP", "kid": "1"}, sender: own, want: popauth.ErrBindingUnknown, says: `"kid"`},
+		{name: "alone, under Bearer", cnf: lab.Claims{"kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown, says: `"kc-jkt-type" is known beside "jkt" only`},
+		{name: "alone, with a proof", cnf: lab.Claims{"kc-jkt-type": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown},
+		{name: "beside another key", cnf: lab.Claims{"x5t#S256": l.Owner.Thumbprint(), "kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown},
+		{name: "another value", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "Client-Attestation"}, sender: own, want: popauth.ErrBindingUnknown, says: `it came with "Client-Attestation"`},
+		{name: "the value in another case", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "dpop"}, sender: own, want: popauth.ErrBindingUnknown},
+		{name: "the member in another case", cnf: lab.Claims{"jkt": jkt, "KC-JKT-TYPE": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown, says: `"KC-JKT-TYPE"`},
+		{name: "a value that is no string", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": true}, sender: own, want: popauth.ErrBindingMalformed, says: `"kc-jkt-type"`},
+		{name: "a null", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": nil}, sender: own, want: popauth.ErrBindingMalformed},
+		{name: "one more, unknown", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "DPoP", "kid": "1"}, sender: own, want: popauth.ErrBindingUnknown, says: `"kid"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var refusal *popauth.Error
 			var seen popauth.Observation
-			g := l.guard(func(o *popauth.Options) {
-				o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+			g := l.Guard(func(o *popauth.Options) {
+				o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 				o.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) { refusal = e; w.WriteHeader(e.Status()) }
 				o.Observe = func(_ context.Context, o popauth.Observation) { seen = o }
 			})
@@ -63,7 +64,7 @@ func TestDescribedKey(t *testing.T) {
 			g.Confirm(g.Authorize(popauth.BoundBy("jkt"))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				ran = true
 				caller, _ = popauth.FromContext(r.Context())
-			}))).ServeHTTP(httptest.NewRecorder(), tt.sender(l.unbound(cnf{"cnf": tt.cnf})))
+			}))).ServeHTTP(httptest.NewRecorder(), tt.sender(l.Unbound(lab.Claims{"cnf": tt.cnf})))
 			if tt.want != "" {
 				switch {
 				case ran:
@@ -82,7 +83,7 @@ func TestDescribedKey(t *testing.T) {
 			if seen.Binding != "jkt" {
 				t.Errorf("observed: got %q, want jkt", seen.Binding)
 			}
-			if _, err := g.Check(tt.sender(l.unbound(cnf{"cnf": tt.cnf})), popauth.BoundBy("kc-jkt-type")); err == nil {
+			if _, err := g.Check(tt.sender(l.Unbound(lab.Claims{"cnf": tt.cnf})), popauth.BoundBy("kc-jkt-type")); err == nil {
 				t.Error("the description counts as a binding")
 			}
 		})
@@ -91,9 +92,9 @@ func TestDescribedKey(t *testing.T) {
 
 // A Confirmer that says yes to the description would bind a token by what nobody has to prove.
 func TestNoConfirmerForADescription(t *testing.T) {
-	l := newLab(t)
-	o := l.issuer.Options()
-	o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{}), saysYes("kc-jkt-type")}
+	l := lab.New(t)
+	o := l.Issuer.Options()
+	o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{}), saysYes("kc-jkt-type")}
 	if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), `"kc-jkt-type" describes a key`) {
 		t.Errorf("got %v, want a problem of Confirmers", err)
 	}

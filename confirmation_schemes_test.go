@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // mtlsPoP has certificate-bound tokens come under a scheme of their own, as Microsoft Entra's mtls_pop does.
@@ -17,7 +18,7 @@ func (mtlsPoP) Challenge() (scheme string, params []popauth.Param) { return "mtl
 
 // One member under two schemes: each token is confirmed under either, by the same certificate, and under no other.
 func TestOneMemberUnderTwoSchemes(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	both := []popauth.Confirmer{popauth.MutualTLS{}, mtlsPoP{}}
 	for name, tt := range map[string]struct {
 		confirmers []popauth.Confirmer
@@ -39,25 +40,25 @@ func TestOneMemberUnderTwoSchemes(t *testing.T) {
 		"its own, which nobody has":  {confirmers: []popauth.Confirmer{popauth.MutualTLS{}}, scheme: "mtls_pop", want: 401},
 		"its own, stolen, the order": {confirmers: []popauth.Confirmer{mtlsPoP{}, popauth.MutualTLS{}}, scheme: "mtls_pop", stolen: true, want: 401},
 	} {
-		g := l.guard(func(o *popauth.Options) { o.Confirmers = tt.confirmers })
-		client, token := l.owner, l.bound()
+		g := l.Guard(func(o *popauth.Options) { o.Confirmers = tt.confirmers })
+		client, token := l.Owner, l.Bound()
 		if tt.stolen {
-			client = l.thief
+			client = l.Thief
 		}
 		if tt.bearer {
-			token = l.unbound()
+			token = l.Unbound()
 		}
 		r := client.Request("GET", "/", "")
 		r.Header.Set("Authorization", tt.scheme+" "+token)
-		if o := send(g.Authenticate, r); o.status != tt.want || o.ran != (tt.want == 200) {
-			t.Errorf("%s: got %d, ran %t, want %d", name, o.status, o.ran, tt.want)
+		if o := lab.Send(g.Authenticate, r); o.Status != tt.want || o.Ran != (tt.want == 200) {
+			t.Errorf("%s: got %d, ran %t, want %d", name, o.Status, o.Ran, tt.want)
 		}
 	}
 	for name, list := range map[string][]popauth.Confirmer{
 		"twice under Bearer":        {popauth.MutualTLS{}, popauth.MutualTLS{}},
 		"twice under one of theirs": {mtlsPoP{}, popauth.MutualTLS{}, mtlsPoP{}},
 	} {
-		o := l.issuer.Options()
+		o := l.Issuer.Options()
 		o.Confirmers = list
 		if _, err := popauth.New(o); err == nil || !strings.Contains(err.Error(), "two for the cnf member") {
 			t.Errorf("%s: got %v, want an error", name, err)
@@ -84,9 +85,9 @@ func (c jwkConfirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 
 // A value that is an object is shown, as it stands in the token, to a Confirmer that takes objects, and to no other.
 func TestObjectValues(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const key = `{"kty":"EC", "x":"\u0061"}`
-	token := rawPayload(l, `"cnf":{"jwk":`+key+`}`)
+	token := lab.RawPayload(l, `"cnf":{"jwk":`+key+`}`)
 	for name, tt := range map[string]struct {
 		c      popauth.Confirmer
 		token  string
@@ -99,17 +100,17 @@ func TestObjectValues(t *testing.T) {
 		"takes none, none":          {jwkConfirmer{false}, token, "", popauth.ErrBindingMalformed},
 		"takes none, the object":    {jwkConfirmer{false}, token, key, popauth.ErrBindingMalformed},
 		"no such method":            {fakeConfirmer{member: "jwk", asked: new([]string)}, token, "", popauth.ErrBindingMalformed},
-		"a string":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":"a"}`), "a", nil},
-		"a string like an object":   {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":"{\"kty\":\"EC\"}"}`), `{"kty":"EC"}`, popauth.ErrBindingMalformed},
-		"an array":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":[1]}`), "", popauth.ErrBindingMalformed},
-		"null":                      {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":null}`), "", popauth.ErrBindingMalformed},
-		"a number":                  {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":1}`), "", popauth.ErrBindingMalformed},
-		"an empty string":           {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":""}`), "", popauth.ErrBindingMalformed},
-		"a member twice in it":      {jwkConfirmer{true}, rawPayload(l, `"cnf":{"jwk":{"x":1,"x":2}}`), "", popauth.ErrTokenMalformed},
-		"a thumbprint is no object": {popauth.MutualTLS{}, rawPayload(l, `"cnf":{"x5t#S256":{"a":1}}`), "", popauth.ErrBindingMalformed},
+		"a string":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"a"}`), "a", nil},
+		"a string like an object":   {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"{\"kty\":\"EC\"}"}`), `{"kty":"EC"}`, popauth.ErrBindingMalformed},
+		"an array":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":[1]}`), "", popauth.ErrBindingMalformed},
+		"null":                      {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":null}`), "", popauth.ErrBindingMalformed},
+		"a number":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":1}`), "", popauth.ErrBindingMalformed},
+		"an empty string":           {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":""}`), "", popauth.ErrBindingMalformed},
+		"a member twice in it":      {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":{"x":1,"x":2}}`), "", popauth.ErrTokenMalformed},
+		"a thumbprint is no object": {popauth.MutualTLS{}, lab.RawPayload(l, `"cnf":{"x5t#S256":{"a":1}}`), "", popauth.ErrBindingMalformed},
 	} {
-		g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{tt.c} })
-		r := l.owner.Request("GET", "/", tt.token)
+		g := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{tt.c} })
+		r := l.Owner.Request("GET", "/", tt.token)
 		if tt.header != "" {
 			r.Header.Set("Key", tt.header)
 		}

@@ -20,17 +20,16 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-type cnf = popauthtest.Claims
 
 // A cnf of any shape but a good one is refused with 401: behind Authenticate, behind Confirm and behind Authorize, for
 // the owner of the certificate too.
 func TestConfirmationShapes(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	good := l.owner.Thumbprint()
-	der := l.owner.Certificate.Certificate[0]
+	l := lab.New(t)
+	g := l.Guard()
+	good := l.Owner.Thumbprint()
+	der := l.Owner.Certificate.Certificate[0]
 	sum, old := sha256.Sum256(der), sha1.Sum(der) //nolint:gosec // as above
 	swapped := strings.Map(func(c rune) rune {
 		if unicode.IsUpper(c) {
@@ -44,50 +43,50 @@ func TestConfirmationShapes(t *testing.T) {
 	}{
 		{"empty string", ""}, {"text", "not-a-json-object"}, {"1", 1}, {"0", 0}, {"true", true}, {"false", false},
 		{"3.14159", 3.14159}, {"empty array", []any{}}, {"array of a number", []any{123}}, {"array of a string", []any{"asdf"}},
-		{"null", nil}, {"empty object", cnf{}}, {"object in an array", []any{cnf{"x5t#S256": good}}},
+		{"null", nil}, {"empty object", lab.Claims{}}, {"object in an array", []any{lab.Claims{"x5t#S256": good}}},
 		{"object as a string", `{"x5t#S256":"` + good + `"}`},
-		{"no known member", cnf{"kid": "1"}}, {"jku only", cnf{"jku": "https://x"}}, {"jwk only", cnf{"jwk": cnf{"kty": "EC"}}},
-		{"other case", cnf{"X5T#s256": good}}, {"jkt only", cnf{"jkt": good}},
-		{"member empty", cnf{"x5t#S256": ""}}, {"member array", cnf{"x5t#S256": []any{}}}, {"member in an array", cnf{"x5t#S256": []any{good}}},
-		{"member number", cnf{"x5t#S256": 5}}, {"member null", cnf{"x5t#S256": nil}}, {"member true", cnf{"x5t#S256": true}},
-		{"member object", cnf{"x5t#S256": cnf{}}},
-		{"padded", cnf{"x5t#S256": good + "="}}, {"standard alphabet", cnf{"x5t#S256": base64.StdEncoding.EncodeToString(sum[:])}},
-		{"standard alphabet, no padding", cnf{"x5t#S256": "+/" + good[2:]}},
-		{"hex", cnf{"x5t#S256": hex.EncodeToString(sum[:])}}, {"SHA-1 hex", cnf{"x5t#S256": hex.EncodeToString(old[:])}},
-		{"SHA-1", cnf{"x5t#S256": base64.RawURLEncoding.EncodeToString(old[:])}},
-		{"case swapped", cnf{"x5t#S256": swapped}}, {"lower case", cnf{"x5t#S256": strings.ToLower(good)}},
-		{"space behind", cnf{"x5t#S256": good + " "}}, {"space before", cnf{"x5t#S256": " " + good}}, {"line break behind", cnf{"x5t#S256": good + "\n"}},
-		{"line break inside", cnf{"x5t#S256": good[:20] + "\r\n" + good[20:]}},
-		{"42 characters", cnf{"x5t#S256": good[:42]}}, {"44 characters", cnf{"x5t#S256": good + "A"}}, {"31 bytes", cnf{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:31])}},
-		{"33 bytes", cnf{"x5t#S256": base64.RawURLEncoding.EncodeToString(append(sum[:], 0))}},
-		{"trailing bits", cnf{"x5t#S256": good[:42] + nextLetter(good[42])}},
-		{"another's", cnf{"x5t#S256": l.thief.Thumbprint()}},
-		{"unknown beside good", cnf{"x5t#S256": good, "extra": "1"}}, {"jkt beside good", cnf{"x5t#S256": good, "jkt": good}},
-		{"unknown of another type beside good", cnf{"x5t#S256": good, "jwk": cnf{"kty": "EC"}}},
-		{"folded beside good", cnf{"x5t#S256": good, "X5T#S256": good}},
+		{"no known member", lab.Claims{"kid": "1"}}, {"jku only", lab.Claims{"jku": "https://x"}}, {"jwk only", lab.Claims{"jwk": lab.Claims{"kty": "EC"}}},
+		{"other case", lab.Claims{"X5T#s256": good}}, {"jkt only", lab.Claims{"jkt": good}},
+		{"member empty", lab.Claims{"x5t#S256": ""}}, {"member array", lab.Claims{"x5t#S256": []any{}}}, {"member in an array", lab.Claims{"x5t#S256": []any{good}}},
+		{"member number", lab.Claims{"x5t#S256": 5}}, {"member null", lab.Claims{"x5t#S256": nil}}, {"member true", lab.Claims{"x5t#S256": true}},
+		{"member object", lab.Claims{"x5t#S256": lab.Claims{}}},
+		{"padded", lab.Claims{"x5t#S256": good + "="}}, {"standard alphabet", lab.Claims{"x5t#S256": base64.StdEncoding.EncodeToString(sum[:])}},
+		{"standard alphabet, no padding", lab.Claims{"x5t#S256": "+/" + good[2:]}},
+		{"hex", lab.Claims{"x5t#S256": hex.EncodeToString(sum[:])}}, {"SHA-1 hex", lab.Claims{"x5t#S256": hex.EncodeToString(old[:])}},
+		{"SHA-1", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(old[:])}},
+		{"case swapped", lab.Claims{"x5t#S256": swapped}}, {"lower case", lab.Claims{"x5t#S256": strings.ToLower(good)}},
+		{"space behind", lab.Claims{"x5t#S256": good + " "}}, {"space before", lab.Claims{"x5t#S256": " " + good}}, {"line break behind", lab.Claims{"x5t#S256": good + "\n"}},
+		{"line break inside", lab.Claims{"x5t#S256": good[:20] + "\r\n" + good[20:]}},
+		{"42 characters", lab.Claims{"x5t#S256": good[:42]}}, {"44 characters", lab.Claims{"x5t#S256": good + "A"}}, {"31 bytes", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:31])}},
+		{"33 bytes", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(append(sum[:], 0))}},
+		{"trailing bits", lab.Claims{"x5t#S256": good[:42] + nextLetter(good[42])}},
+		{"another's", lab.Claims{"x5t#S256": l.Thief.Thumbprint()}},
+		{"unknown beside good", lab.Claims{"x5t#S256": good, "extra": "1"}}, {"jkt beside good", lab.Claims{"x5t#S256": good, "jkt": good}},
+		{"unknown of another type beside good", lab.Claims{"x5t#S256": good, "jwk": lab.Claims{"kty": "EC"}}},
+		{"folded beside good", lab.Claims{"x5t#S256": good, "X5T#S256": good}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token := l.unbound(cnf{"cnf": tt.cnf})
-			alike(t, g, l.owner.Request("GET", "/", token))
+			token := l.Unbound(lab.Claims{"cnf": tt.cnf})
+			lab.Alike(t, g, l.Owner.Request("GET", "/", token))
 			for _, wrap := range []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))} {
-				send(wrap, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
-				send(wrap, (*popauthtest.Client)(nil).Request("GET", "/", token)).refused(t, 401, invalidToken)
+				lab.Send(wrap, l.Owner.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
+				lab.Send(wrap, (*popauthtest.Client)(nil).Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
 			}
 		})
 	}
 	for _, tt := range []struct{ name, payload string }{
 		{"duplicate member", `{"x5t#S256":"` + good + `","x5t#S256":"` + good + `"}`},
 		{"duplicate member, one escaped", `{"x5t#S256":"` + good + `","x5t\u0023S256":"` + good + `"}`},
-		{"two cnf", `{"x5t#S256":"` + l.thief.Thumbprint() + `"},"cnf":{"x5t#S256":"` + good + `"}`},
+		{"two cnf", `{"x5t#S256":"` + l.Thief.Thumbprint() + `"},"cnf":{"x5t#S256":"` + good + `"}`},
 		{"folded cnf", `{"x5t#S256":"` + good + `"},"CNF":{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token := rawPayload(l, `"cnf":`+tt.payload)
-			alike(t, g, l.owner.Request("GET", "/", token))
-			send(g.Authenticate, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+			token := lab.RawPayload(l, `"cnf":`+tt.payload)
+			lab.Alike(t, g, l.Owner.Request("GET", "/", token))
+			lab.Send(g.Authenticate, l.Owner.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
 		})
 	}
-	send(g.Confirm, l.owner.Request("GET", "/", rawPayload(l, `"cnf":{"x5t#S256":"`+good+`"}`))).passed(t)
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", lab.RawPayload(l, `"cnf":{"x5t#S256":"`+good+`"}`))).Passed(t)
 }
 
 // nextLetter changes only the two bits that 32 bytes leave over in the last of 43 letters.
@@ -96,27 +95,11 @@ func nextLetter(c byte) string {
 	return string(alphabet[strings.IndexByte(alphabet, c)|1])
 }
 
-// rawPayload is a token with correct signature whose payload has the members given, as they are written.
-func rawPayload(l *lab, members string) string {
-	_, rest, _ := strings.Cut(l.unbound(), ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	b, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		l.Fatal(err)
-	}
-	header, _, _ := strings.Cut(l.unbound(), ".")
-	h, err := base64.RawURLEncoding.DecodeString(header)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return l.issuer.Sign(h, []byte(strings.TrimSuffix(string(b), "}")+","+members+"}"), "ES256")
-}
-
 // What a request presents against what its token names.
 func TestMutualTLS(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	owned := l.bound()
+	l := lab.New(t)
+	g := l.Guard()
+	owned := l.Bound()
 	expired := popauthtest.SelfSigned(t, "expired", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 	})
@@ -124,35 +107,35 @@ func TestMutualTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := l.ca.ClientFor(key, "rsa")
-	under := l.ca.Intermediate("between").Client("below")
-	renewed := l.ca.Client("owner")
-	sibling := l.ca.ClientFor(l.owner.Certificate.PrivateKey.(crypto.Signer), "owner")
-	both := *l.thief
-	both.Certificate.Certificate = append([][]byte{l.thief.Certificate.Certificate[0]}, l.owner.Certificate.Certificate[0])
+	long := l.CA.ClientFor(key, "rsa")
+	under := l.CA.Intermediate("between").Client("below")
+	renewed := l.CA.Client("owner")
+	sibling := l.CA.ClientFor(l.Owner.Certificate.PrivateKey.(crypto.Signer), "owner")
+	both := *l.Thief
+	both.Certificate.Certificate = append([][]byte{l.Thief.Certificate.Certificate[0]}, l.Owner.Certificate.Certificate[0])
 	for _, tt := range []struct {
 		name   string
 		client *popauthtest.Client
 		token  string
 		passes bool
 	}{
-		{"owner", l.owner, owned, true},
+		{"owner", l.Owner, owned, true},
 		{"no certificate", nil, owned, false},
-		{"another certificate", l.thief, owned, false},
+		{"another certificate", l.Thief, owned, false},
 		{"renewed certificate, same name", renewed, owned, false},
 		{"renewed certificate, same name and key", sibling, owned, false},
-		{"self-signed", l.thief, l.issuer.Token(l.thief.Bound()), true},
-		{"expired, self-signed", expired, l.issuer.Token(expired.Bound()), true},
-		{"RSA", long, l.issuer.Token(long.Bound()), true},
-		{"leaf and intermediate sent", under, l.issuer.Token(under.Bound()), true},
+		{"self-signed", l.Thief, l.Issuer.Token(l.Thief.Bound()), true},
+		{"expired, self-signed", expired, l.Issuer.Token(expired.Bound()), true},
+		{"RSA", long, l.Issuer.Token(long.Bound()), true},
+		{"leaf and intermediate sent", under, l.Issuer.Token(under.Bound()), true},
 		{"the owner's certificate sent behind the thief's own", &both, owned, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := send(g.Confirm, tt.client.Request("GET", "/", tt.token))
+			o := lab.Send(g.Confirm, tt.client.Request("GET", "/", tt.token))
 			if tt.passes {
-				o.passed(t)
+				o.Passed(t)
 			} else {
-				o.refused(t, 401, invalidToken)
+				o.Refused(t, 401, lab.InvalidToken)
 			}
 		})
 	}
@@ -160,10 +143,10 @@ func TestMutualTLS(t *testing.T) {
 
 // A handshake that is not complete has proven nothing.
 func TestHandshakeMustBeComplete(t *testing.T) {
-	l := newLab(t)
-	r := l.owner.Request("GET", "/", l.bound())
+	l := lab.New(t)
+	r := l.Owner.Request("GET", "/", l.Bound())
 	r.TLS.HandshakeComplete = false
-	send(l.guard().Confirm, r).refused(t, 425, "")
+	lab.Send(l.Guard().Confirm, r).Refused(t, 425, "")
 }
 
 // RFC 8705, appendix A: certificate and thumbprint. It has long expired and is of X.509 version 1: the binding does
@@ -191,24 +174,24 @@ func TestRFC8705AppendixA(t *testing.T) {
 	if got := popauth.Thumbprint(c); got != v.Thumbprint {
 		t.Errorf("got %s, want %s", got, v.Thumbprint)
 	}
-	l := newLab(t)
-	r := l.owner.Request("GET", "/", l.unbound(cnf{"cnf": cnf{"x5t#S256": v.Thumbprint}}))
+	l := lab.New(t)
+	r := l.Owner.Request("GET", "/", l.Unbound(lab.Claims{"cnf": lab.Claims{"x5t#S256": v.Thumbprint}}))
 	r.TLS.PeerCertificates = []*x509.Certificate{c}
-	send(l.guard().Confirm, r).passed(t)
+	lab.Send(l.Guard().Confirm, r).Passed(t)
 	// Section 3.1 has the thumbprint of a certificate that is not published: only its form is tested.
-	r = l.owner.Request("GET", "/", l.unbound(cnf{"cnf": cnf{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}))
-	if _, err := l.guard().Check(r); !errors.Is(err, popauth.ErrBindingMalformed) {
+	r = l.Owner.Request("GET", "/", l.Unbound(lab.Claims{"cnf": lab.Claims{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}))
+	if _, err := l.Guard().Check(r); !errors.Is(err, popauth.ErrBindingMalformed) {
 		t.Errorf("section 3.1: got %v, want %v: its last letter has bits to spare", err, popauth.ErrBindingMalformed)
 	}
 }
 
 func TestUnboundTokens(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	for _, c := range []*popauthtest.Client{nil, l.owner, l.thief} {
-		send(g.Authenticate, c.Request("GET", "/", l.unbound())).passed(t)
-		send(g.Confirm, c.Request("GET", "/", l.unbound())).refused(t, 401, invalidToken)
-		send(g.Authorize(popauth.BoundBy("x5t#S256")), c.Request("GET", "/", l.unbound())).refused(t, 401, invalidToken)
+	l := lab.New(t)
+	g := l.Guard()
+	for _, c := range []*popauthtest.Client{nil, l.Owner, l.Thief} {
+		lab.Send(g.Authenticate, c.Request("GET", "/", l.Unbound())).Passed(t)
+		lab.Send(g.Confirm, c.Request("GET", "/", l.Unbound())).Refused(t, 401, lab.InvalidToken)
+		lab.Send(g.Authorize(popauth.BoundBy("x5t#S256")), c.Request("GET", "/", l.Unbound())).Refused(t, 401, lab.InvalidToken)
 	}
 }
 
@@ -234,8 +217,8 @@ func (c fakeScheme) Challenge() (string, []popauth.Param) {
 
 // Two members, two proofs; those of a scheme of their own last; nothing is asked if one is unknown anyway.
 func TestEveryMemberIsConfirmed(t *testing.T) {
-	l := newLab(t)
-	x5t := l.owner.Thumbprint()
+	l := lab.New(t)
+	x5t := l.Owner.Thumbprint()
 	failing := errors.New("no")
 	for _, tt := range []struct {
 		name       string
@@ -247,60 +230,60 @@ func TestEveryMemberIsConfirmed(t *testing.T) {
 		status     int
 		challenges []string
 	}{
-		{"both", cnf{"pop": "v", "x5t#S256": x5t}, "PoP", l.owner, nil, "x5t#S256 pop", 200, nil},
-		{"both, no certificate", cnf{"pop": "v", "x5t#S256": x5t}, "PoP", nil, nil, "x5t#S256", 401,
+		{"both", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", l.Owner, nil, "x5t#S256 pop", 200, nil},
+		{"both, no certificate", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", nil, nil, "x5t#S256", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"both, proof fails", cnf{"pop": "v", "x5t#S256": x5t}, "PoP", l.owner, failing, "x5t#S256 pop", 401,
+		{"both, proof fails", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", l.Owner, failing, "x5t#S256 pop", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"both under Bearer", cnf{"pop": "v", "x5t#S256": x5t}, "Bearer", l.owner, nil, "", 401,
+		{"both under Bearer", lab.Claims{"pop": "v", "x5t#S256": x5t}, "Bearer", l.Owner, nil, "", 401,
 			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`, `PoP algs="ES256"`}},
-		{"certificate alone under the scheme", cnf{"x5t#S256": x5t}, "PoP", l.owner, nil, "", 401,
+		{"certificate alone under the scheme", lab.Claims{"x5t#S256": x5t}, "PoP", l.Owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"certificate alone under Bearer", cnf{"x5t#S256": x5t}, "bearer", l.owner, nil, "x5t#S256", 200, nil},
-		{"proof alone, scheme in other case", cnf{"pop": "v"}, "pOp", nil, nil, "pop", 200, nil},
-		{"unbound under the scheme", popauthtest.Omit, "PoP", l.owner, nil, "", 401,
+		{"certificate alone under Bearer", lab.Claims{"x5t#S256": x5t}, "bearer", l.Owner, nil, "x5t#S256", 200, nil},
+		{"proof alone, scheme in other case", lab.Claims{"pop": "v"}, "pOp", nil, nil, "pop", 200, nil},
+		{"unbound under the scheme", popauthtest.Omit, "PoP", l.Owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"unknown beside both", cnf{"pop": "v", "x5t#S256": x5t, "z": "1"}, "PoP", l.owner, nil, "", 401,
+		{"unknown beside both", lab.Claims{"pop": "v", "x5t#S256": x5t, "z": "1"}, "PoP", l.Owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"member of another type", cnf{"pop": 5}, "PoP", l.owner, nil, "", 401,
+		{"member of another type", lab.Claims{"pop": 5}, "PoP", l.Owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"empty member", cnf{"pop": ""}, "PoP", l.owner, nil, "", 401,
+		{"empty member", lab.Claims{"pop": ""}, "PoP", l.Owner, nil, "", 401,
 			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"store down", cnf{"pop": "v"}, "PoP", l.owner, popauth.ErrUnavailable, "pop", 503, nil},
+		{"store down", lab.Claims{"pop": "v"}, "PoP", l.Owner, popauth.ErrUnavailable, "pop", 503, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked []string
-			g := l.guard(func(o *popauth.Options) {
+			g := l.Guard(func(o *popauth.Options) {
 				o.Confirmers = []popauth.Confirmer{
 					fakeScheme{fakeConfirmer{"pop", "PoP", tt.fail, &asked}},
 					recordingTLS{&asked},
 				}
 			})
 			r := tt.client.Request("GET", "/", "")
-			r.Header.Set("Authorization", tt.scheme+" "+l.unbound(cnf{"cnf": tt.cnf}))
-			o := send(g.Authenticate, r)
+			r.Header.Set("Authorization", tt.scheme+" "+l.Unbound(lab.Claims{"cnf": tt.cnf}))
+			o := lab.Send(g.Authenticate, r)
 			if got := strings.Join(asked, " "); got != tt.asked {
 				t.Errorf("asked: got %q, want %q", got, tt.asked)
 			}
-			if o.ran != (tt.status == 200) || o.status != tt.status || strings.Join(o.challenges, "|") != strings.Join(tt.challenges, "|") {
-				t.Errorf("got %d, ran %t, %q\nwant %d %q", o.status, o.ran, o.challenges, tt.status, tt.challenges)
+			if o.Ran != (tt.status == 200) || o.Status != tt.status || strings.Join(o.Challenges, "|") != strings.Join(tt.challenges, "|") {
+				t.Errorf("got %d, ran %t, %q\nwant %d %q", o.Status, o.Ran, o.Challenges, tt.status, tt.challenges)
 			}
-			if got, want := o.header.Get("X-Confirmed-By"), strings.Contains(tt.asked, "pop"); (got == "pop") != want {
+			if got, want := o.Header.Get("X-Confirmed-By"), strings.Contains(tt.asked, "pop"); (got == "pop") != want {
 				t.Errorf("header of the Confirmer: got %q, want one: %t", got, want)
 			}
 		})
 	}
 	t.Run("no credentials", func(t *testing.T) {
 		var asked []string
-		g := l.guard(func(o *popauth.Options) {
+		g := l.Guard(func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, fakeScheme{fakeConfirmer{"pop", "PoP", nil, &asked}}}
 		})
-		if got := send(g.Confirm, l.owner.Request("GET", "/", "")).challenges; strings.Join(got, "|") != `Bearer|PoP algs="ES256"` {
+		if got := lab.Send(g.Confirm, l.Owner.Request("GET", "/", "")).Challenges; strings.Join(got, "|") != `Bearer|PoP algs="ES256"` {
 			t.Errorf("got %q", got)
 		}
-		r := l.owner.Request("GET", "/", "a")
+		r := l.Owner.Request("GET", "/", "a")
 		r.Header.Add("Authorization", "PoP a")
-		if got := send(g.Confirm, r).challenges; len(got) != 2 || !strings.HasPrefix(got[0], invalidRequest) || !strings.HasPrefix(got[1], `PoP error="invalid_request"`) {
+		if got := lab.Send(g.Confirm, r).Challenges; len(got) != 2 || !strings.HasPrefix(got[0], lab.InvalidRequest) || !strings.HasPrefix(got[1], `PoP error="invalid_request"`) {
 			t.Errorf("both schemes at once: got %q", got)
 		}
 	})
@@ -319,8 +302,8 @@ func TestSetHeaderWithoutAnAnswer(*testing.T) { popauth.Presentation{}.SetHeader
 
 // A Guard without Confirmers takes no bound token at all.
 func TestNoConfirmers(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{} })
-	send(g.Authenticate, l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(g.Authenticate, l.owner.Request("GET", "/", l.unbound())).passed(t)
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{} })
+	lab.Send(g.Authenticate, l.Owner.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
+	lab.Send(g.Authenticate, l.Owner.Request("GET", "/", l.Unbound())).Passed(t)
 }

@@ -13,19 +13,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-// fuzzToken is a token of the fuzz Guard's issuer, unbound.
-func fuzzToken(header, payload string) string {
-	private, _ := fuzzKey()
-	return compact(header, []byte(payload), by("EdDSA", private))
-}
-
-const fuzzHeader = `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
-
-func fuzzPayload(more string) string {
-	return fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d%s}`, fuzzIssuer, popauthtest.Audience, fuzzNow+60, more)
-}
 
 // holds is what is true of every answer: the Check and the handlers agree, the status and the challenges are of the
 // tables, and nothing of what was sent is in them.
@@ -36,21 +25,21 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 	if err != nil && (!errors.As(err, &e) || p != nil) {
 		t.Fatalf("got %v, %v, want an *Error alone", p, err)
 	}
-	o := send(g.Authenticate, r)
-	if o.ran != (err == nil) {
-		t.Fatalf("VULNERABLE: Check says %v, but the handler ran: %t", err, o.ran)
+	o := lab.Send(g.Authenticate, r)
+	if o.Ran != (err == nil) {
+		t.Fatalf("VULNERABLE: Check says %v, but the handler ran: %t", err, o.Ran)
 	}
 	if e == nil {
 		return p, nil
 	}
-	if o.status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.body != "" || !slices.Equal(o.challenges, e.Challenges()) {
-		t.Fatalf("got %d %q %q, want %d %q", o.status, o.challenges, o.body, e.Status(), e.Challenges())
+	if o.Status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.Body != "" || !slices.Equal(o.Challenges, e.Challenges()) {
+		t.Fatalf("got %d %q %q, want %d %q", o.Status, o.Challenges, o.Body, e.Status(), e.Challenges())
 	}
-	if e.Status() == 401 && len(o.challenges) == 0 {
+	if e.Status() == 401 && len(o.Challenges) == 0 {
 		t.Fatal("401 without a challenge")
 	}
-	for _, line := range o.challenges {
-		scheme, params, err := readChallenge(line)
+	for _, line := range o.Challenges {
+		scheme, params, err := lab.ReadChallenge(line)
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
@@ -68,7 +57,7 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 
 // FuzzAuthorization sends any Authorization line and query.
 func FuzzAuthorization(f *testing.F) {
-	good := fuzzToken(fuzzHeader, fuzzPayload(""))
+	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
 	for _, line := range []string{
 		"Bearer " + good, "bearer  " + good, "Bearer", "Bearer ", "", " ", "\tBearer " + good, "DPoP " + good, "Basic dTpw", "Bearer " + good + " x", "Bearer " + good + ",Bearer x",
 		`Bearer token="` + good + `"`, "Bearer =", "Bearer a=b", "Bearer " + good + "=", "Bearer ..", "Bearer " + strings.Repeat("A", 17<<10), "Bearer \xff", "B\u00e9arer x", "Bearer\x00" + good,
@@ -77,8 +66,8 @@ func FuzzAuthorization(f *testing.F) {
 	}
 	f.Add("Bearer "+good, "access_token=x")
 	f.Add("Bearer "+good, "a=b&access%5ftoken")
-	g := fuzzGuard(f)
-	_, public := fuzzKey()
+	g := lab.FuzzGuard(f)
+	_, public := lab.FuzzKey()
 	f.Fuzz(func(t *testing.T, line, query string) {
 		r := (&popauthtest.Client{}).Request("GET", "/", "")
 		r.Header["Authorization"] = []string{line}
@@ -110,15 +99,15 @@ func signedBy(public ed25519.PublicKey, token string) bool {
 // FuzzHeader signs any JOSE header.
 func FuzzHeader(f *testing.F) {
 	for _, h := range []string{
-		fuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`, `{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
+		lab.FuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`, `{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
 		`{"alg":"EdDSA","alg":"EdDSA","typ":"JWT"}`, `{"Alg":"EdDSA","typ":"JWT"}`, `{"alg":"EdDSA","typ":"dpop+jwt"}`, `{"alg":"EdDSA","typ":"JWT","jwk":{"kty":"OKP"},"jku":"http://x"}`, `{"alg":"EdDSA","cty":"application/JWT"}`,
 		`{"alg":"ES256","typ":"JWT","kid":"k"}`, `{"alg":"Ed25519"}`, `{"alg":"EdDSA"} `, `{"alg":"EdDSA"}x`, `{"alg":"EdDSA","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}", "\ufeff{}",
 	} {
 		f.Add(h)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, header string) {
-		_, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", fuzzToken(header, fuzzPayload(""))))
+		_, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", lab.FuzzToken(header, lab.FuzzPayload(""))))
 		if e != nil {
 			return
 		}
@@ -139,18 +128,18 @@ func FuzzHeader(f *testing.F) {
 // FuzzClaims signs any payload.
 func FuzzClaims(f *testing.F) {
 	for _, more := range []string{"", `,"exp":0`, `,"nbf":1e30`, `,"scope":"a b"`, `,"cnf":{"x5t#S256":"x"}`, `,"cnf":{}`, `,"CNF":{}`, `,"aud":[]`, `,"x":"\ud800"`, `,"x":1e999`, `}{`, `,"iat":9e99`, `,"sub":null`} {
-		f.Add(fuzzPayload(more))
+		f.Add(lab.FuzzPayload(more))
 	}
 	for _, p := range []string{"", "null", "{}", "[]", `{"iss":"https://id.example.com"}`, strings.Repeat("[", 5000)} {
 		f.Add(p)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, payload string) {
-		p, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", fuzzToken(fuzzHeader, payload)))
+		p, e := holds(t, g, (&popauthtest.Client{}).Request("GET", "/", lab.FuzzToken(lab.FuzzHeader, payload)))
 		if e != nil {
 			return
 		}
-		if p.Issuer != fuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= fuzzNow-30 || p.IssuedAt.Unix() > fuzzNow+30 || len(p.Bindings) > 0 {
+		if p.Issuer != lab.FuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= lab.FuzzNow-30 || p.IssuedAt.Unix() > lab.FuzzNow+30 || len(p.Bindings) > 0 {
 			t.Fatalf("VULNERABLE: accepted %+v from %q", p, payload)
 		}
 		again, err := popauth.NewToken([]byte(payload))
@@ -169,12 +158,12 @@ func FuzzConfirmation(f *testing.F) {
 	} {
 		f.Add(value)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, value string) {
 		if strings.Contains(value, thief.Thumbprint()) {
 			return
 		}
-		token := fuzzToken(fuzzHeader, fuzzPayload(`,"cnf":`+strings.ReplaceAll(value, "@", owner.Thumbprint())))
+		token := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(`,"cnf":`+strings.ReplaceAll(value, "@", owner.Thumbprint())))
 		for _, c := range []*popauthtest.Client{nil, thief} {
 			if p, e := holds(t, g, c.Request("GET", "/", token)); e == nil {
 				t.Fatalf("VULNERABLE: cnf %s: accepted %+v", value, p)
@@ -191,9 +180,9 @@ func FuzzScope(f *testing.F) {
 	for _, value := range []string{`"admin"`, `"a admin"`, `"administrator"`, `"Admin"`, `"a\tadmin"`, `"a\u00a0admin"`, `["admin"]`, `["a admin"]`, `[["admin"]]`, `[]`, `null`, `5`, `{"admin":true}`, `"",  "scp":"admin"`, `"a","Scope":"admin"`, `" admin "`} {
 		f.Add(value)
 	}
-	g := fuzzGuard(f)
+	g := lab.FuzzGuard(f)
 	f.Fuzz(func(t *testing.T, value string) {
-		token := fuzzToken(fuzzHeader, fuzzPayload(`,"scope":`+value))
+		token := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(`,"scope":`+value))
 		r := (&popauthtest.Client{}).Request("GET", "/", token)
 		p, e := holds(t, g, r)
 		if e != nil {
@@ -216,21 +205,21 @@ func FuzzScope(f *testing.F) {
 
 // FuzzCheck sends any token, and any refusal of a Verifier, and both with any realm.
 func FuzzCheck(f *testing.F) {
-	good := fuzzToken(fuzzHeader, fuzzPayload(""))
+	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
 	for _, token := range []string{good, good + ".", good[:len(good)-1], "." + good, "a.b.c", "..", "e30.e30.AA", strings.Repeat(".", 100), good[:40] + "\n" + good[40:], strings.ToUpper(good)} {
 		f.Add(token, "reason", "realm")
 	}
 	f.Add("x", `"`, `\`)
 	f.Add("x", "\r\nSet-Cookie: a=b", "\x00")
 	f.Add("x", "\u2028", "\u00e4")
-	plain := fuzzGuard(f)
-	_, public := fuzzKey()
+	plain := lab.FuzzGuard(f)
+	_, public := lab.FuzzKey()
 	f.Fuzz(func(t *testing.T, token, reason, realm string) {
 		r := (&popauthtest.Client{}).Request("GET", "/", token)
 		if _, e := holds(t, plain, r); e == nil && !signedBy(public, strings.TrimLeft(token, " ")) {
 			t.Fatalf("VULNERABLE: accepted %q", token)
 		}
-		refuse := verifierFunc(func(context.Context, string) (*popauth.Token, error) {
+		refuse := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 			return nil, fmt.Errorf("%s: %w", token, popauth.Reason(reason))
 		})
 		g, err := popauth.New(popauth.Options{Verifier: refuse, Realm: realm})
@@ -243,7 +232,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("VULNERABLE: got %v", err)
 		}
 		for _, line := range e.Challenges() {
-			_, params, err := readChallenge(line)
+			_, params, err := lab.ReadChallenge(line)
 			if err != nil || params["realm"] != realm {
 				t.Fatalf("%q: realm %q, %v, want %q", line, params["realm"], err, realm)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Headers are kept once a request has been let pass, and none before: nobody else's can put those out.
@@ -17,42 +18,42 @@ func TestHeadersKept(t *testing.T) {
 	stranger := popauthtest.NewProofKey(t, "")
 	for _, tt := range []struct {
 		name   string
-		change func(*dpopAPI, *http.Request)
+		change func(*lab.DPoPAPI, *http.Request)
 		reason popauth.Reason
 		token  bool
 	}{
-		{"token's signature", func(_ *dpopAPI, r *http.Request) {
+		{"token's signature", func(_ *lab.DPoPAPI, r *http.Request) {
 			r.Header.Set("Authorization", r.Header.Get("Authorization")[:100]+"A"+r.Header.Get("Authorization")[101:])
 		}, "", false},
-		{"token expired", func(a *dpopAPI, r *http.Request) {
-			r.Header.Set("Authorization", "DPoP "+a.issuer.Token(a.key.Bound(), popauthtest.Claims{"exp": a.clock.Now().Add(-time.Hour).Unix()}))
+		{"token expired", func(a *lab.DPoPAPI, r *http.Request) {
+			r.Header.Set("Authorization", "DPoP "+a.Issuer.Token(a.Key.Bound(), popauthtest.Claims{"exp": a.Clock.Now().Add(-time.Hour).Unix()}))
 		}, popauth.ErrTokenExpired, false},
-		{"proof's signature", func(_ *dpopAPI, r *http.Request) {
+		{"proof's signature", func(_ *lab.DPoPAPI, r *http.Request) {
 			proof := r.Header.Get("DPoP")
 			end := strings.LastIndexByte(proof, '.')
 			r.Header.Set("DPoP", proof[:end+1]+strings.Repeat("A", len(proof)-end-1))
 		}, popauth.ErrProofSignature, true},
-		{"another key", func(a *dpopAPI, r *http.Request) {
-			r.Header.Set("DPoP", stranger.Proof("GET", dpopURL, a.token))
+		{"another key", func(a *lab.DPoPAPI, r *http.Request) {
+			r.Header.Set("DPoP", stranger.Proof("GET", lab.DPoPURL, a.Token))
 		}, popauth.ErrProofKey, true},
-		{"another target", func(a *dpopAPI, r *http.Request) {
-			r.Header.Set("DPoP", a.key.Proof("POST", dpopURL, a.token))
+		{"another target", func(a *lab.DPoPAPI, r *http.Request) {
+			r.Header.Set("DPoP", a.Key.Proof("POST", lab.DPoPURL, a.Token))
 		}, popauth.ErrProofTarget, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newDPoPAPI(t, dpop.Options{})
-			stranger.Now = a.clock.Now
-			r := a.request()
+			a := lab.NewDPoPAPI(t, dpop.Options{})
+			stranger.Now = a.Clock.Now
+			r := a.Request()
 			tt.change(a, r)
-			_, err := a.guard.Check(r)
+			_, err := a.Guard.Check(r)
 			if err == nil || tt.reason != "" && !errors.Is(err, tt.reason) {
 				t.Fatalf("got %v, want %v", err, tt.reason)
 			}
-			if token := popauth.KnownHeader(a.guard, r); token != tt.token {
+			if token := popauth.KnownHeader(a.Guard, r); token != tt.token {
 				t.Errorf("refused, and kept: token's %t, want %t", token, tt.token)
 			}
-			a.accept(t, a.request())
-			if !popauth.KnownHeader(a.guard, a.request()) {
+			a.Accept(t, a.Request())
+			if !popauth.KnownHeader(a.Guard, a.Request()) {
 				t.Error("let pass, and the token's not kept")
 			}
 		})
@@ -63,30 +64,30 @@ func TestHeadersKept(t *testing.T) {
 func TestKnownHeaderProvesNothing(t *testing.T) {
 	other := popauthtest.NewProofKey(t, "")
 	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
-		a := newDPoPAPI(t, dpop.Options{})
-		a.key, other.Now = popauthtest.NewProofKey(t, alg), a.clock.Now
-		a.key.Now = a.clock.Now
-		a.token = a.issuer.Token(a.key.Bound())
-		theirs := a.issuer.Token(other.Bound())
+		a := lab.NewDPoPAPI(t, dpop.Options{})
+		a.Key, other.Now = popauthtest.NewProofKey(t, alg), a.Clock.Now
+		a.Key.Now = a.Clock.Now
+		a.Token = a.Issuer.Token(a.Key.Bound())
+		theirs := a.Issuer.Token(other.Bound())
 		for range 2 { // once unknown, then known
-			a.accept(t, a.request())
-			a.accept(t, other.Request("GET", dpopURL, theirs))
+			a.Accept(t, a.Request())
+			a.Accept(t, other.Request("GET", lab.DPoPURL, theirs))
 		}
 		for proof, want := range map[string]popauth.Reason{
-			withHeaderOf(a.request().Header.Get("DPoP"), other.Proof("GET", dpopURL, a.token)): popauth.ErrProofSignature,
-			withHeaderOf(other.Proof("GET", dpopURL, a.token), a.request().Header.Get("DPoP")): popauth.ErrProofKey,
+			withHeaderOf(a.Request().Header.Get("DPoP"), other.Proof("GET", lab.DPoPURL, a.Token)): popauth.ErrProofSignature,
+			withHeaderOf(other.Proof("GET", lab.DPoPURL, a.Token), a.Request().Header.Get("DPoP")): popauth.ErrProofKey,
 		} {
-			a.refuseProof(t, a.with(proof), want)
+			a.RefuseProof(t, a.With(proof), want)
 		}
 		for name, header := range map[string]popauthtest.Claims{
-			"typ": {"typ": "JWT"}, "crit": {"crit": []string{"exp"}}, "private": {"jwk": jwkWith(a.key.JWK(), "d", "AQAB")},
+			"typ": {"typ": "JWT"}, "crit": {"crit": []string{"exp"}}, "private": {"jwk": jwkWith(a.Key.JWK(), "d", "AQAB")},
 		} {
-			proof := a.key.ProofWith(header, "GET", dpopURL, a.token)
-			if _, err := a.guard.Check(a.with(proof)); !errors.Is(err, popauth.ErrProofMalformed) {
+			proof := a.Key.ProofWith(header, "GET", lab.DPoPURL, a.Token)
+			if _, err := a.Guard.Check(a.With(proof)); !errors.Is(err, popauth.ErrProofMalformed) {
 				t.Errorf("VULNERABLE: %s, %s: got %v", alg, name, err)
 			}
 		}
-		a.refuseProof(t, a.with(a.key.ProofWith(popauthtest.Claims{"alg": "ES384"}, "GET", dpopURL, a.token)), popauth.ErrProofAlgorithm)
+		a.RefuseProof(t, a.With(a.Key.ProofWith(popauthtest.Claims{"alg": "ES384"}, "GET", lab.DPoPURL, a.Token)), popauth.ErrProofAlgorithm)
 	}
 }
 
@@ -104,14 +105,14 @@ func jwkWith(c popauthtest.Claims, name string, value any) popauthtest.Claims {
 
 // What one DPoP accepts, another need not.
 func TestKnownProofHeaderOfAnotherDPoP(t *testing.T) {
-	x := newTokenRequests(t, dpop.Options{})
+	x := lab.NewTokenRequests(t, dpop.Options{})
 	for range 2 {
-		if _, _, err := x.prove(x.proof()); err != nil {
+		if _, _, err := x.Prove(x.Proof()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.dpop = proofs(dpop.Options{Replay: x.store, Algorithms: []string{"RS256"}})
-	if _, _, err := x.prove(x.proof()); !errors.Is(err, popauth.ErrProofAlgorithm) {
+	x.Dpop = lab.Proofs(dpop.Options{Replay: x.Store, Algorithms: []string{"RS256"}})
+	if _, _, err := x.Prove(x.Proof()); !errors.Is(err, popauth.ErrProofAlgorithm) {
 		t.Errorf("VULNERABLE: got %v, want %v", err, popauth.ErrProofAlgorithm)
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The document says what the Guard enforces, and every challenge names it.
 func ExampleGuard_Metadata() {
 	issuer := popauthtest.NewIssuer(t)
 	options := issuer.Options()
-	options.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Algorithms: []string{"ES256"}})}
+	options.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Algorithms: []string{"ES256"}})}
 	options.Resource = popauth.Resource{ID: "https://api.example.com/shop", Name: "The shop", DPoPRequired: true}
 	guard, err := popauth.New(options)
 	if err != nil {

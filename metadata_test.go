@@ -14,6 +14,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const shop = "https://api.example.com"
@@ -35,7 +36,7 @@ func documentOf(tb testing.TB, g *popauth.Guard) map[string]any {
 }
 
 func TestMetadataDocument(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	list := func(s ...any) []any { return s }
 	nobody := func(*http.Request, popauth.AuthorizationDetail) error { return popauth.ErrForbidden }
 	for _, tt := range []struct {
@@ -46,27 +47,27 @@ func TestMetadataDocument(t *testing.T) {
 		want     map[string]any
 	}{
 		{"mutual TLS", popauth.Resource{ID: shop}, nil, nil, map[string]any{
-			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
+			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
 			"tls_client_certificate_bound_access_tokens": true,
 		}},
 		{"DPoP alone", popauth.Resource{ID: shop, DPoPRequired: true}, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Algorithms: []string{"ES256", "PS256"}})}
+			o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Algorithms: []string{"ES256", "PS256"}})}
 		}, nil, map[string]any{
-			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
+			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
 			"dpop_signing_alg_values_supported": list("ES256", "PS256"), "dpop_bound_access_tokens_required": true,
 		}},
 		{"nothing that is bound", popauth.Resource{ID: shop}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{} }, nil, map[string]any{
-			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
+			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
 		}},
 		{"routes", popauth.Resource{ID: shop, Scopes: []string{"z", "a"}, AuthorizationDetailsTypes: []string{"x"}}, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 		}, func(g *popauth.Guard) {
 			g.Authorize(popauth.Scope("b", "a"), popauth.Bound())
 			g.Authorize(popauth.AnyScope("c", "d"))
 			g.Authorize(popauth.AnyOf(popauth.Client("x"), popauth.AnyOf(popauth.Scope("e"), popauth.Scope("f"))))
 			g.Authorize(popauth.AuthorizationDetails("payment", nobody))
 		}, map[string]any{
-			"resource": shop, "authorization_servers": list(l.issuer.URL), "bearer_methods_supported": list("header"),
+			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
 			"tls_client_certificate_bound_access_tokens": true,
 			"dpop_signing_alg_values_supported":          list("ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256"),
 			"scopes_supported":                           list("a", "b", "c", "d", "e", "f", "z"),
@@ -76,7 +77,7 @@ func TestMetadataDocument(t *testing.T) {
 			ID: shop + "/v1", AuthorizationServers: []string{"https://a.example", "https://b.example/t"}, Name: "Ørders",
 			Documentation: shop + "/docs", Policy: shop + "/policy", Terms: shop + "/terms", JWKS: shop + "/keys",
 			Members: map[string]any{"resource_name#da": "Ordrer", "x": 5},
-		}, func(o *popauth.Options) { *o = popauth.Options{Verifier: verifierFunc(nil), Resource: o.Resource} }, nil, map[string]any{
+		}, func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), Resource: o.Resource} }, nil, map[string]any{
 			"resource": shop + "/v1", "authorization_servers": list("https://a.example", "https://b.example/t"),
 			"bearer_methods_supported": list("header"), "tls_client_certificate_bound_access_tokens": true,
 			"resource_name": "Ørders", "resource_documentation": shop + "/docs", "resource_policy_uri": shop + "/policy",
@@ -88,7 +89,7 @@ func TestMetadataDocument(t *testing.T) {
 			if change == nil {
 				change = func(*popauth.Options) {}
 			}
-			g := l.guard(publish(tt.resource), change)
+			g := l.Guard(publish(tt.resource), change)
 			if tt.routes != nil {
 				tt.routes(g)
 			}
@@ -101,7 +102,7 @@ func TestMetadataDocument(t *testing.T) {
 
 // RFC 9728, section 3.1, and what can't be mounted.
 func TestMetadataPath(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	const at = "/.well-known/oauth-protected-resource"
 	for _, tt := range []struct{ id, path string }{
 		{"https://resource.example.com", at},
@@ -113,13 +114,13 @@ func TestMetadataPath(t *testing.T) {
 		{"https://[::1]:8443/mcp", at + "/mcp"},
 		{"https://Resource.example.com/A", at + "/A"},
 	} {
-		g := l.guard(publish(popauth.Resource{ID: tt.id}))
+		g := l.Guard(publish(popauth.Resource{ID: tt.id}))
 		if got := g.MetadataPath(); got != tt.path {
 			t.Errorf("%s: got %s, want %s", tt.id, got, tt.path)
 		}
 		origin, _, _ := strings.Cut(strings.TrimPrefix(tt.id, "https://"), "/")
 		want := `Bearer resource_metadata="https://` + origin + tt.path + `"`
-		send(g.Confirm, httptest.NewRequest("GET", "/", http.NoBody)).refused(t, 401, want)
+		lab.Send(g.Confirm, httptest.NewRequest("GET", "/", http.NoBody)).Refused(t, 401, want)
 		mux := http.NewServeMux()
 		mux.Handle("GET "+g.MetadataPath(), g.Metadata())
 		w := httptest.NewRecorder()
@@ -141,15 +142,15 @@ func TestResourceOptions(t *testing.T) {
 		{"no id, required", func(o *popauth.Options) { o.Resource = popauth.Resource{DPoPRequired: true} }, []string{"ID"}},
 		{"nothing", func(o *popauth.Options) { o.Resource = popauth.Resource{} }, nil},
 		{"custom verifier", func(o *popauth.Options) {
-			*o = popauth.Options{Verifier: verifierFunc(nil), Resource: o.Resource}
+			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), Resource: o.Resource}
 		}, []string{"AuthorizationServers"}},
 		{"no server", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{} }, []string{"AuthorizationServers"}},
 		{"server without TLS", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"http://id.example.com"} }, []string{"AuthorizationServers"}},
 		{"server with a query", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com?x"} }, []string{"AuthorizationServers"}},
 		{"server with a space", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com/a b"} }, []string{"AuthorizationServers"}},
-		{"issuer no URL", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", nowhere{} }, []string{"AuthorizationServers"}},
+		{"issuer no URL", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", lab.Nowhere{} }, []string{"AuthorizationServers"}},
 		{"issuer no URL, server given", func(o *popauth.Options) {
-			o.Issuer, o.Keys, o.Resource.AuthorizationServers = "accounts", nowhere{}, []string{"https://id.example.com"}
+			o.Issuer, o.Keys, o.Resource.AuthorizationServers = "accounts", lab.Nowhere{}, []string{"https://id.example.com"}
 		}, nil},
 		{"DPoP required, none confirmed", func(o *popauth.Options) { o.Resource.DPoPRequired = true }, []string{"DPoPRequired"}},
 		{"scope with a space", func(o *popauth.Options) { o.Resource.Scopes = []string{"a b"} }, []string{"Scopes"}},
@@ -207,8 +208,8 @@ func TestResourceOptions(t *testing.T) {
 }
 
 func TestMetadataHandler(t *testing.T) {
-	l := newLab(t)
-	h := l.guard(publish(popauth.Resource{ID: shop})).Metadata()
+	l := lab.New(t)
+	h := l.Guard(publish(popauth.Resource{ID: shop})).Metadata()
 	length := ""
 	for _, tt := range []struct {
 		method string
@@ -247,26 +248,26 @@ func TestMetadataHandler(t *testing.T) {
 
 // Every scheme's challenges name the document, in a refusal of whatever kind.
 func TestChallengesNameTheMetadata(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(publish(popauth.Resource{ID: shop + "/mcp"}), func(o *popauth.Options) {
-		o.Realm, o.Confirmers = "shop", []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+	l := lab.New(t)
+	g := l.Guard(publish(popauth.Resource{ID: shop + "/mcp"}), func(o *popauth.Options) {
+		o.Realm, o.Confirmers = "shop", []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	})
 	for name, r := range map[string]*http.Request{
-		"none":         l.owner.Request("GET", "/", ""),
-		"malformed":    l.owner.Request("GET", "/?access_token=x", l.bound()),
-		"not a token":  l.owner.Request("GET", "/", "x"),
-		"stolen":       l.thief.Request("GET", "/", l.bound()),
-		"lacks scope":  l.owner.Request("GET", "/", l.bound()),
-		"lacks acr":    l.owner.Request("GET", "/", l.bound(cnf{"scope": "admin"})),
-		"unbound":      l.owner.Request("GET", "/", l.unbound()),
-		"other scheme": withHeader(l.owner.Request("GET", "/", ""), "Authorization", "DPoP "+l.bound()),
+		"none":         l.Owner.Request("GET", "/", ""),
+		"malformed":    l.Owner.Request("GET", "/?access_token=x", l.Bound()),
+		"not a token":  l.Owner.Request("GET", "/", "x"),
+		"stolen":       l.Thief.Request("GET", "/", l.Bound()),
+		"lacks scope":  l.Owner.Request("GET", "/", l.Bound()),
+		"lacks acr":    l.Owner.Request("GET", "/", l.Bound(lab.Claims{"scope": "admin"})),
+		"unbound":      l.Owner.Request("GET", "/", l.Unbound()),
+		"other scheme": withHeader(l.Owner.Request("GET", "/", ""), "Authorization", "DPoP "+l.Bound()),
 	} {
-		o := send(chain(g.Confirm, g.Authorize(popauth.Scope("admin"), popauth.ACR("mfa"))), r)
-		if o.ran || len(o.challenges) == 0 {
+		o := lab.Send(lab.Chain(g.Confirm, g.Authorize(popauth.Scope("admin"), popauth.ACR("mfa"))), r)
+		if o.Ran || len(o.Challenges) == 0 {
 			t.Errorf("%s: got %+v", name, o)
 		}
-		for _, c := range o.challenges {
-			scheme, params, err := readChallenge(c)
+		for _, c := range o.Challenges {
+			scheme, params, err := lab.ReadChallenge(c)
 			want := "https://api.example.com/.well-known/oauth-protected-resource/mcp"
 			if err != nil || params["resource_metadata"] != want || params["realm"] != "shop" || (scheme == "DPoP") != (params["algs"] != "") {
 				t.Errorf("%s: got %s, %v", name, c, err)
@@ -282,35 +283,35 @@ func withHeader(r *http.Request, name, value string) *http.Request {
 
 // What DPoPRequired says is so at every stage.
 func TestDPoPRequired(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	confirmers := func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{BaseURL: shop})}
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{BaseURL: shop})}
 	}
 	key := popauthtest.NewProofKey(t, "")
 	for _, required := range []bool{true, false} {
-		g := l.guard(confirmers, publish(popauth.Resource{ID: shop, DPoPRequired: required}))
+		g := l.Guard(confirmers, publish(popauth.Resource{ID: shop, DPoPRequired: required}))
 		bound := func() *http.Request {
-			token := l.issuer.Token(key.Bound(), cnf{"scope": "orders.read"})
-			r := l.owner.Request("GET", "/", "")
+			token := l.Issuer.Token(key.Bound(), lab.Claims{"scope": "orders.read"})
+			r := l.Owner.Request("GET", "/", "")
 			r.Header.Set("Authorization", "DPoP "+token)
-			r.Header.Set("DPoP", key.Proof("GET", shop+"/", token, cnf{"iat": l.clock.Now().Unix()}))
+			r.Header.Set("DPoP", key.Proof("GET", shop+"/", token, lab.Claims{"iat": l.Clock.Now().Unix()}))
 			return r
 		}
 		for name, stage := range map[string]func(http.Handler) http.Handler{
 			"Authenticate": g.Authenticate, "Authorize": g.Authorize(popauth.Scope("orders.read")),
 		} {
-			send(stage, bound()).passed(t)
-			for kind, token := range map[string]string{"unbound": l.unbound(), "bound to a certificate": l.bound()} {
-				o := send(stage, l.owner.Request("GET", "/", token))
-				if o.ran == required {
-					t.Errorf("required %t, %s, %s: ran %t", required, name, kind, o.ran)
+			lab.Send(stage, bound()).Passed(t)
+			for kind, token := range map[string]string{"unbound": l.Unbound(), "bound to a certificate": l.Bound()} {
+				o := lab.Send(stage, l.Owner.Request("GET", "/", token))
+				if o.Ran == required {
+					t.Errorf("required %t, %s, %s: ran %t", required, name, kind, o.Ran)
 				}
 				if required {
-					o.refused(t, 401, `Bearer error="invalid_token", error_description="The access token is not bound to a key"`)
+					o.Refused(t, 401, `Bearer error="invalid_token", error_description="The access token is not bound to a key"`)
 				}
 			}
 		}
-		if _, err := g.Check(l.owner.Request("GET", "/", l.unbound())); (err != nil) != required {
+		if _, err := g.Check(l.Owner.Request("GET", "/", l.Unbound())); (err != nil) != required {
 			t.Errorf("required %t: Check: %v", required, err)
 		}
 		if got, _ := documentOf(t, g)["dpop_bound_access_tokens_required"].(bool); got != required {
@@ -322,10 +323,10 @@ func TestDPoPRequired(t *testing.T) {
 // A handler that calls Authorize with what a request says puts nothing into the document, and Authorize may be called
 // while the document is served.
 func TestRequestsDontAddToMetadata(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(publish(popauth.Resource{ID: shop}))
+	l := lab.New(t)
+	g := l.Guard(publish(popauth.Resource{ID: shop}))
 	read := g.Authorize(popauth.Scope("orders.read"))
-	send(read, l.owner.Request("GET", "/", "")).refused(t, 401, "Bearer")
+	lab.Send(read, l.Owner.Request("GET", "/", "")).Refused(t, 401, "Bearer")
 	g.Authorize(popauth.Scope("evil"))
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -338,7 +339,7 @@ func TestRequestsDontAddToMetadata(t *testing.T) {
 	}
 
 	// Nor after the document itself was the first that was asked for.
-	g = l.guard(publish(popauth.Resource{ID: shop}))
+	g = l.Guard(publish(popauth.Resource{ID: shop}))
 	documentOf(t, g)
 	g.Authorize(popauth.Scope("evil"))
 	if got := documentOf(t, g)["scopes_supported"]; got != nil {
@@ -347,10 +348,10 @@ func TestRequestsDontAddToMetadata(t *testing.T) {
 }
 
 func TestResourceIsCopied(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	r := popauth.Resource{ID: shop, Scopes: []string{"a"}, AuthorizationServers: []string{"https://a.example"},
 		AuthorizationDetailsTypes: []string{"a"}, Members: map[string]any{"x": []string{"a"}}}
-	g := l.guard(publish(r))
+	g := l.Guard(publish(r))
 	r.Scopes[0], r.AuthorizationServers[0], r.AuthorizationDetailsTypes[0] = "evil", "evil", "evil"
 	r.Members["x"].([]string)[0], r.Members["y"] = "evil", "evil"
 	if got := fmt.Sprint(documentOf(t, g)); strings.Contains(got, "evil") {
@@ -360,8 +361,8 @@ func TestResourceIsCopied(t *testing.T) {
 
 // Wiring that can't work panics when the routes are built, and a Guard without an ID has challenges as before.
 func TestNoResource(t *testing.T) {
-	l := newLab(t)
-	plain := l.guard()
+	l := lab.New(t)
+	plain := l.Guard()
 	for name, f := range map[string]func(){
 		"Metadata": func() { plain.Metadata() }, "MetadataPath": func() { plain.MetadataPath() },
 		"zero":       func() { (&popauth.Guard{}).Metadata() },
@@ -377,8 +378,8 @@ func TestNoResource(t *testing.T) {
 			f()
 		}()
 	}
-	o := send(plain.Confirm, l.owner.Request("GET", "/", ""))
-	if !slices.Equal(o.challenges, []string{"Bearer"}) {
-		t.Errorf("got %q", o.challenges)
+	o := lab.Send(plain.Confirm, l.Owner.Request("GET", "/", ""))
+	if !slices.Equal(o.Challenges, []string{"Bearer"}) {
+		t.Errorf("got %q", o.Challenges)
 	}
 }

@@ -19,13 +19,14 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The table of answers, row by row.
 func TestAnswers(t *testing.T) {
-	l := newLab(t)
-	broken := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, errors.New("unreadable") })
-	huge := sourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateTooLarge })
+	l := lab.New(t)
+	broken := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, errors.New("unreadable") })
+	huge := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrCertificateTooLarge })
 	down := popauthtest.NewIssuer(t)
 	down.Handle("/jwks", http.NotFoundHandler())
 	for _, tt := range []struct {
@@ -37,34 +38,34 @@ func TestAnswers(t *testing.T) {
 		challenges []string
 		retry      string
 	}{
-		{"no credentials", nil, l.owner, nil, 401, []string{`Bearer`}, ""},
-		{"no credentials, realm", nil, l.owner, func(o *popauth.Options) { o.Realm = "orders" }, 401, []string{`Bearer realm="orders"`}, ""},
-		{"another scheme", []string{"Basic dTpw"}, l.owner, nil, 401, []string{`Bearer`}, ""},
-		{"two headers", []string{"Bearer " + l.bound(), "Bearer " + l.bound()}, l.owner, nil, 400,
+		{"no credentials", nil, l.Owner, nil, 401, []string{`Bearer`}, ""},
+		{"no credentials, realm", nil, l.Owner, func(o *popauth.Options) { o.Realm = "orders" }, 401, []string{`Bearer realm="orders"`}, ""},
+		{"another scheme", []string{"Basic dTpw"}, l.Owner, nil, 401, []string{`Bearer`}, ""},
+		{"two headers", []string{"Bearer " + l.Bound(), "Bearer " + l.Bound()}, l.Owner, nil, 400,
 			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
-		{"malformed credentials", []string{`Bearer a"b`}, l.owner, nil, 400,
+		{"malformed credentials", []string{`Bearer a"b`}, l.Owner, nil, 400,
 			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
-		{"not a token", []string{"Bearer abc"}, l.owner, nil, 401,
+		{"not a token", []string{"Bearer abc"}, l.Owner, nil, 401,
 			[]string{`Bearer error="invalid_token", error_description="The access token is malformed"`}, ""},
-		{"expired", []string{"Bearer " + l.bound(popauthtest.Claims{"exp": l.clock.Now().Unix() - 60})}, l.owner, nil, 401,
+		{"expired", []string{"Bearer " + l.Bound(popauthtest.Claims{"exp": l.Clock.Now().Unix() - 60})}, l.Owner, nil, 401,
 			[]string{`Bearer error="invalid_token", error_description="The access token expired"`}, ""},
-		{"other audience, realm", []string{"Bearer " + l.bound(popauthtest.Claims{"aud": "x"})}, l.owner, func(o *popauth.Options) { o.Realm = "orders" }, 401,
+		{"other audience, realm", []string{"Bearer " + l.Bound(popauthtest.Claims{"aud": "x"})}, l.Owner, func(o *popauth.Options) { o.Realm = "orders" }, 401,
 			[]string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource", realm="orders"`}, ""},
-		{"no certificate", []string{"Bearer " + l.bound()}, nil, nil, 401,
+		{"no certificate", []string{"Bearer " + l.Bound()}, nil, nil, 401,
 			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
-		{"another certificate", []string{"Bearer " + l.bound()}, l.thief, nil, 401,
+		{"another certificate", []string{"Bearer " + l.Bound()}, l.Thief, nil, 401,
 			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
-		{"unbound behind Confirm", []string{"Bearer " + l.unbound()}, l.owner, nil, 401,
+		{"unbound behind Confirm", []string{"Bearer " + l.Unbound()}, l.Owner, nil, 401,
 			[]string{`Bearer error="invalid_token", error_description="The access token is not bound to a key"`}, ""},
-		{"scope missing", []string{"Bearer " + l.bound(popauthtest.Claims{"scope": "a b"})}, l.owner, nil, 403,
+		{"scope missing", []string{"Bearer " + l.Bound(popauthtest.Claims{"scope": "a b"})}, l.Owner, nil, 403,
 			[]string{`Bearer error="insufficient_scope", error_description="The access token lacks a scope", scope="orders.read"`}, ""},
-		{"certificate unreadable", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) { o.Certificate = broken }, 400, nil, ""},
-		{"certificate too large", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) { o.Certificate = huge }, 431, nil, ""},
-		{"no keys", []string{"Bearer " + down.Token(l.owner.Bound())}, l.owner, func(o *popauth.Options) { *o = down.Options() }, 503, nil, "1"},
-		{"revoked", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) {
+		{"certificate unreadable", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) { o.Certificate = broken }, 400, nil, ""},
+		{"certificate too large", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) { o.Certificate = huge }, 431, nil, ""},
+		{"no keys", []string{"Bearer " + down.Token(l.Owner.Bound())}, l.Owner, func(o *popauth.Options) { *o = down.Options() }, 503, nil, "1"},
+		{"revoked", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) {
 			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return true, nil }
 		}, 401, []string{`Bearer error="invalid_token", error_description="The access token was revoked"`}, ""},
-		{"revocation unknown", []string{"Bearer " + l.bound()}, l.owner, func(o *popauth.Options) {
+		{"revocation unknown", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) {
 			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return false, errors.New("database down") }
 		}, 503, nil, "5"},
 	} {
@@ -73,37 +74,31 @@ func TestAnswers(t *testing.T) {
 			if change == nil {
 				change = func(*popauth.Options) {}
 			}
-			g := l.guard(change)
+			g := l.Guard(change)
 			r := tt.client.Request("GET", "https://api.example.com/orders", "")
 			for _, h := range tt.header {
 				r.Header.Add("Authorization", h)
 			}
-			alike(t, g, r)
-			o := send(chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))), r)
-			if o.ran || o.status != tt.status || !slices.Equal(o.challenges, tt.challenges) || o.body != "" {
-				t.Errorf("got %d, ran %t, body %q, %q\nwant %d %q", o.status, o.ran, o.body, o.challenges, tt.status, tt.challenges)
+			lab.Alike(t, g, r)
+			o := lab.Send(lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))), r)
+			if o.Ran || o.Status != tt.status || !slices.Equal(o.Challenges, tt.challenges) || o.Body != "" {
+				t.Errorf("got %d, ran %t, body %q, %q\nwant %d %q", o.Status, o.Ran, o.Body, o.Challenges, tt.status, tt.challenges)
 			}
-			if got := o.header.Get("Retry-After"); got != tt.retry {
+			if got := o.Header.Get("Retry-After"); got != tt.retry {
 				t.Errorf("Retry-After: got %q, want %q", got, tt.retry)
 			}
 		})
 	}
-	g := l.guard()
-	send(chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))),
-		l.owner.Request("GET", "/orders", l.bound())).passed(t)
+	g := l.Guard()
+	lab.Send(lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))),
+		l.Owner.Request("GET", "/orders", l.Bound())).Passed(t)
 }
-
-type sourceFunc func(*http.Request) (*popauth.Certificate, error)
-
-func (f sourceFunc) Certificate(r *http.Request) (*popauth.Certificate, error) { return f(r) }
-
-func (sourceFunc) Headers() ([]string, error) { return nil, nil }
 
 // The property to protect: no handler runs for a request whose token is bound but unconfirmed, whichever stages there
 // are and in whatever order.
 func TestNoOrderOfStagesLetsAThiefIn(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	stages := []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
 	var orders func(prefix []int, length int) [][]int
 	orders = func(prefix []int, length int) [][]int {
@@ -116,20 +111,20 @@ func TestNoOrderOfStagesLetsAThiefIn(t *testing.T) {
 		}
 		return all
 	}
-	token := l.bound()
+	token := l.Bound()
 	for length := 1; length <= 4; length++ {
 		for _, order := range orders(nil, length) {
 			var picked []func(http.Handler) http.Handler
 			for _, i := range order {
 				picked = append(picked, stages[i])
 			}
-			for name, thief := range map[string]*popauthtest.Client{"no certificate": nil, "another": l.thief} {
-				if o := send(chain(picked...), thief.Request("GET", "/", token)); o.ran || o.status != 401 {
-					t.Errorf("%v, %s: got %d, ran %t", order, name, o.status, o.ran)
+			for name, thief := range map[string]*popauthtest.Client{"no certificate": nil, "another": l.Thief} {
+				if o := lab.Send(lab.Chain(picked...), thief.Request("GET", "/", token)); o.Ran || o.Status != 401 {
+					t.Errorf("%v, %s: got %d, ran %t", order, name, o.Status, o.Ran)
 				}
 			}
-			if o := send(chain(picked...), l.owner.Request("GET", "/", token)); !o.ran {
-				t.Errorf("%v, owner: got %d", order, o.status)
+			if o := lab.Send(lab.Chain(picked...), l.Owner.Request("GET", "/", token)); !o.Ran {
+				t.Errorf("%v, owner: got %d", order, o.Status)
 			}
 		}
 	}
@@ -157,13 +152,13 @@ func (c countingConfirmer) Confirm(r *http.Request, p popauth.Presentation) erro
 
 // A proof may be good for one use only, so what has run for these credentials does not run again; for others it does.
 func TestAStageRunsOncePerCredentials(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	v, confirmed := &countingVerifier{}, &atomic.Int64{}
 	g, err := popauth.New(popauth.Options{Verifier: v, Confirmers: []popauth.Confirmer{countingConfirmer{calls: confirmed}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.AnyIssuer(), popauth.Scope("orders.read")), g.Authenticate)
+	all := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.AnyIssuer(), popauth.Scope("orders.read")), g.Authenticate)
 	counts := func(want int64) {
 		t.Helper()
 		if v.calls.Load() != want || confirmed.Load() != want {
@@ -172,27 +167,27 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 		v.calls.Store(0)
 		confirmed.Store(0)
 	}
-	send(all, l.owner.Request("GET", "/", l.bound())).passed(t)
+	lab.Send(all, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	counts(1)
 
-	send(func(h http.Handler) http.Handler {
+	lab.Send(func(h http.Handler) http.Handler {
 		return g.Authenticate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := g.Check(r, popauth.AnyIssuer(), popauth.Bound(), popauth.Scope("orders.read")); err != nil {
 				t.Error(err)
 			}
 			h.ServeHTTP(w, r)
 		}))
-	}, l.owner.Request("GET", "/", l.bound())).passed(t)
+	}, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	counts(1)
 
 	for name, other := range map[string]func(*http.Request){
-		"other token":    func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.bound()) },
-		"token in place": func(r *http.Request) { r.Header["Authorization"][0] = "Bearer " + l.bound() },
+		"other token":    func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.Bound()) },
+		"token in place": func(r *http.Request) { r.Header["Authorization"][0] = "Bearer " + l.Bound() },
 		"other proof":    func(r *http.Request) { r.Header.Set("DPoP", "x") },
-		"other request":  func(r *http.Request) { *r = *l.owner.Request("GET", "/", l.bound()).WithContext(r.Context()) },
+		"other request":  func(r *http.Request) { *r = *l.Owner.Request("GET", "/", l.Bound()).WithContext(r.Context()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			send(chain(g.Authenticate, altered(other), g.Authenticate), l.owner.Request("GET", "/", l.bound())).passed(t)
+			lab.Send(lab.Chain(g.Authenticate, lab.Altered(other), g.Authenticate), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 			counts(2)
 		})
 	}
@@ -201,55 +196,45 @@ func TestAStageRunsOncePerCredentials(t *testing.T) {
 		"a copy of the TLS state": func(r *http.Request) { c := *r.TLS; r.TLS = &c },
 		"the certificate once more": func(r *http.Request) {
 			c := *r.TLS
-			c.PeerCertificates = l.owner.Request("GET", "/", "").TLS.PeerCertificates
+			c.PeerCertificates = l.Owner.Request("GET", "/", "").TLS.PeerCertificates
 			r.TLS = &c
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			send(chain(g.Authenticate, altered(same), g.Authenticate), l.owner.Request("GET", "/", l.bound())).passed(t)
+			lab.Send(lab.Chain(g.Authenticate, lab.Altered(same), g.Authenticate), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 			counts(1)
-		})
-	}
-}
-
-func altered(change func(*http.Request)) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = r.Clone(r.Context())
-			change(r)
-			next.ServeHTTP(w, r)
 		})
 	}
 }
 
 // A request made from one that has passed, with its context but another's credentials, passes on its own merits.
 func TestADerivedRequestIsDecidedAfresh(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	thiefs := l.issuer.Token(l.thief.Bound())
+	l := lab.New(t)
+	g := l.Guard()
+	thiefs := l.Issuer.Token(l.Thief.Bound())
 	for _, tt := range []struct {
 		name   string
 		change func(*http.Request)
 	}{
 		{"another's token", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+thiefs) }},
 		{"no token", func(r *http.Request) { r.Header.Del("Authorization") }},
-		{"another's connection", func(r *http.Request) { r.TLS = l.thief.Request("GET", "/", "").TLS }},
+		{"another's connection", func(r *http.Request) { r.TLS = l.Thief.Request("GET", "/", "").TLS }},
 		{"no connection", func(r *http.Request) { r.TLS = nil }},
 		{"another's certificate on the connection", func(r *http.Request) {
-			r.TLS.PeerCertificates = l.thief.Request("GET", "/", "").TLS.PeerCertificates
+			r.TLS.PeerCertificates = l.Thief.Request("GET", "/", "").TLS.PeerCertificates
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if o := send(chain(g.Authenticate, altered(tt.change), g.Authenticate), l.owner.Request("GET", "/", l.bound())); o.ran || o.status != 401 {
-				t.Errorf("got %d, ran %t, want a refusal", o.status, o.ran)
+			if o := lab.Send(lab.Chain(g.Authenticate, lab.Altered(tt.change), g.Authenticate), l.Owner.Request("GET", "/", l.Bound())); o.Ran || o.Status != 401 {
+				t.Errorf("got %d, ran %t, want a refusal", o.Status, o.Ran)
 			}
 		})
 	}
 }
 
 func TestAForgedContextDoesNotCount(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	forge := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, r.WithContext(popauth.NewContext(r.Context(), &popauth.Principal{
@@ -258,58 +243,52 @@ func TestAForgedContextDoesNotCount(t *testing.T) {
 		})
 	}
 	admin := g.Authorize(popauth.Scope("admin"))
-	send(chain(forge, g.Authenticate), l.owner.Request("GET", "/", "")).refused(t, 401, "Bearer")
-	send(chain(forge, g.Confirm), l.thief.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
-	send(chain(forge, g.Confirm), l.owner.Request("GET", "/", l.unbound())).refused(t, 401, invalidToken)
-	send(chain(g.Authenticate, forge, admin), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
-	other := l.guard()
-	send(chain(other.Authenticate, forge, admin), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
+	lab.Send(lab.Chain(forge, g.Authenticate), l.Owner.Request("GET", "/", "")).Refused(t, 401, "Bearer")
+	lab.Send(lab.Chain(forge, g.Confirm), l.Thief.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
+	lab.Send(lab.Chain(forge, g.Confirm), l.Owner.Request("GET", "/", l.Unbound())).Refused(t, 401, lab.InvalidToken)
+	lab.Send(lab.Chain(g.Authenticate, forge, admin), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, lab.LacksScope)
+	other := l.Guard()
+	lab.Send(lab.Chain(other.Authenticate, forge, admin), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, lab.LacksScope)
 
 	var subject string
-	send(chain(g.Authenticate, forge, g.Authenticate, tap(func(r *http.Request) {
+	lab.Send(lab.Chain(g.Authenticate, forge, g.Authenticate, lab.Tap(func(r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		subject = p.Subject
-	})), l.owner.Request("GET", "/", l.bound())).passed(t)
+	})), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	if subject != "client-1" {
 		t.Errorf("behind the Guard: got subject %q, want the token's", subject)
 	}
 }
 
-func tap(look func(*http.Request)) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { look(r); next.ServeHTTP(w, r) })
-	}
-}
-
 // A handler that changes its Principal changes no decision, and nobody else's Principal.
 func TestAPrincipalIsACopy(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	grab := tap(func(r *http.Request) {
+	l := lab.New(t)
+	g := l.Guard()
+	grab := lab.Tap(func(r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		p.Scopes[0], p.Subject, p.Bindings[0].Value, p.Audience[0] = "admin", "root", "x", "x"
 		p.Scopes = append(p.Scopes, "admin")
 	})
-	send(chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.owner.Request("GET", "/", l.bound())).refused(t, 403, lacksScope)
-	send(chain(g.Authenticate, grab, tap(func(r *http.Request) {
+	lab.Send(lab.Chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, lab.LacksScope)
+	lab.Send(lab.Chain(g.Authenticate, grab, lab.Tap(func(r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		if p.Subject != "client-1" || !slices.Equal(p.Scopes, []string{"orders.read"}) || p.Audience[0] != popauthtest.Audience ||
-			p.Bindings[0].Value != l.owner.Thumbprint() {
+			p.Bindings[0].Value != l.Owner.Thumbprint() {
 			t.Errorf("got %+v", p)
 		}
-	})), l.owner.Request("GET", "/", l.bound())).passed(t)
+	})), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 }
 
 func TestNestedGuards(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	partner := popauthtest.NewIssuer(t)
-	partner.Now = l.clock.Now
-	outer := l.guard()
+	partner.Now = l.Clock.Now
+	outer := l.Guard()
 	inner, err := popauth.New(partner.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(chain(outer.Authenticate, inner.Authenticate), l.owner.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+	lab.Send(lab.Chain(outer.Authenticate, inner.Authenticate), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
 
 	v := &countingVerifier{}
 	again, err := popauth.New(popauth.Options{Verifier: v})
@@ -317,30 +296,30 @@ func TestNestedGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	var issuers []string
-	look := tap(func(r *http.Request) { p, _ := popauth.FromContext(r.Context()); issuers = append(issuers, p.ClientID) })
-	send(chain(again.Authenticate, outer.Authenticate, look, again.Confirm, outer.Confirm, look), l.owner.Request("GET", "/", l.bound())).passed(t)
+	look := lab.Tap(func(r *http.Request) { p, _ := popauth.FromContext(r.Context()); issuers = append(issuers, p.ClientID) })
+	lab.Send(lab.Chain(again.Authenticate, outer.Authenticate, look, again.Confirm, outer.Confirm, look), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	if v.calls.Load() != 1 || len(issuers) != 2 {
 		t.Errorf("verified %d times, looked %d times, want 1 and 2", v.calls.Load(), len(issuers))
 	}
 }
 
 func TestTheZeroGuardDeniesEverything(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for name, g := range map[string]*popauth.Guard{"zero": {}, "nil": nil} {
 		for _, wrap := range []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("a"))} {
-			send(wrap, l.owner.Request("GET", "/", l.bound())).refused(t, 500, "")
+			lab.Send(wrap, l.Owner.Request("GET", "/", l.Bound())).Refused(t, 500, "")
 		}
-		if p, err := g.Check(l.owner.Request("GET", "/", l.bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
+		if p, err := g.Check(l.Owner.Request("GET", "/", l.Bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
 			t.Errorf("%s: Check: got %v, %v", name, p, err)
 		}
-		if p, err := g.Recheck(l.owner.Request("GET", "/", l.bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
+		if p, err := g.Recheck(l.Owner.Request("GET", "/", l.Bound())); p != nil || !errors.Is(err, popauth.ErrUnconfigured) {
 			t.Errorf("%s: Recheck: got %v, %v", name, p, err)
 		}
 	}
 }
 
 func TestBadWiringPanics(t *testing.T) {
-	g := newLab(t).guard()
+	g := lab.New(t).Guard()
 	for name, wire := range map[string]func(){
 		"Authenticate(nil)":         func() { g.Authenticate(nil) },
 		"Confirm(nil)":              func() { g.Confirm(nil) },
@@ -374,11 +353,11 @@ func TestBadWiringPanics(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	p, err := g.Check(l.owner.Request("GET", "/", l.bound()), popauth.Scope("orders.read"))
-	if err != nil || p.Subject != "client-1" || p.Bindings[0] != (popauth.Binding{Member: "x5t#S256", Value: l.owner.Thumbprint()}) ||
-		p.Certificate.Thumbprint != l.owner.Thumbprint() || p.Certificate.Source != popauth.SourceTLS {
+	l := lab.New(t)
+	g := l.Guard()
+	p, err := g.Check(l.Owner.Request("GET", "/", l.Bound()), popauth.Scope("orders.read"))
+	if err != nil || p.Subject != "client-1" || p.Bindings[0] != (popauth.Binding{Member: "x5t#S256", Value: l.Owner.Thumbprint()}) ||
+		p.Certificate.Thumbprint != l.Owner.Thumbprint() || p.Certificate.Source != popauth.SourceTLS {
 		t.Errorf("got %+v, %v", p, err)
 	}
 	for _, tt := range []struct {
@@ -388,11 +367,11 @@ func TestCheck(t *testing.T) {
 		want     popauth.Reason
 		status   int
 	}{
-		{"thief", l.thief.Request("GET", "/", l.bound()), nil, popauth.ErrCertificateMismatch, 401},
-		{"unbound", l.owner.Request("GET", "/", l.unbound()), []popauth.Policy{popauth.Bound()}, popauth.ErrBindingMissing, 401},
-		{"scope", l.owner.Request("GET", "/", l.bound()), []popauth.Policy{popauth.Scope("x")}, popauth.ErrScope, 403},
-		{"zero policy", l.owner.Request("GET", "/", l.bound()), []popauth.Policy{{}}, popauth.ErrForbidden, 403},
-		{"nothing", l.owner.Request("GET", "/", ""), nil, popauth.ErrCredentialsMissing, 401},
+		{"thief", l.Thief.Request("GET", "/", l.Bound()), nil, popauth.ErrCertificateMismatch, 401},
+		{"unbound", l.Owner.Request("GET", "/", l.Unbound()), []popauth.Policy{popauth.Bound()}, popauth.ErrBindingMissing, 401},
+		{"scope", l.Owner.Request("GET", "/", l.Bound()), []popauth.Policy{popauth.Scope("x")}, popauth.ErrScope, 403},
+		{"zero policy", l.Owner.Request("GET", "/", l.Bound()), []popauth.Policy{{}}, popauth.ErrForbidden, 403},
+		{"nothing", l.Owner.Request("GET", "/", ""), nil, popauth.ErrCredentialsMissing, 401},
 	} {
 		p, err := g.Check(tt.r, tt.policies...)
 		var e *popauth.Error
@@ -404,7 +383,7 @@ func TestCheck(t *testing.T) {
 
 // The Deny hook can shape the answer, but neither forget the challenge nor turn the refusal into a success.
 func TestDeny(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, tt := range []struct {
 		name   string
 		deny   func(http.ResponseWriter, *http.Request, *popauth.Error)
@@ -440,53 +419,27 @@ func TestDeny(t *testing.T) {
 		}, 401, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := l.guard(func(o *popauth.Options) { o.Deny = tt.deny })
+			g := l.Guard(func(o *popauth.Options) { o.Deny = tt.deny })
 			server := popauthtest.NewServer(t, g.Authenticate(&popauthtest.Spy{}))
 			client := (*popauthtest.Client)(nil).HTTP(server)
 			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-			status, header, body := fetch(t, client, server.URL, l.bound())
-			if status != tt.status || body != tt.body || !strings.HasPrefix(header.Get("WWW-Authenticate"), invalidToken) {
+			status, header, body := lab.Fetch(t, client, server.URL, l.Bound())
+			if status != tt.status || body != tt.body || !strings.HasPrefix(header.Get("WWW-Authenticate"), lab.InvalidToken) {
 				t.Errorf("got %d %q %q, want %d %q", status, body, header, tt.status, tt.body)
 			}
 		})
 	}
 }
 
-func fetch(tb testing.TB, c *http.Client, url, token string) (int, http.Header, string) {
-	tb.Helper()
-	r, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	return exchange(tb, c, r)
-}
-
-func exchange(tb testing.TB, c *http.Client, r *http.Request) (int, http.Header, string) {
-	tb.Helper()
-	answer, err := c.Do(r)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(answer.Body); err != nil {
-		tb.Fatal(err)
-	}
-	return answer.StatusCode, answer.Header, body.String()
-}
-
 // Every version of the protocols, first on a full handshake, then on a resumed one.
 func TestOverTheWire(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	spy := &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "%s %#x %t", r.Proto, r.TLS.Version, r.TLS.DidResume)
 	})}
 	for _, auth := range []tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven} {
-		server := popauthtest.NewServer(t, g.Confirm(spy), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = auth, l.ca.Pool() })
+		server := popauthtest.NewServer(t, g.Confirm(spy), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = auth, l.CA.Pool() })
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			for _, h2 := range []bool{false, true} {
 				client := func(c *popauthtest.Client) *http.Client {
@@ -501,23 +454,23 @@ func TestOverTheWire(t *testing.T) {
 					return h
 				}
 				proto := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2]
-				owner := client(l.owner)
+				owner := client(l.Owner)
 				for _, resumed := range []bool{false, true} {
-					status, _, body := fetch(t, owner, server.URL, l.bound())
+					status, _, body := lab.Fetch(t, owner, server.URL, l.Bound())
 					if want := fmt.Sprintf("%s %#x %t", proto, version, resumed); status != 200 || body != want {
 						t.Errorf("owner: got %d %q, want 200 %q", status, body, want)
 					}
 					owner.CloseIdleConnections()
 				}
 				ran := spy.Ran()
-				thieves := []*popauthtest.Client{nil, l.ca.Client("other")}
+				thieves := []*popauthtest.Client{nil, l.CA.Client("other")}
 				if auth == tls.RequestClientCert {
-					thieves = append(thieves, l.thief)
+					thieves = append(thieves, l.Thief)
 				}
 				for _, c := range thieves {
 					thief := client(c)
 					for range 2 {
-						if status, _, _ := fetch(t, thief, server.URL, l.bound()); status != 401 {
+						if status, _, _ := lab.Fetch(t, thief, server.URL, l.Bound()); status != 401 {
 							t.Errorf("thief, %s, %#x: got %d, want 401", proto, version, status)
 						}
 						thief.CloseIdleConnections()
@@ -533,9 +486,9 @@ func TestOverTheWire(t *testing.T) {
 
 // 100 callers of their own at once, half of them thieves of the next one's token.
 func TestConcurrentCallers(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	h := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l := lab.New(t)
+	g := l.Guard()
+	h := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		_, _ = w.Write([]byte(p.Subject))
 	}))
@@ -544,7 +497,7 @@ func TestConcurrentCallers(t *testing.T) {
 	tokens := make([]string, callers)
 	for i := range clients {
 		clients[i] = popauthtest.SelfSigned(t, fmt.Sprint("caller-", i))
-		tokens[i] = l.issuer.Token(clients[i].Bound(), popauthtest.Claims{"sub": fmt.Sprint("caller-", i), "scope": "orders.read"})
+		tokens[i] = l.Issuer.Token(clients[i].Bound(), popauthtest.Claims{"sub": fmt.Sprint("caller-", i), "scope": "orders.read"})
 	}
 	var wg sync.WaitGroup
 	for i := range callers {
@@ -568,16 +521,16 @@ func TestConcurrentCallers(t *testing.T) {
 
 // What is kept does not grow with the number of requests, whatever they carry.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	h := g.Confirm(&popauthtest.Spy{})
 	burst := func(n int) uint64 {
 		for i := range n {
 			token := fmt.Sprintf("e%d.e.e", i)
 			if i%50 == 0 {
-				token = l.bound()
+				token = l.Bound()
 			}
-			h.ServeHTTP(httptest.NewRecorder(), l.owner.Request("GET", "/", token))
+			h.ServeHTTP(httptest.NewRecorder(), l.Owner.Request("GET", "/", token))
 		}
 		runtime.GC()
 		var m runtime.MemStats
@@ -593,15 +546,15 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 
 // The log line names what is known and can't be broken by what a sender writes.
 func TestLog(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	var buffer bytes.Buffer
 	raw := &rawHandler{w: &buffer}
-	g := l.guard(func(o *popauth.Options) { o.Logger, o.TokenTypes = slog.New(raw), []string{"at+jwt"} })
+	g := l.Guard(func(o *popauth.Options) { o.Logger, o.TokenTypes = slog.New(raw), []string{"at+jwt"} })
 	hostile := "x\nlevel=ERROR msg=forged\r\x1b[2J\u202e" + strings.Repeat("y", 1000)
-	token := l.bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
-	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+	token := l.Bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
 	line := buffer.String()
-	for _, want := range []string{"reason=" + string(popauth.ErrTokenExpired), "status=401", "issuer=" + l.issuer.URL, "client=x?level", "token_id=x?level"} {
+	for _, want := range []string{"reason=" + string(popauth.ErrTokenExpired), "status=401", "issuer=" + l.Issuer.URL, "client=x?level", "token_id=x?level"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("got %q, want %q in it", line, want)
 		}
@@ -615,7 +568,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	buffer.Reset()
-	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	if buffer.Len() > 0 {
 		t.Errorf("a request that passed was logged: %q", &buffer)
 	}
@@ -627,7 +580,7 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(g.Confirm, l.owner.Request("GET", "/", down.Token())).refused(t, 503, "")
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", down.Token())).Refused(t, 503, "")
 	if !strings.HasPrefix(buffer.String(), "WARN") {
 		t.Errorf("an outage: got %q, want a warning", &buffer)
 	}
@@ -649,12 +602,12 @@ func (h *rawHandler) Handle(_ context.Context, r slog.Record) error {
 
 // The clock is the Options' own.
 func TestClock(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	token := l.bound()
-	send(g.Confirm, l.owner.Request("GET", "/", token)).passed(t)
-	l.clock.Advance(5*time.Minute + 29*time.Second)
-	send(g.Confirm, l.owner.Request("GET", "/", token)).passed(t)
-	l.clock.Advance(time.Second)
-	send(g.Confirm, l.owner.Request("GET", "/", token)).refused(t, 401, invalidToken)
+	l := lab.New(t)
+	g := l.Guard()
+	token := l.Bound()
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)).Passed(t)
+	l.Clock.Advance(5*time.Minute + 29*time.Second)
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)).Passed(t)
+	l.Clock.Advance(time.Second)
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
 }

@@ -10,56 +10,22 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// observer keeps what it is told.
-type observer struct {
-	mu  sync.Mutex
-	all []popauth.Observation
-	ctx []context.Context
-}
-
-func (o *observer) observe(ctx context.Context, seen popauth.Observation) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all, o.ctx = append(o.all, seen), append(o.ctx, ctx)
-}
-
-// take returns what was seen since the last time, without the durations, which are checked.
-func (o *observer) take(tb testing.TB) []string {
-	tb.Helper()
-	var lines []string
-	for _, x := range o.all {
-		if measured := x.Duration > 0; measured == (x.Stage == popauth.StageOutside) || x.Duration > time.Minute {
-			tb.Errorf("%s took %v", x.Stage, x.Duration)
-		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s|%s|%s|%s", x.Stage, x.Status, x.Reason, x.Scheme, x.Binding, x.Issuer)))
-	}
-	o.all, o.ctx = nil, nil
-	return lines
-}
-
-func observed(o *popauth.Options) *observer {
-	seen := &observer{}
-	o.Observe = seen.observe
-	return seen
-}
-
 func TestObserve(t *testing.T) {
-	l := newLab(t)
-	var seen *observer
+	l := lab.New(t)
+	var seen *lab.Observer
 	down := errors.New("down")
-	g := l.guard(func(o *popauth.Options) {
-		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+	g := l.Guard(func(o *popauth.Options) {
+		seen = lab.Observed(o)
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 		o.Revoked = func(_ context.Context, t *popauth.Token) (bool, error) {
 			if t.Subject() == "unknown" {
 				return false, down
@@ -68,9 +34,9 @@ func TestObserve(t *testing.T) {
 		}
 	})
 	read := g.Authorize(popauth.Scope("orders.read"))
-	all := chain(g.Authenticate, g.Confirm, read, g.Confirm, g.Authenticate)
+	all := lab.Chain(g.Authenticate, g.Confirm, read, g.Confirm, g.Authenticate)
 	key := popauthtest.NewProofKey(t, "ES256")
-	iss := l.issuer.URL
+	iss := l.Issuer.URL
 	bearer, bound := "|Bearer||"+iss, "|Bearer|x5t#S256|"+iss
 	request := func(c *popauthtest.Client, token string) *http.Request { return c.Request("GET", "/orders", token) }
 	foreign := popauthtest.NewIssuer(t)
@@ -80,60 +46,60 @@ func TestObserve(t *testing.T) {
 		r    *http.Request
 		want []string
 	}{
-		{"all stages", all, request(l.owner, l.bound()),
+		{"all stages", all, request(l.Owner, l.Bound()),
 			[]string{"authenticate 0 " + bound, "confirm 0 " + bound, "authorize 0 " + bound, "confirm 0 " + bound}},
-		{"Authorize alone", read, request(l.owner, l.bound()), []string{"authenticate 0 " + bound, "authorize 0 " + bound}},
-		{"Authenticate alone, bearer", g.Authenticate, request(l.owner, l.unbound()), []string{"authenticate 0 " + bearer}},
-		{"unbound", all, request(l.owner, l.unbound()),
+		{"Authorize alone", read, request(l.Owner, l.Bound()), []string{"authenticate 0 " + bound, "authorize 0 " + bound}},
+		{"Authenticate alone, bearer", g.Authenticate, request(l.Owner, l.Unbound()), []string{"authenticate 0 " + bearer}},
+		{"unbound", all, request(l.Owner, l.Unbound()),
 			[]string{"authenticate 0 " + bearer, "confirm 401 token not bound" + bearer}},
-		{"scope missing", all, request(l.owner, l.bound(popauthtest.Claims{"scope": "other"})),
+		{"scope missing", all, request(l.Owner, l.Bound(popauthtest.Claims{"scope": "other"})),
 			[]string{"authenticate 0 " + bound, "confirm 0 " + bound, "authorize 403 scope missing" + bound}},
-		{"thief", all, request(l.thief, l.bound()), []string{"authenticate 401 token bound to another certificate" + bound}},
+		{"thief", all, request(l.Thief, l.Bound()), []string{"authenticate 401 token bound to another certificate" + bound}},
 		{"no credentials", all, httptest.NewRequest("GET", "/", nil), []string{"authenticate 401 no credentials|||"}},
-		{"malformed", all, request(l.owner, "?"), []string{"authenticate 400 credentials malformed or sent twice|Bearer||"}},
-		{"another issuer", all, request(l.owner, foreign.Token()), []string{"authenticate 401 token from another issuer|Bearer||"}},
-		{"mangled", all, request(l.owner, l.bound()+"x"), []string{"authenticate 401 token malformed|Bearer||"}},
-		{"member nobody confirms", all, request(l.owner, l.issuer.Token(popauthtest.Claims{"cnf": popauthtest.Claims{"x": "y", "z": "y"}})),
+		{"malformed", all, request(l.Owner, "?"), []string{"authenticate 400 credentials malformed or sent twice|Bearer||"}},
+		{"another issuer", all, request(l.Owner, foreign.Token()), []string{"authenticate 401 token from another issuer|Bearer||"}},
+		{"mangled", all, request(l.Owner, l.Bound()+"x"), []string{"authenticate 401 token malformed|Bearer||"}},
+		{"member nobody confirms", all, request(l.Owner, l.Issuer.Token(popauthtest.Claims{"cnf": popauthtest.Claims{"x": "y", "z": "y"}})),
 			[]string{"authenticate 401 cnf member that no confirmer handles|Bearer|other|" + iss}},
-		{"revoked", all, request(l.owner, l.bound(popauthtest.Claims{"sub": "revoked"})), []string{"authenticate 401 token revoked" + bound}},
-		{"unavailable", all, request(l.owner, l.bound(popauthtest.Claims{"sub": "unknown"})),
+		{"revoked", all, request(l.Owner, l.Bound(popauthtest.Claims{"sub": "revoked"})), []string{"authenticate 401 token revoked" + bound}},
+		{"unavailable", all, request(l.Owner, l.Bound(popauthtest.Claims{"sub": "unknown"})),
 			[]string{"authenticate 503 something needed for the decision can't be reached" + bound}},
 		{"DPoP without a proof", all, func() *http.Request {
 			r := httptest.NewRequest("GET", "/", nil)
-			r.Header.Set("Authorization", "dpop "+l.issuer.Token(key.Bound()))
+			r.Header.Set("Authorization", "dpop "+l.Issuer.Token(key.Bound()))
 			return r
 		}(), []string{"authenticate 401 DPoP proof missing|DPoP|jkt|" + iss}},
-		{"two bindings, whatever their order", all, request(l.owner, l.issuer.Token(popauthtest.Claims{
-			"cnf": json.RawMessage(`{"x5t#S256":"` + l.owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`),
+		{"two bindings, whatever their order", all, request(l.Owner, l.Issuer.Token(popauthtest.Claims{
+			"cnf": json.RawMessage(`{"x5t#S256":"` + l.Owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`),
 		})), []string{"authenticate 401 authentication scheme does not fit the binding|Bearer|jkt x5t#S256|" + iss}},
 	} {
-		out := send(tt.wrap, tt.r)
-		got := seen.take(t)
+		out := lab.Send(tt.wrap, tt.r)
+		got := seen.Take(t)
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 		}
-		if last := got[len(got)-1]; out.ran != strings.Contains(last, " 0 |") {
-			t.Errorf("%s: ran %t", tt.name, out.ran)
+		if last := got[len(got)-1]; out.Ran != strings.Contains(last, " 0 |") {
+			t.Errorf("%s: ran %t", tt.name, out.Ran)
 		}
 	}
 }
 
 // Check is observed like a handler; what it refuses is not counted again when Refuse answers it.
 func TestObserveCheckAndRefuse(t *testing.T) {
-	l := newLab(t)
-	var seen, other *observer
-	g := l.guard(func(o *popauth.Options) { seen = observed(o) })
-	second := l.guard(func(o *popauth.Options) { other = observed(o) })
-	bound := "|Bearer|x5t#S256|" + l.issuer.URL
+	l := lab.New(t)
+	var seen, other *lab.Observer
+	g := l.Guard(func(o *popauth.Options) { seen = lab.Observed(o) })
+	second := l.Guard(func(o *popauth.Options) { other = lab.Observed(o) })
+	bound := "|Bearer|x5t#S256|" + l.Issuer.URL
 	type key struct{}
-	r := l.owner.Request("GET", "/orders", l.bound())
+	r := l.Owner.Request("GET", "/orders", l.Bound())
 	r = r.WithContext(context.WithValue(r.Context(), key{}, 1))
-	if _, err := g.Check(r); err != nil || seen.ctx[0].Value(key{}) != 1 {
-		t.Errorf("got %v, %v", err, seen.ctx)
+	if _, err := g.Check(r); err != nil || seen.Ctx[0].Value(key{}) != 1 {
+		t.Errorf("got %v, %v", err, seen.Ctx)
 	}
-	want := func(o *observer, want ...string) {
+	want := func(o *lab.Observer, want ...string) {
 		t.Helper()
-		if got := o.take(t); !slices.Equal(got, want) {
+		if got := o.Take(t); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -143,7 +109,7 @@ func TestObserveCheckAndRefuse(t *testing.T) {
 	w := httptest.NewRecorder()
 	g.Refuse(w, r, err)
 	want(seen)
-	if w.Code != http.StatusForbidden || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), lacksScope) {
+	if w.Code != http.StatusForbidden || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), lab.LacksScope) {
 		t.Errorf("got %d %v", w.Code, w.Header())
 	}
 	second.Refuse(httptest.NewRecorder(), r, err)
@@ -158,7 +124,7 @@ func TestObserveCheckAndRefuse(t *testing.T) {
 	w = httptest.NewRecorder()
 	g.Refuse(w, r, popauth.ErrTokenExpired)
 	want(seen, "outside 401 token expired|||")
-	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), invalidToken) {
+	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), lab.InvalidToken) {
 		t.Errorf("got %d %v", w.Code, w.Header())
 	}
 	w = httptest.NewRecorder()
@@ -174,7 +140,7 @@ func TestObserveCheckAndRefuse(t *testing.T) {
 			t.Errorf("the %s Guard: got %d", name, w.Code)
 		}
 	}
-	if err := send((&popauth.Guard{}).Confirm, r); err.status != http.StatusInternalServerError || err.ran {
+	if err := lab.Send((&popauth.Guard{}).Confirm, r); err.Status != http.StatusInternalServerError || err.Ran {
 		t.Errorf("the zero Guard: got %+v", err)
 	}
 }
@@ -188,31 +154,31 @@ func (hostileVerifier) Verify(_ context.Context, token string) (*popauth.Token, 
 
 // Whatever is sent, the strings of an Observation come from a fixed set.
 func TestObserveFlood(t *testing.T) {
-	l := newLab(t)
-	var seen, own *observer
-	g := l.guard(func(o *popauth.Options) {
-		seen = observed(o)
-		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{})}
+	l := lab.New(t)
+	var seen, own *lab.Observer
+	g := l.Guard(func(o *popauth.Options) {
+		seen = lab.Observed(o)
+		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	})
-	all := chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+	all := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 		return popauth.Reason("not " + p.Subject)
 	})))
-	custom, err := popauth.New(popauth.Options{Verifier: hostileVerifier{}, Observe: func(ctx context.Context, o popauth.Observation) { own.observe(ctx, o) }})
+	custom, err := popauth.New(popauth.Options{Verifier: hostileVerifier{}, Observe: func(ctx context.Context, o popauth.Observation) { own.Observe(ctx, o) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	own = &observer{}
+	own = &lab.Observer{}
 	each, err := popauth.NewJWTVerifier(popauth.JWTOptions{
-		Issuer: l.issuer.URL, Audience: []string{popauthtest.Audience}, Keys: l.issuer.Options().Keys, Now: l.clock.Now,
+		Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: l.Issuer.Options().Keys, Now: l.Clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenants, err := issuers.New(issuers.Options{Verifiers: map[string]popauth.Verifier{l.issuer.URL: each}})
+	tenants, err := issuers.New(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Issuer.URL: each}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	several, err := popauth.New(popauth.Options{Verifier: tenants, Now: l.clock.Now, Observe: seen.observe})
+	several, err := popauth.New(popauth.Options{Verifier: tenants, Now: l.Clock.Now, Observe: seen.Observe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +188,11 @@ func TestObserveFlood(t *testing.T) {
 	grown := 0
 	for n := range 60 {
 		for _, r := range hostile(l, thief, key) {
-			send(all, r)
-			send(custom.Confirm, r)
-			send(several.Confirm, r)
+			lab.Send(all, r)
+			lab.Send(custom.Confirm, r)
+			lab.Send(several.Confirm, r)
 		}
-		for _, o := range append(seen.all, own.all...) {
+		for _, o := range append(seen.All, own.All...) {
 			for field, value := range map[string]string{
 				"stage": string(o.Stage), "reason": string(o.Reason), "status": fmt.Sprint(o.Status),
 				"issuer": o.Issuer, "scheme": o.Scheme, "binding": o.Binding,
@@ -240,10 +206,10 @@ func TestObserveFlood(t *testing.T) {
 				}
 			}
 		}
-		seen.all, own.all = nil, nil
+		seen.All, own.All = nil, nil
 	}
 	for field, allowed := range map[string][]string{
-		"stage": {"authenticate", "confirm", "authorize"}, "issuer": {"", l.issuer.URL}, "scheme": {"", "Bearer", "DPoP"},
+		"stage": {"authenticate", "confirm", "authorize"}, "issuer": {"", l.Issuer.URL}, "scheme": {"", "Bearer", "DPoP"},
 		"binding": {"", "jkt", "x5t#S256", "jkt x5t#S256", "other", "other x5t#S256"}, "status": {"0", "400", "401", "403"},
 	} {
 		for value := range values[field] {
@@ -264,11 +230,11 @@ func TestObserveFlood(t *testing.T) {
 }
 
 // hostile is one round of requests, of which each has something that no other has had.
-func hostile(l *lab, thief *popauthtest.Issuer, key *popauthtest.ProofKey) []*http.Request {
+func hostile(l *lab.Lab, thief *popauthtest.Issuer, key *popauthtest.ProofKey) []*http.Request {
 	x := rand.Text()
 	var all []*http.Request
 	add := func(scheme, token string, change ...func(*http.Request)) {
-		r := l.owner.Request(x, "/"+x, "")
+		r := l.Owner.Request(x, "/"+x, "")
 		r.Header.Set("Authorization", scheme+" "+token)
 		for _, c := range change {
 			c(r)
@@ -278,25 +244,25 @@ func hostile(l *lab, thief *popauthtest.Issuer, key *popauthtest.ProofKey) []*ht
 	proof := func(p string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Dpop", p) } }
 	mine := popauthtest.Claims{"sub": x, "client_id": x, "scope": x, "jti": x, "acr": x}
 	random := popauthtest.Claims{"cnf": popauthtest.Claims{x: x}}
-	add("Bearer", l.bound(mine))
-	add("Bearer", l.unbound(mine))
-	add(x, l.bound())
+	add("Bearer", l.Bound(mine))
+	add("Bearer", l.Unbound(mine))
+	add(x, l.Bound())
 	add("Bearer", x)
 	add("bEaReR", x+"."+x+"."+x)
 	add("Bearer", thief.Token(popauthtest.Claims{"iss": "https://" + x + ".example"}, mine))
-	add("Bearer", thief.Token(popauthtest.Claims{"iss": l.issuer.URL}, mine, random))
-	add("Bearer", l.issuer.Token(popauthtest.Claims{"iss": "https://" + x + ".example"}))
-	add("Bearer", l.issuer.Token(popauthtest.Claims{"aud": x}))
-	add("Bearer", l.issuer.TokenWith(popauthtest.Claims{"kid": x}))
-	add("Bearer", l.issuer.TokenWith(popauthtest.Claims{"typ": x}))
-	add("Bearer", l.issuer.Token(mine, random))
-	add("Bearer", l.issuer.Token(mine, popauthtest.Claims{"cnf": popauthtest.Claims{x: x, "x5t#S256": l.owner.Thumbprint()}}))
-	add("DPoP", l.issuer.Token(key.Bound()), proof(x))
-	token := l.issuer.Token(key.Bound(), mine)
+	add("Bearer", thief.Token(popauthtest.Claims{"iss": l.Issuer.URL}, mine, random))
+	add("Bearer", l.Issuer.Token(popauthtest.Claims{"iss": "https://" + x + ".example"}))
+	add("Bearer", l.Issuer.Token(popauthtest.Claims{"aud": x}))
+	add("Bearer", l.Issuer.TokenWith(popauthtest.Claims{"kid": x}))
+	add("Bearer", l.Issuer.TokenWith(popauthtest.Claims{"typ": x}))
+	add("Bearer", l.Issuer.Token(mine, random))
+	add("Bearer", l.Issuer.Token(mine, popauthtest.Claims{"cnf": popauthtest.Claims{x: x, "x5t#S256": l.Owner.Thumbprint()}}))
+	add("DPoP", l.Issuer.Token(key.Bound()), proof(x))
+	token := l.Issuer.Token(key.Bound(), mine)
 	add("DPoP", token, proof(key.Proof(x, "https://example.com/"+x, token, popauthtest.Claims{"jti": x})))
 	add("DPoP", token, proof(key.ProofWith(popauthtest.Claims{"alg": x}, x, "https://"+x, token)))
-	add("DPoP", l.bound())
-	all = append(all, l.owner.Request(x, "/?access_token="+x, l.bound()))
+	add("DPoP", l.Bound())
+	all = append(all, l.Owner.Request(x, "/?access_token="+x, l.Bound()))
 	return all
 }
 

@@ -1,8 +1,6 @@
 package popauth_test
 
 import (
-	"context"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,27 +9,15 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-type nowhere struct{ popauth.KeySource }
-
-type member string
-
-func (m member) Member() string                                    { return string(m) }
-func (m member) Confirm(*http.Request, popauth.Presentation) error { return nil }
-
 type schemed struct {
-	member
+	lab.MemberName
 	scheme string
 }
 
 func (s schemed) Challenge() (string, []popauth.Param) { return s.scheme, nil }
-
-type verifierFunc func(context.Context, string) (*popauth.Token, error)
-
-func (f verifierFunc) Verify(ctx context.Context, token string) (*popauth.Token, error) {
-	return f(ctx, token)
-}
 
 func TestOptions(t *testing.T) {
 	good := popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}}
@@ -47,7 +33,7 @@ func TestOptions(t *testing.T) {
 		{"issuer without TLS", func(o *popauth.Options) { o.Issuer = "http://id.example.com" }, []string{"Issuer"}},
 		{"issuer on loopback without TLS", func(o *popauth.Options) { o.Issuer = "http://127.0.0.1" }, []string{"Issuer"}},
 		{"issuer no URL", func(o *popauth.Options) { o.Issuer = "accounts" }, []string{"Issuer"}},
-		{"issuer no URL, but keys", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", nowhere{} }, nil},
+		{"issuer no URL, but keys", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", lab.Nowhere{} }, nil},
 		{"leeway negative", func(o *popauth.Options) { o.Leeway = -1 }, []string{"Leeway"}},
 		{"leeway too long", func(o *popauth.Options) { o.Leeway = 5*time.Minute + 1 }, []string{"Leeway"}},
 		{"longest leeway", func(o *popauth.Options) { o.Leeway = 5 * time.Minute }, nil},
@@ -61,9 +47,9 @@ func TestOptions(t *testing.T) {
 		{"no algorithm", func(o *popauth.Options) { o.Algorithms = []string{} }, []string{"Algorithms"}},
 		{"no type", func(o *popauth.Options) { o.TokenTypes = []string{} }, []string{"TokenTypes"}},
 		{"confirmer nil", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{nil} }, []string{"Confirmers"}},
-		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{member("")} }, []string{"Confirmers"}},
+		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("")} }, []string{"Confirmers"}},
 		{"two confirmers of one member", func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, member("x5t#S256")}
+			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.MemberName("x5t#S256")}
 		}, []string{"Confirmers"}},
 		{"confirmer's scheme is Bearer", func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{schemed{"a", "bearer"}}
@@ -71,11 +57,11 @@ func TestOptions(t *testing.T) {
 		{"confirmer's scheme is none", func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{schemed{"a", "a b"}}
 		}, []string{"Confirmers"}},
-		{"verifier besides", func(o *popauth.Options) { o.Verifier = verifierFunc(nil) }, []string{"Verifier"}},
+		{"verifier besides", func(o *popauth.Options) { o.Verifier = lab.VerifierFunc(nil) }, []string{"Verifier"}},
 		{"verifier with a leeway of its own", func(o *popauth.Options) {
-			*o = popauth.Options{Verifier: verifierFunc(nil), Leeway: time.Second}
+			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), Leeway: time.Second}
 		}, []string{"Verifier"}},
-		{"verifier alone", func(o *popauth.Options) { *o = popauth.Options{Verifier: verifierFunc(nil)} }, nil},
+		{"verifier alone", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil)} }, nil},
 		{"everything", func(o *popauth.Options) {
 			*o = popauth.Options{Leeway: -1, Realm: `"`, Algorithms: []string{"none", "x"}, TokenTypes: []string{}, Confirmers: []popauth.Confirmer{nil}}
 		}, []string{"Issuer", "Audience", "Leeway", "Realm", "Algorithms", "Algorithms", "TokenTypes", "Confirmers"}},
@@ -105,16 +91,16 @@ func TestOptions(t *testing.T) {
 
 // Changing the Options afterwards changes no Guard.
 func TestOptionsAreCopied(t *testing.T) {
-	l := newLab(t)
-	o := l.issuer.Options()
+	l := lab.New(t)
+	o := l.Issuer.Options()
 	o.Algorithms, o.TokenTypes, o.Confirmers = []string{"ES256"}, []string{"at+jwt"}, []popauth.Confirmer{popauth.MutualTLS{}}
 	g, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Audience[0], o.Algorithms[0], o.TokenTypes[0], o.Confirmers[0] = "x", "RS256", "x", member("x5t#S256")
-	send(g.Confirm, l.owner.Request("GET", "/", l.bound())).passed(t)
-	send(g.Confirm, l.thief.Request("GET", "/", l.bound())).refused(t, 401, invalidToken)
+	o.Audience[0], o.Algorithms[0], o.TokenTypes[0], o.Confirmers[0] = "x", "RS256", "x", lab.MemberName("x5t#S256")
+	lab.Send(g.Confirm, l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+	lab.Send(g.Confirm, l.Thief.Request("GET", "/", l.Bound())).Refused(t, 401, lab.InvalidToken)
 }
 
 // Options can grow: nobody can write them without field names or compare them.

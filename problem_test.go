@@ -15,12 +15,13 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestProblemDetails(t *testing.T) {
-	l := newLab(t)
-	g := l.guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
-	down := l.guard(func(o *popauth.Options) {
+	l := lab.New(t)
+	g := l.Guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails })
+	down := l.Guard(func(o *popauth.Options) {
 		o.Deny = popauth.ProblemDetails
 		o.Keys = nowhereKeys{}
 	})
@@ -30,14 +31,14 @@ func TestProblemDetails(t *testing.T) {
 		r     *http.Request
 		want  string
 	}{
-		{"no credentials", g, l.owner.Request("GET", "/", ""), `{"type":"about:blank","title":"Unauthorized","status":401}`},
-		{"malformed", g, l.owner.Request("GET", "/", `a"b`),
+		{"no credentials", g, l.Owner.Request("GET", "/", ""), `{"type":"about:blank","title":"Unauthorized","status":401}`},
+		{"malformed", g, l.Owner.Request("GET", "/", `a"b`),
 			`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request's credentials are malformed","error":"invalid_request"}`},
-		{"expired", g, l.owner.Request("GET", "/", l.bound(cnf{"exp": 1})),
+		{"expired", g, l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": 1})),
 			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The access token expired","error":"invalid_token"}`},
-		{"scope", g, l.owner.Request("GET", "/", l.bound(cnf{"scope": "x"})),
+		{"scope", g, l.Owner.Request("GET", "/", l.Bound(lab.Claims{"scope": "x"})),
 			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token lacks a scope","error":"insufficient_scope"}`},
-		{"unavailable", down, l.owner.Request("GET", "/", l.bound()), `{"type":"about:blank","title":"Service Unavailable","status":503}`},
+		{"unavailable", down, l.Owner.Request("GET", "/", l.Bound()), `{"type":"about:blank","title":"Service Unavailable","status":503}`},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			t.Run(tt.name+" "+method, func(t *testing.T) {
@@ -75,9 +76,9 @@ func (nowhereKeys) KeyfuncCtx(context.Context) jwt.Keyfunc {
 
 // Nothing of the request, and nothing of the cause, is in the answer to any reason.
 func TestProblemDetailsReflectNothing(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	texts := slices.Collect(maps.Keys(popauth.Descriptions()))
-	g := l.guard(func(o *popauth.Options) {
+	g := l.Guard(func(o *popauth.Options) {
 		o.Deny = func(w http.ResponseWriter, r *http.Request, e *popauth.Error) {
 			for _, reason := range popauth.Reasons() {
 				own := *e
@@ -96,10 +97,10 @@ func TestProblemDetailsReflectNothing(t *testing.T) {
 			popauth.ProblemDetails(w, r, e)
 		}
 	})
-	r := l.owner.Request("GET", "/evil?evil=evil", l.issuer.Token(cnf{"iss": "evil", "aud": "evil", "evil": "evil"}))
+	r := l.Owner.Request("GET", "/evil?evil=evil", l.Issuer.Token(lab.Claims{"iss": "evil", "aud": "evil", "evil": "evil"}))
 	r.Header.Set("Evil", "evil")
 	r.Host = "evil"
-	if o := send(g.Confirm, r); o.ran || o.status != 401 {
+	if o := lab.Send(g.Confirm, r); o.Ran || o.Status != 401 {
 		t.Errorf("got %+v", o)
 	}
 }

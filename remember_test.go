@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -12,80 +11,43 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
-
-// alike holds that a Guard answers a request as one that remembers no token, the first time and when it may have
-// remembered it.
-func alike(tb testing.TB, g *popauth.Guard, r *http.Request) {
-	tb.Helper()
-	forgetful := popauth.Forgetful(g)
-	policy := popauth.Scope("orders.read")
-	wantPrincipal, wantErr := forgetful.Check(r, policy)
-	want := send(forgetful.Authorize(policy), r)
-	for range 3 {
-		p, err := g.Check(r, policy)
-		if text(p) != text(wantPrincipal) || text(err) != text(wantErr) {
-			tb.Errorf("Check: got %s, %s, without memory %s, %s", text(p), text(err), text(wantPrincipal), text(wantErr))
-		}
-		o := send(g.Authorize(policy), r)
-		if o.status != want.status || o.ran != want.ran || !slices.Equal(o.challenges, want.challenges) || text(o.header) != text(want.header) {
-			tb.Errorf("got %+v, without memory %+v", o, want)
-		}
-	}
-	if got, err := popauth.Remembered(forgetful, r); got {
-		tb.Errorf("remembered by a Guard that shall not, %v", err)
-	}
-}
-
-// remembers holds whether the next request has its token remembered; want says that, or why it is refused.
-func remembers(tb testing.TB, g *popauth.Guard, r *http.Request, want any) {
-	tb.Helper()
-	got, err := popauth.Remembered(g, r)
-	if reason, ok := want.(popauth.Reason); ok {
-		if !errors.Is(err, reason) {
-			tb.Errorf("got %v, want %v", err, reason)
-		}
-		return
-	}
-	if e := (*popauth.Error)(nil); errors.As(err, &e) && e != nil || got != want {
-		tb.Errorf("remembered: got %t, %v, want %v", got, err, want)
-	}
-}
 
 // A remembered token is in force exactly as long as it would be at first sight, and refused for the same reason.
 func TestRememberedTokenTimes(t *testing.T) {
-	l := newLab(t)
-	now := l.clock.Now().Unix()
+	l := lab.New(t)
+	now := l.Clock.Now().Unix()
 	for _, tt := range []struct {
 		name   string
-		claims cnf
+		claims lab.Claims
 		after  time.Duration
 		want   any
 	}{
-		{"a moment later", cnf{}, 0, true},
-		{"expires within the leeway", cnf{"exp": now + 60}, 90*time.Second - 1, true},
-		{"expired", cnf{"exp": now + 60}, 90 * time.Second, popauth.ErrTokenExpired},
-		{"long ago", cnf{"exp": now + 60}, 24 * time.Hour, popauth.ErrTokenExpired},
-		{"nbf within the leeway", cnf{"nbf": now}, -30 * time.Second, true},
-		{"clock set back before nbf", cnf{"nbf": now, "iat": omit}, -30*time.Second - 1, popauth.ErrTokenNotYetValid},
-		{"iat within the leeway", cnf{}, -30 * time.Second, true},
-		{"clock set back before iat", cnf{}, -30*time.Second - 1, popauth.ErrTokenNotYetValid},
-		{"no iat, no nbf", cnf{"iat": omit}, -time.Hour, true},
-		{"expired, and before nbf", cnf{"exp": now - 25, "nbf": now + 25}, 10 * time.Second, popauth.ErrTokenExpired},
+		{"a moment later", lab.Claims{}, 0, true},
+		{"expires within the leeway", lab.Claims{"exp": now + 60}, 90*time.Second - 1, true},
+		{"expired", lab.Claims{"exp": now + 60}, 90 * time.Second, popauth.ErrTokenExpired},
+		{"long ago", lab.Claims{"exp": now + 60}, 24 * time.Hour, popauth.ErrTokenExpired},
+		{"nbf within the leeway", lab.Claims{"nbf": now}, -30 * time.Second, true},
+		{"clock set back before nbf", lab.Claims{"nbf": now, "iat": lab.Omit}, -30*time.Second - 1, popauth.ErrTokenNotYetValid},
+		{"iat within the leeway", lab.Claims{}, -30 * time.Second, true},
+		{"clock set back before iat", lab.Claims{}, -30*time.Second - 1, popauth.ErrTokenNotYetValid},
+		{"no iat, no nbf", lab.Claims{"iat": lab.Omit}, -time.Hour, true},
+		{"expired, and before nbf", lab.Claims{"exp": now - 25, "nbf": now + 25}, 10 * time.Second, popauth.ErrTokenExpired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			clock := popauthtest.NewClock(l.clock.Now())
-			keys, err := popauth.StaticKeys(l.issuer.JWKS())
+			clock := popauthtest.NewClock(l.Clock.Now())
+			keys, err := popauth.StaticKeys(l.Issuer.JWKS())
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := l.guard(func(o *popauth.Options) { o.Now, o.Keys = clock.Now, keys })
-			r := l.owner.Request("GET", "/", l.bound(tt.claims))
-			remembers(t, g, r, false)
-			remembers(t, g, r, true)
+			g := l.Guard(func(o *popauth.Options) { o.Now, o.Keys = clock.Now, keys })
+			r := l.Owner.Request("GET", "/", l.Bound(tt.claims))
+			lab.Remembers(t, g, r, false)
+			lab.Remembers(t, g, r, true)
 			clock.Advance(tt.after)
-			alike(t, g, r)
-			remembers(t, g, r, tt.want)
+			lab.Alike(t, g, r)
+			lab.Remembers(t, g, r, tt.want)
 		})
 	}
 }
@@ -94,43 +56,36 @@ func TestRememberedTokenTimes(t *testing.T) {
 func TestRememberedTokenKeys(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change func(*testing.T, *lab, *popauth.RemoteKeys)
+		change func(*testing.T, *lab.Lab, *popauth.RemoteKeys)
 		want   any
 	}{
-		{"nothing", func(*testing.T, *lab, *popauth.RemoteKeys) {}, true},
-		{"fetched again, the same", func(t *testing.T, _ *lab, k *popauth.RemoteKeys) { preload(t, k) }, true},
-		{"another key beside it", func(t *testing.T, l *lab, k *popauth.RemoteKeys) {
-			l.issuer.TokenWith(cnf{"alg": "ES512"})
-			preload(t, k)
+		{"nothing", func(*testing.T, *lab.Lab, *popauth.RemoteKeys) {}, true},
+		{"fetched again, the same", func(t *testing.T, _ *lab.Lab, k *popauth.RemoteKeys) { lab.Preload(t, k) }, true},
+		{"another key beside it", func(t *testing.T, l *lab.Lab, k *popauth.RemoteKeys) {
+			l.Issuer.TokenWith(lab.Claims{"alg": "ES512"})
+			lab.Preload(t, k)
 		}, false},
-		{"withdrawn", func(t *testing.T, l *lab, k *popauth.RemoteKeys) {
-			l.issuer.Rotate()
-			preload(t, k)
+		{"withdrawn", func(t *testing.T, l *lab.Lab, k *popauth.RemoteKeys) {
+			l.Issuer.Rotate()
+			lab.Preload(t, k)
 		}, popauth.ErrTokenKey},
-		{"too old, and the issuer can't be reached", func(_ *testing.T, l *lab, _ *popauth.RemoteKeys) {
-			l.issuer.Handle("/jwks", http.NotFoundHandler())
-			l.clock.Advance(25 * time.Hour)
+		{"too old, and the issuer can't be reached", func(_ *testing.T, l *lab.Lab, _ *popauth.RemoteKeys) {
+			l.Issuer.Handle("/jwks", http.NotFoundHandler())
+			l.Clock.Advance(25 * time.Hour)
 		}, popauth.ErrUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := newLab(t)
-			o := l.issuer.Options()
+			l := lab.New(t)
+			o := l.Issuer.Options()
 			keys := o.Keys.(*popauth.RemoteKeys)
-			g := l.guard(func(n *popauth.Options) { n.Keys = keys })
-			r := l.owner.Request("GET", "/", l.bound(cnf{"exp": l.clock.Now().Add(48 * time.Hour).Unix()}))
-			remembers(t, g, r, false)
-			remembers(t, g, r, true)
+			g := l.Guard(func(n *popauth.Options) { n.Keys = keys })
+			r := l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": l.Clock.Now().Add(48 * time.Hour).Unix()}))
+			lab.Remembers(t, g, r, false)
+			lab.Remembers(t, g, r, true)
 			tt.change(t, l, keys)
-			remembers(t, g, r, tt.want)
-			alike(t, g, r)
+			lab.Remembers(t, g, r, tt.want)
+			lab.Alike(t, g, r)
 		})
-	}
-}
-
-func preload(t *testing.T, k *popauth.RemoteKeys) {
-	t.Helper()
-	if err := k.Preload(t.Context()); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -149,54 +104,54 @@ func (c *choosy) KeyfuncCtx(ctx context.Context) jwt.Keyfunc {
 
 // Nothing is remembered where nobody tells when it stops being true.
 func TestNotRemembered(t *testing.T) {
-	l := newLab(t)
-	good := l.owner.Request("GET", "/", l.bound())
-	own := &choosy{RemoteKeys: l.issuer.Options().Keys.(*popauth.RemoteKeys)}
-	trusts := verifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
+	l := lab.New(t)
+	good := l.Owner.Request("GET", "/", l.Bound())
+	own := &choosy{RemoteKeys: l.Issuer.Options().Keys.(*popauth.RemoteKeys)}
+	trusts := lab.VerifierFunc(func(_ context.Context, token string) (*popauth.Token, error) { return popauth.TrustJWT(token) })
 	for _, tt := range []struct {
 		name   string
 		change func(*popauth.Options)
 	}{
 		{"switched off", func(o *popauth.Options) { o.Remember = -1 }},
 		{"a KeySource of one's own", func(o *popauth.Options) { o.Keys = own }},
-		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: trusts} }},
+		{"a Verifier of one's own", func(o *popauth.Options) { *o = popauth.Options{Verifier: trusts, Observe: lab.Note} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := l.guard(tt.change)
+			g := l.Guard(tt.change)
 			for range 3 {
-				remembers(t, g, good, false)
+				lab.Remembers(t, g, good, false)
 			}
 			if n := popauth.RememberedTokens(g); n != 0 {
 				t.Errorf("tokens: got %d, want none", n)
 			}
 		})
 	}
-	g := l.guard(func(o *popauth.Options) { o.Keys = own })
-	remembers(t, g, good, false)
+	g := l.Guard(func(o *popauth.Options) { o.Keys = own })
+	lab.Remembers(t, g, good, false)
 	own.refuse = true
-	remembers(t, g, good, popauth.ErrTokenKey)
+	lab.Remembers(t, g, good, popauth.ErrTokenKey)
 }
 
 // A refusal leaves nothing behind, not even for what is right about it.
 func TestRefusalsAreNotRemembered(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
-	good := l.bound()
+	l := lab.New(t)
+	g := l.Guard()
+	good := l.Bound()
 	for name, token := range map[string]string{
 		"signature": good[:len(good)-8] + "AAAAAAAA",
-		"audience":  l.bound(cnf{"aud": "x"}),
-		"issuer":    l.bound(cnf{"iss": "x"}),
-		"expired":   l.bound(cnf{"exp": 1}),
-		"future":    l.bound(cnf{"nbf": l.clock.Now().Add(time.Hour).Unix()}),
+		"audience":  l.Bound(lab.Claims{"aud": "x"}),
+		"issuer":    l.Bound(lab.Claims{"iss": "x"}),
+		"expired":   l.Bound(lab.Claims{"exp": 1}),
+		"future":    l.Bound(lab.Claims{"nbf": l.Clock.Now().Add(time.Hour).Unix()}),
 		"garbage":   "a.b.c",
 	} {
-		r := l.owner.Request("GET", "/", token)
-		alike(t, g, r)
+		r := l.Owner.Request("GET", "/", token)
+		lab.Alike(t, g, r)
 		if _, err := g.Check(r); err == nil || popauth.RememberedTokens(g) != 0 {
 			t.Errorf("%s: got %v and %d tokens, want a refusal and none", name, err, popauth.RememberedTokens(g))
 		}
 	}
-	alike(t, g, l.owner.Request("GET", "/", good))
+	lab.Alike(t, g, l.Owner.Request("GET", "/", good))
 	if n := popauth.RememberedTokens(g); n != 1 {
 		t.Errorf("tokens: got %d, want 1", n)
 	}
@@ -204,44 +159,45 @@ func TestRefusalsAreNotRemembered(t *testing.T) {
 
 // The binding, the policies and revocation are asked about with every request.
 func TestRememberedTokenIsNoMoreThanAToken(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	revoked, asked := false, 0
-	g := l.guard(func(o *popauth.Options) {
+	g := l.Guard(func(o *popauth.Options) {
 		o.Revoked = func(context.Context, *popauth.Token) (bool, error) { asked++; return revoked, nil }
 	})
-	token := l.bound()
-	r := l.owner.Request("GET", "/", token)
-	remembers(t, g, r, false)
-	remembers(t, g, r, true)
+	token := l.Bound()
+	r := l.Owner.Request("GET", "/", token)
+	lab.Remembers(t, g, r, false)
+	lab.Remembers(t, g, r, true)
 	for reason, other := range map[popauth.Reason]*http.Request{
-		popauth.ErrCertificateMismatch: l.thief.Request("GET", "/", token),
+		popauth.ErrCertificateMismatch: l.Thief.Request("GET", "/", token),
 		popauth.ErrCertificateMissing:  (&popauthtest.Client{}).Request("GET", "/", token),
 	} {
-		remembers(t, g, other, reason)
-		alike(t, g, other)
+		lab.Remembers(t, g, other, reason)
+		lab.Alike(t, g, other)
 	}
 	if _, err := g.Check(r, popauth.Scope("orders.write")); !errors.Is(err, popauth.ErrScope) {
 		t.Errorf("got %v, want %v", err, popauth.ErrScope)
 	}
 	asked = 0
-	remembers(t, g, r, true)
+	lab.Remembers(t, g, r, true)
 	if asked != 1 {
 		t.Errorf("Revoked asked: got %d, want 1", asked)
 	}
 	revoked = true
-	remembers(t, g, r, popauth.ErrTokenRevoked)
-	o := l.issuer.Options("https://another.example.com")
+	lab.Remembers(t, g, r, popauth.ErrTokenRevoked)
+	o := l.Issuer.Options("https://another.example.com")
 	o.Keys = popauthKeys(t, l)
+	o.Observe = lab.Note
 	other, err := popauth.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	remembers(t, other, r, popauth.ErrTokenAudience)
+	lab.Remembers(t, other, r, popauth.ErrTokenAudience)
 }
 
-func popauthKeys(t *testing.T, l *lab) popauth.KeySource {
+func popauthKeys(t *testing.T, l *lab.Lab) popauth.KeySource {
 	t.Helper()
-	keys, err := popauth.StaticKeys(l.issuer.JWKS())
+	keys, err := popauth.StaticKeys(l.Issuer.JWKS())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,8 +205,8 @@ func popauthKeys(t *testing.T, l *lab) popauth.KeySource {
 }
 
 func TestRememberOptions(t *testing.T) {
-	l := newLab(t)
-	once, err := popauth.TrustJWT(l.bound())
+	l := lab.New(t)
+	once, err := popauth.TrustJWT(l.Bound())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,10 +222,10 @@ func TestRememberOptions(t *testing.T) {
 		{"with keys that can't tell", func(o *popauth.Options) {
 			o.Remember, o.Keys = 1, &choosy{RemoteKeys: o.Keys.(*popauth.RemoteKeys)}
 		}, false},
-		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: known{once}, Remember: 1} }, false},
-		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: known{once}, Remember: -1} }, true},
+		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: 1} }, false},
+		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: -1} }, true},
 	} {
-		o := l.issuer.Options()
+		o := l.Issuer.Options()
 		tt.change(&o)
 		if _, err := popauth.New(o); (err == nil) != tt.ok {
 			t.Errorf("%s: got %v, want an error: %t", tt.name, err, !tt.ok)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a request through Authenticate, Confirm and Authorize allocates.
@@ -54,7 +55,7 @@ func TestRequestAllocations(t *testing.T) {
 // Each new proof costs what its verification does, and the token's hash nothing more.
 func TestProofAllocations(t *testing.T) {
 	l, key := newRequestLab(t, "ES256"), popauthtest.NewProofKey(t, "")
-	serve := l.proofs(key, l.issuer.Token(requestClaims, key.Bound()))
+	serve := l.proofs(key, l.Issuer.Token(lab.RequestClaims, key.Bound()))
 	serve(10)
 	if got := testing.AllocsPerRun(200, func() { serve(1) }); got > 42 {
 		t.Errorf("got %v allocations, want 42 at most", got)
@@ -76,24 +77,24 @@ func TestGarbageAllocations(t *testing.T) {
 // A remembered token needs what the documentation says.
 func TestRememberedTokenSize(t *testing.T) {
 	const tokens, limit = 5000, 700
-	l := newLab(t, "EdDSA")
-	g := l.guard(func(o *popauth.Options) { o.Remember = tokens })
+	l := lab.New(t, "EdDSA")
+	g := l.Guard(func(o *popauth.Options) { o.Remember = tokens })
 	requests := make([]*http.Request, tokens)
-	connection := l.owner.Request("GET", "/", "")
+	connection := l.Owner.Request("GET", "/", "")
 	for i := range requests {
 		requests[i] = connection.Clone(t.Context())
-		requests[i].Header.Set("Authorization", "Bearer "+l.bound(requestClaims, cnf{"jti": fmt.Sprintf("JG3KQ7XW2NVYB5RLT4HD%06d", i)}))
+		requests[i].Header.Set("Authorization", "Bearer "+l.Bound(lab.RequestClaims, lab.Claims{"jti": fmt.Sprintf("JG3KQ7XW2NVYB5RLT4HD%06d", i)}))
 	}
 	if _, err := g.Check(requests[0]); err != nil {
 		t.Fatal(err)
 	}
-	before := heapInUse()
+	before := lab.HeapInUse()
 	for _, r := range requests {
 		if _, err := g.Check(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	size := (heapInUse() - before) / tokens
+	size := (lab.HeapInUse() - before) / tokens
 	t.Logf("%.0f bytes a token", size)
 	if n := popauth.RememberedTokens(g); n < tokens*98/100 || size > limit {
 		t.Errorf("got %d tokens of %.0f bytes, want %d of %d at most", n, size, tokens, limit)

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // side is one of two things that are measured against each other: each call is n requests, or n verifications.
@@ -40,9 +41,9 @@ func BenchmarkRequest(b *testing.B) {
 	for _, remember := range []int{-1, 0} {
 		b.Run("DPoP/"+sight(remember), func(b *testing.B) {
 			l, key := newRequestLab(b, "ES256", func(o *popauth.Options) { o.Remember = remember }), popauthtest.NewProofKey(b, "")
-			token := l.issuer.Token(requestClaims, key.Bound())
+			token := l.Issuer.Token(lab.RequestClaims, key.Bound())
 			proof := key.Request("GET", "/", token).Header.Get("DPoP")
-			paired(b, l.proofs(key, token), verifier(b, l.issuer, key, token, proof, remember < 0))
+			paired(b, l.proofs(key, token), lab.Verifier(b, l.Issuer, key, token, proof, remember < 0))
 		})
 	}
 }
@@ -54,11 +55,8 @@ func sight(remember int) string {
 	return "repeated"
 }
 
-// requestClaims make a token as long as the usual one.
-var requestClaims = popauthtest.Claims{"scope": "orders.read orders.write profile", "acr": "1"}
-
 type requestLab struct {
-	*lab
+	*lab.Lab
 	token string
 	guard http.Handler
 	store *renewed
@@ -66,12 +64,12 @@ type requestLab struct {
 
 func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) *requestLab {
 	tb.Helper()
-	l := &requestLab{lab: newLab(tb, alg), store: &renewed{}}
-	l.issuer.Now = nil
-	l.token = l.issuer.Token(requestClaims, l.owner.Bound())
-	o := l.issuer.Options()
+	l := &requestLab{Lab: lab.New(tb, alg), store: &renewed{}}
+	l.Issuer.Now = nil
+	l.token = l.Issuer.Token(lab.RequestClaims, l.Owner.Bound())
+	o := l.Issuer.Options()
 	o.Now = nil
-	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{Replay: l.store, MaxAge: 10 * time.Minute})}
+	o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{Replay: l.store, MaxAge: 10 * time.Minute})}
 	for _, c := range change {
 		c(&o)
 	}
@@ -80,42 +78,32 @@ func newRequestLab(tb testing.TB, alg string, change ...func(*popauth.Options)) 
 		tb.Fatal(err)
 	}
 	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	l.guard = chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(next)
+	l.guard = lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(next)
 	return l
 }
 
-// stub is a ResponseWriter that costs nothing.
-type stub struct {
-	header http.Header
-	status int
-}
-
-func (s *stub) Header() http.Header         { return s.header }
-func (s *stub) Write(b []byte) (int, error) { return len(b), nil }
-func (s *stub) WriteHeader(status int)      { s.status = status }
-
 func (l *requestLab) requests(token string) side {
-	r := l.owner.Request("GET", "/orders", token)
-	w := &stub{header: http.Header{}}
+	r := l.Owner.Request("GET", "/orders", token)
+	w := &lab.Stub{Fields: http.Header{}}
 	serve := func(n int) {
 		for range n {
-			clear(w.header)
+			clear(w.Fields)
 			l.guard.ServeHTTP(w, r)
 		}
 	}
 	serve(1)
-	if want := map[bool]int{true: 204, false: 401}[token == l.token]; w.status != want {
-		l.Fatalf("got %d, want %d", w.status, want)
+	if want := map[bool]int{true: 204, false: 401}[token == l.token]; w.Status != want {
+		l.Fatalf("got %d, want %d", w.Status, want)
 	}
 	return serve
 }
 
 func (l *requestLab) verifications() func() {
-	keys, err := popauth.StaticKeys(l.issuer.JWKS())
+	keys, err := popauth.StaticKeys(l.Issuer.JWKS())
 	if err != nil {
 		l.Fatal(err)
 	}
-	t := parsed(l, l.token)
+	t := lab.Parsed(l, l.token)
 	public, err := keys.KeyfuncCtx(context.Background())(t)
 	if err != nil {
 		l.Fatal(err)
@@ -140,17 +128,17 @@ func (l *requestLab) proofs(key *popauthtest.ProofKey, token string) side {
 	for i := range requests {
 		requests[i] = key.Request("GET", "https://api.example.com/orders", token)
 	}
-	w, i := &stub{header: http.Header{}}, 0
+	w, i := &lab.Stub{Fields: http.Header{}}, 0
 	return func(n int) {
 		for range n {
 			if i%len(requests) == 0 {
 				l.store.ReplayStore, _ = dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 			}
-			clear(w.header)
+			clear(w.Fields)
 			l.guard.ServeHTTP(w, requests[i%len(requests)])
 			i++
-			if w.status != http.StatusNoContent {
-				l.Fatal(w.status)
+			if w.Status != http.StatusNoContent {
+				l.Fatal(w.Status)
 			}
 		}
 	}
@@ -185,7 +173,7 @@ func paired(b *testing.B, whole side, verify func()) {
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(ratios), "x/verify")
-	b.ReportMetric(median(wholes), "whole-ns")
+	b.ReportMetric(lab.Median(ratios), "x/verify")
+	b.ReportMetric(lab.Median(wholes), "whole-ns")
 	b.ReportMetric(testing.AllocsPerRun(200, func() { whole(1) }), "whole-allocs")
 }

@@ -9,12 +9,13 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Stages around a router, in it and around its handlers; the route stays readable inside.
 func TestRouters(t *testing.T) {
-	l := newLab(t)
-	g := l.guard()
+	l := lab.New(t)
+	g := l.Guard()
 	read := g.Authorize(popauth.Scope("orders.read"))
 	write := g.Authorize(popauth.Scope("orders.write"))
 	var spy popauthtest.Spy
@@ -66,20 +67,20 @@ func TestRouters(t *testing.T) {
 			spy.Ran()
 			before := spy.Ran()
 			w := httptest.NewRecorder()
-			tt.h.ServeHTTP(w, l.owner.Request("GET", tt.target, l.bound()))
+			tt.h.ServeHTTP(w, l.Owner.Request("GET", tt.target, l.Bound()))
 			if w.Code != 200 || w.Body.String() != tt.want {
 				t.Errorf("owner: got %d %q, want %q", w.Code, w.Body, tt.want)
 			}
 			ran := spy.Ran()
-			for _, c := range []*popauthtest.Client{nil, l.thief} {
+			for _, c := range []*popauthtest.Client{nil, l.Thief} {
 				w = httptest.NewRecorder()
-				tt.h.ServeHTTP(w, c.Request("GET", tt.target, l.bound()))
+				tt.h.ServeHTTP(w, c.Request("GET", tt.target, l.Bound()))
 				if w.Code != 401 {
 					t.Errorf("thief: got %d, want 401", w.Code)
 				}
 			}
 			w = httptest.NewRecorder()
-			tt.h.ServeHTTP(w, l.owner.Request("PUT", tt.target, l.bound()))
+			tt.h.ServeHTTP(w, l.Owner.Request("PUT", tt.target, l.Bound()))
 			if w.Code != 403 && w.Code != 405 {
 				t.Errorf("without the scope: got %d", w.Code)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/proxy"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What has no ID prints as one without.
@@ -35,11 +36,11 @@ func TestSecretsWithoutID(t *testing.T) {
 // Whatever prints a configuration, no secret is in it: by value, by pointer, within other options and in what was made.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"
-	l := newLab(t)
+	l := lab.New(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
 	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	guard := l.Guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}
 	})
 	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
 	var all []any
@@ -47,7 +48,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret},
 		introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key},
 	} {
-		o := introspectionOptions(l.issuer)
+		o := lab.IntrospectionOptions(l.Issuer)
 		o.Authentication = a
 		v, err := introspection.New(o)
 		if err != nil {
@@ -55,9 +56,9 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 		all = append(all, a, []introspection.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
-	all = append(all, nonces, &nonces, proofs(dpop.Options{Nonces: nonces}), proofs(dpop.Options{Nonces: &nonces}),
-		popauth.Options{Confirmers: []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
-		trust, byProxy(proxy.RFC9440(), trust), []proxy.Trust{trust})
+	all = append(all, nonces, &nonces, lab.Proofs(dpop.Options{Nonces: nonces}), lab.Proofs(dpop.Options{Nonces: &nonces}),
+		popauth.Options{Confirmers: []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
+		trust, lab.ByProxy(proxy.RFC9440(), trust), []proxy.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}
 	for _, x := range all {
@@ -101,16 +102,16 @@ func printed(x any) string {
 // which the comments say.
 func TestSecretsInUnexportedFields(t *testing.T) {
 	const secret = "Secret-of-This-Test-0123456789-abcdef"
-	l := newLab(t)
+	l := lab.New(t)
 	key := ed25519.NewKeyFromSeed([]byte(secret)[:32])
 	basic, post := introspection.ClientSecretBasic{ID: "api", Secret: secret}, introspection.ClientSecretPost{ID: "api", Secret: secret}
 	signed := introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodEdDSA, Key: key}
 	nonces := dpop.StatelessNonces{Secrets: [][]byte{[]byte(secret)}}
-	guard := l.guard(func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{proofs(dpop.Options{Nonces: nonces})}
+	guard := l.Guard(func(o *popauth.Options) {
+		o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}
 	})
 	trust := proxy.TrustSecret("X-Proxy-Secret", secret)
-	byValue := introspectionOptions(l.issuer)
+	byValue := lab.IntrospectionOptions(l.Issuer)
 	byValue.Authentication = basic
 	var made []any
 	for _, a := range []introspection.ClientAuthentication{basic, &basic, post, signed} {
@@ -131,7 +132,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "*Guard", x: in(guard)},
 		{name: "*Guard, in a struct in a struct", x: in(program[*popauth.Guard]{guard})},
 		{name: "Trust", x: in(trust)},
-		{name: "CertificateSource", x: in(byProxy(proxy.RFC9440(), trust))},
+		{name: "CertificateSource", x: in(lab.ByProxy(proxy.RFC9440(), trust))},
 		{name: "a function that returns it", x: in(func() introspection.ClientSecretBasic { return basic })},
 		{name: "ClientSecretBasic", x: in(basic), leaks: true},
 		{name: "*ClientSecretBasic", x: in(&basic), leaks: true}, // by %s
@@ -139,7 +140,7 @@ func TestSecretsInUnexportedFields(t *testing.T) {
 		{name: "PrivateKeyJWT", x: in(signed), leaks: true},
 		{name: "StatelessNonces", x: in(nonces), leaks: true},
 		{name: "dpop.Options", x: in(dpop.Options{Nonces: nonces}), leaks: true},
-		{name: "*dpop.Confirmer", x: in(proofs(dpop.Options{Nonces: nonces}))},
+		{name: "*dpop.Confirmer", x: in(lab.Proofs(dpop.Options{Nonces: nonces}))},
 		{name: "IntrospectionOptions", x: in(byValue), leaks: true},
 	} {
 		text, found := printed(tt.x), false

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // rowsOf reads a file of testdata with one JSON object in each line.
@@ -91,8 +92,8 @@ func TestWycheproof(t *testing.T) {
 
 // TestRFCVectors are the examples of RFC 7515, 7519, 7520, 7797, 8037 and 9449.
 func TestRFCVectors(t *testing.T) {
-	l := newLab(t, "EdDSA")
-	g := l.guard()
+	l := lab.New(t, "EdDSA")
+	g := l.Guard()
 	for _, row := range rowsOf[struct {
 		ID, Kind, Alg, Expected, Compact string
 		JWKS                             json.RawMessage
@@ -111,9 +112,9 @@ func TestRFCVectors(t *testing.T) {
 				if token == "" {
 					continue
 				}
-				alike(t, g, l.owner.Request("GET", "/", token))
-				if o := send(g.Confirm, l.owner.Request("GET", "/", token)); o.ran || o.status != 401 && o.status != 400 {
-					t.Errorf("VULNERABLE: got %d, ran %t", o.status, o.ran)
+				lab.Alike(t, g, l.Owner.Request("GET", "/", token))
+				if o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)); o.Ran || o.Status != 401 && o.Status != 400 {
+					t.Errorf("VULNERABLE: got %d, ran %t", o.Status, o.Ran)
 				}
 			}
 		})
@@ -125,17 +126,17 @@ var strictlyNot = []string{"y_object_duplicated_key.json", "y_object_duplicated_
 
 // TestJSONTestSuite sends every text as a payload, as a header, and as one member of each.
 func TestJSONTestSuite(t *testing.T) {
-	l := newLab(t, "EdDSA")
-	g := l.guard()
-	header := fmt.Sprintf(`{"alg":"EdDSA","typ":"at+jwt","kid":%q`, l.published()[0].kid)
-	payload := strings.TrimSuffix(string(l.claims()), "}")
+	l := lab.New(t, "EdDSA")
+	g := l.Guard()
+	header := fmt.Sprintf(`{"alg":"EdDSA","typ":"at+jwt","kid":%q`, l.Published()[0].Kid)
+	payload := strings.TrimSuffix(string(l.Claims()), "}")
 	accepted := func(header, payload string) bool {
-		token := l.issuer.Sign([]byte(header), []byte(payload), "")
-		o := send(g.Confirm, l.owner.Request("GET", "/", token))
-		if o.ran != (o.status == 200) || !o.ran && o.status != 401 {
-			t.Errorf("%q %q: got %d, ran %t", header, payload, o.status, o.ran)
+		token := l.Issuer.Sign([]byte(header), []byte(payload), "")
+		o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", token))
+		if o.Ran != (o.Status == 200) || !o.Ran && o.Status != 401 {
+			t.Errorf("%q %q: got %d, ran %t", header, payload, o.Status, o.Ran)
 		}
-		return o.ran
+		return o.Ran
 	}
 	if !accepted(header+"}", payload+"}") {
 		t.Fatal("the honest token is refused")
@@ -172,9 +173,9 @@ func TestJSONTestSuite(t *testing.T) {
 
 // TestBearerRequests takes a token from the Authorization header and nowhere else, whatever other programs offer.
 func TestBearerRequests(t *testing.T) {
-	l := newLab(t, "EdDSA")
-	g := l.guard()
-	good := l.bound()
+	l := lab.New(t, "EdDSA")
+	g := l.Guard()
+	good := l.Bound()
 	for _, row := range rowsOf[struct {
 		ID, Method, Query, Expected, Token string
 		Headers                            [][2]string
@@ -187,15 +188,15 @@ func TestBearerRequests(t *testing.T) {
 			if row.Token == "token" {
 				text = strings.NewReplacer("token", good).Replace
 			}
-			r := l.owner.Request(row.Method, "/?"+text(row.Query), "")
+			r := l.Owner.Request(row.Method, "/?"+text(row.Query), "")
 			for _, h := range row.Headers {
 				r.Header.Add(h[0], h[1][:strings.IndexByte(h[1]+" ", ' ')]+text(h[1][strings.IndexByte(h[1]+" ", ' '):]))
 			}
 			r.PostForm = bearerForm(row.Form, good)
-			o := send(g.Confirm, r)
+			o := lab.Send(g.Confirm, r)
 			want := bearerAnswer(row.Expected, row.Options, row.Headers)
-			if !slices.Contains(want, o.status) || o.ran != (o.status == 200) {
-				t.Errorf("got %d, ran %t, want %v", o.status, o.ran, want)
+			if !slices.Contains(want, o.Status) || o.Ran != (o.Status == 200) {
+				t.Errorf("got %d, ran %t, want %v", o.Status, o.Ran, want)
 			}
 		})
 	}
@@ -273,13 +274,13 @@ func TestIdentityModelVectors(t *testing.T) {
 				key = ephemeral
 			}
 			spy := &popauthtest.Spy{}
-			o := send(func(http.Handler) http.Handler { return g.Authenticate(spy) }, (&popauthtest.Client{}).Request("GET", "/", row.token(t, now, key)))
+			o := lab.Send(func(http.Handler) http.Handler { return g.Authenticate(spy) }, (&popauthtest.Client{}).Request("GET", "/", row.token(t, now, key)))
 			want := row.Expect.Outcome == "accept"
 			if reason := identityModelExceptions[row.ID]; reason != "" {
 				want = !want
 			}
-			if got := spy.Ran() == 1; got != want || got != (o.status == 200) {
-				t.Errorf("accepted %t (%d), want %t", got, o.status, want)
+			if got := spy.Ran() == 1; got != want || got != (o.Status == 200) {
+				t.Errorf("accepted %t (%d), want %t", got, o.Status, want)
 			}
 		})
 	}
@@ -325,7 +326,7 @@ func (row identityModelRow) token(t *testing.T, now time.Time, key *rsa.PrivateK
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compact(cnf{"alg": "RS256", "typ": "JWT", "kid": "test-key-1"}, payload, by("RS256", key))
+	return lab.Compact(lab.Claims{"alg": "RS256", "typ": "JWT", "kid": "test-key-1"}, payload, lab.By("RS256", key))
 }
 
 func identityModelKeys(t *testing.T) (fixture, ephemeral *rsa.PrivateKey) {

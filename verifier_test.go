@@ -11,87 +11,88 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
+	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestTokenClaims(t *testing.T) {
-	l := newLab(t)
-	now := l.clock.Now().Unix()
+	l := lab.New(t)
+	now := l.Clock.Now().Unix()
 	for _, tt := range []struct {
 		name   string
-		claims cnf
+		claims lab.Claims
 		want   popauth.Reason // "" to pass
 	}{
-		{"as issued", cnf{}, ""},
-		{"expired within the leeway", cnf{"exp": now - 29}, ""},
-		{"expired", cnf{"exp": now - 30}, popauth.ErrTokenExpired},
-		{"no exp", cnf{"exp": omit}, popauth.ErrTokenMalformed},
-		{"exp 0", cnf{"exp": 0}, popauth.ErrTokenExpired},
-		{"exp null", cnf{"exp": nil}, popauth.ErrTokenMalformed},
-		{"exp text", cnf{"exp": fmt.Sprint(now + 300)}, popauth.ErrTokenMalformed},
-		{"exp true", cnf{"exp": true}, popauth.ErrTokenMalformed},
-		{"exp 1e30", cnf{"exp": 1e30}, popauth.ErrTokenMalformed},
-		{"exp negative", cnf{"exp": -1}, popauth.ErrTokenMalformed},
-		{"exp fraction", cnf{"exp": float64(now) - 29.5}, popauth.ErrTokenExpired},
-		{"not before, within the leeway", cnf{"nbf": now + 30}, ""},
-		{"not before", cnf{"nbf": now + 31}, popauth.ErrTokenNotYetValid},
-		{"nbf 1e30", cnf{"nbf": 1e30}, popauth.ErrTokenMalformed},
-		{"nbf text", cnf{"nbf": "0"}, popauth.ErrTokenMalformed},
-		{"issued in the future, within the leeway", cnf{"iat": now + 30}, ""},
-		{"issued in the future", cnf{"iat": now + 31}, popauth.ErrTokenNotYetValid},
-		{"iat 1e30", cnf{"iat": 1e30}, popauth.ErrTokenMalformed},
-		{"other issuer", cnf{"iss": "https://other.example"}, popauth.ErrTokenIssuer},
-		{"no issuer", cnf{"iss": omit}, popauth.ErrTokenIssuer},
-		{"issuer with a slash more", cnf{"iss": l.issuer.URL + "/"}, popauth.ErrTokenIssuer},
-		{"issuer in an array", cnf{"iss": []string{l.issuer.URL}}, popauth.ErrTokenMalformed},
-		{"issuer null", cnf{"iss": nil}, popauth.ErrTokenMalformed},
-		{"audience among others", cnf{"aud": []string{"x", popauthtest.Audience}}, ""},
-		{"other audience", cnf{"aud": "https://other.example"}, popauth.ErrTokenAudience},
-		{"other audiences", cnf{"aud": []string{"x", "y"}}, popauth.ErrTokenAudience},
-		{"audience with a slash more", cnf{"aud": popauthtest.Audience + "/"}, popauth.ErrTokenAudience},
-		{"no audience", cnf{"aud": omit}, popauth.ErrTokenAudience},
-		{"audience empty", cnf{"aud": ""}, popauth.ErrTokenAudience},
-		{"audience empty array", cnf{"aud": []string{}}, popauth.ErrTokenAudience},
-		{"audience number", cnf{"aud": 5}, popauth.ErrTokenMalformed},
-		{"audience mixed", cnf{"aud": []any{popauthtest.Audience, 5}}, popauth.ErrTokenMalformed},
-		{"audience null", cnf{"aud": nil}, popauth.ErrTokenMalformed},
-		{"subject number", cnf{"sub": 5}, popauth.ErrTokenMalformed},
-		{"token id number", cnf{"jti": 5}, popauth.ErrTokenMalformed},
-		{"client array", cnf{"client_id": []string{"a"}}, popauth.ErrTokenMalformed},
-		{"scope number", cnf{"scope": 5}, popauth.ErrTokenMalformed},
-		{"scp object", cnf{"scp": cnf{}}, popauth.ErrTokenMalformed},
-		{"folded issuer", cnf{"ISS": "x"}, popauth.ErrTokenMalformed},
-		{"folded scope", cnf{"Scope": "admin"}, popauth.ErrTokenMalformed},
-		{"other claims", cnf{"tenant": cnf{"a": []int{1}}}, ""},
+		{"as issued", lab.Claims{}, ""},
+		{"expired within the leeway", lab.Claims{"exp": now - 29}, ""},
+		{"expired", lab.Claims{"exp": now - 30}, popauth.ErrTokenExpired},
+		{"no exp", lab.Claims{"exp": lab.Omit}, popauth.ErrTokenMalformed},
+		{"exp 0", lab.Claims{"exp": 0}, popauth.ErrTokenExpired},
+		{"exp null", lab.Claims{"exp": nil}, popauth.ErrTokenMalformed},
+		{"exp text", lab.Claims{"exp": fmt.Sprint(now + 300)}, popauth.ErrTokenMalformed},
+		{"exp true", lab.Claims{"exp": true}, popauth.ErrTokenMalformed},
+		{"exp 1e30", lab.Claims{"exp": 1e30}, popauth.ErrTokenMalformed},
+		{"exp negative", lab.Claims{"exp": -1}, popauth.ErrTokenMalformed},
+		{"exp fraction", lab.Claims{"exp": float64(now) - 29.5}, popauth.ErrTokenExpired},
+		{"not before, within the leeway", lab.Claims{"nbf": now + 30}, ""},
+		{"not before", lab.Claims{"nbf": now + 31}, popauth.ErrTokenNotYetValid},
+		{"nbf 1e30", lab.Claims{"nbf": 1e30}, popauth.ErrTokenMalformed},
+		{"nbf text", lab.Claims{"nbf": "0"}, popauth.ErrTokenMalformed},
+		{"issued in the future, within the leeway", lab.Claims{"iat": now + 30}, ""},
+		{"issued in the future", lab.Claims{"iat": now + 31}, popauth.ErrTokenNotYetValid},
+		{"iat 1e30", lab.Claims{"iat": 1e30}, popauth.ErrTokenMalformed},
+		{"other issuer", lab.Claims{"iss": "https://other.example"}, popauth.ErrTokenIssuer},
+		{"no issuer", lab.Claims{"iss": lab.Omit}, popauth.ErrTokenIssuer},
+		{"issuer with a slash more", lab.Claims{"iss": l.Issuer.URL + "/"}, popauth.ErrTokenIssuer},
+		{"issuer in an array", lab.Claims{"iss": []string{l.Issuer.URL}}, popauth.ErrTokenMalformed},
+		{"issuer null", lab.Claims{"iss": nil}, popauth.ErrTokenMalformed},
+		{"audience among others", lab.Claims{"aud": []string{"x", popauthtest.Audience}}, ""},
+		{"other audience", lab.Claims{"aud": "https://other.example"}, popauth.ErrTokenAudience},
+		{"other audiences", lab.Claims{"aud": []string{"x", "y"}}, popauth.ErrTokenAudience},
+		{"audience with a slash more", lab.Claims{"aud": popauthtest.Audience + "/"}, popauth.ErrTokenAudience},
+		{"no audience", lab.Claims{"aud": lab.Omit}, popauth.ErrTokenAudience},
+		{"audience empty", lab.Claims{"aud": ""}, popauth.ErrTokenAudience},
+		{"audience empty array", lab.Claims{"aud": []string{}}, popauth.ErrTokenAudience},
+		{"audience number", lab.Claims{"aud": 5}, popauth.ErrTokenMalformed},
+		{"audience mixed", lab.Claims{"aud": []any{popauthtest.Audience, 5}}, popauth.ErrTokenMalformed},
+		{"audience null", lab.Claims{"aud": nil}, popauth.ErrTokenMalformed},
+		{"subject number", lab.Claims{"sub": 5}, popauth.ErrTokenMalformed},
+		{"token id number", lab.Claims{"jti": 5}, popauth.ErrTokenMalformed},
+		{"client array", lab.Claims{"client_id": []string{"a"}}, popauth.ErrTokenMalformed},
+		{"scope number", lab.Claims{"scope": 5}, popauth.ErrTokenMalformed},
+		{"scp object", lab.Claims{"scp": lab.Claims{}}, popauth.ErrTokenMalformed},
+		{"folded issuer", lab.Claims{"ISS": "x"}, popauth.ErrTokenMalformed},
+		{"folded scope", lab.Claims{"Scope": "admin"}, popauth.ErrTokenMalformed},
+		{"other claims", lab.Claims{"tenant": lab.Claims{"a": []int{1}}}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token := l.bound(tt.claims)
+			token := l.Bound(tt.claims)
 			check(t, l, token, tt.want)
 		})
 	}
 }
 
 // check sends token through all stages, with its owner's certificate.
-func check(t *testing.T, l *lab, token string, want popauth.Reason, change ...func(*popauth.Options)) {
+func check(t *testing.T, l *lab.Lab, token string, want popauth.Reason, change ...func(*popauth.Options)) {
 	t.Helper()
-	g := l.guard(change...)
-	alike(t, g, l.owner.Request("GET", "/", token))
-	_, err := g.Check(l.owner.Request("GET", "/", token))
-	o := send(g.Confirm, l.owner.Request("GET", "/", token))
+	g := l.Guard(change...)
+	lab.Alike(t, g, l.Owner.Request("GET", "/", token))
+	_, err := g.Check(l.Owner.Request("GET", "/", token))
+	o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", token))
 	if want == "" {
-		o.passed(t)
+		o.Passed(t)
 		if err != nil {
 			t.Errorf("got %v, want a pass", err)
 		}
 		return
 	}
-	o.refused(t, 401, invalidToken)
+	o.Refused(t, 401, lab.InvalidToken)
 	if !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
 	}
 }
 
 func TestTokenHeader(t *testing.T) {
-	l := newLab(t, "ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
+	l := lab.New(t, "ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
 	only := func(names ...string) func(*popauth.Options) {
 		return func(o *popauth.Options) { o.Algorithms = names }
 	}
@@ -100,53 +101,53 @@ func TestTokenHeader(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		header cnf
+		header lab.Claims
 		change func(*popauth.Options)
 		want   popauth.Reason
 	}{
-		{"ES256", cnf{"alg": "ES256"}, nil, ""},
-		{"ES384", cnf{"alg": "ES384"}, nil, ""},
-		{"RS256", cnf{"alg": "RS256"}, nil, ""},
-		{"PS256", cnf{"alg": "PS256"}, nil, ""},
-		{"EdDSA", cnf{"alg": "EdDSA"}, nil, ""},
-		{"Ed25519", cnf{"alg": "Ed25519"}, nil, ""},
-		{"Ed25519 where EdDSA is listed", cnf{"alg": "Ed25519"}, only("EdDSA"), ""},
-		{"EdDSA where Ed25519 is listed", cnf{"alg": "EdDSA"}, only("Ed25519"), ""},
-		{"algorithm not listed", cnf{"alg": "ES256"}, only("ES384", "RS256"), popauth.ErrTokenAlgorithm},
-		{"none", cnf{"alg": "none"}, nil, popauth.ErrTokenAlgorithm},
-		{"HMAC with the public key", cnf{"alg": "HS256"}, nil, popauth.ErrTokenAlgorithm},
-		{"typ JWT", cnf{"typ": "JWT"}, nil, ""},
-		{"typ in full", cnf{"typ": "application/at+jwt"}, nil, ""},
-		{"typ in other case", cnf{"typ": "AT+JWT"}, nil, ""},
-		{"no typ", cnf{"typ": omit}, nil, popauth.ErrTokenType},
-		{"no typ, allowed", cnf{"typ": omit}, types(""), ""},
-		{"logout token", cnf{"typ": "logout+jwt"}, nil, popauth.ErrTokenType},
-		{"proof", cnf{"typ": "dpop+jwt"}, nil, popauth.ErrTokenType},
-		{"typ not listed", cnf{"typ": "JWT"}, types("at+jwt"), popauth.ErrTokenType},
-		{"typ number", cnf{"typ": 5}, nil, popauth.ErrTokenMalformed},
-		{"alg number", cnf{"alg": 5}, nil, popauth.ErrTokenMalformed},
-		{"crit", cnf{"crit": []string{"exp"}}, nil, popauth.ErrTokenMalformed},
-		{"crit empty", cnf{"crit": []string{}}, nil, popauth.ErrTokenMalformed},
-		{"b64", cnf{"b64": false}, nil, popauth.ErrTokenMalformed},
-		{"zip", cnf{"zip": "DEF"}, nil, popauth.ErrTokenMalformed},
-		{"zip of no string", cnf{"zip": nil}, nil, popauth.ErrTokenMalformed},
-		{"enc", cnf{"enc": "A128GCM"}, nil, popauth.ErrTokenMalformed},
-		{"nested", cnf{"cty": "JWT"}, nil, popauth.ErrTokenMalformed},
-		{"other content type", cnf{"cty": "json"}, nil, ""},
-		{"own key", cnf{"jwk": cnf{"kty": "EC"}, "jku": "https://x", "x5u": "https://x", "x5c": []string{"x"}}, nil, ""},
-		{"no kid, one key of the kind", cnf{"alg": "ES384", "kid": omit}, nil, ""},
-		{"kid empty", cnf{"kid": ""}, nil, popauth.ErrTokenMalformed},
-		{"kid number", cnf{"kid": 5}, nil, popauth.ErrTokenMalformed},
-		{"kid too long", cnf{"kid": strings.Repeat("k", 257)}, nil, popauth.ErrTokenMalformed},
-		{"kid unknown", cnf{"kid": "k"}, nil, popauth.ErrTokenKey},
-		{"folded alg", cnf{"ALG": "none"}, nil, popauth.ErrTokenMalformed},
+		{"ES256", lab.Claims{"alg": "ES256"}, nil, ""},
+		{"ES384", lab.Claims{"alg": "ES384"}, nil, ""},
+		{"RS256", lab.Claims{"alg": "RS256"}, nil, ""},
+		{"PS256", lab.Claims{"alg": "PS256"}, nil, ""},
+		{"EdDSA", lab.Claims{"alg": "EdDSA"}, nil, ""},
+		{"Ed25519", lab.Claims{"alg": "Ed25519"}, nil, ""},
+		{"Ed25519 where EdDSA is listed", lab.Claims{"alg": "Ed25519"}, only("EdDSA"), ""},
+		{"EdDSA where Ed25519 is listed", lab.Claims{"alg": "EdDSA"}, only("Ed25519"), ""},
+		{"algorithm not listed", lab.Claims{"alg": "ES256"}, only("ES384", "RS256"), popauth.ErrTokenAlgorithm},
+		{"none", lab.Claims{"alg": "none"}, nil, popauth.ErrTokenAlgorithm},
+		{"HMAC with the public key", lab.Claims{"alg": "HS256"}, nil, popauth.ErrTokenAlgorithm},
+		{"typ JWT", lab.Claims{"typ": "JWT"}, nil, ""},
+		{"typ in full", lab.Claims{"typ": "application/at+jwt"}, nil, ""},
+		{"typ in other case", lab.Claims{"typ": "AT+JWT"}, nil, ""},
+		{"no typ", lab.Claims{"typ": lab.Omit}, nil, popauth.ErrTokenType},
+		{"no typ, allowed", lab.Claims{"typ": lab.Omit}, types(""), ""},
+		{"logout token", lab.Claims{"typ": "logout+jwt"}, nil, popauth.ErrTokenType},
+		{"proof", lab.Claims{"typ": "dpop+jwt"}, nil, popauth.ErrTokenType},
+		{"typ not listed", lab.Claims{"typ": "JWT"}, types("at+jwt"), popauth.ErrTokenType},
+		{"typ number", lab.Claims{"typ": 5}, nil, popauth.ErrTokenMalformed},
+		{"alg number", lab.Claims{"alg": 5}, nil, popauth.ErrTokenMalformed},
+		{"crit", lab.Claims{"crit": []string{"exp"}}, nil, popauth.ErrTokenMalformed},
+		{"crit empty", lab.Claims{"crit": []string{}}, nil, popauth.ErrTokenMalformed},
+		{"b64", lab.Claims{"b64": false}, nil, popauth.ErrTokenMalformed},
+		{"zip", lab.Claims{"zip": "DEF"}, nil, popauth.ErrTokenMalformed},
+		{"zip of no string", lab.Claims{"zip": nil}, nil, popauth.ErrTokenMalformed},
+		{"enc", lab.Claims{"enc": "A128GCM"}, nil, popauth.ErrTokenMalformed},
+		{"nested", lab.Claims{"cty": "JWT"}, nil, popauth.ErrTokenMalformed},
+		{"other content type", lab.Claims{"cty": "json"}, nil, ""},
+		{"own key", lab.Claims{"jwk": lab.Claims{"kty": "EC"}, "jku": "https://x", "x5u": "https://x", "x5c": []string{"x"}}, nil, ""},
+		{"no kid, one key of the kind", lab.Claims{"alg": "ES384", "kid": lab.Omit}, nil, ""},
+		{"kid empty", lab.Claims{"kid": ""}, nil, popauth.ErrTokenMalformed},
+		{"kid number", lab.Claims{"kid": 5}, nil, popauth.ErrTokenMalformed},
+		{"kid too long", lab.Claims{"kid": strings.Repeat("k", 257)}, nil, popauth.ErrTokenMalformed},
+		{"kid unknown", lab.Claims{"kid": "k"}, nil, popauth.ErrTokenKey},
+		{"folded alg", lab.Claims{"ALG": "none"}, nil, popauth.ErrTokenMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, number := tt.header["alg"].(int); number {
-				check(t, l, l.issuer.Sign([]byte(`{"alg":5,"typ":"at+jwt"}`), []byte(`{}`), "ES256"), tt.want)
+				check(t, l, l.Issuer.Sign([]byte(`{"alg":5,"typ":"at+jwt"}`), []byte(`{}`), "ES256"), tt.want)
 				return
 			}
-			token := l.issuer.TokenWith(tt.header, l.owner.Bound())
+			token := l.Issuer.TokenWith(tt.header, l.Owner.Bound())
 			change := tt.change
 			if change == nil {
 				change = func(*popauth.Options) {}
@@ -158,25 +159,25 @@ func TestTokenHeader(t *testing.T) {
 
 // Two keys of one kind, and a token that names none: nobody tries them all.
 func TestNoKeyIDAndSeveralKeys(t *testing.T) {
-	l := newLab(t, "ES256")
-	token := l.issuer.TokenWith(cnf{"kid": omit}, l.owner.Bound())
+	l := lab.New(t, "ES256")
+	token := l.Issuer.TokenWith(lab.Claims{"kid": lab.Omit}, l.Owner.Bound())
 	check(t, l, token, "")
-	keys := strings.TrimSuffix(strings.TrimSpace(string(l.issuer.JWKS())), "]}")
+	keys := strings.TrimSuffix(strings.TrimSpace(string(l.Issuer.JWKS())), "]}")
 	other := strings.TrimPrefix(strings.TrimSpace(string(popauthtest.NewIssuer(t, "ES256").JWKS())), `{"keys":[`)
 	two, err := popauth.StaticKeys([]byte(keys + "," + other))
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, l, token, popauth.ErrTokenKey, func(o *popauth.Options) { o.Keys = two })
-	check(t, l, l.bound(), "", func(o *popauth.Options) { o.Keys = two })
+	check(t, l, l.Bound(), "", func(o *popauth.Options) { o.Keys = two })
 }
 
 func TestTokenForm(t *testing.T) {
-	l := newLab(t)
-	good := l.bound()
+	l := lab.New(t)
+	good := l.Bound()
 	part := strings.Split(good, ".")
 	resigned := func(header, payload string) string {
-		return header + "." + payload + "." + l.issuer.Signature(header+"."+payload, "ES256")
+		return header + "." + payload + "." + l.Issuer.Signature(header+"."+payload, "ES256")
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
 	plain, err := base64.RawURLEncoding.DecodeString(part[0])
@@ -189,11 +190,11 @@ func TestTokenForm(t *testing.T) {
 		want        popauth.Reason
 	}{
 		{"good", good, ""},
-		{"signature of another token", part[0] + "." + part[1] + "." + strings.Split(l.bound(), ".")[2], popauth.ErrTokenSignature},
-		{"payload changed", part[0] + "." + strings.Split(l.bound(), ".")[1] + "." + part[2], popauth.ErrTokenSignature},
+		{"signature of another token", part[0] + "." + part[1] + "." + strings.Split(l.Bound(), ".")[2], popauth.ErrTokenSignature},
+		{"payload changed", part[0] + "." + strings.Split(l.Bound(), ".")[1] + "." + part[2], popauth.ErrTokenSignature},
 		{"no signature", part[0] + "." + part[1] + ".", popauth.ErrTokenSignature},
 		{"expired and forged", func() string {
-			p := strings.Split(l.bound(cnf{"exp": 1}), ".")
+			p := strings.Split(l.Bound(lab.Claims{"exp": 1}), ".")
 			return p[0] + "." + p[1] + "." + part[2]
 		}(), popauth.ErrTokenSignature},
 		{"one segment", part[0], popauth.ErrTokenMalformed},
@@ -222,10 +223,10 @@ func TestTokenForm(t *testing.T) {
 
 // Whatever a Verifier does wrong, a request does not pass by it.
 func TestVerifierFaults(t *testing.T) {
-	l := newLab(t)
+	l := lab.New(t)
 	for _, tt := range []struct {
 		name   string
-		verify verifierFunc
+		verify lab.VerifierFunc
 		status int
 		want   popauth.Reason
 	}{
@@ -248,11 +249,11 @@ func TestVerifierFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := send(g.Authenticate, l.owner.Request("GET", "/", l.bound()))
-			if o.ran || o.status != tt.status {
-				t.Errorf("got %d, ran %t, want %d", o.status, o.ran, tt.status)
+			o := lab.Send(g.Authenticate, l.Owner.Request("GET", "/", l.Bound()))
+			if o.Ran || o.Status != tt.status {
+				t.Errorf("got %d, ran %t, want %d", o.Status, o.Ran, tt.status)
 			}
-			if _, err := g.Check(l.owner.Request("GET", "/", l.bound())); !errors.Is(err, tt.want) {
+			if _, err := g.Check(l.Owner.Request("GET", "/", l.Bound())); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -260,14 +261,14 @@ func TestVerifierFaults(t *testing.T) {
 }
 
 func TestTrustJWT(t *testing.T) {
-	l := newLab(t)
-	token, err := popauth.TrustJWT(l.bound())
-	if err != nil || token.Issuer() != l.issuer.URL || token.Scopes()[0] != "orders.read" {
+	l := lab.New(t)
+	token, err := popauth.TrustJWT(l.Bound())
+	if err != nil || token.Issuer() != l.Issuer.URL || token.Scopes()[0] != "orders.read" {
 		t.Errorf("got %+v, %v", token, err)
 	}
 	for _, other := range []string{
 		"e30.e30.AA", // neither sub nor a client's name
-		l.issuer.TokenWith(cnf{"typ": "JWT"}, cnf{"at_hash": "x"}), l.issuer.TokenWith(cnf{"typ": "logout+jwt"}), l.bound(cnf{"token_use": "refresh"}),
+		l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, lab.Claims{"at_hash": "x"}), l.Issuer.TokenWith(lab.Claims{"typ": "logout+jwt"}), l.Bound(lab.Claims{"token_use": "refresh"}),
 	} {
 		if token, err := popauth.TrustJWT(other); token != nil || !errors.Is(err, popauth.ErrTokenType) {
 			t.Errorf("%q: got %v, %v", other, token, err)
@@ -281,8 +282,8 @@ func TestTrustJWT(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
-	l := newLab(t)
-	good := l.bound()
+	l := lab.New(t)
+	good := l.Bound()
 	for _, tt := range []struct {
 		name      string
 		change    func(*http.Request)
@@ -296,24 +297,24 @@ func TestCredentials(t *testing.T) {
 		{"another scheme", func(r *http.Request) { r.Header.Set("Authorization", "Basic "+good) }, 401, "Bearer"},
 		{"no scheme", func(r *http.Request) { r.Header.Set("Authorization", good) }, 401, "Bearer"},
 		{"scheme and token in one", func(r *http.Request) { r.Header.Set("Authorization", "Bearer"+good) }, 401, "Bearer"},
-		{"empty", func(r *http.Request) { r.Header.Set("Authorization", "") }, 400, invalidRequest},
-		{"scheme alone", func(r *http.Request) { r.Header.Set("Authorization", "Bearer") }, 400, invalidRequest},
-		{"scheme and space", func(r *http.Request) { r.Header.Set("Authorization", "Bearer ") }, 400, invalidRequest},
-		{"tab", func(r *http.Request) { r.Header.Set("Authorization", "Bearer\t"+good) }, 400, invalidRequest},
-		{"something behind", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good+" x") }, 400, invalidRequest},
-		{"comma", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good+",x") }, 400, invalidRequest},
-		{"quotes", func(r *http.Request) { r.Header.Set("Authorization", `Bearer "`+good+`"`) }, 400, invalidRequest},
-		{"padding alone", func(r *http.Request) { r.Header.Set("Authorization", `Bearer ==`) }, 400, invalidRequest},
-		{"beyond ASCII", func(r *http.Request) { r.Header.Set("Authorization", "Bearer ä") }, 400, invalidRequest},
-		{"two lines", func(r *http.Request) { r.Header.Add("Authorization", "Bearer "+good) }, 400, invalidRequest},
-		{"two schemes", func(r *http.Request) { r.Header.Add("Authorization", "Basic dTpw") }, 400, invalidRequest},
-		{"too long", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+strings.Repeat("a", 1<<20)) }, 401, invalidToken},
-		{"in the query as well", func(r *http.Request) { r.URL.RawQuery = "a=b&access_token=" + good }, 400, invalidRequest},
-		{"in the query as well, escaped", func(r *http.Request) { r.URL.RawQuery = "access%5Ftoken=" + good }, 400, invalidRequest},
-		{"in the query as well, empty", func(r *http.Request) { r.URL.RawQuery = "access_token" }, 400, invalidRequest},
+		{"empty", func(r *http.Request) { r.Header.Set("Authorization", "") }, 400, lab.InvalidRequest},
+		{"scheme alone", func(r *http.Request) { r.Header.Set("Authorization", "Bearer") }, 400, lab.InvalidRequest},
+		{"scheme and space", func(r *http.Request) { r.Header.Set("Authorization", "Bearer ") }, 400, lab.InvalidRequest},
+		{"tab", func(r *http.Request) { r.Header.Set("Authorization", "Bearer\t"+good) }, 400, lab.InvalidRequest},
+		{"something behind", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good+" x") }, 400, lab.InvalidRequest},
+		{"comma", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good+",x") }, 400, lab.InvalidRequest},
+		{"quotes", func(r *http.Request) { r.Header.Set("Authorization", `Bearer "`+good+`"`) }, 400, lab.InvalidRequest},
+		{"padding alone", func(r *http.Request) { r.Header.Set("Authorization", `Bearer ==`) }, 400, lab.InvalidRequest},
+		{"beyond ASCII", func(r *http.Request) { r.Header.Set("Authorization", "Bearer ä") }, 400, lab.InvalidRequest},
+		{"two lines", func(r *http.Request) { r.Header.Add("Authorization", "Bearer "+good) }, 400, lab.InvalidRequest},
+		{"two schemes", func(r *http.Request) { r.Header.Add("Authorization", "Basic dTpw") }, 400, lab.InvalidRequest},
+		{"too long", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+strings.Repeat("a", 1<<20)) }, 401, lab.InvalidToken},
+		{"in the query as well", func(r *http.Request) { r.URL.RawQuery = "a=b&access_token=" + good }, 400, lab.InvalidRequest},
+		{"in the query as well, escaped", func(r *http.Request) { r.URL.RawQuery = "access%5Ftoken=" + good }, 400, lab.InvalidRequest},
+		{"in the query as well, empty", func(r *http.Request) { r.URL.RawQuery = "access_token" }, 400, lab.InvalidRequest},
 		{"another parameter", func(r *http.Request) { r.URL.RawQuery = "my_access_token=x&access%zztoken=y&q=access_token" }, 200, ""},
 		{"in the query alone", func(r *http.Request) { r.Header.Del("Authorization"); r.URL.RawQuery = "access_token=" + good }, 401, "Bearer"},
-		{"in a parsed form as well", func(r *http.Request) { r.PostForm = map[string][]string{"access_token": {good}} }, 400, invalidRequest},
+		{"in a parsed form as well", func(r *http.Request) { r.PostForm = map[string][]string{"access_token": {good}} }, 400, lab.InvalidRequest},
 		{"in a cookie alone", func(r *http.Request) {
 			r.Header.Del("Authorization")
 			r.Header.Set("Cookie", "access_token="+good)
@@ -324,15 +325,15 @@ func TestCredentials(t *testing.T) {
 		}, 401, "Bearer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := l.owner.Request("GET", "/", good)
+			r := l.Owner.Request("GET", "/", good)
 			tt.change(r)
-			o := send(l.guard().Confirm, r)
+			o := lab.Send(l.Guard().Confirm, r)
 			if tt.status == 200 {
-				o.passed(t)
+				o.Passed(t)
 				return
 			}
-			o.refused(t, tt.status, tt.challenge)
-			if strings.Contains(strings.Join(o.challenges, ""), good) {
+			o.Refused(t, tt.status, tt.challenge)
+			if strings.Contains(strings.Join(o.Challenges, ""), good) {
 				t.Error("the token is in the answer")
 			}
 		})
