@@ -464,7 +464,7 @@ func TestVerificationLimits(t *testing.T) {
 
 // Chains that others have published, and what they must come to.
 func TestVerificationChains(t *testing.T) {
-	f, err := os.Open("../testdata/chains.json.gz")
+	f, err := os.Open("testdata/chains.json.gz")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ type rfcProof struct {
 
 func readRFC9449(t testing.TB) rfc9449 {
 	t.Helper()
-	data, err := os.ReadFile("../testdata/dpop/rfc9449.json")
+	data, err := os.ReadFile("testdata/rfc9449.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestSameIDAfterTheWindow(t *testing.T) {
 }
 
 func TestPublishedTokenHashes(t *testing.T) {
-	data, err := os.ReadFile("../testdata/dpop/ath.json")
+	data, err := os.ReadFile("testdata/ath.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +17,10 @@ import (
 )
 
 // The tests of the advisory files are named for an attack, and their subtests for published advisories about it.
-// testdata/advisories/advisories.jsonl says which test holds which advisory, or why none does.
+// testdata/advisories.jsonl says which test holds which advisory, or why none does.
 
 func TestAdvisoryIndex(t *testing.T) {
-	data, err := os.ReadFile("../../testdata/advisories/advisories.jsonl")
+	data, err := os.ReadFile("testdata/advisories.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,25 +62,32 @@ func TestAdvisoryIndex(t *testing.T) {
 	}
 }
 
-// testsOf returns the tests of this folder, each with the string literals in it: among them are its subtests' names.
+// testsOf returns the tests of the whole repository, each with the string literals in it: among them are its subtests' names.
 func testsOf(t *testing.T) map[string]map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests := map[string]map[string]bool{}
-	for _, file := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") || strings.Contains(name, "node_modules") {
+			return err
+		}
+		text, err := fs.ReadFile(root, name)
 		if err != nil {
-			t.Fatal(err)
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
+		if err != nil {
+			return err
 		}
 		for _, d := range f.Decls {
 			fn, ok := d.(*ast.FuncDecl)
 			if !ok || !strings.HasPrefix(fn.Name.Name, "Test") && !strings.HasPrefix(fn.Name.Name, "Fuzz") {
 				continue
 			}
-			literals := map[string]bool{}
+			literals := tests[fn.Name.Name] // of a test of the same name elsewhere
+			if literals == nil {
+				literals = map[string]bool{}
+			}
 			ast.Inspect(fn, func(n ast.Node) bool {
 				if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
 					s, _ := strconv.Unquote(l.Value)
@@ -90,6 +97,10 @@ func testsOf(t *testing.T) map[string]map[string]bool {
 			})
 			tests[fn.Name.Name] = literals
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return tests
 }

@@ -11,7 +11,8 @@ import (
 
 // Every event that a package logs is in docs/observability.md, word for word: people search for the line that they see.
 func TestLogEventsDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/observability.md")
+	t.Chdir("../..")
+	page, err := os.ReadFile("docs/observability.md")
 	if err != nil {
 		t.Fatal(err)
 	}

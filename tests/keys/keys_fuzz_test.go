@@ -20,7 +20,7 @@ import (
 )
 
 func FuzzJWKSet(f *testing.F) {
-	sets, err := os.ReadFile("../../testdata/jwks/keysets.jsonl")
+	sets, err := os.ReadFile("testdata/keysets.jsonl")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func choose(t *testing.T, keys popauth.KeySource, header map[string]any) (any, e
 }
 
 func TestStaticKeysSets(t *testing.T) {
-	f, err := os.Open("../../testdata/jwks/keysets.jsonl")
+	f, err := os.Open("testdata/keysets.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}

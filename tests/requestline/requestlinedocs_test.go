@@ -15,6 +15,7 @@ func TestRequestLineHandlerIsCopied(t *testing.T) {
 		return strings.Contains(line, "http.Server{") || strings.Contains(line, ".NewUnstartedServer(") || strings.Contains(line, ".NewServer(")
 	}
 	found := 0
+	t.Chdir("../..")
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
-// issuerKinds is one file of testdata/tokenkinds: which options fit an issuer, and which JWTs it signs. See the README
+// issuerKinds is one file of testdata: which options fit an issuer, and which JWTs it signs. See the README
 // there.
 type issuerKinds struct {
 	Issuer  string
@@ -46,7 +46,7 @@ type kindOfToken struct {
 // tokenKinds reads the corpus. A file without access tokens is of no issuer and has no options.
 func tokenKinds(t *testing.T) []issuerKinds {
 	t.Helper()
-	names, err := filepath.Glob("../../testdata/tokenkinds/*.json")
+	names, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no files: %v", err)
 	}
