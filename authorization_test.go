@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 func TestPolicies(t *testing.T) {
@@ -43,7 +43,8 @@ func TestPolicies(t *testing.T) {
 		{"scope", lab.Claims{"scope": "a b"}, []popauth.Policy{popauth.Scope("a")}, 200, ""},
 		{"all scopes", lab.Claims{"scope": "a b c"}, []popauth.Policy{popauth.Scope("a", "c")}, 200, ""},
 		{"one of two scopes", lab.Claims{"scope": "a b"}, []popauth.Policy{popauth.Scope("a", "c")}, 403, scope("a c")},
-		{"two policies", lab.Claims{"scope": "b"}, []popauth.Policy{popauth.Scope("a"), popauth.Scope("b"), popauth.AnyScope("c", "a")}, 403, scope("a b c")},
+		{"two policies", lab.Claims{"scope": "b"}, []popauth.Policy{popauth.Scope("a"), popauth.Scope("b"), popauth.AnyScope("c", "a")},
+			403, scope("a b c")},
 		{"no scope claim", lab.Claims{"scope": lab.Omit}, []popauth.Policy{popauth.Scope("a")}, 403, scope("a")},
 		{"empty scope", lab.Claims{"scope": ""}, []popauth.Policy{popauth.Scope("a")}, 403, scope("a")},
 		{"scope of other case", lab.Claims{"scope": "A"}, []popauth.Policy{popauth.Scope("a")}, 403, scope("a")},
@@ -70,12 +71,14 @@ func TestPolicies(t *testing.T) {
 		{"any of, first", lab.Claims{"scope": "a"}, []popauth.Policy{popauth.AnyOf(popauth.Scope("a"), popauth.Client("x"))}, 200, ""},
 		{"any of, second", lab.Claims{"client_id": "x"}, []popauth.Policy{popauth.AnyOf(popauth.Scope("a"), popauth.Client("x"))}, 200, ""},
 		{"any of, neither", lab.Claims{}, []popauth.Policy{popauth.AnyOf(popauth.Scope("a"), popauth.Client("x"))}, 403, scope("a")},
-		{"any of, neither, client first", lab.Claims{}, []popauth.Policy{popauth.AnyOf(popauth.Client("x"), popauth.Scope("a"))}, 403, forbidden},
+		{"any of, neither, client first", lab.Claims{}, []popauth.Policy{popauth.AnyOf(popauth.Client("x"), popauth.Scope("a"))}, 403,
+			forbidden},
 		{"claims", lab.Claims{"tenant": "a"}, []popauth.Policy{ofA}, 200, ""},
 		{"other claims", lab.Claims{"tenant": "b"}, []popauth.Policy{ofA}, 403, forbidden},
 		{"claim of another case", lab.Claims{"Tenant": "a"}, []popauth.Policy{ofA}, 403, forbidden},
 		{"claim of another type", lab.Claims{"tenant": 5}, []popauth.Policy{ofA}, 403, forbidden},
-		{"claims policy with a reason", lab.Claims{}, []popauth.Policy{popauth.ClaimsPolicy(func(tenant) error { return popauth.ErrUnavailable })}, 503, ""},
+		{"claims policy with a reason", lab.Claims{},
+			[]popauth.Policy{popauth.ClaimsPolicy(func(tenant) error { return popauth.ErrUnavailable })}, 503, ""},
 		{"request", lab.Claims{"sub": "orders"}, []popauth.Policy{path}, 200, ""},
 		{"another's request", lab.Claims{"sub": "x"}, []popauth.Policy{path}, 403, forbidden},
 	} {

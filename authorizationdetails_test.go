@@ -9,8 +9,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 type payment struct {
@@ -49,7 +49,8 @@ func TestAuthorizationDetails(t *testing.T) {
 		{"one", []any{pay("a")}, []popauth.Policy{own}, 200, ""},
 		{"second", []any{pay("b"), other, pay("a")}, []popauth.Policy{own}, 200, ""},
 		{"none allowed", []any{pay("b"), pay("c")}, []popauth.Policy{own}, 403, missing},
-		{"of another type", []any{lab.Claims{"type": "Payment", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
+		{"of another type", []any{lab.Claims{"type": "Payment", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own},
+			403, missing},
 		{"no claim", lab.Omit, []popauth.Policy{own}, 403, missing},
 		{"empty array", []any{}, []popauth.Policy{own}, 403, missing},
 		{"null", nil, []popauth.Policy{own}, 403, missing},
@@ -61,15 +62,19 @@ func TestAuthorizationDetails(t *testing.T) {
 		{"beside one of empty type", []any{pay("a"), lab.Claims{"type": ""}}, []popauth.Policy{own}, 403, missing},
 		{"beside one of type 5", []any{pay("a"), lab.Claims{"type": 5}}, []popauth.Policy{own}, 403, missing},
 		{"beside one that doesn't fit", []any{pay("a"), pay(5)}, []popauth.Policy{own}, 403, missing},
-		{"member of other case", []any{lab.Claims{"type": "payment", "actions": []string{"initiate"}, "Account": "a"}}, []popauth.Policy{own}, 403, missing},
-		{"type of other case beside", []any{lab.Claims{"type": "payment", "Type": "x", "actions": []string{"initiate"}, "account": "a"}}, []popauth.Policy{own}, 403, missing},
-		{"with a scope that the route asks for", []any{}, []popauth.Policy{popauth.Scope("orders.read"), own}, 403, missing + `, scope="orders.read"`},
+		{"member of other case", []any{lab.Claims{"type": "payment", "actions": []string{"initiate"}, "Account": "a"}},
+			[]popauth.Policy{own}, 403, missing},
+		{"type of other case beside", []any{lab.Claims{"type": "payment", "Type": "x", "actions": []string{"initiate"}, "account": "a"}},
+			[]popauth.Policy{own}, 403, missing},
+		{"with a scope that the route asks for", []any{}, []popauth.Policy{popauth.Scope("orders.read"), own}, 403,
+			missing + `, scope="orders.read"`},
 		{"any of, by scope", []any{}, []popauth.Policy{popauth.AnyOf(own, popauth.Scope("orders.read"))}, 200, ""},
 		{"any of, by details", []any{pay("a")}, []popauth.Policy{popauth.AnyOf(popauth.Scope("x"), own)}, 200, ""},
 		{"another reason", []any{pay("x"), pay("down")}, []popauth.Policy{down}, 503, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := lab.Send(g.Authorize(tt.policies...), l.Owner.Request("GET", "/?account=a", l.Bound(lab.Claims{"authorization_details": tt.details})))
+			o := lab.Send(g.Authorize(tt.policies...),
+				l.Owner.Request("GET", "/?account=a", l.Bound(lab.Claims{"authorization_details": tt.details})))
 			if tt.status == 200 {
 				o.Passed(t)
 				return

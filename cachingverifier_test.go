@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // freshCache is one that can tell.
@@ -85,7 +85,7 @@ func TestRememberedButByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := l.OpaqueGuard(lab.Known{token})
+	g := l.OpaqueGuard(lab.Known{Is: token})
 	var first atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
@@ -114,8 +114,11 @@ func TestFreshAfterTheSource(t *testing.T) {
 			alert bool // a withdrawn key is found out
 		}{
 			{"that can tell", func(c *lab.Cache) popauth.Verifier { return freshCache{c} }, true, true},
-			{"that can tell, and says its issuers", func(c *lab.Cache) popauth.Verifier { return withIssuers{freshCache{c}, []string{l.Issuer.URL}} }, true, true},
-			{"that can't tell", func(c *lab.Cache) popauth.Verifier { return c }, name != "Issuers", name == "Issuers"}, // who may have another one by now
+			{"that can tell, and says its issuers", func(c *lab.Cache) popauth.Verifier {
+				return withIssuers{freshCache{c}, []string{l.Issuer.URL}}
+			}, true, true},
+			// who may have another one by now
+			{"that can't tell", func(c *lab.Cache) popauth.Verifier { return c }, name != "Issuers", name == "Issuers"},
 		} {
 			own, meanwhile := &lab.Cache{Verifier: lab.VerifierOf(t, l.Issuer)}, func() {}
 			g := l.Guard(func(o *popauth.Options) {
@@ -146,7 +149,8 @@ func TestFreshAfterTheSource(t *testing.T) {
 func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 	l := lab.New(t)
 	o := l.Issuer.Options()
-	elsewhere, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: []string{"https://other.example.com"}, Keys: o.Keys, Now: o.Now})
+	elsewhere, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: []string{"https://other.example.com"},
+		Keys: o.Keys, Now: o.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,11 +177,13 @@ func TestTenantGoneWhileTheSourceWaits(t *testing.T) {
 	}
 }
 
-// A token that ends while the source of the certificate takes its time ends by the Verifier's Leeway, where that is smaller than the Guard's, 30 s.
+// A token that ends while the source of the certificate takes its time ends by the Verifier's Leeway, where that is
+// smaller than the Guard's, 30 s.
 func TestTokenOverForTheVerifierWhileTheSourceWaits(t *testing.T) {
 	l := lab.New(t)
 	o := l.Issuer.Options()
-	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now, Leeway: time.Second})
+	strict, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: l.Clock.Now,
+		Leeway: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,20 +203,24 @@ func TestTokenOverForTheVerifierWhileTheSourceWaits(t *testing.T) {
 
 // Nobody can change what a Token says.
 func TestTokenIsImmutable(t *testing.T) {
-	token, err := popauth.NewToken([]byte(`{"iss":"i","sub":"s","client_id":"c","jti":"j","aud":["a","b"],"scope":"x y","iat":1,"nbf":0,"exp":4102444800}`))
+	token, err := popauth.NewToken([]byte(`{"iss":"i","sub":"s","client_id":"c","jti":"j","aud":["a","b"],"scope":"x ` +
+		`y","iat":1,"nbf":0,"exp":4102444800}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		got := []any{token.Issuer(), token.Subject(), token.ClientID(), token.TokenID(), token.Audience(), token.Scopes(), token.IssuedAt().Unix(), token.NotBefore().Unix(), token.ExpiresAt().Unix()}
-		if want := []any{"i", "s", "c", "j", []string{"a", "b"}, []string{"x", "y"}, int64(1), int64(0), int64(4102444800)}; !reflect.DeepEqual(got, want) {
+		got := []any{token.Issuer(), token.Subject(), token.ClientID(), token.TokenID(), token.Audience(), token.Scopes(),
+			token.IssuedAt().Unix(), token.NotBefore().Unix(), token.ExpiresAt().Unix()}
+		if want := []any{"i", "s", "c", "j", []string{"a", "b"}, []string{"x", "y"}, int64(1), int64(0),
+			int64(4102444800)}; !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 		token.Audience()[0], token.Scopes()[0] = "z", "z"
 		_ = append(token.Scopes()[:1], "z")
 	}
 	token, err = popauth.NewToken([]byte(`{}`))
-	if err != nil || token.Audience() != nil || token.Scopes() != nil || !token.IssuedAt().IsZero() || !token.NotBefore().IsZero() || !token.ExpiresAt().IsZero() {
+	if err != nil || token.Audience() != nil || token.Scopes() != nil || !token.IssuedAt().IsZero() || !token.NotBefore().IsZero() ||
+		!token.ExpiresAt().IsZero() {
 		t.Errorf("of nothing: got %+v, %v", token, err)
 	}
 }

@@ -20,9 +20,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A connection may outlive its certificate. A new request is then nobody's by name; what its token is bound to it still
@@ -96,11 +96,15 @@ func TestExpiredOnAConnection(t *testing.T) {
 				p, _ := popauth.FromContext(r.Context())
 				see(p.Certificate)
 			})),
-			"CertificateFromContext": popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			"CertificateFromContext": popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter,
+				r *http.Request) {
 				c, _ := popauth.CertificateFromContext(r.Context())
 				see(c)
 			})),
-			"PolicyFunc": g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error { see(p.Certificate); return nil }))(http.NotFoundHandler()),
+			"PolicyFunc": g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+				see(p.Certificate)
+				return nil
+			}))(http.NotFoundHandler()),
 			"Check": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				p, err := g.Check(r)
 				if err != nil {
@@ -143,10 +147,13 @@ func TestExpiredBehindAProxy(t *testing.T) {
 	})
 	source := lab.ByProxy(proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(lab.ProxyNet))
 	request := func(c *popauthtest.Client) *http.Request {
-		return lab.ViaProxy(l.Issuer.Token(c.Bound()), "X-SSL-Client-Cert", lab.Base64Of(c.Certificate.Certificate[0]), "X-SSL-Client-Verify", "0")
+		return lab.ViaProxy(l.Issuer.Token(c.Bound()), "X-SSL-Client-Cert", lab.Base64Of(c.Certificate.Certificate[0]),
+			"X-SSL-Client-Verify", "0")
 	}
 	g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
-	for _, h := range []func(http.Handler) http.Handler{g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))), clientcert.Require(source)} {
+	for _, h := range []func(http.Handler) http.Handler{
+		g.Authorize(clientcert.Policy(clientcert.Subject("CN=batch"))), clientcert.Require(source),
+	} {
 		got := lab.Send(h, request(old))
 		got.Refused(t, 403, "")
 		if got.Header.Get("Connection") != "" {
@@ -175,7 +182,9 @@ func TestConnectionIsClosed(t *testing.T) {
 		}
 		server.StartTLS()
 		defer server.Close()
-		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2, TLSClientConfig: &tls.Config{RootCAs: client.HTTP(server).Transport.(*http.Transport).TLSClientConfig.RootCAs, Certificates: []tls.Certificate{client.Certificate}}}
+		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2,
+			TLSClientConfig: &tls.Config{RootCAs: client.HTTP(server).Transport.(*http.Transport).TLSClientConfig.RootCAs,
+				Certificates: []tls.Certificate{client.Certificate}}}
 		defer transport.CloseIdleConnections()
 		ask := func() (int, bool) {
 			answer, err := (&http.Client{Transport: transport}).Get(server.URL)
@@ -307,7 +316,8 @@ func TestHostileChain(t *testing.T) {
 		t.Errorf("got log %s", &log)
 	}
 	lab.Send(g.Confirm, r).Passed(t)
-	source := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Remember: -1, Intermediates: []*x509.Certificate{authorities[0].Certificate}})
+	source := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Remember: -1,
+		Intermediates: []*x509.Certificate{authorities[0].Certificate}})
 	lab.Send(clientcert.Require(source), r).Refused(t, 403, "")
 	if took := time.Since(start); took > 2*time.Second { // 4 s for each was what it took
 		t.Errorf("took %v", took)
@@ -337,7 +347,8 @@ func BenchmarkHostileChain(b *testing.B) {
 		chains   int
 		verified bool
 	}{
-		{"large", large, 1, false}, {"large, 16 chains", large, 16, false}, {"within", within, 1, false}, {"within, 16 chains", within, 16, false},
+		{"large", large, 1, false}, {"large, 16 chains", large, 16, false}, {"within", within, 1, false},
+		{"within, 16 chains", within, 16, false},
 		{"Verified, large", large, 1, true}, {"Verified, within", within, 1, true}, {"Verified, plain", plain, 1, true},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
@@ -400,12 +411,15 @@ func TestWhatClosesAConnection(t *testing.T) {
 		status int
 		want   string
 	}{
-		"Verified, expired":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), expired, 403, "close"},
-		"Verified, revoked":            {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: revoked})), l.Owner, 403, "close"},
-		"Verified, outage":             {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool(), Revoked: outage})), l.Owner, 503, ""},
+		"Verified, expired": {clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})), expired, 403, "close"},
+		"Verified, revoked": {clientcert.Require(lab.Verified(t,
+			clientcert.Verification{Roots: l.CA.Pool(), Revoked: revoked})), l.Owner, 403, "close"},
+		"Verified, outage": {clientcert.Require(lab.Verified(t,
+			clientcert.Verification{Roots: l.CA.Pool(), Revoked: outage})), l.Owner, 503, ""},
 		"a source of its own, expired": {clientcert.Require(own), expired, 403, "close"},
-		"its names":                    {clientcert.Require(nil), l.CA.Intermediate("Partner CA", lab.Permits(t, false)).Client("admin"), 403, "close"},
-		"a policy":                     {clientcert.Require(nil, clientcert.Subject("CN=other")), l.Owner, 403, ""},
+		"its names": {clientcert.Require(nil), l.CA.Intermediate("Partner CA", lab.Permits(t, false)).Client("admin"),
+			403, "close"},
+		"a policy": {clientcert.Require(nil, clientcert.Subject("CN=other")), l.Owner, 403, ""},
 	} {
 		got := lab.Send(tt.gate, lab.ByTLS(tt.client, "", l.CA))
 		if got.Refused(t, tt.status, ""); got.Header.Get("Connection") != tt.want {

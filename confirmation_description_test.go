@@ -9,8 +9,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A member of cnf that describes the key beside it binds nothing. Keycloak 26.7 writes kc-jkt-type beside jkt.
@@ -41,15 +41,22 @@ func TestDescribedKey(t *testing.T) {
 		{name: "thief with a key of his own", cnf: described, sender: others, want: popauth.ErrProofKey},
 		{name: "no proof", cnf: described, sender: proofless, want: popauth.ErrProofMissing},
 		{name: "under Bearer", cnf: described, sender: bearerOnly, want: popauth.ErrBindingScheme},
-		{name: "alone, under Bearer", cnf: lab.Claims{"kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown, says: `"kc-jkt-type" is known beside "jkt" only`},
+		{name: "alone, under Bearer", cnf: lab.Claims{"kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown,
+			says: `"kc-jkt-type" is known beside "jkt" only`},
 		{name: "alone, with a proof", cnf: lab.Claims{"kc-jkt-type": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown},
-		{name: "beside another key", cnf: lab.Claims{"x5t#S256": l.Owner.Thumbprint(), "kc-jkt-type": "DPoP"}, sender: bearerOnly, want: popauth.ErrBindingUnknown},
-		{name: "another value", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "Client-Attestation"}, sender: own, want: popauth.ErrBindingUnknown, says: `it came with "Client-Attestation"`},
-		{name: "the value in another case", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "dpop"}, sender: own, want: popauth.ErrBindingUnknown},
-		{name: "the member in another case", cnf: lab.Claims{"jkt": jkt, "KC-JKT-TYPE": "DPoP"}, sender: own, want: popauth.ErrBindingUnknown, says: `"KC-JKT-TYPE"`},
-		{name: "a value that is no string", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": true}, sender: own, want: popauth.ErrBindingMalformed, says: `"kc-jkt-type"`},
+		{name: "beside another key", cnf: lab.Claims{"x5t#S256": l.Owner.Thumbprint(), "kc-jkt-type": "DPoP"}, sender: bearerOnly,
+			want: popauth.ErrBindingUnknown},
+		{name: "another value", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "Client-Attestation"}, sender: own,
+			want: popauth.ErrBindingUnknown, says: `it came with "Client-Attestation"`},
+		{name: "the value in another case", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "dpop"}, sender: own,
+			want: popauth.ErrBindingUnknown},
+		{name: "the member in another case", cnf: lab.Claims{"jkt": jkt, "KC-JKT-TYPE": "DPoP"}, sender: own,
+			want: popauth.ErrBindingUnknown, says: `"KC-JKT-TYPE"`},
+		{name: "a value that is no string", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": true}, sender: own,
+			want: popauth.ErrBindingMalformed, says: `"kc-jkt-type"`},
 		{name: "a null", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": nil}, sender: own, want: popauth.ErrBindingMalformed},
-		{name: "one more, unknown", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "DPoP", "kid": "1"}, sender: own, want: popauth.ErrBindingUnknown, says: `"kid"`},
+		{name: "one more, unknown", cnf: lab.Claims{"jkt": jkt, "kc-jkt-type": "DPoP", "kid": "1"}, sender: own,
+			want: popauth.ErrBindingUnknown, says: `"kid"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var refusal *popauth.Error

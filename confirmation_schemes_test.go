@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // mtlsPoP has certificate-bound tokens come under a scheme of their own, as Microsoft Entra's mtls_pop does.
@@ -27,18 +27,19 @@ func TestOneMemberUnderTwoSchemes(t *testing.T) {
 		bearer     bool
 		want       int
 	}{
-		"Bearer":                     {confirmers: both, scheme: "Bearer", want: 200},
-		"its own":                    {confirmers: both, scheme: "mtls_pop", want: 200},
-		"its own, in other case":     {confirmers: both, scheme: "MTLS_PoP", want: 200},
-		"the other order":            {confirmers: []popauth.Confirmer{mtlsPoP{}, popauth.MutualTLS{}}, scheme: "Bearer", want: 200},
-		"Bearer, stolen":             {confirmers: both, scheme: "Bearer", stolen: true, want: 401},
-		"its own, stolen":            {confirmers: both, scheme: "mtls_pop", stolen: true, want: 401},
-		"its own, not bound":         {confirmers: both, scheme: "mtls_pop", bearer: true, want: 401},
-		"another's scheme":           {confirmers: append(both, underDPoP()), scheme: "DPoP", want: 401},
-		"Bearer, its own alone":      {confirmers: []popauth.Confirmer{mtlsPoP{}}, scheme: "Bearer", want: 401},
-		"its own, its own alone":     {confirmers: []popauth.Confirmer{mtlsPoP{}}, scheme: "mtls_pop", want: 200},
-		"its own, which nobody has":  {confirmers: []popauth.Confirmer{popauth.MutualTLS{}}, scheme: "mtls_pop", want: 401},
-		"its own, stolen, the order": {confirmers: []popauth.Confirmer{mtlsPoP{}, popauth.MutualTLS{}}, scheme: "mtls_pop", stolen: true, want: 401},
+		"Bearer":                    {confirmers: both, scheme: "Bearer", want: 200},
+		"its own":                   {confirmers: both, scheme: "mtls_pop", want: 200},
+		"its own, in other case":    {confirmers: both, scheme: "MTLS_PoP", want: 200},
+		"the other order":           {confirmers: []popauth.Confirmer{mtlsPoP{}, popauth.MutualTLS{}}, scheme: "Bearer", want: 200},
+		"Bearer, stolen":            {confirmers: both, scheme: "Bearer", stolen: true, want: 401},
+		"its own, stolen":           {confirmers: both, scheme: "mtls_pop", stolen: true, want: 401},
+		"its own, not bound":        {confirmers: both, scheme: "mtls_pop", bearer: true, want: 401},
+		"another's scheme":          {confirmers: append(both, underDPoP()), scheme: "DPoP", want: 401},
+		"Bearer, its own alone":     {confirmers: []popauth.Confirmer{mtlsPoP{}}, scheme: "Bearer", want: 401},
+		"its own, its own alone":    {confirmers: []popauth.Confirmer{mtlsPoP{}}, scheme: "mtls_pop", want: 200},
+		"its own, which nobody has": {confirmers: []popauth.Confirmer{popauth.MutualTLS{}}, scheme: "mtls_pop", want: 401},
+		"its own, stolen, the order": {confirmers: []popauth.Confirmer{mtlsPoP{}, popauth.MutualTLS{}}, scheme: "mtls_pop", stolen: true,
+			want: 401},
 	} {
 		g := l.Guard(func(o *popauth.Options) { o.Confirmers = tt.confirmers })
 		client, token := l.Owner, l.Bound()
@@ -94,20 +95,22 @@ func TestObjectValues(t *testing.T) {
 		header string
 		want   error
 	}{
-		"the object":                {jwkConfirmer{true}, token, key, nil},
-		"another object":            {jwkConfirmer{true}, token, `{"kty":"EC"}`, popauth.ErrBindingUnconfirmed},
-		"none":                      {jwkConfirmer{true}, token, "", popauth.ErrBindingUnconfirmed},
-		"takes none, none":          {jwkConfirmer{false}, token, "", popauth.ErrBindingMalformed},
-		"takes none, the object":    {jwkConfirmer{false}, token, key, popauth.ErrBindingMalformed},
-		"no such method":            {fakeConfirmer{member: "jwk", asked: new([]string)}, token, "", popauth.ErrBindingMalformed},
-		"a string":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"a"}`), "a", nil},
-		"a string like an object":   {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"{\"kty\":\"EC\"}"}`), `{"kty":"EC"}`, popauth.ErrBindingMalformed},
-		"an array":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":[1]}`), "", popauth.ErrBindingMalformed},
-		"null":                      {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":null}`), "", popauth.ErrBindingMalformed},
-		"a number":                  {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":1}`), "", popauth.ErrBindingMalformed},
-		"an empty string":           {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":""}`), "", popauth.ErrBindingMalformed},
-		"a member twice in it":      {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":{"x":1,"x":2}}`), "", popauth.ErrTokenMalformed},
-		"a thumbprint is no object": {popauth.MutualTLS{}, lab.RawPayload(l, `"cnf":{"x5t#S256":{"a":1}}`), "", popauth.ErrBindingMalformed},
+		"the object":             {jwkConfirmer{true}, token, key, nil},
+		"another object":         {jwkConfirmer{true}, token, `{"kty":"EC"}`, popauth.ErrBindingUnconfirmed},
+		"none":                   {jwkConfirmer{true}, token, "", popauth.ErrBindingUnconfirmed},
+		"takes none, none":       {jwkConfirmer{false}, token, "", popauth.ErrBindingMalformed},
+		"takes none, the object": {jwkConfirmer{false}, token, key, popauth.ErrBindingMalformed},
+		"no such method":         {fakeConfirmer{member: "jwk", asked: new([]string)}, token, "", popauth.ErrBindingMalformed},
+		"a string":               {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"a"}`), "a", nil},
+		"a string like an object": {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":"{\"kty\":\"EC\"}"}`), `{"kty":"EC"}`,
+			popauth.ErrBindingMalformed},
+		"an array":             {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":[1]}`), "", popauth.ErrBindingMalformed},
+		"null":                 {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":null}`), "", popauth.ErrBindingMalformed},
+		"a number":             {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":1}`), "", popauth.ErrBindingMalformed},
+		"an empty string":      {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":""}`), "", popauth.ErrBindingMalformed},
+		"a member twice in it": {jwkConfirmer{true}, lab.RawPayload(l, `"cnf":{"jwk":{"x":1,"x":2}}`), "", popauth.ErrTokenMalformed},
+		"a thumbprint is no object": {popauth.MutualTLS{}, lab.RawPayload(l, `"cnf":{"x5t#S256":{"a":1}}`), "",
+			popauth.ErrBindingMalformed},
 	} {
 		g := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{tt.c} })
 		r := l.Owner.Request("GET", "/", tt.token)

@@ -19,8 +19,8 @@ import (
 	"unicode"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A cnf of any shape but a good one is refused with 401: behind Authenticate, behind Confirm and behind Authorize, for
@@ -45,19 +45,25 @@ func TestConfirmationShapes(t *testing.T) {
 		{"3.14159", 3.14159}, {"empty array", []any{}}, {"array of a number", []any{123}}, {"array of a string", []any{"asdf"}},
 		{"null", nil}, {"empty object", lab.Claims{}}, {"object in an array", []any{lab.Claims{"x5t#S256": good}}},
 		{"object as a string", `{"x5t#S256":"` + good + `"}`},
-		{"no known member", lab.Claims{"kid": "1"}}, {"jku only", lab.Claims{"jku": "https://x"}}, {"jwk only", lab.Claims{"jwk": lab.Claims{"kty": "EC"}}},
+		{"no known member", lab.Claims{"kid": "1"}}, {"jku only", lab.Claims{"jku": "https://x"}},
+		{"jwk only", lab.Claims{"jwk": lab.Claims{"kty": "EC"}}},
 		{"other case", lab.Claims{"X5T#s256": good}}, {"jkt only", lab.Claims{"jkt": good}},
-		{"member empty", lab.Claims{"x5t#S256": ""}}, {"member array", lab.Claims{"x5t#S256": []any{}}}, {"member in an array", lab.Claims{"x5t#S256": []any{good}}},
-		{"member number", lab.Claims{"x5t#S256": 5}}, {"member null", lab.Claims{"x5t#S256": nil}}, {"member true", lab.Claims{"x5t#S256": true}},
+		{"member empty", lab.Claims{"x5t#S256": ""}}, {"member array", lab.Claims{"x5t#S256": []any{}}},
+		{"member in an array", lab.Claims{"x5t#S256": []any{good}}},
+		{"member number", lab.Claims{"x5t#S256": 5}}, {"member null", lab.Claims{"x5t#S256": nil}},
+		{"member true", lab.Claims{"x5t#S256": true}},
 		{"member object", lab.Claims{"x5t#S256": lab.Claims{}}},
-		{"padded", lab.Claims{"x5t#S256": good + "="}}, {"standard alphabet", lab.Claims{"x5t#S256": base64.StdEncoding.EncodeToString(sum[:])}},
+		{"padded", lab.Claims{"x5t#S256": good + "="}},
+		{"standard alphabet", lab.Claims{"x5t#S256": base64.StdEncoding.EncodeToString(sum[:])}},
 		{"standard alphabet, no padding", lab.Claims{"x5t#S256": "+/" + good[2:]}},
 		{"hex", lab.Claims{"x5t#S256": hex.EncodeToString(sum[:])}}, {"SHA-1 hex", lab.Claims{"x5t#S256": hex.EncodeToString(old[:])}},
 		{"SHA-1", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(old[:])}},
 		{"case swapped", lab.Claims{"x5t#S256": swapped}}, {"lower case", lab.Claims{"x5t#S256": strings.ToLower(good)}},
-		{"space behind", lab.Claims{"x5t#S256": good + " "}}, {"space before", lab.Claims{"x5t#S256": " " + good}}, {"line break behind", lab.Claims{"x5t#S256": good + "\n"}},
+		{"space behind", lab.Claims{"x5t#S256": good + " "}}, {"space before", lab.Claims{"x5t#S256": " " + good}},
+		{"line break behind", lab.Claims{"x5t#S256": good + "\n"}},
 		{"line break inside", lab.Claims{"x5t#S256": good[:20] + "\r\n" + good[20:]}},
-		{"42 characters", lab.Claims{"x5t#S256": good[:42]}}, {"44 characters", lab.Claims{"x5t#S256": good + "A"}}, {"31 bytes", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:31])}},
+		{"42 characters", lab.Claims{"x5t#S256": good[:42]}}, {"44 characters", lab.Claims{"x5t#S256": good + "A"}},
+		{"31 bytes", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:31])}},
 		{"33 bytes", lab.Claims{"x5t#S256": base64.RawURLEncoding.EncodeToString(append(sum[:], 0))}},
 		{"trailing bits", lab.Claims{"x5t#S256": good[:42] + nextLetter(good[42])}},
 		{"another's", lab.Claims{"x5t#S256": l.Thief.Thumbprint()}},
@@ -230,26 +236,37 @@ func TestEveryMemberIsConfirmed(t *testing.T) {
 		status     int
 		challenges []string
 	}{
-		{"both", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", l.Owner, nil, "x5t#S256 pop", 200, nil},
-		{"both, no certificate", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", nil, nil, "x5t#S256", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"both, proof fails", lab.Claims{"pop": "v", "x5t#S256": x5t}, "PoP", l.Owner, failing, "x5t#S256 pop", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"both under Bearer", lab.Claims{"pop": "v", "x5t#S256": x5t}, "Bearer", l.Owner, nil, "", 401,
-			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`, `PoP algs="ES256"`}},
-		{"certificate alone under the scheme", lab.Claims{"x5t#S256": x5t}, "PoP", l.Owner, nil, "", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"certificate alone under Bearer", lab.Claims{"x5t#S256": x5t}, "bearer", l.Owner, nil, "x5t#S256", 200, nil},
-		{"proof alone, scheme in other case", lab.Claims{"pop": "v"}, "pOp", nil, nil, "pop", 200, nil},
-		{"unbound under the scheme", popauthtest.Omit, "PoP", l.Owner, nil, "", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"unknown beside both", lab.Claims{"pop": "v", "x5t#S256": x5t, "z": "1"}, "PoP", l.Owner, nil, "", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"member of another type", lab.Claims{"pop": 5}, "PoP", l.Owner, nil, "", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"empty member", lab.Claims{"pop": ""}, "PoP", l.Owner, nil, "", 401,
-			[]string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", algs="ES256"`, `Bearer`}},
-		{"store down", lab.Claims{"pop": "v"}, "PoP", l.Owner, popauth.ErrUnavailable, "pop", 503, nil},
+		{name: "both", cnf: lab.Claims{"pop": "v", "x5t#S256": x5t}, scheme: "PoP", client: l.Owner, asked: "x5t#S256 pop", status: 200},
+		{name: "both, no certificate", cnf: lab.Claims{"pop": "v", "x5t#S256": x5t}, scheme: "PoP", asked: "x5t#S256", status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "both, proof fails", cnf: lab.Claims{"pop": "v", "x5t#S256": x5t}, scheme: "PoP", client: l.Owner, fail: failing,
+			asked: "x5t#S256 pop", status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "both under Bearer", cnf: lab.Claims{"pop": "v", "x5t#S256": x5t}, scheme: "Bearer", client: l.Owner, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is ` +
+				`bound to was not proven"`, `PoP algs="ES256"`}},
+		{name: "certificate alone under the scheme", cnf: lab.Claims{"x5t#S256": x5t}, scheme: "PoP", client: l.Owner, status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "certificate alone under Bearer", cnf: lab.Claims{"x5t#S256": x5t}, scheme: "bearer", client: l.Owner, asked: "x5t#S256",
+			status: 200},
+		{name: "proof alone, scheme in other case", cnf: lab.Claims{"pop": "v"}, scheme: "pOp", asked: "pop", status: 200},
+		{name: "unbound under the scheme", cnf: popauthtest.Omit, scheme: "PoP", client: l.Owner, status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "unknown beside both", cnf: lab.Claims{"pop": "v", "x5t#S256": x5t, "z": "1"}, scheme: "PoP", client: l.Owner, status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "member of another type", cnf: lab.Claims{"pop": 5}, scheme: "PoP", client: l.Owner, status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "empty member", cnf: lab.Claims{"pop": ""}, scheme: "PoP", client: l.Owner, status: 401,
+			challenges: []string{`PoP error="invalid_token", error_description="Possession of the key that the access token is bound ` +
+				`to was not proven", algs="ES256"`, `Bearer`}},
+		{name: "store down", cnf: lab.Claims{"pop": "v"}, scheme: "PoP", client: l.Owner, fail: popauth.ErrUnavailable, asked: "pop",
+			status: 503},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked []string
@@ -283,7 +300,8 @@ func TestEveryMemberIsConfirmed(t *testing.T) {
 		}
 		r := l.Owner.Request("GET", "/", "a")
 		r.Header.Add("Authorization", "PoP a")
-		if got := lab.Send(g.Confirm, r).Challenges; len(got) != 2 || !strings.HasPrefix(got[0], lab.InvalidRequest) || !strings.HasPrefix(got[1], `PoP error="invalid_request"`) {
+		if got := lab.Send(g.Confirm, r).Challenges; len(got) != 2 || !strings.HasPrefix(got[0], lab.InvalidRequest) ||
+			!strings.HasPrefix(got[1], `PoP error="invalid_request"`) {
 			t.Errorf("both schemes at once: got %q", got)
 		}
 	})

@@ -177,7 +177,8 @@ func ExampleClaims() {
 		c, err := popauth.Claims[claims](caller)
 		fmt.Println(c.Roles, err)
 	}))
-	h.ServeHTTP(httptest.NewRecorder(), owner.Request("GET", "/", issuer.Token(owner.Bound(), popauthtest.Claims{"roles": []string{"admin"}})))
+	h.ServeHTTP(httptest.NewRecorder(), owner.Request("GET", "/",
+		issuer.Token(owner.Bound(), popauthtest.Claims{"roles": []string{"admin"}})))
 	// Output:
 	// [admin] <nil>
 }

@@ -55,14 +55,16 @@ func Known(r Reason) bool {
 // Forgetful is g without a memory of tokens.
 func Forgetful(g *Guard) *Guard {
 	twin := &Guard{
-		identity: new(identity), line: g.line, source: g.source, headers: g.headers, goesBy: g.goesBy, prompt: g.prompt, schemes: g.schemes, tokens: g.tokens,
+		identity: new(identity), line: g.line, source: g.source, headers: g.headers, goesBy: g.goesBy, prompt: g.prompt,
+		schemes: g.schemes, tokens: g.tokens,
 		confirmers: g.confirmers, policies: g.policies, observer: g.observer, refusals: g.refusals, document: g.document,
 	}
 	twin.station = &station{guard: twin.identity, source: g.station.source}
 	if v, ok := g.tokens.verifier.(*jwtVerifier); ok {
 		twin.tokens.verifier = &jwtVerifier{
-			issuer: v.issuer, keyIssuer: v.keyIssuer, keys: v.keys, kinds: v.kinds, algorithms: v.algorithms, types: v.types, validator: v.validator,
-			leeway: v.leeway, now: v.now, known: v.known, entries: -1,
+			issuer: v.issuer, keyIssuer: v.keyIssuer, keys: v.keys, kinds: v.kinds, algorithms: v.algorithms, types: v.types,
+			validator: v.validator,
+			leeway:    v.leeway, now: v.now, known: v.known, entries: -1,
 		}
 	}
 	return twin

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The faults that a hand-written check of cnf tends to have, each as a request that such a check answers wrongly.
@@ -83,7 +83,8 @@ func TestFaultChallengeWithoutError(t *testing.T) {
 func TestFaultHeaderOverridesOrErasesTheCertificate(t *testing.T) {
 	l := lab.New(t)
 	owners := base64.StdEncoding.EncodeToString(l.Owner.Certificate.Certificate[0])
-	for _, name := range []string{"Client-Cert", "X-Client-Cert", "X-SSL-Client-Cert", "X-ARR-ClientCert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert"} {
+	for _, name := range []string{"Client-Cert", "X-Client-Cert", "X-SSL-Client-Cert", "X-ARR-ClientCert", "X-Forwarded-Client-Cert",
+		"X-Forwarded-Tls-Client-Cert"} {
 		for _, value := range []string{owners, ":" + owners + ":", "OOPS" + owners, ""} {
 			r := l.Thief.Request("GET", "/", l.Bound())
 			r.Header.Set(name, value)

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // holds is what is true of every answer: the Check and the handlers agree, the status and the challenges are of the
@@ -32,7 +32,8 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 	if e == nil {
 		return p, nil
 	}
-	if o.Status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.Body != "" || !slices.Equal(o.Challenges, e.Challenges()) {
+	if o.Status != e.Status() || !slices.Contains([]int{400, 401, 403, 503}, e.Status()) || o.Body != "" ||
+		!slices.Equal(o.Challenges, e.Challenges()) {
 		t.Fatalf("got %d %q %q, want %d %q", o.Status, o.Challenges, o.Body, e.Status(), e.Challenges())
 	}
 	if e.Status() == 401 && len(o.Challenges) == 0 {
@@ -43,7 +44,8 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if scheme != "Bearer" || !slices.Contains([]string{"", "invalid_request", "invalid_token"}, params["error"]) || !popauth.Descriptions()[params["error_description"]] {
+		if scheme != "Bearer" || !slices.Contains([]string{"", "invalid_request", "invalid_token"}, params["error"]) ||
+			!popauth.Descriptions()[params["error_description"]] {
 			t.Fatalf("VULNERABLE: %q is not one of ours", line)
 		}
 		delete(params, "error")
@@ -59,8 +61,10 @@ func holds(t *testing.T, g *popauth.Guard, r *http.Request) (*popauth.Principal,
 func FuzzAuthorization(f *testing.F) {
 	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
 	for _, line := range []string{
-		"Bearer " + good, "bearer  " + good, "Bearer", "Bearer ", "", " ", "\tBearer " + good, "DPoP " + good, "Basic dTpw", "Bearer " + good + " x", "Bearer " + good + ",Bearer x",
-		`Bearer token="` + good + `"`, "Bearer =", "Bearer a=b", "Bearer " + good + "=", "Bearer ..", "Bearer " + strings.Repeat("A", 17<<10), "Bearer \xff", "B\u00e9arer x", "Bearer\x00" + good,
+		"Bearer " + good, "bearer  " + good, "Bearer", "Bearer ", "", " ", "\tBearer " + good, "DPoP " + good, "Basic dTpw",
+		"Bearer " + good + " x", "Bearer " + good + ",Bearer x",
+		`Bearer token="` + good + `"`, "Bearer =", "Bearer a=b", "Bearer " + good + "=", "Bearer ..",
+		"Bearer " + strings.Repeat("A", 17<<10), "Bearer \xff", "B\u00e9arer x", "Bearer\x00" + good,
 	} {
 		f.Add(line, "")
 	}
@@ -76,7 +80,8 @@ func FuzzAuthorization(f *testing.F) {
 			return
 		}
 		scheme, token, _ := strings.Cut(line, " ")
-		if !strings.EqualFold(scheme, "Bearer") || !signedBy(public, strings.TrimLeft(token, " ")) || strings.Contains("&"+query, "&access_token") {
+		if !strings.EqualFold(scheme, "Bearer") || !signedBy(public, strings.TrimLeft(token, " ")) ||
+			strings.Contains("&"+query, "&access_token") {
 			t.Fatalf("VULNERABLE: accepted %q with %q", line, query)
 		}
 		r.Header["Authorization"] = []string{line, line}
@@ -99,9 +104,12 @@ func signedBy(public ed25519.PublicKey, token string) bool {
 // FuzzHeader signs any JOSE header.
 func FuzzHeader(f *testing.F) {
 	for _, h := range []string{
-		lab.FuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`, `{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
-		`{"alg":"EdDSA","alg":"EdDSA","typ":"JWT"}`, `{"Alg":"EdDSA","typ":"JWT"}`, `{"alg":"EdDSA","typ":"dpop+jwt"}`, `{"alg":"EdDSA","typ":"JWT","jwk":{"kty":"OKP"},"jku":"http://x"}`, `{"alg":"EdDSA","cty":"application/JWT"}`,
-		`{"alg":"ES256","typ":"JWT","kid":"k"}`, `{"alg":"Ed25519"}`, `{"alg":"EdDSA"} `, `{"alg":"EdDSA"}x`, `{"alg":"EdDSA","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}", "\ufeff{}",
+		lab.FuzzHeader, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"EdDSA","typ":"JWT","crit":[]}`,
+		`{"alg":"EdDSA","typ":"JWT","b64":true}`, `{"alg":"EdDSA","typ":"JWT","kid":5}`, `{"alg":"EdDSA","typ":"JWT","kid":"\u000a"}`,
+		`{"alg":"EdDSA","alg":"EdDSA","typ":"JWT"}`, `{"Alg":"EdDSA","typ":"JWT"}`, `{"alg":"EdDSA","typ":"dpop+jwt"}`,
+		`{"alg":"EdDSA","typ":"JWT","jwk":{"kty":"OKP"},"jku":"http://x"}`, `{"alg":"EdDSA","cty":"application/JWT"}`,
+		`{"alg":"ES256","typ":"JWT","kid":"k"}`, `{"alg":"Ed25519"}`, `{"alg":"EdDSA"} `, `{"alg":"EdDSA"}x`,
+		`{"alg":"EdDSA","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}", "\ufeff{}",
 	} {
 		f.Add(h)
 	}
@@ -127,7 +135,8 @@ func FuzzHeader(f *testing.F) {
 
 // FuzzClaims signs any payload.
 func FuzzClaims(f *testing.F) {
-	for _, more := range []string{"", `,"exp":0`, `,"nbf":1e30`, `,"scope":"a b"`, `,"cnf":{"x5t#S256":"x"}`, `,"cnf":{}`, `,"CNF":{}`, `,"aud":[]`, `,"x":"\ud800"`, `,"x":1e999`, `}{`, `,"iat":9e99`, `,"sub":null`} {
+	for _, more := range []string{"", `,"exp":0`, `,"nbf":1e30`, `,"scope":"a b"`, `,"cnf":{"x5t#S256":"x"}`, `,"cnf":{}`, `,"CNF":{}`,
+		`,"aud":[]`, `,"x":"\ud800"`, `,"x":1e999`, `}{`, `,"iat":9e99`, `,"sub":null`} {
 		f.Add(lab.FuzzPayload(more))
 	}
 	for _, p := range []string{"", "null", "{}", "[]", `{"iss":"https://id.example.com"}`, strings.Repeat("[", 5000)} {
@@ -139,7 +148,8 @@ func FuzzClaims(f *testing.F) {
 		if e != nil {
 			return
 		}
-		if p.Issuer != lab.FuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= lab.FuzzNow-30 || p.IssuedAt.Unix() > lab.FuzzNow+30 || len(p.Bindings) > 0 {
+		if p.Issuer != lab.FuzzIssuer || !slices.Contains(p.Audience, popauthtest.Audience) || p.ExpiresAt.Unix() <= lab.FuzzNow-30 ||
+			p.IssuedAt.Unix() > lab.FuzzNow+30 || len(p.Bindings) > 0 {
 			t.Fatalf("VULNERABLE: accepted %+v from %q", p, payload)
 		}
 		again, err := popauth.NewToken([]byte(payload))
@@ -153,8 +163,10 @@ func FuzzClaims(f *testing.F) {
 func FuzzConfirmation(f *testing.F) {
 	owner, thief := popauthtest.NewCA(f).Client("owner"), popauthtest.SelfSigned(f, "thief")
 	for _, value := range []string{
-		`{"x5t#S256":"@"}`, `{"x5t#S256":""}`, `{"x5t#S256":"@="}`, `{"x5t#S256":"@\n"}`, `{}`, `null`, `"@"`, `5`, `[]`, `["@"]`, `{"jkt":"@"}`, `{"x5t#S256":"@","jkt":"@"}`, `{"x5t#S256":"@","x5t#S256":"@"}`, `{"X5T#S256":"@"}`,
-		`{"x5t#S256":null}`, `{"x5t#S256":["@"]}`, `{"kid":"@"}`, `{"x5t#S256":"@","":""}`, `{"x5t#S256":"@"},"cnf":{}`, `{"jwk":{"kty":"EC"}}`, `{"x5t":"@"}`, `{"x5t\u0023S256":"@"}`, `false`, ``,
+		`{"x5t#S256":"@"}`, `{"x5t#S256":""}`, `{"x5t#S256":"@="}`, `{"x5t#S256":"@\n"}`, `{}`, `null`, `"@"`, `5`, `[]`, `["@"]`,
+		`{"jkt":"@"}`, `{"x5t#S256":"@","jkt":"@"}`, `{"x5t#S256":"@","x5t#S256":"@"}`, `{"X5T#S256":"@"}`,
+		`{"x5t#S256":null}`, `{"x5t#S256":["@"]}`, `{"kid":"@"}`, `{"x5t#S256":"@","":""}`, `{"x5t#S256":"@"},"cnf":{}`,
+		`{"jwk":{"kty":"EC"}}`, `{"x5t":"@"}`, `{"x5t\u0023S256":"@"}`, `false`, ``,
 	} {
 		f.Add(value)
 	}
@@ -169,7 +181,8 @@ func FuzzConfirmation(f *testing.F) {
 				t.Fatalf("VULNERABLE: cnf %s: accepted %+v", value, p)
 			}
 		}
-		if p, e := holds(t, g, owner.Request("GET", "/", token)); e == nil && (len(p.Bindings) != 1 || p.Bindings[0].Value != owner.Thumbprint()) {
+		if p, e := holds(t, g, owner.Request("GET", "/", token)); e == nil &&
+			(len(p.Bindings) != 1 || p.Bindings[0].Value != owner.Thumbprint()) {
 			t.Fatalf("VULNERABLE: cnf %s: accepted %+v", value, p)
 		}
 	})
@@ -177,7 +190,8 @@ func FuzzConfirmation(f *testing.F) {
 
 // FuzzScope asks for a scope of a token with any scope claim: what is granted stands in it, by itself.
 func FuzzScope(f *testing.F) {
-	for _, value := range []string{`"admin"`, `"a admin"`, `"administrator"`, `"Admin"`, `"a\tadmin"`, `"a\u00a0admin"`, `["admin"]`, `["a admin"]`, `[["admin"]]`, `[]`, `null`, `5`, `{"admin":true}`, `"",  "scp":"admin"`, `"a","Scope":"admin"`, `" admin "`} {
+	for _, value := range []string{`"admin"`, `"a admin"`, `"administrator"`, `"Admin"`, `"a\tadmin"`, `"a\u00a0admin"`, `["admin"]`,
+		`["a admin"]`, `[["admin"]]`, `[]`, `null`, `5`, `{"admin":true}`, `"",  "scp":"admin"`, `"a","Scope":"admin"`, `" admin "`} {
 		f.Add(value)
 	}
 	g := lab.FuzzGuard(f)
@@ -206,7 +220,8 @@ func FuzzScope(f *testing.F) {
 // FuzzCheck sends any token, and any refusal of a Verifier, and both with any realm.
 func FuzzCheck(f *testing.F) {
 	good := lab.FuzzToken(lab.FuzzHeader, lab.FuzzPayload(""))
-	for _, token := range []string{good, good + ".", good[:len(good)-1], "." + good, "a.b.c", "..", "e30.e30.AA", strings.Repeat(".", 100), good[:40] + "\n" + good[40:], strings.ToUpper(good)} {
+	for _, token := range []string{good, good + ".", good[:len(good)-1], "." + good, "a.b.c", "..", "e30.e30.AA",
+		strings.Repeat(".", 100), good[:40] + "\n" + good[40:], strings.ToUpper(good)} {
 		f.Add(token, "reason", "realm")
 	}
 	f.Add("x", `"`, `\`)

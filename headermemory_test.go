@@ -9,8 +9,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Headers are kept once a request has been let pass, and none before: nobody else's can put those out.
@@ -26,7 +26,8 @@ func TestHeadersKept(t *testing.T) {
 			r.Header.Set("Authorization", r.Header.Get("Authorization")[:100]+"A"+r.Header.Get("Authorization")[101:])
 		}, "", false},
 		{"token expired", func(a *lab.DPoPAPI, r *http.Request) {
-			r.Header.Set("Authorization", "DPoP "+a.Issuer.Token(a.Key.Bound(), popauthtest.Claims{"exp": a.Clock.Now().Add(-time.Hour).Unix()}))
+			r.Header.Set("Authorization", "DPoP "+
+				a.Issuer.Token(a.Key.Bound(), popauthtest.Claims{"exp": a.Clock.Now().Add(-time.Hour).Unix()}))
 		}, popauth.ErrTokenExpired, false},
 		{"proof's signature", func(_ *lab.DPoPAPI, r *http.Request) {
 			proof := r.Header.Get("DPoP")
@@ -87,7 +88,8 @@ func TestKnownHeaderProvesNothing(t *testing.T) {
 				t.Errorf("VULNERABLE: %s, %s: got %v", alg, name, err)
 			}
 		}
-		a.RefuseProof(t, a.With(a.Key.ProofWith(popauthtest.Claims{"alg": "ES384"}, "GET", lab.DPoPURL, a.Token)), popauth.ErrProofAlgorithm)
+		a.RefuseProof(t, a.With(a.Key.ProofWith(popauthtest.Claims{"alg": "ES384"}, "GET", lab.DPoPURL, a.Token)),
+			popauth.ErrProofAlgorithm)
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A name means nothing without the issuer that has given it: a Guard that can have several asks whose it is.
@@ -25,15 +25,16 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 	}{
 		{"JWTs", acme, false},
 		{"JWTOr of one", popauth.JWTOr(acme, acme), false},
-		{"somebody else's that names one", lab.IssuingVerifier{acme, []string{l.Acme.URL}}, false},
+		{"somebody else's that names one", lab.IssuingVerifier{Verifier: acme, All: []string{l.Acme.URL}}, false},
 		{"JWTOr of two", popauth.JWTOr(acme, l.Verifier(l.Globex)), true},
-		{"JWTOr with Issuers", popauth.JWTOr(acme, l.Issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Acme.URL: acme}})), true},
+		{"JWTOr with Issuers", popauth.JWTOr(acme, l.Issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Acme.URL: acme}})),
+			true},
 		{"Issuers, one for now", l.Issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Acme.URL: acme}}), true},
 		{"Issuers, two", l.Both(), true},
 		{"Issuers, resolved", l.Issuers(issuers.Options{Resolve: resolve}), true},
 		{"somebody else's", lab.VerifierFunc(acme.Verify), true},
-		{"somebody else's that names two", lab.IssuingVerifier{acme, []string{l.Acme.URL, l.Globex.URL}}, true},
-		{"somebody else's that names none", lab.IssuingVerifier{acme, nil}, true},
+		{"somebody else's that names two", lab.IssuingVerifier{Verifier: acme, All: []string{l.Acme.URL, l.Globex.URL}}, true},
+		{"somebody else's that names none", lab.IssuingVerifier{Verifier: acme}, true},
 	}
 	said := popauth.Issuer(l.Acme.URL)
 	names := map[string]popauth.Policy{
@@ -44,13 +45,16 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 		"in an AnyOf":          popauth.AnyOf(popauth.Bound(), popauth.Client("client-1")),
 		"in an AnyOf beside":   popauth.AnyOf(said, popauth.Client("client-1")),
 		"in an AllOf":          popauth.AllOf(popauth.Bound(), popauth.Client("client-1")),
-		"in half an AnyOf":     popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")), popauth.AllOf(popauth.Bound(), popauth.Subject("user-1"))),
+		"in half an AnyOf": popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")),
+			popauth.AllOf(popauth.Bound(), popauth.Subject("user-1"))),
 	}
 	others := map[string]popauth.Policy{
-		"Bound": popauth.Bound(), "BoundBy": popauth.BoundBy("x5t#S256"), "AuthenticatedWithin": popauth.AuthenticatedWithin(60e9), "Issuer": said,
+		"Bound": popauth.Bound(), "BoundBy": popauth.BoundBy("x5t#S256"), "AuthenticatedWithin": popauth.AuthenticatedWithin(60e9),
+		"Issuer":     said,
 		"PolicyFunc": popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return nil }), "AnyIssuer": popauth.AnyIssuer(),
 		"AllOf that says": popauth.AllOf(said, popauth.Client("client-1")),
-		"AnyOf that says": popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")), popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("x"))),
+		"AnyOf that says": popauth.AnyOf(popauth.AllOf(said, popauth.Client("client-1")),
+			popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("x"))),
 	}
 	for _, v := range verifiers {
 		t.Run(v.name, func(t *testing.T) {
@@ -71,7 +75,8 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 			for name, policy := range names {
 				try(name, v.several, policy)
 				try(name+" and Issuer", false, said, policy)
-				try(name+" and IssuerFunc", false, policy, popauth.IssuerFunc(func(*http.Request) (string, error) { return l.Acme.URL, nil }))
+				try(name+" and IssuerFunc", false, policy,
+					popauth.IssuerFunc(func(*http.Request) (string, error) { return l.Acme.URL, nil }))
 				try(name+" and AnyIssuer", false, popauth.AnyIssuer(), policy)
 			}
 			for name, policy := range others {
@@ -84,7 +89,7 @@ func TestNamesNeedAnIssuer(t *testing.T) {
 // Where a Verifier says whose tokens it accepts, policies on names rely on it.
 func TestVerifierOfOtherIssuers(t *testing.T) {
 	l := lab.NewTwoIssuers(t)
-	g, err := popauth.New(popauth.Options{Verifier: lab.IssuingVerifier{l.Both(), []string{l.Acme.URL}}})
+	g, err := popauth.New(popauth.Options{Verifier: lab.IssuingVerifier{Verifier: l.Both(), All: []string{l.Acme.URL}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +114,8 @@ func TestNamesOfAnotherIssuer(t *testing.T) {
 		}
 		return "", nil
 	})
-	both := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.Acme.URL), popauth.Scope("a")), popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("g")))
+	both := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.Acme.URL), popauth.Scope("a")),
+		popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("g")))
 	for _, tt := range []struct {
 		name     string
 		issuer   *popauthtest.Issuer
@@ -118,14 +124,21 @@ func TestNamesOfAnotherIssuer(t *testing.T) {
 		scope    string
 		status   int
 	}{
-		{name: "Issuer, its own", issuer: l.Acme, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL), popauth.Client("client-1")}, status: 200},
-		{name: "Issuer, another's", issuer: l.Globex, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL), popauth.Client("client-1")}, status: 403},
-		{name: "Issuer behind the name", issuer: l.Globex, policies: []popauth.Policy{popauth.Client("client-1"), popauth.Issuer(l.Acme.URL)}, status: 403},
-		{name: "one of two", issuer: l.Globex, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL, l.Globex.URL), popauth.Client("client-1")}, status: 200},
+		{name: "Issuer, its own", issuer: l.Acme, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL), popauth.Client("client-1")},
+			status: 200},
+		{name: "Issuer, another's", issuer: l.Globex, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL), popauth.Client("client-1")},
+			status: 403},
+		{name: "Issuer behind the name", issuer: l.Globex,
+			policies: []popauth.Policy{popauth.Client("client-1"), popauth.Issuer(l.Acme.URL)}, status: 403},
+		{name: "one of two", issuer: l.Globex, policies: []popauth.Policy{popauth.Issuer(l.Acme.URL, l.Globex.URL),
+			popauth.Client("client-1")}, status: 200},
 		{name: "any", issuer: l.Globex, policies: []popauth.Policy{popauth.AnyIssuer(), popauth.Client("client-1")}, status: 200},
-		{name: "any, another client", issuer: l.Globex, policies: []popauth.Policy{popauth.AnyIssuer(), popauth.Client("client-2")}, status: 403},
-		{name: "the route's", issuer: l.Acme, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")}, status: 200},
-		{name: "not the route's", issuer: l.Globex, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")}, status: 403},
+		{name: "any, another client", issuer: l.Globex, policies: []popauth.Policy{popauth.AnyIssuer(), popauth.Client("client-2")},
+			status: 403},
+		{name: "the route's", issuer: l.Acme, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")},
+			status: 200},
+		{name: "not the route's", issuer: l.Globex, path: "/acme/orders", policies: []popauth.Policy{tenant, popauth.Client("client-1")},
+			status: 403},
 		{name: "a route of nobody", issuer: l.Acme, path: "/other/orders", policies: []popauth.Policy{tenant}, status: 403},
 		{name: "a route that can't tell", issuer: l.Acme, path: "/down/orders", policies: []popauth.Policy{tenant}, status: 503},
 		{name: "each its own scope", issuer: l.Globex, policies: []popauth.Policy{both}, scope: "g", status: 200},
@@ -135,15 +148,17 @@ func TestNamesOfAnotherIssuer(t *testing.T) {
 			if tt.path == "" {
 				tt.path = "/"
 			}
-			o := lab.Send(g.Authorize(tt.policies...), l.Owner.Request("GET", tt.path, tt.issuer.Token(l.Owner.Bound(), lab.Claims{"scope": tt.scope})))
+			o := lab.Send(g.Authorize(tt.policies...),
+				l.Owner.Request("GET", tt.path, tt.issuer.Token(l.Owner.Bound(), lab.Claims{"scope": tt.scope})))
 			if o.Status != tt.status || o.Ran != (tt.status == 200) {
 				t.Errorf("got %d, ran %t, want %d", o.Status, o.Ran, tt.status)
 			}
 		})
 	}
 	for name, f := range map[string]func(){
-		"Issuer of none": func() { popauth.Issuer() }, "Issuer of an empty one": func() { popauth.Issuer("") }, "IssuerFunc of nil": func() { popauth.IssuerFunc(nil) },
-		"AllOf of none": func() { popauth.AllOf() }, "AllOf of the zero Policy": func() { popauth.AllOf(popauth.Policy{}) },
+		"Issuer of none": func() { popauth.Issuer() }, "Issuer of an empty one": func() { popauth.Issuer("") },
+		"IssuerFunc of nil": func() { popauth.IssuerFunc(nil) },
+		"AllOf of none":     func() { popauth.AllOf() }, "AllOf of the zero Policy": func() { popauth.AllOf(popauth.Policy{}) },
 	} {
 		if !panics(f) {
 			t.Errorf("%s: no panic", name)
@@ -163,9 +178,9 @@ func TestWhatAVerifierSaysHolds(t *testing.T) {
 	acme := l.Verifier(l.Acme)
 	said := []string{l.Acme.URL}
 	for name, v := range map[string]popauth.Verifier{
-		"alone":           lab.IssuingVerifier{l.Both(), said},
-		"in JWTOr":        popauth.JWTOr(lab.IssuingVerifier{l.Both(), said}, acme),
-		"in JWTOr, twice": popauth.JWTOr(popauth.JWTOr(lab.IssuingVerifier{l.Both(), said}, acme), acme),
+		"alone":           lab.IssuingVerifier{Verifier: l.Both(), All: said},
+		"in JWTOr":        popauth.JWTOr(lab.IssuingVerifier{Verifier: l.Both(), All: said}, acme),
+		"in JWTOr, twice": popauth.JWTOr(popauth.JWTOr(lab.IssuingVerifier{Verifier: l.Both(), All: said}, acme), acme),
 	} {
 		g, err := popauth.New(popauth.Options{Verifier: v})
 		if err != nil {
@@ -188,7 +203,8 @@ func TestWhatAVerifierSaysHolds(t *testing.T) {
 	if _, says := any(tenants).(interface{ Issuers() []string }); says {
 		t.Error("Issuers say which issuers are all, and Add brings others")
 	}
-	unsaid := []popauth.Verifier{tenants, popauth.JWTOr(tenants, acme), popauth.JWTOr(acme, lab.VerifierFunc(acme.Verify)), lab.IssuingVerifier{acme, []string{}}}
+	unsaid := []popauth.Verifier{tenants, popauth.JWTOr(tenants, acme), popauth.JWTOr(acme, lab.VerifierFunc(acme.Verify)),
+		lab.IssuingVerifier{Verifier: acme, All: []string{}}}
 	for i, v := range unsaid {
 		g, err := popauth.New(popauth.Options{Verifier: v})
 		if err != nil {
@@ -221,7 +237,8 @@ func TestChallengeOfTheOwnIssuersBranch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	either := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.Acme.URL), popauth.ACR("a")), popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("g")))
+	either := popauth.AnyOf(popauth.AllOf(popauth.Issuer(l.Acme.URL), popauth.ACR("a")),
+		popauth.AllOf(popauth.Issuer(l.Globex.URL), popauth.Scope("g")))
 	for _, tt := range []struct {
 		issuer    *popauthtest.Issuer
 		status    int
@@ -230,7 +247,8 @@ func TestChallengeOfTheOwnIssuersBranch(t *testing.T) {
 		{l.Acme, 401, `acr_values="a"`},
 		{l.Globex, 403, `error="insufficient_scope", error_description="The access token lacks a scope", scope="both g"`},
 	} {
-		o := lab.Send(g.Authorize(popauth.Scope("both"), either), l.Owner.Request("GET", "/", tt.issuer.Token(l.Owner.Bound(), lab.Claims{"scope": "both"})))
+		o := lab.Send(g.Authorize(popauth.Scope("both"), either),
+			l.Owner.Request("GET", "/", tt.issuer.Token(l.Owner.Bound(), lab.Claims{"scope": "both"})))
 		o.Refused(t, tt.status, "Bearer")
 		if !strings.Contains(strings.Join(o.Challenges, "\n"), tt.challenge) {
 			t.Errorf("got %q, want %s in it", o.Challenges, tt.challenge)

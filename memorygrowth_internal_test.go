@@ -41,7 +41,8 @@ func TestGrowthBesideOthers(t *testing.T) {
 					}
 				}
 				if entries != m.most-m.entries || bytes != int64(m.most)*tokenSize-m.bytes || bytes+m.table() != m.weight.Load() {
-					t.Errorf("got %d entries of %d bytes, and the memory says %d of %d", entries, bytes, m.most-m.entries, int64(m.most)*tokenSize-m.bytes)
+					t.Errorf("got %d entries of %d bytes, and the memory says %d of %d", entries, bytes, m.most-m.entries,
+						int64(m.most)*tokenSize-m.bytes)
 				}
 				m.mu.Unlock()
 				m.drop()

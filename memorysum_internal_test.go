@@ -31,8 +31,10 @@ func TestMemoriesTogether(t *testing.T) {
 		{"tokens of tenants, and the issuers", 30_736_384}, // TestMemory of package issuers
 		{"introspection answers", 17_048_576},              // TestMemory of package introspection
 		{"headers of proofs", 2048 * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
-		{"certificates from headers", 4 << 20},                                                              // package proxy: TestForwardedMemoryBytes
-		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)}, // TestVerifiedKeepsNoStrangersCertificate
+		// package proxy: TestForwardedMemoryBytes
+		{"certificates from headers", 4 << 20},
+		// TestVerifiedKeepsNoStrangersCertificate
+		{"certificates that Verified refuses", certname.MaxResults * (memory.KeptSize + certname.MaxWords)},
 	} {
 		t.Logf("%-36s %6.2f MiB", m.what, float64(m.bytes)/(1<<20))
 		sum += m.bytes

@@ -13,8 +13,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const shop = "https://api.example.com"
@@ -56,23 +56,25 @@ func TestMetadataDocument(t *testing.T) {
 			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
 			"dpop_signing_alg_values_supported": list("ES256", "PS256"), "dpop_bound_access_tokens_required": true,
 		}},
-		{"nothing that is bound", popauth.Resource{ID: shop}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{} }, nil, map[string]any{
-			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
-		}},
-		{"routes", popauth.Resource{ID: shop, Scopes: []string{"z", "a"}, AuthorizationDetailsTypes: []string{"x"}}, func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
-		}, func(g *popauth.Guard) {
-			g.Authorize(popauth.Scope("b", "a"), popauth.Bound())
-			g.Authorize(popauth.AnyScope("c", "d"))
-			g.Authorize(popauth.AnyOf(popauth.Client("x"), popauth.AnyOf(popauth.Scope("e"), popauth.Scope("f"))))
-			g.Authorize(popauth.AuthorizationDetails("payment", nobody))
-		}, map[string]any{
-			"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
-			"tls_client_certificate_bound_access_tokens": true,
-			"dpop_signing_alg_values_supported":          list("ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256"),
-			"scopes_supported":                           list("a", "b", "c", "d", "e", "f", "z"),
-			"authorization_details_types_supported":      list("payment", "x"),
-		}},
+		{"nothing that is bound", popauth.Resource{ID: shop}, func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{} }, nil,
+			map[string]any{
+				"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
+			}},
+		{"routes", popauth.Resource{ID: shop, Scopes: []string{"z", "a"}, AuthorizationDetailsTypes: []string{"x"}},
+			func(o *popauth.Options) {
+				o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
+			}, func(g *popauth.Guard) {
+				g.Authorize(popauth.Scope("b", "a"), popauth.Bound())
+				g.Authorize(popauth.AnyScope("c", "d"))
+				g.Authorize(popauth.AnyOf(popauth.Client("x"), popauth.AnyOf(popauth.Scope("e"), popauth.Scope("f"))))
+				g.Authorize(popauth.AuthorizationDetails("payment", nobody))
+			}, map[string]any{
+				"resource": shop, "authorization_servers": list(l.Issuer.URL), "bearer_methods_supported": list("header"),
+				"tls_client_certificate_bound_access_tokens": true,
+				"dpop_signing_alg_values_supported":          list("ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256"),
+				"scopes_supported":                           list("a", "b", "c", "d", "e", "f", "z"),
+				"authorization_details_types_supported":      list("payment", "x"),
+			}},
 		{"everything else", popauth.Resource{
 			ID: shop + "/v1", AuthorizationServers: []string{"https://a.example", "https://b.example/t"}, Name: "Ørders",
 			Documentation: shop + "/docs", Policy: shop + "/policy", Terms: shop + "/terms", JWKS: shop + "/keys",
@@ -145,9 +147,12 @@ func TestResourceOptions(t *testing.T) {
 			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), Resource: o.Resource}
 		}, []string{"AuthorizationServers"}},
 		{"no server", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{} }, []string{"AuthorizationServers"}},
-		{"server without TLS", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"http://id.example.com"} }, []string{"AuthorizationServers"}},
-		{"server with a query", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com?x"} }, []string{"AuthorizationServers"}},
-		{"server with a space", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com/a b"} }, []string{"AuthorizationServers"}},
+		{"server without TLS", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"http://id.example.com"} },
+			[]string{"AuthorizationServers"}},
+		{"server with a query", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com?x"} },
+			[]string{"AuthorizationServers"}},
+		{"server with a space", func(o *popauth.Options) { o.Resource.AuthorizationServers = []string{"https://id.example.com/a b"} },
+			[]string{"AuthorizationServers"}},
 		{"issuer no URL", func(o *popauth.Options) { o.Issuer, o.Keys = "accounts", lab.Nowhere{} }, []string{"AuthorizationServers"}},
 		{"issuer no URL, server given", func(o *popauth.Options) {
 			o.Issuer, o.Keys, o.Resource.AuthorizationServers = "accounts", lab.Nowhere{}, []string{"https://id.example.com"}
@@ -155,21 +160,25 @@ func TestResourceOptions(t *testing.T) {
 		{"DPoP required, none confirmed", func(o *popauth.Options) { o.Resource.DPoPRequired = true }, []string{"DPoPRequired"}},
 		{"scope with a space", func(o *popauth.Options) { o.Resource.Scopes = []string{"a b"} }, []string{"Scopes"}},
 		{"empty scope", func(o *popauth.Options) { o.Resource.Scopes = []string{""} }, []string{"Scopes"}},
-		{"empty type", func(o *popauth.Options) { o.Resource.AuthorizationDetailsTypes = []string{""} }, []string{"AuthorizationDetailsTypes"}},
+		{"empty type", func(o *popauth.Options) { o.Resource.AuthorizationDetailsTypes = []string{""} },
+			[]string{"AuthorizationDetailsTypes"}},
 		{"name not UTF-8", func(o *popauth.Options) { o.Resource.Name = "\xff" }, []string{"Name"}},
 		{"type not UTF-8", func(o *popauth.Options) { o.Resource.AuthorizationDetailsTypes = []string{"\xff"} }, []string{"Name"}},
 		{"addresses", func(o *popauth.Options) {
-			o.Resource.Documentation, o.Resource.Policy, o.Resource.Terms, o.Resource.JWKS = "javascript:alert(1)", "x", "//h/x", "http://h/keys"
+			o.Resource.Documentation, o.Resource.Policy, o.Resource.Terms, o.Resource.JWKS = "javascript:alert(1)", "x", "//h/x",
+				"http://h/keys"
 		}, []string{"Documentation", "Policy", "Terms", "JWKS"}},
 		{"member of a field", func(o *popauth.Options) { o.Resource.Members = map[string]any{"resource_name": "x"} }, []string{"Members"}},
 		{"member of the Guard", func(o *popauth.Options) {
 			o.Resource.Members = map[string]any{"dpop_bound_access_tokens_required": true}
 		}, []string{"Members"}},
-		{"member that can't be written", func(o *popauth.Options) { o.Resource.Members = map[string]any{"x": func() {}} }, []string{"Members"}},
+		{"member that can't be written", func(o *popauth.Options) { o.Resource.Members = map[string]any{"x": func() {}} },
+			[]string{"Members"}},
 		{"member that is not UTF-8", func(o *popauth.Options) { o.Resource.Members = map[string]any{"\xff": 1} }, []string{"Members"}},
 		{"member without name", func(o *popauth.Options) { o.Resource.Members = map[string]any{"": 1} }, []string{"Members"}},
 		{"everything at once", func(o *popauth.Options) {
-			o.Resource = popauth.Resource{ID: "x", DPoPRequired: true, Scopes: []string{`"`}, JWKS: "x", Members: map[string]any{"resource": 1}}
+			o.Resource = popauth.Resource{ID: "x", DPoPRequired: true, Scopes: []string{`"`}, JWKS: "x",
+				Members: map[string]any{"resource": 1}}
 		}, []string{"ID", "DPoPRequired", "Scopes", "JWKS", "Members"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -198,9 +207,11 @@ func TestResourceOptions(t *testing.T) {
 		"https://api.example.com/a b", "https://api.example.com/\"", `https://api.example.com/\`, "https://api.example.com/ä",
 		"https://api.example.com/{id}", "https://api.example.com/a/../b", "https://api.example.com/%2e%2E/b", "https://api.example.com/./b",
 		"https://api.example.com//", "https://api.example.com//b", "https://api.example.com/b//", "https://api.example.com/b//c",
-		"https://api.example.com/%zz", "https://api.example.com/\r\nX: y", "https://api.example.com, evil", `https://api".example.com`, " https://api.example.com",
+		"https://api.example.com/%zz", "https://api.example.com/\r\nX: y", "https://api.example.com, evil", `https://api".example.com`,
+		" https://api.example.com",
 	} {
-		_, err := popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"}, Resource: popauth.Resource{ID: id}})
+		_, err := popauth.New(popauth.Options{Issuer: "https://id.example.com", Audience: []string{"a"},
+			Resource: popauth.Resource{ID: id}})
 		if err == nil || !strings.Contains(err.Error(), "popauth: Options.Resource.ID: ") {
 			t.Errorf("%q: got %v", id, err)
 		}
@@ -269,7 +280,8 @@ func TestChallengesNameTheMetadata(t *testing.T) {
 		for _, c := range o.Challenges {
 			scheme, params, err := lab.ReadChallenge(c)
 			want := "https://api.example.com/.well-known/oauth-protected-resource/mcp"
-			if err != nil || params["resource_metadata"] != want || params["realm"] != "shop" || (scheme == "DPoP") != (params["algs"] != "") {
+			if err != nil || params["resource_metadata"] != want || params["realm"] != "shop" ||
+				(scheme == "DPoP") != (params["algs"] != "") {
 				t.Errorf("%s: got %s, %v", name, c, err)
 			}
 		}

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The table of answers, row by row.
@@ -38,36 +38,46 @@ func TestAnswers(t *testing.T) {
 		challenges []string
 		retry      string
 	}{
-		{"no credentials", nil, l.Owner, nil, 401, []string{`Bearer`}, ""},
-		{"no credentials, realm", nil, l.Owner, func(o *popauth.Options) { o.Realm = "orders" }, 401, []string{`Bearer realm="orders"`}, ""},
-		{"another scheme", []string{"Basic dTpw"}, l.Owner, nil, 401, []string{`Bearer`}, ""},
-		{"two headers", []string{"Bearer " + l.Bound(), "Bearer " + l.Bound()}, l.Owner, nil, 400,
-			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
-		{"malformed credentials", []string{`Bearer a"b`}, l.Owner, nil, 400,
-			[]string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}, ""},
-		{"not a token", []string{"Bearer abc"}, l.Owner, nil, 401,
-			[]string{`Bearer error="invalid_token", error_description="The access token is malformed"`}, ""},
-		{"expired", []string{"Bearer " + l.Bound(popauthtest.Claims{"exp": l.Clock.Now().Unix() - 60})}, l.Owner, nil, 401,
-			[]string{`Bearer error="invalid_token", error_description="The access token expired"`}, ""},
-		{"other audience, realm", []string{"Bearer " + l.Bound(popauthtest.Claims{"aud": "x"})}, l.Owner, func(o *popauth.Options) { o.Realm = "orders" }, 401,
-			[]string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource", realm="orders"`}, ""},
-		{"no certificate", []string{"Bearer " + l.Bound()}, nil, nil, 401,
-			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
-		{"another certificate", []string{"Bearer " + l.Bound()}, l.Thief, nil, 401,
-			[]string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven"`}, ""},
-		{"unbound behind Confirm", []string{"Bearer " + l.Unbound()}, l.Owner, nil, 401,
-			[]string{`Bearer error="invalid_token", error_description="The access token is not bound to a key"`}, ""},
-		{"scope missing", []string{"Bearer " + l.Bound(popauthtest.Claims{"scope": "a b"})}, l.Owner, nil, 403,
-			[]string{`Bearer error="insufficient_scope", error_description="The access token lacks a scope", scope="orders.read"`}, ""},
-		{"certificate unreadable", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) { o.Certificate = broken }, 400, nil, ""},
-		{"certificate too large", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) { o.Certificate = huge }, 431, nil, ""},
-		{"no keys", []string{"Bearer " + down.Token(l.Owner.Bound())}, l.Owner, func(o *popauth.Options) { *o = down.Options() }, 503, nil, "1"},
-		{"revoked", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) {
+		{name: "no credentials", client: l.Owner, status: 401, challenges: []string{`Bearer`}},
+		{name: "no credentials, realm", client: l.Owner, change: func(o *popauth.Options) { o.Realm = "orders" }, status: 401,
+			challenges: []string{`Bearer realm="orders"`}},
+		{name: "another scheme", header: []string{"Basic dTpw"}, client: l.Owner, status: 401, challenges: []string{`Bearer`}},
+		{name: "two headers", header: []string{"Bearer " + l.Bound(), "Bearer " + l.Bound()}, client: l.Owner, status: 400,
+			challenges: []string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}},
+		{name: "malformed credentials", header: []string{`Bearer a"b`}, client: l.Owner, status: 400,
+			challenges: []string{`Bearer error="invalid_request", error_description="The request's credentials are malformed"`}},
+		{name: "not a token", header: []string{"Bearer abc"}, client: l.Owner, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="The access token is malformed"`}},
+		{name: "expired", header: []string{"Bearer " + l.Bound(popauthtest.Claims{"exp": l.Clock.Now().Unix() - 60})}, client: l.Owner,
+			status:     401,
+			challenges: []string{`Bearer error="invalid_token", error_description="The access token expired"`}},
+		{name: "other audience, realm", header: []string{"Bearer " + l.Bound(popauthtest.Claims{"aud": "x"})}, client: l.Owner,
+			change: func(o *popauth.Options) { o.Realm = "orders" }, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource", ` +
+				`realm="orders"`}},
+		{name: "no certificate", header: []string{"Bearer " + l.Bound()}, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is ` +
+				`bound to was not proven"`}},
+		{name: "another certificate", header: []string{"Bearer " + l.Bound()}, client: l.Thief, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="Possession of the key that the access token is ` +
+				`bound to was not proven"`}},
+		{name: "unbound behind Confirm", header: []string{"Bearer " + l.Unbound()}, client: l.Owner, status: 401,
+			challenges: []string{`Bearer error="invalid_token", error_description="The access token is not bound to a key"`}},
+		{name: "scope missing", header: []string{"Bearer " + l.Bound(popauthtest.Claims{"scope": "a b"})}, client: l.Owner, status: 403,
+			challenges: []string{`Bearer error="insufficient_scope", error_description="The access token lacks a scope", ` +
+				`scope="orders.read"`}},
+		{name: "certificate unreadable", header: []string{"Bearer " + l.Bound()}, client: l.Owner,
+			change: func(o *popauth.Options) { o.Certificate = broken }, status: 400},
+		{name: "certificate too large", header: []string{"Bearer " + l.Bound()}, client: l.Owner,
+			change: func(o *popauth.Options) { o.Certificate = huge }, status: 431},
+		{name: "no keys", header: []string{"Bearer " + down.Token(l.Owner.Bound())}, client: l.Owner,
+			change: func(o *popauth.Options) { *o = down.Options() }, status: 503, retry: "1"},
+		{name: "revoked", header: []string{"Bearer " + l.Bound()}, client: l.Owner, change: func(o *popauth.Options) {
 			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return true, nil }
-		}, 401, []string{`Bearer error="invalid_token", error_description="The access token was revoked"`}, ""},
-		{"revocation unknown", []string{"Bearer " + l.Bound()}, l.Owner, func(o *popauth.Options) {
+		}, status: 401, challenges: []string{`Bearer error="invalid_token", error_description="The access token was revoked"`}},
+		{name: "revocation unknown", header: []string{"Bearer " + l.Bound()}, client: l.Owner, change: func(o *popauth.Options) {
 			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return false, errors.New("database down") }
-		}, 503, nil, "5"},
+		}, status: 503, retry: "5"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			change := tt.change
@@ -225,7 +235,8 @@ func TestADerivedRequestIsDecidedAfresh(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if o := lab.Send(lab.Chain(g.Authenticate, lab.Altered(tt.change), g.Authenticate), l.Owner.Request("GET", "/", l.Bound())); o.Ran || o.Status != 401 {
+			if o := lab.Send(lab.Chain(g.Authenticate, lab.Altered(tt.change), g.Authenticate),
+				l.Owner.Request("GET", "/", l.Bound())); o.Ran || o.Status != 401 {
 				t.Errorf("got %d, ran %t, want a refusal", o.Status, o.Ran)
 			}
 		})
@@ -269,7 +280,8 @@ func TestAPrincipalIsACopy(t *testing.T) {
 		p.Scopes[0], p.Subject, p.Bindings[0].Value, p.Audience[0] = "admin", "root", "x", "x"
 		p.Scopes = append(p.Scopes, "admin")
 	})
-	lab.Send(lab.Chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403, lab.LacksScope)
+	lab.Send(lab.Chain(g.Authenticate, grab, g.Authorize(popauth.Scope("admin"))), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 403,
+		lab.LacksScope)
 	lab.Send(lab.Chain(g.Authenticate, grab, lab.Tap(func(r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		if p.Subject != "client-1" || !slices.Equal(p.Scopes, []string{"orders.read"}) || p.Audience[0] != popauthtest.Audience ||
@@ -297,7 +309,8 @@ func TestNestedGuards(t *testing.T) {
 	}
 	var issuers []string
 	look := lab.Tap(func(r *http.Request) { p, _ := popauth.FromContext(r.Context()); issuers = append(issuers, p.ClientID) })
-	lab.Send(lab.Chain(again.Authenticate, outer.Authenticate, look, again.Confirm, outer.Confirm, look), l.Owner.Request("GET", "/", l.Bound())).Passed(t)
+	lab.Send(lab.Chain(again.Authenticate, outer.Authenticate, look, again.Confirm, outer.Confirm, look),
+		l.Owner.Request("GET", "/", l.Bound())).Passed(t)
 	if v.calls.Load() != 1 || len(issuers) != 2 {
 		t.Errorf("verified %d times, looked %d times, want 1 and 2", v.calls.Load(), len(issuers))
 	}
@@ -488,7 +501,8 @@ func TestOverTheWire(t *testing.T) {
 func TestConcurrentCallers(t *testing.T) {
 	l := lab.New(t)
 	g := l.Guard()
-	h := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		_, _ = w.Write([]byte(p.Subject))
 	}))
@@ -554,7 +568,8 @@ func TestLog(t *testing.T) {
 	token := l.Bound(popauthtest.Claims{"client_id": hostile, "jti": hostile, "exp": 1})
 	lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)).Refused(t, 401, lab.InvalidToken)
 	line := buffer.String()
-	for _, want := range []string{"reason=" + string(popauth.ErrTokenExpired), "status=401", "issuer=" + l.Issuer.URL, "client=x?level", "token_id=x?level"} {
+	for _, want := range []string{"reason=" + string(popauth.ErrTokenExpired), "status=401", "issuer=" + l.Issuer.URL, "client=x?level",
+		"token_id=x?level"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("got %q, want %q in it", line, want)
 		}

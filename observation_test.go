@@ -14,9 +14,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestObserve(t *testing.T) {
@@ -61,7 +61,8 @@ func TestObserve(t *testing.T) {
 		{"mangled", all, request(l.Owner, l.Bound()+"x"), []string{"authenticate 401 token malformed|Bearer||"}},
 		{"member nobody confirms", all, request(l.Owner, l.Issuer.Token(popauthtest.Claims{"cnf": popauthtest.Claims{"x": "y", "z": "y"}})),
 			[]string{"authenticate 401 cnf member that no confirmer handles|Bearer|other|" + iss}},
-		{"revoked", all, request(l.Owner, l.Bound(popauthtest.Claims{"sub": "revoked"})), []string{"authenticate 401 token revoked" + bound}},
+		{"revoked", all, request(l.Owner, l.Bound(popauthtest.Claims{"sub": "revoked"})),
+			[]string{"authenticate 401 token revoked" + bound}},
 		{"unavailable", all, request(l.Owner, l.Bound(popauthtest.Claims{"sub": "unknown"})),
 			[]string{"authenticate 503 something needed for the decision can't be reached" + bound}},
 		{"DPoP without a proof", all, func() *http.Request {
@@ -163,7 +164,9 @@ func TestObserveFlood(t *testing.T) {
 	all := lab.Chain(g.Authenticate, g.Confirm, g.Authorize(popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
 		return popauth.Reason("not " + p.Subject)
 	})))
-	custom, err := popauth.New(popauth.Options{Verifier: hostileVerifier{}, Observe: func(ctx context.Context, o popauth.Observation) { own.Observe(ctx, o) }})
+	custom, err := popauth.New(popauth.Options{Verifier: hostileVerifier{}, Observe: func(ctx context.Context, o popauth.Observation) {
+		own.Observe(ctx, o)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

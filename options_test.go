@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 type schemed struct {
@@ -47,7 +47,8 @@ func TestOptions(t *testing.T) {
 		{"no algorithm", func(o *popauth.Options) { o.Algorithms = []string{} }, []string{"Algorithms"}},
 		{"no type", func(o *popauth.Options) { o.TokenTypes = []string{} }, []string{"TokenTypes"}},
 		{"confirmer nil", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{nil} }, []string{"Confirmers"}},
-		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("")} }, []string{"Confirmers"}},
+		{"confirmer of nothing", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("")} },
+			[]string{"Confirmers"}},
 		{"two confirmers of one member", func(o *popauth.Options) {
 			o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.MemberName("x5t#S256")}
 		}, []string{"Confirmers"}},
@@ -63,7 +64,8 @@ func TestOptions(t *testing.T) {
 		}, []string{"Verifier"}},
 		{"verifier alone", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil)} }, nil},
 		{"everything", func(o *popauth.Options) {
-			*o = popauth.Options{Leeway: -1, Realm: `"`, Algorithms: []string{"none", "x"}, TokenTypes: []string{}, Confirmers: []popauth.Confirmer{nil}}
+			*o = popauth.Options{Leeway: -1, Realm: `"`, Algorithms: []string{"none", "x"}, TokenTypes: []string{},
+				Confirmers: []popauth.Confirmer{nil}}
 		}, []string{"Issuer", "Audience", "Leeway", "Realm", "Algorithms", "Algorithms", "TokenTypes", "Confirmers"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,7 +108,8 @@ func TestOptionsAreCopied(t *testing.T) {
 // Options can grow: nobody can write them without field names or compare them.
 func TestOptionsCanGrow(t *testing.T) {
 	for _, v := range []any{
-		popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}, popauth.JWTOptions{}, introspection.Options{}, issuers.Options{},
+		popauth.Options{}, popauth.RemoteKeysOptions{}, popauth.Resource{}, popauth.JWTOptions{}, introspection.Options{},
+		issuers.Options{},
 	} {
 		ty := reflect.TypeOf(v)
 		if ty.Comparable() {

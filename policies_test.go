@@ -13,7 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 var ()
@@ -49,7 +49,8 @@ func TestAPolicyChangesNothingForTheNext(t *testing.T) {
 		"in one AllOf":                    {popauth.AllOf(promote(nil), popauth.Scope("admin"))},
 		"Client and Subject":              {promote(nil), popauth.AnyOf(popauth.Client("root"), popauth.Subject("root"))},
 		"Issuer":                          {promote(nil), popauth.Issuer("root")},
-		"AnyOf in AnyOf":                  {popauth.AnyOf(popauth.AnyOf(promote(lab.ErrNo), policyFunc(lab.ErrNo)), popauth.AllOf(sees, popauth.Scope("admin")))},
+		"AnyOf in AnyOf": {popauth.AnyOf(popauth.AnyOf(promote(lab.ErrNo), policyFunc(lab.ErrNo)),
+			popauth.AllOf(sees, popauth.Scope("admin")))},
 	} {
 		if o := lab.Send(g.Authorize(policies...), l.Owner.Request("GET", "/", l.Bound())); o.Ran || o.Status != 403 {
 			t.Errorf("%s: got %d, ran %t, want 403", name, o.Status, o.Ran)
@@ -76,7 +77,8 @@ func TestCantTellIsNotNo(t *testing.T) {
 			all = append(all, lab.Claims{"type": "x"})
 		}
 		n := 0
-		return popauth.AuthorizationDetails("x", func(*http.Request, popauth.AuthorizationDetail) error { n++; return errs[n-1] }), lab.Claims{"authorization_details": all}
+		return popauth.AuthorizationDetails("x", func(*http.Request, popauth.AuthorizationDetail) error { n++; return errs[n-1] }),
+			lab.Claims{"authorization_details": all}
 	}
 	first, one := details(lab.ErrDown, lab.ErrNo)
 	last, two := details(lab.ErrNo, fmt.Errorf("%w: of a lookup", popauth.ErrForbidden), lab.ErrDown)
@@ -169,7 +171,8 @@ func TestCombinedPoliciesInMetadata(t *testing.T) {
 	detail := func(typ string) popauth.Policy {
 		return popauth.AuthorizationDetails(typ, func(*http.Request, popauth.AuthorizationDetail) error { return nil })
 	}
-	g.Authorize(popauth.AllOf(popauth.Scope("a"), detail("x"), popauth.AnyOf(popauth.Scope("b"), popauth.AllOf(popauth.Scope("c"), detail("y")))))
+	g.Authorize(popauth.AllOf(popauth.Scope("a"), detail("x"),
+		popauth.AnyOf(popauth.Scope("b"), popauth.AllOf(popauth.Scope("c"), detail("y")))))
 	w := httptest.NewRecorder()
 	g.Metadata().ServeHTTP(w, httptest.NewRequest("GET", g.MetadataPath(), http.NoBody))
 	for _, want := range []string{`"scopes_supported":["a","b","c"]`, `"authorization_details_types_supported":["x","y"]`} {

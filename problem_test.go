@@ -14,8 +14,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestProblemDetails(t *testing.T) {
@@ -33,11 +33,13 @@ func TestProblemDetails(t *testing.T) {
 	}{
 		{"no credentials", g, l.Owner.Request("GET", "/", ""), `{"type":"about:blank","title":"Unauthorized","status":401}`},
 		{"malformed", g, l.Owner.Request("GET", "/", `a"b`),
-			`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request's credentials are malformed","error":"invalid_request"}`},
+			`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request's credentials are ` +
+				`malformed","error":"invalid_request"}`},
 		{"expired", g, l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": 1})),
 			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The access token expired","error":"invalid_token"}`},
 		{"scope", g, l.Owner.Request("GET", "/", l.Bound(lab.Claims{"scope": "x"})),
-			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token lacks a scope","error":"insufficient_scope"}`},
+			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token lacks a ` +
+				`scope","error":"insufficient_scope"}`},
 		{"unavailable", down, l.Owner.Request("GET", "/", l.Bound()), `{"type":"about:blank","title":"Service Unavailable","status":503}`},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
@@ -50,7 +52,8 @@ func TestProblemDetails(t *testing.T) {
 					t.Fatal(err)
 				}
 				h := w.Header()
-				if w.Code != status.Status || h.Get("Content-Type") != "application/problem+json" || h.Get("Content-Length") != fmt.Sprint(len(tt.want)) {
+				if w.Code != status.Status || h.Get("Content-Type") != "application/problem+json" ||
+					h.Get("Content-Length") != fmt.Sprint(len(tt.want)) {
 					t.Errorf("got %d %v", w.Code, h)
 				}
 				want := tt.want
@@ -86,11 +89,13 @@ func TestProblemDetailsReflectNothing(t *testing.T) {
 				rec := httptest.NewRecorder()
 				popauth.ProblemDetails(rec, r, &own)
 				var p map[string]any
-				if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != own.Status() || p["status"] != float64(own.Status()) {
+				if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != own.Status() ||
+					p["status"] != float64(own.Status()) {
 					t.Errorf("%s: got %d %s, %v", reason, rec.Code, rec.Body, err)
 				}
 				detail, _ := p["detail"].(string)
-				if strings.Contains(rec.Body.String(), "evil") || !slices.Contains(texts, detail) || p["title"] != http.StatusText(own.Status()) {
+				if strings.Contains(rec.Body.String(), "evil") || !slices.Contains(texts, detail) ||
+					p["title"] != http.StatusText(own.Status()) {
 					t.Errorf("VULNERABLE: %s: got %s", reason, rec.Body)
 				}
 			}

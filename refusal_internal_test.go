@@ -68,7 +68,8 @@ func TestRefusalIsWhatRefuseWrites(t *testing.T) {
 			for _, lines := range got { // they are nobody else's
 				clear(lines)
 			}
-			if again := no.Header(); !maps.EqualFunc(again, plain.Refusal(r, e).Header(), slices.Equal) || slices.Contains(again["Www-Authenticate"], "") {
+			if again := no.Header(); !maps.EqualFunc(again, plain.Refusal(r, e).Header(), slices.Equal) ||
+				slices.Contains(again["Www-Authenticate"], "") {
 				t.Errorf("%q: got %v after a change of an earlier header", reason, again)
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A remembered token is in force exactly as long as it would be at first sight, and refused for the same reason.
@@ -222,8 +222,8 @@ func TestRememberOptions(t *testing.T) {
 		{"with keys that can't tell", func(o *popauth.Options) {
 			o.Remember, o.Keys = 1, &choosy{RemoteKeys: o.Keys.(*popauth.RemoteKeys)}
 		}, false},
-		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: 1} }, false},
-		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{once}, Remember: -1} }, true},
+		{"with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{Is: once}, Remember: 1} }, false},
+		{"none with a Verifier", func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.Known{Is: once}, Remember: -1} }, true},
 	} {
 		o := l.Issuer.Options()
 		tt.change(&o)

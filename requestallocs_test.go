@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a request through Authenticate, Confirm and Authorize allocates.
@@ -65,7 +65,8 @@ func TestProofAllocations(t *testing.T) {
 // What is no token costs next to nothing, however many there are.
 func TestGarbageAllocations(t *testing.T) {
 	l := newRequestLab(t, "RS256")
-	for _, garbage := range []string{"garbage", strings.Repeat("g", 1000), strings.Repeat("g", 100) + "." + strings.Repeat("g", 500) + "." + strings.Repeat("g", 342)} {
+	for _, garbage := range []string{"garbage", strings.Repeat("g", 1000), strings.Repeat("g", 100) + "." + strings.Repeat("g", 500) +
+		"." + strings.Repeat("g", 342)} {
 		serve := l.requests(garbage)
 		serve(10)
 		if got := testing.AllocsPerRun(200, func() { serve(1) }); got > 4 {
@@ -83,7 +84,8 @@ func TestRememberedTokenSize(t *testing.T) {
 	connection := l.Owner.Request("GET", "/", "")
 	for i := range requests {
 		requests[i] = connection.Clone(t.Context())
-		requests[i].Header.Set("Authorization", "Bearer "+l.Bound(lab.RequestClaims, lab.Claims{"jti": fmt.Sprintf("JG3KQ7XW2NVYB5RLT4HD%06d", i)}))
+		requests[i].Header.Set("Authorization", "Bearer "+
+			l.Bound(lab.RequestClaims, lab.Claims{"jti": fmt.Sprintf("JG3KQ7XW2NVYB5RLT4HD%06d", i)}))
 	}
 	if _, err := g.Check(requests[0]); err != nil {
 		t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What has no ID prints as one without.
@@ -57,7 +57,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		all = append(all, a, []introspection.ClientAuthentication{a}, o, &o, v, popauth.Options{Verifier: v}, map[string]any{"auth": a})
 	}
 	all = append(all, nonces, &nonces, lab.Proofs(dpop.Options{Nonces: nonces}), lab.Proofs(dpop.Options{Nonces: &nonces}),
-		popauth.Options{Confirmers: []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}}, guard, struct{ G *popauth.Guard }{guard},
+		popauth.Options{Confirmers: []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: nonces})}}, guard,
+		struct{ G *popauth.Guard }{guard},
 		trust, lab.ByProxy(proxy.RFC9440(), trust), []proxy.Trust{trust})
 	forms := []string{secret, secret[:16], hex.EncodeToString([]byte(secret))[:32], base64.StdEncoding.EncodeToString([]byte(secret))[:24],
 		strings.Trim(fmt.Sprintf("%d", []byte(secret)[:8]), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(secret)[:8]), "[]byte{}")}

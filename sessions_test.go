@@ -27,7 +27,8 @@ func (o *oneSession) Put(_ string, s *tls.ClientSessionState) {
 }
 
 // namedServers is a server whose names differ in what they ask of a client's certificate.
-func namedServers(t *testing.T, h http.Handler, configs map[string]*tls.Config) (ask func(name string, c *popauthtest.Client, sessions *oneSession) string) {
+func namedServers(t *testing.T, h http.Handler, configs map[string]*tls.Config) (ask func(name string, c *popauthtest.Client,
+	sessions *oneSession) string) {
 	t.Helper()
 	web := popauthtest.NewCA(t)
 	s := httptest.NewUnstartedServer(h)
@@ -66,13 +67,16 @@ func TestSessionsOfAnotherName(t *testing.T) {
 		a, b := popauthtest.NewCA(t), popauthtest.NewCA(t)
 		client := a.Client("customer of a")
 		for name, other := range map[string]tls.ClientAuthType{
-			"nobody verifies": tls.RequestClientCert, "any certificate": tls.RequireAnyClientCert, "others verify": tls.VerifyClientCertIfGiven,
+			"nobody verifies": tls.RequestClientCert, "any certificate": tls.RequireAnyClientCert,
+			"others verify": tls.VerifyClientCertIfGiven,
 		} {
 			for kind, own := range map[string]func(*tls.Config){
 				"OwnSessions":            popauth.OwnSessions,
 				"SessionTicketsDisabled": func(c *tls.Config) { c.SessionTicketsDisabled = true },
-				"SetSessionTicketKeys":   func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{[32]byte([]byte(fmt.Sprintf("%-32p", c)))}) },
-				"OwnSessions, one key":   func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}); popauth.OwnSessions(c) },
+				"SetSessionTicketKeys": func(c *tls.Config) {
+					c.SetSessionTicketKeys([][32]byte{[32]byte([]byte(fmt.Sprintf("%-32p", c)))})
+				},
+				"OwnSessions, one key": func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}); popauth.OwnSessions(c) },
 			} {
 				configs := map[string]*tls.Config{
 					"a.example.com": {ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.Pool()},
@@ -82,7 +86,9 @@ func TestSessionsOfAnotherName(t *testing.T) {
 					c.MinVersion, c.MaxVersion = version, version
 					own(c)
 				}
-				spy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprintf(w, " resumed=%t", r.TLS.DidResume) })
+				spy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = fmt.Fprintf(w, " resumed=%t", r.TLS.DidResume)
+				})
 				ask := namedServers(t, clientcert.Require(nil)(spy), configs)
 				what := fmt.Sprintf("%s, %s, %s", tls.VersionName(version), name, kind)
 				fresh, sessions := ask("b.example.com", client, &oneSession{}), &oneSession{}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // apart stands between two handlers and does nothing, but neither knows what the other is.
@@ -79,10 +79,12 @@ func TestStageRightBehindAnother(t *testing.T) {
 		token  string
 		want   int
 	}{
-		{"bearer", read, l.Owner, l.Unbound(), 401}, {"stolen", read, l.Thief, l.Bound(), 401}, {"no scope", write, l.Owner, l.Bound(), 403},
+		{"bearer", read, l.Owner, l.Unbound(), 401}, {"stolen", read, l.Thief, l.Bound(), 401},
+		{"no scope", write, l.Owner, l.Bound(), 403},
 	} {
 		for range 2 { // the second time the token is remembered
-			if got := lab.Send(lab.Chain(g.Confirm, tt.inner), tt.client.Request("GET", "/orders", tt.token)); got.Ran || got.Status != tt.want {
+			if got := lab.Send(lab.Chain(g.Confirm, tt.inner), tt.client.Request("GET", "/orders", tt.token)); got.Ran ||
+				got.Status != tt.want {
 				t.Errorf("%s: got status %d, ran %t, want %d", tt.name, got.Status, got.Ran, tt.want)
 			}
 		}
@@ -126,15 +128,19 @@ func TestConfirmerThatChangesTheRequest(t *testing.T) {
 		o.Confirmers = []popauth.Confirmer{changer{func(r *http.Request) { r.Header.Set("Authorization", "Bearer another") }}}
 	})
 	subject := ""
-	h := lab.Chain(g.Authenticate, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	h := lab.Chain(g.Authenticate, g.Authorize(popauth.Scope("orders.read")))(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
 		p, _ := popauth.FromContext(r.Context())
 		subject = p.Subject
 	}))
-	lab.Send(func(http.Handler) http.Handler { return h }, l.Owner.Request("GET", "/orders", l.Unbound(lab.Claims{"cnf": lab.Claims{"x": "1"}})))
+	lab.Send(func(http.Handler) http.Handler {
+		return h
+	}, l.Owner.Request("GET", "/orders", l.Unbound(lab.Claims{"cnf": lab.Claims{"x": "1"}})))
 	if subject != "client-1" {
 		t.Errorf("got %q, want the subject of the token that was sent", subject)
 	}
-	lab.Send(g.Authorize(popauth.Scope("orders.write")), l.Owner.Request("GET", "/orders", l.Unbound(lab.Claims{"cnf": lab.Claims{"x": "1"}}))).Refused(t, 403, lab.LacksScope)
+	lab.Send(g.Authorize(popauth.Scope("orders.write")),
+		l.Owner.Request("GET", "/orders", l.Unbound(lab.Claims{"cnf": lab.Claims{"x": "1"}}))).Refused(t, 403, lab.LacksScope)
 }
 
 // changer is a Confirmer that changes what it is shown.

@@ -10,15 +10,16 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestStepUp(t *testing.T) {
 	l := lab.New(t)
 	g := l.Guard()
 	ago := func(d time.Duration) float64 { return float64(l.Clock.Now().Add(-d).Unix()) }
-	const weak = `Bearer error="insufficient_user_authentication", error_description="A stronger or more recent authentication of the user is needed"`
+	const weak = `Bearer error="insufficient_user_authentication", error_description="A stronger or more recent authentication of the ` +
+		`user is needed"`
 	acr := func(p ...popauth.Policy) []popauth.Policy { return p }
 	mfa, hour := popauth.ACR("phr", "mfa"), popauth.AuthenticatedWithin(time.Hour)
 	leeway := 30 * time.Second
@@ -56,15 +57,19 @@ func TestStepUp(t *testing.T) {
 		{"both", lab.Claims{"acr": "mfa", "auth_time": ago(0)}, acr(mfa, hour), ""},
 		{"both, neither met", lab.Claims{}, acr(mfa, hour), weak + `, acr_values="phr mfa", max_age="3600"`},
 		{"both, the second not met", lab.Claims{"acr": "mfa"}, acr(mfa, hour), weak + `, acr_values="phr mfa", max_age="3600"`},
-		{"both, and a scope", lab.Claims{}, acr(popauth.Scope("orders.read"), hour, mfa), weak + `, acr_values="phr mfa", max_age="3600", scope="orders.read"`},
+		{"both, and a scope", lab.Claims{}, acr(popauth.Scope("orders.read"), hour, mfa),
+			weak + `, acr_values="phr mfa", max_age="3600", scope="orders.read"`},
 		{"what two lists have in common", lab.Claims{"acr": "phr"}, acr(mfa, popauth.ACR("hwk", "mfa")), weak + `, acr_values="mfa"`},
-		{"the shorter age", lab.Claims{}, acr(hour, popauth.AuthenticatedWithin(time.Minute), popauth.AuthenticatedWithin(time.Hour)), weak + `, max_age="60"`},
+		{"the shorter age", lab.Claims{}, acr(hour, popauth.AuthenticatedWithin(time.Minute), popauth.AuthenticatedWithin(time.Hour)),
+			weak + `, max_age="60"`},
 		{"any of, by scope", lab.Claims{}, acr(popauth.AnyOf(mfa, popauth.Scope("orders.read"))), ""},
 		{"any of, by acr", lab.Claims{"acr": "phr"}, acr(popauth.AnyOf(popauth.Scope("x"), mfa)), ""},
 		{"any of, neither", lab.Claims{}, acr(popauth.AnyOf(mfa, popauth.Scope("x"))), weak + `, acr_values="phr mfa"`},
 		{"any of, neither, age first", lab.Claims{}, acr(popauth.AnyOf(hour, mfa)), weak + `, max_age="3600"`},
-		{"any of, neither, binding first", lab.Claims{}, acr(popauth.AnyOf(popauth.BoundBy("jkt"), mfa)), lab.InvalidToken + `, error_description="The access token is not bound to a key"`},
-		{"scope before it", lab.Claims{}, acr(popauth.Scope("x"), mfa), lab.LacksScope + `, error_description="The access token lacks a scope", scope="x"`},
+		{"any of, neither, binding first", lab.Claims{}, acr(popauth.AnyOf(popauth.BoundBy("jkt"), mfa)),
+			lab.InvalidToken + `, error_description="The access token is not bound to a key"`},
+		{"scope before it", lab.Claims{}, acr(popauth.Scope("x"), mfa), lab.LacksScope +
+			`, error_description="The access token lacks a scope", scope="x"`},
 		{"asked for by a claims policy", lab.Claims{}, acr(popauth.ClaimsPolicy(func(struct{}) error { return popauth.ErrStepUp })), weak},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -179,7 +184,8 @@ func TestStepUpPanics(t *testing.T) {
 	policy := popauth.ACR(values...)
 	values[0] = "pwd"
 	l := lab.New(t)
-	lab.Send(l.Guard().Authorize(policy), l.Owner.Request("GET", "/", l.Bound(lab.Claims{"acr": "pwd"}))).Refused(t, 401, `Bearer error="insuff`)
+	lab.Send(l.Guard().Authorize(policy), l.Owner.Request("GET", "/", l.Bound(lab.Claims{"acr": "pwd"}))).Refused(t, 401,
+		`Bearer error="insuff`)
 }
 
 // A payment needs more than reading does: the client is told what, and comes back with another token.

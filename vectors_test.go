@@ -20,8 +20,8 @@ import (
 	"github.com/MicahParks/jwkset"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // rowsOf reads a file of testdata with one JSON object in each line.
@@ -59,7 +59,8 @@ func TestWycheproof(t *testing.T) {
 		"rfc7520WithKeyOps":       "the same: refused",
 		"jws_mixedSymmetryKeyset": "HMAC: refused",
 		"jws_duplicate_kid":       "HMAC: refused",
-		"jws_rsa_roca_key":        "the modulus has a known weakness that only its factors would prove: accepted, an issuer's keys are taken as they are",
+		"jws_rsa_roca_key": "the modulus has a known weakness that only its factors would prove: accepted, an issuer's keys " +
+			"are taken as they are",
 	}
 	counts := map[string]int{}
 	for _, row := range rowsOf[struct {
@@ -148,9 +149,11 @@ func TestJSONTestSuite(t *testing.T) {
 		Header                         []byte `json:"header_b64"`
 	}](t, "jsontestsuite/payloads.jsonl") {
 		name := row.File[strings.LastIndexByte(row.File, '/')+1:]
-		whole, member := [2]string{header + "}", string(row.Payload)}, [2]string{header + "}", payload + `,"x":` + string(row.Payload) + "}"}
+		whole, member := [2]string{header + "}", string(row.Payload)},
+			[2]string{header + "}", payload + `,"x":` + string(row.Payload) + "}"}
 		if row.Use == "header" {
-			whole, member = [2]string{string(row.Header), payload + "}"}, [2]string{header + `,"x":` + string(row.Header) + "}", payload + "}"}
+			whole, member = [2]string{string(row.Header), payload + "}"},
+				[2]string{header + `,"x":` + string(row.Header) + "}", payload + "}"}
 		}
 		if got := accepted(whole[0], whole[1]); got != (row.Expected == "accept") {
 			t.Errorf("%s: accepted %t, want %s", row.ID, got, row.Expected)
@@ -274,7 +277,8 @@ func TestIdentityModelVectors(t *testing.T) {
 				key = ephemeral
 			}
 			spy := &popauthtest.Spy{}
-			o := lab.Send(func(http.Handler) http.Handler { return g.Authenticate(spy) }, (&popauthtest.Client{}).Request("GET", "/", row.token(t, now, key)))
+			o := lab.Send(func(http.Handler) http.Handler { return g.Authenticate(spy) },
+				(&popauthtest.Client{}).Request("GET", "/", row.token(t, now, key)))
 			want := row.Expect.Outcome == "accept"
 			if reason := identityModelExceptions[row.ID]; reason != "" {
 				want = !want

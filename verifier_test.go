@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestTokenClaims(t *testing.T) {
@@ -231,13 +231,15 @@ func TestVerifierFaults(t *testing.T) {
 		want   popauth.Reason
 	}{
 		{"nothing", func(context.Context, string) (*popauth.Token, error) { return nil, nil }, 401, popauth.ErrTokenInvalid},
-		{"zero token", func(context.Context, string) (*popauth.Token, error) { return &popauth.Token{}, nil }, 401, popauth.ErrTokenInvalid},
+		{"zero token", func(context.Context, string) (*popauth.Token, error) { return &popauth.Token{}, nil }, 401,
+			popauth.ErrTokenInvalid},
 		{"error", func(context.Context, string) (*popauth.Token, error) { return nil, errors.New("no") }, 401, popauth.ErrTokenInvalid},
 		{"error and token", func(_ context.Context, token string) (*popauth.Token, error) {
 			good, _ := popauth.TrustJWT(token)
 			return good, errors.New("no")
 		}, 401, popauth.ErrTokenInvalid},
-		{"reason", func(context.Context, string) (*popauth.Token, error) { return nil, popauth.ErrTokenExpired }, 401, popauth.ErrTokenExpired},
+		{"reason", func(context.Context, string) (*popauth.Token, error) { return nil, popauth.ErrTokenExpired }, 401,
+			popauth.ErrTokenExpired},
 		{"wrapped reason", func(context.Context, string) (*popauth.Token, error) {
 			return nil, fmt.Errorf("introspection: %w", popauth.ErrUnavailable)
 		}, 503, popauth.ErrUnavailable},
@@ -268,7 +270,8 @@ func TestTrustJWT(t *testing.T) {
 	}
 	for _, other := range []string{
 		"e30.e30.AA", // neither sub nor a client's name
-		l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, lab.Claims{"at_hash": "x"}), l.Issuer.TokenWith(lab.Claims{"typ": "logout+jwt"}), l.Bound(lab.Claims{"token_use": "refresh"}),
+		l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, lab.Claims{"at_hash": "x"}), l.Issuer.TokenWith(lab.Claims{"typ": "logout+jwt"}),
+		l.Bound(lab.Claims{"token_use": "refresh"}),
 	} {
 		if token, err := popauth.TrustJWT(other); token != nil || !errors.Is(err, popauth.ErrTokenType) {
 			t.Errorf("%q: got %v, %v", other, token, err)
@@ -313,8 +316,10 @@ func TestCredentials(t *testing.T) {
 		{"in the query as well, escaped", func(r *http.Request) { r.URL.RawQuery = "access%5Ftoken=" + good }, 400, lab.InvalidRequest},
 		{"in the query as well, empty", func(r *http.Request) { r.URL.RawQuery = "access_token" }, 400, lab.InvalidRequest},
 		{"another parameter", func(r *http.Request) { r.URL.RawQuery = "my_access_token=x&access%zztoken=y&q=access_token" }, 200, ""},
-		{"in the query alone", func(r *http.Request) { r.Header.Del("Authorization"); r.URL.RawQuery = "access_token=" + good }, 401, "Bearer"},
-		{"in a parsed form as well", func(r *http.Request) { r.PostForm = map[string][]string{"access_token": {good}} }, 400, lab.InvalidRequest},
+		{"in the query alone", func(r *http.Request) { r.Header.Del("Authorization"); r.URL.RawQuery = "access_token=" + good }, 401,
+			"Bearer"},
+		{"in a parsed form as well", func(r *http.Request) { r.PostForm = map[string][]string{"access_token": {good}} }, 400,
+			lab.InvalidRequest},
 		{"in a cookie alone", func(r *http.Request) {
 			r.Header.Del("Authorization")
 			r.Header.Set("Cookie", "access_token="+good)

@@ -52,22 +52,31 @@ func TestArrivalOfADerivedRequest(t *testing.T) {
 		"its line, and an equal body": {func(r *http.Request) *http.Request {
 			return anew(r, r.RequestURI, io.NopCloser(strings.NewReader("client_id=alice")))
 		}, false},
-		"its line, and no header": {func(r *http.Request) *http.Request { o := anew(r, r.RequestURI, own()); o.Header = nil; return o }, false},
+		"its line, and no header": {func(r *http.Request) *http.Request { o := anew(r, r.RequestURI, own()); o.Header = nil; return o },
+			false},
 		"its line, and an empty one": {func(r *http.Request) *http.Request {
 			o := anew(r, r.RequestURI, own())
 			o.Header = http.Header{}
 			return o
 		}, false},
-		"another method":              {func(r *http.Request) *http.Request { o := *r; o.Method = "PUT"; return &o }, false},
-		"another host":                {func(r *http.Request) *http.Request { o := *r; o.Host = "example.com"; return &o }, false},
-		"another connection":          {func(r *http.Request) *http.Request { o := *r; o.TLS = mallory; return &o }, false},
-		"a copy of the connection":    {func(r *http.Request) *http.Request { o, c := *r, *r.TLS; o.TLS = &c; return &o }, true},
-		"a copy":                      {func(r *http.Request) *http.Request { o := *r; return &o }, true},
-		"a copy with another URL":     {func(r *http.Request) *http.Request { o := *r; o.URL = &url.URL{Path: "/x"}; return &o }, true},
-		"a copy with another header":  {func(r *http.Request) *http.Request { o := *r; o.Header = r.Header.Clone(); return &o }, true},
-		"a copy with another body":    {func(r *http.Request) *http.Request { o := *r; o.Body = own(); return &o }, true},
-		"only the URL is the same":    {func(r *http.Request) *http.Request { o := *r; o.Header, o.Body = r.Header.Clone(), own(); return &o }, true},
-		"only the header is the same": {func(r *http.Request) *http.Request { o := *r; o.URL, o.Body = &url.URL{Path: "/x"}, own(); return &o }, true},
+		"another method":             {func(r *http.Request) *http.Request { o := *r; o.Method = "PUT"; return &o }, false},
+		"another host":               {func(r *http.Request) *http.Request { o := *r; o.Host = "example.com"; return &o }, false},
+		"another connection":         {func(r *http.Request) *http.Request { o := *r; o.TLS = mallory; return &o }, false},
+		"a copy of the connection":   {func(r *http.Request) *http.Request { o, c := *r, *r.TLS; o.TLS = &c; return &o }, true},
+		"a copy":                     {func(r *http.Request) *http.Request { o := *r; return &o }, true},
+		"a copy with another URL":    {func(r *http.Request) *http.Request { o := *r; o.URL = &url.URL{Path: "/x"}; return &o }, true},
+		"a copy with another header": {func(r *http.Request) *http.Request { o := *r; o.Header = r.Header.Clone(); return &o }, true},
+		"a copy with another body":   {func(r *http.Request) *http.Request { o := *r; o.Body = own(); return &o }, true},
+		"only the URL is the same": {func(r *http.Request) *http.Request {
+			o := *r
+			o.Header, o.Body = r.Header.Clone(), own()
+			return &o
+		}, true},
+		"only the header is the same": {func(r *http.Request) *http.Request {
+			o := *r
+			o.URL, o.Body = &url.URL{Path: "/x"}, own()
+			return &o
+		}, true},
 		"only the body is the same": {func(r *http.Request) *http.Request {
 			o := *r
 			o.URL, o.Header = &url.URL{Path: "/x"}, r.Header.Clone()
@@ -174,7 +183,9 @@ func TestMisdirectedAlwaysBind(t *testing.T) {
 		var cnf clientauth.Confirmation
 		r = verifiedBy(ca, client, elsewhere)
 		setForm(r, tt.form)
-		a.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { cnf = a.Confirmation(r) })).ServeHTTP(httptest.NewRecorder(), r)
+		a.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			cnf = a.Confirmation(r)
+		})).ServeHTTP(httptest.NewRecorder(), r)
 		if cnf.Thumbprint != client.Thumbprint() {
 			t.Errorf("%s: got the confirmation %+v", name, cnf)
 		}
@@ -198,7 +209,8 @@ func TestArrivalByTextOfItsOwn(t *testing.T) {
 	}
 	adapted := func() *http.Request {
 		r, err := cgi.RequestFromMap(map[string]string{
-			"REQUEST_METHOD": "POST", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "mtls.example.com", "HTTPS": "on", "REQUEST_URI": "/token",
+			"REQUEST_METHOD": "POST", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "mtls.example.com", "HTTPS": "on",
+			"REQUEST_URI": "/token",
 		})
 		if err != nil {
 			t.Fatal(err)

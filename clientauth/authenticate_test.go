@@ -50,9 +50,11 @@ func TestNamesNeedTrust(t *testing.T) {
 		}{
 			{"of the root", ca.Client("batch", names), popauth.NotVerified, ca.Pool(), ""},
 			{"of an intermediate", intermediate.Client("batch", names), popauth.NotVerified, ca.Pool(), ""},
-			{"self-signed with the name", popauthtest.SelfSigned(t, "batch", names), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateUntrusted},
+			{"self-signed with the name", popauthtest.SelfSigned(t, "batch", names), popauth.NotVerified, ca.Pool(),
+				clientauth.ErrCertificateUntrusted},
 			{"of another authority", other.Client("batch", names), popauth.NotVerified, ca.Pool(), clientauth.ErrCertificateUntrusted},
-			{"of another authority that TLS knows", other.Client("batch", names), popauth.VerifiedByTLS, ca.Pool(), clientauth.ErrCertificateUntrusted},
+			{"of another authority that TLS knows", other.Client("batch", names), popauth.VerifiedByTLS, ca.Pool(),
+				clientauth.ErrCertificateUntrusted},
 			// Accepted for its key, it would speak for every client whose name it has written into itself.
 			{"self-signed, and one of the roots", self, popauth.NotVerified, only(self), clientauth.ErrCertificateUntrusted},
 			{"self-signed, and TLS knows it", self, popauth.VerifiedByTLS, nil, clientauth.ErrCertificateUntrusted},
@@ -243,7 +245,8 @@ func TestAlwaysBind(t *testing.T) {
 		{"public client", true, post(owner, "client_id=app"), clientauth.ErrOtherMethod, true},
 		{"ordinary endpoint", true, post(owner, form, func(r *http.Request) { r.Host = "example.com" }), clientauth.ErrOtherMethod, false},
 		{"off", false, post(owner, form), "", false},
-		{"off, ordinary endpoint", false, post(owner, form, func(r *http.Request) { r.Host = "example.com" }), clientauth.ErrOtherMethod, false},
+		{"off, ordinary endpoint", false, post(owner, form, func(r *http.Request) { r.Host = "example.com" }), clientauth.ErrOtherMethod,
+			false},
 		{"off, secret", false, post(owner, form+"&client_secret=s"), clientauth.ErrTwoMethods, false},
 		{"off, public client", false, post(owner, "client_id=app"), clientauth.ErrClientUnknown, false},
 	} {

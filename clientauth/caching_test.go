@@ -41,7 +41,8 @@ func TestRefusalIsNotKept(t *testing.T) {
 			w.Header().Set("Cache-Control", "public, max-age=60")
 			w.WriteHeader(200)
 		}, nil, 401},
-		"200, early data": {func(w http.ResponseWriter, _ *http.Request, _ *clientauth.Error) { w.WriteHeader(200) }, []func(*http.Request){early}, 425},
+		"200, early data": {func(w http.ResponseWriter, _ *http.Request, _ *clientauth.Error) { w.WriteHeader(200) },
+			[]func(*http.Request){early}, 425},
 		"not modified": {func(w http.ResponseWriter, r *http.Request, _ *clientauth.Error) {
 			http.ServeContent(w, r, "a.txt", time.Unix(1, 0), strings.NewReader("refused"))
 		}, []func(*http.Request){header("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"), header("Range", "bytes=0-1")}, 401},

@@ -57,7 +57,8 @@ func issued(t testing.TB, template *x509.Certificate, subject, issuer []byte, ow
 	t.Helper()
 	template.SerialNumber, template.RawSubject = big.NewInt(time.Now().UnixNano()), subject
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	raw, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{RawSubject: issuer, SerialNumber: big.NewInt(1)}, own.Public(), by)
+	raw, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{RawSubject: issuer, SerialNumber: big.NewInt(1)},
+		own.Public(), by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,8 @@ func registrations(t testing.TB) clientauth.Static {
 func TestRefusalsCostLittle(t *testing.T) {
 	own := newKey(t, elliptic.P256())
 	with := func(units int, names []string, mails []string) []*x509.Certificate {
-		return []*x509.Certificate{issued(t, &x509.Certificate{DNSNames: names, EmailAddresses: mails}, subjectOf(t, units, "batch"), subjectOf(t, 0, "nobody"), own, own)}
+		return []*x509.Certificate{issued(t, &x509.Certificate{DNSNames: names, EmailAddresses: mails}, subjectOf(t, units, "batch"),
+			subjectOf(t, 0, "nobody"), own, own)}
 	}
 	many := func(format string, n int) (all []string) {
 		for i := range n {
@@ -155,9 +157,11 @@ func TestRefusalsCostLittle(t *testing.T) {
 	}
 	for what, sent := range map[string][]*x509.Certificate{
 		"a subject of 16000 parts": with(16000, nil, nil), "a subject of 1000 parts": with(1000, nil, nil),
-		"a subject of 60 parts": with(60, []string{"batch.example.com"}, nil), "9000 names": with(0, many("name-%d.example.com", 9000), nil),
-		"600 names":  with(0, append(many("name-%03d.example.com", 600), "batch.example.com"), nil),
-		"1000 names": with(0, append(many("n%d.x", 1000), "batch.example.com"), nil), "500 mails": with(0, nil, many("name@%03d.example.com", 500)),
+		"a subject of 60 parts":           with(60, []string{"batch.example.com"}, nil),
+		"9000 names":                      with(0, many("name-%d.example.com", 9000), nil),
+		"600 names":                       with(0, append(many("name-%03d.example.com", 600), "batch.example.com"), nil),
+		"1000 names":                      with(0, append(many("n%d.x", 1000), "batch.example.com"), nil),
+		"500 mails":                       with(0, nil, many("name@%03d.example.com", 500)),
 		"one long name, in part":          with(0, many("NAME-%03d.EXAMPLE.COM", 600), nil),
 		"authorities that overlap":        overlapping(t, "batch.example.com", 5, elliptic.P521()),
 		"authorities that overlap little": overlapping(t, "batch.example.com", 2, elliptic.P384()),
@@ -206,12 +210,13 @@ func TestTooLargeCertificate(t *testing.T) {
 		"TLS": nil, "any host": popauth.TLSCertificateAnyHost(), "one's own": fixed{certificate: &popauth.Certificate{Leaf: leaf}},
 	} {
 		ran := false
-		a := newAuth(t, clientauth.Options{Clients: clients, Certificate: source, Deny: func(w http.ResponseWriter, _ *http.Request, e *clientauth.Error) {
-			if !errors.Is(e, clientauth.ErrCertificateTooLarge) || !strings.Contains(e.Error(), "at most") {
-				t.Errorf("%s: got %v, want ErrCertificateTooLarge, and what is the most", name, e)
-			}
-			clientauth.WriteError(w, e)
-		}})
+		a := newAuth(t, clientauth.Options{Clients: clients, Certificate: source,
+			Deny: func(w http.ResponseWriter, _ *http.Request, e *clientauth.Error) {
+				if !errors.Is(e, clientauth.ErrCertificateTooLarge) || !strings.Contains(e.Error(), "at most") {
+					t.Errorf("%s: got %v, want ErrCertificateTooLarge, and what is the most", name, e)
+				}
+				clientauth.WriteError(w, e)
+			}})
 		w := httptest.NewRecorder()
 		a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })).ServeHTTP(w, post(large, form))
 		if ran || w.Code != http.StatusRequestHeaderFieldsTooLarge {

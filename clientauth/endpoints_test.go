@@ -127,14 +127,16 @@ func TestHandlerRefuses(t *testing.T) {
 	}{
 		{"none", fixed{}, clientauth.ErrCertificateMissing, 401, "invalid_client"},
 		{"empty", fixed{certificate: &popauth.Certificate{}}, clientauth.ErrCertificateMalformed, 400, "invalid_request"},
-		{"malformed", fixed{err: &popauth.Error{Reason: popauth.ErrCertificateMalformed}}, clientauth.ErrCertificateMalformed, 400, "invalid_request"},
+		{"malformed", fixed{err: &popauth.Error{Reason: popauth.ErrCertificateMalformed}}, clientauth.ErrCertificateMalformed, 400,
+			"invalid_request"},
 		{"too large", fixed{err: popauth.ErrCertificateTooLarge}, clientauth.ErrCertificateTooLarge, 431, "invalid_request"},
 		{"unavailable", fixed{err: popauth.ErrUnavailable}, clientauth.ErrUnavailable, 503, "temporarily_unavailable"},
 		{"unconfigured", fixed{err: popauth.ErrUnconfigured}, clientauth.ErrUnconfigured, 500, "server_error"},
 		{"forbidden", fixed{err: popauth.ErrForbidden}, clientauth.ErrCertificateUntrusted, 401, "invalid_client"},
 		{"of no reason", fixed{err: errors.New("x")}, clientauth.ErrCertificateMalformed, 400, "invalid_request"},
 		// An error counts even if a careless source returns a certificate with it.
-		{"error and certificate", fixed{by(owner, popauth.NotVerified), errors.New("x")}, clientauth.ErrCertificateMalformed, 400, "invalid_request"},
+		{"error and certificate", fixed{by(owner, popauth.NotVerified), errors.New("x")}, clientauth.ErrCertificateMalformed, 400,
+			"invalid_request"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var refusal *clientauth.Error

@@ -59,16 +59,18 @@ var answers = map[Reason]answer{
 	ErrCertificateUntrusted: failed,
 	ErrCertificateMalformed: {http.StatusBadRequest, "invalid_request", "The certificate is malformed"},
 	ErrCertificateTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "invalid_request", "The certificate is too large"},
-	ErrMisdirected:          {http.StatusMisdirectedRequest, "invalid_request", "This connection was made for another host: open one for this host"},
-	ErrRequestMalformed:     {http.StatusBadRequest, "invalid_request", "The request is malformed"},
-	ErrRequestTooLarge:      {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
-	ErrTwoMethods:           {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
+	ErrMisdirected: {http.StatusMisdirectedRequest, "invalid_request",
+		"This connection was made for another host: open one for this host"},
+	ErrRequestMalformed: {http.StatusBadRequest, "invalid_request", "The request is malformed"},
+	ErrRequestTooLarge:  {http.StatusRequestEntityTooLarge, "invalid_request", "The request is too large"},
+	ErrTwoMethods:       {http.StatusBadRequest, "invalid_request", "More than one client authentication method"},
 	// RFC 9449, sections 5 and 8, in the form of RFC 6749: 400, where an API has 401.
 	ErrProofMissing: {http.StatusBadRequest, "invalid_dpop_proof", "A DPoP proof is needed"},
 	ErrProofInvalid: {http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is not valid for this request"},
 	ErrProofNonce:   {http.StatusBadRequest, "use_dpop_nonce", "A nonce is needed in the DPoP proof"},
-	ErrEarlyData:    {http.StatusTooEarly, "temporarily_unavailable", "Send the request again when the TLS handshake is complete"}, // RFC 8470, section 5.2
-	ErrProofLimit:   {http.StatusTooManyRequests, "temporarily_unavailable", "Too many DPoP proofs of one key"},
+	// RFC 8470, section 5.2
+	ErrEarlyData:  {http.StatusTooEarly, "temporarily_unavailable", "Send the request again when the TLS handshake is complete"},
+	ErrProofLimit: {http.StatusTooManyRequests, "temporarily_unavailable", "Too many DPoP proofs of one key"},
 	// Nobody reads it; see popauth.ErrRequestEnded.
 	ErrRequestEnded: {(&popauth.Error{Reason: popauth.ErrRequestEnded}).Status(), "temporarily_unavailable", "The request ended"},
 	ErrUnavailable:  {http.StatusServiceUnavailable, "temporarily_unavailable", "Try again later"},

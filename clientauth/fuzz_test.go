@@ -154,7 +154,8 @@ func FuzzPathPrefix(f *testing.F) {
 		if err != nil || u.Host != "" {
 			return
 		}
-		a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, Endpoints: clientauth.PathPrefix("/mtls"), Certificate: fixed{certificate: named(nil)}})
+		a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, Endpoints: clientauth.PathPrefix("/mtls"),
+			Certificate: fixed{certificate: named(nil)}})
 		r := post(nil, form)
 		r.URL = u
 		before := u.EscapedPath()

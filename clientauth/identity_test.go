@@ -34,7 +34,8 @@ func permits(t *testing.T, org string, critical bool) func(*x509.Certificate) {
 	subtree := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 4, name))
 	value := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 0, subtree))
 	return func(c *x509.Certificate) {
-		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: critical, Value: value})
+		c.ExtraExtensions = append(c.ExtraExtensions,
+			pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: critical, Value: value})
 	}
 }
 
@@ -101,11 +102,14 @@ func TestMisdirected(t *testing.T) {
 	setForm(r, "client_id=till")
 	send(a, r).passed(t, "till")
 	send(newAuth(t, clientauth.Options{Clients: clients, Roots: ca.Pool()}), verifiedBy(ca, client, elsewhere)).passed(t, "batch")
-	send(newAuth(t, clientauth.Options{Clients: clients, Roots: ca.Pool()}), verifiedBy(ca, ca.Client("x"), elsewhere)).refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
-	send(newAuth(t, clientauth.Options{Clients: clients, Certificate: popauth.TLSCertificateAnyHost()}), verifiedBy(ca, client, elsewhere)).passed(t, "batch")
+	send(newAuth(t, clientauth.Options{Clients: clients, Roots: ca.Pool()}), verifiedBy(ca, ca.Client("x"), elsewhere)).refused(t,
+		clientauth.ErrCertificateMismatch, 401, "invalid_client")
+	send(newAuth(t, clientauth.Options{Clients: clients, Certificate: popauth.TLSCertificateAnyHost()}),
+		verifiedBy(ca, client, elsewhere)).passed(t, "batch")
 	// A source of one's own that refuses like that.
 	refusing := fixed{err: &popauth.Error{Reason: popauth.ErrMisdirected}}
-	send(newAuth(t, clientauth.Options{Clients: clients, Certificate: refusing}), post(client, form)).refused(t, clientauth.ErrMisdirected, 421, "invalid_request")
+	send(newAuth(t, clientauth.Options{Clients: clients, Certificate: refusing}), post(client, form)).refused(t,
+		clientauth.ErrMisdirected, 421, "invalid_request")
 }
 
 func setForm(r *http.Request, form string) {
@@ -205,7 +209,8 @@ func TestEarlyData(t *testing.T) {
 	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}}})
 	send(a, verifiedBy(ca, client)).passed(t, "batch")
 	unfinished := func(r *http.Request) { own := *r.TLS; own.HandshakeComplete = false; r.TLS = &own }
-	for name, r := range map[string]*http.Request{"marked": verifiedBy(ca, client, header("Early-Data", "1")), "unfinished": verifiedBy(ca, client, unfinished)} {
+	for name, r := range map[string]*http.Request{"marked": verifiedBy(ca, client, header("Early-Data", "1")),
+		"unfinished": verifiedBy(ca, client, unfinished)} {
 		ran := false
 		w := httptest.NewRecorder()
 		a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })).ServeHTTP(w, r)

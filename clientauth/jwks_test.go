@@ -129,15 +129,16 @@ func TestMalformedJWKS(t *testing.T) {
 		t.Error("the last of as many keys as allowed doesn't fit")
 	}
 	for name, in := range map[string][]byte{
-		"nothing":                      nil,
-		"array":                        []byte(`[]`),
-		"empty":                        []byte(`{}`),
-		"no key":                       []byte(`{"keys":[]}`),
-		"keys twice":                   []byte(`{"keys":[],"keys":[]}`),
-		"keys in another case":         []byte(`{"Keys":[]}`),
-		"keys no array":                []byte(`{"keys":{}}`),
-		"key no object":                []byte(`{"keys":["x"]}`),
-		"no certificate":               []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`),
+		"nothing":              nil,
+		"array":                []byte(`[]`),
+		"empty":                []byte(`{}`),
+		"no key":               []byte(`{"keys":[]}`),
+		"keys twice":           []byte(`{"keys":[],"keys":[]}`),
+		"keys in another case": []byte(`{"Keys":[]}`),
+		"keys no array":        []byte(`{"keys":{}}`),
+		"key no object":        []byte(`{"keys":["x"]}`),
+		"no certificate": []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo` +
+			`"}]}`),
 		"private":                      with("d", "AA"),
 		"certificate of another":       with("x5c", jwkOf(t, other)["x5c"]),
 		"x5c no array":                 with("x5c", "AA"),
@@ -152,9 +153,10 @@ func TestMalformedJWKS(t *testing.T) {
 		"private, without certificate": []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"},` + valid + `]}`),
 		"keys also in another case":    []byte(`{"keys":[` + valid + `],"Keys":[]}`),
 		"x5c also in another case":     []byte(`{"keys":[` + strings.Replace(valid, `{`, `{"X5C":[],`, 1) + `]}`),
-		"x5c empty beside a good one":  []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","x5c":[]},` + valid + `]}`),
-		"too many keys, one good":      []byte(`{"keys":[` + strings.Repeat(`{"kty":"XX"},`, 100) + valid + `]}`),
-		"more than can be a key set":   append(jwkSet(t, owner), strings.Repeat(" ", 256<<10)...),
+		"x5c empty beside a good one": []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo` +
+			`","x5c":[]},` + valid + `]}`),
+		"too many keys, one good":    []byte(`{"keys":[` + strings.Repeat(`{"kty":"XX"},`, 100) + valid + `]}`),
+		"more than can be a key set": append(jwkSet(t, owner), strings.Repeat(" ", 256<<10)...),
 	} {
 		if c, err := clientauth.JWKS(in); err == nil {
 			t.Errorf("%s: got %v, want an error", name, c)

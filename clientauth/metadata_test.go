@@ -21,14 +21,20 @@ func TestAliases(t *testing.T) {
 		{"path", path, "https://identity.example.com", "/connect/token", "https://identity.example.com/connect/mtls/token"},
 		{"path with base", path, "https://identity.example.com/eu", "/connect/token", "https://identity.example.com/eu/connect/mtls/token"},
 		{"path at the root", root, "https://id.example.com:8443/", "/a/token", "https://id.example.com:8443/mtls/a/token"},
-		{"domain", clientauth.Domain("mtls.example.com"), "https://identity.example.com", "/connect/token", "https://mtls.example.com/connect/token"},
-		{"domain keeps the base path", clientauth.Domain("mtls.example.com"), "https://id.example.com/eu/", "/token", "https://mtls.example.com/eu/token"},
-		{"domain with port", clientauth.Domain("mtls.example.com:8443"), "https://id.example.com:444", "/token", "https://mtls.example.com:8443/token"},
-		{"domain with 443", clientauth.Domain("MTLS.example.com:443"), "https://id.example.com", "/token", "https://mtls.example.com/token"},
+		{"domain", clientauth.Domain("mtls.example.com"), "https://identity.example.com", "/connect/token",
+			"https://mtls.example.com/connect/token"},
+		{"domain keeps the base path", clientauth.Domain("mtls.example.com"), "https://id.example.com/eu/", "/token",
+			"https://mtls.example.com/eu/token"},
+		{"domain with port", clientauth.Domain("mtls.example.com:8443"), "https://id.example.com:444", "/token",
+			"https://mtls.example.com:8443/token"},
+		{"domain with 443", clientauth.Domain("MTLS.example.com:443"), "https://id.example.com", "/token",
+			"https://mtls.example.com/token"},
 		{"domain of IPv6", clientauth.Domain("[::1]"), "https://id.example.com", "/token", "https://[::1]/token"},
 		{"domain of IPv6 with port", clientauth.Domain("[::1]:8443"), "https://id.example.com", "/token", "https://[::1]:8443/token"},
-		{"subdomain", clientauth.Subdomain("mtls"), "https://identity.example.com", "/connect/token", "https://mtls.identity.example.com/connect/token"},
-		{"subdomain with port and base", clientauth.Subdomain("mtls"), "https://id.example.com:8443/eu", "/token", "https://mtls.id.example.com:8443/eu/token"},
+		{"subdomain", clientauth.Subdomain("mtls"), "https://identity.example.com", "/connect/token",
+			"https://mtls.identity.example.com/connect/token"},
+		{"subdomain with port and base", clientauth.Subdomain("mtls"), "https://id.example.com:8443/eu", "/token",
+			"https://mtls.id.example.com:8443/eu/token"},
 		{"escaped", clientauth.Domain("m.example"), "https://id.example.com/e%20u", "/t%2Fk", "https://m.example/e%20u/t%2Fk"},
 		{"path elsewhere", path, "https://id.example.com", "/token", ""},
 		{"path has the prefix", path, "https://id.example.com", "/connect/mtls/token", ""},
@@ -88,11 +94,13 @@ func TestMetadata(t *testing.T) {
 	// What is done to one list happens to no other.
 	m.TokenMethods[0] = "x"
 	own := []clientauth.Method{clientauth.SelfSignedTLSClientAuth}
-	if again, _ := a.Metadata("https://id.example.com", all); !slices.Equal(again.TokenMethods, own) || !slices.Equal(m.RevocationMethods, own) {
+	if again, _ := a.Metadata("https://id.example.com", all); !slices.Equal(again.TokenMethods, own) ||
+		!slices.Equal(m.RevocationMethods, own) {
 		t.Errorf("got %v and %v", again.TokenMethods, m.RevocationMethods)
 	}
 	m, err = a.Metadata("https://id.example.com", clientauth.EndpointURLs{Introspection: "/c"})
-	if err != nil || m.TokenMethods != nil || m.RevocationMethods != nil || m.Aliases != (clientauth.EndpointURLs{Introspection: "https://mtls.example.com/c"}) {
+	if err != nil || m.TokenMethods != nil || m.RevocationMethods != nil ||
+		m.Aliases != (clientauth.EndpointURLs{Introspection: "https://mtls.example.com/c"}) {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	_, err = a.Metadata("https://id.example.com", clientauth.EndpointURLs{Token: "x", Revocation: "y"})

@@ -41,7 +41,8 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 				clients := clientauth.Static{
 					"pinned": {thumbprint(t, client)}, "another": {thumbprint(t, other)},
 					"named": names(must(t)(clientauth.SubjectDN("CN=admin")), must(t)(clientauth.SANURI("https://a.example/")),
-						must(t)(clientauth.SANDNS("a.example")), must(t)(clientauth.SANIP("::1")), must(t)(clientauth.SANEmail("a@a.example"))),
+						must(t)(clientauth.SANDNS("a.example")), must(t)(clientauth.SANIP("::1")),
+						must(t)(clientauth.SANEmail("a@a.example"))),
 				}
 				ask := func(id string, roots bool) outcome {
 					o := clientauth.Options{Clients: clients, Certificate: fixed{certificate: found}}
@@ -61,7 +62,8 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 				}
 				stranger := ask("another", false)
 				stranger.refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
-				if want := "certificate " + client.Thumbprint() + ": "; stranger.err == nil || !strings.Contains(stranger.err.Error(), want) {
+				if want := "certificate " + client.Thumbprint() + ": "; stranger.err == nil ||
+					!strings.Contains(stranger.err.Error(), want) {
 					t.Errorf("got %v, want %q in it", stranger.err, want)
 				}
 				ask("named", false).refused(t, clientauth.ErrCertificateMismatch, 401, "invalid_client")
@@ -127,7 +129,8 @@ func TestExpiredOnAConnection(t *testing.T) {
 	a := newAuth(t, clientauth.Options{Now: clock.Now, Clients: clientauth.Static{
 		"batch": {{Credential: must(t)(clientauth.SubjectDN("CN=batch"))}}, "till": {thumbprint(t, pinned)},
 	}})
-	behind := newAuth(t, clientauth.Options{Now: clock.Now, Clients: clientauth.Static{"till": {thumbprint(t, pinned)}}, Certificate: fixed{certificate: by(pinned, popauth.NotVerified)}})
+	behind := newAuth(t, clientauth.Options{Now: clock.Now, Clients: clientauth.Static{"till": {thumbprint(t, pinned)}},
+		Certificate: fixed{certificate: by(pinned, popauth.NotVerified)}})
 	send(a, verifiedBy(ca, client)).passed(t, "batch")
 	send(a, verifiedBy(ca, ca.Client("x"))).closes(t, "")
 	clock.Advance(48 * time.Hour)

@@ -166,7 +166,8 @@ func TestProofUnavailable(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	prove(a, r.WithContext(gone)).refused(t, clientauth.ErrRequestEnded, 499, "temporarily_unavailable")
-	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: proofs(dpop.Options{Replay: brokenStore{popauth.ErrProofLimit}})})
+	limited := newAuth(t, clientauth.Options{Clients: clientauth.Static{},
+		DPoP: proofs(dpop.Options{Replay: brokenStore{popauth.ErrProofLimit}})})
 	toomany := prove(limited, r)
 	toomany.refused(t, clientauth.ErrProofLimit, http.StatusTooManyRequests, "temporarily_unavailable")
 	if got.Header().Get("Retry-After") == "" || toomany.Header().Get("Retry-After") == "" {
@@ -205,7 +206,8 @@ func TestDPoPOption(t *testing.T) {
 	d := proofs(dpop.Options{})
 	a := newAuth(t, clientauth.Options{Clients: clientauth.Static{}, DPoP: d})
 	d.Algorithms()[0] = "none"
-	if m, _ := a.Metadata("https://id.example.com", clientauth.EndpointURLs{}); len(m.DPoPAlgorithms) < 2 || slices.Contains(m.DPoPAlgorithms, "none") {
+	if m, _ := a.Metadata("https://id.example.com", clientauth.EndpointURLs{}); len(m.DPoPAlgorithms) < 2 ||
+		slices.Contains(m.DPoPAlgorithms, "none") {
 		t.Errorf("got %v", m.DPoPAlgorithms)
 	}
 }

@@ -42,7 +42,8 @@ func TestClientsInReusedMemory(t *testing.T) {
 		for _, i := range reused.Order(len(names)) {
 			for _, j := range reused.Order(len(names))[:7] {
 				form, change := say(names[j])
-				r := post(nil, form, change, header("Client-Cert", ":"+base64.StdEncoding.EncodeToString(clients[i].Certificate.Certificate[0])+":"))
+				r := post(nil, form, change, header("Client-Cert",
+					":"+base64.StdEncoding.EncodeToString(clients[i].Certificate.Certificate[0])+":"))
 				got := send(a, b.Request(r))
 				if i != j {
 					got.refused(t, clientauth.ErrCertificateMismatch, http.StatusUnauthorized, "invalid_client")
@@ -55,7 +56,8 @@ func TestClientsInReusedMemory(t *testing.T) {
 		b.Scribble()
 		passed := map[string]int{}
 		for _, c := range kept {
-			if c == nil || c.Certificate.Leaf.Subject.CommonName != c.ID || c.Confirmation() != clientauth.ConfirmationX509(c.Certificate.Leaf) {
+			if c == nil || c.Certificate.Leaf.Subject.CommonName != c.ID ||
+				c.Confirmation() != clientauth.ConfirmationX509(c.Certificate.Leaf) {
 				t.Fatalf("%s: got %+v, want it to stay what it was", how, c)
 			}
 			passed[c.ID]++

@@ -45,7 +45,8 @@ func TestHeadersOfTheSourceAreRemoved(t *testing.T) {
 		if r.TLS != nil {
 			r.TLS = &c // a copy of the connection's state changes nothing
 		}
-		if client, err := a.Authenticate(r); r.Host == "mtls.example.com" && (err != nil || client.Certificate.Thumbprint != batch.Thumbprint()) {
+		if client, err := a.Authenticate(r); r.Host == "mtls.example.com" &&
+			(err != nil || client.Certificate.Thumbprint != batch.Thumbprint()) {
 			t.Errorf("got %v, %v", client, err)
 		}
 		// Another request with this one's context has not arrived.
@@ -56,7 +57,8 @@ func TestHeadersOfTheSourceAreRemoved(t *testing.T) {
 		}
 	}))
 	for _, tt := range []struct{ host, certificate string }{
-		{"mtls.example.com", ":" + base64.StdEncoding.EncodeToString(batch.Certificate.Certificate[0]) + ":"}, {"mtls.example.com", "junk"}, {"example.com", "junk"},
+		{"mtls.example.com", ":" + base64.StdEncoding.EncodeToString(batch.Certificate.Certificate[0]) + ":"},
+		{"mtls.example.com", "junk"}, {"example.com", "junk"},
 	} {
 		r := post(nil, form, header("Client-Cert", tt.certificate), header("Client_cert", "x"), header("X-Proxy-Secret", secret))
 		r.TLS.PeerCertificates = nil

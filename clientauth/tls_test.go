@@ -65,8 +65,10 @@ func TestOverTLS(t *testing.T) {
 	}{
 		{"own roots", clientauth.Options{Roots: ca.Pool()}, nil, true},
 		{"verified by TLS", clientauth.Options{}, []func(*tls.Config){verifying}, false},
-		{"HTTP/1.1", clientauth.Options{Roots: ca.Pool()}, []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }}, true},
-		{"TLS 1.2", clientauth.Options{Roots: ca.Pool()}, []func(*tls.Config){func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }}, true},
+		{"HTTP/1.1", clientauth.Options{Roots: ca.Pool()}, []func(*tls.Config){
+			func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }}, true},
+		{"TLS 1.2", clientauth.Options{Roots: ca.Pool()}, []func(*tls.Config){func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }},
+			true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.options.Clients, tt.options.Endpoints = clients, clientauth.PathPrefix("/mtls")

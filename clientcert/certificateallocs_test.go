@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a name is held against costs a request nothing, once it is known of its connection.

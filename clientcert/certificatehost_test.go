@@ -12,8 +12,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // b's authority names an admin of its own like a's; the request says that it is for a, over a connection for b.

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // Adapters of CGI and of clouds make requests without RequestURI, and middleware clones them. Each is still the one that it

@@ -9,8 +9,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Everything that is wrong is reported at once.

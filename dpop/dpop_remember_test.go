@@ -10,7 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // sharing are Guards with other settings that share a store.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // opaque stands in for the introspection of a token that is bound to jkt.

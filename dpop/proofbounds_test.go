@@ -6,8 +6,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A careful client's exp and nbf count (RFC 7519, sections 4.1.4 and 4.1.5), with the Leeway of both clocks, and can only

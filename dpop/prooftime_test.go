@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // longNonces are good for so long.
@@ -129,7 +129,7 @@ func TestNonceTimeOptions(t *testing.T) {
 	secret := [][]byte{lab.NonceSecret(1)}
 	for want, d := range map[string]dpop.Options{
 		"dpop: Options.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
-		"dpop: Options.NonceTime: Nonces is dpop_test.nonceFunc, not":       {NonceTime: true, Nonces: nonceFunc(nil)},
+		"dpop: Options.NonceTime: Nonces is dpop_test.nonceFunc, not":          {NonceTime: true, Nonces: nonceFunc(nil)},
 		"dpop: Options.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
 		"dpop: Options.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
 		"dpop: Options.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1)), Remember: 5 * time.Minute},

@@ -295,11 +295,12 @@ func TestReplayMemoryClockSetBack(t *testing.T) {
 
 	// It ends when the clock is where it was.
 	roomy, clock := replayMemory(t, 0)
-	for i := range 1000 {
+	const many = 10_000 // so many that each of its parts gets some, and forgets some
+	for i := range many {
 		wantUse(t, roomy, strconv.Itoa(i), until, true)
 	}
 	clock.Advance(24 * time.Hour)
-	for i := range 1000 {
+	for i := range many {
 		wantUse(t, roomy, "ahead "+strconv.Itoa(i), clock.Now().Add(time.Minute), true)
 	}
 	clock.Advance(-24 * time.Hour)

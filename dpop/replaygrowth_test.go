@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Whoever comes and goes, the memory stays as large as its ids: one owner after the other has as many as he may.

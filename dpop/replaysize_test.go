@@ -6,7 +6,7 @@ package dpop_test
 
 import (
 	"context"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"runtime"
 	"strconv"
 	"testing"

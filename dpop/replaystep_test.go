@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // behindAnother is a ReplayStore of the program around another one.

@@ -40,7 +40,8 @@ type lab struct {
 }
 
 func newLab(tb testing.TB) *lab {
-	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"), key: popauthtest.NewProofKey(tb, "ES256")}
+	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"),
+		key: popauthtest.NewProofKey(tb, "ES256")}
 	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: proxy.Traefik(), Trust: proxyPeer}
 	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{URL: forwardauth.OriginalURL})}
 	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
@@ -117,7 +118,8 @@ func TestForwardAuthRequest(t *testing.T) {
 		{"as the proxy sends it", func(*http.Request) {}, nil},
 		{"POST of it", func(r *http.Request) { r.Method = http.MethodPost }, nil},
 		{"another address", func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }, popauth.ErrPeerUntrusted},
-		{"another address, no secret", func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1"; delete(r.Header, "X-Proxy-Secret") }, popauth.ErrPeerUntrusted},
+		{"another address, no secret", func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1"; delete(r.Header, "X-Proxy-Secret") },
+			popauth.ErrPeerUntrusted},
 		{"no secret", header("X-Proxy-Secret"), popauth.ErrProxySecret},
 		{"another secret", header("X-Proxy-Secret", "0123456789abcdef"), popauth.ErrProxySecret},
 		{"no method", header("X-Forwarded-Method"), popauth.ErrForwardedRequest},
@@ -174,19 +176,28 @@ func TestForwardAuthProof(t *testing.T) {
 		change               func(*http.Request)
 		want                 error
 	}{
-		{"the request", "GET", "https://api.example.com/orders", h, nil, nil},
-		{"with its port", "GET", "https://api.example.com:443/orders", h, nil, nil},
-		{"the method of the question", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), popauth.ErrProofTarget},
-		{"the original method", "POST", "https://api.example.com/orders", h, header("X-Forwarded-Method", "POST"), nil},
-		{"a method in lower case", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Method", "get"), popauth.ErrRequestLine},
-		{"the URL of the question", "GET", "http://auth.internal/auth/orders.read", h, nil, popauth.ErrProofTarget},
-		{"another path", "GET", "https://api.example.com/order", h, nil, popauth.ErrProofTarget},
-		{"an encoded slash", "GET", "https://api.example.com/a/b", h, header("X-Forwarded-Uri", "/a%2Fb"), popauth.ErrRequestLine},
-		{"two slashes", "GET", "https://evil.example/orders", h, header("X-Forwarded-Uri", "//evil.example/orders"), popauth.ErrRequestLine},
-		{"another host", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Host", "evil.example"), popauth.ErrProofTarget},
-		{"another scheme", "GET", "https://api.example.com/orders", h, header("X-Forwarded-Proto", "http"), popauth.ErrProofTarget},
-		{"the configured base", "GET", "https://public.example/orders", configured, nil, nil},
-		{"another than the configured", "GET", "https://api.example.com/orders", configured, nil, popauth.ErrProofTarget},
+		{name: "the request", method: "GET", target: "https://api.example.com/orders", h: h},
+		{name: "with its port", method: "GET", target: "https://api.example.com:443/orders", h: h},
+		{name: "the method of the question", method: "GET", target: "https://api.example.com/orders", h: h,
+			change: header("X-Forwarded-Method", "POST"), want: popauth.ErrProofTarget},
+		{name: "the original method", method: "POST", target: "https://api.example.com/orders", h: h,
+			change: header("X-Forwarded-Method", "POST")},
+		{name: "a method in lower case", method: "GET", target: "https://api.example.com/orders", h: h,
+			change: header("X-Forwarded-Method", "get"), want: popauth.ErrRequestLine},
+		{name: "the URL of the question", method: "GET", target: "http://auth.internal/auth/orders.read", h: h,
+			want: popauth.ErrProofTarget},
+		{name: "another path", method: "GET", target: "https://api.example.com/order", h: h, want: popauth.ErrProofTarget},
+		{name: "an encoded slash", method: "GET", target: "https://api.example.com/a/b", h: h,
+			change: header("X-Forwarded-Uri", "/a%2Fb"), want: popauth.ErrRequestLine},
+		{name: "two slashes", method: "GET", target: "https://evil.example/orders", h: h,
+			change: header("X-Forwarded-Uri", "//evil.example/orders"), want: popauth.ErrRequestLine},
+		{name: "another host", method: "GET", target: "https://api.example.com/orders", h: h,
+			change: header("X-Forwarded-Host", "evil.example"), want: popauth.ErrProofTarget},
+		{name: "another scheme", method: "GET", target: "https://api.example.com/orders", h: h,
+			change: header("X-Forwarded-Proto", "http"), want: popauth.ErrProofTarget},
+		{name: "the configured base", method: "GET", target: "https://public.example/orders", h: configured},
+		{name: "another than the configured", method: "GET", target: "https://api.example.com/orders", h: configured,
+			want: popauth.ErrProofTarget},
 	} {
 		r := l.asked(header("Authorization", "DPoP "+token), header("Dpop", l.key.Proof(tt.method, tt.target, token)))
 		if tt.change != nil {
@@ -207,7 +218,8 @@ func TestForwardAuthIdentity(t *testing.T) {
 		claims popauthtest.Claims
 		want   []string // subject, client, scope, tenant; nil: refused
 	}{
-		{popauthtest.Claims{"sub": "alice", "client_id": "batch", "scope": "a b", "tenant": "acme"}, []string{"alice", "batch", "a b", "acme"}},
+		{popauthtest.Claims{"sub": "alice", "client_id": "batch", "scope": "a b", "tenant": "acme"},
+			[]string{"alice", "batch", "a b", "acme"}},
 		{popauthtest.Claims{"sub": "", "client_id": "", "scope": ""}, []string{"", "", "", ""}},
 		{popauthtest.Claims{"sub": "a b,c%d\r\nX: y", "client_id": "ü", "scope": "a,b %20", "tenant": "\x00\x7f"},
 			[]string{"a%20b%2Cc%25d%0D%0AX:%20y", "%C3%BC", "a%2Cb %2520", "%00%7F"}},
@@ -224,7 +236,8 @@ func TestForwardAuthIdentity(t *testing.T) {
 		}
 		want := append([]string{l.issuer.URL, "x5t#S256"}, tt.want...)
 		var have []string
-		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Binding", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Tenant"} {
+		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Binding", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope",
+			"X-Auth-Tenant"} {
 			lines := got.Header[name]
 			if len(lines) != 1 {
 				t.Fatalf("%v: %s: got %q, want one line", tt.claims, name, lines)
@@ -240,10 +253,12 @@ func TestForwardAuthIdentity(t *testing.T) {
 		}
 	}
 	// A bearer token has no binding.
-	if got := l.answer(h, l.asked(header("Authorization", "Bearer "+l.issuer.Token()))); got.StatusCode != http.StatusOK || got.Header.Get("X-Auth-Binding") != "" {
+	if got := l.answer(h, l.asked(header("Authorization", "Bearer "+l.issuer.Token()))); got.StatusCode != http.StatusOK ||
+		got.Header.Get("X-Auth-Binding") != "" {
 		t.Errorf("a bearer token: got %d %v", got.StatusCode, got.Header)
 	}
-	if got := l.answer(l.endpoint().Confirm(), l.asked(header("Authorization", "Bearer "+l.issuer.Token()))); got.StatusCode != http.StatusUnauthorized {
+	if got := l.answer(l.endpoint().Confirm(), l.asked(header("Authorization", "Bearer "+
+		l.issuer.Token()))); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a bearer token, Confirm: got %d", got.StatusCode)
 	}
 }
@@ -260,7 +275,8 @@ func TestForwardAuthProxyCertificate(t *testing.T) {
 		}
 		r.TLS.PeerCertificates[0] = leaf
 	}
-	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusUnauthorized || !errors.Is(l.reason, popauth.ErrCertificateMissing) {
+	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusUnauthorized ||
+		!errors.Is(l.reason, popauth.ErrCertificateMissing) {
 		t.Errorf("got %d %v", got.StatusCode, l.reason)
 	}
 	l.o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
@@ -310,7 +326,8 @@ func TestForwardAuthNoBody(t *testing.T) {
 		h.ServeHTTP(w, r)
 	})
 	r := l.asked(header("X-Forwarded-Uri", "/orders?tenant=original"), header("Content-Type", "application/x-www-form-urlencoded"))
-	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodPost, io.NopCloser(strings.NewReader("tenant=question")), 15, []string{"chunked"}
+	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodPost, io.NopCloser(strings.NewReader("tenant=question")), 15,
+		[]string{"chunked"}
 	if answer := l.answer(mux, r); answer.StatusCode != http.StatusOK {
 		t.Errorf("got %d, %v, want 200", answer.StatusCode, l.reason)
 	}
@@ -377,12 +394,13 @@ func TestForwardAuthNotKept(t *testing.T) {
 		deny   int
 		status int
 	}{
-		"passes":              {l.asked(), 0, 200},
-		"no token":            {l.asked(header("Authorization")), 0, 401},
-		"not the proxy":       {l.asked(func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }), 0, 403},
-		"no report":           {l.asked(header("X-Forwarded-Uri")), 0, 400},
-		"early data":          {l.asked(header("Early-Data", "1")), 0, 425},
-		"a claim":             {l.asked(header("Authorization", "Bearer "+l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "scp": []string{"a"}}))), 0, 403},
+		"passes":        {l.asked(), 0, 200},
+		"no token":      {l.asked(header("Authorization")), 0, 401},
+		"not the proxy": {l.asked(func(r *http.Request) { r.RemoteAddr = "192.0.2.2:1" }), 0, 403},
+		"no report":     {l.asked(header("X-Forwarded-Uri")), 0, 400},
+		"early data":    {l.asked(header("Early-Data", "1")), 0, 425},
+		"a claim": {l.asked(header("Authorization",
+			"Bearer "+l.issuer.Token(l.owner.Bound(), popauthtest.Claims{"scope": "orders.read", "scp": []string{"a"}}))), 0, 403},
 		"Deny says 200":       {l.asked(header("Authorization")), 200, 401},
 		"Deny says unchanged": {l.asked(header("Authorization")), 304, 401},
 	} {
@@ -396,7 +414,8 @@ func TestForwardAuthNotKept(t *testing.T) {
 			w.Header().Set("X-Accel-Expires", "60")
 			h.ServeHTTP(w, r)
 		}), tt.r)
-		if got := answer.Header; answer.StatusCode != tt.status || len(got["Cache-Control"]) != 1 || got.Get("Cache-Control") != "no-store" || got.Get("X-Accel-Expires") != "" {
+		if got := answer.Header; answer.StatusCode != tt.status || len(got["Cache-Control"]) != 1 ||
+			got.Get("Cache-Control") != "no-store" || got.Get("X-Accel-Expires") != "" {
 			t.Errorf("%s: got %d %v, want %d, no-store", name, answer.StatusCode, got, tt.status)
 		}
 	}

@@ -34,7 +34,8 @@ type Headers struct {
 // Nginx returns the headers that examples/forwardauth/nginx.conf sets: X-Original-Method, X-Original-URI,
 // X-Original-Proto and X-Original-Host. All challenges come on one line, since nginx before 1.23 hands on no other.
 func Nginx() Headers {
-	return Headers{Method: "X-Original-Method", URI: "X-Original-URI", Scheme: "X-Original-Proto", Host: "X-Original-Host", OneChallenge: true}
+	return Headers{Method: "X-Original-Method", URI: "X-Original-URI", Scheme: "X-Original-Proto", Host: "X-Original-Host",
+		OneChallenge: true}
 }
 
 // IngressNginx returns the headers that ingress-nginx sets for the annotation auth-url: X-Original-Method, and one
@@ -91,7 +92,8 @@ func (h Headers) problems() []error {
 		field := fields[i]
 		switch {
 		case !fitName(name):
-			wrong = append(wrong, fmt.Errorf("forwardauth: Headers.%s: %q is not a header's name of letters, digits and hyphens", field, name))
+			wrong = append(wrong, fmt.Errorf("forwardauth: Headers.%s: %q is not a header's name of letters, digits and hyphens", field,
+				name))
 		case seen[name] || name == "Authorization" || name == "Dpop" || name == "Host":
 			wrong = append(wrong, fmt.Errorf("forwardauth: Headers.%s: %s has another use", field, name))
 		}

@@ -22,7 +22,8 @@ func (e *Endpoint) identity(who *popauth.Principal) (http.Header, error) {
 		members = append(members, b.Member)
 	}
 	h := http.Header{}
-	for i, value := range []string{encode(who.Issuer), encode(who.Subject), encode(who.ClientID), encodeAll(who.Scopes), encodeAll(members)} {
+	for i, value := range []string{encode(who.Issuer), encode(who.Subject), encode(who.ClientID), encodeAll(who.Scopes),
+		encodeAll(members)} {
 		h.Set(identity[i], value)
 	}
 	if len(e.claims) == 0 {

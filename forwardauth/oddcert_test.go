@@ -36,7 +36,8 @@ func TestCertificatesThatGoCantParse(t *testing.T) {
 		if l.answer(e.Confirm(), l.asked(shows(l.owner))); !errors.Is(l.reason, popauth.ErrCertificateMismatch) {
 			t.Errorf("VULNERABLE: %s: another certificate: got %v", o.Name, l.reason)
 		}
-		if l.answer(e.Authorize(clientcert.Policy(clientcert.Subject("CN=admin"))), l.asked(shows(client))); !errors.Is(l.reason, popauth.ErrCertificateUntrusted) ||
+		if l.answer(e.Authorize(clientcert.Policy(clientcert.Subject("CN=admin"))), l.asked(shows(client))); !errors.Is(l.reason,
+			popauth.ErrCertificateUntrusted) ||
 			!strings.Contains(l.reason.Error(), "certificate that Go can't parse: ") {
 			t.Errorf("%s: its name: got %v", o.Name, l.reason)
 		}

@@ -28,7 +28,8 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
 		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},
 		{"Authorization", func(o *forwardauth.Options) { o.Headers.Method = "authorization" }, []string{"Headers.Method"}},
-		{"a URL and its parts", func(o *forwardauth.Options) { o.Headers.URL = "X-Original-URL" }, []string{"Headers.URL: stands in place of"}},
+		{"a URL and its parts", func(o *forwardauth.Options) { o.Headers.URL = "X-Original-URL" },
+			[]string{"Headers.URL: stands in place of"}},
 		{"a URL with an underscore", func(o *forwardauth.Options) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
@@ -47,10 +48,13 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"the caller's certificate, verified twice", func(o *forwardauth.Options) {
 			o.Certificate, o.Guard.Certificate = proxy.Format{}, verified(t, verified(t, popauth.CallerCertificate()))
 		}, []string{"Guard: Certificate"}},
-		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} }, []string{"Options.Claims"}},
-		{"a claim under no name", func(o *forwardauth.Options) { o.Claims = map[string]string{"X_Tenant": "tenant"} }, []string{"Options.Claims"}},
+		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} },
+			[]string{"Options.Claims"}},
+		{"a claim under no name", func(o *forwardauth.Options) { o.Claims = map[string]string{"X_Tenant": "tenant"} },
+			[]string{"Options.Claims"}},
 		{"an empty claim", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": ""} }, []string{"Options.Claims"}},
-		{"a claim's header twice", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": "a", "x-tenant": "b"} }, []string{"Options.Claims"}},
+		{"a claim's header twice", func(o *forwardauth.Options) { o.Claims = map[string]string{"X-Tenant": "a", "x-tenant": "b"} },
+			[]string{"Options.Claims"}},
 		{"the guard's", func(o *forwardauth.Options) { o.Guard.Leeway = -1 }, []string{"Options.Guard: popauth: Options.Leeway"}},
 	} {
 		l := newLab(t)

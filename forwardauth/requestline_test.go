@@ -94,7 +94,8 @@ func TestForwardAuthRequestLine(t *testing.T) {
 				return
 			}
 			if got.StatusCode != 400 || asked || !errors.Is(l.reason, popauth.ErrRequestLine) || !strings.Contains(log.String(), tt.rule) {
-				t.Errorf("VULNERABLE: got %d %v, asked %t, logged %q, want 400 for %s", got.StatusCode, l.reason, asked, log.String(), tt.rule)
+				t.Errorf("VULNERABLE: got %d %v, asked %t, logged %q, want 400 for %s", got.StatusCode, l.reason, asked, log.String(),
+					tt.rule)
 			}
 			for name, h := range map[string]http.Handler{"parameters": parameters, "slash": slash, "encodings": encodings} {
 				want := 400
@@ -117,14 +118,16 @@ func TestForwardAuthAnyHost(t *testing.T) {
 	}{
 		"OriginalURL": {dpop.Options{URL: forwardauth.OriginalURL}, map[string]int{"api.example.com": 200, "evil.example": 200}},
 		"BaseURL":     {dpop.Options{BaseURL: "https://api.example.com"}, map[string]int{"api.example.com": 200, "evil.example": 401}},
-		"RequestURL":  {dpop.Options{URL: dpop.RequestURL}, map[string]int{"api.example.com": 401, "evil.example": 401}}, // the proxy asks by http
+		// the proxy asks by http
+		"RequestURL": {dpop.Options{URL: dpop.RequestURL}, map[string]int{"api.example.com": 401, "evil.example": 401}},
 	} {
 		l := newLab(t)
 		l.o.Guard.Confirmers = []popauth.Confirmer{proofs(tt.dpop)}
 		h, token := l.endpoint().Confirm(), l.issuer.Token(l.key.Bound())
 		for host, want := range tt.want {
 			proof := l.key.Proof("GET", "https://"+host+"/orders", token)
-			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token), header("Dpop", proof))); got.StatusCode != want {
+			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token),
+				header("Dpop", proof))); got.StatusCode != want {
 				t.Errorf("%s, %s: got %d %v, want %d", name, host, got.StatusCode, l.reason, want)
 			}
 		}
@@ -144,7 +147,8 @@ func TestForwardAuthRequestLineHost(t *testing.T) {
 		h := l.endpoint().Confirm()
 		for host, want := range map[string]int{"api.example.com": 200, "evil.example": 401} {
 			proof := l.key.Proof("GET", "https://"+host+"/orders", token)
-			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token), header("Dpop", proof))); got.StatusCode != want {
+			if got := l.answer(h, l.asked(header("X-Forwarded-Host", host), header("Authorization", "DPoP "+token),
+				header("Dpop", proof))); got.StatusCode != want {
 				t.Errorf("VULNERABLE: %s: got %d %v, want %d", host, got.StatusCode, l.reason, want)
 			}
 		}

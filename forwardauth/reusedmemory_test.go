@@ -42,7 +42,8 @@ func TestForwardAuthInReusedMemory(t *testing.T) {
 	for _, i := range reused.Order(len(names)) {
 		for _, j := range reused.Order(len(names))[:5] {
 			for _, k := range reused.Order(len(names))[:5] {
-				got := l.answer(h, b.Request(l.asked(header("Authorization", "Bearer "+tokens[i]), header("X-Forwarded-Uri", "/of/"+names[k]),
+				got := l.answer(h, b.Request(l.asked(header("Authorization", "Bearer "+tokens[i]),
+					header("X-Forwarded-Uri", "/of/"+names[k]),
 					header("X-Forwarded-Tls-Client-Cert", base64.StdEncoding.EncodeToString(clients[j].Certificate.Certificate[0])))))
 				want := http.StatusOK
 				switch {
@@ -68,7 +69,8 @@ func TestForwardAuthInReusedMemory(t *testing.T) {
 	b.Scribble()
 	for _, p := range kept {
 		if p.Certificate.Leaf.Subject.CommonName != p.Subject || p.Issuer != l.issuer.URL {
-			t.Fatalf("got %s of %s with the certificate of %s, want what it was", p.Subject, p.Issuer, p.Certificate.Leaf.Subject.CommonName)
+			t.Fatalf("got %s of %s with the certificate of %s, want what it was", p.Subject, p.Issuer,
+				p.Certificate.Leaf.Subject.CommonName)
 		}
 	}
 	if passed < len(names) || len(kept) != passed {

@@ -76,7 +76,8 @@ func (i *Verifier) answers(token string, t *popauth.Token, signed string) error 
 		return nil
 	}
 	for _, c := range []struct{ name, asked, answered string }{
-		{"iss", own.Issuer(), t.Issuer()}, {"sub", own.Subject(), t.Subject()}, {"client_id", own.ClientID(), t.ClientID()}, {"jti", own.TokenID(), t.TokenID()},
+		{"iss", own.Issuer(), t.Issuer()}, {"sub", own.Subject(), t.Subject()}, {"client_id", own.ClientID(), t.ClientID()},
+		{"jti", own.TokenID(), t.TokenID()},
 		{"exp", unix(own.ExpiresAt()), unix(t.ExpiresAt())}, {"iat", unix(own.IssuedAt()), unix(t.IssuedAt())},
 	} {
 		if c.asked != "" && c.answered != "" && c.asked != c.answered {

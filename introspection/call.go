@@ -72,7 +72,8 @@ func (i *Verifier) ask(ctx context.Context, token string) (verdict, error) {
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		i.failed(discovery.Status(answer))
-		return verdict{}, fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint), answer.StatusCode)
+		return verdict{}, fmt.Errorf("%s: status %d: the endpoint does not accept how this API authenticates", discovery.Shown(endpoint),
+			answer.StatusCode)
 	}
 	status := discovery.Status(answer)
 	return verdict{}, backoff.After(fmt.Errorf("%s: %w", discovery.Shown(endpoint), status), i.failed(status))

@@ -13,9 +13,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestIntrospectionThieves is every kind of token in every hand.
@@ -56,7 +56,8 @@ func TestIntrospectionThieves(t *testing.T) {
 					r.TLS = c.client.Request("GET", "/", "").TLS
 				}
 				got := lab.Send(guard.Confirm, r)
-				if name := kind + "/" + who; passes[name] != got.Ran || passes[name] != (got.Status == 200) || !got.Ran && got.Status != 401 {
+				if name := kind + "/" + who; passes[name] != got.Ran || passes[name] != (got.Status == 200) ||
+					!got.Ran && got.Status != 401 {
 					t.Errorf("%s: got status %d, ran %t, want a pass: %t", name, got.Status, got.Ran, passes[name])
 				}
 			}
@@ -82,45 +83,48 @@ func TestIntrospectionAnswers(t *testing.T) {
 		body   string
 		reason popauth.Reason // "": accepted
 	}{
-		"everything":                     {`{"active":true,"iss":"ISS",` + aud + `,"exp":1800000300,"scope":"a b","username":"x"}`, ""},
-		"only what is needed":            {`{"active":true,` + aud + `}`, ""},
-		"several audiences":              {`{"active":true,"aud":["x","` + popauthtest.Audience + `"]}`, ""},
-		"not active":                     {`{"active":false}`, popauth.ErrTokenInvalid},
-		"not active, with claims":        {`{"active":false,"iss":"ISS",` + aud + `}`, popauth.ErrTokenInvalid},
-		"active missing":                 {`{` + aud + `}`, popauth.ErrUnavailable},
-		"active a string":                {`{"active":"true",` + aud + `}`, popauth.ErrUnavailable},
-		"active a number":                {`{"active":1,` + aud + `}`, popauth.ErrUnavailable},
-		"active null":                    {`{"active":null,` + aud + `}`, popauth.ErrUnavailable},
-		"active an array":                {`{"active":[true],` + aud + `}`, popauth.ErrUnavailable},
-		"active twice":                   {`{"active":false,"active":true,` + aud + `}`, popauth.ErrUnavailable},
-		"active in another case":         {`{"active":true,"Active":false,` + aud + `}`, popauth.ErrUnavailable},
-		"empty":                          {``, popauth.ErrUnavailable},
-		"null":                           {`null`, popauth.ErrUnavailable},
-		"array":                          {`[{"active":true}]`, popauth.ErrUnavailable},
-		"more after it":                  {`{"active":true,` + aud + `}{}`, popauth.ErrUnavailable},
-		"HTML":                           {`<html>`, popauth.ErrUnavailable},
-		"too large":                      {`{"active":true,` + aud + `,"x":"` + strings.Repeat("x", 65<<10) + `"}`, popauth.ErrUnavailable},
-		"too much space after it":        {`{"active":true,` + aud + `}` + strings.Repeat(" ", 65<<10), popauth.ErrUnavailable},
-		"a signed answer":                {l.Issuer.Token(), popauth.ErrUnavailable},
-		"no audience":                    {`{"active":true}`, popauth.ErrTokenAudience},
-		"empty audience":                 {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
-		"another audience":               {`{"active":true,"aud":"https://other.example.com"}`, popauth.ErrTokenAudience},
-		"another issuer":                 {`{"active":true,"iss":"ISS/",` + aud + `}`, popauth.ErrTokenIssuer},
-		"issuer null":                    {`{"active":true,"iss":null,` + aud + `}`, ""},
-		"all optional members null":      {`{"active":true,` + aud + `,"sub":null,"client_id":null,"scope":null,"exp":null,"nbf":null,"iat":null,"jti":null,"token_type":null,"acr":null}`, ""},
-		"aud null":                       {`{"active":true,"aud":null}`, popauth.ErrTokenAudience},
-		"aud an empty list":              {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
-		"byte order mark":                {"\ufeff" + `{"active":true,` + aud + `}`, ""},
-		"expired":                        {`{"active":true,` + aud + `,"exp":1799999969}`, popauth.ErrTokenExpired},
-		"expired within the leeway":      {`{"active":true,` + aud + `,"exp":1799999971}`, ""},
-		"exp a string":                   {`{"active":true,` + aud + `,"exp":"1800000300"}`, popauth.ErrTokenMalformed},
-		"not yet valid":                  {`{"active":true,` + aud + `,"nbf":1800000031}`, popauth.ErrTokenNotYetValid},
-		"issued in the future":           {`{"active":true,` + aud + `,"iat":1800000031}`, popauth.ErrTokenNotYetValid},
-		"Bearer":                         {`{"active":true,` + aud + `,"token_type":"bearer"}`, ""},
-		"typ and use":                    {`{"active":true,` + aud + `,"typ":"Bearer","token_use":"access_token"}`, ""},
-		"DPoP without jkt":               {`{"active":true,` + aud + `,"token_type":"DPoP"}`, popauth.ErrBindingMalformed},
-		"DPoP with another binding":      {`{"active":true,` + aud + `,"token_type":"DPoP","cnf":{"x5t#S256":"a"}}`, popauth.ErrBindingMalformed},
-		"jkt without DPoP":               {`{"active":true,` + aud + `,"token_type":"Bearer","cnf":{"jkt":"a"}}`, popauth.ErrBindingMalformed},
+		"everything":              {`{"active":true,"iss":"ISS",` + aud + `,"exp":1800000300,"scope":"a b","username":"x"}`, ""},
+		"only what is needed":     {`{"active":true,` + aud + `}`, ""},
+		"several audiences":       {`{"active":true,"aud":["x","` + popauthtest.Audience + `"]}`, ""},
+		"not active":              {`{"active":false}`, popauth.ErrTokenInvalid},
+		"not active, with claims": {`{"active":false,"iss":"ISS",` + aud + `}`, popauth.ErrTokenInvalid},
+		"active missing":          {`{` + aud + `}`, popauth.ErrUnavailable},
+		"active a string":         {`{"active":"true",` + aud + `}`, popauth.ErrUnavailable},
+		"active a number":         {`{"active":1,` + aud + `}`, popauth.ErrUnavailable},
+		"active null":             {`{"active":null,` + aud + `}`, popauth.ErrUnavailable},
+		"active an array":         {`{"active":[true],` + aud + `}`, popauth.ErrUnavailable},
+		"active twice":            {`{"active":false,"active":true,` + aud + `}`, popauth.ErrUnavailable},
+		"active in another case":  {`{"active":true,"Active":false,` + aud + `}`, popauth.ErrUnavailable},
+		"empty":                   {``, popauth.ErrUnavailable},
+		"null":                    {`null`, popauth.ErrUnavailable},
+		"array":                   {`[{"active":true}]`, popauth.ErrUnavailable},
+		"more after it":           {`{"active":true,` + aud + `}{}`, popauth.ErrUnavailable},
+		"HTML":                    {`<html>`, popauth.ErrUnavailable},
+		"too large":               {`{"active":true,` + aud + `,"x":"` + strings.Repeat("x", 65<<10) + `"}`, popauth.ErrUnavailable},
+		"too much space after it": {`{"active":true,` + aud + `}` + strings.Repeat(" ", 65<<10), popauth.ErrUnavailable},
+		"a signed answer":         {l.Issuer.Token(), popauth.ErrUnavailable},
+		"no audience":             {`{"active":true}`, popauth.ErrTokenAudience},
+		"empty audience":          {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
+		"another audience":        {`{"active":true,"aud":"https://other.example.com"}`, popauth.ErrTokenAudience},
+		"another issuer":          {`{"active":true,"iss":"ISS/",` + aud + `}`, popauth.ErrTokenIssuer},
+		"issuer null":             {`{"active":true,"iss":null,` + aud + `}`, ""},
+		"all optional members null": {`{"active":true,` + aud +
+			`,"sub":null,"client_id":null,"scope":null,"exp":null,"nbf":null,"iat":null,"jti":null,"token_type":null,"acr":null}`, ""},
+		"aud null":                  {`{"active":true,"aud":null}`, popauth.ErrTokenAudience},
+		"aud an empty list":         {`{"active":true,"aud":[]}`, popauth.ErrTokenAudience},
+		"byte order mark":           {"\ufeff" + `{"active":true,` + aud + `}`, ""},
+		"expired":                   {`{"active":true,` + aud + `,"exp":1799999969}`, popauth.ErrTokenExpired},
+		"expired within the leeway": {`{"active":true,` + aud + `,"exp":1799999971}`, ""},
+		"exp a string":              {`{"active":true,` + aud + `,"exp":"1800000300"}`, popauth.ErrTokenMalformed},
+		"not yet valid":             {`{"active":true,` + aud + `,"nbf":1800000031}`, popauth.ErrTokenNotYetValid},
+		"issued in the future":      {`{"active":true,` + aud + `,"iat":1800000031}`, popauth.ErrTokenNotYetValid},
+		"Bearer":                    {`{"active":true,` + aud + `,"token_type":"bearer"}`, ""},
+		"typ and use":               {`{"active":true,` + aud + `,"typ":"Bearer","token_use":"access_token"}`, ""},
+		"DPoP without jkt":          {`{"active":true,` + aud + `,"token_type":"DPoP"}`, popauth.ErrBindingMalformed},
+		"DPoP with another binding": {`{"active":true,` + aud + `,"token_type":"DPoP","cnf":{"x5t#S256":"a"}}`,
+			popauth.ErrBindingMalformed},
+		"jkt without DPoP": {`{"active":true,` + aud + `,"token_type":"Bearer","cnf":{"jkt":"a"}}`,
+			popauth.ErrBindingMalformed},
 		"refresh token by token_type":    {`{"active":true,` + aud + `,"token_type":"refresh_token"}`, popauth.ErrTokenType},
 		"refresh token by token_use":     {`{"active":true,` + aud + `,"token_use":"refresh_token"}`, popauth.ErrTokenType},
 		"refresh token by typ":           {`{"active":true,` + aud + `,"typ":"Refresh"}`, popauth.ErrTokenType},
@@ -205,7 +209,8 @@ func TestIntrospectionOptions(t *testing.T) {
 		}, []string{"Authentication"}},
 		{"key that is no signer", func(o *introspection.Options) { o.Authentication = es256 }, nil},
 		{"key of another algorithm", func(o *introspection.Options) {
-			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}
+			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256,
+				Key: ed25519.NewKeyFromSeed(make([]byte, 32))}
 		}, []string{"Authentication"}},
 		{"HMAC", func(o *introspection.Options) {
 			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodHS256, Key: []byte("k")}
@@ -224,7 +229,8 @@ func TestIntrospectionOptions(t *testing.T) {
 			o.Signed = true
 			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: "https://other.example.com"})
 		}, []string{"Keys"}},
-		{"symmetric signatures", func(o *introspection.Options) { o.Signed, o.Algorithms = true, []string{"HS256"} }, []string{"Algorithms"}},
+		{"symmetric signatures", func(o *introspection.Options) { o.Signed, o.Algorithms = true, []string{"HS256"} },
+			[]string{"Algorithms"}},
 		{"limits", func(o *introspection.Options) {
 			o.Timeout, o.Wait, o.Calls, o.Entries, o.Leeway = -1, -1, -1, 1<<20+1, time.Hour
 		}, []string{"Timeout", "Wait", "Calls", "Entries", "Leeway"}},

@@ -17,9 +17,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestClientAuthentication is each method against an endpoint that holds the request to it.
@@ -33,7 +33,8 @@ func TestClientAuthentication(t *testing.T) {
 	seen := map[string]bool{} // the jti of assertions
 	asserted := func(r *http.Request) bool {
 		var c jwt.RegisteredClaims
-		token, err := jwt.ParseWithClaims(r.PostForm.Get("client_assertion"), &c, func(*jwt.Token) (any, error) { return &key.PublicKey, nil },
+		token, err := jwt.ParseWithClaims(r.PostForm.Get("client_assertion"), &c,
+			func(*jwt.Token) (any, error) { return &key.PublicKey, nil },
 			jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(id), jwt.WithSubject(id), jwt.WithAudience(l.Issuer.URL),
 			jwt.WithExpirationRequired(), jwt.WithTimeFunc(l.Clock.Now))
 		fresh := !seen[c.ID] && c.ID != "" && len(c.Audience) == 1
@@ -60,7 +61,8 @@ func TestClientAuthentication(t *testing.T) {
 			good := true
 			l.Issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_ = r.ParseForm()
-				if r.Method != http.MethodPost || r.URL.RawQuery != "" || r.PostForm.Get("token") != "t" || r.PostForm.Get("token_type_hint") != "access_token" ||
+				if r.Method != http.MethodPost || r.URL.RawQuery != "" || r.PostForm.Get("token") != "t" ||
+					r.PostForm.Get("token_type_hint") != "access_token" ||
 					r.Header.Get("Accept") != "application/json" || !tt.accept(r) {
 					good = false
 					t.Errorf("%s %s %v %v", r.Method, r.URL, r.Header, r.PostForm)
@@ -98,7 +100,8 @@ func TestIntrospectionByCertificate(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(lab.Active))
 	})))
-	l.Issuer.Metadata = popauthtest.Claims{"mtls_endpoint_aliases": popauthtest.Claims{"introspection_endpoint": l.Issuer.URL + "/mtls/introspect"}}
+	l.Issuer.Metadata = popauthtest.Claims{"mtls_endpoint_aliases": popauthtest.Claims{"introspection_endpoint": l.Issuer.URL +
+		"/mtls/introspect"}}
 	for _, tt := range []struct {
 		name string
 		id   string
@@ -118,7 +121,8 @@ func TestIntrospectionByCertificate(t *testing.T) {
 		}
 	}
 	// Everybody else asks at the ordinary endpoint.
-	if _, err := l.Introspection().Verify(t.Context(), "t"); err == nil || !strings.Contains(err.Error(), "/introspect: status 404") || strings.Contains(err.Error(), "mtls") {
+	if _, err := l.Introspection().Verify(t.Context(), "t"); err == nil || !strings.Contains(err.Error(), "/introspect: status 404") ||
+		strings.Contains(err.Error(), "mtls") {
 		t.Errorf("with a secret: got %v", err)
 	}
 }
@@ -139,29 +143,34 @@ func TestIntrospectionFaults(t *testing.T) {
 		retryAfter string
 		says       string // in the error, for the log
 	}{
-		"credentials refused":   {401, lab.Active, nil, 503, "5", "does not accept how this API authenticates"},
-		"not allowed":           {403, lab.Active, nil, 503, "5", "does not accept how this API authenticates"},
-		"not found":             {404, lab.Active, nil, 503, "1", "status 404"},
-		"server error":          {500, lab.Active, nil, 503, "1", "status 500"},
-		"created":               {201, lab.Active, nil, 503, "1", "status 201"},
-		"no content":            {204, "", nil, 503, "1", "status 204"},
-		"redirect elsewhere":    {307, "", []string{"Location", elsewhere.URL}, 503, "1", "status 307"},
-		"redirect to itself":    {308, "", []string{"Location", "/jwks"}, 503, "1", "status 308"},
-		"too many requests":     {429, "", []string{"Retry-After", "17"}, 503, "17", "status 429"},
-		"busy until a date":     {503, "", []string{"Date", date(0), "Retry-After", date(9 * time.Second)}, 503, "9", "status 503"},
-		"busy for a year":       {503, "", []string{"Retry-After", "31536000"}, 503, "600", "status 503"},
-		"busy for nonsense":     {503, "", []string{"Retry-After", "-5"}, 503, "1", "status 503"},
-		"retry after an error":  {500, "", []string{"Retry-After", "17"}, 503, "1", "status 500"},
-		"type not supported":    {400, `{"error":"unsupported_token_type"}`, nil, 401, "", "unsupported_token_type"},
-		"our request malformed": {400, `{"error":"invalid_request"}`, nil, 503, "1", "status 400"},
-		"bad request, no JSON":  {400, `unsupported_token_type`, nil, 503, "1", "status 400"},
+		"credentials refused": {status: 401, body: lab.Active, want: 503, retryAfter: "5",
+			says: "does not accept how this API authenticates"},
+		"not allowed": {status: 403, body: lab.Active, want: 503, retryAfter: "5",
+			says: "does not accept how this API authenticates"},
+		"not found":          {status: 404, body: lab.Active, want: 503, retryAfter: "1", says: "status 404"},
+		"server error":       {status: 500, body: lab.Active, want: 503, retryAfter: "1", says: "status 500"},
+		"created":            {status: 201, body: lab.Active, want: 503, retryAfter: "1", says: "status 201"},
+		"no content":         {status: 204, want: 503, retryAfter: "1", says: "status 204"},
+		"redirect elsewhere": {status: 307, header: []string{"Location", elsewhere.URL}, want: 503, retryAfter: "1", says: "status 307"},
+		"redirect to itself": {status: 308, header: []string{"Location", "/jwks"}, want: 503, retryAfter: "1", says: "status 308"},
+		"too many requests":  {status: 429, header: []string{"Retry-After", "17"}, want: 503, retryAfter: "17", says: "status 429"},
+		"busy until a date": {status: 503, header: []string{"Date", date(0), "Retry-After", date(9 * time.Second)}, want: 503,
+			retryAfter: "9", says: "status 503"},
+		"busy for a year": {status: 503, header: []string{"Retry-After", "31536000"}, want: 503, retryAfter: "600",
+			says: "status 503"},
+		"busy for nonsense":     {status: 503, header: []string{"Retry-After", "-5"}, want: 503, retryAfter: "1", says: "status 503"},
+		"retry after an error":  {status: 500, header: []string{"Retry-After", "17"}, want: 503, retryAfter: "1", says: "status 500"},
+		"type not supported":    {status: 400, body: `{"error":"unsupported_token_type"}`, want: 401, says: "unsupported_token_type"},
+		"our request malformed": {status: 400, body: `{"error":"invalid_request"}`, want: 503, retryAfter: "1", says: "status 400"},
+		"bad request, no JSON":  {status: 400, body: `unsupported_token_type`, want: 503, retryAfter: "1", says: "status 400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.Answering(tt.status, tt.body, tt.header...)
 			v := l.Introspection()
 			got := lab.Send(l.OpaqueGuard(v).Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", "a"))
 			if got.Ran || got.Status != tt.want || got.Header.Get("Retry-After") != tt.retryAfter || got.Body != "" {
-				t.Errorf("got status %d, Retry-After %q, ran %t, want %d, %q", got.Status, got.Header.Get("Retry-After"), got.Ran, tt.want, tt.retryAfter)
+				t.Errorf("got status %d, Retry-After %q, ran %t, want %d, %q", got.Status, got.Header.Get("Retry-After"), got.Ran,
+					tt.want, tt.retryAfter)
 			}
 			v = l.Introspection()
 			if _, err := v.Verify(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), tt.says) {

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // An answer counts as long as it was said to, and the times in it on every use.
@@ -198,7 +198,8 @@ func TestIntrospectionFlood(t *testing.T) {
 			})
 		}
 		all.Wait()
-		t.Logf("%d made-up tokens: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, refused.Load(), unavailable.Load(), issuer.Calls.Load(), most.Load(), time.Since(began))
+		t.Logf("%d made-up tokens: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, refused.Load(), unavailable.Load(),
+			issuer.Calls.Load(), most.Load(), time.Since(began))
 		if most.Load() != calls*3/4 || // the rest is kept for tokens that were active lately
 			other.Load() != 0 || time.Since(began) > wait+100*time.Millisecond {
 			t.Errorf("got %d calls at once, %d others, after %v", most.Load(), other.Load(), time.Since(began))

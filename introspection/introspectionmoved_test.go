@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Whatever stands in the old place of an endpoint that has moved, the metadata is looked at again, once a minute at most.
@@ -34,7 +34,8 @@ func TestIntrospectionMoved(t *testing.T) {
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 						looks++
 						place := map[bool]string{true: "new", false: "old"}[moved && looks > 5]
-						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/`+place+`"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example`+
+							`.com/`+place+`"}`)), nil
 					case r.URL.Path == "/old" && !moved, r.URL.Path == "/new" && moved:
 						return lab.Answer(200, []byte(lab.Active)), nil
 					}
@@ -76,7 +77,8 @@ func TestIntrospectionDiscoveryPauses(t *testing.T) {
 					case r.URL.Path == "/introspect":
 						return lab.Answer(200, []byte(lab.Active)), nil
 					case well:
-						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/introspect"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example`+
+							`.com/introspect"}`)), nil
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 						looks.Add(1)
 					}

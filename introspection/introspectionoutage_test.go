@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // told counts refusals by reason.
@@ -142,7 +142,10 @@ func TestOutageOfResolve(t *testing.T) {
 		resolve func(context.Context, string) (popauth.Verifier, error)
 		want    popauth.Reason
 	}{
-		{"hangs", func(ctx context.Context, _ string) (popauth.Verifier, error) { <-ctx.Done(); return nil, ctx.Err() }, popauth.ErrUnavailable},
+		{"hangs", func(ctx context.Context, _ string) (popauth.Verifier, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, popauth.ErrUnavailable},
 		{"finds too many", func(_ context.Context, iss string) (popauth.Verifier, error) {
 			time.Sleep(100 * time.Millisecond)
 			return slowTenant{}, nil

@@ -38,7 +38,8 @@ func TestMetadataOfSeveralIssuers(t *testing.T) {
 	a, b := popauthtest.NewIssuer(t), popauthtest.NewIssuer(t)
 	verifiers := map[string]popauth.Verifier{}
 	for _, i := range []*popauthtest.Issuer{a, b} {
-		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: i.Options().Keys})
+		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: i.URL, Audience: []string{popauthtest.Audience},
+			Keys: i.Options().Keys})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +50,8 @@ func TestMetadataOfSeveralIssuers(t *testing.T) {
 		t.Fatal(err)
 	}
 	resource := popauth.Resource{ID: "https://api.example.com"}
-	if _, err := popauth.New(popauth.Options{Verifier: issuers, Resource: resource}); err == nil || !strings.Contains(err.Error(), "AuthorizationServers: the Verifier accepts 2 issuers") {
+	if _, err := popauth.New(popauth.Options{Verifier: issuers, Resource: resource}); err == nil ||
+		!strings.Contains(err.Error(), "AuthorizationServers: the Verifier accepts 2 issuers") {
 		t.Errorf("got %v, want an error about AuthorizationServers", err)
 	}
 	resource.AuthorizationServers = []string{a.URL}

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A signed answer doesn't name the token that was asked about: what can be compared is.
@@ -26,20 +26,25 @@ func TestSignedAnswerAboutAnotherToken(t *testing.T) {
 		reason      popauth.Reason // "" if it counts
 	}{
 		{name: "its own", token: asked, inner: about(asked, nil)},
-		{name: "with less in it", token: asked, inner: lab.Claims{"active": true, "aud": popauthtest.Audience, "cnf": l.Owner.Bound()["cnf"]}},
+		{name: "with less in it", token: asked, inner: lab.Claims{"active": true, "aud": popauthtest.Audience,
+			"cnf": l.Owner.Bound()["cnf"]}},
 		{name: "another jti", token: asked, inner: about(asked, lab.Claims{"jti": "2"}), reason: popauth.ErrUnavailable},
 		{name: "another sub", token: asked, inner: about(asked, lab.Claims{"sub": "admin"}), reason: popauth.ErrUnavailable},
 		{name: "another client", token: asked, inner: about(asked, lab.Claims{"client_id": "admin"}), reason: popauth.ErrUnavailable},
-		{name: "another exp", token: asked, inner: about(asked, lab.Claims{"exp": l.Clock.Now().Unix() + 7}), reason: popauth.ErrUnavailable},
-		{name: "another iat", token: asked, inner: about(asked, lab.Claims{"iat": l.Clock.Now().Unix() - 7}), reason: popauth.ErrUnavailable},
-		{name: "a token of another issuer", token: jwt(lab.Claims{"iss": "https://other.example"}), inner: lab.Claims{"active": true, "aud": popauthtest.Audience, "cnf": l.Owner.Bound()["cnf"]}, reason: popauth.ErrUnavailable},
+		{name: "another exp", token: asked, inner: about(asked, lab.Claims{"exp": l.Clock.Now().Unix() + 7}),
+			reason: popauth.ErrUnavailable},
+		{name: "another iat", token: asked, inner: about(asked, lab.Claims{"iat": l.Clock.Now().Unix() - 7}),
+			reason: popauth.ErrUnavailable},
+		{name: "a token of another issuer", token: jwt(lab.Claims{"iss": "https://other.example"}),
+			inner: lab.Claims{"active": true, "aud": popauthtest.Audience, "cnf": l.Owner.Bound()["cnf"]}, reason: popauth.ErrUnavailable},
 		{name: "another cnf", token: asked, inner: about(asked, l.Thief.Bound()), reason: popauth.ErrUnavailable},
 		{name: "no cnf", token: asked, inner: about(asked, lab.Claims{"cnf": popauthtest.Omit}), reason: popauth.ErrUnavailable},
 		{name: "a made-up JWT", token: "e30.e30.AA", inner: about(asked, nil)},
 		{name: "what only looks like a JWT", token: "e30.AA.AA", inner: about(asked, nil), reason: popauth.ErrUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l.Answering(200, l.Issuer.TokenWith(lab.Claims{"typ": "token-introspection+jwt"}, lab.Claims{"aud": "api", "exp": popauthtest.Omit, "token_introspection": omitting(tt.inner)}))
+			l.Answering(200, l.Issuer.TokenWith(lab.Claims{"typ": "token-introspection+jwt"},
+				lab.Claims{"aud": "api", "exp": popauthtest.Omit, "token_introspection": omitting(tt.inner)}))
 			v := l.Introspection(l.SignedAnswers)
 			got, err := v.Verify(t.Context(), tt.token)
 			if (got == nil) == (tt.reason == "") || tt.reason != "" && !lab.ReasonIs(err, tt.reason) {
@@ -54,7 +59,8 @@ func TestPlainAnswerBesideAJWT(t *testing.T) {
 	l := lab.New(t)
 	l.Answering(200, `{"active":true,"sub":"someone","aud":"`+popauthtest.Audience+`"}`)
 	for _, sub := range []string{"someone", "pairwise-of-someone"} {
-		if token, err := l.Introspection().Verify(t.Context(), l.Issuer.Token(lab.Claims{"sub": sub})); err != nil || token.Subject() != "someone" {
+		if token, err := l.Introspection().Verify(t.Context(), l.Issuer.Token(lab.Claims{"sub": sub})); err != nil ||
+			token.Subject() != "someone" {
 			t.Errorf("%s: got %v, %v, want the answer's subject", sub, token, err)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A flood of made-up tokens starves none that was active a moment ago.
@@ -124,7 +124,8 @@ func TestTooLargeIsSaid(t *testing.T) {
 	for name, v := range map[string]popauth.Verifier{"introspection": l.Introspection(), "issuers": lab.NewIssuers(t, issuers.Options{
 		Verifiers: map[string]popauth.Verifier{l.Issuer.URL: lab.VerifierOf(t, l.Issuer)},
 	})} {
-		if _, err := v.Verify(t.Context(), large); !lab.ReasonIs(err, popauth.ErrTokenMalformed) || !strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {
+		if _, err := v.Verify(t.Context(), large); !lab.ReasonIs(err, popauth.ErrTokenMalformed) ||
+			!strings.Contains(err.Error(), "too large: 17408 bytes, and 16384") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

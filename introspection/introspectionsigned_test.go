@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestSignedIntrospection is RFC 9701: what a signed answer must be.
@@ -29,10 +29,11 @@ func TestSignedIntrospection(t *testing.T) {
 		by              *popauthtest.Issuer // nil: the issuer
 		reason          popauth.Reason
 	}{
-		"for the client":           {nil, nil, nil, ""},
-		"for the API":              {nil, claims{"aud": popauthtest.Audience}, nil, ""},
-		"typ in full":              {claims{"typ": "application/token-introspection+jwt"}, nil, nil, ""},
-		"bound":                    {nil, claims{"token_introspection": claims{"active": true, "aud": popauthtest.Audience, "cnf": claims{"jkt": "x"}}}, nil, ""},
+		"for the client": {nil, nil, nil, ""},
+		"for the API":    {nil, claims{"aud": popauthtest.Audience}, nil, ""},
+		"typ in full":    {claims{"typ": "application/token-introspection+jwt"}, nil, nil, ""},
+		"bound": {nil, claims{"token_introspection": claims{"active": true, "aud": popauthtest.Audience,
+			"cnf": claims{"jkt": "x"}}}, nil, ""},
 		"bound outside":            {nil, claims{"cnf": claims{"jkt": "x"}}, nil, popauth.ErrUnavailable},
 		"not active":               {nil, claims{"token_introspection": claims{"active": false}}, nil, popauth.ErrTokenInvalid},
 		"token for another":        {nil, claims{"token_introspection": claims{"active": true, "aud": "x"}}, nil, popauth.ErrTokenAudience},
@@ -103,7 +104,8 @@ func merged(all ...popauthtest.Claims) popauthtest.Claims {
 // A signed answer is no access token, at an API that would take any type even.
 func TestSignedAnswerIsNoToken(t *testing.T) {
 	l := lab.New(t)
-	answer := l.Issuer.TokenWith(popauthtest.Claims{"typ": "token-introspection+jwt"}, popauthtest.Claims{"token_introspection": popauthtest.Claims{"active": true}})
+	answer := l.Issuer.TokenWith(popauthtest.Claims{"typ": "token-introspection+jwt"},
+		popauthtest.Claims{"token_introspection": popauthtest.Claims{"active": true}})
 	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", answer)).Refused(t, 401, lab.InvalidToken)
 }
 

@@ -46,9 +46,10 @@ type Options struct {
 	// answers are plain JSON.
 	//
 	// An answer does not name the token that was asked about. It is refused if it is one of the last 65536 that said
-	// "active" about another token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not the token's own. Whoever
-	// can answer in the server's place can still give the fresh answer about one opaque token for another; a smaller
-	// Leeway narrows that, and a binding ends it for everybody but the holder of that other token's key.
+	// "active" about another token, and, for a token that is a JWT, if its iss, sub, client_id, jti, exp or iat is not
+	// the token's own. Whoever can answer in the server's place can still give the fresh answer about one opaque token
+	// for another; a smaller Leeway narrows that, and a binding ends it for everybody but the holder of that other
+	// token's key.
 	Signed bool
 
 	// Keys are those of signed answers. If nil, popauth.RemoteKeys found through the issuer's metadata.

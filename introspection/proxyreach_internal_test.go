@@ -64,7 +64,8 @@ func TestReachThroughAProxy(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/.well-known/openid-configuration":
-			_, _ = io.WriteString(w, `{"issuer":"`+issuer+`","jwks_uri":"`+issuer+`/jwks","introspection_endpoint":"`+issuer+`/introspect"}`)
+			_, _ = io.WriteString(w, `{"issuer":"`+issuer+`","jwks_uri":"`+issuer+`/jwks","introspection_endpoint":"`+issuer+
+				`/introspect"}`)
 		case "/jwks":
 			_, _ = io.WriteString(w, `{"keys":[]}`)
 		case "/introspect":
@@ -93,7 +94,8 @@ func TestReachThroughAProxy(t *testing.T) {
 		t.Errorf("metadata: got inside %t, %v, want what it names held to be outside", found.Inside, err)
 	}
 	remote := keys.NewRemote(keys.RemoteOptions{
-		Client: client, Issuer: from, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour, MaxAge: time.Hour, Now: time.Now,
+		Client: client, Issuer: from, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour, MaxAge: time.Hour,
+		Now: time.Now,
 	})
 	if err := remote.Preload(t.Context()); err == nil || !strings.Contains(err.Error(), "no usable key") {
 		t.Errorf("keys: got %v, want them read", err)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // firstReason is the first Reason of an error; "" if it has none.
@@ -31,18 +31,23 @@ func TestTokenFromAnswer(t *testing.T) {
 		issuer       string
 		audience     []string
 	}{
-		{name: "as of a JWT", answer: `{"iss":"a","aud":["x"],"sub":"s"}`, rules: popauth.AnswerRules{Issuer: "b"}, issuer: "a", audience: []string{"x"}},
+		{name: "as of a JWT", answer: `{"iss":"a","aud":["x"],"sub":"s"}`, rules: popauth.AnswerRules{Issuer: "b"}, issuer: "a",
+			audience: []string{"x"}},
 		{name: "no iss", answer: `{"sub":"s"}`, rules: popauth.AnswerRules{Issuer: "b"}, issuer: "b"},
 		{name: "no iss, and none is known", answer: `{"sub":"s"}`},
-		{name: "null for what is absent", answer: `{"iss":null,"aud":null,"sub":null,"exp":null,"scope":null}`, rules: popauth.AnswerRules{Issuer: "b"}, issuer: "b"},
+		{name: "null for what is absent", answer: `{"iss":null,"aud":null,"sub":null,"exp":null,"scope":null}`,
+			rules: popauth.AnswerRules{Issuer: "b"}, issuer: "b"},
 		{name: "empty aud for what is absent", answer: `{"aud":[],"sub":"s"}`},
 		{name: "null for cnf", answer: `{"sub":"s","cnf":null}`, want: popauth.ErrBindingMalformed},
 		{name: "no object", answer: `true`, want: popauth.ErrTokenMalformed},
 		{name: "refresh token", answer: `{"sub":"s","typ":"Refresh"}`, want: popauth.ErrTokenType},
 		{name: "ID token by what only those have", answer: `{"sub":"s","at_hash":"h"}`, want: popauth.ErrTokenType},
-		{name: "without a required claim", answer: `{"sub":"s"}`, rules: popauth.AnswerRules{RequiredClaims: []string{"token_type"}}, want: popauth.ErrTokenType},
-		{name: "null for a required claim", answer: `{"token_type":null}`, rules: popauth.AnswerRules{RequiredClaims: []string{"token_type"}}, want: popauth.ErrTokenType},
-		{name: "with what is required twice", answer: `{"token_type":"Bearer"}`, rules: popauth.AnswerRules{RequiredClaims: []string{"token_type", "token_type"}}},
+		{name: "without a required claim", answer: `{"sub":"s"}`, rules: popauth.AnswerRules{RequiredClaims: []string{"token_type"}},
+			want: popauth.ErrTokenType},
+		{name: "null for a required claim", answer: `{"token_type":null}`,
+			rules: popauth.AnswerRules{RequiredClaims: []string{"token_type"}}, want: popauth.ErrTokenType},
+		{name: "with what is required twice", answer: `{"token_type":"Bearer"}`,
+			rules: popauth.AnswerRules{RequiredClaims: []string{"token_type", "token_type"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			token, err := popauth.NewTokenFromAnswer([]byte(tt.answer), tt.rules)
@@ -117,11 +122,14 @@ func TestUnavailableKeepsItsReason(t *testing.T) {
 	}{
 		{name: "outage", ctx: t.Context(), err: down, want: popauth.ErrUnavailable},
 		{name: "outage with another Reason in it", ctx: t.Context(), err: popauth.ErrTokenIssuer, want: popauth.ErrUnavailable},
-		{name: "refusal with another Reason", ctx: t.Context(), err: &popauth.Error{Reason: popauth.ErrTokenIssuer}, want: popauth.ErrUnavailable},
-		{name: "an outage that was told", ctx: t.Context(), err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: down}, want: popauth.ErrUnavailable},
+		{name: "refusal with another Reason", ctx: t.Context(), err: &popauth.Error{Reason: popauth.ErrTokenIssuer},
+			want: popauth.ErrUnavailable},
+		{name: "an outage that was told", ctx: t.Context(), err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: down},
+			want: popauth.ErrUnavailable},
 		{name: "crowd", ctx: t.Context(), err: &popauth.Error{Reason: popauth.ErrOverloaded, Err: down}, want: popauth.ErrOverloaded},
 		{name: "ended", ctx: ended, err: down, want: popauth.ErrRequestEnded},
-		{name: "ended, told as an outage", ctx: ended, err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: down}, want: popauth.ErrRequestEnded},
+		{name: "ended, told as an outage", ctx: ended, err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: down},
+			want: popauth.ErrRequestEnded},
 	} {
 		e := popauth.Unavailable(tt.ctx, tt.err)
 		if e.Reason != tt.want || strings.Count(e.Error(), string(popauth.ErrUnavailable)) > 1 {

@@ -10,9 +10,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // preparing is what whoever keeps Verifiers asks of one.
@@ -40,7 +40,8 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					v, err = popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: keys})
+					v, err = popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience},
+						Keys: keys})
 				} else {
 					v = lab.IntrospectionBy(t, client, func(o *introspection.Options) { o.Issuer = l.Issuer.URL })
 				}
@@ -51,7 +52,8 @@ func TestVerifiersTellWhenReady(t *testing.T) {
 				if !ok || p.Ready() {
 					t.Fatalf("before anything was fetched: got ready, or no methods to tell (%t)", ok)
 				}
-				if err := p.Load(t.Context()); (err == nil) != reachable || err != nil && !errors.Is(err, popauth.ErrUnavailable) && kind == "JWT" {
+				if err := p.Load(t.Context()); (err == nil) != reachable || err != nil && !errors.Is(err, popauth.ErrUnavailable) &&
+					kind == "JWT" {
 					t.Errorf("got %v", err)
 				}
 				if p.Ready() != reachable {

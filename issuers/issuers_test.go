@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func kidOf(tb testing.TB, jwks []byte) string {
@@ -43,21 +43,24 @@ func TestIssuersThieves(t *testing.T) {
 		token string
 		pass  bool
 	}{
-		"one":                        {l.Issuer.TokenWith(named, l.Owner.Bound()), true},
-		"other":                      {other.TokenWith(named, l.Owner.Bound()), true},
-		"one's name, other's key":    {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL}), false},
-		"other's name, one's key":    {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": other.URL}), false},
-		"stranger":                   {stranger.TokenWith(named, l.Owner.Bound()), false},
-		"stranger under one's name":  {stranger.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL}), false},
-		"one with a slash":           {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL + "/"}), false},
-		"without iss":                {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": popauthtest.Omit}), false},
-		"empty iss":                  {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": ""}), false},
-		"two issuers":                {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": []string{l.Issuer.URL, other.URL}}), false},
-		"expired":                    {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"exp": 1}), false},
-		"unsigned":                   {other.TokenWith(popauthtest.Claims{"alg": "none"}, l.Owner.Bound()), false},
-		"for another API":            {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"aud": "x"}), false},
-		"one's name twice":           {l.Issuer.Sign([]byte(`{"alg":"ES256","typ":"at+jwt"}`), []byte(`{"iss":"`+other.URL+`","iss":"`+l.Issuer.URL+`"}`), ""), false},
-		"other's name in capitals":   {l.Issuer.Sign([]byte(`{"alg":"ES256","typ":"at+jwt"}`), []byte(`{"iss":"`+other.URL+`","ISS":"`+l.Issuer.URL+`"}`), ""), false},
+		"one":                       {l.Issuer.TokenWith(named, l.Owner.Bound()), true},
+		"other":                     {other.TokenWith(named, l.Owner.Bound()), true},
+		"one's name, other's key":   {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL}), false},
+		"other's name, one's key":   {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": other.URL}), false},
+		"stranger":                  {stranger.TokenWith(named, l.Owner.Bound()), false},
+		"stranger under one's name": {stranger.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL}), false},
+		"one with a slash":          {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": l.Issuer.URL + "/"}), false},
+		"without iss":               {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": popauthtest.Omit}), false},
+		"empty iss":                 {l.Issuer.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"iss": ""}), false},
+		"two issuers": {l.Issuer.TokenWith(named, l.Owner.Bound(),
+			popauthtest.Claims{"iss": []string{l.Issuer.URL, other.URL}}), false},
+		"expired":         {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"exp": 1}), false},
+		"unsigned":        {other.TokenWith(popauthtest.Claims{"alg": "none"}, l.Owner.Bound()), false},
+		"for another API": {other.TokenWith(named, l.Owner.Bound(), popauthtest.Claims{"aud": "x"}), false},
+		"one's name twice": {l.Issuer.Sign([]byte(`{"alg":"ES256","typ":"at+jwt"}`),
+			[]byte(`{"iss":"`+other.URL+`","iss":"`+l.Issuer.URL+`"}`), ""), false},
+		"other's name in capitals": {l.Issuer.Sign([]byte(`{"alg":"ES256","typ":"at+jwt"}`),
+			[]byte(`{"iss":"`+other.URL+`","ISS":"`+l.Issuer.URL+`"}`), ""), false},
 		"not a JWT":                  {"opaque", false},
 		"longer than tokens are":     {strings.Repeat("e", 16<<10) + ".e30.x", false},
 		"payload that is no payload": {"e30.W10.AAAA", false},
@@ -156,7 +159,8 @@ func TestIssuersOptions(t *testing.T) {
 		"empty iss":  {issuers.Options{Verifiers: map[string]popauth.Verifier{"": l.Introspection()}}, []string{"Verifiers"}},
 		"nil":        {issuers.Options{Verifiers: map[string]popauth.Verifier{"a": nil}}, []string{"Verifiers"}},
 		"of another": {issuers.Options{Verifiers: map[string]popauth.Verifier{"a": l.Introspection()}}, []string{"Verifiers"}},
-		"limits": {issuers.Options{Resolve: (&tenants{}).resolve, Entries: -1, Calls: 1<<20 + 1, Remember: -1, RememberUnknown: -1, Timeout: -1, Wait: -1},
+		"limits": {issuers.Options{Resolve: (&tenants{}).resolve, Entries: -1, Calls: 1<<20 + 1, Remember: -1, RememberUnknown: -1,
+			Timeout: -1, Wait: -1},
 			[]string{"Entries", "Calls", "Remember", "RememberUnknown", "Timeout", "Wait"}},
 	} {
 		v, err := issuers.New(tt.o)

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestIssuersResolve is what each answer of Resolve comes to.
@@ -28,13 +28,14 @@ func TestIssuersResolve(t *testing.T) {
 		reason popauth.Reason
 		calls  int64 // for three requests
 	}{
-		"found":                {v: own, calls: 1},
-		"unknown":              {err: popauth.ErrTokenIssuer, reason: popauth.ErrTokenIssuer, calls: 1},
-		"unknown, wrapped":     {err: fmt.Errorf("tenants: %w", popauth.ErrTokenIssuer), reason: popauth.ErrTokenIssuer, calls: 1},
-		"nothing":              {reason: popauth.ErrTokenIssuer, calls: 1},
-		"found, but an error":  {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
-		"error":                {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
-		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer}, reason: popauth.ErrUnavailable, calls: 1},
+		"found":               {v: own, calls: 1},
+		"unknown":             {err: popauth.ErrTokenIssuer, reason: popauth.ErrTokenIssuer, calls: 1},
+		"unknown, wrapped":    {err: fmt.Errorf("tenants: %w", popauth.ErrTokenIssuer), reason: popauth.ErrTokenIssuer, calls: 1},
+		"nothing":             {reason: popauth.ErrTokenIssuer, calls: 1},
+		"found, but an error": {v: own, err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
+		"error":               {err: errors.New("disk"), reason: popauth.ErrUnavailable, calls: 1},
+		"outage that wraps it": {err: &popauth.Error{Reason: popauth.ErrUnavailable, Err: popauth.ErrTokenIssuer},
+			reason: popauth.ErrUnavailable, calls: 1},
 		"error with a reason":  {err: popauth.ErrForbidden, reason: popauth.ErrUnavailable, calls: 1},
 		"panic":                {panics: true, reason: popauth.ErrUnavailable, calls: 1},
 		"Verifier of others":   {v: l.IntrospectionOf("https://other.example.com"), reason: popauth.ErrUnavailable, calls: 1},
@@ -53,7 +54,8 @@ func TestIssuersResolve(t *testing.T) {
 				return tt.v, tt.err
 			}})
 			for range 3 {
-				if _, err := v.Verify(t.Context(), l.Bound()); (err == nil) != (tt.reason == "") || err != nil && !lab.ReasonIs(err, tt.reason) {
+				if _, err := v.Verify(t.Context(), l.Bound()); (err == nil) != (tt.reason == "") ||
+					err != nil && !lab.ReasonIs(err, tt.reason) {
 					t.Errorf("got %v, want %q", err, tt.reason)
 				}
 			}
@@ -222,13 +224,15 @@ func TestIssuersFlood(t *testing.T) {
 				switch _, err := v.Verify(t.Context(), lab.TokenFrom(fmt.Sprint("https://bad-", n))); {
 				case lab.ReasonIs(err, popauth.ErrTokenIssuer):
 					unknown.Add(1)
-				case lab.ReasonIs(err, popauth.ErrOverloaded) && errors.Is(err, popauth.ErrUnavailable): // no outage: strangers must not raise its alert
+				// no outage: strangers must not raise its alert
+				case lab.ReasonIs(err, popauth.ErrOverloaded) && errors.Is(err, popauth.ErrUnavailable):
 					unavailable.Add(1)
 				}
 			})
 		}
 		all.Wait()
-		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, unknown.Load(), unavailable.Load(), s.calls.Load(), s.most.Load(), time.Since(began))
+		t.Logf("%d made-up issuers: %d times 401, %d times 503, %d calls, %d at once, %v", lab.Crowd, unknown.Load(), unavailable.Load(),
+			s.calls.Load(), s.most.Load(), time.Since(began))
 		if s.most.Load() != calls*3/4 || // the rest is kept for issuers that are known
 			unknown.Load()+unavailable.Load() != lab.Crowd || time.Since(began) > wait+s.takes {
 			t.Errorf("got %d at once, %d answers, after %v", s.most.Load(), unknown.Load()+unavailable.Load(), time.Since(began))

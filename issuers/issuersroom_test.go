@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Tokens that nobody has signed, of real tenants, put no tenant out that has shown a genuine one.
@@ -83,10 +83,11 @@ func TestUnsignedTokensAreNoUse(t *testing.T) {
 func TestMadeUpIssuersStopNobody(t *testing.T) {
 	e := &lab.Estate{MemoryIssuer: lab.NewMemoryIssuer(t)}
 	synctest.Test(t, func(t *testing.T) {
-		v := lab.NewIssuers(t, issuers.Options{Calls: 8, Wait: time.Second, Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
-			time.Sleep(100 * time.Millisecond)
-			return e.Resolve(ctx, iss)
-		}})
+		v := lab.NewIssuers(t, issuers.Options{Calls: 8, Wait: time.Second,
+			Resolve: func(ctx context.Context, iss string) (popauth.Verifier, error) {
+				time.Sleep(100 * time.Millisecond)
+				return e.Resolve(ctx, iss)
+			}})
 		good := e.TokenOf(0)
 		if _, err := v.Verify(t.Context(), good); err != nil {
 			t.Fatal(err)

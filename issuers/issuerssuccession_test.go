@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func hanging(r *http.Request) (*http.Response, error) {
@@ -42,7 +42,8 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 				good := lab.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					switch {
 					case strings.HasSuffix(r.URL.Path, "openid-configuration"):
-						return lab.Answer(200, []byte(`{"issuer":"`+issuer.URL+`","jwks_uri":"`+issuer.URL+`/jwks","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
+						return lab.Answer(200, []byte(`{"issuer":"`+issuer.URL+`","jwks_uri":"`+issuer.URL+
+							`/jwks","introspection_endpoint":"`+issuer.URL+`/introspect"}`)), nil
 					case r.URL.Path == "/introspect":
 						return lab.Answer(200, []byte(lab.Active)), nil
 					}
@@ -62,7 +63,8 @@ func TestNothingBrokenSucceeds(t *testing.T) {
 						if err != nil {
 							return nil, err
 						}
-						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience}, Keys: keys})
+						own, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: iss, Audience: []string{popauthtest.Audience},
+							Keys: keys})
 						opaque := lab.IntrospectionBy(t, &http.Client{Transport: asked}, func(o *introspection.Options) { o.Issuer = iss })
 						switch kind {
 						case "JWT":
@@ -108,7 +110,8 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 			if _, err := fmt.Sscanf(iss, "https://tenant-%d.example.com", &n); err != nil || n >= 70 || !hang.Load() {
 				return e.Resolve(ctx, iss)
 			}
-			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss, Client: &http.Client{Transport: lab.RoundTrip(hanging)}})
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: iss,
+				Client: &http.Client{Transport: lab.RoundTrip(hanging)}})
 			if err != nil {
 				return nil, err
 			}
@@ -154,7 +157,8 @@ func TestHangingTenantsStopNobody(t *testing.T) {
 // What errors of Resolve, and of tenants' issuers, quote is bounded.
 func TestErrorsOfStrangersBytes(t *testing.T) {
 	other := lab.NewMemoryIssuer(t, "EdDSA")
-	fixed, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: other.URL, Audience: []string{popauthtest.Audience}, Keys: other.KeySet(t, popauth.RemoteKeysOptions{})})
+	fixed, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: other.URL, Audience: []string{popauthtest.Audience},
+		Keys: other.KeySet(t, popauth.RemoteKeysOptions{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,14 +39,16 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 		t.Fatal(err)
 	}
 	var document string
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "https://id.example.com/jwks", Client: &http.Client{Transport: serving(func() string { return document })}})
+	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "https://id.example.com/jwks",
+		Client: &http.Client{Transport: serving(func() string { return document })}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := issuers.tenants
 	keyOf := func(i int) [sha256.Size]byte { return sha256.Sum256([]byte{byte(i)}) }
 	for i := range 3 {
-		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"}, Keys: keys})
+		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: fmt.Sprint("https://id.example.com/", i), Audience: []string{"a"},
+			Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +77,8 @@ func TestSharedKeysTellAllTenants(t *testing.T) {
 	first := fetch(1)
 	before := [2]int64{n.proven.Bytes(), n.strangers.Bytes()}
 	size := fetch(100) - first
-	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; size < 10_000 || proven != 2*size || strangers != size {
+	if proven, strangers := n.proven.Bytes()-before[0], n.strangers.Bytes()-before[1]; size < 10_000 || proven != 2*size ||
+		strangers != size {
 		t.Errorf("grown by %d and %d, want %d and %d", proven, strangers, 2*size, size)
 	}
 	var left []weakly.Pointer[tenant]

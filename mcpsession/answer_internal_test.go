@@ -17,9 +17,11 @@ func TestAnswer(t *testing.T) {
 		status  int
 		body    string
 	}{
-		{"a stranger", func(w http.ResponseWriter) { http.Error(w, mismatch, http.StatusForbidden) }, true, 200, ""}, // nothing has been written
+		// nothing has been written
+		{"a stranger", func(w http.ResponseWriter) { http.Error(w, mismatch, http.StatusForbidden) }, true, 200, ""},
 		{"no session", func(w http.ResponseWriter) { http.Error(w, none, http.StatusNotFound) }, true, 200, ""},
-		{"the one's text with the other's status", func(w http.ResponseWriter) { http.Error(w, none, http.StatusForbidden) }, false, 403, none + "\n"},
+		{"the one's text with the other's status", func(w http.ResponseWriter) { http.Error(w, none, http.StatusForbidden) }, false, 403,
+			none + "\n"},
 		{"another 404", func(w http.ResponseWriter) { http.Error(w, "x", http.StatusNotFound) }, false, 404, "x\n"},
 		{"another 403", func(w http.ResponseWriter) { http.Error(w, "x", http.StatusForbidden) }, false, 403, "x\n"},
 		{"403 without a body", func(w http.ResponseWriter) { w.WriteHeader(403) }, false, 403, ""},

@@ -42,7 +42,8 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The SDK keeps it as long as the session: without the body, and the connection behind that.
 	kept := r.WithContext(r.Context())
 	kept.Body, kept.GetBody = http.NoBody, nil
-	c := &call{request: kept, endpoint: e, expires: caller.ExpiresAt, info: &auth.TokenInfo{UserID: owner(caller, client), Scopes: caller.Scopes}}
+	c := &call{request: kept, endpoint: e, expires: caller.ExpiresAt,
+		info: &auth.TokenInfo{UserID: owner(caller, client), Scopes: caller.Scopes}}
 	c.info.Extra = map[string]any{extraKey: c}
 	ctx, end := c.begin()
 	defer end()

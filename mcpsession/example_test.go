@@ -25,7 +25,8 @@ func ExampleNew() {
 	type answer struct {
 		Text string `json:"text"`
 	}
-	mcp.AddTool(server, &mcp.Tool{Name: "list"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+	mcp.AddTool(server, &mcp.Tool{Name: "list"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult,
+		answer, error) {
 		caller, ok := popauth.FromContext(ctx) // of the request that calls the tool
 		if !ok {
 			return nil, answer{}, errors.New("not behind a Guard")

@@ -139,18 +139,20 @@ func caller(ctx context.Context) string {
 }
 
 func (l *lab) register() {
-	mcp.AddTool(l.server, &mcp.Tool{Name: "whoami"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
-		l.seen.add("tool")
-		return nil, who{caller(ctx)}, nil
-	})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "whoami"},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+			l.seen.add("tool")
+			return nil, who{caller(ctx)}, nil
+		})
 	l.server.AddPrompt(&mcp.Prompt{Name: "whoami"}, func(ctx context.Context, _ *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 		l.seen.add("prompt")
 		return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: caller(ctx)}}}}, nil
 	})
-	l.server.AddResource(&mcp.Resource{Name: "whoami", URI: "test://whoami"}, func(ctx context.Context, _ *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-		l.seen.add("resource")
-		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "test://whoami", Text: caller(ctx)}}}, nil
-	})
+	l.server.AddResource(&mcp.Resource{Name: "whoami", URI: "test://whoami"},
+		func(ctx context.Context, _ *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			l.seen.add("resource")
+			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "test://whoami", Text: caller(ctx)}}}, nil
+		})
 }
 
 // identity is a caller of the lab.
@@ -164,7 +166,8 @@ type identity struct {
 	claims      popauthtest.Claims
 }
 
-var alice, bob = identity{name: "a", sub: "alice", client: "agent", scope: "read"}, identity{name: "b", sub: "bob", client: "agent", scope: "read"}
+var alice, bob = identity{name: "a", sub: "alice", client: "agent", scope: "read"}, identity{name: "b", sub: "bob", client: "agent",
+	scope: "read"}
 
 // request is one by hand.
 type request struct {
@@ -175,7 +178,8 @@ type request struct {
 }
 
 const (
-	initialize  = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"sampling":{}},"clientInfo":{"name":"x","version":"1"}}}`
+	initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"sampling":{` +
+		`}},"clientInfo":{"name":"x","version":"1"}}}`
 	initialized = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 	callTool    = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"whoami","arguments":{}}}`
 	getPrompt   = `{"jsonrpc":"2.0","id":3,"method":"prompts/get","params":{"name":"whoami"}}`

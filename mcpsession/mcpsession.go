@@ -104,7 +104,8 @@ func newEndpoint(o Options) (*endpoint, error) {
 	e := &endpoint{guard: o.Guard, policies: slices.Clone(o.Policies), interval: o.Interval, choose: o.Server}
 	e.sdk = mcp.NewStreamableHTTPHandler(e.server, &o.HTTP)
 	// The SDK compares TokenInfo.UserID with the session's, and its own middleware alone can set it.
-	e.session = auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(http.HandlerFunc(e.withoutToken))
+	e.session = auth.RequireBearerToken(tokenInfo,
+		&auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(http.HandlerFunc(e.withoutToken))
 	return e, nil
 }
 

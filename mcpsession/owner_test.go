@@ -106,7 +106,8 @@ func TestOwner(t *testing.T) {
 		})
 	}
 	l.T = t
-	if got, body := l.send(alice, request{method: "POST", session: session, body: callTool}); got != 200 || !strings.Contains(body, "alice/agent") {
+	if got, body := l.send(alice, request{method: "POST", session: session, body: callTool}); got != 200 ||
+		!strings.Contains(body, "alice/agent") {
 		t.Errorf("the owner afterwards: got %d %s", got, body)
 	}
 	if got, _ := l.send(alice, request{method: "DELETE", session: session}); got != http.StatusNoContent {
@@ -145,7 +146,8 @@ func TestNobody(t *testing.T) {
 		status int
 	}{
 		{"neither subject nor client", nobody, 403},
-		{"no claims of that name", identity{name: "n", scope: "read", claims: popauthtest.Claims{"sub": popauthtest.Omit, "client_id": popauthtest.Omit}}, 403},
+		{"no claims of that name", identity{name: "n", scope: "read",
+			claims: popauthtest.Claims{"sub": popauthtest.Omit, "client_id": popauthtest.Omit}}, 403},
 		{"subject alone", identity{name: "n", sub: "x", scope: "read"}, 200},
 		{"client alone", identity{name: "n", client: "x", scope: "read"}, 200},
 	} {
@@ -154,7 +156,8 @@ func TestNobody(t *testing.T) {
 				l := newLab(t, setup{options: func(o *mcpsession.Options) { o.HTTP.Stateless = stateless }})
 				resp := l.open(tt.who, request{method: "POST", body: initialize})
 				if resp.StatusCode != tt.status || (resp.Header.Get("Mcp-Session-Id") != "") != (tt.status == 200 && !stateless) {
-					t.Errorf("stateless %t: got %d and the session %q, want %d", stateless, resp.StatusCode, resp.Header.Get("Mcp-Session-Id"), tt.status)
+					t.Errorf("stateless %t: got %d and the session %q, want %d", stateless, resp.StatusCode,
+						resp.Header.Get("Mcp-Session-Id"), tt.status)
 				}
 				got, body := l.send(tt.who, request{method: "POST", body: callTool})
 				if want := tt.status == 200 && stateless; (l.seen.count() == 1) != want || tt.status != 200 && got != tt.status {
@@ -240,7 +243,8 @@ func TestAnswersAreNotKept(t *testing.T) {
 		{"a scope too few", weak, request{method: "POST", body: callTool, session: session}, "no-store"},
 	} {
 		resp := l.open(tt.as, tt.q)
-		if got := resp.Header["Cache-Control"]; len(got) != 1 || got[0] != tt.want || tt.want == "no-store" && resp.Header.Get("ETag") != "" {
+		if got := resp.Header["Cache-Control"]; len(got) != 1 || got[0] != tt.want ||
+			tt.want == "no-store" && resp.Header.Get("ETag") != "" {
 			t.Errorf("%s: got %d %v, want %s", tt.name, resp.StatusCode, resp.Header, tt.want)
 		}
 	}

@@ -48,7 +48,8 @@ func TestPrincipal(t *testing.T) {
 				{wider, "alice/agent with read extra"},
 			} {
 				for _, body := range []string{callTool, getPrompt, readOne} {
-					if got, answer := l.send(tt.who, request{method: "POST", session: session, body: body}); got != 200 || !strings.Contains(answer, tt.want+`"`) {
+					if got, answer := l.send(tt.who, request{method: "POST", session: session, body: body}); got != 200 ||
+						!strings.Contains(answer, tt.want+`"`) {
 						t.Errorf("%s: got %d %s, want %q", body, got, answer, tt.want)
 					}
 				}
@@ -68,11 +69,13 @@ func TestValues(t *testing.T) {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, n)))
 		})
 	}})
-	mcp.AddTool(l.server, &mcp.Tool{Name: "values"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
-		info, h := auth.TokenInfoFromContext(ctx), r.Extra.Header
-		return nil, who{fmt.Sprint(ctx.Value(contextKey{}), " ", info == r.Extra.TokenInfo, " ", info.Scopes, " ", info.Expiration.IsZero(),
-			" headers ", len(h["Authorization"]), len(h["Dpop"]), " ", h.Get("Content-Type"))}, nil
-	})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "values"},
+		func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+			info, h := auth.TokenInfoFromContext(ctx), r.Extra.Header
+			return nil, who{fmt.Sprint(ctx.Value(contextKey{}), " ", info == r.Extra.TokenInfo, " ", info.Scopes, " ",
+				info.Expiration.IsZero(),
+				" headers ", len(h["Authorization"]), len(h["Dpop"]), " ", h.Get("Content-Type"))}, nil
+		})
 	opener, caller := alice, alice
 	opener.scope, caller.key = "read cancel", popauthtest.NewProofKey(t, "")
 	session := l.connect(opener) // two requests
@@ -102,7 +105,8 @@ func TestSessionContext(t *testing.T) {
 		}
 	}})
 	session := l.connect(alice)
-	if got, body := l.send(alice, request{method: "POST", session: session, body: callTool}); got != 200 || !strings.Contains(body, "alice") || outside != "nobody" {
+	if got, body := l.send(alice, request{method: "POST", session: session, body: callTool}); got != 200 ||
+		!strings.Contains(body, "alice") || outside != "nobody" {
 		t.Errorf("got %d %s, outside the middleware %q", got, body, outside)
 	}
 }
@@ -138,7 +142,8 @@ func TestServer(t *testing.T) {
 func TestSampling(t *testing.T) {
 	l := newLab(t, setup{})
 	asked := make(chan struct{}, 1)
-	mcp.AddTool(l.server, &mcp.Tool{Name: "ask"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+	mcp.AddTool(l.server, &mcp.Tool{Name: "ask"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who,
+		error) {
 		before := caller(ctx)
 		asked <- struct{}{}
 		//nolint:staticcheck // sampling is what servers ask for today
@@ -160,7 +165,8 @@ func TestSampling(t *testing.T) {
 	if got, _ := l.send(bob, request{method: "POST", session: session, body: strings.Replace(answer, "TEXT", "bob's", 1)}); got != 404 {
 		t.Errorf("bob answers: got %d, want 404", got)
 	}
-	if got, body := l.send(answerer, request{method: "POST", session: session, body: strings.Replace(answer, "TEXT", "hers", 1)}); got != 202 {
+	if got, body := l.send(answerer, request{method: "POST", session: session,
+		body: strings.Replace(answer, "TEXT", "hers", 1)}); got != 202 {
 		t.Errorf("alice answers: got %d %s, want 202", got, body)
 	}
 	if got, want := events.next(t), "alice/agent with read, hers, alice/agent with read"; !strings.Contains(got, want) {

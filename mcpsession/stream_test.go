@@ -107,20 +107,23 @@ func TestClock(t *testing.T) {
 // A tool that runs for long can ask whether its caller's token still holds.
 func TestRecheck(t *testing.T) {
 	l := newLab(t, setup{})
-	mcp.AddTool(l.server, &mcp.Tool{Name: "long"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
-		before, err := mcpsession.Recheck(ctx)
-		if err != nil {
-			return nil, who{}, err
-		}
-		_, narrow := mcpsession.Recheck(ctx, popauth.Scope("other"))
-		l.set(func() { l.revoked["long"] = true })
-		_, after := mcpsession.Recheck(ctx)
-		return nil, who{fmt.Sprint(before.TokenID, "; ", errors.Is(narrow, popauth.ErrScope), errors.Is(after, popauth.ErrTokenRevoked))}, nil
-	})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "long"},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+			before, err := mcpsession.Recheck(ctx)
+			if err != nil {
+				return nil, who{}, err
+			}
+			_, narrow := mcpsession.Recheck(ctx, popauth.Scope("other"))
+			l.set(func() { l.revoked["long"] = true })
+			_, after := mcpsession.Recheck(ctx)
+			return nil, who{fmt.Sprint(before.TokenID, "; ", errors.Is(narrow, popauth.ErrScope),
+				errors.Is(after, popauth.ErrTokenRevoked))}, nil
+		})
 	opener, as := alice, alice
 	opener.id, as.id = "opener", "long"
 	session := l.connect(opener)
-	if got, body := l.send(as, request{method: "POST", session: session, body: strings.Replace(callTool, "whoami", "long", 1)}); got != 200 || !strings.Contains(body, "long; true true") {
+	if got, body := l.send(as, request{method: "POST", session: session,
+		body: strings.Replace(callTool, "whoami", "long", 1)}); got != 200 || !strings.Contains(body, "long; true true") {
 		t.Errorf("got %d %s", got, body)
 	}
 	if _, err := mcpsession.Recheck(t.Context()); !errors.Is(err, popauth.ErrUndecided) {
@@ -132,11 +135,12 @@ func TestRecheck(t *testing.T) {
 func TestCallGoesOn(t *testing.T) {
 	l := newLab(t, setup{})
 	started, release := make(chan struct{}), make(chan struct{})
-	mcp.AddTool(l.server, &mcp.Tool{Name: "slow"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
-		close(started)
-		<-release
-		return nil, who{caller(ctx)}, nil
-	})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "slow"},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+			close(started)
+			<-release
+			return nil, who{caller(ctx)}, nil
+		})
 	as := alice
 	as.id = "slow"
 	session, answer := l.connect(alice), make(chan string)
@@ -165,13 +169,14 @@ func TestRecheckAfterRequest(t *testing.T) {
 		}
 	}})
 	started, gone, asked := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	mcp.AddTool(l.server, &mcp.Tool{Name: "late"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
-		close(started)
-		<-gone
-		_, err := mcpsession.Recheck(ctx)
-		asked <- err
-		return nil, who{}, nil
-	})
+	mcp.AddTool(l.server, &mcp.Tool{Name: "late"},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, who, error) {
+			close(started)
+			<-gone
+			_, err := mcpsession.Recheck(ctx)
+			asked <- err
+			return nil, who{}, nil
+		})
 	ctx, cancel := context.WithCancel(t.Context())
 	session := l.connect(alice)
 	go func() {
@@ -180,7 +185,8 @@ func TestRecheckAfterRequest(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		close(gone)
 	}()
-	if err := l.try(alice, request{ctx: ctx, method: "POST", session: session, body: strings.Replace(callTool, "whoami", "late", 1)}); !errors.Is(err, context.Canceled) {
+	if err := l.try(alice, request{ctx: ctx, method: "POST", session: session,
+		body: strings.Replace(callTool, "whoami", "late", 1)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that the caller has gone", err)
 	}
 	if err := <-asked; err != nil {
@@ -194,9 +200,11 @@ func TestSubscriptionEnds(t *testing.T) {
 	as := alice
 	as.id = "listen"
 	const version = "2026-07-28"
-	stream := l.open(as, request{method: "POST", header: map[string]string{"Mcp-Protocol-Version": version, "Mcp-Method": "subscriptions/listen"},
+	stream := l.open(as, request{method: "POST", header: map[string]string{"Mcp-Protocol-Version": version,
+		"Mcp-Method": "subscriptions/listen"},
 		body: `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},"_meta":{
-			"io.modelcontextprotocol/protocolVersion":"` + version + `","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`})
+			"io.modelcontextprotocol/protocolVersion":"` + version +
+			`","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`})
 	if got := newEvents(stream.Body).next(t); stream.StatusCode != 200 || !strings.Contains(got, "acknowledged") {
 		t.Fatalf("got %d %s", stream.StatusCode, got)
 	}
@@ -227,7 +235,8 @@ func TestClient(t *testing.T) {
 	l := newLab(t, setup{})
 	as := alice
 	client := mcp.NewClient(&mcp.Implementation{Name: "x", Version: "1"}, nil)
-	transport := &mcp.StreamableClientTransport{Endpoint: l.api.URL + "/mcp", HTTPClient: &http.Client{Transport: proving{l, func() identity { return as }}},
+	transport := &mcp.StreamableClientTransport{Endpoint: l.api.URL + "/mcp",
+		HTTPClient:           &http.Client{Transport: proving{l, func() identity { return as }}},
 		DisableStandaloneSSE: true}
 	session, err := client.Connect(t.Context(), transport, nil)
 	if err != nil {

@@ -100,7 +100,8 @@ func attributes(o popauth.Observation) (few, all []attribute.KeyValue) {
 	}
 	all = few
 	for _, a := range []attribute.KeyValue{
-		attribute.String("popauth.scheme", o.Scheme), attribute.String("popauth.binding", o.Binding), attribute.String("popauth.issuer", o.Issuer),
+		attribute.String("popauth.scheme", o.Scheme), attribute.String("popauth.binding", o.Binding),
+		attribute.String("popauth.issuer", o.Issuer),
 	} {
 		if a.Value.AsString() != "" {
 			all = append(all, a)

@@ -185,9 +185,12 @@ func TestTraces(t *testing.T) {
 		code    codes.Code
 	}{
 		{"passed", l.owner.Request("GET", "/", l.token()), "", "", "", codes.Unset},
-		{"thief", (&popauthtest.Client{}).Request("GET", "/", l.token()), string(popauth.ErrCertificateMissing), "authenticate", string(popauth.ErrCertificateMissing), codes.Unset},
-		{"scope", l.owner.Request("GET", "/", l.token(popauthtest.Claims{"scope": "x"})), string(popauth.ErrScope), "authorize", "", codes.Unset},
-		{"down", l.owner.Request("GET", "/", l.token(popauthtest.Claims{"sub": "unknown"})), string(popauth.ErrUnavailable), "authenticate", string(popauth.ErrUnavailable), codes.Error},
+		{"thief", (&popauthtest.Client{}).Request("GET", "/", l.token()), string(popauth.ErrCertificateMissing), "authenticate",
+			string(popauth.ErrCertificateMissing), codes.Unset},
+		{"scope", l.owner.Request("GET", "/", l.token(popauthtest.Claims{"scope": "x"})), string(popauth.ErrScope), "authorize", "",
+			codes.Unset},
+		{"down", l.owner.Request("GET", "/", l.token(popauthtest.Claims{"sub": "unknown"})), string(popauth.ErrUnavailable),
+			"authenticate", string(popauth.ErrUnavailable), codes.Error},
 	} {
 		l.spans.Reset()
 		ctx, server := l.tracer.Start(t.Context(), "server")
@@ -198,14 +201,17 @@ func TestTraces(t *testing.T) {
 			t.Fatalf("%s: got %d spans, want 2", tt.name, len(all))
 		}
 		own, outer := all[0], all[1]
-		if own.Name != "popauth authenticate" || own.Parent.SpanID() != outer.SpanContext.SpanID() || own.SpanKind != trace.SpanKindInternal ||
+		if own.Name != "popauth authenticate" || own.Parent.SpanID() != outer.SpanContext.SpanID() ||
+			own.SpanKind != trace.SpanKindInternal ||
 			own.StartTime.Before(outer.StartTime) || !own.EndTime.After(own.StartTime) || own.EndTime.After(outer.EndTime) {
 			t.Errorf("%s: got %+v in %+v", tt.name, own, outer)
 		}
-		if got := value(own.Attributes, "error.type"); got != tt.refused || own.Status.Code != tt.code || value(own.Attributes, "popauth.scheme") != "Bearer" {
+		if got := value(own.Attributes, "error.type"); got != tt.refused || own.Status.Code != tt.code ||
+			value(own.Attributes, "popauth.scheme") != "Bearer" {
 			t.Errorf("%s: got %q, %v, %v", tt.name, got, own.Status, own.Attributes)
 		}
-		if value(outer.Attributes, "popauth.reason") != tt.reason || value(outer.Attributes, "popauth.stage") != tt.stage || outer.Status.Code != codes.Unset {
+		if value(outer.Attributes, "popauth.reason") != tt.reason || value(outer.Attributes, "popauth.stage") != tt.stage ||
+			outer.Status.Code != codes.Unset {
 			t.Errorf("%s: got %v, %v on the server's span", tt.name, outer.Attributes, outer.Status)
 		}
 	}

@@ -151,9 +151,11 @@ func testFaulty(t *testing.T, fault func(*faultyStore), o popauthtest.ReplayStor
 
 func TestReplayStorePasses(t *testing.T) {
 	for name, fault := range map[string]func(*faultyStore){
-		"without faults":                 func(*faultyStore) {},
-		"with a bound":                   func(s *faultyStore) { s.bound = 300 },
-		"rounding up":                    func(s *faultyStore) { s.end = func(u time.Time) time.Time { return u.Add(time.Millisecond - 1) } },
+		"without faults": func(*faultyStore) {},
+		"with a bound":   func(s *faultyStore) { s.bound = 300 },
+		"rounding up": func(s *faultyStore) {
+			s.end = func(u time.Time) time.Time { return u.Add(time.Millisecond - 1) }
+		},
 		"refusing by error what is over": func(s *faultyStore) { s.over = errors.New("over") },
 	} {
 		if message := testFaulty(t, fault, popauthtest.ReplayStoreOptions{}); message != "" {
@@ -166,9 +168,10 @@ func TestReplayStoreOfRealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}}
 		popauthtest.TestReplayStore(t, func() dpop.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
-		one = &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{}, live: func(now, until time.Time) bool {
-			return !now.After(until.Add(-time.Second))
-		}}
+		one = &faultyStore{now: time.Now, until: map[string]time.Time{}, owned: map[string][]time.Time{},
+			live: func(now, until time.Time) bool {
+				return !now.After(until.Add(-time.Second))
+			}}
 		message := failure(t, func(tb popauthtest.TB) {
 			popauthtest.TestReplayStore(tb, func() dpop.ReplayStore { return one }, popauthtest.ReplayStoreOptions{Shared: true})
 		})
@@ -238,7 +241,8 @@ func TestReplayStoreFindsWrongTimes(t *testing.T) {
 			s.live = func(now, until time.Time) bool { return now.Before(until) }
 		}, "0s before its time is over"},
 		{"rounds down to seconds", end(func(u time.Time) time.Time { return u.Truncate(time.Second) }), "before its time is over"},
-		{"rounds down to milliseconds", end(func(u time.Time) time.Time { return u.Truncate(time.Millisecond) }), "before its time is over"},
+		{"rounds down to milliseconds", end(func(u time.Time) time.Time { return u.Truncate(time.Millisecond) }),
+			"before its time is over"},
 		{"expires after a fixed time", func(s *faultyStore) {
 			s.end = func(u time.Time) time.Time { return s.now().Add(min(u.Sub(s.now()), time.Second)) }
 		}, "before its time is over"},
@@ -303,7 +307,8 @@ func TestReplayStorePerKey(t *testing.T) {
 		{"no bound", func(s *faultyStore) { s.most = 0 }, "1000 ids of one key at once: got 1000 accepted, want 100"},
 		{"one more", func(s *faultyStore) { s.most++ }, "got 101 accepted"},
 		{"one less", func(s *faultyStore) { s.most-- }, "got 99 accepted"},
-		{"one for all", func(s *faultyStore) { s.whose = func(string) string { return "" } }, "an id of another key, while one has too many"},
+		{"one for all", func(s *faultyStore) { s.whose = func(string) string { return "" } },
+			"an id of another key, while one has too many"},
 		{"another error", func(s *faultyStore) { s.limit = errors.New("full") }, "want an error that wraps ErrProofLimit"},
 		{"no error", func(s *faultyStore) { s.limit = nil }, "want an error that wraps ErrProofLimit"},
 		{"hides replays", func(s *faultyStore) { s.bounded = func(bool) bool { return true } }, "a used id of a key with too many"},

@@ -93,7 +93,8 @@ func (r *replayTest) testPerKeyTime(stores [2]replayStore) {
 		return
 	}
 	r.wait(until.Add(-100 * time.Millisecond))
-	if fresh, err := r.useOf(stores[0], "again", "early", r.soon()); (fresh || !errors.Is(err, popauth.ErrProofLimit)) && !r.Now().After(until) {
+	if fresh, err := r.useOf(stores[0], "again", "early", r.soon()); (fresh || !errors.Is(err, popauth.ErrProofLimit)) &&
+		!r.Now().After(until) {
 		r.problem("one id more, before the time of the others is over: got %v, %v, want an error that wraps ErrProofLimit", fresh, err)
 		return
 	}

@@ -168,9 +168,10 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ header, payload, want string }{
-		"duplicate members": {`{"alg":"ES256","alg":"none"}`, `{"sub":"a","sub":"b"}`, "eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ.eyJzdWIiOiJhIiwic3ViIjoiYiJ9."},
-		"no JSON":           {"\xff", "{", "_w.ew."},
-		"empty":             {"", "", ".."},
+		"duplicate members": {`{"alg":"ES256","alg":"none"}`, `{"sub":"a","sub":"b"}`,
+			"eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ.eyJzdWIiOiJhIiwic3ViIjoiYiJ9."},
+		"no JSON": {"\xff", "{", "_w.ew."},
+		"empty":   {"", "", ".."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := issuer.Sign([]byte(test.header), []byte(test.payload), "")

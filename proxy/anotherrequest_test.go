@@ -17,9 +17,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A handler makes requests of what a client has sent, with the context of its own request. Over HTTP/2 the text of "/" is a
@@ -39,10 +39,12 @@ func TestARequestInsideWithAConstantLine(t *testing.T) {
 	for _, isHTTP2 := range []bool{false, true} {
 		asked := 0
 		s := httptest.NewUnstartedServer(popauth.ClientCertificate(source)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			for _, line := range []string{"/", (&url.URL{Host: "example.com"}).RequestURI(), string([]byte(r.RequestURI)), strings.Clone("/")} {
+			for _, line := range []string{"/", (&url.URL{Host: "example.com"}).RequestURI(), string([]byte(r.RequestURI)),
+				strings.Clone("/")} {
 				for name, h := range map[string]http.Handler{"RequireCertificate": route, "Guard": guard} {
 					message := &http.Request{Method: "GET", RequestURI: line, URL: &url.URL{Path: "/"}, Host: r.Host, Body: http.NoBody,
-						TLS: r.TLS, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Authorization": {"Bearer " + token}}}
+						TLS: r.TLS, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+						Header: http.Header{"Authorization": {"Bearer " + token}}}
 					w := httptest.NewRecorder()
 					if h.ServeHTTP(w, message.WithContext(r.Context())); w.Code != 500 || spy.Ran() > 0 {
 						t.Errorf("VULNERABLE: %s, %s: got %d, ran %d, want 500", r.Proto, name, w.Code, spy.Ran())

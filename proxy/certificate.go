@@ -58,7 +58,8 @@ type reader struct {
 
 func newReader(format Format) *reader {
 	s := &reader{format: format, headers: format.Headers()}
-	s.memory, _ = lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size }) // fails for a size that is not positive only
+	// fails for a size that is not positive only
+	s.memory, _ = lru.NewWithEvict(maxRemembered, func(_ string, m *remembered) { s.bytes -= m.size })
 	return s
 }
 

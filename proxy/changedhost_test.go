@@ -10,8 +10,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // hostFromHeader is middleware that takes the host from X-Forwarded-Host, as gorilla's ProxyHeaders does.
@@ -166,7 +166,9 @@ func TestADecisionIsForTheHostOfItsProof(t *testing.T) {
 				o.Confirmers = []popauth.Confirmer{tt.dpop}
 			})
 			for host, want := range map[string]int{"": 200, "b.example.com": tt.want} {
-				for stage, inner := range map[string]func(http.Handler) http.Handler{"Confirm": a.Guard.Confirm, "Recheck": rechecked(a.Guard)} {
+				for stage, inner := range map[string]func(http.Handler) http.Handler{
+					"Confirm": a.Guard.Confirm, "Recheck": rechecked(a.Guard),
+				} {
 					r := a.Request()
 					r.Header.Set("X-Forwarded-Host", host)
 					w, before := httptest.NewRecorder(), a.Spy.Ran()

@@ -59,7 +59,8 @@ func TestBase64Presets(t *testing.T) {
 			check(t, f, header(name, ""), none)
 			check(t, f, header(name, sent, name, sent), malformed)
 			check(t, f, header(name, sent+", "+sent), malformed)
-			for _, v := range []string{"(null)", "::", "null", "-", value(t, "synth-envoy-xfcc-full"), value(t, "nginx-escaped_cert"), byteSequence(cert(t, "client"))} {
+			for _, v := range []string{"(null)", "::", "null", "-", value(t, "synth-envoy-xfcc-full"), value(t, "nginx-escaped_cert"),
+				byteSequence(cert(t, "client"))} {
 				check(t, f, header(name, v), malformed)
 			}
 		})
@@ -79,7 +80,8 @@ func TestGoogleCloud(t *testing.T) {
 	}{
 		{"validated", []string{leafName, leaf, present, "true", verified, "true", problem, ""}, ok},
 		{"no error header", []string{leafName, leaf, present, "true", verified, "true"}, ok},
-		{"with chain", []string{leafName, leaf, chainName, chain, present, "true", verified, "true", problem, ""}, outcome{leaf: ok.leaf, chain: certs(t, "int"), verified: true}},
+		{"with chain", []string{leafName, leaf, chainName, chain, present, "true", verified, "true", problem, ""},
+			outcome{leaf: ok.leaf, chain: certs(t, "int"), verified: true}},
 		{"none", []string{leafName, "", chainName, "", present, "false", verified, "false", problem, "client_cert_not_provided"}, none},
 		{"none, delimiters", []string{leafName, "::", present, "false", verified, "false", problem, ""}, none},
 		{"none, nothing sent", nil, none},
@@ -91,15 +93,19 @@ func TestGoogleCloud(t *testing.T) {
 		{"present missing, no certificate", []string{verified, "false", problem, ""}, malformed},
 		{"present, not validated, no certificate", []string{present, "true", verified, "false", problem, ""}, malformed},
 		{"error alone", []string{leafName, leaf, problem, ""}, malformed},
-		{"not validated", []string{leafName, leaf, present, "true", verified, "false", problem, "client_cert_validation_failed"}, malformed},
+		{"not validated", []string{leafName, leaf, present, "true", verified, "false", problem, "client_cert_validation_failed"},
+			malformed},
 		{"not validated, no error", []string{leafName, leaf, present, "true", verified, "false", problem, ""}, malformed},
-		{"validated with an error", []string{leafName, leaf, present, "true", verified, "true", problem, "client_cert_validation_failed"}, malformed},
+		{"validated with an error", []string{leafName, leaf, present, "true", verified, "true", problem, "client_cert_validation_failed"},
+			malformed},
 		{"present false beside a certificate", []string{leafName, leaf, present, "false", verified, "false", problem, ""}, malformed},
 		{"present false, validated", []string{leafName, leaf, present, "false", verified, "true", problem, ""}, malformed},
 		{"present false, validated, no certificate", []string{present, "false", verified, "true", problem, ""}, malformed},
 		{"present without a certificate", []string{leafName, "", present, "true", verified, "true", problem, ""}, malformed},
-		{"too large to forward", []string{leafName, "", present, "true", verified, "false", problem, "client_cert_chain_exceeded_limit"}, malformed},
-		{"none, another error", []string{leafName, "", present, "false", verified, "false", problem, "client_cert_chain_exceeded_limit"}, malformed},
+		{"too large to forward", []string{leafName, "", present, "true", verified, "false", problem, "client_cert_chain_exceeded_limit"},
+			malformed},
+		{"none, another error", []string{leafName, "", present, "false", verified, "false", problem, "client_cert_chain_exceeded_limit"},
+			malformed},
 		{"capital", []string{leafName, leaf, present, "True", verified, "true", problem, ""}, malformed},
 		{"number", []string{leafName, leaf, present, "1", verified, "1", problem, ""}, malformed},
 		{"merged", []string{leafName, leaf, present, "true, true", verified, "true", problem, ""}, malformed},
@@ -113,11 +119,13 @@ func TestGoogleCloud(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { check(t, f, header(tt.h...), tt.want) })
 	}
 	t.Run("own names", func(t *testing.T) {
-		f := proxy.GoogleCloud(proxy.GoogleCloudHeaders{Leaf: "a-leaf", Chain: "a-chain", Present: "a-present", Verified: "a-verified", Error: "a-error"})
+		f := proxy.GoogleCloud(proxy.GoogleCloudHeaders{Leaf: "a-leaf", Chain: "a-chain", Present: "a-present", Verified: "a-verified",
+			Error: "a-error"})
 		check(t, f, header("a-leaf", leaf, "a-chain", chain, "a-present", "true", "a-verified", "true", "a-error", ""),
 			outcome{leaf: ok.leaf, chain: certs(t, "int"), verified: true})
 	})
 	t.Run("not validated, accepted by name", func(t *testing.T) {
-		check(t, f.WithoutVerdict(), header(leafName, leaf, present, "true", verified, "false", problem, "client_cert_validation_failed"), outcome{leaf: ok.leaf})
+		check(t, f.WithoutVerdict(), header(leafName, leaf, present, "true", verified, "false", problem, "client_cert_validation_failed"),
+			outcome{leaf: ok.leaf})
 	})
 }

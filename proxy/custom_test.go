@@ -18,12 +18,14 @@ func TestCustom(t *testing.T) {
 		Verdict: "x-edge-verify", Judge: proxy.HAProxyVerify,
 		Others: []string{"x-edge-dn"},
 	})
-	if got, want := full.Name()+" "+strings.Join(full.Headers(), " "), "edge X-Edge-Cert X-Edge-Chain X-Edge-Verify X-Edge-Dn"; got != want {
+	if got, want := full.Name()+" "+strings.Join(full.Headers(), " "),
+		"edge X-Edge-Cert X-Edge-Chain X-Edge-Verify X-Edge-Dn"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	sent, chain := byteSequence(client), percentPEM(cert(t, "int"))
 	check(t, full, header("X-Edge-Cert", sent, "X-Edge-Verify", "0"), outcome{leaf: client, verified: true})
-	check(t, full, header("X-Edge-Cert", sent, "X-Edge-Verify", "0", "X-Edge-Chain", chain), outcome{leaf: client, chain: certs(t, "int"), verified: true})
+	check(t, full, header("X-Edge-Cert", sent, "X-Edge-Verify", "0", "X-Edge-Chain", chain),
+		outcome{leaf: client, chain: certs(t, "int"), verified: true})
 	check(t, full, header("X-Edge-Cert", sent, "X-Edge-Verify", "0", "X-Edge-Chain", ""), outcome{leaf: client, verified: true})
 	check(t, full, header("X-Edge-Cert", sent, "X-Edge-Verify", "0", "X-Edge-Chain", chain, "X-Edge-Chain", chain), malformed)
 	check(t, full, header("X-Edge-Cert", sent), malformed)

@@ -28,24 +28,28 @@ func presets() []proxy.Format {
 
 func TestHeaders(t *testing.T) {
 	want := map[string]string{
-		"rfc9440":             "Client-Cert Client-Cert-Chain",
-		"rfc9440-template":    "Client-Cert Client-Cert-Chain",
-		"nginx":               "X-Ssl-Client-Cert X-Ssl-Client-Verify",
-		"ingress-nginx":       "Ssl-Client-Cert Ssl-Client-Verify Ssl-Client-Subject-Dn Ssl-Client-Issuer-Dn",
-		"apache":              "X-Ssl-Client-Cert X-Chain-0 X-Chain-1 X-Ssl-Client-Verify",
-		"haproxy":             "X-Ssl-Client-Cert X-Ssl-Client-Chain X-Ssl-Client-Verify",
-		"envoy":               "X-Forwarded-Client-Cert",
-		"traefik":             "X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info",
-		"caddy":               "X-Ssl-Client-Cert",
-		"aws-alb-verify":      "X-Amzn-Mtls-Clientcert-Leaf X-Amzn-Mtls-Clientcert X-Amzn-Mtls-Clientcert-Serial-Number X-Amzn-Mtls-Clientcert-Issuer X-Amzn-Mtls-Clientcert-Subject X-Amzn-Mtls-Clientcert-Validity",
-		"aws-alb-passthrough": "X-Amzn-Mtls-Clientcert X-Amzn-Mtls-Clientcert-Leaf X-Amzn-Mtls-Clientcert-Serial-Number X-Amzn-Mtls-Clientcert-Issuer X-Amzn-Mtls-Clientcert-Subject X-Amzn-Mtls-Clientcert-Validity",
-		"google-cloud":        "X-Client-Cert-Leaf X-Client-Cert-Chain X-Client-Cert-Present X-Client-Cert-Chain-Verified X-Client-Cert-Error",
-		"cloudflare":          "Client-Cert Client-Cert-Chain Cf-Client-Cert-Der-Base64 Cf-Client-Cert-Sha256",
-		"cloudflare-legacy":   "Cf-Client-Cert-Der-Base64 Cf-Client-Cert-Sha256",
-		"azure-app-service":   "X-Arr-Clientcert",
-		"iis-arr":             "X-Arr-Clientcert",
-		"kong":                "X-Client-Cert X-Client-Cert-Chain X-Client-Cert-Serial X-Client-Cert-Issuer-Dn X-Client-Cert-Subject-Dn X-Client-Cert-Fingerprint",
-		"cloud-foundry":       "X-Forwarded-Client-Cert",
+		"rfc9440":          "Client-Cert Client-Cert-Chain",
+		"rfc9440-template": "Client-Cert Client-Cert-Chain",
+		"nginx":            "X-Ssl-Client-Cert X-Ssl-Client-Verify",
+		"ingress-nginx":    "Ssl-Client-Cert Ssl-Client-Verify Ssl-Client-Subject-Dn Ssl-Client-Issuer-Dn",
+		"apache":           "X-Ssl-Client-Cert X-Chain-0 X-Chain-1 X-Ssl-Client-Verify",
+		"haproxy":          "X-Ssl-Client-Cert X-Ssl-Client-Chain X-Ssl-Client-Verify",
+		"envoy":            "X-Forwarded-Client-Cert",
+		"traefik":          "X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info",
+		"caddy":            "X-Ssl-Client-Cert",
+		"aws-alb-verify": "X-Amzn-Mtls-Clientcert-Leaf X-Amzn-Mtls-Clientcert X-Amzn-Mtls-Clientcert-Serial-Number " +
+			"X-Amzn-Mtls-Clientcert-Issuer X-Amzn-Mtls-Clientcert-Subject X-Amzn-Mtls-Clientcert-Validity",
+		"aws-alb-passthrough": "X-Amzn-Mtls-Clientcert X-Amzn-Mtls-Clientcert-Leaf X-Amzn-Mtls-Clientcert-Serial-Number " +
+			"X-Amzn-Mtls-Clientcert-Issuer X-Amzn-Mtls-Clientcert-Subject X-Amzn-Mtls-Clientcert-Validity",
+		"google-cloud": "X-Client-Cert-Leaf X-Client-Cert-Chain X-Client-Cert-Present X-Client-Cert-Chain-Verified " +
+			"X-Client-Cert-Error",
+		"cloudflare":        "Client-Cert Client-Cert-Chain Cf-Client-Cert-Der-Base64 Cf-Client-Cert-Sha256",
+		"cloudflare-legacy": "Cf-Client-Cert-Der-Base64 Cf-Client-Cert-Sha256",
+		"azure-app-service": "X-Arr-Clientcert",
+		"iis-arr":           "X-Arr-Clientcert",
+		"kong": "X-Client-Cert X-Client-Cert-Chain X-Client-Cert-Serial X-Client-Cert-Issuer-Dn X-Client-Cert-Subject-Dn " +
+			"X-Client-Cert-Fingerprint",
+		"cloud-foundry": "X-Forwarded-Client-Cert",
 	}
 	for _, f := range presets() {
 		got := f.Headers()
@@ -101,13 +105,20 @@ func TestValidate(t *testing.T) {
 		{"same name twice", proxy.HAProxy("X-A", "x-a"), []string{`"X-A" is the certificate and the verdict header`}},
 		{"three problems", proxy.Custom(proxy.CustomHeaders{}), []string{"no name", "no encoding"}},
 		{"custom without encoding", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A"}), []string{"no encoding"}},
-		{"chain without encoding", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Chain: "X-B"}), []string{"a chain needs"}},
-		{"encoding without chain", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, ChainEncoding: encoding}), []string{"a chain needs"}},
-		{"verdict without judge", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Verdict: "X-B"}), []string{"a verdict needs"}},
-		{"judge without verdict", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Judge: proxy.NginxVerify}), []string{"a verdict needs"}},
-		{"clash with others", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Others: []string{"X-B", "x-a"}}), []string{`"X-A" is the certificate and the other header`}},
-		{"empty other", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Others: []string{""}}), []string{"no name for the other header"}},
-		{"Google, clash", proxy.GoogleCloud(proxy.GoogleCloudHeaders{Verified: "X-Client-Cert-Present"}), []string{"is the verdict and the verdict header"}},
+		{"chain without encoding", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Chain: "X-B"}),
+			[]string{"a chain needs"}},
+		{"encoding without chain", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, ChainEncoding: encoding}),
+			[]string{"a chain needs"}},
+		{"verdict without judge", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Verdict: "X-B"}),
+			[]string{"a verdict needs"}},
+		{"judge without verdict", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Judge: proxy.NginxVerify}),
+			[]string{"a verdict needs"}},
+		{"clash with others", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Others: []string{"X-B", "x-a"}}),
+			[]string{`"X-A" is the certificate and the other header`}},
+		{"empty other", proxy.Custom(proxy.CustomHeaders{Certificate: "X-A", Encoding: encoding, Others: []string{""}}),
+			[]string{"no name for the other header"}},
+		{"Google, clash", proxy.GoogleCloud(proxy.GoogleCloudHeaders{Verified: "X-Client-Cert-Present"}),
+			[]string{"is the verdict and the verdict header"}},
 		{"chain where there is none", proxy.Nginx("X-A", "X-B").WithChain("X-C"), []string{"no chain header to name"}},
 		{"chain where it is fixed", proxy.RFC9440().WithChain("X-C"), []string{"no chain header to name"}},
 		{"chain twice", proxy.HAProxy("X-A", "X-B").WithChain("X-C").WithChain("X-D"), []string{"no chain header to name"}},
@@ -208,7 +219,8 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	}})
 	for _, f := range append(presets(), own, wraps, plain) {
 		names := f.Headers()
-		for _, v := range []string{mark, mark + ";" + mark + "=" + mark, ":" + mark + ":", "%" + mark, "FAILED:" + mark, mark + strings.Repeat("A", 70<<10)} {
+		for _, v := range []string{mark, mark + ";" + mark + "=" + mark, ":" + mark + ":", "%" + mark, "FAILED:" + mark,
+			mark + strings.Repeat("A", 70<<10)} {
 			for i := range names {
 				h := header(names[0], v)
 				h[names[i]] = []string{v}

@@ -9,9 +9,9 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestForwardedURL(t *testing.T) {
@@ -25,9 +25,12 @@ func TestForwardedURL(t *testing.T) {
 		set     []string
 		want    string // "" to refuse
 	}{
-		{"all", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"}, "https://api.example.org/v1/orders"},
-		{"prefix alone", proxy.URLHeaders{Prefix: prefix}, lab.ProxyAddress, []string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
-		{"empty prefix path", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org", prefix, "/"}, "https://api.example.org/orders"},
+		{"all", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org:443", prefix, "/v1/"},
+			"https://api.example.org/v1/orders"},
+		{"prefix alone", proxy.URLHeaders{Prefix: prefix}, lab.ProxyAddress,
+			[]string{prefix, "/v1", proto, "https", host, "evil.example"}, "http://example.com/v1/orders"},
+		{"empty prefix path", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org", prefix, "/"},
+			"https://api.example.org/orders"},
 		{"a stranger's headers", all, stranger, []string{proto, "https", host, "evil.example", prefix, "/v1"}, "http://example.com/orders"},
 		{"one missing", all, lab.ProxyAddress, []string{proto, "https", host, "api.example.org"}, ""},
 		{"one empty", all, lab.ProxyAddress, []string{proto, "https", host, "", prefix, "/"}, ""},
@@ -85,7 +88,8 @@ func TestForwardedURL(t *testing.T) {
 // A proof for the URL that the proxy's client asked for, and one for the URL that the API got.
 func TestDPoPBehindAForwardingProxy(t *testing.T) {
 	l := lab.New(t)
-	f, err := proxy.URL(proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"}, proxy.TrustPeers(lab.ProxyNet))
+	f, err := proxy.URL(proxy.URLHeaders{Scheme: "X-Forwarded-Proto", Host: "X-Forwarded-Host", Prefix: "X-Forwarded-Prefix"},
+		proxy.TrustPeers(lab.ProxyNet))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +128,10 @@ func TestVerifiedForwarded(t *testing.T) {
 		}
 	})
 	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
-	lab.Send(lab.Chain(own.Authenticate, look, own.Confirm, look), lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
-	lab.Send(lab.Chain(popauth.ClientCertificate(source), look, l.Guard().Confirm), lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
+	lab.Send(lab.Chain(own.Authenticate, look, own.Confirm, look),
+		lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
+	lab.Send(lab.Chain(popauth.ClientCertificate(source), look, l.Guard().Confirm),
+		lab.ViaProxy(l.Bound(), "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
 	lab.Send(lab.Chain(clientcert.Require(source), look), lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Owner))).Passed(t)
 	lab.Send(clientcert.Require(source), lab.ViaProxy("", "Client-Cert", lab.ClientCert(l.Thief))).Refused(t, 403, "")
 	lab.Send(clientcert.Require(source), lab.ViaProxy("", "Client-Cert", "junk")).Refused(t, 400, "")

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // directAndProxied make the same request as often as asked: to an API that ends TLS itself, and to one behind a
@@ -30,7 +30,7 @@ func directAndProxied(tb testing.TB) (direct, proxied func(n int)) {
 	// The headers of a browser's request, which have to be looked through.
 	usual := []string{"Accept", "Accept-Encoding", "Accept-Language", "Origin", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id"}
 	make1 := func(source popauth.CertificateSource, change func(*http.Request)) func(int) {
-		guard, err := popauth.New(popauth.Options{Verifier: lab.Known{token}, Certificate: source})
+		guard, err := popauth.New(popauth.Options{Verifier: lab.Known{Is: token}, Certificate: source})
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -17,9 +17,9 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 var (
@@ -47,7 +47,8 @@ func TestForwarded(t *testing.T) {
 	}{
 		{"owner through the proxy", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners) }, lab.Passes},
 		{"with chain", func() *http.Request {
-			return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":"+base64.StdEncoding.EncodeToString(l.CA.Certificate.Raw)+":")
+			return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain",
+				":"+base64.StdEncoding.EncodeToString(l.CA.Certificate.Raw)+":")
 		}, lab.Passes},
 		{"thief through the proxy", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", thiefs) }, lab.Unauthorized},
 		{"nobody through the proxy", func() *http.Request { return lab.ViaProxy(token) }, lab.Unauthorized},
@@ -63,22 +64,29 @@ func TestForwarded(t *testing.T) {
 		}, lab.Passes},
 		{"owner around the proxy", func() *http.Request { return direct(l.Owner) }, lab.Passes},
 		{"thief around the proxy", func() *http.Request { return direct(l.Thief) }, lab.Unauthorized},
-		{"thief around the proxy, forging the header", func() *http.Request { return direct(l.Thief, "Client-Cert", owners) }, lab.Unauthorized},
-		{"without certificate around the proxy, forging the header", func() *http.Request { return direct(nil, "Client-Cert", owners) }, lab.Unauthorized},
+		{"thief around the proxy, forging the header", func() *http.Request { return direct(l.Thief, "Client-Cert", owners) },
+			lab.Unauthorized},
+		{"without certificate around the proxy, forging the header", func() *http.Request { return direct(nil, "Client-Cert", owners) },
+			lab.Unauthorized},
 		{"owner around the proxy, with a junk header", func() *http.Request { return direct(l.Owner, "Client-Cert", "junk") }, lab.Passes},
 		{"two lines", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert", owners) }, badRequest},
-		{"two lines, the thief's first", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", thiefs, "Client-Cert", owners) }, badRequest},
+		{"two lines, the thief's first", func() *http.Request {
+			return lab.ViaProxy(token, "Client-Cert", thiefs, "Client-Cert", owners)
+		}, badRequest},
 		{"two lines, one empty", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert", "") }, badRequest},
 		{"two in one line", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners+", "+owners) }, badRequest},
 		{"junk", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", "junk") }, badRequest},
 		{"no certificate inside", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", ":MAA=:") }, badRequest},
-		{"no certificate inside the chain", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":MAA=:") }, badRequest},
+		{"no certificate inside the chain", func() *http.Request {
+			return lab.ViaProxy(token, "Client-Cert", owners, "Client-Cert-Chain", ":MAA=:")
+		}, badRequest},
 		{"empty", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", "") }, badRequest},
 		{"chain alone", func() *http.Request { return lab.ViaProxy(token, "Client-Cert-Chain", owners) }, badRequest},
-		{"too large", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", ":"+strings.Repeat("A", 1<<20)+":") }, func(tb testing.TB, o lab.Outcome) {
-			tb.Helper()
-			o.Refused(tb, 431, "")
-		}},
+		{"too large", func() *http.Request { return lab.ViaProxy(token, "Client-Cert", ":"+strings.Repeat("A", 1<<20)+":") },
+			func(tb testing.TB, o lab.Outcome) {
+				tb.Helper()
+				o.Refused(tb, 431, "")
+			}},
 		{"in a trailer", func() *http.Request {
 			r := lab.ViaProxy(token)
 			r.Trailer = http.Header{"Client-Cert": {owners}}
@@ -167,7 +175,8 @@ func TestForwardedCertificate(t *testing.T) {
 	l := lab.New(t)
 	source := lab.ByProxy(proxy.Nginx("X-Cert", "X-Verify"), proxy.TrustPeers(lab.ProxyNet))
 	escaped := url.PathEscape(certPEM(l.Owner))
-	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy, "FAILED:self-signed certificate": popauth.NotVerified} {
+	for verdict, want := range map[string]popauth.VerifiedBy{"SUCCESS": popauth.VerifiedByProxy,
+		"FAILED:self-signed certificate": popauth.NotVerified} {
 		for range 2 {
 			c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped, "X-Verify", verdict))
 			if err != nil || c == nil || c.Verified != want || c.Source != "nginx" || c.Thumbprint != l.Owner.Thumbprint() {
@@ -179,7 +188,8 @@ func TestForwardedCertificate(t *testing.T) {
 	if c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped)); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
 		t.Errorf("verdict removed: got %v, %v", c, err)
 	}
-	if c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped, "X-Verify", "NONE")); c != nil || !errors.Is(err, popauth.ErrCertificateMalformed) {
+	if c, err := source.Certificate(lab.ViaProxy("", "X-Cert", escaped, "X-Verify", "NONE")); c != nil ||
+		!errors.Is(err, popauth.ErrCertificateMalformed) {
 		t.Errorf("verdict NONE: got %v, %v", c, err)
 	}
 }
@@ -383,31 +393,35 @@ func TestForwardedConfiguration(t *testing.T) {
 		return func() (popauth.CertificateSource, error) { return proxy.Certificate(format, trust...) }
 	}
 	for name, source := range map[string]func() (popauth.CertificateSource, error){
-		"no rule":              with(proxy.RFC9440()),
-		"zero rule":            with(proxy.RFC9440(), proxy.Trust{}),
-		"zero format":          with(proxy.Format{}, peers),
-		"header without name":  with(proxy.Nginx("", "X-Verify"), peers),
-		"no prefix":            with(proxy.RFC9440(), proxy.TrustPeers()),
-		"everything":           with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
-		"everything, IPv6":     with(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet, netip.MustParsePrefix("::/0"))),
-		"4-in-6":               with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
-		"invalid prefix":       with(proxy.RFC9440(), proxy.TrustPeers(netip.Prefix{})),
-		"no identity":          with(proxy.RFC9440(), proxy.TrustProxyTLS()),
-		"empty identity":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{})),
-		"two in an identity":   with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "a:b", DNS: "c"})),
-		"name of anybody":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "proxy.internal"})),
-		"URI of anybody":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "spiffe://example.org/proxy"})),
-		"two authorities":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: popauthtest.NewCA(t).Pool(), AnyAuthority: true})),
-		"empty Roots":          with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: x509.NewCertPool()})),
-		"key with Roots":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", Roots: popauthtest.NewCA(t).Pool()})),
-		"key of anybody":       with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", AnyAuthority: true})),
+		"no rule":             with(proxy.RFC9440()),
+		"zero rule":           with(proxy.RFC9440(), proxy.Trust{}),
+		"zero format":         with(proxy.Format{}, peers),
+		"header without name": with(proxy.Nginx("", "X-Verify"), peers),
+		"no prefix":           with(proxy.RFC9440(), proxy.TrustPeers()),
+		"everything":          with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("0.0.0.0/0"))),
+		"everything, IPv6":    with(proxy.RFC9440(), proxy.TrustPeers(lab.ProxyNet, netip.MustParsePrefix("::/0"))),
+		"4-in-6":              with(proxy.RFC9440(), proxy.TrustPeers(netip.MustParsePrefix("::ffff:10.0.0.0/104"))),
+		"invalid prefix":      with(proxy.RFC9440(), proxy.TrustPeers(netip.Prefix{})),
+		"no identity":         with(proxy.RFC9440(), proxy.TrustProxyTLS()),
+		"empty identity":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{})),
+		"two in an identity":  with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "a:b", DNS: "c"})),
+		"name of anybody":     with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "proxy.internal"})),
+		"URI of anybody":      with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{URI: "spiffe://example.org/proxy"})),
+		"two authorities": with(proxy.RFC9440(),
+			proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: popauthtest.NewCA(t).Pool(), AnyAuthority: true})),
+		"empty Roots": with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{DNS: "a", Roots: x509.NewCertPool()})),
+		"key with Roots": with(proxy.RFC9440(),
+			proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", Roots: popauthtest.NewCA(t).Pool()})),
+		"key of anybody": with(proxy.RFC9440(),
+			proxy.TrustProxyTLS(proxy.Identity{Key: strings.Repeat("A", 43) + "=", AnyAuthority: true})),
 		"short key":            with(proxy.RFC9440(), proxy.TrustProxyTLS(proxy.Identity{Key: "AAAA"})),
 		"no secret":            with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth")),
 		"empty secret":         with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", "")),
 		"short secret":         with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", "0123456789abcde")),
 		"secret in Connection": with(proxy.RFC9440(), proxy.TrustSecret("Connection", "0123456789abcdef")),
 		"secret in Host":       with(proxy.RFC9440(), proxy.TrustSecret("host", "0123456789abcdef")),
-		"three secrets":        with(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
+		"three secrets": with(proxy.RFC9440(),
+			proxy.TrustSecret("X-Proxy-Auth", strings.Repeat("a", 16), strings.Repeat("b", 16), strings.Repeat("c", 16))),
 		"secret's header":      with(proxy.RFC9440(), proxy.TrustSecret("X_Proxy_Auth", "0123456789abcdef")),
 		"one header, two uses": with(proxy.RFC9440(), peers, proxy.TrustSecret("Client-Cert", "0123456789abcdef")),
 		"second rule bad":      with(proxy.RFC9440(), secret, proxy.TrustPeers()),
@@ -440,9 +454,10 @@ func TestTrustUnixSocket(t *testing.T) {
 		network, address string
 		want             int
 	}{{"unix", socket, 200}, {"tcp", tcp, 401}} {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, tt.network, tt.address)
-		}}}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, tt.network, tt.address)
+			}}}
 		r, err := http.NewRequest("GET", "http://api.example.com/", http.NoBody)
 		if err != nil {
 			t.Fatal(err)

@@ -19,9 +19,9 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // overProxyTLS is a request over the proxy's own mutual TLS, whose certificate the server has verified.
@@ -60,7 +60,8 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 		}
 	}
 	for stageName, stage := range map[string]func(http.Handler) http.Handler{
-		"Guard": outer.Authenticate, "ClientCertificate": popauth.ClientCertificate(source), "wrapped": popauth.ClientCertificate(wrapped{source}),
+		"Guard": outer.Authenticate, "ClientCertificate": popauth.ClientCertificate(source),
+		"wrapped": popauth.ClientCertificate(wrapped{source}),
 	} {
 		for between, middleware := range map[string]func(http.Handler) http.Handler{
 			"nothing": lab.Chain(), "a copy of r.TLS": copied, "a clone": lab.Altered(func(*http.Request) {}),
@@ -81,7 +82,8 @@ func TestWhatAGuardHasFoundStaysFound(t *testing.T) {
 						stage = lab.Chain(outer.Authorize(popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { return nil })))
 					}
 					for _, header := range []string{"", lab.ClientCert(l.Thief)} {
-						if o := lab.Send(lab.Chain(stage, middleware, inside.handler), overProxyTLS(gateway, inside.token, header)); o.Ran || o.Status == 200 {
+						if o := lab.Send(lab.Chain(stage, middleware, inside.handler),
+							overProxyTLS(gateway, inside.token, header)); o.Ran || o.Status == 200 {
 							t.Errorf("header %.10q: the proxy's certificate was taken for the caller's: %d", header, o.Status)
 						}
 					}
@@ -113,7 +115,8 @@ func TestInterleavedGuards(t *testing.T) {
 	} {
 		a, b := l.Guard(dpop, configure), l.Guard(dpop)
 		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), request()).Passed(t)
-		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, popauth.ClientCertificate(popauth.TLSCertificate()), a.Confirm, b.Confirm, a.Confirm), request()).Passed(t)
+		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, popauth.ClientCertificate(popauth.TLSCertificate()), a.Confirm, b.Confirm,
+			a.Confirm), request()).Passed(t)
 		r := request()
 		lab.Send(lab.Chain(a.Authenticate, b.Authenticate, a.Confirm, b.Confirm), r).Passed(t)
 		if o := lab.Send(a.Authenticate, r); o.Ran {
@@ -163,9 +166,11 @@ func TestDecide(t *testing.T) {
 // What a source or a Check calls "missing" is no challenge where there is no token to ask for.
 func TestACertificateRouteNeverAnswers401(t *testing.T) {
 	l := lab.New(t)
-	for _, reason := range []popauth.Reason{popauth.ErrCertificateMissing, popauth.ErrCertificateMismatch, popauth.ErrTokenRevoked, popauth.ErrCredentialsMissing, "mine"} {
+	for _, reason := range []popauth.Reason{popauth.ErrCertificateMissing, popauth.ErrCertificateMismatch, popauth.ErrTokenRevoked,
+		popauth.ErrCredentialsMissing, "mine"} {
 		failing := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, reason })
-		checked, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{Roots: l.CA.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
+		checked, err := clientcert.Verified(popauth.TLSCertificate(),
+			clientcert.Verification{Roots: l.CA.Pool(), Check: func(*http.Request, *popauth.Certificate) error { return reason }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +225,8 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 	dpop := l.Guard(func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{})} })
 	proof := func(server string) string {
 		token := l.Issuer.Token(key.Bound())
-		return "Authorization: DPoP " + token + "\r\nDPoP: " + key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.Clock.Now().Unix()}) + "\r\n"
+		return "Authorization: DPoP " + token + "\r\nDPoP: " +
+			key.Proof("GET", server+"/", token, popauthtest.Claims{"iat": l.Clock.Now().Unix()}) + "\r\n"
 	}
 	bearer := func(c *popauthtest.Client) func(string) string {
 		return func(string) string {
@@ -234,15 +240,22 @@ func TestAContextIsWorthNothingForAnotherRequest(t *testing.T) {
 		first, second func(string) string
 		want          string
 	}{
-		{"no stage inside, nobody", own.Confirm, lab.Chain(), bearer(l.Owner), nil, "nobody"},
-		{"a stage inside, nobody", own.Confirm, own.Confirm, bearer(l.Owner), nil, "401"},
-		{"a stage inside, thief", own.Confirm, own.Confirm, bearer(l.Owner), bearer(l.Thief), "500"},
-		{"a stage inside, owner", own.Confirm, own.Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
-		{"a Guard without source inside, owner", own.Confirm, l.Guard().Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
-		{"ClientCertificate outside, owner", popauth.ClientCertificate(source), l.Guard().Confirm, bearer(l.Owner), bearer(l.Owner), "500"},
-		{"RequireCertificate inside", popauth.ClientCertificate(source), clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())), bearer(l.Owner), nil, "500"},
-		{"its own source inside, thief", popauth.ClientCertificate(source), clientcert.Require(source, clientcert.Thumbprint(l.Owner.Thumbprint())), bearer(l.Owner), bearer(l.Thief), "500"},
-		{"a proof once more", dpop.Confirm, dpop.Confirm, proof, nil, "again"},
+		{name: "no stage inside, nobody", outer: own.Confirm, inner: lab.Chain(), first: bearer(l.Owner), want: "nobody"},
+		{name: "a stage inside, nobody", outer: own.Confirm, inner: own.Confirm, first: bearer(l.Owner), want: "401"},
+		{name: "a stage inside, thief", outer: own.Confirm, inner: own.Confirm, first: bearer(l.Owner), second: bearer(l.Thief),
+			want: "500"},
+		{name: "a stage inside, owner", outer: own.Confirm, inner: own.Confirm, first: bearer(l.Owner), second: bearer(l.Owner),
+			want: "500"},
+		{name: "a Guard without source inside, owner", outer: own.Confirm, inner: l.Guard().Confirm, first: bearer(l.Owner),
+			second: bearer(l.Owner), want: "500"},
+		{name: "ClientCertificate outside, owner", outer: popauth.ClientCertificate(source), inner: l.Guard().Confirm,
+			first: bearer(l.Owner), second: bearer(l.Owner), want: "500"},
+		{name: "RequireCertificate inside", outer: popauth.ClientCertificate(source),
+			inner: clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint())), first: bearer(l.Owner), want: "500"},
+		{name: "its own source inside, thief", outer: popauth.ClientCertificate(source),
+			inner: clientcert.Require(source, clientcert.Thumbprint(l.Owner.Thumbprint())), first: bearer(l.Owner),
+			second: bearer(l.Thief), want: "500"},
+		{name: "a proof once more", outer: dpop.Confirm, inner: dpop.Confirm, first: proof, want: "again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := spy.Ran()
@@ -315,7 +328,9 @@ func takeOver(inner http.Handler) http.Handler {
 		}
 		_, _ = io.WriteString(c, greeting(r))
 		one := &single{conn: c, done: make(chan struct{})}
-		s := &http.Server{Handler: inner, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return r.Context() }}
+		s := &http.Server{Handler: inner, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context {
+			return r.Context()
+		}}
 		s.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed {
 				one.once.Do(func() { close(one.done) })

@@ -14,15 +14,16 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const proxySecret = "a secret of the proxy's"
 
 // spellings are names that are taken for a certificate header, a chain header and the secret.
-var spellings = []string{"Client-Cert", "client-cert", "Client_Cert", "Client.Cert", "Client-Cert-Chain", "X-Proxy-Secret", "X_Proxy_Secret", "x.proxy.secret"}
+var spellings = []string{"Client-Cert", "client-cert", "Client_Cert", "Client.Cert", "Client-Cert-Chain", "X-Proxy-Secret",
+	"X_Proxy_Secret", "x.proxy.secret"}
 
 // watch tells where managed headers were seen.
 type watch struct {
@@ -96,17 +97,22 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 		},
 	} {
 		for _, from := range []string{lab.ProxyAddress, stranger} {
-			for place, wire := range map[string]func(*popauth.Guard, *popauth.Guard, popauth.CertificateSource, popauth.Policy, *watch) func(http.Handler) http.Handler{
-				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
+			for place, wire := range map[string]func(*popauth.Guard, *popauth.Guard, popauth.CertificateSource, popauth.Policy,
+				*watch) func(http.Handler) http.Handler{
+				"own": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy,
+					_ *watch) func(http.Handler) http.Handler {
 					return lab.Chain(own.Authenticate, own.Authorize(p))
 				},
-				"own alone": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
+				"own alone": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy,
+					_ *watch) func(http.Handler) http.Handler {
 					return own.Authorize(p)
 				},
-				"outer": func(_, plain *popauth.Guard, s popauth.CertificateSource, p popauth.Policy, _ *watch) func(http.Handler) http.Handler {
+				"outer": func(_, plain *popauth.Guard, s popauth.CertificateSource, p popauth.Policy,
+					_ *watch) func(http.Handler) http.Handler {
 					return lab.Chain(popauth.ClientCertificate(s), plain.Authorize(p))
 				},
-				"Decide": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy, w *watch) func(http.Handler) http.Handler {
+				"Decide": func(own, _ *popauth.Guard, _ popauth.CertificateSource, p popauth.Policy,
+					w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
 						return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 							d, err := own.Decide(r, p)
@@ -118,11 +124,15 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 						})
 					}
 				},
-				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, _ popauth.Policy, w *watch) func(http.Handler) http.Handler {
+				"CheckCertificate": func(_, _ *popauth.Guard, s popauth.CertificateSource, _ popauth.Policy,
+					w *watch) func(http.Handler) http.Handler {
 					return func(next http.Handler) http.Handler {
 						return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 							_, _ = clientcert.Check(r, s, clientcert.Thumbprint(l.Owner.Thumbprint()),
-								clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { w.at("PolicyFunc", r); return nil }))
+								clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
+									w.at("PolicyFunc", r)
+									return nil
+								}))
 							next.ServeHTTP(rw, popauth.WithoutHeaders(r, s))
 						})
 					}
@@ -131,7 +141,9 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 				t.Run(name+" "+place+" "+from, func(t *testing.T) {
 					w := &watch{TB: t, where: map[string]bool{}}
 					configure := func(o *popauth.Options) {
-						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w}, lab.Proofs(dpop.Options{URL: func(r *http.Request) *url.URL { w.at("URL", r); return dpop.RequestURL(r) }}), popauth.MutualTLS{}}
+						o.Confirmers = []popauth.Confirmer{watchingConfirmer{w},
+							lab.Proofs(dpop.Options{URL: func(r *http.Request) *url.URL { w.at("URL", r); return dpop.RequestURL(r) }}),
+							popauth.MutualTLS{}}
 						o.Deny = func(rw http.ResponseWriter, r *http.Request, e *popauth.Error) {
 							w.at("Deny", r)
 							rw.WriteHeader(e.Status())
@@ -147,7 +159,8 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 						}
 						r.Header["Client-Cert"], r.Header["X-Proxy-Secret"] = []string{lab.ClientCert(l.Owner)}, []string{proxySecret}
 						for _, name := range spellings {
-							if http.CanonicalHeaderKey(name) != "Client-Cert" && http.CanonicalHeaderKey(name) != "X-Proxy-Secret" && name != "Client-Cert-Chain" {
+							if http.CanonicalHeaderKey(name) != "Client-Cert" && http.CanonicalHeaderKey(name) != "X-Proxy-Secret" &&
+								name != "Client-Cert-Chain" {
 								r.Header[name] = []string{"x"}
 							}
 						}
@@ -156,13 +169,15 @@ func TestNobodyElseSeesManagedHeaders(t *testing.T) {
 					policy := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error { w.at("PolicyFunc", r); return nil })
 					wire := wire(own, l.Guard(configure), s, policy, w)
 					h := lab.Chain(wire, lab.Tap(func(r *http.Request) { w.at("handler", r) }))
-					lab.Send(h, request(l.Issuer.Token(l.Owner.Bound(), popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.Owner.Thumbprint(), "test": "x"}})))
+					lab.Send(h, request(l.Issuer.Token(l.Owner.Bound(),
+						popauthtest.Claims{"cnf": popauthtest.Claims{"x5t#S256": l.Owner.Thumbprint(), "test": "x"}})))
 					w.saw("PolicyFunc", "handler")
 					if place != "CheckCertificate" {
 						w.saw("Confirmer")
 						proof := request(l.Issuer.Token(key.Bound()))
 						proof.Header.Set("Authorization", strings.Replace(proof.Header.Get("Authorization"), "Bearer", "DPoP", 1))
-						proof.Header.Set("DPoP", key.Proof("GET", "http://example.com/orders", proof.Header.Get("Authorization")[5:], popauthtest.Claims{"iat": l.Clock.Now().Unix()}))
+						proof.Header.Set("DPoP", key.Proof("GET", "http://example.com/orders", proof.Header.Get("Authorization")[5:],
+							popauthtest.Claims{"iat": l.Clock.Now().Unix()}))
 						lab.Send(h, proof)
 						lab.Send(h, request("")) // refused
 						w.saw("URL", "Deny")
@@ -237,11 +252,13 @@ func TestTrailersNobodyHasAnnounced(t *testing.T) {
 	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for _, announced := range []string{"", "Trailer: X-Checksum\r\n"} {
 		w := &watch{TB: t, where: map[string]bool{}}
-		server := httptest.NewServer(lab.Chain(own.Authenticate, own.Authenticate)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		server := httptest.NewServer(lab.Chain(own.Authenticate,
+			own.Authenticate)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.ReadAll(r.Body)
 			w.at("after", r)
 		})))
-		answer := lab.ExchangeRaw(t, server, "POST / HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer "+l.Unbound()+"\r\n"+announced+
+		answer := lab.ExchangeRaw(t, server, "POST / HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer "+l.Unbound()+
+			"\r\n"+announced+
 			"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nClient-Cert: x\r\nX-Checksum: y\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 200") {
 			t.Errorf("got %.40q", answer)
@@ -312,7 +329,8 @@ func TestAThumbprintIsNoSourcesWord(t *testing.T) {
 	l := lab.New(t)
 	for _, claimed := range []string{"", l.Thief.Thumbprint()} {
 		source := popauth.CertificateFunc(func(*http.Request) (*popauth.Certificate, error) {
-			c := &popauth.Certificate{Leaf: l.Owner.Request("GET", "/", "").TLS.PeerCertificates[0], Thumbprint: claimed, Verified: popauth.VerifiedByProxy}
+			c := &popauth.Certificate{Leaf: l.Owner.Request("GET", "/", "").TLS.PeerCertificates[0], Thumbprint: claimed,
+				Verified: popauth.VerifiedByProxy}
 			return c, nil
 		})
 		own := l.Guard(func(o *popauth.Options) { o.Certificate = source })

@@ -7,9 +7,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A source that knows its proxy by a secret finds nobody behind a handler that has removed the secret: the connection's
@@ -30,7 +30,8 @@ func TestASecretThatIsGoneMakesNobodyTheProxy(t *testing.T) {
 	for outerName, outer := range map[string]func(http.Handler) http.Handler{
 		"ClientCertificate": popauth.ClientCertificate(source), "Guard": own.Authenticate,
 		"wrapped": popauth.ClientCertificate(wrapped{source}), "Verified": popauth.ClientCertificate(verified),
-		"two":                          lab.Chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
+		"two": lab.Chain(popauth.ClientCertificate(source),
+			popauth.ClientCertificate(popauth.TLSCertificateAnyHost())),
 		"another request made from it": lab.Chain(popauth.ClientCertificate(source), remade),
 		"WithoutHeaders":               cleaned(source), "WithoutHeaders twice": lab.Chain(cleaned(source),
 			cleaned(popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "Authorization-Info"))),
@@ -78,8 +79,9 @@ func TestADirectClientIsAskedTwice(t *testing.T) {
 	source := lab.ByProxy(proxy.RFC9440(), proxy.TrustSecret("X-Proxy-Secret", proxySecret))
 	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 	for name, outer := range map[string]func(http.Handler) http.Handler{
-		"ClientCertificate": popauth.ClientCertificate(source), "Guard": l.Guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,
-		"WithoutHeaders": cleaned(source),
+		"ClientCertificate": popauth.ClientCertificate(source),
+		"Guard":             l.Guard(func(o *popauth.Options) { o.Certificate = source }).Confirm,
+		"WithoutHeaders":    cleaned(source),
 	} {
 		for who, c := range map[string]*popauthtest.Client{"owner": l.Owner, "thief": l.Thief} {
 			r := c.Request("GET", "https://example.com/orders", l.Bound())

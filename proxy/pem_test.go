@@ -108,7 +108,8 @@ func TestPEMPercent(t *testing.T) {
 		t.Run(name, func(t *testing.T) { checkEncoding(t, proxy.PEMPercent, v, nil, proxy.ErrMalformed) })
 	}
 	for v, want := range map[string]string{
-		sent + "%4": "bad percent-encoding", text: "character that must be percent-encoded", b64(client): "does not start with a PEM certificate",
+		sent + "%4": "bad percent-encoding", text: "character that must be percent-encoded",
+		b64(client): "does not start with a PEM certificate",
 	} {
 		if _, err := proxy.PEMPercent(v); err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
 			t.Errorf("%.40q: got %v, want %s", v, err, want)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // someProxy is a proxy of nobody's make: it says that it is the proxy in one header, and gives a certificate's number in another.
@@ -104,9 +104,11 @@ func TestProxiedOptions(t *testing.T) {
 	find := func(*http.Request) (*popauth.Certificate, error) { return nil, nil }
 	for want, o := range map[string]popauth.ProxiedOptions{
 		"Proxied": {Certificate: find}, "Certificate": {Proxied: proxied},
-		"Headers": {Proxied: proxied, Certificate: find, Headers: []string{""}}, "Marks": {Proxied: proxied, Certificate: find, Marks: []string{""}},
+		"Headers": {Proxied: proxied, Certificate: find, Headers: []string{""}},
+		"Marks":   {Proxied: proxied, Certificate: find, Marks: []string{""}},
 	} {
-		if s, err := popauth.ProxiedCertificate(o); s != nil || err == nil || !strings.HasPrefix(err.Error(), "popauth: ProxiedOptions."+want+": ") {
+		if s, err := popauth.ProxiedCertificate(o); s != nil || err == nil ||
+			!strings.HasPrefix(err.Error(), "popauth: ProxiedOptions."+want+": ") {
 			t.Errorf("%s: got %v, %v", want, s, err)
 		}
 	}

@@ -98,7 +98,8 @@ func TestRFC9440(t *testing.T) {
 		want outcome
 	}{
 		{"appendix A", []string{"Client-Cert", leaf, "Client-Cert-Chain", chain}, outcome{leaf: ders[0], chain: ders[1:]}},
-		{"chain over two lines", []string{"Client-Cert", leaf, "Client-Cert-Chain", first, "Client-Cert-Chain", second}, outcome{leaf: ders[0], chain: ders[1:]}},
+		{"chain over two lines", []string{"Client-Cert", leaf, "Client-Cert-Chain", first, "Client-Cert-Chain", second},
+			outcome{leaf: ders[0], chain: ders[1:]}},
 		{"no chain", []string{"Client-Cert", leaf}, outcome{leaf: ders[0]}},
 		{"empty chain", []string{"Client-Cert", leaf, "Client-Cert-Chain", ""}, outcome{leaf: ders[0]}},
 		{"chain with the leaf, as sent", []string{"Client-Cert", leaf, "Client-Cert-Chain", leaf}, outcome{leaf: ders[0], chain: ders[:1]}},
@@ -111,8 +112,10 @@ func TestRFC9440(t *testing.T) {
 		{"second line empty", []string{"Client-Cert", leaf, "Client-Cert", ""}, outcome{err: proxy.ErrMalformed}},
 		{"list", []string{"Client-Cert", leaf + ", " + leaf}, outcome{err: proxy.ErrMalformed}},
 		{"bad chain", []string{"Client-Cert", leaf, "Client-Cert-Chain", "x"}, outcome{err: proxy.ErrMalformed}},
-		{"empty line in the chain", []string{"Client-Cert", leaf, "Client-Cert-Chain", first, "Client-Cert-Chain", ""}, outcome{err: proxy.ErrMalformed}},
-		{"eleven lines", append([]string{"Client-Cert", leaf}, slices.Repeat([]string{"Client-Cert-Chain", byteSequence(sequence(9))}, 11)...), outcome{err: proxy.ErrTooLarge}},
+		{"empty line in the chain", []string{"Client-Cert", leaf, "Client-Cert-Chain", first, "Client-Cert-Chain", ""},
+			outcome{err: proxy.ErrMalformed}},
+		{"eleven lines", append([]string{"Client-Cert", leaf},
+			slices.Repeat([]string{"Client-Cert-Chain", byteSequence(sequence(9))}, 11)...), outcome{err: proxy.ErrTooLarge}},
 		{"eleven in two lines", []string{
 			"Client-Cert", leaf, "Client-Cert-Chain", list(",", byteSequence, slices.Repeat([][]byte{sequence(9)}, 6)),
 			"Client-Cert-Chain", list(",", byteSequence, slices.Repeat([][]byte{sequence(9)}, 5)),

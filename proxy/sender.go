@@ -49,8 +49,10 @@ type Sender struct {
 
 // identities are the headers of this package's formats and of their kin.
 var identities = [...]string{
-	"Client-Cert*", "X-Client-Cert*", "X-Forwarded-Client-Cert*", "X-Forwarded-Tls-Client-Cert*", "Ssl-Client-*", "X-Ssl-*", "X-Arr-Clientcert*",
-	"X-Amzn-Mtls-*", "X-Client-Verify*", "X-Tls-Client-*", "Cf-Client-Cert*", "Cloudfront-Viewer-Cert*", "Tls-Client-*", "X-Auth-*", "Early-Data",
+	"Client-Cert*", "X-Client-Cert*", "X-Forwarded-Client-Cert*", "X-Forwarded-Tls-Client-Cert*", "Ssl-Client-*", "X-Ssl-*",
+	"X-Arr-Clientcert*",
+	"X-Amzn-Mtls-*", "X-Client-Verify*", "X-Tls-Client-*", "Cf-Client-Cert*", "Cloudfront-Viewer-Cert*", "Tls-Client-*", "X-Auth-*",
+	"Early-Data",
 }
 
 // NewSender makes a Sender. The error lists every problem.
@@ -65,9 +67,11 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	case o.SecretHeader != "" && !isName(o.SecretHeader):
 		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: invalid name %q", o.SecretHeader))
 	case strings.HasPrefix(field.Fold(o.SecretHeader), "client-cert"):
-		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: %q is for the certificate: name another, such as X-Gateway-Secret", o.SecretHeader))
+		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: %q is for the certificate: name another, such as "+
+			"X-Gateway-Secret", o.SecretHeader))
 	case field.Taken(o.SecretHeader) != "":
-		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as X-Gateway-Secret",
+		wrong = append(wrong, fmt.Errorf("proxy: SenderOptions.SecretHeader: no secret arrives in %q, since %s: name another, such as "+
+			"X-Gateway-Secret",
 			o.SecretHeader, field.Taken(o.SecretHeader)))
 	}
 	all := append(identities[:len(identities):len(identities)], o.Remove...)

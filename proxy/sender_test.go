@@ -83,7 +83,8 @@ func (g *gateway) send(t *testing.T, by *popauthtest.Client, lines ...string) in
 
 // A gateway in Go hands on the certificate of its client, and nothing that the client says of certificates and secrets.
 func TestSender(t *testing.T) {
-	g := newGateway(t, rewriting(t, proxy.SenderOptions{SecretHeader: "X-Gateway-Secret", Secret: gatewaySecret, Chain: true, Remove: []string{"X-Tenant", "X-Own-*"}}))
+	g := newGateway(t, rewriting(t, proxy.SenderOptions{SecretHeader: "X-Gateway-Secret", Secret: gatewaySecret, Chain: true,
+		Remove: []string{"X-Tenant", "X-Own-*"}}))
 	owner, thief := g.ca.Client("owner"), g.ca.Client("thief")
 	token := "Authorization: Bearer " + g.issuer.Token(owner.Bound())
 	made := ":" + base64.StdEncoding.EncodeToString(owner.Certificate.Certificate[0]) + ":"
@@ -108,7 +109,8 @@ func TestSender(t *testing.T) {
 		}
 	}
 	// The owner can't be locked out by what is named in Connection, and what is made up beside doesn't get through.
-	if got := g.send(t, owner, token, "Connection: Client-Cert, X-Gateway-Secret", "X_Forwarded.Client-Cert: x", "X-Auth-Subject: admin", "x_auth_scope: all",
+	if got := g.send(t, owner, token, "Connection: Client-Cert, X-Gateway-Secret", "X_Forwarded.Client-Cert: x", "X-Auth-Subject: admin",
+		"x_auth_scope: all",
 		"X-SSL-Client-Verify: SUCCESS", "X-Tenant: other", "x.own-thing: 1", "X_Gateway_Secret: x", "Kept: yes"); got != 200 {
 		t.Errorf("owner: got %d, want 200", got)
 	}

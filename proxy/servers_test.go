@@ -70,7 +70,8 @@ func verdicts(t *testing.T, f proxy.Format, certName, verifyName, sent, blank st
 		t.Run(tt.name, func(t *testing.T) { check(t, f, header(tt.h...), tt.want) })
 	}
 	// What other proxies send without a certificate is no absence here.
-	for _, text := range []string{" ", "(null)", "::", ":{x}:", "{http.request.tls.client.certificate_der_base64}", "NONE", "null", "undefined", "-", "<nil>"} {
+	for _, text := range []string{" ", "(null)", "::", ":{x}:", "{http.request.tls.client.certificate_der_base64}", "NONE", "null",
+		"undefined", "-", "<nil>"} {
 		if text == blank {
 			continue
 		}
@@ -128,9 +129,12 @@ func TestApacheChain(t *testing.T) {
 		h    []string
 		want outcome
 	}{
-		{"one", []string{"X-Chain-0", first, "X-Chain-1", "(null)", "X-Chain-2", "(null)"}, outcome{leaf: leaf, chain: certs(t, "int"), verified: true}},
-		{"two", []string{"X-Chain-0", first, "X-Chain-1", second, "X-Chain-2", "(null)"}, outcome{leaf: leaf, chain: certs(t, "int", "ca"), verified: true}},
-		{"lost on resumption", []string{"X-Chain-0", "(null)", "X-Chain-1", "(null)", "X-Chain-2", "(null)"}, outcome{leaf: leaf, verified: true}},
+		{"one", []string{"X-Chain-0", first, "X-Chain-1", "(null)", "X-Chain-2", "(null)"},
+			outcome{leaf: leaf, chain: certs(t, "int"), verified: true}},
+		{"two", []string{"X-Chain-0", first, "X-Chain-1", second, "X-Chain-2", "(null)"},
+			outcome{leaf: leaf, chain: certs(t, "int", "ca"), verified: true}},
+		{"lost on resumption", []string{"X-Chain-0", "(null)", "X-Chain-1", "(null)", "X-Chain-2", "(null)"},
+			outcome{leaf: leaf, verified: true}},
 		{"not sent", nil, outcome{leaf: leaf, verified: true}},
 		{"gap of null", []string{"X-Chain-0", "(null)", "X-Chain-1", second}, malformed},
 		{"gap of nothing", []string{"X-Chain-1", second}, malformed},
@@ -173,7 +177,8 @@ func TestHAProxy(t *testing.T) {
 		want outcome
 	}{
 		{"validated", []string{certHeader, sent, verifyHeader, "0"}, outcome{leaf: leaf, verified: true}},
-		{"with chain", []string{certHeader, sent, verifyHeader, "0", chainHeader, chain}, outcome{leaf: leaf, chain: certs(t, "int"), verified: true}},
+		{"with chain", []string{certHeader, sent, verifyHeader, "0", chainHeader, chain},
+			outcome{leaf: leaf, chain: certs(t, "int"), verified: true}},
 		{"resumed", []string{certHeader, sent, verifyHeader, "0", chainHeader, ""}, outcome{leaf: leaf, verified: true}},
 		{"self-signed", []string{certHeader, sent, verifyHeader, "18"}, outcome{leaf: leaf}},
 		{"expired", []string{certHeader, sent, verifyHeader, "10"}, outcome{leaf: leaf}},

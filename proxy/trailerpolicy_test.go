@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The server writes a trailer that nobody has announced into its own request when the body is read, be it by a policy.
@@ -50,7 +50,8 @@ func TestTrailerBehindABodyThatAPolicyReads(t *testing.T) {
 			}
 			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 			_, _ = fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: api\r\n%s%sAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n"+
-				"2\r\nhi\r\n0\r\nClient-Cert: :AAAA:\r\nX-Proxy-Secret: %[4]s\r\nDigest: x\r\n\r\n", announced, brought, l.Unbound(), secret)
+				"2\r\nhi\r\n0\r\nClient-Cert: :AAAA:\r\nX-Proxy-Secret: %[4]s\r\nDigest: x\r\n\r\n", announced, brought, l.Unbound(),
+				secret)
 			answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
 				t.Fatal(err)

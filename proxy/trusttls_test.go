@@ -135,7 +135,8 @@ func TestProxyIdentityProblems(t *testing.T) {
 		t.Error("no identity: got no error")
 	}
 	trusted := trustedBy(t, proxy.Identity{Key: key})
-	for _, state := range []*tls.ConnectionState{nil, {}, {HandshakeComplete: true}, {PeerCertificates: []*x509.Certificate{ca.Certificate}}} {
+	for _, state := range []*tls.ConnectionState{nil, {}, {HandshakeComplete: true},
+		{PeerCertificates: []*x509.Certificate{ca.Certificate}}} {
 		r := httptest.NewRequest("GET", "/", http.NoBody)
 		if r.TLS = state; trusted(r) == nil {
 			t.Errorf("%+v: trusted", state)
@@ -192,13 +193,15 @@ func TestProxyByRoots(t *testing.T) {
 		sent []*x509.Certificate
 		want bool
 	}{
-		"good":                             {good, true},
-		"with what is no certificate":      {append(good[:1:1], nil), false},
-		"with more than anybody reads":     {append(good[:1:1], slices.Repeat([]*x509.Certificate{authority.Certificate}, 40)...), false},
-		"its own issuer, and among Roots":  {[]*x509.Certificate{self.Certificate.Leaf}, false},
-		"an authority's own":               {[]*x509.Certificate{authority.Certificate}, false},
-		"of another authority":             {[]*x509.Certificate{popauthtest.NewCA(t).Client("proxy", name).Certificate.Leaf}, false},
-		"for servers alone":                {client(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), false},
+		"good":                            {good, true},
+		"with what is no certificate":     {append(good[:1:1], nil), false},
+		"with more than anybody reads":    {append(good[:1:1], slices.Repeat([]*x509.Certificate{authority.Certificate}, 40)...), false},
+		"its own issuer, and among Roots": {[]*x509.Certificate{self.Certificate.Leaf}, false},
+		"an authority's own":              {[]*x509.Certificate{authority.Certificate}, false},
+		"of another authority":            {[]*x509.Certificate{popauthtest.NewCA(t).Client("proxy", name).Certificate.Leaf}, false},
+		"for servers alone": {client(func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		}), false},
 		"with a key that may not sign":     {client(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), false},
 		"not valid yet":                    {client(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }), false},
 		"valid no longer":                  {client(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), false},

@@ -9,9 +9,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // walker is what a plain reading of the documentation says about a request on its way through handlers.
@@ -60,7 +60,10 @@ func walkStations(l *lab.Lab, certificates ...clientcert.Match) []walkStation {
 		return true
 	}
 	return []walkStation{
-		{"ClientCertificate", popauth.ClientCertificate(source), func(k *walker) bool { k.asked, k.found, k.header = true, k.header, ""; return true }},
+		{"ClientCertificate", popauth.ClientCertificate(source), func(k *walker) bool {
+			k.asked, k.found, k.header = true, k.header, ""
+			return true
+		}},
 		{"Authenticate", own.Authenticate, ownStage},
 		{"Confirm", own.Confirm, ownStage},
 		{"Authorize", own.Authorize(popauth.Scope("orders.read")), ownStage},
@@ -105,7 +108,8 @@ func walkStations(l *lab.Lab, certificates ...clientcert.Match) []walkStation {
 // the documentation says.
 func TestTheWalk(t *testing.T) {
 	l := lab.New(t)
-	clients := map[string]*popauthtest.Client{"owner": l.Owner, "bob": l.CA.Client("bob"), "thief": l.Thief, "gateway": l.CA.Client("gateway")}
+	clients := map[string]*popauthtest.Client{"owner": l.Owner, "bob": l.CA.Client("bob"), "thief": l.Thief,
+		"gateway": l.CA.Client("gateway")}
 	tokens := map[string]string{"": ""}
 	for _, name := range []string{"owner", "bob"} {
 		tokens[name] = l.Issuer.Token(clients[name].Bound(), popauthtest.Claims{"sub": name, "scope": "orders.read"})
@@ -123,7 +127,8 @@ func TestTheWalk(t *testing.T) {
 				prefix += "/api"
 			}
 		}
-		for _, from := range [][2]string{{"owner", "owner"}, {"owner", "thief"}, {"", ""}, {"owner", ""}, {"", "thief"}, {"bob", "bob"}, {"owner", "bob"}, {"owner", "owner"}} {
+		for _, from := range [][2]string{{"owner", "owner"}, {"owner", "thief"}, {"", ""}, {"owner", ""}, {"", "thief"}, {"bob", "bob"},
+			{"owner", "bob"}, {"owner", "owner"}} {
 			k := walker{token: from[0], header: from[1]}
 			want := "refused"
 			for i, s := range way {

@@ -55,9 +55,10 @@ func api(socket string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "ran")
-	}))}
+	server := &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "ran")
+		}))}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = server.Close()

@@ -29,7 +29,8 @@ func TestMemory(t *testing.T) {
 			wg.Go(func() {
 				for i := range n / 10 {
 					i = i*10 + g
-					if fresh, err := s.Use(context.Background(), fmt.Sprint(i%keys), fmt.Sprint(i), until.Add(time.Duration(i)*11*time.Minute/n)); !fresh {
+					if fresh, err := s.Use(context.Background(), fmt.Sprint(i%keys), fmt.Sprint(i),
+						until.Add(time.Duration(i)*11*time.Minute/n)); !fresh {
 						t.Errorf("Use: got %v, %v, want true", fresh, err)
 						return
 					}

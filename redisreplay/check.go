@@ -140,7 +140,8 @@ func (c *check) probe(ctx context.Context, key string) (answers bool) {
 	} {
 		answer, err := whileMoving(ctx, func() (int, error) {
 			return step.run(ctx, s.client, []string{step.id, owner},
-				life.Milliseconds(), step.at.Add(life).Unix()/bucketSeconds, step.at.Unix()/bucketSeconds, s.o.PerKey, life.Milliseconds()).Int()
+				life.Milliseconds(), step.at.Add(life).Unix()/bucketSeconds, step.at.Unix()/bucketSeconds, s.o.PerKey,
+				life.Milliseconds()).Int()
 		})
 		switch {
 		case err != nil:

@@ -210,7 +210,8 @@ func TestSentinelAccount(t *testing.T) {
 	works(t, client)
 	checked(t, newStore(t, client, patient), "")
 	// What the client does by and by, or when a master fails.
-	ctx, watcher := context.Background(), closed(t, redis.NewSentinelClient(&redis.Options{Addr: sentinel.addr(), Username: "watch", Password: "secret"}))
+	ctx, watcher := context.Background(), closed(t,
+		redis.NewSentinelClient(&redis.Options{Addr: sentinel.addr(), Username: "watch", Password: "secret"}))
 	subscription := watcher.Subscribe(ctx, "+switch-master", "+replica-reconf-done")
 	_, subscribed := subscription.Receive(ctx)
 	subscription.Close()

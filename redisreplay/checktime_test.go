@@ -63,7 +63,8 @@ func TestCheckHangs(t *testing.T) {
 		defer s.signal(syscall.SIGCONT)
 	}
 	for name, client := range map[string]redis.UniversalClient{
-		"a new client":               closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, ContextTimeoutEnabled: true})),
+		"a new client": closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses,
+			ContextTimeoutEnabled: true})),
 		"one that knows the masters": known,
 		"of one server":              closed(t, redis.NewClient(&redis.Options{Addr: addresses[0], ContextTimeoutEnabled: true})),
 	} {

@@ -63,6 +63,7 @@ func (c *check) replica(ctx context.Context, master *redis.Client, address strin
 	case info["slave_priority"] == "0":
 		c.note("its replica %s has the maxmemory-policy %q, and Sentinel never makes it master: nor should anybody", address, policy)
 	default:
-		c.problem("its replica %s has the maxmemory-policy %q, which forgets used proofs once it takes over; want noeviction", address, policy)
+		c.problem("its replica %s has the maxmemory-policy %q, which forgets used proofs once it takes over; want noeviction", address,
+			policy)
 	}
 }

@@ -52,7 +52,8 @@ func TestOptions(t *testing.T) {
 		{"client that waits", closed(t, redis.NewClient(&redis.Options{})), redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
 		{"cluster that waits", closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})),
 			redisreplay.Options{}, []string{"ContextTimeoutEnabled"}},
-		{"ring", closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true})), redisreplay.Options{}, []string{"a Ring forgets"}},
+		{"ring", closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true})), redisreplay.Options{},
+			[]string{"a Ring forgets"}},
 		{"negative", bounded, redisreplay.Options{Timeout: -1, Skew: -1}, []string{"Options.Timeout: -1ns", "Options.Skew: -1ns"}},
 		{"empty hash tag", bounded, redisreplay.Options{Prefix: "a{}b"}, []string{"Options.Prefix"}},
 	} {
@@ -193,9 +194,10 @@ func TestSilence(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	for name, addr := range map[string]string{"silent": l.Addr().String(), "absent": (&server{port: freePort(t)}).addr()} {
 		for kind, client := range map[string]redis.UniversalClient{
-			"single":   redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true}),
-			"cluster":  redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true}),
-			"sentinel": redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{addr}, ContextTimeoutEnabled: true}),
+			"single":  redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true}),
+			"cluster": redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true}),
+			"sentinel": redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{addr},
+				ContextTimeoutEnabled: true}),
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()

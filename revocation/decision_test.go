@@ -302,7 +302,8 @@ func TestSeveralWaysTakeOneTimeout(t *testing.T) {
 
 // A source that had its turn at the very end, or none, has not failed: the time went by for others' fetches.
 func TestAskedTooLateIsNoFailure(t *testing.T) {
-	for what, after := range map[string]time.Duration{"asked at the very end": 950 * time.Millisecond, "not asked": 1300 * time.Millisecond} {
+	for what, after := range map[string]time.Duration{"asked at the very end": 950 * time.Millisecond,
+		"not asked": 1300 * time.Millisecond} {
 		root := lasting(t)
 		registry := root.Registry()
 		clock := popauthtest.NewClock(time.Now())

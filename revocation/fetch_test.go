@@ -121,7 +121,8 @@ func TestAddresses(t *testing.T) {
 	const internal, never = "Options.InternalAddresses", "no certificate may name"
 	for address, want := range map[string]string{
 		"93.184.215.14:80": "", "[2606:2800:21f:cb07::1]:80": "", "[64:ff9b::5db8:d70e]:80": "",
-		"127.0.0.1:80": internal, "127.9.9.9:80": internal, "[::1]:80": internal, "[::ffff:127.0.0.1]:80": internal, "10.0.0.1:80": internal,
+		"127.0.0.1:80": internal, "127.9.9.9:80": internal, "[::1]:80": internal, "[::ffff:127.0.0.1]:80": internal,
+		"10.0.0.1:80":   internal,
 		"172.16.0.1:80": internal, "192.168.1.1:80": internal, "100.64.0.1:80": internal,
 		"[fd00::1]:80": internal, "[64:ff9b::7f00:1]:80": internal,
 		"[2002:7f00:1::]:80": internal, "198.18.0.1:80": internal, "[fec0::1]:80": internal, "0.1.2.3:80": internal,
@@ -132,8 +133,10 @@ func TestAddresses(t *testing.T) {
 		"[fd00:ec2::254]:80": never, "[fd00:ec2::23]:80": never, "[fd20:ce::254]:80": never, "[fd00:c1::a9fe:a9fe]:80": never,
 		"[fd00:42::42]:80": never, "168.63.129.16:80": never, "100.100.100.200:80": never, "192.0.0.192:80": never,
 		// Ways of IPv6 to an address of IPv4.
-		"[::127.0.0.1]:80": internal, "[::a9fe:a9fe]:80": never, "[::ffff:0:127.0.0.1]:80": internal, "[::ffff:0:169.254.169.254]:80": never,
-		"[::ffff:0:5db8:d70e]:80": "", "[64:ff9b::a83f:8110]:80": never, "[2002:a9fe:a9fe::1]:80": never, "[2002:5db8:d70e::1]:80": "",
+		"[::127.0.0.1]:80": internal, "[::a9fe:a9fe]:80": never, "[::ffff:0:127.0.0.1]:80": internal,
+		"[::ffff:0:169.254.169.254]:80": never,
+		"[::ffff:0:5db8:d70e]:80":       "", "[64:ff9b::a83f:8110]:80": never, "[2002:a9fe:a9fe::1]:80": never,
+		"[2002:5db8:d70e::1]:80":                    "",
 		"[2001:0:4136:e378:8000:63bf:5601:5601]:80": never, "[fe80::5efe:7f00:1]:80": never, "[2606:2800::5efe:7f00:1]:80": internal,
 		"[2606:2800::200:5efe:a9fe:a9fe]:80": never, "[2606:2800::5efe:5db8:d70e]:80": "", "[2606:2800::1:5efe:7f00:1]:80": "",
 		"[2606:2800::5ffe:7f00:1]:80": "", "[64:ff9b:1::a9fe:a9fe]:80": never,
@@ -154,7 +157,8 @@ func TestAddresses(t *testing.T) {
 	registry := root.Registry()
 	port := registry.Server.URL[strings.LastIndex(registry.Server.URL, ":"):]
 	for _, host := range []string{
-		"127.0.0.1", "localhost", "localhost.", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0",
+		"127.0.0.1", "localhost", "localhost.", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]",
+		"0",
 	} {
 		cert := *certificate(t, root.Client("c"))
 		cert.OCSPServer = []string{"http://" + host + port + "/ocsp"}

@@ -19,8 +19,10 @@ func TestFetchFromHostInASCII(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range []string{"http://１２７.0.0.1/", "http://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.1/crl", "http://127。0。0。1/", "http://bücher.example/"} {
-		if _, err := c.fetch(t.Context(), nil, origin{address: address}, nil, 100); err == nil || !strings.Contains(err.Error(), "A-label") {
+	for _, address := range []string{"http://１２７.0.0.1/", "http://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.1/crl", "http://127。0。0。1/",
+		"http://bücher.example/"} {
+		if _, err := c.fetch(t.Context(), nil, origin{address: address}, nil, 100); err == nil ||
+			!strings.Contains(err.Error(), "A-label") {
 			t.Errorf("%s: got %v, want an error that names the A-label form", address, err)
 		}
 	}

@@ -62,7 +62,8 @@ func TestFiles(t *testing.T) {
 		{"revoked", [][]byte{hit, rootGood}, client, 403, 403},
 		{"another revoked", [][]byte{hit, rootGood}, stranger, 200, 200},
 		{"held", [][]byte{between.CRL(nil, func(l *x509.RevocationList) {
-			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: cert.SerialNumber, RevocationTime: time.Now(), ReasonCode: 6}}
+			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: cert.SerialNumber, RevocationTime: time.Now(),
+				ReasonCode: 6}}
 		}), rootGood}, client, 403, 403},
 		{"intermediate revoked", [][]byte{good, root.CRL(revoked(between.Certificate))}, client, 403, 403},
 		{"the root's list of itself", [][]byte{good, root.CRL(revoked(root.Certificate))}, client, 200, 200},
@@ -121,7 +122,8 @@ func TestUnfitLists(t *testing.T) {
 	block := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: good})
 	entry := func(e pkix.Extension) func(*x509.RevocationList) {
 		return func(l *x509.RevocationList) {
-			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: time.Now(), ExtraExtensions: []pkix.Extension{e}}}
+			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: time.Now(),
+				ExtraExtensions: []pkix.Extension{e}}}
 		}
 	}
 	for name, data := range map[string][]byte{
@@ -142,7 +144,8 @@ func TestUnfitLists(t *testing.T) {
 		"scope not a URL":       root.CRL(nil, extended(scopeID, true, 0x30, 7, 0xa0, 5, 0xa0, 3, 0x82, 1, 'x')),
 		"scope relative":        root.CRL(nil, extended(scopeID, true, 0x30, 6, 0xa0, 4, 0xa1, 2, 0x31, 0)),
 		"entry of another":      root.CRL(nil, entry(pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Value: []byte{0x30, 0}})),
-		"entry critical":        root.CRL(nil, entry(pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}})),
+		"entry critical": root.CRL(nil, entry(pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true,
+			Value: []byte{5, 0}})),
 	} {
 		if c, err := revocation.New(revocation.Options{Files: []string{listFile(t, data)}}); err == nil || c != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, c, err)

@@ -11,7 +11,9 @@ import (
 )
 
 // sources are the ways in which a Checker can learn of a revocation, with what makes it known there.
-func sources(t *testing.T, clock *popauthtest.Clock, authority func() time.Time, age time.Duration) map[string]func() (c *revocation.Checker, root *popauthtest.CA, client *popauthtest.Client, revoke func(), asked func() int) {
+func sources(t *testing.T, clock *popauthtest.Clock, authority func() time.Time,
+	age time.Duration) map[string]func() (c *revocation.Checker, root *popauthtest.CA, client *popauthtest.Client, revoke func(),
+	asked func() int) {
 	remote := func(ocsp bool) func() (*revocation.Checker, *popauthtest.CA, *popauthtest.Client, func(), func() int) {
 		return func() (*revocation.Checker, *popauthtest.CA, *popauthtest.Client, func(), func() int) {
 			root := lasting(t)
@@ -22,7 +24,8 @@ func sources(t *testing.T, clock *popauthtest.Clock, authority func() time.Time,
 				name = registry.OCSP
 			}
 			client := root.Client("c", name, long)
-			c := checker(t, revocation.Options{OCSP: ocsp, DistributionPoints: !ocsp, Now: clock.Now, MaxAge: age, Timeout: 20 * time.Second})
+			c := checker(t, revocation.Options{OCSP: ocsp, DistributionPoints: !ocsp, Now: clock.Now, MaxAge: age,
+				Timeout: 20 * time.Second})
 			return c, root, client, func() { registry.Revoke(certificate(t, client)) }, registry.Requests
 		}
 	}

@@ -21,7 +21,8 @@ func partitioned(t *testing.T, n, entries int) (root *popauthtest.CA, registry *
 	list := root.CRL(nil, func(l *x509.RevocationList) {
 		for i := range entries {
 			serial := new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 120), big.NewInt(int64(i)))
-			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: l.ThisUpdate})
+			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries,
+				x509.RevocationListEntry{SerialNumber: serial, RevocationTime: l.ThisUpdate})
 		}
 	})
 	registry.Serve = func(http.Handler) http.Handler {

@@ -9,7 +9,8 @@ import (
 
 // authoritySubject is a certificate of one authority, of that serial number.
 func authoritySubject(serial int64) subject {
-	c := &x509.Certificate{SerialNumber: big.NewInt(serial), RawSubject: []byte("authority"), IsCA: true, NotAfter: time.Now().Add(time.Hour)}
+	c := &x509.Certificate{SerialNumber: big.NewInt(serial), RawSubject: []byte("authority"), IsCA: true,
+		NotAfter: time.Now().Add(time.Hour)}
 	return newSubject([]*x509.Certificate{c, {RawSubject: []byte("root")}}, 0)
 }
 

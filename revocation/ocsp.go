@@ -39,25 +39,26 @@ func (a *answer) size() int {
 
 // askResponder is for the issuer's name and key, and a serial number, which is all that a responder is told.
 func (c *Checker) askResponder(ctx context.Context, address string, s subject) (revoked, hold bool, err error) {
-	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), origin{s, address}, func(ctx context.Context) (*answer, error) {
-		request, err := ocsp.CreateRequest(s.cert, s.issuer, &ocsp.RequestOptions{Hash: questionHash()})
-		if err != nil {
-			return nil, err
-		}
-		into := c.bodies.begin(s.top)
-		defer into.end()
-		body, err := c.fetch(ctx, into, origin{s, address}, request, maxAnswerSize)
-		if err != nil {
-			return nil, err
-		}
-		now := c.options.Now()
-		a, err := readAnswer(body, s, now, c.options.MaxAge)
-		// Nobody may be waiting any more, and the answer may be pushed out before somebody asks again.
-		if err == nil && a.revoked && !a.hold && (a.responder == nil || !c.struck(ctx, a.responder, s)) {
-			c.withdrawn.add(s, now, nil)
-		}
-		return a, err
-	})
+	a, err := c.answers.get(ctx, digest("answer", []byte(address), s.id[:]), origin{s, address},
+		func(ctx context.Context) (*answer, error) {
+			request, err := ocsp.CreateRequest(s.cert, s.issuer, &ocsp.RequestOptions{Hash: questionHash()})
+			if err != nil {
+				return nil, err
+			}
+			into := c.bodies.begin(s.top)
+			defer into.end()
+			body, err := c.fetch(ctx, into, origin{s, address}, request, maxAnswerSize)
+			if err != nil {
+				return nil, err
+			}
+			now := c.options.Now()
+			a, err := readAnswer(body, s, now, c.options.MaxAge)
+			// Nobody may be waiting any more, and the answer may be pushed out before somebody asks again.
+			if err == nil && a.revoked && !a.hold && (a.responder == nil || !c.struck(ctx, a.responder, s)) {
+				c.withdrawn.add(s, now, nil)
+			}
+			return a, err
+		})
 	switch {
 	case a != nil && a.responder != nil && c.struck(ctx, a.responder, s):
 		return false, false, fmt.Errorf("OCSP: an answer of a responder that is revoked itself, serial %x", a.responder.serial)

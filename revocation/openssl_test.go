@@ -80,7 +80,8 @@ func newAuthority(t *testing.T, key string) *authority {
 			t.Fatal(err)
 		}
 	}
-	a.run("", append(strings.Fields("req -x509 -nodes -keyout root.key -out root.pem -days 3 -subj /CN=Root -addext keyUsage=critical,keyCertSign,cRLSign"), newKeyArguments[key]...)...)
+	a.run("", append(strings.Fields("req -x509 -nodes -keyout root.key -out root.pem -days 3 -subj /CN=Root -addext "+
+		"keyUsage=critical,keyCertSign,cRLSign"), newKeyArguments[key]...)...)
 	a.request("int", "Issuing", key)
 	a.request("renewed", "Issuing", key)
 	a.certify("int", "int", "int", "77")
@@ -110,7 +111,8 @@ func (a *authority) request(name, subject, key string) {
 // certify has the root certify a request.
 func (a *authority) certify(request, name, section, serial string) {
 	a.t.Helper()
-	a.run("OCSP;URI:http://127.0.0.1:1/", strings.Fields("x509 -req -in "+request+".csr -CA root.pem -CAkey root.key -days 3 -extfile ca.cnf -set_serial "+
+	a.run("OCSP;URI:http://127.0.0.1:1/", strings.Fields("x509 -req -in "+request+
+		".csr -CA root.pem -CAkey root.key -days 3 -extfile ca.cnf -set_serial "+
 		serial+" -extensions "+section+" -out "+name+".pem")...)
 }
 
@@ -118,7 +120,8 @@ func (a *authority) certify(request, name, section, serial string) {
 func (a *authority) issue(name, section, key, responder string) {
 	a.t.Helper()
 	a.request(name, name, key)
-	a.run("OCSP;URI:"+responder, strings.Fields("ca -batch -notext -config ca.cnf -extensions "+section+" -in "+name+".csr -out "+name+".pem")...)
+	a.run("OCSP;URI:"+responder, strings.Fields("ca -batch -notext -config ca.cnf -extensions "+section+" -in "+name+".csr -out "+name+
+		".pem")...)
 }
 
 func (a *authority) revoke(name, reason string) {
@@ -161,7 +164,8 @@ func (a *authority) responder(args *string) string {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, "openssl", append(strings.Fields("ocsp -index index.txt -CA int.pem -reqin question -respout answer"), strings.Fields(*args)...)...)
+		cmd := exec.CommandContext(ctx, "openssl",
+			append(strings.Fields("ocsp -index index.txt -CA int.pem -reqin question -respout answer"), strings.Fields(*args)...)...)
 		cmd.Dir = a.dir
 		out, runErr := cmd.CombinedOutput()
 		answer, readErr := os.ReadFile(a.path("answer"))
@@ -183,10 +187,11 @@ func (a *authority) verdict(o revocation.Options, leaf string, sent ...string) s
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate("root"))
-	source, err := clientcert.Verified(brought{c}, clientcert.Verification{Roots: pool, Revoked: func(ctx context.Context, chain []*x509.Certificate) (bool, error) {
-		// The root has no responder and no list: it is asked about what is below the issuing authority.
-		return checker(a.t, o).Revoked(ctx, chain[:2])
-	}})
+	source, err := clientcert.Verified(brought{c},
+		clientcert.Verification{Roots: pool, Revoked: func(ctx context.Context, chain []*x509.Certificate) (bool, error) {
+			// The root has no responder and no list: it is asked about what is below the issuing authority.
+			return checker(a.t, o).Revoked(ctx, chain[:2])
+		}})
 	if err != nil {
 		a.t.Fatal(err)
 	}

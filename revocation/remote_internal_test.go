@@ -96,7 +96,8 @@ func TestOneAuthorityHangs(t *testing.T) {
 		began := time.Now()
 		fine := &answer{this: time.Now(), until: time.Now().Add(time.Hour)}
 		for n := range 20 {
-			a, err := m.get(t.Context(), key(20_000+n), askedFor("other", "other"), func(context.Context) (*answer, error) { return fine, nil })
+			a, err := m.get(t.Context(), key(20_000+n), askedFor("other", "other"),
+				func(context.Context) (*answer, error) { return fine, nil })
 			if a != fine || err != nil || time.Since(began) != 0 {
 				t.Fatalf("another's: got %v, %v after %v", a, err, time.Since(began))
 			}
@@ -159,10 +160,11 @@ func TestAskedForIsNoBurden(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			for n := range 3000 {
 				all.Go(func() {
-					_, _ = m.get(ctx, digest("key", fmt.Append(nil, n)), askedFor("hangs", "hangs"), func(context.Context) (*answer, error) {
-						<-ctx.Done()
-						return nil, errors.New("refused")
-					})
+					_, _ = m.get(ctx, digest("key", fmt.Append(nil, n)), askedFor("hangs", "hangs"),
+						func(context.Context) (*answer, error) {
+							<-ctx.Done()
+							return nil, errors.New("refused")
+						})
 				})
 			}
 			synctest.Wait()

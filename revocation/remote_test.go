@@ -85,7 +85,9 @@ func TestRemote(t *testing.T) {
 		{"stale", edit(func(r *ocsp.Response) { r.NextUpdate = r.ThisUpdate }), "ocsp", 503, 200},
 		{"from the future", edit(func(r *ocsp.Response) { r.ThisUpdate = r.ThisUpdate.Add(10 * time.Minute) }), "ocsp", 503, 200},
 		{"without nextUpdate", edit(func(r *ocsp.Response) { r.NextUpdate = time.Time{} }), "ocsp", 200, 200},
-		{"without nextUpdate, old", edit(func(r *ocsp.Response) { r.NextUpdate, r.ThisUpdate = time.Time{}, r.ThisUpdate.Add(-2*time.Hour) }), "ocsp", 503, 200},
+		{"without nextUpdate, old", edit(func(r *ocsp.Response) {
+			r.NextUpdate, r.ThisUpdate = time.Time{}, r.ThisUpdate.Add(-2*time.Hour)
+		}), "ocsp", 503, 200},
 		{"delegated", func(s setup) { s.Responder = s.root.Client("responder", signing) }, "ocsp", 200, 200},
 		{"a client of the authority's as responder", func(s setup) { s.Responder = s.root.Client("responder") }, "ocsp", 503, 200},
 		{"a responder of another authority's", func(s setup) { s.Responder = stranger.Client("responder", signing) }, "ocsp", 503, 200},
@@ -205,7 +207,9 @@ func TestStrangersAddresses(t *testing.T) {
 	c := checker(t, revocation.Options{OCSP: true, DistributionPoints: true, AllowUnknown: true})
 	is(t, "stranger", try(t, c, root, popauthtest.NewCA(t).Client("c", registry.OCSP, registry.CRL)), 403)
 	is(t, "self-signed", try(t, c, root, popauthtest.SelfSigned(t, "c", registry.OCSP, registry.CRL)), 403)
-	is(t, "expired", try(t, c, root, root.Client("c", registry.OCSP, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) })), 403)
+	is(t, "expired", try(t, c, root, root.Client("c", registry.OCSP, func(c *x509.Certificate) {
+		c.NotAfter = time.Now().Add(-time.Second)
+	})), 403)
 	is(t, "requests", registry.Requests(), 0)
 }
 
@@ -267,7 +271,8 @@ func TestRemembered(t *testing.T) {
 			state := func(want string) {
 				t.Helper()
 				got, err := c.Revoked(t.Context(), chain)
-				if text := map[bool]string{true: "revoked", false: "good"}[got]; err == nil && text != want || err != nil && want != "unknown" {
+				if text := map[bool]string{true: "revoked", false: "good"}[got]; err == nil && text != want ||
+					err != nil && want != "unknown" {
 					t.Errorf("got %s, %v, want %s", text, err, want)
 				}
 			}

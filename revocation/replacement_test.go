@@ -86,7 +86,8 @@ func TestFileReplacedByAnothersList(t *testing.T) {
 				w.want(name+", good before", "good", good, root.Certificate)
 				w.write(tt.lists...)
 				w.want(name+" again, revoked before", "revoked", bad, root.Certificate)
-				if got := w.log.String(); strings.Count(got, "not replaced") != 1 || !strings.Contains(got, tt.log) || !strings.Contains(got, w.path) {
+				if got := w.log.String(); strings.Count(got, "not replaced") != 1 || !strings.Contains(got, tt.log) ||
+					!strings.Contains(got, w.path) {
 					t.Errorf("%s, logged: got %q, want one line with %q", name, got, tt.log)
 				}
 				// What is kept acquits until its nextUpdate, and the authority's own list takes its place.

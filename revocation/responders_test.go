@@ -34,16 +34,26 @@ func TestOpenSSLResponders(t *testing.T) {
 				files               []string
 				want, wantWith, bad string // for the good one, for it with AllowUnknown, for the revoked one
 			}{
-				{"the authority, its certificate in the answer", "-rsigner int.pem -rkey int.key" + fresh, nil, "good", "good", "revoked"},
-				{"the authority, no certificate", "-rsigner int.pem -rkey int.key -resp_no_certs" + fresh, nil, "good", "good", "revoked"},
-				{"the authority, its other certificate", "-rsigner bare.pem -rkey int.key" + fresh, nil, "good", "good", "revoked"},
-				{"the authority, by key ID, no nextUpdate", "-rsigner int.pem -rkey int.key -resp_key_id", nil, "good", "good", "revoked"},
-				{"delegated", "-rsigner delegate.pem -rkey delegate.key" + fresh, nil, "good", "good", "revoked"},
-				{"delegated, by key ID, no nextUpdate", "-rsigner delegate.pem -rkey delegate.key -resp_key_id", nil, "good", "good", "revoked"},
-				{"delegated, the authority's certificate sent along", "-rsigner delegate.pem -rkey delegate.key -rother int.pem" + fresh, nil, "good", "good", "revoked"},
-				{"a client", "-rsigner client.pem -rkey client.key" + fresh, nil, "unknown", "good", "unknown"},
-				{"the authority's new key", "-rsigner renewed.pem -rkey renewed.key" + fresh, nil, "unknown", "good", "unknown"},
-				{"delegated, revoked, and nobody knows", "-rsigner struck.pem -rkey struck.key" + fresh, nil, "good", "good", "revoked"},
+				{name: "the authority, its certificate in the answer", args: "-rsigner int.pem -rkey int.key" + fresh, want: "good",
+					wantWith: "good", bad: "revoked"},
+				{name: "the authority, no certificate", args: "-rsigner int.pem -rkey int.key -resp_no_certs" + fresh, want: "good",
+					wantWith: "good", bad: "revoked"},
+				{name: "the authority, its other certificate", args: "-rsigner bare.pem -rkey int.key" + fresh, want: "good",
+					wantWith: "good", bad: "revoked"},
+				{name: "the authority, by key ID, no nextUpdate", args: "-rsigner int.pem -rkey int.key -resp_key_id", want: "good",
+					wantWith: "good", bad: "revoked"},
+				{name: "delegated", args: "-rsigner delegate.pem -rkey delegate.key" + fresh, want: "good", wantWith: "good",
+					bad: "revoked"},
+				{name: "delegated, by key ID, no nextUpdate", args: "-rsigner delegate.pem -rkey delegate.key -resp_key_id", want: "good",
+					wantWith: "good", bad: "revoked"},
+				{name: "delegated, the authority's certificate sent along",
+					args: "-rsigner delegate.pem -rkey delegate.key -rother int.pem" + fresh, want: "good", wantWith: "good",
+					bad: "revoked"},
+				{name: "a client", args: "-rsigner client.pem -rkey client.key" + fresh, want: "unknown", wantWith: "good", bad: "unknown"},
+				{name: "the authority's new key", args: "-rsigner renewed.pem -rkey renewed.key" + fresh, want: "unknown",
+					wantWith: "good", bad: "unknown"},
+				{name: "delegated, revoked, and nobody knows", args: "-rsigner struck.pem -rkey struck.key" + fresh, want: "good",
+					wantWith: "good", bad: "revoked"},
 			}
 			if key == "RSA" {
 				rows = append(rows, rows[0])
@@ -74,7 +84,8 @@ func TestOpenSSLResponders(t *testing.T) {
 			args = "-rsigner struck.pem -rkey struck.key" + fresh
 			c := checker(t, revocation.Options{OCSP: true, Files: []string{a.overList()}})
 			chain := revoked(a.certificate("good"), a.certificate("int"))
-			if got, err := c.Revoked(t.Context(), chain); got || err == nil || !strings.Contains(err.Error(), "responder that is revoked itself") {
+			if got, err := c.Revoked(t.Context(), chain); got || err == nil ||
+				!strings.Contains(err.Error(), "responder that is revoked itself") {
 				t.Errorf("VULNERABLE: a revoked responder: got %t, %v", got, err)
 			}
 		})
@@ -85,7 +96,8 @@ func TestOpenSSLResponders(t *testing.T) {
 func (a *authority) overList() string {
 	a.t.Helper()
 	out := a.path("over.crl")
-	a.run("OCSP;URI:http://127.0.0.1:1/", strings.Fields("ca -config ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate 20200102000000Z -out "+out)...)
+	a.run("OCSP;URI:http://127.0.0.1:1/", strings.Fields("ca -config ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate "+
+		"20200102000000Z -out "+out)...)
 	return out
 }
 
@@ -109,7 +121,8 @@ func TestOpenSSLAuthorityTwice(t *testing.T) {
 		"list, both":                       {revocation.Options{Files: []string{a.list("int")}}, "bare int", "good"},
 		"OCSP, the other certificate":      {revocation.Options{OCSP: true}, "bare", "good"},
 		"list by the new key, and its own": {revocation.Options{Files: []string{a.list("renewed")}, ListSigners: signer}, "int", "good"},
-		"by the new key, all sent":         {revocation.Options{Files: []string{a.list("renewed")}, ListSigners: signer}, "bare int renewed", "good"},
+		"by the new key, all sent": {revocation.Options{Files: []string{a.list("renewed")}, ListSigners: signer},
+			"bare int renewed", "good"},
 	} {
 		for _, allow := range []bool{false, true} {
 			o := tt.o
@@ -129,7 +142,8 @@ func TestOpenSSLAuthorityTwice(t *testing.T) {
 	}
 	// Without the option the error names it, and nobody else's key counts.
 	c := checker(t, revocation.Options{Files: []string{a.list("renewed")}})
-	if _, err := c.Revoked(t.Context(), []*x509.Certificate{a.certificate("good"), a.certificate("int"), a.certificate("root")}); err == nil ||
+	if _, err := c.Revoked(t.Context(), []*x509.Certificate{a.certificate("good"), a.certificate("int"),
+		a.certificate("root")}); err == nil ||
 		!strings.Contains(err.Error(), "Options.ListSigners") {
 		t.Errorf("got %v, want an error that names Options.ListSigners", err)
 	}
@@ -138,7 +152,8 @@ func TestOpenSSLAuthorityTwice(t *testing.T) {
 	if got := a.throughChain(o, "good", "int"); got != "unknown" {
 		t.Errorf("VULNERABLE: a list by an authority of the same name below another root: got %s, want unknown", got)
 	}
-	if _, err := revocation.New(revocation.Options{OCSP: true, ListSigners: []*x509.Certificate{nil}}); err == nil || !strings.Contains(err.Error(), "ListSigners: entry 0") {
+	if _, err := revocation.New(revocation.Options{OCSP: true, ListSigners: []*x509.Certificate{nil}}); err == nil ||
+		!strings.Contains(err.Error(), "ListSigners: entry 0") {
 		t.Errorf("got %v, want an error about ListSigners", err)
 	}
 	if _, err := revocation.New(revocation.Options{OCSP: true, ListSigners: []*x509.Certificate{a.certificate("bare")}}); err == nil {

@@ -179,7 +179,8 @@ func New(o Options) (*Checker, error) {
 	o.ListSigners = slices.Clone(o.ListSigners)
 	for i, s := range o.ListSigners {
 		if s == nil || !maySignLists(s) {
-			problem("ListSigners", "entry %d is not the certificate of an authority that may sign lists (basicConstraints CA, keyUsage cRLSign)", i)
+			problem("ListSigners", "entry %d is not the certificate of an authority that may sign lists (basicConstraints CA, "+
+				"keyUsage cRLSign)", i)
 		}
 	}
 	c := &Checker{options: o, client: clientFrom(o), bodies: newBodies(o)}

@@ -18,8 +18,9 @@ func serveAnswer(t *testing.T, r *popauthtest.Registry, issuer, sent *x509.Certi
 	t.Helper()
 	r.Serve = func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			der, err := ocsp.CreateResponse(issuer, sent, ocsp.Response{Status: ocsp.Good, SerialNumber: serial.SerialNumber, Certificate: sent,
-				IssuerHash: crypto.SHA1, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, key)
+			der, err := ocsp.CreateResponse(issuer, sent,
+				ocsp.Response{Status: ocsp.Good, SerialNumber: serial.SerialNumber, Certificate: sent,
+					IssuerHash: crypto.SHA1, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, key)
 			if err != nil {
 				t.Error(err)
 			}
@@ -76,7 +77,8 @@ func TestListSignersAreAuthorities(t *testing.T) {
 		signer *x509.Certificate
 		fine   bool
 	}{
-		"an authority":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCRLSign}, fine: true},
+		"an authority": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCRLSign},
+			fine: true},
 		"no key usage":           {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true}, fine: true},
 		"certificates, no lists": {signer: &x509.Certificate{BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}},
 		"CA:FALSE":               {signer: &x509.Certificate{BasicConstraintsValid: true}},
@@ -151,7 +153,8 @@ func TestListSigners(t *testing.T) {
 		{"below another root", popauthtest.NewCA(t).Intermediate("issuing", subject), "unknown", "unknown"},
 		{"below itself", popauthtest.NewCA(t, subject), "unknown", "unknown"},
 	} {
-		o := revocation.Options{Files: []string{listFile(t, speaks(tt.signer), root.CRL(nil))}, ListSigners: []*x509.Certificate{tt.signer.Certificate}}
+		o := revocation.Options{Files: []string{listFile(t, speaks(tt.signer), root.CRL(nil))},
+			ListSigners: []*x509.Certificate{tt.signer.Certificate}}
 		if got := verdict(t, checker(t, o), chain...); got != tt.want {
 			t.Errorf("VULNERABLE: %s: got %s, want %s", tt.name, got, tt.want)
 		}

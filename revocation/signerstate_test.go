@@ -101,11 +101,14 @@ func TestListSignerOfAListSigner(t *testing.T) {
 func TestRevokedResponderRevokesNobody(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	registry := root.Registry()
-	registry.Responder = root.Client("responder", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning} })
+	registry.Responder = root.Client("responder", func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+	})
 	bad := certificate(t, root.Client("bad", registry.OCSP))
 	registry.Revoke(bad)
 	over := func(l *x509.RevocationList) { l.NextUpdate = time.Now().Add(-time.Minute) }
-	c := checker(t, revocation.Options{OCSP: true, Files: []string{listFile(t, root.CRL(revoked(certificate(t, registry.Responder)), over))}})
+	c := checker(t, revocation.Options{OCSP: true,
+		Files: []string{listFile(t, root.CRL(revoked(certificate(t, registry.Responder)), over))}})
 	for range 2 {
 		if got := verdict(t, c, bad, root.Certificate); got != "unknown" {
 			t.Errorf("got %s, want unknown", got)
@@ -188,7 +191,8 @@ func TestRetryAfterOfAnothersPath(t *testing.T) {
 	is(t, "good", try(t, c, root, client), http.StatusOK)
 	registry.Revoke(certificate(t, client))
 	clock.Advance(2 * time.Hour)
-	is(t, "a stranger's", try(t, c, stranger, stranger.Client("x", responders(registry.Server.URL+"/tenant"))), http.StatusServiceUnavailable)
+	is(t, "a stranger's", try(t, c, stranger, stranger.Client("x", responders(registry.Server.URL+"/tenant"))),
+		http.StatusServiceUnavailable)
 	if got := try(t, c, root, client); got != http.StatusForbidden {
 		t.Errorf("VULNERABLE: revoked two hours ago: got %d, want 403", got)
 	}

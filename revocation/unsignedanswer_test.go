@@ -107,7 +107,8 @@ func TestUnsignedAnswersCostLittle(t *testing.T) {
 		{"a huge key", "bytes, at most", byRSA(huge, withKey(t, stranger, huge))},
 		{"a key above the bound", "16384 bits", byRSA(hugeKey(t, 16384), withKey(t, root, hugeKey(t, 16384)))},
 		{"four strangers' large keys", "has not signed", byRSA(large, slices.Repeat([]asn1.RawValue{withKey(t, stranger, large)}, 4)...)},
-		{"thousands of certificates", "can't be read", byRSA(large, slices.Repeat([]asn1.RawValue{{FullBytes: []byte{0x30, 0}}}, 20_000)...)},
+		{"thousands of certificates", "can't be read",
+			byRSA(large, slices.Repeat([]asn1.RawValue{{FullBytes: []byte{0x30, 0}}}, 20_000)...)},
 		{"a certificate of 24 KiB", "bytes, at most", padded},
 	} {
 		body := answerWith(t, root, cert, tt.edit)

@@ -82,7 +82,8 @@ func TestRevokedByWhatIsOver(t *testing.T) {
 		root := popauthtest.NewCA(t)
 		registry := root.Registry()
 		registry.Now = func() time.Time { return time.Now().Add(shift) }
-		bad, good := certificate(t, root.Client("bad", registry.OCSP, registry.CRL)), certificate(t, root.Client("good", registry.OCSP, registry.CRL))
+		bad, good := certificate(t, root.Client("bad", registry.OCSP, registry.CRL)),
+			certificate(t, root.Client("good", registry.OCSP, registry.CRL))
 		registry.Revoke(bad)
 		for kind, o := range map[string]revocation.Options{
 			"ocsp": {OCSP: true, AllowUnknown: true}, "crl": {DistributionPoints: true, AllowUnknown: true},
@@ -103,7 +104,8 @@ func TestRevokedByWhatIsOver(t *testing.T) {
 func TestRevokedByAnotherPartition(t *testing.T) {
 	root := popauthtest.NewCA(t)
 	cert := certificate(t, root.Client("c"))
-	c := checker(t, revocation.Options{Files: []string{listFile(t, root.CRL(revoked(cert), point("http://crl.example/2")))}, AllowUnknown: true})
+	c := checker(t, revocation.Options{Files: []string{listFile(t, root.CRL(revoked(cert), point("http://crl.example/2")))},
+		AllowUnknown: true})
 	if got := verdict(t, c, cert, root.Certificate); got != "revoked" {
 		t.Errorf("VULNERABLE: got %s, want revoked", got)
 	}

@@ -63,7 +63,8 @@ func TestWaitsEnd(t *testing.T) {
 			{ctx: gone, key: "a", want: "left", took: 3 * time.Second},
 			{ctx: gone, key: "b", want: "the calls before this one were not answered either: left", took: 0},
 			{ctx: t.Context(), key: "a", want: "no answer in time", took: 10 * time.Second},
-			{ctx: t.Context(), key: "b", want: "the calls before this one were not answered either: no answer in time", took: 10 * time.Second},
+			{ctx: t.Context(), key: "b", want: "the calls before this one were not answered either: no answer in time",
+				took: 10 * time.Second},
 		} {
 			began := time.Now()
 			_, err := g.Do(tt.ctx, question(tt.key, false, says("late", time.Minute)))

@@ -95,7 +95,8 @@ func TestTurnsThatDontCome(t *testing.T) {
 				got := crowd(t.Context(), g, tt.limit, tt.ask)
 				time.Sleep(2 * time.Second) // for the calls that nobody waits for
 				if tt.crowded != (got.busy > 0) || tt.outage != (got.outage > 0) {
-					t.Errorf("got %d told of an outage, %d of a crowd, want an outage: %t, a crowd: %t", got.outage, got.busy, tt.outage, tt.crowded)
+					t.Errorf("got %d told of an outage, %d of a crowd, want an outage: %t, a crowd: %t", got.outage, got.busy, tt.outage,
+						tt.crowded)
 				}
 			})
 		})

@@ -101,7 +101,8 @@ func TestBehindOthers(t *testing.T) {
 		synctest.Wait()
 		wait := func(what string, busy bool) {
 			all.Go(func() {
-				if _, err := g.Do(t.Context(), question("a", false, says("late", time.Minute))); errors.Is(err, calls.ErrBusy) != busy || err == nil {
+				if _, err := g.Do(t.Context(), question("a", false, says("late", time.Minute))); errors.Is(err, calls.ErrBusy) != busy ||
+					err == nil {
 					t.Errorf("%s: got %v, want that too many asked at once: %t", what, err, busy)
 				}
 			})

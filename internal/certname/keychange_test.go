@@ -264,7 +264,8 @@ func TestDescentIsBounded(t *testing.T) {
 			t.Errorf("VULNERABLE: %d roots of one name: %d signatures, %v, want at most %d", roots, d.ByRoots, d.Ended, most)
 		}
 		most = max(13, 3*roots)
-		if d := certname.Descend(leaf, several(12, "x", "root", last), poolOf(pool...)); d.ByRoots > most || roots == 1 && len(d.Good) != 12 {
+		if d := certname.Descend(leaf, several(12, "x", "root", last), poolOf(pool...)); d.ByRoots > most ||
+			roots == 1 && len(d.Good) != 12 {
 			t.Errorf("VULNERABLE: %d roots of one name: %d signatures for rightful ones, want at most %d", roots, d.ByRoots, most)
 		}
 		// On the way up each of them is held against the roots again.

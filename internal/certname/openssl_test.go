@@ -35,15 +35,22 @@ func needOpenSSL(t *testing.T) string {
 
 // explained are the reasons for which chains are refused here that OpenSSL accepts. Everything else is a failure.
 var explained = map[string]string{
-	`common name "`:                                             "OpenSSL leaves the common name out where there is a DNS name beside it, which costs a thief nothing",
-	"x509: unhandled critical extension":                        "a root's own critical constraints with a form that crypto/x509 doesn't know: a pool doesn't show its roots",
-	"not authorized to sign for this name: URI with IP":         "crypto/x509 refuses URIs with an IP address below a chain with constraints of any form",
-	"not authorized to sign for this name: URI with empty host": "crypto/x509 refuses URIs without a host below a chain with constraints of any form",
-	"not authorized to sign for this name: cannot parse":        "crypto/x509 refuses mail addresses that it can't read below a chain with constraints of any form",
-	"not authorized to sign for this name: x509: cannot parse":  "crypto/x509 refuses host names that it can't read below a chain with constraints of any form",
-	`" is not permitted by any constraint`:                      "OpenSSL takes the user of https://user:password@host/ for the host; the host is not permitted",
-	"is excluded by constraint":                                 "crypto/x509 takes an excluded mail or URI host for the hosts below as well, and a wildcard for each name that it stands for",
-	"can't be compared with":                                    "a name that readers differ on, such as a host with a dot at the end, is excluded for certain nowhere",
+	`common name "`: "OpenSSL leaves the common name out where there is a DNS name beside " +
+		"it, which costs a thief nothing",
+	"x509: unhandled critical extension": "a root's own critical constraints with a form that crypto/x509 " +
+		"doesn't know: a pool doesn't show its roots",
+	"not authorized to sign for this name: URI with IP": "crypto/x509 refuses URIs with an IP address below a chain with " +
+		"constraints of any form",
+	"not authorized to sign for this name: URI with empty host": "crypto/x509 refuses URIs without a host below a chain with " +
+		"constraints of any form",
+	"not authorized to sign for this name: cannot parse": "crypto/x509 refuses mail addresses that it can't read below a chain " +
+		"with constraints of any form",
+	"not authorized to sign for this name: x509: cannot parse": "crypto/x509 refuses host names that it can't read below a chain with " +
+		"constraints of any form",
+	`" is not permitted by any constraint`: "OpenSSL takes the user of https://user:password@host/ for the host; the host is not permitted",
+	"is excluded by constraint": "crypto/x509 takes an excluded mail or URI host for the hosts below as well, and a " +
+		"wildcard for each name that it stands for",
+	"can't be compared with": "a name that readers differ on, such as a host with a dot at the end, is excluded for certain nowhere",
 }
 
 // What OpenSSL refuses for its names is refused here; and what is refused here alone, for a reason that is known.
@@ -196,7 +203,8 @@ func (g *generator) rdn(pairs ...pair) asn1.RawValue {
 
 // directory is a name as a constraint has it: a prefix of those below.
 func (g *generator) directory() []asn1.RawValue {
-	org := pair{oidO, g.text(pick(g, "Partner", "Partner", "Partner", "partner", "PARTNER", " Partner  ", "Example", "Part ner", "Part  ner"))}
+	org := pair{oidO, g.text(pick(g, "Partner", "Partner", "Partner", "partner", "PARTNER", " Partner  ", "Example", "Part ner",
+		"Part  ner"))}
 	unit := pair{oidOU, g.text(pick(g, "Devices", "devices", "Staff"))}
 	switch g.random.IntN(8) {
 	case 0:
@@ -231,11 +239,13 @@ func (g *generator) subject(isLeaf bool) []byte {
 }
 
 func (g *generator) mail() string {
-	return pick(g, "boss@", "boss@", "Boss@", "ops@") + pick(g, "partner.example", "partner.example", "PARTNER.example", "example.com", "sub.partner.example")
+	return pick(g, "boss@", "boss@", "Boss@", "ops@") +
+		pick(g, "partner.example", "partner.example", "PARTNER.example", "example.com", "sub.partner.example")
 }
 
 func (g *generator) host() string {
-	return pick(g, "api.partner.example", "api.partner.example", "PARTNER.EXAMPLE", "partner.example", "x.api.partner.example", "api.example.com",
+	return pick(g, "api.partner.example", "api.partner.example", "PARTNER.EXAMPLE", "partner.example", "x.api.partner.example",
+		"api.example.com",
 		"xpartner.example", "*.partner.example", "*.example.com", "_x.partner.example")
 }
 
@@ -261,11 +271,14 @@ func (g *generator) alternative() asn1.RawValue {
 	case 3, 4:
 		return implicit(1, []byte(g.mail()))
 	case 5, 6:
-		return implicit(6, []byte(pick(g, "spiffe://partner.example/a", "spiffe://partner.example", "spiffe://a.example/admin", "https://x.partner.example:8443/a",
-			"https://partner.example:1/", "https://partner.example:x@a.example/", "https://a.example@partner.example/", "https://partner.example/a:b",
+		return implicit(6, []byte(pick(g, "spiffe://partner.example/a", "spiffe://partner.example", "spiffe://a.example/admin",
+			"https://x.partner.example:8443/a",
+			"https://partner.example:1/", "https://partner.example:x@a.example/", "https://a.example@partner.example/",
+			"https://partner.example/a:b",
 			"https://partner.example?a", "HTTPS://PARTNER.example/", "urn:x:y", "https://192.0.2.1/", "https://partner.example./")))
 	case 7, 8:
-		return implicit(7, pick(g, []byte{10, 1, 2, 3}, []byte{192, 0, 2, 1}, append(make([]byte, 15), 1), append(append(make([]byte, 10), 255, 255), 10, 1, 2, 3)))
+		return implicit(7, pick(g, []byte{10, 1, 2, 3}, []byte{192, 0, 2, 1}, append(make([]byte, 15), 1),
+			append(append(make([]byte, 10), 255, 255), 10, 1, 2, 3)))
 	case 9, 10:
 		return explicit(4, g.marshal(g.directory()))
 	}
@@ -278,13 +291,16 @@ func (g *generator) subtree() asn1.RawValue {
 	case 0, 1, 2, 3, 4:
 		base = explicit(4, g.marshal(g.directory()))
 	case 5, 6, 7:
-		base = implicit(2, []byte(pick(g, "partner.example", "Partner.Example", ".partner.example", "api.partner.example", "example.com", "")))
+		base = implicit(2, []byte(pick(g, "partner.example", "Partner.Example", ".partner.example", "api.partner.example", "example.com",
+			"")))
 	case 8, 9:
-		base = implicit(1, []byte(pick(g, "partner.example", ".partner.example", "boss@partner.example", "BOSS@partner.example", "example.com")))
+		base = implicit(1, []byte(pick(g, "partner.example", ".partner.example", "boss@partner.example", "BOSS@partner.example",
+			"example.com")))
 	case 10, 11:
 		base = implicit(6, []byte(pick(g, "partner.example", ".partner.example", "a.example", "PARTNER.example")))
 	case 12:
-		base = implicit(7, pick(g, []byte{10, 0, 0, 0, 255, 0, 0, 0}, []byte{0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 32), []byte{192, 0, 2, 0, 255, 255, 255, 0}))
+		base = implicit(7, pick(g, []byte{10, 0, 0, 0, 255, 0, 0, 0}, []byte{0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 32),
+			[]byte{192, 0, 2, 0, 255, 255, 255, 0}))
 	default:
 		base = pick(g, g.other(upn, "x"), g.other(smtpUTF8, "x"), implicit(8, []byte{42, 3}))
 	}

@@ -29,7 +29,8 @@ func TestConstraintsThatCantBeUnderstood(t *testing.T) {
 		return c
 	}
 	good := g.limited(excluded, implicit(2, []byte("other.example"))).Value
-	dns, mail, uri, ip := implicit(2, []byte("a.example")), implicit(1, []byte("a@a.example")), implicit(6, []byte("https://a.example/")), implicit(7, []byte{10, 0, 0, 1})
+	dns, mail, uri, ip := implicit(2, []byte("a.example")), implicit(1, []byte("a@a.example")), implicit(6, []byte("https://a.example/")),
+		implicit(7, []byte{10, 0, 0, 1})
 	odd := func(base asn1.RawValue) []byte { return g.limited(excluded, base).Value }
 	inner := func(more ...byte) []byte { // behind the lists, within the SEQUENCE
 		var outer asn1.RawValue
@@ -43,36 +44,44 @@ func TestConstraintsThatCantBeUnderstood(t *testing.T) {
 		leaf  *x509.Certificate
 		says  string // "" if it passes
 	}{
-		"as it should be":          {good, leaf(dns), ""},
-		"bytes behind":             {append(slices.Clone(good), 5, 0), leaf(dns), "can't be read"},
-		"bytes behind the lists":   {inner(5, 0), leaf(dns), "can't be read"},
-		"a third list":             {inner(0xa2, 0), leaf(dns), "can't be read"},
-		"a subtree of another tag": {g.marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: g.marshal(explicit(excluded, []byte{5, 0}))}), leaf(dns), "can't be read"},
-		"a name of another class": {g.marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: g.marshal(explicit(excluded, []byte{0x30, 2, 5, 0}))}),
+		"as it should be":        {good, leaf(dns), ""},
+		"bytes behind":           {append(slices.Clone(good), 5, 0), leaf(dns), "can't be read"},
+		"bytes behind the lists": {inner(5, 0), leaf(dns), "can't be read"},
+		"a third list":           {inner(0xa2, 0), leaf(dns), "can't be read"},
+		"a subtree of another tag": {g.marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true,
+			Bytes: g.marshal(explicit(excluded, []byte{5, 0}))}), leaf(dns), "can't be read"},
+		"a name of another class": {g.marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true,
+			Bytes: g.marshal(explicit(excluded, []byte{0x30, 2, 5, 0}))}),
 			leaf(dns), "can't be read"},
-		"DNS that is no domain":            {odd(implicit(2, []byte("a b"))), leaf(dns), "can't be compared"},
-		"DNS with two dots":                {odd(implicit(2, []byte("..example"))), leaf(dns), "can't be compared"},
-		"DNS that is a wildcard":           {odd(implicit(2, []byte("*.example"))), leaf(dns), "can't be compared"},
-		"DNS with a dot at the end":        {odd(implicit(2, []byte("example."))), leaf(dns), "can't be compared"},
-		"DNS of any length":                {odd(implicit(2, []byte(strings.Repeat("a.", 200)+"example"))), leaf(dns), "can't be compared"},
-		"DNS odd, nobody has one":          {odd(implicit(2, []byte("a b"))), leaf(ip), ""},
-		"URI that is no domain":            {odd(implicit(6, []byte("https://a.example/"))), leaf(uri), "can't be compared"},
-		"URI, no domain, nobody has one":   {odd(implicit(6, []byte("https://a.example/"))), leaf(dns), ""},
-		"mail at no domain":                {odd(implicit(1, []byte("a@b c"))), leaf(mail), "can't be compared"},
-		"mail without a host":              {odd(implicit(1, []byte("a b"))), leaf(mail), "can't be compared"},
-		"mail with NUL in the name":        {g.limited(excluded, implicit(1, []byte("x@other.example"))).Value, leaf(implicit(1, []byte("a\x00@a.example"))), "can't be compared"},
-		"mail with NUL in a constraint":    {odd(implicit(1, []byte("a\x00@a.example"))), leaf(implicit(1, []byte("b@a.example"))), ""},
-		"IP of five bytes":                 {odd(implicit(7, make([]byte, 5))), leaf(ip), "can't be compared"},
-		"IP without a mask":                {odd(implicit(7, []byte{10, 0, 0, 0})), leaf(ip), "can't be compared"},
-		"4-in-6":                           {odd(implicit(7, []byte{10, 0, 0, 0, 255, 0, 0, 0})), leaf(implicit(7, append(append(make([]byte, 10), 255, 255), 10, 1, 2, 3))), "can't be compared"},
-		"a directory name that is none":    {odd(explicit(4, []byte{5, 0})), leaf(), "can't be compared"},
-		"one with bytes behind":            {odd(explicit(4, append(g.marshal([]asn1.RawValue{}), 5, 0))), leaf(), "can't be compared"},
-		"an empty RDN":                     {odd(explicit(4, []byte{0x30, 2, 0x31, 0})), leaf(), "can't be compared"},
-		"an attribute with a third part":   {odd(explicit(4, g.marshal([]asn1.RawValue{{Tag: asn1.TagSet, IsCompound: true, Bytes: g.marshal([]any{oidO, "x", "y"})}}))), leaf(), "can't be compared"},
-		"a directory name that is no text": {odd(explicit(4, g.marshal([]asn1.RawValue{g.rdn(pair{oidO, asn1.RawValue{Tag: utf8String, Bytes: []byte{0xff}}})}))), leaf(), "can't be compared"},
-		"the empty directory name":         {odd(explicit(4, g.marshal([]asn1.RawValue{}))), leaf(), "excluded"},
-		"constructed DNS":                  {g.limited(excluded, explicit(2, []byte("a.example"))).Value, leaf(dns), "can't be read"},
-		"primitive directory name":         {g.limited(excluded, implicit(4, subject)).Value, leaf(dns), "can't be read"},
+		"DNS that is no domain":          {odd(implicit(2, []byte("a b"))), leaf(dns), "can't be compared"},
+		"DNS with two dots":              {odd(implicit(2, []byte("..example"))), leaf(dns), "can't be compared"},
+		"DNS that is a wildcard":         {odd(implicit(2, []byte("*.example"))), leaf(dns), "can't be compared"},
+		"DNS with a dot at the end":      {odd(implicit(2, []byte("example."))), leaf(dns), "can't be compared"},
+		"DNS of any length":              {odd(implicit(2, []byte(strings.Repeat("a.", 200)+"example"))), leaf(dns), "can't be compared"},
+		"DNS odd, nobody has one":        {odd(implicit(2, []byte("a b"))), leaf(ip), ""},
+		"URI that is no domain":          {odd(implicit(6, []byte("https://a.example/"))), leaf(uri), "can't be compared"},
+		"URI, no domain, nobody has one": {odd(implicit(6, []byte("https://a.example/"))), leaf(dns), ""},
+		"mail at no domain":              {odd(implicit(1, []byte("a@b c"))), leaf(mail), "can't be compared"},
+		"mail without a host":            {odd(implicit(1, []byte("a b"))), leaf(mail), "can't be compared"},
+		"mail with NUL in the name": {g.limited(excluded, implicit(1, []byte("x@other.example"))).Value,
+			leaf(implicit(1, []byte("a\x00@a.example"))), "can't be compared"},
+		"mail with NUL in a constraint": {odd(implicit(1, []byte("a\x00@a.example"))), leaf(implicit(1, []byte("b@a.example"))), ""},
+		"IP of five bytes":              {odd(implicit(7, make([]byte, 5))), leaf(ip), "can't be compared"},
+		"IP without a mask":             {odd(implicit(7, []byte{10, 0, 0, 0})), leaf(ip), "can't be compared"},
+		"4-in-6": {odd(implicit(7, []byte{10, 0, 0, 0, 255, 0, 0, 0})),
+			leaf(implicit(7, append(append(make([]byte, 10), 255, 255), 10, 1, 2, 3))), "can't be compared"},
+		"a directory name that is none": {odd(explicit(4, []byte{5, 0})), leaf(), "can't be compared"},
+		"one with bytes behind":         {odd(explicit(4, append(g.marshal([]asn1.RawValue{}), 5, 0))), leaf(), "can't be compared"},
+		"an empty RDN":                  {odd(explicit(4, []byte{0x30, 2, 0x31, 0})), leaf(), "can't be compared"},
+		"an attribute with a third part": {odd(explicit(4,
+			g.marshal([]asn1.RawValue{{Tag: asn1.TagSet, IsCompound: true, Bytes: g.marshal([]any{oidO, "x", "y"})}}))), leaf(),
+			"can't be compared"},
+		"a directory name that is no text": {odd(explicit(4,
+			g.marshal([]asn1.RawValue{g.rdn(pair{oidO, asn1.RawValue{Tag: utf8String, Bytes: []byte{0xff}}})}))), leaf(),
+			"can't be compared"},
+		"the empty directory name": {odd(explicit(4, g.marshal([]asn1.RawValue{}))), leaf(), "excluded"},
+		"constructed DNS":          {g.limited(excluded, explicit(2, []byte("a.example"))).Value, leaf(dns), "can't be read"},
+		"primitive directory name": {g.limited(excluded, implicit(4, subject)).Value, leaf(dns), "can't be read"},
 	} {
 		err := certname.Check([]*x509.Certificate{tt.leaf, {RawSubject: subject, Extensions: constraints(tt.value)}})
 		if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
@@ -110,7 +119,8 @@ func TestStringTypes(t *testing.T) {
 		{permitted, org(utf8String, "a\tb"), org(utf8String, "a b"), ""},
 	} {
 		leaf := &x509.Certificate{RawSubject: tt.have, RawIssuer: []byte{1}}
-		ca := &x509.Certificate{Extensions: []pkix.Extension{g.limited(tt.kind, explicit(4, tt.base))}, RawSubject: g.marshal([]asn1.RawValue{})}
+		ca := &x509.Certificate{Extensions: []pkix.Extension{g.limited(tt.kind, explicit(4, tt.base))},
+			RawSubject: g.marshal([]asn1.RawValue{})}
 		err := certname.Check([]*x509.Certificate{leaf, ca})
 		if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%x within %x: got %v, want %q", tt.have, tt.base, err, tt.says)
@@ -139,19 +149,27 @@ func TestNamesOfSubjects(t *testing.T) {
 		chain []*x509.Certificate
 		says  string
 	}{
-		"an authority's common name": {[]*x509.Certificate{plain, {RawSubject: named(cn(utf8String, "ca.example.com")), RawIssuer: []byte{1}}, root(dns)}, ""},
-		"a leaf's":                   {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "ca.example.com")), RawIssuer: []byte{1}}, root(dns)}, "common name"},
-		"an authority's mail address": {[]*x509.Certificate{plain, {RawSubject: named(email("boss@example.com")), RawIssuer: []byte{1}}, root(mail)},
+		"an authority's common name": {[]*x509.Certificate{plain,
+			{RawSubject: named(cn(utf8String, "ca.example.com")), RawIssuer: []byte{1}}, root(dns)}, ""},
+		"a leaf's": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "ca.example.com")), RawIssuer: []byte{1}}, root(dns)},
+			"common name"},
+		"an authority's mail address": {[]*x509.Certificate{plain, {RawSubject: named(email("boss@example.com")), RawIssuer: []byte{1}},
+			root(mail)},
 			"mail address in the subject"},
 		"a NumericString":       {[]*x509.Certificate{{RawSubject: named(cn(18, "1234")), RawIssuer: []byte{1}}, root(dns)}, ""},
 		"a NumericString, dots": {[]*x509.Certificate{{RawSubject: named(cn(18, "1.2")), RawIssuer: []byte{1}}, root(dns)}, "common name"},
-		"no string":             {[]*x509.Certificate{{RawSubject: named(pair{oidCN, asn1.RawValue{Tag: asn1.TagOctetString, Bytes: []byte("x")}}), RawIssuer: []byte{1}}, root(dns)}, "common name"},
-		"a wildcard":            {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "*.example.com")), RawIssuer: []byte{1}}, root(dns)}, "common name"},
-		"a dot at the end":      {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example.")), RawIssuer: []byte{1}}, root(dns)}, "can't be compared"},
-		"one label":             {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "localhost")), RawIssuer: []byte{1}}, root(dns)}, ""},
-		"two, the second foreign": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example"), cn(utf8String, "a.example.com")), RawIssuer: []byte{1}}, root(dns)},
+		"no string": {[]*x509.Certificate{{RawSubject: named(pair{oidCN,
+			asn1.RawValue{Tag: asn1.TagOctetString, Bytes: []byte("x")}}), RawIssuer: []byte{1}}, root(dns)}, "common name"},
+		"a wildcard": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "*.example.com")), RawIssuer: []byte{1}}, root(dns)},
 			"common name"},
-		"a common name with NUL": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example\x00.x")), RawIssuer: []byte{1}}, root(dns)}, "common name"},
+		"a dot at the end": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example.")), RawIssuer: []byte{1}},
+			root(dns)}, "can't be compared"},
+		"one label": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "localhost")), RawIssuer: []byte{1}}, root(dns)}, ""},
+		"two, the second foreign": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example"),
+			cn(utf8String, "a.example.com")), RawIssuer: []byte{1}}, root(dns)},
+			"common name"},
+		"a common name with NUL": {[]*x509.Certificate{{RawSubject: named(cn(utf8String, "a.partner.example\x00.x")),
+			RawIssuer: []byte{1}}, root(dns)}, "common name"},
 	} {
 		err := certname.Check(tt.chain)
 		if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
@@ -190,8 +208,10 @@ func TestSubtrees(t *testing.T) {
 		{7, "\x0a\x00\x00\x00\x00\x00\x00\x00", "\x0b\x01\x02\x03", true},
 		{7, "\x0a\x00\x00\x01\xff\xff\xff\xff", "\x0a\x00\x00\x02", false},
 	} {
-		leaf := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), RawIssuer: []byte{1}, Extensions: g.bearing(implicit(tt.tag, []byte(tt.name)))}
-		ca := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), Extensions: []pkix.Extension{g.limited(permitted, implicit(tt.tag, []byte(tt.base)))}}
+		leaf := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), RawIssuer: []byte{1},
+			Extensions: g.bearing(implicit(tt.tag, []byte(tt.name)))}
+		ca := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}),
+			Extensions: []pkix.Extension{g.limited(permitted, implicit(tt.tag, []byte(tt.base)))}}
 		if err := certname.Check([]*x509.Certificate{leaf, ca}); (err == nil) != tt.in {
 			t.Errorf("%q within %q: got %v, want in %t", tt.name, tt.base, err, tt.in)
 		}
@@ -202,10 +222,13 @@ func TestSubtrees(t *testing.T) {
 	}
 	for _, uri := range []string{
 		"urn:a", "a.example", "://a.example", "https:a.example", "https://", "https:///x", "https://u@a.example/", "https://a.example:8x/",
-		"https://a.example?x", "https://a.example#x", "https://a.example:1:2/", "https://[::1]/", "https://a..example/", "https://a.example/x:y",
+		"https://a.example?x", "https://a.example#x", "https://a.example:1:2/", "https://[::1]/", "https://a..example/",
+		"https://a.example/x:y",
 	} {
-		leaf := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), RawIssuer: []byte{1}, Extensions: g.bearing(implicit(6, []byte(uri)))}
-		ca := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), Extensions: []pkix.Extension{g.limited(excluded, implicit(6, []byte("other.example")))}}
+		leaf := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}), RawIssuer: []byte{1},
+			Extensions: g.bearing(implicit(6, []byte(uri)))}
+		ca := &x509.Certificate{RawSubject: g.marshal([]asn1.RawValue{}),
+			Extensions: []pkix.Extension{g.limited(excluded, implicit(6, []byte("other.example")))}}
 		if err := certname.Check([]*x509.Certificate{leaf, ca}); err == nil || !strings.Contains(err.Error(), "can't be compared") {
 			t.Errorf("%s: got %v, want it refused", uri, err)
 		}
@@ -241,7 +264,8 @@ func TestVerifyChangesNothing(t *testing.T) {
 		t.Errorf("got %v, want them as they were", got)
 	}
 	between.UnhandledCriticalExtensions = between.UnhandledCriticalExtensions[:1]
-	chains, err := certname.Verify(leaf, []*x509.Certificate{between}, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chains, err := certname.Verify(leaf, []*x509.Certificate{between},
+		x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil || len(chains) != 1 || len(between.UnhandledCriticalExtensions) != 1 {
 		t.Errorf("got %v, %v", chains, err)
 	}

@@ -28,7 +28,8 @@ type mesh struct {
 func (m *mesh) issue(name, issuer string, own, by *ecdsa.PrivateKey, isCA bool) *x509.Certificate {
 	m.t.Helper()
 	m.serial++
-	template := &x509.Certificate{SerialNumber: big.NewInt(m.serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{fmt.Sprintf("x%d.example", m.serial)},
+	template := &x509.Certificate{SerialNumber: big.NewInt(m.serial), Subject: pkix.Name{CommonName: name},
+		DNSNames:  []string{fmt.Sprintf("x%d.example", m.serial)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: isCA, BasicConstraintsValid: isCA}
 	if isCA {
 		template.KeyUsage = x509.KeyUsageCertSign
@@ -124,7 +125,8 @@ func TestCertificatesThatMayNotSign(t *testing.T) {
 	for range 2 * certname.MaxSignatures {
 		m.intermediates = append(m.intermediates, m.issue("layer 0", "root", key(t, elliptic.P256()), rootKey, false))
 	}
-	chains, err := certname.Verify(leaf, m.intermediates, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chains, err := certname.Verify(leaf, m.intermediates,
+		x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil || len(chains) != 1 {
 		t.Errorf("got %d ways, %v, want one", len(chains), err)
 	}
@@ -138,7 +140,8 @@ func TestLongWay(t *testing.T) {
 		pool := x509.NewCertPool()
 		pool.AddCert(m.issue("root", "root", rootKey, rootKey, true))
 		leaf := m.layers(elliptic.P256(), rootKey, slices.Repeat([]int{1}, n)...)
-		chains, err := certname.Verify(leaf, m.intermediates, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		chains, err := certname.Verify(leaf, m.intermediates,
+			x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		if (err == nil) != (want == "") || (len(chains) == 1) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d intermediates: got %d ways, %v, want %q", n, len(chains), err, want)
 		}
@@ -196,7 +199,8 @@ func TestHonestConstraints(t *testing.T) {
 		"300 domains":              {domains(300), domains(1), ""},
 		"400 domains":              {domains(400), domains(1), "comparisons"},
 		"100 domains and 40 names": {domains(100), domains(40), "comparisons"},
-		"urn":                      {domains(1), append(domains(1), implicit(6, []byte("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"))), "URI with empty host"},
+		"urn": {domains(1), append(domains(1), implicit(6, []byte("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"))),
+			"URI with empty host"},
 	} {
 		between, err := g.issue(subject("CA"), []pkix.Extension{g.limitedTo(0, tt.permitted...)}, root)
 		if err != nil {
@@ -206,7 +210,8 @@ func TestHonestConstraints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = certname.Verify(leaf, []*x509.Certificate{between}, x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		_, err = certname.Verify(leaf, []*x509.Certificate{between},
+			x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.says)
 		}

@@ -68,7 +68,8 @@ func TestHonestWays(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := certname.Verify(leaf, tt.sent, x509.VerifyOptions{Roots: tt.roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+			_, err := certname.Verify(leaf, tt.sent,
+				x509.VerifyOptions{Roots: tt.roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 			if (tt.fails == nil) != (err == nil) || err != nil && !tt.fails(err) {
 				t.Errorf("got %v", err)
 			}

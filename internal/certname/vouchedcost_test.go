@@ -32,7 +32,8 @@ func TestStrangersKeysAreNotLookedAt(t *testing.T) {
 		"of nobody, in a row":   {root: "another root", curve: elliptic.P521(), counts: []int{1, 1, 1}, want: "unknown authority", most: 1},
 		"of the root":           {root: "root", curve: elliptic.P521(), counts: []int{3}, want: "unknown authority", most: 5},
 		"of the root, in a row": {root: "root", curve: elliptic.P521(), counts: []int{1, 1, 1}, want: "unknown authority", most: 3},
-		"of the root, many":     {root: "root", curve: elliptic.P384(), counts: []int{6}, want: "name an authority that hasn't issued them", most: 6},
+		"of the root, many": {root: "root", curve: elliptic.P384(), counts: []int{6},
+			want: "name an authority that hasn't issued them", most: 6},
 		"of the root, expired": {
 			root: "root", curve: elliptic.P521(), counts: []int{3}, want: "unknown authority", most: 5,
 			edit: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) },

@@ -48,7 +48,8 @@ func hostile(g *generator) map[string][][]*x509.Certificate {
 	}
 	chain := func(names, bases []asn1.RawValue) []*x509.Certificate {
 		leaf := &x509.Certificate{RawSubject: subject(pair{oidCN, utf8Value("x")}), RawIssuer: []byte{1}, Extensions: g.bearing(names...)}
-		ca := &x509.Certificate{RawSubject: subject(pair{oidCN, utf8Value("ca")}), RawIssuer: []byte{1}, Extensions: []pkix.Extension{g.limitedTo(excluded, bases...)}}
+		ca := &x509.Certificate{RawSubject: subject(pair{oidCN, utf8Value("ca")}), RawIssuer: []byte{1},
+			Extensions: []pkix.Extension{g.limitedTo(excluded, bases...)}}
 		return []*x509.Certificate{leaf, ca}
 	}
 	dns := func(s string) func(int) asn1.RawValue {
@@ -78,7 +79,8 @@ func hostile(g *generator) map[string][][]*x509.Certificate {
 		"long directory names": {chain(repeat(8, directory(2, 3000)), repeat(8, directory(2, 3000)))},
 		"a long subject":       {{longDN, one[1]}, {longDN, longDN, one[1]}},
 		"an authority's long name": {{one[0], {
-			RawSubject: longDN.RawSubject, RawIssuer: []byte{1}, Extensions: []pkix.Extension{g.limitedTo(permitted, implicit(2, []byte("other.example")))},
+			RawSubject: longDN.RawSubject, RawIssuer: []byte{1},
+			Extensions: []pkix.Extension{g.limitedTo(permitted, implicit(2, []byte("other.example")))},
 		}}},
 		"equal names":    {chain(repeat(60, dns("n%0.0d.example")), repeat(60, dns("m%0.0d.example")))},
 		"long DNS names": {chain(repeat(12, dns(strings.Repeat("a.", 2000)+"%d")), repeat(12, dns(strings.Repeat("a.", 2000)+"%d")))},
@@ -86,7 +88,8 @@ func hostile(g *generator) map[string][][]*x509.Certificate {
 			return implicit(6, fmt.Appendf(nil, "https://%d.example/%s", i, strings.Repeat("x", 1000)))
 		}),
 			repeat(60, func(i int) asn1.RawValue { return implicit(6, fmt.Appendf(nil, "c%d.example", i)) }))},
-		"tiny names": {chain(repeat(20000, func(int) asn1.RawValue { return implicit(2, nil) }), repeat(20000, func(int) asn1.RawValue { return implicit(1, nil) }))},
+		"tiny names": {chain(repeat(20000, func(int) asn1.RawValue { return implicit(2, nil) }),
+			repeat(20000, func(int) asn1.RawValue { return implicit(1, nil) }))},
 		"other names": {chain(repeat(60, func(i int) asn1.RawValue { return g.other(asn1.ObjectIdentifier{1, 2, i}, "x") }),
 			repeat(60, func(i int) asn1.RawValue { return g.other(asn1.ObjectIdentifier{1, 3, i}, "x") }))},
 		"mail": {chain(repeat(60, func(i int) asn1.RawValue { return implicit(1, fmt.Appendf(nil, "boss@%d.example", i)) }),
@@ -155,7 +158,8 @@ func TestWork(t *testing.T) {
 	if _, err := certname.Holding([][]*x509.Certificate{bad, bad, bad, good}); err != nil {
 		t.Errorf("the fourth is good: got %v", err)
 	}
-	if chains, err := certname.Holding([][]*x509.Certificate{bad, bad, bad, bad, good}); err == nil || !strings.Contains(err.Error(), "the first 4 of 5 ways to a root") {
+	if chains, err := certname.Holding([][]*x509.Certificate{bad, bad, bad, bad, good}); err == nil ||
+		!strings.Contains(err.Error(), "the first 4 of 5 ways to a root") {
 		t.Errorf("the fifth is good: got %d, %v, want it not looked at", len(chains), err)
 	}
 	var dear [][]*x509.Certificate

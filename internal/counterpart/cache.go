@@ -98,7 +98,8 @@ func Clone(tb testing.TB, to, from string) {
 // SHA-256.
 func Maven(tb testing.TB, dir, artifact, checksum string) (file string) {
 	tb.Helper()
-	Run(tb, exec.Command("mvn", "-q", "-B", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)) //nolint:gosec // G204: the test names it
+	//nolint:gosec // G204: the test names it
+	Run(tb, exec.Command("mvn", "-q", "-B", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir))
 	files, err := filepath.Glob(filepath.Join(dir, "*."+artifact[strings.LastIndexByte(artifact, ':')+1:]))
 	must(tb, err)
 	if len(files) != 1 {
@@ -120,8 +121,10 @@ func Maven(tb testing.TB, dir, artifact, checksum string) (file string) {
 // names and SHA-256s.
 func MavenLibraries(tb testing.TB, dir, pom, checksum string) {
 	tb.Helper()
-	Run(tb, exec.Command("mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+dir)) //nolint:gosec // G204: the test names it
-	entries, err := os.ReadDir(dir)                                                                                                         // sorted
+	//nolint:gosec // G204: the test names it
+	Run(tb, exec.Command("mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime",
+		"-DoutputDirectory="+dir))
+	entries, err := os.ReadDir(dir) // sorted
 	must(tb, err)
 	list := sha256.New()
 	for _, e := range entries {

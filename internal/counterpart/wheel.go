@@ -54,7 +54,8 @@ func Envoy() Wheel {
 func (w Wheel) Path(tb testing.TB) string {
 	tb.Helper()
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		Missing(tb, fmt.Errorf("%s %s: the wheel is for linux/amd64, and this is %s/%s", w.Program, w.Version, runtime.GOOS, runtime.GOARCH))
+		Missing(tb, fmt.Errorf("%s %s: the wheel is for linux/amd64, and this is %s/%s", w.Program, w.Version, runtime.GOOS,
+			runtime.GOARCH))
 	}
 	dir := Cache(tb, w.Program, []string{w.Project, w.Version, w.Program, w.Checksum}, func(dir string) {
 		file := w.download(tb)

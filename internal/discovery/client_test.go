@@ -31,7 +31,8 @@ func (s *site) client() *discovery.Client {
 			return nil, s.fault(r)
 		}
 		page, ok := s.pages[r.URL.Path]
-		answer := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Request: r, Body: http.NoBody}
+		answer := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Request: r,
+			Body: http.NoBody}
 		switch {
 		case page == "busy":
 			answer.StatusCode = http.StatusServiceUnavailable
@@ -83,15 +84,21 @@ func TestFind(t *testing.T) {
 		{name: "at the first place", pages: map[string]string{places[0]: ownPage}, asked: places[:1]},
 		{name: "at the last place", pages: map[string]string{places[3]: ownPage}, asked: places},
 		{name: "after a page for people", pages: map[string]string{places[0]: "<html>", places[1]: ownPage}, asked: places[:2]},
-		{name: "where the configuration says", pages: map[string]string{"/x": ownPage}, metadataURL: "https://login.example.com/x?key=secret", asked: []string{"/x"}},
+		{name: "where the configuration says", pages: map[string]string{"/x": ownPage},
+			metadataURL: "https://login.example.com/x?key=secret", asked: []string{"/x"}},
 		{name: "nowhere", asked: places, want: "status 404; ", away: true},
-		{name: "not where the configuration says", pages: map[string]string{places[0]: ownPage}, metadataURL: "https://login.example.com/x?key=secret",
-			asked: []string{"/x"}, want: "https://login.example.com/x?…: status 404", away: true},
+		{name: "not where the configuration says", pages: map[string]string{places[0]: ownPage},
+			metadataURL: "https://login.example.com/x?key=secret",
+			asked:       []string{"/x"}, want: "https://login.example.com/x?…: status 404", away: true},
 		{name: "busy", pages: map[string]string{places[0]: "busy", places[1]: ownPage}, asked: places[:1], want: "status 503", away: true},
-		{name: "a page for people", pages: map[string]string{places[0]: "<html>"}, asked: places, want: `(Content-Type "text/html")`, away: true},
-		{name: "of another issuer", pages: map[string]string{places[0]: `{"issuer":"https://evil.example.com"}`}, asked: places, want: "of another issuer"},
-		{name: "without the member", pages: map[string]string{places[0]: `{"issuer":"` + issuerURL + `"}`}, asked: places, want: "metadata: no jwks_uri: no URL"},
-		{name: "inside", pages: map[string]string{places[0]: `{"issuer":"` + issuerURL + `","jwks_uri":"https://10.0.0.1/"}`}, asked: places, want: "metadata: jwks_uri: less protected"},
+		{name: "a page for people", pages: map[string]string{places[0]: "<html>"}, asked: places, want: `(Content-Type "text/html")`,
+			away: true},
+		{name: "of another issuer", pages: map[string]string{places[0]: `{"issuer":"https://evil.example.com"}`}, asked: places,
+			want: "of another issuer"},
+		{name: "without the member", pages: map[string]string{places[0]: `{"issuer":"` + issuerURL + `"}`}, asked: places,
+			want: "metadata: no jwks_uri: no URL"},
+		{name: "inside", pages: map[string]string{places[0]: `{"issuer":"` + issuerURL + `","jwks_uri":"https://10.0.0.1/"}`},
+			asked: places, want: "metadata: jwks_uri: less protected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &site{pages: tt.pages}

@@ -74,7 +74,8 @@ func (r *Reach) control(_, address string, _ syscall.RawConn) error {
 		return nil
 	}
 	if !r.Inside {
-		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: give popauth a Client of your own if that is meant", a.Addr())
+		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: give popauth a Client of your own if "+
+			"that is meant", a.Addr())
 	}
 	r.Went.Store(true)
 	return nil

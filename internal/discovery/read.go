@@ -72,7 +72,8 @@ func Seconds(s string) (time.Duration, bool) {
 
 // Status returns the error for an answer of another status than what is wanted.
 func Status(answer *http.Response) *StatusError {
-	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")), retryAfter: kept(answer.Header.Get("Retry-After")), date: kept(answer.Header.Get("Date"))}
+	return &StatusError{Status: answer.StatusCode, Location: kept(answer.Header.Get("Location")),
+		retryAfter: kept(answer.Header.Get("Retry-After")), date: kept(answer.Header.Get("Date"))}
 }
 
 const (

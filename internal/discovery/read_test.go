@@ -139,7 +139,8 @@ func TestStatusErrorNamesTheLocation(t *testing.T) {
 // What a server writes into a header may be megabytes, and ends in errors, which are logged and remembered.
 func TestLongHeaders(t *testing.T) {
 	long := strings.Repeat("x", 4<<20)
-	for name, location := range map[string]string{"elsewhere": "https://evil.example.com/" + long, "here": "/" + long, "no URL": "%" + long} {
+	for name, location := range map[string]string{"elsewhere": "https://evil.example.com/" + long, "here": "/" + long,
+		"no URL": "%" + long} {
 		client := &http.Client{CheckRedirect: discovery.CheckRedirect(nil), Transport: answering(func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {location}}, Body: http.NoBody}
 		})}
@@ -148,8 +149,9 @@ func TestLongHeaders(t *testing.T) {
 		}
 	}
 	for said, want := range map[string]time.Duration{
-		"5": 5 * time.Second, strings.Repeat("9", 4<<20): discovery.MaxPause, "4294967296": discovery.MaxPause, "99999999999999999999": discovery.MaxPause,
-		long: 0, strings.Repeat("9", 4<<20) + "x": discovery.MaxPause, "-1": 0, "": 0,
+		"5": 5 * time.Second, strings.Repeat("9", 4<<20): discovery.MaxPause, "4294967296": discovery.MaxPause,
+		"99999999999999999999": discovery.MaxPause,
+		long:                   0, strings.Repeat("9", 4<<20) + "x": discovery.MaxPause, "-1": 0, "": 0,
 	} {
 		answer := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {said}, "Location": {long}}}
 		status := discovery.Status(answer)
@@ -190,7 +192,8 @@ func TestPauseByTheAnswersOwnDate(t *testing.T) {
 		"seconds":            {"30", []string{at(time.Hour)}, 30 * time.Second},
 		"no more than that":  {at(time.Hour), []string{at(-time.Hour)}, discovery.MaxPause},
 	} {
-		answer := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {test.after}, "Date": test.date}}
+		answer := &http.Response{StatusCode: http.StatusServiceUnavailable,
+			Header: http.Header{"Retry-After": {test.after}, "Date": test.date}}
 		if got := discovery.Pause(discovery.Status(answer), now); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}

@@ -112,7 +112,8 @@ func (j JWS) ReadHeader() (Header, error) {
 			h.Type, err = strictjson.StringAt(text, at, v)
 		case "kid":
 			h.By = ByKeyID
-			if h.KeyID, err = strictjson.StringAt(text, at, v); err == nil && (h.KeyID == "" || len(h.KeyID) > MaxKeyID || strings.ContainsFunc(h.KeyID, unicode.IsControl)) {
+			if h.KeyID, err = strictjson.StringAt(text, at, v); err == nil &&
+				(h.KeyID == "" || len(h.KeyID) > MaxKeyID || strings.ContainsFunc(h.KeyID, unicode.IsControl)) {
 				err = errHeader
 			}
 		case BySHA256, BySHA1:
@@ -165,7 +166,8 @@ func IsType(list []string, typ string) bool {
 
 func shortType(typ string) string {
 	const application = "application/"
-	if len(typ) > len(application) && Among([]string{application}, typ[:len(application)]) && !strings.Contains(typ[len(application):], "/") {
+	if len(typ) > len(application) && Among([]string{application}, typ[:len(application)]) &&
+		!strings.Contains(typ[len(application):], "/") {
 		return typ[len(application):]
 	}
 	return typ

@@ -90,8 +90,9 @@ func TestSoundOfOtherKinds(t *testing.T) {
 		key  any
 		want bool
 	}{
-		"EC":                 {&good.PublicKey, true},
-		"EC off the curve":   {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false}, //nolint:staticcheck // no other way to make one
+		"EC": {&good.PublicKey, true},
+		//nolint:staticcheck // no other way to make one
+		"EC off the curve":   {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
 		"RSA":                {&rsa.PublicKey{N: n, E: 65537}, true},
 		"RSA, exponent 1":    {&rsa.PublicKey{N: n, E: 1}, false},
 		"RSA, even exponent": {&rsa.PublicKey{N: n, E: 4}, false},

@@ -183,7 +183,9 @@ func (j jwkMembers) public() (issuerKey, error) {
 		return issuerKey{}, fmt.Errorf("no key that can be read, of kty %.32q: %w", j.marshal.KTY, err)
 	}
 	own := issuerKey{key: k.Key(), alg: j.marshal.ALG.String(), issuer: j.issuer}
-	if !slices.ContainsFunc(jose.Algorithms, func(a jose.Algorithm) bool { return own.fits(Wanted{Hint: Hint{Algorithm: a.Method.Alg()}}) }) {
+	if !slices.ContainsFunc(jose.Algorithms, func(a jose.Algorithm) bool {
+		return own.fits(Wanted{Hint: Hint{Algorithm: a.Method.Alg()}})
+	}) {
 		return issuerKey{}, fmt.Errorf("kty %.32q, crv %.32q, alg %.32q: of no algorithm that is known here, or of a size that is refused",
 			j.marshal.KTY, j.marshal.CRV, j.marshal.ALG)
 	}

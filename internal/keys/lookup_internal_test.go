@@ -100,7 +100,8 @@ func TestKeysOfAClockSetBack(t *testing.T) {
 // testRemote has the settings that RemoteKeys have by default.
 func testRemote(u *url.URL, issuer *discovery.Issuer, client *discovery.Client) *Remote {
 	return NewRemote(RemoteOptions{
-		Client: client, Issuer: issuer, URL: u, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour, MaxAge: 24 * time.Hour,
+		Client: client, Issuer: issuer, URL: u, Timeout: 10 * time.Second, Wait: 5 * time.Second, Refresh: time.Hour,
+		MaxAge:   24 * time.Hour,
 		Cooldown: 10 * time.Second, Now: time.Now,
 	})
 }

@@ -84,7 +84,8 @@ func (o *origin) fetch(ctx context.Context, old *fetched, full bool) (*fetched, 
 	}
 	set.Set, err = Read(body)
 	if IsEmptySet(err) {
-		return nil, fmt.Errorf("%s: %w: the issuer has withdrawn the keys that it had; have it publish those that it signs with", discovery.Shown(set.location), err)
+		return nil, fmt.Errorf("%s: %w: the issuer has withdrawn the keys that it had; have it publish those that it signs with",
+			discovery.Shown(set.location), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", discovery.Shown(set.location), discovery.Unreadable(err, answer))

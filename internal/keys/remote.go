@@ -37,7 +37,8 @@ type Remote struct {
 func NewRemote(o RemoteOptions) *Remote {
 	k := &Remote{wait: o.Wait}
 	k.origin = origin{
-		client: o.Client, issuer: o.Issuer, url: o.URL, floor: cmp.Or(o.Floor, minRefresh), refresh: o.Refresh, maxAge: o.MaxAge, now: o.Now,
+		client: o.Client, issuer: o.Issuer, url: o.URL, floor: cmp.Or(o.Floor, minRefresh), refresh: o.Refresh, maxAge: o.MaxAge,
+		now: o.Now,
 	}
 	k.timeout, k.cooldown = o.Timeout, o.Cooldown
 	return k

@@ -82,7 +82,8 @@ func (k *schedule) start(full, lookup bool) *flight {
 		if !k.late(old, now) { // else who comes meanwhile waits, too
 			k.tried.Store(&now)
 		}
-		full = full || k.origin.url != nil || old == nil || k.failed != nil || backoff.Since(old.located, now)+old.lifetime > k.origin.refresh
+		full = full || k.origin.url != nil || old == nil || k.failed != nil || backoff.Since(old.located, now)+
+			old.lifetime > k.origin.refresh
 		f := &flight{number: k.begun.Add(1), full: full, lookup: lookup}
 		k.flight = f
 		f.call = calls.Go(k.timeout, func(ctx context.Context) (*fetched, error) {

@@ -19,7 +19,8 @@ func TestHostileKeySetBytes(t *testing.T) {
 	n := base64.RawURLEncoding.EncodeToString(modulus)
 	var keys []string
 	for i := range 550 {
-		keys = append(keys, fmt.Sprintf(`{"kty":"RSA","n":%q,"e":"AQAB","kid":"%0250d","x5t":"%043d","x5c":["%s"]}`, n, i, i, strings.Repeat("A", 40)))
+		keys = append(keys, fmt.Sprintf(`{"kty":"RSA","n":%q,"e":"AQAB","kid":"%0250d","x5t":"%043d","x5c":["%s"]}`, n, i, i,
+			strings.Repeat("A", 40)))
 	}
 	document := []byte(`{"keys":[` + strings.Join(keys, ",") + `]}`)
 	if len(document) > discovery.MaxDocument {
@@ -40,7 +41,8 @@ func TestHostileKeySetBytes(t *testing.T) {
 	held := alloc() - before
 	t.Logf("%d keys: %d bytes, counted as %d", len(set.all), held, set.Size())
 	if len(set.all) != maxKeys || held > 1<<20 || set.Size() < held/2 {
-		t.Errorf("got %d keys of %d bytes, counted as %d; want %d keys, a MiB at most, and an honest count", len(set.all), held, set.Size(), maxKeys)
+		t.Errorf("got %d keys of %d bytes, counted as %d; want %d keys, a MiB at most, and an honest count", len(set.all), held,
+			set.Size(), maxKeys)
 	}
 	runtime.KeepAlive(document)
 	runtime.KeepAlive(set)

@@ -29,7 +29,8 @@ func TestOwnText(t *testing.T) {
 			if path == "" {
 				path = indexed
 			}
-			return &http.Request{ProtoMajor: tt.major, RequestURI: tt.line, URL: &url.URL{Path: path}, Header: http.Header{"Accept": {"*/*"}}}
+			return &http.Request{ProtoMajor: tt.major, RequestURI: tt.line, URL: &url.URL{Path: path},
+				Header: http.Header{"Accept": {"*/*"}}}
 		}
 		first, second := Own(request(), nil), Own(request(), nil)
 		bare := request() // as a handler inside makes it

@@ -13,7 +13,8 @@ var ofContent = [...]string{"Content-Encoding", "Content-Length", "Content-Locat
 	"Content-Digest", "Repr-Digest", "Digest", "Content-Md5", "Transfer-Encoding", "Trailer"}
 
 // ofStored are headers by which something that was kept, or that a proxy has, is answered instead of a refusal.
-var ofStored = [...]string{"Etag", "Last-Modified", "Age", "Accept-Ranges", "Content-Range", "X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File"}
+var ofStored = [...]string{"Etag", "Last-Modified", "Age", "Accept-Ranges", "Content-Range", "X-Accel-Redirect", "X-Sendfile",
+	"X-Lighttpd-Send-File"}
 
 // conditional are headers of a request that ask for less than the whole answer.
 var conditional = [...]string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range"}

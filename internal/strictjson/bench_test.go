@@ -16,7 +16,9 @@ import (
 )
 
 // payload is that of an access token with everything RFC 9068 asks for: 346 bytes.
-const payload = `{"iss":"https://id.example.com/realms/shop","aud":["https://api.example.com","account"],"sub":"a1b2c3d4-0000-4000-8000-1234567890ab","client_id":"order-batch","iat":1800000000,"exp":1800000300,"jti":"JG3KQ7XW2NVYB5RLT4HDM6PZCA","scope":"orders.read orders.write profile","cnf":{"x5t#S256":"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"},"acr":"1"}`
+const payload = `{"iss":"https://id.example.com/realms/shop","aud":["https://api.example.com","account"],"sub":"a1b2c3d4-0000-4000-800` +
+	`0-1234567890ab","client_id":"order-batch","iat":1800000000,"exp":1800000300,"jti":"JG3KQ7XW2NVYB5RLT4HDM6PZCA","scope":"orders.re` +
+	`ad orders.write profile","cnf":{"x5t#S256":"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"},"acr":"1"}`
 
 var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "cnf"}
 

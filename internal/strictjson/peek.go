@@ -7,8 +7,9 @@ import (
 )
 
 // PeekString returns the string of the first member of that name of the object that data begins with, perhaps as a part of
-// data; nil if there is none. It is for what has no signature yet that anybody has verified: whoever wrote it pays for no more than a look at each
-// byte. Whether data is one strict object, and has the member once, is for Members to say before anything of it counts.
+// data; nil if there is none. It is for what has no signature yet that anybody has verified: whoever wrote it pays for
+// no more than a look at each byte. Whether data is one strict object, and has the member once, is for Members to say
+// before anything of it counts.
 func PeekString(data []byte, name string) ([]byte, error) {
 	s := scanner{data, 0}
 	if s.next() != '{' {

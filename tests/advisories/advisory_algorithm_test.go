@@ -20,7 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 var hmacs = []string{"HS256", "HS384", "HS512"}
@@ -42,8 +42,12 @@ func TestAdvisoryPublicKeyAsSecret(t *testing.T) {
 		{"CVE-2023-48223 PKCS1 DER", func(k lab.Published) []byte { return pkcs1(k.Key) }},
 		{"CVE-2022-29217 SSH", func(k lab.Published) []byte { return []byte(sshText(k.Key)) }},
 		{"CVE-2024-33663 SSH with a comment", func(k lab.Published) []byte { return []byte(sshText(k.Key) + " ops@example.com\n") }},
-		{"CVE-2026-34950 blank line first", func(k lab.Published) []byte { return append([]byte("\n"), pemOf("PUBLIC KEY", spki(k.Key))...) }},
-		{"CVE-2026-34950 byte order mark", func(k lab.Published) []byte { return append([]byte("\ufeff"), pemOf("PUBLIC KEY", spki(k.Key))...) }},
+		{"CVE-2026-34950 blank line first", func(k lab.Published) []byte {
+			return append([]byte("\n"), pemOf("PUBLIC KEY", spki(k.Key))...)
+		}},
+		{"CVE-2026-34950 byte order mark", func(k lab.Published) []byte {
+			return append([]byte("\ufeff"), pemOf("PUBLIC KEY", spki(k.Key))...)
+		}},
 		{"CVE-2024-37568 without the line's end", func(k lab.Published) []byte {
 			return []byte(strings.TrimSpace(string(pemOf("PUBLIC KEY", spki(k.Key)))))
 		}},
@@ -81,10 +85,12 @@ func TestAdvisoryKeyFunctionReturnsText(t *testing.T) {
 	l := lab.New(t, "RS256")
 	k := l.Published()[0]
 	text := pemOf("PUBLIC KEY", spki(k.Key))
-	for _, key := range []any{text, string(text), []byte{}, nil, jwt.VerificationKeySet{Keys: []jwt.VerificationKey{text}}, jwt.VerificationKeySet{}} {
+	for _, key := range []any{text, string(text), []byte{}, nil, jwt.VerificationKeySet{Keys: []jwt.VerificationKey{text}},
+		jwt.VerificationKeySet{}} {
 		t.Run(fmt.Sprintf("CVE-2022-23541 %T", key), func(t *testing.T) {
 			g := l.Guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
-			l.Forged(t, g, lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt"}, l.Claims(), lab.By("HS256", text)), popauth.ErrTokenAlgorithm)
+			l.Forged(t, g, lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt"}, l.Claims(), lab.By("HS256", text)),
+				popauth.ErrTokenAlgorithm)
 			l.Forged(t, g, lab.Compact(lab.Claims{"alg": "RS256", "typ": "at+jwt"}, l.Claims(), lab.By("HS256", text)), popauth.ErrTokenKey)
 			l.Forged(t, g, l.Bound(), popauth.ErrTokenKey)
 		})
@@ -112,7 +118,8 @@ func TestAdvisoryNoSecretIsAKey(t *testing.T) {
 		}
 	})
 	t.Run("CVE-2019-20933 no key material", func(t *testing.T) {
-		for _, set := range []string{``, `{}`, `{"keys":[]}`, `{"keys":null}`, `{"keys":[{"kty":"oct","k":""}]}`, `{"keys":[{"kty":"RSA","n":"","e":""}]}`} {
+		for _, set := range []string{``, `{}`, `{"keys":[]}`, `{"keys":null}`, `{"keys":[{"kty":"oct","k":""}]}`,
+			`{"keys":[{"kty":"RSA","n":"","e":""}]}`} {
 			if keys, err := popauth.StaticKeys([]byte(set)); err == nil {
 				t.Errorf("VULNERABLE: %s: got %v, want an error", set, keys)
 			}
@@ -139,7 +146,8 @@ func TestAdvisoryKeyWithoutAlgorithm(t *testing.T) {
 		l.Forged(t, g, token("PS256"), popauth.ErrTokenAlgorithm)
 		l.Forged(t, g, token("RS512"), popauth.ErrTokenAlgorithm)
 		for _, secret := range [][]byte{[]byte(bare), spki(l.Published()[0].Key), nil} {
-			forged := lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "bare"}, l.Claims(), lab.By("HS256", append([]byte{}, secret...)))
+			forged := lab.Compact(lab.Claims{"alg": "HS256", "typ": "at+jwt", "kid": "bare"}, l.Claims(),
+				lab.By("HS256", append([]byte{}, secret...)))
 			l.Forged(t, g, forged, popauth.ErrTokenAlgorithm)
 		}
 	})
@@ -152,7 +160,8 @@ func TestAdvisoryNone(t *testing.T) {
 	l.Genuine(t, g, honest)
 	kid := l.Published()[0].Kid
 	for _, alg := range []any{
-		"none", "None", "NONE", "nOnE", "none ", " none", "none\x00", "no\u006ee", "null", "", "plain", "HS256none", "es256", "ES256 ", "ES 256", "RS256\n",
+		"none", "None", "NONE", "nOnE", "none ", " none", "none\x00", "no\u006ee", "null", "", "plain", "HS256none", "es256", "ES256 ",
+		"ES 256", "RS256\n",
 		nil, 0, false, []string{"none"}, []string{"ES256"}, lab.Claims{"alg": "none"},
 	} {
 		t.Run(fmt.Sprintf("CVE-2022-23540 %v", alg), func(t *testing.T) {
@@ -160,7 +169,9 @@ func TestAdvisoryNone(t *testing.T) {
 			if _, text := alg.(string); !text {
 				want = popauth.ErrTokenMalformed
 			}
-			for _, signature := range []func(string) []byte{unsigned, lab.By("HS256", []byte("x")), func(string) []byte { return []byte{0} }} {
+			for _, signature := range []func(string) []byte{
+				unsigned, lab.By("HS256", []byte("x")), func(string) []byte { return []byte{0} },
+			} {
 				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": kid}, l.Claims(), signature), want)
 				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), signature), want)
 			}
@@ -216,7 +227,8 @@ func TestAdvisoryNoSwitchTurnsAChecksOff(t *testing.T) {
 				return // refusing to start is safe
 			}
 			for _, token := range []string{
-				l.Issuer.TokenWith(lab.Claims{"alg": "none"}, l.Owner.Bound()), other.Bound(l.Owner.Bound()), l.Bound(lab.Claims{"aud": "x"}), l.Bound(lab.Claims{"iss": "x"}),
+				l.Issuer.TokenWith(lab.Claims{"alg": "none"}, l.Owner.Bound()), other.Bound(l.Owner.Bound()),
+				l.Bound(lab.Claims{"aud": "x"}), l.Bound(lab.Claims{"iss": "x"}),
 				l.Bound(lab.Claims{"exp": 1}), l.Bound(l.Thief.Bound()), l.Issuer.TokenWith(lab.Claims{"typ": "dpop+jwt"}, l.Owner.Bound()),
 			} {
 				if o := lab.Send(g.Confirm, l.Owner.Request("GET", "/", token)); o.Ran {

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // raw is a number or text in JSON that Go would not write.
@@ -113,8 +113,10 @@ func TestAdvisoryDates(t *testing.T) {
 	soon := fmt.Sprint(now + 60)
 	for _, claim := range []string{"exp", "nbf", "iat"} {
 		for _, value := range []string{
-			"-1", "-0.5", "-9223372036854775808", "9223372036854775807", "9223372036854775808", "18446744073709551616", "253402300800", "9e18", "1e30", "1e400", "-1e400",
-			"null", "true", "false", `""`, `"` + soon + `"`, `"NaN"`, `"Infinity"`, `"never"`, "[]", "[" + soon + "]", "{}", `{"$date":` + soon + `}`,
+			"-1", "-0.5", "-9223372036854775808", "9223372036854775807", "9223372036854775808", "18446744073709551616", "253402300800",
+			"9e18", "1e30", "1e400", "-1e400",
+			"null", "true", "false", `""`, `"` + soon + `"`, `"NaN"`, `"Infinity"`, `"never"`, "[]", "[" + soon + "]", "{}",
+			`{"$date":` + soon + `}`,
 		} {
 			t.Run("CVE-2026-44459 "+claim+" "+value, func(t *testing.T) {
 				l.Forged(t, g, l.Bound(lab.Claims{claim: raw(value)}), popauth.ErrTokenMalformed)
@@ -157,21 +159,29 @@ func TestAdvisoryForeignToken(t *testing.T) {
 		header, claims lab.Claims
 		want           popauth.Reason
 	}{
-		{"CVE-2026-41164 ID token", lab.Claims{"typ": "JWT"}, lab.Claims{"aud": "client-1", "nonce": "n", "auth_time": 1}, popauth.ErrTokenAudience},
-		{"CVE-2026-41164 ID token, one name for API and client", lab.Claims{"typ": "JWT"}, lab.Claims{"at_hash": "x", "nonce": "n"}, popauth.ErrTokenType},
+		{"CVE-2026-41164 ID token", lab.Claims{"typ": "JWT"}, lab.Claims{"aud": "client-1", "nonce": "n", "auth_time": 1},
+			popauth.ErrTokenAudience},
+		{"CVE-2026-41164 ID token, one name for API and client", lab.Claims{"typ": "JWT"}, lab.Claims{"at_hash": "x", "nonce": "n"},
+			popauth.ErrTokenType},
 		{"ID token of the hybrid flow", lab.Claims{"typ": "JWT"}, lab.Claims{"c_hash": "x"}, popauth.ErrTokenType},
 		{"ID token with s_hash", lab.Claims{"typ": "JWT"}, lab.Claims{"s_hash": "x"}, popauth.ErrTokenType},
 		{"ID token that says so", lab.Claims{"typ": "JWT"}, lab.Claims{"typ": "ID"}, popauth.ErrTokenType},
 		{"ID token without typ", lab.Claims{"typ": lab.Omit}, lab.Claims{}, popauth.ErrTokenType},
-		{"logout token", lab.Claims{"typ": "logout+jwt"}, lab.Claims{"events": lab.Claims{"http://schemas.openid.net/event/backchannel-logout": lab.Claims{}}}, popauth.ErrTokenType},
-		{"logout token of an older kind", lab.Claims{"typ": "JWT"}, lab.Claims{"events": lab.Claims{"http://schemas.openid.net/event/backchannel-logout": lab.Claims{}}}, popauth.ErrTokenType},
+		{"logout token", lab.Claims{"typ": "logout+jwt"},
+			lab.Claims{"events": lab.Claims{"http://schemas.openid.net/event/backchannel-logout": lab.Claims{}}}, popauth.ErrTokenType},
+		{"logout token of an older kind", lab.Claims{"typ": "JWT"},
+			lab.Claims{"events": lab.Claims{"http://schemas.openid.net/event/backchannel-logout": lab.Claims{}}}, popauth.ErrTokenType},
 		{"security event", lab.Claims{"typ": "secevent+jwt"}, lab.Claims{}, popauth.ErrTokenType},
-		{"client assertion", lab.Claims{"typ": "JWT"}, lab.Claims{"iss": "client-1", "sub": "client-1", "aud": l.Issuer.URL}, popauth.ErrTokenIssuer},
+		{"client assertion", lab.Claims{"typ": "JWT"}, lab.Claims{"iss": "client-1", "sub": "client-1", "aud": l.Issuer.URL},
+			popauth.ErrTokenIssuer},
 		{"client assertion with a type", lab.Claims{"typ": "client-authentication+jwt"}, lab.Claims{}, popauth.ErrTokenType},
-		{"CVE-2026-41164 proof", lab.Claims{"typ": "dpop+jwt", "jwk": lab.Claims{}}, lab.Claims{"htm": "GET", "htu": "https://api.example.com/"}, popauth.ErrTokenType},
+		{"CVE-2026-41164 proof", lab.Claims{"typ": "dpop+jwt", "jwk": lab.Claims{}},
+			lab.Claims{"htm": "GET", "htu": "https://api.example.com/"}, popauth.ErrTokenType},
 		{"refresh token", lab.Claims{"typ": "rt+jwt"}, lab.Claims{}, popauth.ErrTokenType},
-		{"introspection response", lab.Claims{"typ": "token-introspection+jwt"}, lab.Claims{"token_introspection": lab.Claims{"active": true}}, popauth.ErrTokenType},
-		{"introspection response without its type", lab.Claims{"typ": "JWT"}, lab.Claims{"token_introspection": lab.Claims{"active": true}}, popauth.ErrTokenType},
+		{"introspection response", lab.Claims{"typ": "token-introspection+jwt"},
+			lab.Claims{"token_introspection": lab.Claims{"active": true}}, popauth.ErrTokenType},
+		{"introspection response without its type", lab.Claims{"typ": "JWT"},
+			lab.Claims{"token_introspection": lab.Claims{"active": true}}, popauth.ErrTokenType},
 		{"CVE-2023-48309 session of an application", lab.Claims{"typ": "session+jwt"}, lab.Claims{}, popauth.ErrTokenType},
 		{"request object", lab.Claims{"typ": "oauth-authz-req+jwt"}, lab.Claims{}, popauth.ErrTokenType},
 		{"authorization response", lab.Claims{"typ": "JWT"}, lab.Claims{"aud": "client-1", "code": "x"}, popauth.ErrTokenAudience},
@@ -195,11 +205,13 @@ func TestAdvisoryForeignToken(t *testing.T) {
 		l.Genuine(t, loose, token(nil))
 		l.Forged(t, loose, token(lab.Claims{"at_hash": "x"}), popauth.ErrTokenType)
 	}
-	l.Genuine(t, loose, l.Issuer.TokenWith(lab.Claims{"typ": "own+jwt"}, l.Owner.Bound(), lab.Claims{"scope": "orders.read", "events": lab.Claims{}}))
+	l.Genuine(t, loose, l.Issuer.TokenWith(lab.Claims{"typ": "own+jwt"}, l.Owner.Bound(),
+		lab.Claims{"scope": "orders.read", "events": lab.Claims{}}))
 	// What says that it is an access token may have those claims.
 	l.Genuine(t, g, l.Bound(lab.Claims{"at_hash": "x", "events": lab.Claims{}}))
 	l.Forged(t, g, l.Bound(lab.Claims{"typ": "ID"}), popauth.ErrTokenType) // it says both
-	l.Genuine(t, g, l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"scope": "orders.read", "typ": "Bearer", "nonce": "n"}))
+	l.Genuine(t, g, l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(),
+		lab.Claims{"scope": "orders.read", "typ": "Bearer", "nonce": "n"}))
 }
 
 // Two readers of one token must not find two values.
@@ -211,15 +223,19 @@ func TestAdvisoryTwoReadings(t *testing.T) {
 	good := strings.TrimSuffix(string(l.Claims()), "}")
 	l.Genuine(t, g, l.Issuer.Sign([]byte(header+"}"), []byte(good+"}"), ""))
 	for _, more := range []string{
-		`,"scope":"admin"`, `,"sc\u006fpe":"admin"`, `,"Scope":"admin"`, `,"SUB":"root"`, `,"` + "\u017f" + `ub":"root"`, `,"i` + "\u017f" + `s":"x"`, `,"aud":"x"`, `,"Aud":"x"`,
-		`,"exp":253402300799`, `,"EXP":1`, `,"cnf":{}`, `,"CNF":{}`, `,"cnf":null`, `,"client_ID":"x"`, `,"Jti":"x"`, `,"NBF":1`, `,"IAT":1`, `,"SCP":"x"`,
-		`,"x":{"a":1,"a":2}`, `,"x":[{"a":1,"a":2}]`, `,"x":"` + "\xff" + `"`, `,"` + "\xc0\xaf" + `":1`, `,"x":"\ud800"`, `,"x":"\udc00\ud800"`, ",\"x\":\"\x00\"", `,"x":'y'`, `,x:1`, `,"x":1,`, `,"x":undefined`,
+		`,"scope":"admin"`, `,"sc\u006fpe":"admin"`, `,"Scope":"admin"`, `,"SUB":"root"`, `,"` + "\u017f" + `ub":"root"`,
+		`,"i` + "\u017f" + `s":"x"`, `,"aud":"x"`, `,"Aud":"x"`,
+		`,"exp":253402300799`, `,"EXP":1`, `,"cnf":{}`, `,"CNF":{}`, `,"cnf":null`, `,"client_ID":"x"`, `,"Jti":"x"`, `,"NBF":1`,
+		`,"IAT":1`, `,"SCP":"x"`,
+		`,"x":{"a":1,"a":2}`, `,"x":[{"a":1,"a":2}]`, `,"x":"` + "\xff" + `"`, `,"` + "\xc0\xaf" + `":1`, `,"x":"\ud800"`,
+		`,"x":"\udc00\ud800"`, ",\"x\":\"\x00\"", `,"x":'y'`, `,x:1`, `,"x":1,`, `,"x":undefined`,
 		`}{"scope":"admin"`, `} {`, `}null`, `},{`, "}\x00{", `,"x":1}//`, `/*`, `,"x":1}}`,
 	} {
 		l.Forged(t, g, l.Issuer.Sign([]byte(header+"}"), []byte(good+more+"}"), ""), popauth.ErrTokenMalformed)
 	}
 	for _, more := range []string{
-		`,"alg":"none"`, `,"Alg":"none"`, `,"kid":"x"`, `,"` + "\u212a" + `id":"x"`, `,"typ":"JWT"`, `,"TYP":"JWT"`, `,"x":"` + "\xff" + `"`, `,"x":{"a":1,"a":2}`, `}{"alg":"none"`, `}x`, `,`, "}\x00",
+		`,"alg":"none"`, `,"Alg":"none"`, `,"kid":"x"`, `,"` + "\u212a" + `id":"x"`, `,"typ":"JWT"`, `,"TYP":"JWT"`,
+		`,"x":"` + "\xff" + `"`, `,"x":{"a":1,"a":2}`, `}{"alg":"none"`, `}x`, `,`, "}\x00",
 	} {
 		l.Forged(t, g, l.Issuer.Sign([]byte(header+more+"}"), []byte(good+"}"), ""), popauth.ErrTokenMalformed)
 	}
@@ -272,7 +288,8 @@ func TestAdvisoryEmptyClaims(t *testing.T) {
 		})
 	}
 	for name, make := range map[string]func(){
-		"Subject": func() { popauth.Subject("") }, "Client": func() { popauth.Client("") }, "Scope": func() { popauth.Scope() }, "BoundBy": func() { popauth.BoundBy("") },
+		"Subject": func() { popauth.Subject("") }, "Client": func() { popauth.Client("") }, "Scope": func() { popauth.Scope() },
+		"BoundBy": func() { popauth.BoundBy("") },
 	} {
 		func() {
 			defer func() {

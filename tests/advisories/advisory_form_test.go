@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // RFC 7515, section 4.1.11: what a token declares critical must be understood. Nothing is.
@@ -189,7 +189,8 @@ func TestAdvisoryParserFails(t *testing.T) {
 	if got := ask(l.Bound()); got != 200 || spy.Ran() != 1 {
 		t.Fatalf("the honest token: got %d, want 200", got)
 	}
-	values := []string{"", "x", "0", "-1", "1e400", "null", "true", `""`, `"x"`, "[]", "[[]]", "{}", `{"":{}}`, "{", `{"a"`, `{"alg":{}}`, "\xff", "\x00", `{"alg":"ES256","typ":["at+jwt"]}`}
+	values := []string{"", "x", "0", "-1", "1e400", "null", "true", `""`, `"x"`, "[]", "[[]]", "{}", `{"":{}}`, "{", `{"a"`, `{"alg":{}}`,
+		"\xff", "\x00", `{"alg":"ES256","typ":["at+jwt"]}`}
 	good := strings.Split(l.Bound(), ".")
 	for i, name := range []string{"CVE-2019-17195 header", "CVE-2020-26521 payload", "signature"} {
 		t.Run(name, func(t *testing.T) {
@@ -268,16 +269,19 @@ func TestAdvisoryJSONSerialization(t *testing.T) {
 	l.Genuine(t, g, strings.Join(good, "."))
 	forged := lab.B64(l.Claims(lab.Claims{"scope": "orders.read admin"}))
 	flat := fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, good[0], good[1], good[2])
-	several := fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q},{"header":{"alg":"none"},"signature":""}]}`, forged, good[0], good[2])
+	several := fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q},{"header":{"alg":"none"},"signature":""}]}`,
+		forged, good[0], good[2])
 	for _, tt := range []struct {
 		name, token string
 		want        popauth.Reason
 	}{
 		{"CVE-2016-9122 flattened", flat, popauth.ErrCredentialsMalformed},
 		{"CVE-2016-9122 several signatures", several, popauth.ErrCredentialsMalformed},
-		{"no protected header", `{"payload":"e30","signatures":[{"header":{"alg":"ES256"},"signature":"AA"}]}`, popauth.ErrCredentialsMalformed},
+		{"no protected header", `{"payload":"e30","signatures":[{"header":{"alg":"ES256"},"signature":"AA"}]}`,
+			popauth.ErrCredentialsMalformed},
 		{"in base64", lab.B64([]byte(flat)), popauth.ErrTokenMalformed},
-		{"CVE-2022-39227 polyglot", fmt.Sprintf(`{"  %s.%s.":"","protected":%q,"payload":%q,"signature":%q}`, good[0], forged, good[0], good[1], good[2]), popauth.ErrCredentialsMalformed},
+		{"CVE-2022-39227 polyglot", fmt.Sprintf(`{"  %s.%s.":"","protected":%q,"payload":%q,"signature":%q}`, good[0], forged, good[0],
+			good[1], good[2]), popauth.ErrCredentialsMalformed},
 		{"CVE-2022-39227 in the header", lab.B64([]byte(flat)) + "." + forged + "." + good[2], popauth.ErrTokenType},
 		{"quoted", `"` + strings.Join(good, ".") + `"`, popauth.ErrCredentialsMalformed},
 		{"two tokens", strings.Join(good, ".") + "," + strings.Join(good, "."), popauth.ErrCredentialsMalformed},

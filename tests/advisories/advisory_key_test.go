@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A token that brings its own key, or says where to get one, is verified with the issuer's or not at all.
@@ -80,7 +80,8 @@ func TestAdvisoryIssuerBeforeDiscovery(t *testing.T) {
 	g := l.Guard()
 	hostile := evil.Issuer.URL
 	t.Run("CVE-2025-52477", func(t *testing.T) {
-		for _, iss := range []string{hostile, l.Issuer.URL + "@" + strings.TrimPrefix(hostile, "https://"), l.Issuer.URL + "/../x", "http://169.254.169.254/"} {
+		for _, iss := range []string{hostile, l.Issuer.URL + "@" + strings.TrimPrefix(hostile, "https://"), l.Issuer.URL + "/../x",
+			"http://169.254.169.254/"} {
 			l.Forged(t, g, evil.Bound(l.Owner.Bound(), lab.Claims{"iss": iss}), popauth.ErrTokenIssuer)
 		}
 		if l.Issuer.Fetches() > 0 {
@@ -91,7 +92,8 @@ func TestAdvisoryIssuerBeforeDiscovery(t *testing.T) {
 		paths := make(chan string, 100)
 		l.Issuer.Handle("/", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.RequestURI }))
 		for _, kid := range []string{"../../admin", "/other", "{{.sub}}", hostile + "/jwks", "?kid=x"} {
-			forged := l.Issuer.TokenWith(lab.Claims{"kid": kid, "realm": "x", "tenant": "../x"}, l.Owner.Bound(), lab.Claims{"sub": "../../x", "realm": "evil"})
+			forged := l.Issuer.TokenWith(lab.Claims{"kid": kid, "realm": "x", "tenant": "../x"}, l.Owner.Bound(),
+				lab.Claims{"sub": "../../x", "realm": "evil"})
 			l.Forged(t, g, forged, popauth.ErrTokenKey)
 		}
 		close(paths)
@@ -114,7 +116,8 @@ func TestAdvisoryKeysFromElsewhere(t *testing.T) {
 			l.Issuer.Handle("/jwks", http.RedirectHandler(evil.Issuer.JWKSURL(), code))
 			// The client trusts both: no TLS error may stand in for the check.
 			o := l.Issuer.Options()
-			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: trusting(l.Issuer, evil.Issuer), Now: l.Clock.Now})
+			keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: trusting(l.Issuer, evil.Issuer),
+				Now: l.Clock.Now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +286,8 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	weak := func(n *big.Int, e int) string {
-		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, lab.B64(n.Bytes()), lab.B64(big.NewInt(int64(e)).Bytes()))
+		return fmt.Sprintf(`{"kty":"RSA","kid":"weak","alg":"RS256","n":%q,"e":%q}`, lab.B64(n.Bytes()),
+			lab.B64(big.NewInt(int64(e)).Bytes()))
 	}
 	header := lab.Claims{"alg": "RS256", "typ": "at+jwt", "kid": "weak"}
 	t.Run("1024 bits", func(t *testing.T) {
@@ -320,7 +324,8 @@ func TestAdvisoryWeakKeys(t *testing.T) {
 		for _, key := range keys {
 			t.Run(fmt.Sprintf("%s %T", alg, key), func(t *testing.T) {
 				g := l.Guard(func(o *popauth.Options) { o.Keys = textKeys{key} })
-				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(), func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
+				l.Forged(t, g, lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt"}, l.Claims(),
+					func(string) []byte { return make([]byte, 64) }), popauth.ErrTokenKey)
 			})
 		}
 	}

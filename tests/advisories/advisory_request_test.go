@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // The key that the handshake has proven counts: no other certificate of the chain, no header and no name.
@@ -41,13 +41,15 @@ func TestAdvisoryOnlyTheLeafCounts(t *testing.T) {
 	})
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}))
 	for _, name := range []string{
-		"CVE-2024-10039 Client-Cert", "CVE-2025-64484 Client_Cert", "CVE-2025-64484 client-cert", "X-Forwarded-Client-Cert", "X-SSL-Client-Cert", "X-Client-Cert",
+		"CVE-2024-10039 Client-Cert", "CVE-2025-64484 Client_Cert", "CVE-2025-64484 client-cert", "X-Forwarded-Client-Cert",
+		"X-SSL-Client-Cert", "X-Client-Cert",
 		"Ssl-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Arr-Clientcert", "X-Forwarded-Tls-Client-Cert", "Cf-Client-Cert-Der-Base64",
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := name[strings.LastIndexByte(name, ' ')+1:]
 			for _, value := range []string{
-				":" + strings.ReplaceAll(lab.B64(leaf.Raw), "-", "+") + ":", url.QueryEscape(text), strings.ReplaceAll(text, "\n", " "), "Hash=x;Cert=\"" + url.QueryEscape(text) + "\"",
+				":" + strings.ReplaceAll(lab.B64(leaf.Raw), "-", "+") + ":", url.QueryEscape(text), strings.ReplaceAll(text, "\n", " "),
+				"Hash=x;Cert=\"" + url.QueryEscape(text) + "\"",
 			} {
 				r := l.Thief.Request("GET", "/", token)
 				r.Header[header] = []string{value}
@@ -74,13 +76,15 @@ func TestAdvisoryCertificateLookalike(t *testing.T) {
 	l.Genuine(t, g, token)
 	key, _ := l.Owner.Certificate.PrivateKey.(*ecdsa.PrivateKey)
 	template := l.Owner.Request("GET", "/", "").TLS.PeerCertificates[0]
-	for name, signer := range map[string]*ecdsa.PrivateKey{"CVE-2024-2048 same name": nil, "CVE-2026-39388 renewed with the same key": key} {
+	for name, signer := range map[string]*ecdsa.PrivateKey{"CVE-2024-2048 same name": nil,
+		"CVE-2026-39388 renewed with the same key": key} {
 		t.Run(name, func(t *testing.T) {
 			if signer == nil {
 				signer, _ = l.Thief.Certificate.PrivateKey.(*ecdsa.PrivateKey)
 			}
 			again := &x509.Certificate{
-				SerialNumber: new(big.Int).Add(template.SerialNumber, big.NewInt(1)), Subject: template.Subject, DNSNames: template.DNSNames,
+				SerialNumber: new(big.Int).Add(template.SerialNumber, big.NewInt(1)), Subject: template.Subject,
+				DNSNames:  template.DNSNames,
 				NotBefore: template.NotBefore, NotAfter: template.NotAfter.Add(time.Hour),
 			}
 			der, err := x509.CreateCertificate(rand.Reader, again, again, &signer.PublicKey, signer)
@@ -264,7 +268,8 @@ func TestAdvisoryTokenInTheQuery(t *testing.T) {
 			}
 		}
 		lab.Send(g.Confirm, l.Owner.Request("GET", "/?access_token="+token, token)).Refused(t, 400, lab.InvalidRequest)
-		lab.Send(g.Confirm, l.Owner.Request("GET", "/?%61%63%63%65%73%73%5f%74%6f%6B%65%6E="+token, token)).Refused(t, 400, lab.InvalidRequest)
+		lab.Send(g.Confirm, l.Owner.Request("GET", "/?%61%63%63%65%73%73%5f%74%6f%6B%65%6E="+token, token)).Refused(t, 400,
+			lab.InvalidRequest)
 		if strings.Contains(log.String(), token[:40]) {
 			t.Error("VULNERABLE: the log has the token")
 		}
@@ -276,7 +281,8 @@ func TestAdvisoryPathsAreNotLookedAt(t *testing.T) {
 	l := lab.New(t, "ES256")
 	g := l.Guard()
 	for _, path := range []string{
-		"/", "//", "/public", "/public/../orders", "/public/%2e%2e/orders", "/%2fpublic", "//public", "/public;x", "/public%23", "/orders?/public", "/orders?path=/health", "/.well-known/x", "/ORDERS", "/orders/%00", "/healthz", "/favicon.ico", "/login", "*",
+		"/", "//", "/public", "/public/../orders", "/public/%2e%2e/orders", "/%2fpublic", "//public", "/public;x", "/public%23",
+		"/orders?/public", "/orders?path=/health", "/.well-known/x", "/ORDERS", "/orders/%00", "/healthz", "/favicon.ico", "/login", "*",
 	} {
 		t.Run("CVE-2023-4853 CVE-2026-42274 "+path, func(t *testing.T) {
 			r := l.Owner.Request("GET", "/", "")
@@ -306,7 +312,8 @@ func TestAdvisoryBadTokenIsNotAnonymous(t *testing.T) {
 	l := lab.New(t, "ES256")
 	g := l.Guard()
 	t.Run("CVE-2022-29165", func(t *testing.T) {
-		for _, token := range []string{"x", "e30.e30.", lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned), l.Bound(lab.Claims{"exp": 1})} {
+		for _, token := range []string{"x", "e30.e30.", lab.Compact(`{"alg":"none"}`, l.Claims(), unsigned),
+			l.Bound(lab.Claims{"exp": 1})} {
 			r := l.Owner.Request("GET", "/", token)
 			r = r.WithContext(popauth.NewContext(context.Background(), &popauth.Principal{Subject: "admin"}))
 			if o := lab.Send(g.Authenticate, r); o.Ran || o.Status != 401 {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // ECDSA signatures whose equation holds for a verifier that does not look at the range of r and s.
@@ -35,7 +35,8 @@ func TestAdvisoryPsychicSignature(t *testing.T) {
 			for _, s := range values {
 				t.Run("CVE-2022-21449 "+tt.alg, func(t *testing.T) {
 					forged := l.Issuer.TokenWith(nil, l.Owner.Bound())
-					forged = forged[:strings.LastIndexByte(forged, '.')+1] + lab.B64(append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...))
+					forged = forged[:strings.LastIndexByte(forged, '.')+1] +
+						lab.B64(append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...))
 					l.Forged(t, g, forged, popauth.ErrTokenSignature)
 				})
 			}
@@ -52,7 +53,9 @@ func TestAdvisorySignatureLength(t *testing.T) {
 		l.Genuine(t, g, token)
 		i := strings.LastIndexByte(token, '.') + 1
 		good := lab.PayloadOf("." + token[i:])
-		der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(good[:len(good)/2]), new(big.Int).SetBytes(good[len(good)/2:])})
+		der, err := asn1.Marshal(struct {
+			R, S *big.Int
+		}{new(big.Int).SetBytes(good[:len(good)/2]), new(big.Int).SetBytes(good[len(good)/2:])})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +101,8 @@ func TestAdvisorySignatureMalleable(t *testing.T) {
 	k, _ := l.Published()[1].Key.(*rsa.PublicKey)
 	above := new(big.Int).Add(new(big.Int).SetBytes(signature), k.N)
 	l.Forged(t, g, signed+lab.B64(above.Bytes()), popauth.ErrTokenSignature)
-	l.Forged(t, g, signed+lab.B64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))), popauth.ErrTokenSignature)
+	l.Forged(t, g, signed+lab.B64(new(big.Int).Sub(k.N, new(big.Int).SetBytes(signature)).FillBytes(make([]byte, k.Size()))),
+		popauth.ErrTokenSignature)
 }
 
 func reverse(b []byte) {
@@ -146,7 +150,8 @@ func TestAdvisoryPaddingNotChecked(t *testing.T) {
 // padded is EMSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 9.2).
 func padded(input string, size int) []byte {
 	sum := sha256.Sum256([]byte(input))
-	info := append([]byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}, sum[:]...)
+	info := append([]byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04,
+		0x20}, sum[:]...)
 	b := append([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-len(info)-3)...)
 	return append(append(b, 0), info...)
 }
@@ -170,7 +175,11 @@ func cubeRoot(n *big.Int) *big.Int {
 }
 
 // modulusForThree is a product of two primes of 1024 bits that are forgotten.
-const modulusForThree = "dc09618080a501b8c289fde35b1bd9342e69e571f5b4ddc63165d74e912de5a6a65c5682449073bd842388c0143fbc408394fdde7bf8cdb7d1990a30f1b16b4813e88bdb1f7c84c3e745cd6b23c11b00a930753f8db320ef99c228a6473ad2b1c281a988d57e4ab60ee78fd2fc67508dfdd9a27c5f55b6808162f490c72b452f634ae4c02448eb8ac94b9e493cb48af4d6aff9953684b508705290005775427f973459ed87292dde1d8c59fa5af2b98fbb6e85efe619f14d7259dd39cf76a84a55b33b7603b19a408e35bdab438443e8707570a81a7281b9eec40371f87188fbe92a8dfa3da15b066e3864d8246ebefe0cd7c2adcf1c524803668add5affdde3"
+const modulusForThree = "dc09618080a501b8c289fde35b1bd9342e69e571f5b4ddc63165d74e912de5a6a65c5682449073bd842388c0143fbc408394fdde7bf8c" +
+	"db7d1990a30f1b16b4813e88bdb1f7c84c3e745cd6b23c11b00a930753f8db320ef99c228a6473ad2b1c281a988d57e4ab60ee78fd2fc67508dfdd9a27c5f55b6" +
+	"808162f490c72b452f634ae4c02448eb8ac94b9e493cb48af4d6aff9953684b508705290005775427f973459ed87292dde1d8c59fa5af2b98fbb6e85efe619f14" +
+	"d7259dd39cf76a84a55b33b7603b19a408e35bdab438443e8707570a81a7281b9eec40371f87188fbe92a8dfa3da15b066e3864d8246ebefe0cd7c2adcf1c5248" +
+	"03668add5affdde3"
 
 // Whatever is changed in a token, the signature no longer fits.
 func TestAdvisoryModifiedToken(t *testing.T) {
@@ -194,7 +203,8 @@ func TestAdvisoryModifiedToken(t *testing.T) {
 			l.Forged(t, g, a[0]+"."+b[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2026-24899 header of another", func(t *testing.T) {
-			header := lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt", "kid": l.Published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].Kid, "x": 1}, nil, unsigned)
+			header := lab.Compact(lab.Claims{"alg": alg, "typ": "at+jwt",
+				"kid": l.Published()[map[string]int{"ES256": 0, "EdDSA": 1}[alg]].Kid, "x": 1}, nil, unsigned)
 			l.Forged(t, g, header[:strings.IndexByte(header, '.')]+"."+a[1]+"."+a[2], popauth.ErrTokenSignature)
 		})
 		t.Run("CVE-2024-51744 expired and forged", func(t *testing.T) {

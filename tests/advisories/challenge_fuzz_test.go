@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 func TestReadChallenge(t *testing.T) {
@@ -17,7 +17,9 @@ func TestReadChallenge(t *testing.T) {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{``, ` Bearer`, `Bearer `, `Bearer a`, `Bearer a=b`, `Bearer a="b`, `Bearer a="b",c="d"`, `Bearer a="b" c="d"`, `Bearer a="b", A="c"`, `Bearer a="\""`, "Bearer a=\"\n\"", `Bearer a="b", error="c"`, `Bea,rer a="b"`, `Bearer a="b", `} {
+	for _, bad := range []string{``, ` Bearer`, `Bearer `, `Bearer a`, `Bearer a=b`, `Bearer a="b`, `Bearer a="b",c="d"`,
+		`Bearer a="b" c="d"`, `Bearer a="b", A="c"`, `Bearer a="\""`, "Bearer a=\"\n\"", `Bearer a="b", error="c"`, `Bea,rer a="b"`,
+		`Bearer a="b", `} {
 		if _, got, err := lab.ReadChallenge(bad); err == nil {
 			t.Errorf("%q: got %v, want an error", bad, got)
 		}
@@ -34,7 +36,8 @@ func (c paramConfirmer) Challenge() (string, []popauth.Param) { return "DPoP", c
 
 // FuzzChallenge writes any parameter value and scope: what is written reads back, and no value breaks out of its quotes.
 func FuzzChallenge(f *testing.F) {
-	for _, value := range []string{"ES256 PS256", `a"`, `a\`, "a\r\nSet-Cookie: x=y", `", error="x`, "\u00e4", "\xff", "", " ", "~", "\x7f"} {
+	for _, value := range []string{"ES256 PS256", `a"`, `a\`, "a\r\nSet-Cookie: x=y", `", error="x`, "\u00e4", "\xff", "", " ", "~",
+		"\x7f"} {
 		f.Add(value, "orders.read")
 	}
 	f.Add("x", "a b")

@@ -14,8 +14,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // TestWhatGolangJWTLeavesOpen goes through what golang-jwt's parser decides otherwise than an API should, or leaves to
@@ -35,7 +35,8 @@ func TestWhatGolangJWTLeavesOpen(t *testing.T) {
 		{"G10 line breaks in base64 are skipped", "TestGolangJWTStrict", ""},
 		{"G11 a second JSON value is not read", "TestAdvisoryTwoReadings", ""},
 		{"G12 size and depth have no bound", "TestAdvisoryHugeToken", ""},
-		{"G13 code of the claims runs before the signature is verified", "", "the claims are read by strictjson; no type of a user's is decoded before a token is genuine"},
+		{"G13 code of the claims runs before the signature is verified", "",
+			"the claims are read by strictjson; no type of a user's is decoded before a token is genuine"},
 		{"G14 null is an empty set of claims", "TestTokenForm", ""},
 		{"G15 several errors are joined", "TestAdvisoryModifiedToken", ""},
 		{"G16 every key of a set is tried", "TestNoKeyIDAndSeveralKeys", ""},
@@ -77,7 +78,8 @@ func (anySignature) Verify(string, []byte, any) error { return nil }
 // the b64token check, but a Verifier of one's own does.
 func TestGolangJWTStrict(t *testing.T) {
 	l := lab.New(t, "ES256")
-	for _, token := range []string{"\n" + l.Bound(), l.Bound() + "\r", strings.Replace(l.Bound(), ".", "\n.", 1), strings.Replace(l.Bound(), ".", ".\r\n", 1)} {
+	for _, token := range []string{"\n" + l.Bound(), l.Bound() + "\r", strings.Replace(l.Bound(), ".", "\n.", 1),
+		strings.Replace(l.Bound(), ".", ".\r\n", 1)} {
 		if got, err := popauth.TrustJWT(token); err == nil {
 			t.Errorf("VULNERABLE: TrustJWT reads %v from a token with line breaks", got)
 		}
@@ -92,7 +94,7 @@ func TestGolangJWTRequest(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && slices.Contains([]string{"examples", "interop", "tests", "bench", "popauthtest"}, name) {
+		if d.IsDir() && slices.Contains([]string{"examples", "internal/lab", "interop", "tests", "bench", "popauthtest"}, name) {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
@@ -126,8 +128,10 @@ func newDiffer(tb testing.TB) differ {
 	tb.Helper()
 	private, _ := lab.FuzzKey()
 	return differ{lab.FuzzGuard(tb), jwt.NewParser(
-		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer(lab.FuzzIssuer), jwt.WithAudience(popauthtest.Audience), jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return time.Unix(lab.FuzzNow, 0) }),
+		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer(lab.FuzzIssuer), jwt.WithAudience(popauthtest.Audience),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(func() time.Time { return time.Unix(lab.FuzzNow, 0) }),
 	), private}
 }
 
@@ -165,7 +169,8 @@ func (d differ) compare(t *testing.T, token string) {
 		{"iss", p.Issuer, registered.Issuer}, {"sub", p.Subject, registered.Subject}, {"jti", p.TokenID, registered.ID},
 		{"aud", p.Audience, []string(registered.Audience)}, {"exp", p.ExpiresAt.Unix(), seconds(registered.ExpiresAt)},
 		{"iat", max(p.IssuedAt.Unix(), 0), seconds(registered.IssuedAt)},
-		{"iss in a map", p.Issuer, lab.Text(members["iss"])}, {"sub in a map", p.Subject, lab.Text(members["sub"])}, {"jti in a map", p.TokenID, lab.Text(members["jti"])},
+		{"iss in a map", p.Issuer, lab.Text(members["iss"])}, {"sub in a map", p.Subject, lab.Text(members["sub"])},
+		{"jti in a map", p.TokenID, lab.Text(members["jti"])},
 		{"client_id in a map", p.ClientID, lab.Text(members["client_id"])},
 		{"scope", p.Scopes, scopesIn(members)}, {"cnf", len(p.Bindings) > 0, members["cnf"] != nil},
 	} {
@@ -199,12 +204,15 @@ func FuzzAgainstGolangJWT(f *testing.F) {
 	d := newDiffer(f)
 	header := `{"alg":"EdDSA","typ":"at+jwt","kid":"k"}`
 	payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"s","exp":%d}`, lab.FuzzIssuer, popauthtest.Audience, lab.FuzzNow+60)
-	for _, h := range []string{header, `{"alg":"EdDSA"}`, `{"alg":"Ed25519","typ":"JWT"}`, `{"alg":"EdDSA","crit":["x"],"x":1}`, `{"alg":"none"}`, `{"ALG":"EdDSA"}`, ` {"alg":"EdDSA"} `} {
+	for _, h := range []string{header, `{"alg":"EdDSA"}`, `{"alg":"Ed25519","typ":"JWT"}`, `{"alg":"EdDSA","crit":["x"],"x":1}`,
+		`{"alg":"none"}`, `{"ALG":"EdDSA"}`, ` {"alg":"EdDSA"} `} {
 		f.Add(h, payload, "", uint16(0))
 	}
 	for _, more := range []string{
-		`,"aud":"x"`, `,"EXP":1`, `,"nbf":1800000030.5`, `,"iat":0`, `,"iat":1.8e9`, `,"iat":1e30`, `,"nbf":"1"`, `,"nbf":null`, `,"jti":"\u0000\ud83d\ude00"`, `,"scope":" a  b\t"`,
-		`,"scope":["a b",""]`, `,"scp":"a","scope":""`, `,"client_id":"\u2028"`, `,"x":1e999`, `,"x":{"a":1,"a":2}`, `,"sub":"\xff"`, `,"cnf":{}`, `,"exp":1800000059.999999999`,
+		`,"aud":"x"`, `,"EXP":1`, `,"nbf":1800000030.5`, `,"iat":0`, `,"iat":1.8e9`, `,"iat":1e30`, `,"nbf":"1"`, `,"nbf":null`,
+		`,"jti":"\u0000\ud83d\ude00"`, `,"scope":" a  b\t"`,
+		`,"scope":["a b",""]`, `,"scp":"a","scope":""`, `,"client_id":"\u2028"`, `,"x":1e999`, `,"x":{"a":1,"a":2}`, `,"sub":"\xff"`,
+		`,"cnf":{}`, `,"exp":1800000059.999999999`,
 	} {
 		f.Add(header, strings.TrimSuffix(payload, "}")+more+"}", "", uint16(0))
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a token says is read after its signature is found right, but for its issuer: the claims of a forged one don't count,
@@ -45,7 +45,8 @@ func TestForgedClaimsAreNotRead(t *testing.T) {
 			}
 		})
 	}
-	l.Forged(t, g, parts[0]+"."+base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://other.example","iss":1}`))+"."+parts[2], popauth.ErrTokenIssuer)
+	l.Forged(t, g, parts[0]+"."+base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://other.example","iss":1}`))+"."+parts[2],
+		popauth.ErrTokenIssuer)
 }
 
 // Nobody has signed a header when it is read, so that it may hold little: no more values than any honest one has.

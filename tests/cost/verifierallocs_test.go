@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/issuers"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A repeated request allocates no more whoever remembers its token: a Verifier of ours or of somebody else's.
@@ -34,7 +34,8 @@ func TestRememberingAllocations(t *testing.T) {
 		}
 		g := l.Guard(func(o *popauth.Options) { *o = popauth.Options{Verifier: tt.verifier, Now: o.Now} })
 		ran := 0
-		h, r, w := g.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran++ })), l.Owner.Request("GET", "/", token), &lab.Stub{Fields: http.Header{}}
+		h, r, w := g.Confirm(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran++ })), l.Owner.Request("GET", "/", token),
+			&lab.Stub{Fields: http.Header{}}
 		serve := func() {
 			clear(w.Fields)
 			h.ServeHTTP(w, r)

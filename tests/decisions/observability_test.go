@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What docs/observability.md says about the log: events, levels, attributes, and nothing else.
@@ -82,12 +82,14 @@ func TestLogDocumented(t *testing.T) {
 			t.Errorf("%s: the token is in %s", tt.name, &log)
 		}
 	}
-	for _, stage := range []popauth.Stage{popauth.StageAuthenticate, popauth.StageConfirm, popauth.StageAuthorize, popauth.StageRecheck, popauth.StageOutside} {
+	for _, stage := range []popauth.Stage{popauth.StageAuthenticate, popauth.StageConfirm, popauth.StageAuthorize, popauth.StageRecheck,
+		popauth.StageOutside} {
 		if !strings.Contains(string(page), "| `"+string(stage)+"` |") {
 			t.Errorf("docs/observability.md doesn't name %s", stage)
 		}
 	}
-	for _, reason := range []popauth.Reason{popauth.ErrCertificateMismatch, popauth.ErrProofKey, popauth.ErrProofReplayed, popauth.ErrUnavailable,
+	for _, reason := range []popauth.Reason{popauth.ErrCertificateMismatch, popauth.ErrProofKey, popauth.ErrProofReplayed,
+		popauth.ErrUnavailable,
 		popauth.ErrCertificateMalformed, popauth.ErrProxySecret, popauth.ErrPeerUntrusted, popauth.ErrTokenKey} {
 		if !strings.Contains(string(page), "`"+string(reason)+"`") {
 			t.Errorf("docs/observability.md doesn't name %q", reason)

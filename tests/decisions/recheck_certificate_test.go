@@ -11,8 +11,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // For certificates as for tokens: what the source would say now counts.
@@ -53,17 +53,23 @@ func TestRecheckCertificate(t *testing.T) {
 		wrap    func(http.Handler) http.Handler
 		recheck func(*http.Request) error
 	}{
-		"RequireCertificate":         {clientcert.Require(source), again},
-		"RequireCertificate of two":  {clientcert.Require(twice), again},
-		"ClientCertificate":          {popauth.ClientCertificate(source), again},
-		"RequireCertificate behind":  {lab.Chain(popauth.ClientCertificate(source), clientcert.Require(behindCaller)), again},
-		"RequireCertificate inside":  {lab.Chain(clientcert.Require(source), clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()}))), again},
-		"the caller's of the caller": {lab.Chain(popauth.ClientCertificate(source), popauth.ClientCertificate(popauth.CallerCertificate())), again},
-		"a Guard that verifies more": {lab.Chain(popauth.ClientCertificate(source), behindAll.Confirm), func(r *http.Request) error { _, err := behindAll.Recheck(r); return err }},
-		"a Guard inside of a route":  {lab.Chain(clientcert.Require(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
-		"a route inside of a Guard":  {lab.Chain(inner.Confirm, clientcert.Require(source)), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
-		"a Guard's own source":       {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
-		"a Guard behind a handler's": {lab.Chain(popauth.ClientCertificate(source), inner.Confirm), func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"RequireCertificate":        {clientcert.Require(source), again},
+		"RequireCertificate of two": {clientcert.Require(twice), again},
+		"ClientCertificate":         {popauth.ClientCertificate(source), again},
+		"RequireCertificate behind": {lab.Chain(popauth.ClientCertificate(source), clientcert.Require(behindCaller)), again},
+		"RequireCertificate inside": {lab.Chain(clientcert.Require(source),
+			clientcert.Require(lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()}))), again},
+		"the caller's of the caller": {lab.Chain(popauth.ClientCertificate(source),
+			popauth.ClientCertificate(popauth.CallerCertificate())), again},
+		"a Guard that verifies more": {lab.Chain(popauth.ClientCertificate(source), behindAll.Confirm),
+			func(r *http.Request) error { _, err := behindAll.Recheck(r); return err }},
+		"a Guard inside of a route": {lab.Chain(clientcert.Require(source), inner.Confirm),
+			func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a route inside of a Guard": {lab.Chain(inner.Confirm, clientcert.Require(source)),
+			func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
+		"a Guard's own source": {own.Confirm, func(r *http.Request) error { _, err := own.Recheck(r); return err }},
+		"a Guard behind a handler's": {lab.Chain(popauth.ClientCertificate(source), inner.Confirm),
+			func(r *http.Request) error { _, err := inner.Recheck(r); return err }},
 	}
 	for name, route := range routes {
 		for _, tt := range []struct {
@@ -103,7 +109,8 @@ func TestRecheckExpiredByTLS(t *testing.T) {
 		c.DNSNames = []string{"owner.example"}
 	})
 	g := l.Guard(func(o *popauth.Options) { o.Now = clock.Now })
-	request := owner.Request("GET", "/", l.Issuer.Token(owner.Bound(), lab.Claims{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
+	request := owner.Request("GET", "/", l.Issuer.Token(owner.Bound(),
+		lab.Claims{"iat": clock.Now().Unix(), "exp": clock.Now().Add(24 * time.Hour).Unix()}))
 	request.TLS.VerifiedChains = [][]*x509.Certificate{request.TLS.PeerCertificates}
 	name := clientcert.DNS("owner.example")
 	r := lab.Held(t, g.Authorize(clientcert.Policy(name)), request)
@@ -124,7 +131,8 @@ func TestRecheckCallerCertificate(t *testing.T) {
 	l := lab.New(t)
 	g := l.Guard()
 	own := clientcert.Thumbprint(l.Owner.Thumbprint())
-	r := lab.Held(t, lab.Chain(popauth.ClientCertificate(popauth.CallerCertificate()), clientcert.Require(popauth.CallerCertificate(), own), g.Confirm), l.Owner.Request("GET", "/", l.Bound()))
+	r := lab.Held(t, lab.Chain(popauth.ClientCertificate(popauth.CallerCertificate()),
+		clientcert.Require(popauth.CallerCertificate(), own), g.Confirm), l.Owner.Request("GET", "/", l.Bound()))
 	if c, err := clientcert.Recheck(r, own); err != nil || c == nil {
 		t.Errorf("got %v, %v", c, err)
 	}
@@ -158,10 +166,11 @@ func TestCertificateRouteInsideOfAStage(t *testing.T) {
 	stranger := clientcert.Thumbprint(popauthtest.SelfSigned(t, "x").Thumbprint())
 	whoever := popauth.ClientCertificate(popauth.TLSCertificate())
 	for name, wrap := range map[string]func(http.Handler) http.Handler{
-		"a handler that finds":        lab.Chain(a.Guard.Confirm, whoever, a.Guard.Authorize(popauth.Bound())),
-		"two of them":                 lab.Chain(a.Guard.Confirm, whoever, whoever, a.Guard.Authorize(popauth.Bound())),
-		"one further out":             lab.Chain(whoever, a.Guard.Confirm, whoever, a.Guard.Authorize(popauth.Bound())),
-		"a policy on the certificate": lab.Chain(a.Guard.Confirm, whoever, a.Guard.Authorize(popauth.AnyOf(clientcert.Policy(stranger), popauth.Bound()))),
+		"a handler that finds": lab.Chain(a.Guard.Confirm, whoever, a.Guard.Authorize(popauth.Bound())),
+		"two of them":          lab.Chain(a.Guard.Confirm, whoever, whoever, a.Guard.Authorize(popauth.Bound())),
+		"one further out":      lab.Chain(whoever, a.Guard.Confirm, whoever, a.Guard.Authorize(popauth.Bound())),
+		"a policy on the certificate": lab.Chain(a.Guard.Confirm, whoever,
+			a.Guard.Authorize(popauth.AnyOf(clientcert.Policy(stranger), popauth.Bound()))),
 	} {
 		r := lab.Held(t, wrap, a.Request())
 		if _, err := a.Guard.Recheck(r); err != nil {
@@ -201,9 +210,11 @@ func TestACertificateIsACopy(t *testing.T) {
 	one := &popauth.Certificate{Leaf: thief.Request("GET", "/", "").TLS.PeerCertificates[0]}
 	same := lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return one, nil })
 	named := clientcert.AnyOf(vouch, clientcert.DNS("admin.example"))
-	for name, source := range map[string]popauth.CertificateSource{"TLSCertificate": popauth.TLSCertificate(), "one for all requests": same} {
+	for name, source := range map[string]popauth.CertificateSource{"TLSCertificate": popauth.TLSCertificate(),
+		"one for all requests": same} {
 		for range 3 {
-			o := lab.Send(lab.Chain(popauth.ClientCertificate(source), g.Authorize(clientcert.Policy(named))), thief.Request("GET", "/", l.Issuer.Token(thief.Bound())))
+			o := lab.Send(lab.Chain(popauth.ClientCertificate(source), g.Authorize(clientcert.Policy(named))),
+				thief.Request("GET", "/", l.Issuer.Token(thief.Bound())))
 			if o.Ran || o.Status != 403 {
 				t.Errorf("%s, Authorize: got %d, ran %t, want 403", name, o.Status, o.Ran)
 			}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // changing is a Verifier whose word about a token changes.
@@ -52,8 +52,10 @@ func TestRecheck(t *testing.T) {
 		{name: "another client", happens: nowSays(popauthtest.Claims{"client_id": "other"}, nil), want: popauth.ErrTokenInvalid},
 		{name: "another issuer", happens: nowSays(popauthtest.Claims{"iss": "https://other.example"}, nil), want: popauth.ErrTokenIssuer},
 		{name: "no binding any more", happens: nowSays(popauthtest.Claims{"cnf": popauthtest.Omit}, nil), want: popauth.ErrTokenInvalid},
-		{name: "another binding", happens: nowSays(popauthtest.Claims{"cnf": lab.Claims{"x5t#S256": strings.Repeat("A", 43)}}, nil), want: popauth.ErrTokenInvalid},
-		{name: "fewer scopes", happens: nowSays(popauthtest.Claims{"scope": "other"}, nil), policies: []popauth.Policy{scope}, want: popauth.ErrScope},
+		{name: "another binding", happens: nowSays(popauthtest.Claims{"cnf": lab.Claims{"x5t#S256": strings.Repeat("A", 43)}}, nil),
+			want: popauth.ErrTokenInvalid},
+		{name: "fewer scopes", happens: nowSays(popauthtest.Claims{"scope": "other"}, nil), policies: []popauth.Policy{scope},
+			want: popauth.ErrScope},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newRecheckLab(t)
@@ -103,7 +105,8 @@ func newRecheckLab(t *testing.T) *recheckLab {
 	}
 	l.verifier = &changing{Verifier: jwts}
 	l.guard, err = popauth.New(popauth.Options{
-		Verifier: lab.IssuingVerifier{l.verifier, []string{o.Issuer}}, Now: l.Clock.Now, Logger: slog.New(slog.NewTextHandler(l.log, nil)),
+		Verifier: lab.IssuingVerifier{Verifier: l.verifier, All: []string{o.Issuer}}, Now: l.Clock.Now,
+		Logger:  slog.New(slog.NewTextHandler(l.log, nil)),
 		Revoked: func(context.Context, *popauth.Token) (bool, error) { return l.revoked, l.down },
 		Observe: func(_ context.Context, o popauth.Observation) { l.seen = append(l.seen, o) },
 	})
@@ -186,7 +189,8 @@ func TestRecheckHoldsTheEnd(t *testing.T) {
 func TestRecheckBindingsInAnotherOrder(t *testing.T) {
 	l := lab.New(t)
 	key := popauthtest.NewProofKey(t, "")
-	orders := []string{`{"jkt":"` + key.Thumbprint() + `","x5t#S256":"` + l.Owner.Thumbprint() + `"}`, `{"x5t#S256":"` + l.Owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`}
+	orders := []string{`{"jkt":"` + key.Thumbprint() + `","x5t#S256":"` + l.Owner.Thumbprint() + `"}`,
+		`{"x5t#S256":"` + l.Owner.Thumbprint() + `","jkt":"` + key.Thumbprint() + `"}`}
 	n := 0
 	v := lab.VerifierFunc(func(context.Context, string) (*popauth.Token, error) {
 		n++

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 const (
@@ -136,11 +136,14 @@ var discoveries = []struct {
 	{"byte order mark", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": "\ufeff" + lab.Metadata(somewhere, theKeys)}, ""},
 	{"odd members", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": "{\"op_name\":\"caf\xe9\",\"x\":1,\"x\":2," + lab.Metadata(somewhere, theKeys)[1:]}, ""},
+		somewhere + "/.well-known/openid-configuration": "{\"op_name\":\"caf\xe9\",\"x\":1,\"x\":2," +
+			lab.Metadata(somewhere, theKeys)[1:]}, ""},
 	{"jwks_uri twice", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://evil.example.com/",` + lab.Metadata(somewhere, theKeys)[1:]}, "there twice"},
+		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://evil.example.com/",` +
+			lab.Metadata(somewhere, theKeys)[1:]}, "there twice"},
 	{"issuer twice", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://evil.example.com",` + lab.Metadata(somewhere, theKeys)[1:]}, "there twice"},
+		somewhere + "/.well-known/openid-configuration": `{"issuer":"https://evil.example.com",` + lab.Metadata(somewhere, theKeys)[1:]},
+		"there twice"},
 	{"another host", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://keys.example.net/jwks")}, ""},
 	{"private issuer, private host", "https://10.0.0.1", map[string]string{
@@ -154,7 +157,8 @@ var discoveries = []struct {
 	{"no issuer", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": `{"jwks_uri":"https://id.example.com/jwks"}`}, "of another issuer"},
 	{"issuer in capitals", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": `{"ISSUER":"https://id.example.com","jwks_uri":"https://id.example.com/jwks"}`}, "metadata: "},
+		somewhere + "/.well-known/openid-configuration": `{"ISSUER":"https://id.example.com","jwks_uri":"https://id.example.com/jwks"}`},
+		"metadata: "},
 	{"issuer a list", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": `{"issuer":["https://id.example.com"]}`}, "metadata: "},
 	{"no jwks_uri", somewhere, map[string]string{
@@ -170,19 +174,22 @@ var discoveries = []struct {
 	{"link-local", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, "https://169.254.169.254/jwks")}, "inside"},
 	{"loopback, http after https", "https://127.0.0.1", map[string]string{
-		"https://127.0.0.1/.well-known/openid-configuration": lab.Metadata("https://127.0.0.1", "http://127.0.0.1/jwks")}, "less protected"},
+		"https://127.0.0.1/.well-known/openid-configuration": lab.Metadata("https://127.0.0.1", "http://127.0.0.1/jwks")},
+		"less protected"},
 	{"names what came", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": lab.Metadata("https://id.example.com/", theKeys)},
 		`its issuer is "https://id.example.com/", and "https://id.example.com" is wanted`},
 	{"a page behind a redirect", somewhere, map[string]string{
-		somewhere + "/.well-known/openid-configuration": "-> /login", somewhere + "/login": "<html>"}, "after a redirect to https://id.example.com/login"},
+		somewhere + "/.well-known/openid-configuration": "-> /login", somewhere + "/login": "<html>"},
+		"after a redirect to https://id.example.com/login"},
 	{"HTML", somewhere, map[string]string{somewhere + "/.well-known/openid-configuration": "<html>"}, "metadata: "},
 	{"too large", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, theKeys) + strings.Repeat(" ", 1<<20)}, "more than"},
 	{"redirect elsewhere", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration":       "-> https://evil.example.com/",
 		somewhere + "/.well-known/oauth-authorization-server": "-> http://id.example.com/",
-		"https://evil.example.com/":                           lab.Metadata(somewhere, theKeys), "http://id.example.com/": lab.Metadata(somewhere, theKeys)}, "redirect"},
+		"https://evil.example.com/":                           lab.Metadata(somewhere, theKeys),
+		"http://id.example.com/":                              lab.Metadata(somewhere, theKeys)}, "redirect"},
 	{"redirect to another port", somewhere, map[string]string{
 		somewhere + "/.well-known/openid-configuration": "-> https://id.example.com:8443/",
 		"https://id.example.com:8443/":                  lab.Metadata(somewhere, theKeys)}, "redirect"},
@@ -235,7 +242,8 @@ func TestRemoteKeysSet(t *testing.T) {
 		}
 	}
 	stays := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	err := (&site{pages: map[string]string{u: "-> /keys", somewhere + "/keys": oneKey}}).preload(t, popauth.RemoteKeysOptions{URL: u, Client: stays})
+	err := (&site{pages: map[string]string{u: "-> /keys", somewhere + "/keys": oneKey}}).preload(t,
+		popauth.RemoteKeysOptions{URL: u, Client: stays})
 	if err == nil || !strings.Contains(err.Error(), "status 302") {
 		t.Errorf("a Client that follows no redirect: got %v, want status 302", err)
 	}

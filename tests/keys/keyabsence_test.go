@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/issuers"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // unknownKid is an unsigned token under a kid that does not exist, with a header as large as fits.

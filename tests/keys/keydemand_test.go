@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Preload is for those who know that a key must no longer count. A fetch that has begun before may have been answered
@@ -160,7 +160,8 @@ func TestRotationAtOnce(t *testing.T) {
 					}
 					t.Logf("%d of %d good requests refused, the last after %v; one waited %v", refused, sent, last, longest)
 					if shape.wait == 0 && refused > 0 || last > shape.wait+500*time.Millisecond || longest > time.Second {
-						t.Errorf("got %d refused until %v, and %v of waiting; want none refused after %v", refused, last, longest, shape.wait)
+						t.Errorf("got %d refused until %v, and %v of waiting; want none refused after %v", refused, last, longest,
+							shape.wait)
 					}
 				})
 			})

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // An issuer that can be read and has no usable key has withdrawn those from before.
@@ -62,7 +62,8 @@ func TestEmptySetIsLogged(t *testing.T) {
 	issuer := lab.NewMemoryIssuer(t)
 	issuer.Handle("/jwks", staticBody([]byte(`{"keys":[]}`)))
 	var log bytes.Buffer
-	guard, err := popauth.New(popauth.Options{Issuer: issuer.URL, Audience: []string{popauthtest.Audience}, Keys: issuer.KeySet(t, popauth.RemoteKeysOptions{}),
+	guard, err := popauth.New(popauth.Options{Issuer: issuer.URL, Audience: []string{popauthtest.Audience},
+		Keys:   issuer.KeySet(t, popauth.RemoteKeysOptions{}),
 		Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)

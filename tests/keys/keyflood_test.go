@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // A flood of tokens under made-up kids in one second causes one fetch that good tokens don't wait for. In a bubble
@@ -49,7 +49,8 @@ func TestFloodOfMadeUpKids(t *testing.T) {
 			waited += time.Since(began)
 		}
 		all.Wait()
-		t.Logf("%d made-up kids in a second: %d times 401, %d times 503, %d calls, the longest took %v; 100 good tokens meanwhile waited %v",
+		t.Logf("%d made-up kids in a second: %d times 401, %d times 503, %d calls, the longest took %v; 100 good tokens meanwhile "+
+			"waited %v",
 			flood, refused.Load(), unavailable.Load(), issuer.Calls.Load(), time.Duration(longest.Load()), waited)
 		if refused.Load() != flood || waited != 0 {
 			t.Errorf("got %d times 401, good tokens waited %v; want %d, 0", refused.Load(), waited, flood)
@@ -100,7 +101,8 @@ func TestFloodTakesLittleFromGoodTokens(t *testing.T) {
 	flooded := median()
 	stop.Store(true)
 	all.Wait()
-	t.Logf("a good token's median: %v, under %.0f made-up kids a second %v", quiet, float64(sent.Load())/time.Since(began).Seconds(), flooded)
+	t.Logf("a good token's median: %v, under %.0f made-up kids a second %v", quiet, float64(sent.Load())/time.Since(began).Seconds(),
+		flooded)
 	if got := issuer.Calls.Load(); got > 4 {
 		t.Errorf("calls: got %d, want 4 at most", got)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // One odd key, or an odd member of a good one, spoils nothing, and the error names what was left out.
@@ -37,17 +37,21 @@ func TestOddKeysSpoilNothing(t *testing.T) {
 		{name: "optional members null", set: `{"kid":"good",` + goodP256 + `,"use":null,"alg":null,"key_ops":null,"x5c":null,"d":null}`},
 		{name: "private members without content", set: `{"kid":"good",` + goodP256 + `,"d":"","oth":[]}`},
 		{name: "SPIRE's use", set: `{"kid":"good",` + goodP256 + `,"use":"jwt-svid"}`},
-		{name: "SPIRE's other use", set: `{"kid":"odd",` + goodP256 + `,"use":"x509-svid"}`, want: `kid "odd": use: "x509-svid" is not for signatures`},
+		{name: "SPIRE's other use", set: `{"kid":"odd",` + goodP256 + `,"use":"x509-svid"}`,
+			want: `kid "odd": use: "x509-svid" is not for signatures`},
 		{name: "for encryption", set: `{"kid":"odd",` + goodP256 + `,"use":"enc"}`, want: `use: "enc" is not for signatures`},
 		{name: "key_ops of another kind", set: `{"kid":"odd",` + goodP256 + `,"key_ops":["sign"]}`, want: "key_ops: without verify"},
 		{name: "key_ops in Latin-1", set: "{\"kid\":\"odd\"," + goodP256 + ",\"key_ops\":[\"verify\",\"\xe9\"]}", want: "key_ops: "},
 		{name: "private", set: `{"kid":"odd",` + goodP256 + `,"d":"AQAB"}`, want: "nobody's"},
 		{name: "kid in Latin-1", set: "{\"kid\":\"\xe9\"," + goodP256 + "}", want: "key 1"},
-		{name: "Ed25519 too short", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AA"}`, want: `no key that can be read, of kty "OKP": `},
+		{name: "Ed25519 too short", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AA"}`,
+			want: `no key that can be read, of kty "OKP": `},
 		{name: "kid twice", set: `{"kid":"odd","kid":"good",` + goodP256 + `}`, want: "twice"},
 		{name: "unknown kind", set: `{"kid":"odd","kty":"AKP","alg":"ML-DSA-44","pub":"AA"}`, want: `kty "AKP"`},
-		{name: "Ed25519 that is no point", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, want: "nobody has, or everybody"},
-		{name: "Ed25519 of small order", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, want: "nobody has, or everybody"},
+		{name: "Ed25519 that is no point", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA` +
+			`AAAA"}`, want: "nobody has, or everybody"},
+		{name: "Ed25519 of small order", set: `{"kid":"odd","kty":"OKP","crv":"Ed25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA` +
+			`AA"}`, want: "nobody has, or everybody"},
 		{name: "no object", set: `null`, want: "key 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,7 +67,8 @@ func TestOddKeysSpoilNothing(t *testing.T) {
 				if _, err := choose(t, keys, map[string]any{"alg": "ES256", "kid": "good"}); err != nil {
 					t.Errorf("beside a good one: got %v", err)
 				}
-				if _, err := choose(t, keys, map[string]any{"alg": "ES256", "kid": "none"}); err == nil || tt.want != "" && !strings.Contains(err.Error(), "left out: key") {
+				if _, err := choose(t, keys, map[string]any{"alg": "ES256", "kid": "none"}); err == nil ||
+					tt.want != "" && !strings.Contains(err.Error(), "left out: key") {
 					t.Errorf("an unknown kid: got %v, want it to name what was left out", err)
 				}
 			}
@@ -97,7 +102,8 @@ func newKeySigner(t *testing.T, members map[string]any) keySigner {
 
 func (s keySigner) token(t *testing.T, header map[string]any) string {
 	t.Helper()
-	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": somewhere, "sub": "alice", "aud": popauthtest.Audience, "exp": 4_000_000_000})
+	token := jwt.NewWithClaims(jwt.SigningMethodES256,
+		jwt.MapClaims{"iss": somewhere, "sub": "alice", "aud": popauthtest.Audience, "exp": 4_000_000_000})
 	token.Header["typ"] = "at+jwt"
 	for name, v := range header {
 		token.Header[name] = v

@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // setOf is a JWK Set of the issuers' keys, with a member issuer in each; nil for none.
@@ -78,7 +78,8 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 		{name: "the template's own text", says: "{tenantid}", iss: tenant},
 		{name: "a prefix without placeholder", says: "https://login.example.com/9188040d", iss: tenant},
 		{name: "a shorter end", says: "https://login.example.com/{tenantid}/v2", iss: tenant},
-		{name: "twice the same", says: "https://{tenantid}.login.example.com/{tenantid}/v2.0", iss: "https://a1.login.example.com/a1/v2.0", good: true},
+		{name: "twice the same", says: "https://{tenantid}.login.example.com/{tenantid}/v2.0",
+			iss: "https://a1.login.example.com/a1/v2.0", good: true},
 		{name: "twice another", says: "https://{tenantid}.login.example.com/{tenantid}/v2.0", iss: "https://a1.login.example.com/a2/v2.0"},
 		{name: "named by the option", says: other, iss: tenant, keyIssuer: other, good: true},
 		{name: "named by the option, any tenant's", says: template, iss: "https://sts.example.com/72f988bf/", keyIssuer: other, good: true},
@@ -100,7 +101,8 @@ func TestAKeyOfAnotherIssuer(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, keys := range map[string]popauth.KeySource{"StaticKeys": static, "RemoteKeys": remote} {
-				g, err := popauth.New(popauth.Options{Issuer: tt.iss, Audience: []string{popauthtest.Audience}, Keys: keys, KeyIssuer: tt.keyIssuer})
+				g, err := popauth.New(popauth.Options{Issuer: tt.iss, Audience: []string{popauthtest.Audience}, Keys: keys,
+					KeyIssuer: tt.keyIssuer})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -133,7 +135,8 @@ func TestOneKeyIDOfTwoIssuers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, signer := range []*popauthtest.Issuer{one, two} {
-			o := lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/", signer.TokenWith(lab.Claims{"kid": "k"}, lab.Claims{"iss": iss.URL})))
+			o := lab.Send(g.Authenticate, (*popauthtest.Client)(nil).Request("GET", "/",
+				signer.TokenWith(lab.Claims{"kid": "k"}, lab.Claims{"iss": iss.URL})))
 			if want := signer == iss; o.Ran != want {
 				t.Errorf("signed by %s for %s: ran %t, want %t", signer.URL, iss.URL, o.Ran, want)
 			}

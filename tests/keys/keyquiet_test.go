@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // The first request after a quiet night waits for the keys that there are by now.
@@ -25,7 +25,8 @@ func TestQuietInstance(t *testing.T) {
 		{name: "well", morning: func(*lab.MemoryIssuer) {}, old: 401, wait: 2 * time.Second, at: night}, // metadata, and keys
 		{name: "unreachable", morning: func(i *lab.MemoryIssuer) { i.Fails(lab.Unreachable) }, old: 200, wait: 2 * time.Second, at: night},
 		{name: "hanging", morning: func(i *lab.MemoryIssuer) { i.Takes(time.Hour) }, old: 200, wait: 5 * time.Second, at: night},
-		{name: "hanging, and beyond MaxAge", morning: func(i *lab.MemoryIssuer) { i.Takes(time.Hour) }, old: 503, wait: 5 * time.Second, at: 25 * time.Hour},
+		{name: "hanging, and beyond MaxAge", morning: func(i *lab.MemoryIssuer) { i.Takes(time.Hour) }, old: 503, wait: 5 * time.Second,
+			at: 25 * time.Hour},
 		{name: "a little late", morning: func(*lab.MemoryIssuer) {}, old: 200, at: 65 * time.Minute},
 		{name: "later than a tenth of Refresh", morning: func(*lab.MemoryIssuer) {}, old: 401, wait: 2 * time.Second, at: 66 * time.Minute},
 	} {
@@ -145,7 +146,8 @@ func TestQuietIntrospection(t *testing.T) {
 					case <-r.Context().Done():
 						return nil, r.Context().Err()
 					}
-					return lab.Answer(status, []byte(fmt.Sprintf(`{"issuer":"https://id.example.com","introspection_endpoint":"https://id.example.com/%s"}`, place))), nil
+					return lab.Answer(status, []byte(fmt.Sprintf(`{"issuer":"https://id.example.com","introspection_endpoint":"https:/`+
+						`/id.example.com/%s"}`, place))), nil
 				})}
 				v := lab.IntrospectionBy(t, client)
 				verify := func() error { _, err := v.Verify(t.Context(), "t"); return err }
@@ -161,7 +163,8 @@ func TestQuietIntrospection(t *testing.T) {
 				began := time.Now()
 				err := verify()
 				if (err == nil) != tt.passing || calls["/old"] != tt.old || time.Since(began) > tt.wait {
-					t.Errorf("got %v, %d calls to the old place, after %v; want %d, after %v at most", err, calls["/old"], time.Since(began), tt.old, tt.wait)
+					t.Errorf("got %v, %d calls to the old place, after %v; want %d, after %v at most", err, calls["/old"],
+						time.Since(began), tt.old, tt.wait)
 				}
 				began = time.Now()
 				if err := verify(); err != nil || time.Since(began) != 0 && !tt.hangs {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A rotation of an issuer whose tokens name no key, or name every key alike, is found as fast as any.
@@ -38,7 +38,8 @@ func TestRotationUnderOneName(t *testing.T) {
 				time.Sleep(time.Minute)
 				issuer.Rotate()
 				wantCalls(t, issuer, "before", 2)
-				for _, unfit := range []string{token(popauthtest.Claims{"aud": "other"}), token(popauthtest.Claims{"exp": 1}), token(popauthtest.Claims{"iss": "https://other"}),
+				for _, unfit := range []string{token(popauthtest.Claims{"aud": "other"}), token(popauthtest.Claims{"exp": 1}),
+					token(popauthtest.Claims{"iss": "https://other"}),
 					token(popauthtest.Claims{"nbf": time.Now().Add(time.Hour).Unix()})} {
 					api.Want(t, unfit, 401)
 				}
@@ -80,7 +81,9 @@ func TestRotationToAnotherKind(t *testing.T) {
 		api.Want(t, before.TokenWith(popauthtest.Claims{"kid": "only"}), 200)
 		time.Sleep(time.Minute)
 		after.Named("only")
-		before.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { after.Server.Config.Handler.ServeHTTP(w, r) }))
+		before.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			after.Server.Config.Handler.ServeHTTP(w, r)
+		}))
 		token := after.TokenWith(popauthtest.Claims{"kid": "only"}, popauthtest.Claims{"iss": before.URL})
 		api.Want(t, token, 200)
 		before.Fails(lab.Unreachable)

@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 func FuzzJWKSet(f *testing.F) {
@@ -31,7 +31,8 @@ func FuzzJWKSet(f *testing.F) {
 		}
 		f.Add([]byte(row.JWKS))
 	}
-	f.Add([]byte(`{"keys":[{"kid":"k",` + goodP256 + `,"d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"},{` + rsaJWK(2048, "AQAB") + `}]}`))
+	f.Add([]byte(`{"keys":[{"kid":"k",` + goodP256 + `,"d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"},{` + rsaJWK(2048, "AQAB") +
+		`}]}`))
 	f.Fuzz(func(t *testing.T, jwks []byte) {
 		keys, err := popauth.StaticKeys(jwks)
 		if (err == nil) != (keys != nil) {
@@ -120,7 +121,8 @@ func FuzzMetadata(f *testing.F) {
 		var metadata struct {
 			Issuer string `json:"issuer"`
 		}
-		if err == nil && (json.Unmarshal(bytes.TrimPrefix(doc, []byte("\ufeff")), &metadata) != nil || metadata.Issuer != "https://id.example.com/t") {
+		if err == nil && (json.Unmarshal(bytes.TrimPrefix(doc, []byte("\ufeff")), &metadata) != nil ||
+			metadata.Issuer != "https://id.example.com/t") {
 			t.Fatalf("accepted %s", doc)
 		}
 		if len(asked) > 5 { // four places, and the keys

@@ -15,8 +15,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What keyfunc v3.9.0 and jwkset v0.11.3 leave to whoever uses them, and where it is tested that this is done.
@@ -90,7 +90,8 @@ func TestStaticKeysSets(t *testing.T) {
 }
 
 const (
-	goodP256    = `"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"`
+	goodP256 = `"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikY` +
+		`jKIWI5a0"`
 	goodEd25519 = `"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
 )
 
@@ -110,7 +111,8 @@ func TestStaticKeysUnusable(t *testing.T) {
 	even, _ := base64.RawURLEncoding.DecodeString(modulus(2048))
 	even[len(even)-1] &^= 1
 	for name, jwk := range map[string]string{
-		"symmetric":                `"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"`,
+		"symmetric": `"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1` +
+			`Z9CAow"`,
 		"private EC":               goodP256 + `,"d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"`,
 		"private Ed25519":          goodEd25519 + `,"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"`,
 		"private RSA":              rsaJWK(2048, "AQAB") + `,"d":"AQAB"`,
@@ -138,16 +140,17 @@ func TestStaticKeysUnusable(t *testing.T) {
 		"RSA with exponent 2^64+3": rsaJWK(2048, "AQAAAAAAAAAD"),
 		"RSA with even modulus":    fmt.Sprintf(`"kty":"RSA","n":%q,"e":"AQAB"`, base64.RawURLEncoding.EncodeToString(even)),
 		"RSA without modulus":      `"kty":"RSA","e":"AQAB"`,
-		"off the curve":            `"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"`,
-		"at infinity":              `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`,
-		"on P-224":                 `"kty":"EC","crv":"P-224","x":"AA","y":"AA"`,
-		"X25519":                   `"kty":"OKP","crv":"X25519","x":"UEo2mZ9InNL9vAi6_z2I-gBWm6mGy6IlSP_egPmAaCk"`,
-		"Ed25519 too short":        `"kty":"OKP","crv":"Ed25519","x":"11qY"`,
-		"unknown kty":              `"kty":"made-up"`,
-		"no kty":                   `"crv":"P-256"`,
-		"kid too long":             goodP256 + `,"kid":"` + strings.Repeat("k", 257) + `"`,
-		"kid a number":             goodP256 + `,"kid":1`,
-		"KTY":                      strings.Replace(goodP256, "kty", "KTY", 1),
+		"off the curve": `"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"f83OJ3D2xF1Bg8vub` +
+			`9tLe1gHMzV76e8Tus9uPHvRVEU"`,
+		"at infinity":       `"kty":"EC","crv":"P-256","x":"AA","y":"AA"`,
+		"on P-224":          `"kty":"EC","crv":"P-224","x":"AA","y":"AA"`,
+		"X25519":            `"kty":"OKP","crv":"X25519","x":"UEo2mZ9InNL9vAi6_z2I-gBWm6mGy6IlSP_egPmAaCk"`,
+		"Ed25519 too short": `"kty":"OKP","crv":"Ed25519","x":"11qY"`,
+		"unknown kty":       `"kty":"made-up"`,
+		"no kty":            `"crv":"P-256"`,
+		"kid too long":      goodP256 + `,"kid":"` + strings.Repeat("k", 257) + `"`,
+		"kid a number":      goodP256 + `,"kid":1`,
+		"KTY":               strings.Replace(goodP256, "kty", "KTY", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if keys, err := popauth.StaticKeys([]byte(`{"keys":[{` + jwk + `}]}`)); err == nil || keys != nil {

@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Metadata at another place than the issuer's: it must be the issuer's all the same.
@@ -20,11 +20,13 @@ func TestMetadataURL(t *testing.T) {
 	}{
 		{name: "of the issuer", issuer: somewhere, page: lab.Metadata(somewhere, theKeys)},
 		{name: "an issuer that is no URL", issuer: "accounts.example.com", page: lab.Metadata("accounts.example.com", theKeys)},
-		{name: "of another issuer", issuer: somewhere, page: lab.Metadata("https://login.example.com/policy", theKeys), want: "of another issuer"},
+		{name: "of another issuer", issuer: somewhere, page: lab.Metadata("https://login.example.com/policy", theKeys),
+			want: "of another issuer"},
 		{name: "keys inside", issuer: somewhere, page: lab.Metadata(somewhere, "https://10.0.0.1/jwks"), want: "inside"},
 		{name: "nothing", issuer: somewhere, want: "login.example.com/policy/.well-known/openid-configuration?…: "},
 	} {
-		s := &site{pages: map[string]string{place: tt.page, theKeys: oneKey, somewhere + "/.well-known/openid-configuration": lab.Metadata(somewhere, theKeys)}}
+		s := &site{pages: map[string]string{place: tt.page, theKeys: oneKey, somewhere +
+			"/.well-known/openid-configuration": lab.Metadata(somewhere, theKeys)}}
 		err := s.preload(t, popauth.RemoteKeysOptions{Issuer: tt.issuer, MetadataURL: place})
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
@@ -47,7 +49,8 @@ func TestMetadataURL(t *testing.T) {
 // The introspection endpoint is found there, too.
 func TestIntrospectionMetadataURL(t *testing.T) {
 	l := lab.New(t)
-	l.Issuer.Handle("/elsewhere", staticBody([]byte(`{"issuer":"accounts.example.com","introspection_endpoint":"`+l.Issuer.URL+`/introspect"}`)))
+	l.Issuer.Handle("/elsewhere", staticBody([]byte(`{"issuer":"accounts.example.com","introspection_endpoint":"`+l.Issuer.URL+
+		`/introspect"}`)))
 	token := l.Issuer.Opaque(popauthtest.Claims{"iss": "accounts.example.com"})
 	for issuer, want := range map[string]error{"accounts.example.com": nil, "other.example.com": popauth.ErrUnavailable} {
 		v := l.Introspection(func(o *introspection.Options) { o.Issuer, o.MetadataURL = issuer, l.Issuer.URL+"/elsewhere" })

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Who asks to be left alone is left alone, whatever was asked for, and callers are told how long that takes.

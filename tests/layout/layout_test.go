@@ -43,7 +43,7 @@ func TestRules(t *testing.T) {
 				"internal/uri/uri.go":    importing("net/url"),
 				"dpop/dpop.go":           importing("m", "m/internal/keys", "m/dpop/proof"),
 				"dpop/proof/proof.go":    importing("m/internal/jose"),
-				"examples/story/main.go": importing("m", "m/dpop", "m/proxy", "m/tests/lab"),
+				"examples/story/main.go": importing("m", "m/dpop", "m/proxy", "m/internal/lab"),
 				"proxy/proxy.go":         importing("m", "elsewhere/m/dpop"),
 			},
 		},
@@ -102,8 +102,8 @@ func TestRules(t *testing.T) {
 		},
 		{
 			name:  "an opt-in package imports a test's helper",
-			files: map[string]string{"dpop/dpop.go": importing("m/tests/lab")},
-			want:  "dpop imports tests/lab, which runs up: ",
+			files: map[string]string{"dpop/dpop.go": importing("m/internal/lab")},
+			want:  "dpop imports internal/lab, which runs up: ",
 		},
 		{
 			name:  "another system's file imports it",
@@ -132,8 +132,9 @@ func TestRules(t *testing.T) {
 			want:       ". doesn't import proxy any more: delete the exception",
 		},
 		{
-			name:  "a file of the root that is as long as it may be, and longer ones elsewhere",
-			files: map[string]string{"doc.go": "package m\n" + long[1:], "doc_test.go": "package m\n" + long, "dpop/dpop.go": "package dpop\n" + long},
+			name: "a file of the root that is as long as it may be, and longer ones elsewhere",
+			files: map[string]string{"doc.go": "package m\n" + long[1:], "doc_test.go": "package m\n" + long,
+				"dpop/dpop.go": "package dpop\n" + long},
 		},
 		{
 			name:  "a file of the root that is too long",

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // wayIn is a handler that lets the lab's owner pass.
@@ -71,12 +71,15 @@ func TestAnswerIsItsCallers(t *testing.T) {
 		{"two lines", []string{"Cache-Control: private", "Cache-Control: s-maxage=60"}, []string{own, vary}},
 		{"another spelling", []string{"cache-control: public, max-age=60", "expires: Fri, 01 Jan 2100 00:00:00 GMT"}, []string{own, vary}},
 		{"private for a field alone", []string{`Cache-Control: private="Set-Cookie", max-age=60`}, []string{own, vary}},
-		{"no-store", []string{"Cache-Control: no-cache, No-Store, must-revalidate"}, []string{"Cache-Control: no-cache, No-Store, must-revalidate", vary}},
+		{"no-store", []string{"Cache-Control: no-cache, No-Store, must-revalidate"},
+			[]string{"Cache-Control: no-cache, No-Store, must-revalidate", vary}},
 		{"private and more", []string{"Cache-Control: no-cache,private"}, []string{"Cache-Control: no-cache,private", vary}},
 		{"no-store and public", []string{"Cache-Control: no-store, public"}, []string{"Cache-Control: no-store", vary}},
-		{"no-store, unless understood", []string{"Cache-Control: must-understand, no-store, max-age=60"}, []string{"Cache-Control: no-store", vary}},
+		{"no-store, unless understood", []string{"Cache-Control: must-understand, no-store, max-age=60"},
+			[]string{"Cache-Control: no-store", vary}},
 		{"Expires", []string{"Expires: Fri, 01 Jan 2100 00:00:00 GMT"}, []string{own, vary}},
-		{"for a proxy alone", []string{"X-Accel-Expires: 60", "Surrogate-Control: max-age=60", "Edge-Control: max-age=60"}, []string{own, vary}},
+		{"for a proxy alone", []string{"X-Accel-Expires: 60", "Surrogate-Control: max-age=60", "Edge-Control: max-age=60"},
+			[]string{own, vary}},
 		{"targeted", []string{"CDN-Cache-Control: max-age=60", "Cloudflare-CDN-Cache-Control: max-age=60"}, []string{own, vary}},
 		{"Vary", []string{"Vary: Accept-Encoding", "Vary: Origin"}, []string{own, "Vary: Accept-Encoding", "Vary: Origin", vary}},
 		{"other headers", []string{"X-Frame-Options: DENY"}, []string{own, vary, "X-Frame-Options: DENY"}},

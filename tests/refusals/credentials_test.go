@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // What is no token reaches no Verifier of somebody else's, behind JWTOr neither, however much that would let pass.
@@ -21,7 +21,8 @@ func TestMalformedTokenReachesNoOtherVerifier(t *testing.T) {
 		return popauth.NewToken([]byte(`{"sub":"a"}`))
 	})
 	own := lab.VerifierOf(t, l.Issuer)
-	for name, v := range map[string]popauth.Verifier{"alone": careless, "opaque": popauth.JWTOr(own, careless), "jwt": popauth.JWTOr(careless, own)} {
+	for name, v := range map[string]popauth.Verifier{"alone": careless, "opaque": popauth.JWTOr(own, careless),
+		"jwt": popauth.JWTOr(careless, own)} {
 		g := l.OpaqueGuard(v)
 		for _, token := range []string{`a"b`, `a"b.c.d`, l.Unbound() + `"`, `e30.e30."`} {
 			r := l.Owner.Request("GET", "/", token)

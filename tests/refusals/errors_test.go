@@ -9,7 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientauth"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // The standard library's errors forbids a nil among what Unwrap returns: whoever walks the tree calls its Error.
@@ -25,8 +25,10 @@ func TestErrorWithoutCause(t *testing.T) {
 		says string
 	}{
 		{"popauth", &popauth.Error{Reason: popauth.ErrScope}, []error{popauth.ErrScope}, "popauth: scope missing"},
-		{"popauth, cause", &popauth.Error{Reason: popauth.ErrScope, Err: cause}, []error{popauth.ErrScope, cause}, "popauth: scope missing: cause"},
-		{"clientauth", &clientauth.Error{Reason: clientauth.ErrTwoMethods}, []error{clientauth.ErrTwoMethods}, "clientauth: more than one authentication method"},
+		{"popauth, cause", &popauth.Error{Reason: popauth.ErrScope, Err: cause}, []error{popauth.ErrScope, cause},
+			"popauth: scope missing: cause"},
+		{"clientauth", &clientauth.Error{Reason: clientauth.ErrTwoMethods}, []error{clientauth.ErrTwoMethods},
+			"clientauth: more than one authentication method"},
 		{"clientauth, cause", &clientauth.Error{Reason: clientauth.ErrTwoMethods, Err: cause}, []error{clientauth.ErrTwoMethods, cause},
 			"clientauth: more than one authentication method: cause"},
 	} {
@@ -45,8 +47,10 @@ func TestErrorRetryAfter(t *testing.T) {
 		status int
 		wait   time.Duration
 	}{
-		{popauth.ErrUnavailable, 503, 5 * time.Second}, {popauth.ErrOverloaded, 503, 5 * time.Second}, {popauth.ErrProofLimit, 429, 5 * time.Second},
-		{popauth.ErrTokenInvalid, 401, 0}, {popauth.ErrForbidden, 403, 0}, {popauth.ErrUndecided, 500, 0}, {popauth.ErrRequestEnded, 499, 0},
+		{popauth.ErrUnavailable, 503, 5 * time.Second}, {popauth.ErrOverloaded, 503, 5 * time.Second},
+		{popauth.ErrProofLimit, 429, 5 * time.Second},
+		{popauth.ErrTokenInvalid, 401, 0}, {popauth.ErrForbidden, 403, 0}, {popauth.ErrUndecided, 500, 0},
+		{popauth.ErrRequestEnded, 499, 0},
 		{"odd", 401, 0}, {"", 401, 0},
 	} {
 		e := &popauth.Error{Reason: tt.reason}

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A token's typ is a media type: it compares in any case, and application/ may be left out (RFC 7515, section 4.1.9).
@@ -31,7 +31,8 @@ func TestTokenTypeIsAMediaType(t *testing.T) {
 		{[]string{""}, "application/", false},
 	} {
 		g := l.Guard(func(o *popauth.Options) { o.TokenTypes = tt.allowed })
-		got := lab.Send(g.Confirm, l.Owner.Request(http.MethodGet, "/", l.Issuer.TokenWith(popauthtest.Claims{"typ": tt.typ}, l.Owner.Bound())))
+		got := lab.Send(g.Confirm, l.Owner.Request(http.MethodGet, "/",
+			l.Issuer.TokenWith(popauthtest.Claims{"typ": tt.typ}, l.Owner.Bound())))
 		if got.Ran != tt.want {
 			t.Errorf("%v, allowed %q: got ran %t (%d), want %t", tt.typ, tt.allowed, got.Ran, got.Status, tt.want)
 		}

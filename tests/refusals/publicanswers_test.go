@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 const (
@@ -85,7 +85,8 @@ func TestPublicAnswersWritten(t *testing.T) {
 		{"a cookie", cookie, 200, own},
 		{"a cookie, Write", func(w http.ResponseWriter) { cookie(w); _, _ = w.Write([]byte("schema")) }, 200, own},
 		{"a cookie, WriteString", func(w http.ResponseWriter) { cookie(w); _, _ = io.WriteString(w, "schema") }, 200, own},
-		{"a cookie, ReadFrom", func(w http.ResponseWriter) { cookie(w); _, _ = io.Copy(w, onlyReader{strings.NewReader("schema")}) }, 200, own},
+		{"a cookie, ReadFrom", func(w http.ResponseWriter) { cookie(w); _, _ = io.Copy(w, onlyReader{strings.NewReader("schema")}) }, 200,
+			own},
 		{"a cookie, Flush", func(w http.ResponseWriter) { cookie(w); _ = http.NewResponseController(w).Flush() }, 200, own},
 		{"a cookie, Flusher", func(w http.ResponseWriter) { cookie(w); w.(http.Flusher).Flush() }, 200, own},
 		{"a cookie, 304", func(w http.ResponseWriter) { cookie(w); w.WriteHeader(304) }, 304, own},
@@ -147,7 +148,8 @@ func TestPublicAnswersOutside(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	lab.Chain(sets("Set-Cookie: sid=alice"), l.Guard().Authenticate, popauth.PublicAnswers(time.Hour))(&popauthtest.Spy{}).ServeHTTP(w, l.Ask())
+	lab.Chain(sets("Set-Cookie: sid=alice"), l.Guard().Authenticate, popauth.PublicAnswers(time.Hour))(&popauthtest.Spy{}).ServeHTTP(w,
+		l.Ask())
 	if got := w.Result().Header.Get("Cache-Control"); got != "private" {
 		t.Errorf("a cookie outside of the stage: got %q, want private", got)
 	}

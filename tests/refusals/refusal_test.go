@@ -12,15 +12,17 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // ofAnother describes a representation that a handler further out meant to send.
 var ofAnother = []string{
 	"Cache-Control: public, max-age=31536000, immutable", "cache-control: public", "Expires: Fri, 01 Jan 2100 00:00:00 GMT", "Age: 1",
-	"Surrogate-Control: max-age=60", "X-Accel-Expires: 60", "CDN-Cache-Control: max-age=60", "Etag: \"a\"", "Last-Modified: Fri, 02 Jan 2026 00:00:00 GMT",
-	"Content-Encoding: br", "Content-Length: 12", "Content-Range: bytes 0-1/2", "Accept-Ranges: bytes", "Content-Location: /a", "Content-Disposition: attachment",
+	"Surrogate-Control: max-age=60", "X-Accel-Expires: 60", "CDN-Cache-Control: max-age=60", "Etag: \"a\"",
+	"Last-Modified: Fri, 02 Jan 2026 00:00:00 GMT",
+	"Content-Encoding: br", "Content-Length: 12", "Content-Range: bytes 0-1/2", "Accept-Ranges: bytes", "Content-Location: /a",
+	"Content-Disposition: attachment",
 	"Content-Digest: sha-256=:AAAA:", "X-Accel-Redirect: /internal/orders", "X-Sendfile: /orders",
 }
 
@@ -41,20 +43,24 @@ func TestRefusalIsNotKept(t *testing.T) {
 		request func() *http.Request
 		status  int
 	}{
-		"Authenticate":                       {g.Authenticate, nobody, 401},
-		"Confirm":                            {g.Confirm, func() *http.Request { return l.Thief.Request("GET", "/orders", l.Bound()) }, 401},
-		"Authorize":                          {g.Authorize(popauth.Scope("admin")), l.Ask, 403},
-		"Authorize inside of Authenticate":   {lab.Chain(g.Authenticate, sets(ofAnother...), g.Authorize(popauth.Scope("admin"))), l.Ask, 403},
-		"early data":                         {g.Authenticate, early, 425},
-		"a zero Guard":                       {new(popauth.Guard).Authenticate, l.Ask, 500},
-		"ClientCertificate":                  {popauth.ClientCertificate(broken), l.Ask, 400},
-		"RequireCertificate":                 {clientcert.Require(popauth.TLSCertificate()), nobody, 403},
-		"RequireCertificate, policy":         {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask, 403},
-		"RequireCertificate, two readings":   {clientcert.Require(nil), twoReadings, 400},
-		"RequestLine":                        {popauth.RequestLine{}.Handler, twoReadings, 400},
-		"Refuse":                             {func(http.Handler) http.Handler { return refusing(g) }, l.Ask, 403},
-		"Refuse inside of a stage":           {lab.Chain(g.Authenticate, func(http.Handler) http.Handler { return refusing(g) }), l.Ask, 403},
-		"ProblemDetails":                     {l.Guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails }).Authenticate, nobody, 401},
+		"Authenticate": {g.Authenticate, nobody, 401},
+		"Confirm": {g.Confirm, func() *http.Request { return l.Thief.Request("GET", "/orders", l.Bound()) },
+			401},
+		"Authorize": {g.Authorize(popauth.Scope("admin")), l.Ask, 403},
+		"Authorize inside of Authenticate": {lab.Chain(g.Authenticate, sets(ofAnother...), g.Authorize(popauth.Scope("admin"))), l.Ask,
+			403},
+		"early data":                       {g.Authenticate, early, 425},
+		"a zero Guard":                     {new(popauth.Guard).Authenticate, l.Ask, 500},
+		"ClientCertificate":                {popauth.ClientCertificate(broken), l.Ask, 400},
+		"RequireCertificate":               {clientcert.Require(popauth.TLSCertificate()), nobody, 403},
+		"RequireCertificate, policy":       {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask, 403},
+		"RequireCertificate, two readings": {clientcert.Require(nil), twoReadings, 400},
+		"RequestLine":                      {popauth.RequestLine{}.Handler, twoReadings, 400},
+		"Refuse":                           {func(http.Handler) http.Handler { return refusing(g) }, l.Ask, 403},
+		"Refuse inside of a stage": {lab.Chain(g.Authenticate, func(http.Handler) http.Handler { return refusing(g) }), l.Ask,
+			403},
+		"ProblemDetails": {l.Guard(func(o *popauth.Options) { o.Deny = popauth.ProblemDetails }).Authenticate, nobody,
+			401},
 		"Deny that says that it may be kept": {denying(l, sets(ofAnother...)(http.NotFoundHandler())), nobody, 404},
 		"Deny that says so, without an end":  {denying(l, sets(ofAnother...)(&popauthtest.Spy{})), nobody, 401},
 	} {
@@ -96,7 +102,8 @@ func TestDenyStatus(t *testing.T) {
 		case status == 302 || status == 303 || status == 307 || status >= 400 && status <= 599:
 			want = status
 		}
-		o := lab.Send(denying(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })), l.Thief.Request("GET", "/", ""))
+		o := lab.Send(denying(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })),
+			l.Thief.Request("GET", "/", ""))
 		if o.Status != want || o.Ran {
 			t.Errorf("%d: got %d, want %d", status, o.Status, want)
 		}
@@ -122,7 +129,8 @@ func TestDenyServesFile(t *testing.T) {
 	client := (*popauthtest.Client)(nil).HTTP(server)
 	late, soon := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), changed.Add(-time.Hour).UTC().Format(http.TimeFormat)
 	for name, value := range map[string]string{
-		"": "", "If-Modified-Since": late, "If-None-Match": `"1"`, "If-Match": `"2"`, "If-Unmodified-Since": soon, "Range": "bytes=0-1", "If-Range": `"1"`,
+		"": "", "If-Modified-Since": late, "If-None-Match": `"1"`, "If-Match": `"2"`, "If-Unmodified-Since": soon, "Range": "bytes=0-1",
+		"If-Range": `"1"`,
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
 		if err != nil {
@@ -133,7 +141,8 @@ func TestDenyServesFile(t *testing.T) {
 			r.Header = http.Header{"Range": {"bytes=900-"}, "If-Range": {`"1"`}}
 		}
 		status, header, body := lab.Exchange(t, client, r)
-		if status != 401 || body != "refused" || header.Get("ETag") != "" || header.Get("Last-Modified") != "" || header.Get("Cache-Control") != "no-store" {
+		if status != 401 || body != "refused" || header.Get("ETag") != "" || header.Get("Last-Modified") != "" ||
+			header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: got %d %q %q, want 401, all of it", name, status, body, lines(header))
 		}
 	}
@@ -205,7 +214,9 @@ func TestDenyWriter(t *testing.T) {
 func TestDenyPanics(t *testing.T) {
 	l := lab.New(t)
 	panics := func(http.Handler) http.Handler {
-		return denying(l, sets(ofAnother...)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("deny") })))(&popauthtest.Spy{})
+		return denying(l, sets(ofAnother...)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			panic("deny")
+		})))(&popauthtest.Spy{})
 	}
 	recoverer := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

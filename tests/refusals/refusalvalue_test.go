@@ -15,8 +15,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What a door gets as a value is logged and observed as what Refuse answers, once. Deny has no part in it.
@@ -38,7 +38,8 @@ func TestRefusalIsLoggedAndObserved(t *testing.T) {
 		reason   popauth.Reason
 		observed []string
 	}{
-		{name: "scope", r: l.Ask(), status: 403, reason: popauth.ErrScope, observed: []string{"authenticate 0 " + bound, "authorize 403 scope missing" + bound}},
+		{name: "scope", r: l.Ask(), status: 403, reason: popauth.ErrScope,
+			observed: []string{"authenticate 0 " + bound, "authorize 403 scope missing" + bound}},
 		{name: "thief", r: l.Thief.Request("GET", "/orders", l.Bound()), status: 401, reason: popauth.ErrCertificateMismatch,
 			observed: []string{"authenticate 401 token bound to another certificate" + bound}},
 		{name: "one of its own", r: l.Ask(), own: popauth.ErrSessionOwner, status: 404, reason: popauth.ErrSessionOwner,
@@ -100,10 +101,12 @@ func TestRefusedWithoutGuardIsLogged(t *testing.T) {
 		status int
 		reason popauth.Reason
 	}{
-		"ClientCertificate":              {popauth.ClientCertificate(broken), l.Ask(), 400, popauth.ErrCertificateMalformed},
-		"ClientCertificate, PRI":         {popauth.ClientCertificate(popauth.TLSCertificate()), upgrade, 400, popauth.ErrRequestLine},
-		"RequireCertificate":             {clientcert.Require(nil), httptest.NewRequest("GET", "/orders", nil), 403, popauth.ErrCertificateRequired},
-		"RequireCertificate, policy":     {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask(), 403, popauth.ErrForbidden},
+		"ClientCertificate":      {popauth.ClientCertificate(broken), l.Ask(), 400, popauth.ErrCertificateMalformed},
+		"ClientCertificate, PRI": {popauth.ClientCertificate(popauth.TLSCertificate()), upgrade, 400, popauth.ErrRequestLine},
+		"RequireCertificate": {clientcert.Require(nil), httptest.NewRequest("GET", "/orders", nil), 403,
+			popauth.ErrCertificateRequired},
+		"RequireCertificate, policy": {clientcert.Require(nil, clientcert.Thumbprint(l.Thief.Thumbprint())), l.Ask(), 403,
+			popauth.ErrForbidden},
 		"RequireCertificate, source":     {clientcert.Require(broken), l.Ask(), 400, popauth.ErrCertificateMalformed},
 		"RequireCertificate, early data": {clientcert.Require(nil), early, 425, popauth.ErrEarlyData},
 	} {
@@ -134,7 +137,8 @@ func TestDoorSaysWhatAStageWrites(t *testing.T) {
 		want int
 	}{
 		{name: "nobody", r: func() *http.Request { return httptest.NewRequest("POST", "/orders", nil) }, want: 401},
-		{name: "two paths", r: func() *http.Request { return a.Key.Request("POST", "https://api.example.com/a/../orders", token) }, want: 400},
+		{name: "two paths", r: func() *http.Request { return a.Key.Request("POST", "https://api.example.com/a/../orders", token) },
+			want: 400},
 		{name: "no nonce", r: func() *http.Request { return a.Key.Request("POST", "https://api.example.com/orders", token) }, want: 401},
 		{name: "scope", r: func() *http.Request {
 			return a.Key.Request("POST", "https://api.example.com/orders", a.Token, lab.Fields{"nonce": nonce})

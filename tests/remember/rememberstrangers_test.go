@@ -12,8 +12,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Many at once, of several issuers, for several audiences, with several certificates, while keys rotate: whoever
@@ -81,7 +81,8 @@ func TestMixedIdentities(t *testing.T) {
 		case pass && p.Subject != fmt.Sprint(a, "/", c):
 			t.Errorf("subject: got %s, want %d/%d", p.Subject, a, c)
 		case !pass && err == nil:
-			t.Errorf("VULNERABLE: a token of API %d and client %d, withdrawn %t, passes at API %d with client %d", id.api, id.client, id.withdrawn, a, c)
+			t.Errorf("VULNERABLE: a token of API %d and client %d, withdrawn %t, passes at API %d with client %d", id.api, id.client,
+				id.withdrawn, a, c)
 		}
 	}
 	for range 3 {
@@ -205,7 +206,8 @@ func TestMeddlingWithIntermediatesIsForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, source := range map[string]popauth.CertificateSource{"caller": popauth.CallerCertificate(), "tls": popauth.TLSCertificate(), "verified": shown} {
+	for name, source := range map[string]popauth.CertificateSource{"caller": popauth.CallerCertificate(), "tls": popauth.TLSCertificate(),
+		"verified": shown} {
 		g := l.Guard(func(o *popauth.Options) { o.Certificate = source })
 		for _, further := range []int{1, 30} { // remembered, and too large for that
 			r := l.Owner.Request("GET", "/", l.Bound())

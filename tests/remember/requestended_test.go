@@ -15,10 +15,10 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // limit is long enough for a busy machine to come to where a request waits, and no longer.
@@ -334,7 +334,9 @@ var endings = map[string]func(*ending) error{
 		if err != nil {
 			x.Fatal(err)
 		}
-		_, err = clientcert.Check(x.plain(), s, clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error { return x.hang(r.Context()) }))
+		_, err = clientcert.Check(x.plain(), s, clientcert.MatchFunc(func(r *http.Request, _ *popauth.Certificate) error {
+			return x.hang(r.Context())
+		}))
 		return err
 	},
 	"Refuse": func(x *ending) (err error) {
@@ -380,7 +382,8 @@ func TestRefusalOfRequestThatEnds(t *testing.T) {
 	}{
 		"no credentials": {r: httptest.NewRequest("GET", "/", nil), want: popauth.ErrCredentialsMissing},
 		"thief":          {r: l.Thief.Request("GET", "/", l.Bound()), want: popauth.ErrCertificateMismatch},
-		"expired":        {r: l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": l.Clock.Now().Unix() - 3600})), want: popauth.ErrTokenExpired},
+		"expired": {r: l.Owner.Request("GET", "/", l.Bound(lab.Claims{"exp": l.Clock.Now().Unix() - 3600})),
+			want: popauth.ErrTokenExpired},
 	} {
 		warm := l.Guard()
 		_, _ = warm.Check(l.Owner.Request("GET", "/", l.Bound()))

@@ -18,12 +18,12 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/internal/reused"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/issuers"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // sameSize returns clients whose certificates are of one size, so that their headers are at the same place, with names of
@@ -59,7 +59,9 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 		{proxy.RFC9440(), func(c *popauthtest.Client) []string {
 			return []string{"Client-Cert", ":" + der(c) + ":", "Client-Cert-Chain", ":" + root + ":"}
 		}},
-		{proxy.Nginx("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", text(c), "X-Verify", "SUCCESS"} }},
+		{proxy.Nginx("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string {
+			return []string{"X-Cert", text(c), "X-Verify", "SUCCESS"}
+		}},
 		{proxy.HAProxy("X-Cert", "X-Verify"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c), "X-Verify", "0"} }},
 		{proxy.Caddy("X-Cert"), func(c *popauthtest.Client) []string { return []string{"X-Cert", der(c)} }},
 		{proxy.Traefik(), func(c *popauthtest.Client) []string { return []string{"X-Forwarded-Tls-Client-Cert", der(c)} }},
@@ -85,7 +87,8 @@ func TestForwardedHeadersInReusedMemory(t *testing.T) {
 						t.Fatalf("%s: got %v, %v, want the certificate that was sent", names[i], got, err)
 					}
 					p, err := guard.Check(r)
-					if (err == nil) != (i == j) || err == nil && (p.Subject != names[i] || p.Certificate.Leaf.Subject.CommonName != names[i]) {
+					if (err == nil) != (i == j) ||
+						err == nil && (p.Subject != names[i] || p.Certificate.Leaf.Subject.CommonName != names[i]) {
 						t.Fatalf("certificate of %s, token of %s: got %v, %v", names[i], names[j], p, err)
 					}
 				}
@@ -131,7 +134,8 @@ func TestTokensInReusedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := func(v popauth.Verifier) *popauth.Guard {
-		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.Clock.Now, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}})
+		g, err := popauth.New(popauth.Options{Verifier: v, Now: l.Clock.Now,
+			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +180,8 @@ func TestTokensInReusedMemory(t *testing.T) {
 	t.Run("proofs", func(t *testing.T) {
 		key, other := popauthtest.NewProofKey(t, ""), popauthtest.NewProofKey(t, "")
 		g := l.Guard(func(o *popauth.Options) {
-			o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}, Optional: true}})}
+			o.Confirmers = []popauth.Confirmer{lab.Proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)},
+				Optional: true}})}
 		})
 		var b reused.Buffer
 		for i, key := range []*popauthtest.ProofKey{key, other, key, other} {

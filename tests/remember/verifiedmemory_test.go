@@ -16,8 +16,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // What Verified remembers of strangers' certificates is that they are refused and why, not the certificates.
@@ -33,7 +33,8 @@ func TestVerifiedKeepsNoStrangersCertificate(t *testing.T) {
 	stranger := func(n int) *x509.Certificate {
 		template := &x509.Certificate{SerialNumber: big.NewInt(int64(n)), Subject: pkix.Name{CommonName: "x"}, DNSNames: names,
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-		raw, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: "nobody"}}, public, private)
+		raw, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: "nobody"}}, public,
+			private)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,10 +20,10 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/internal/uri"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // routes are served by each router of FuzzRequestLine; a trailing slash stands for all below.
@@ -100,7 +100,8 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 var pieces = []string{
 	"/", "//", "http:", "https://", "://", "foo:", "*", "api.example.com", ":443", "user@", "?a=/../%2f", "#",
 	".", "..", "%2e", "%2E%2e", "%2f", "%5C", `\`, ";x", "%3B", "%25", "%00",
-	"/admin", "%61dmin", "/close", "/orders", ":cancel", "%3Acancel", "/$all", "%24all", "/caf", "\u00e9", "%C3%A9", "%c3%a9", "a|b", "(1)", "~x", "%7E", "x",
+	"/admin", "%61dmin", "/close", "/orders", ":cancel", "%3Acancel", "/$all", "%24all", "/caf", "\u00e9", "%C3%A9", "%c3%a9", "a|b",
+	"(1)", "~x", "%7E", "x",
 }
 
 // spell makes a target of what fuzzing has come up with. Bytes that no target has stand for pieces, so that a change of
@@ -152,8 +153,9 @@ func FuzzRequestLine(f *testing.F) {
 	mux, c := serveMux(say), chiMux(say)
 	readers := map[string]http.Handler{
 		"ServeMux": mux, "chi": c,
-		"ServeMux around chi": serveMux(func(s string) http.Handler { return within(s, c) }), "chi around ServeMux": chiMux(func(s string) http.Handler { return within(s, mux) }),
-		"chi around chi": chiMux(func(s string) http.Handler { return within(s, c) }),
+		"ServeMux around chi": serveMux(func(s string) http.Handler { return within(s, c) }),
+		"chi around ServeMux": chiMux(func(s string) http.Handler { return within(s, mux) }),
+		"chi around chi":      chiMux(func(s string) http.Handler { return within(s, c) }),
 	}
 	if os.Getenv("SEEDS") != "none" {
 		for _, tt := range twoReadings {
@@ -183,7 +185,8 @@ func FuzzRequestLine(f *testing.F) {
 		_, refused := guard.Check(guarded, policy)
 		question := httptest.NewRequest("GET", "/auth", nil)
 		question.RemoteAddr = "192.0.2.1:1"
-		question.Header = http.Header{"Authorization": {token}, "X-Forwarded-Method": {r.Method}, "X-Forwarded-Uri": {r.RequestURI}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {r.Host}}
+		question.Header = http.Header{"Authorization": {token}, "X-Forwarded-Method": {r.Method}, "X-Forwarded-Uri": {r.RequestURI},
+			"X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {r.Host}}
 		if override != "" {
 			question.Header["X-Http-Method-Override"] = r.Header["X-Http-Method-Override"]
 		}
@@ -193,7 +196,9 @@ func FuzzRequestLine(f *testing.F) {
 			}
 			// Handler passes on what it can decode: then the readers agree inside of it.
 			inside := httptest.NewRecorder()
-			popauth.RequestLine{}.Handler(http.HandlerFunc(func(_ http.ResponseWriter, d *http.Request) { agree(t, line, d, readers) })).ServeHTTP(inside, r)
+			popauth.RequestLine{}.Handler(http.HandlerFunc(func(_ http.ResponseWriter, d *http.Request) {
+				agree(t, line, d, readers)
+			})).ServeHTTP(inside, r)
 			if ask.ServeHTTP(inside, question); seen != nil && strings.HasPrefix(target, "/") && (popauth.RequestLine{}).Check(r) != nil {
 				t.Fatalf("%q: forwardauth allows what popauth refuses: %v", line, refused)
 			}

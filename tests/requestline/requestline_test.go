@@ -20,8 +20,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // twoReadings are targets that programs read differently, and the rule that each breaks.
@@ -69,7 +69,8 @@ var twoReadings = []struct{ target, rule string }{
 var oneReading = map[string]string{
 	"/": "/", "/orders": "/orders", "/orders/": "/orders/", "/orders?a=/../%2f//": "/orders", "/a%20b": "/a b", "/%C3%A9": "/é", "/é": "/é",
 	"/.well-known/x": "/.well-known/x", "/...": "/...", "/a..b/c..": "/a..b/c..", "/a(1)!*'": "/a(1)!*'", "/a=1,2": "/a=1,2",
-	"/orders:cancel": "/orders:cancel", "/@me/$x+y&z": "/@me/$x+y&z", "/100%25": "/100%", "/a%3Fb%23c": "/a?b#c", "/a|b": "/a|b", "/~a": "/~a",
+	"/orders:cancel": "/orders:cancel", "/@me/$x+y&z": "/@me/$x+y&z", "/100%25": "/100%", "/a%3Fb%23c": "/a?b#c", "/a|b": "/a|b",
+	"/~a":                             "/~a",
 	"http://api.example.com/orders?x": "/orders", "HTTPS://api.example.com": "", "http://api.example.com?a=b": "",
 }
 
@@ -128,7 +129,8 @@ func TestRequestLineStages(t *testing.T) {
 						if o := lab.Send(stage, r); o.Ran || o.Status != 400 {
 							t.Errorf("VULNERABLE: %s: got %d, ran %t, want 400", name, o.Status, o.Ran)
 						}
-						if got := log.String(); !strings.HasPrefix(name, "Require") && (!strings.Contains(got, tt.rule) || !strings.Contains(got, string(popauth.ErrRequestLine))) {
+						if got := log.String(); !strings.HasPrefix(name, "Require") &&
+							(!strings.Contains(got, tt.rule) || !strings.Contains(got, string(popauth.ErrRequestLine))) {
 							t.Errorf("%s: logged %q, want the rule %q", name, got, tt.rule)
 						}
 					}
@@ -231,7 +233,8 @@ func TestRequestLineRewritten(t *testing.T) {
 			lab.Send(strict.Confirm, r).Passed(t)
 		} else {
 			lab.Send(strict.Confirm, r).Refused(t, 400, "")
-			if err := (popauth.RequestLine{}).Check(r); err == nil || !strings.Contains(err.Error(), "Request.URL is not what the request line says") {
+			if err := (popauth.RequestLine{}).Check(r); err == nil ||
+				!strings.Contains(err.Error(), "Request.URL is not what the request line says") {
 				t.Errorf("%s: got %v", tt.path, err)
 			}
 		}
@@ -241,7 +244,8 @@ func TestRequestLineRewritten(t *testing.T) {
 			lab.Send(loose.Confirm, r).Refused(t, 400, "")
 		}
 	}
-	for path, raw := range map[string]string{"/x/../admin": "", "//admin": "", "/admin": "/%61dmin", "/a/admin": "/a%2Fadmin", "x/../admin": "", "/a|admin": "/a|%61dmin"} {
+	for path, raw := range map[string]string{"/x/../admin": "", "//admin": "", "/admin": "/%61dmin", "/a/admin": "/a%2Fadmin",
+		"x/../admin": "", "/a|admin": "/a|%61dmin"} {
 		r := l.Owner.Request("GET", "/orders", l.Bound())
 		r.URL.Path, r.URL.RawPath = path, raw
 		lab.Send(loose.Confirm, r).Refused(t, 400, "")
@@ -265,7 +269,8 @@ func TestRequestLineAllow(t *testing.T) {
 		for _, tt := range twoReadings {
 			t.Run(rule+" "+tt.target, func(t *testing.T) {
 				r := asServed(t, tt.target, l.Owner.Request("GET", "/", l.Bound()))
-				outer := line.Handler(clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+				outer := line.Handler(clientcert.Require(nil,
+					clientcert.Thumbprint(l.Owner.Thumbprint()))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 				w := httptest.NewRecorder()
 				outer.ServeHTTP(w, r)
 				o := lab.Send(g.Confirm, r)
@@ -466,7 +471,8 @@ func TestRequestLineOverTheWire(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	c := chi.NewRouter()
-	for pattern, h := range map[string]http.Handler{"/admin/": say("admin"), "/accounts/{id}/close": say("accounts"), "/close": say("close"), "/": say("root")} {
+	for pattern, h := range map[string]http.Handler{"/admin/": say("admin"), "/accounts/{id}/close": say("accounts"),
+		"/close": say("close"), "/": say("root")} {
 		mux.Handle(pattern, h)
 		if pattern == "/admin/" {
 			pattern = "/admin/*"
@@ -479,7 +485,8 @@ func TestRequestLineOverTheWire(t *testing.T) {
 		host := server.Listener.Addr().String()
 		for _, target := range []string{"/close", "/admin/../close", "/admin/%2e%2e/close", "/accounts/%2e%2e/close", "/x/../close",
 			"http:a://b/close", "http:a://b/close/../close", "foo:x://b/close", "http:/admin/purge://x/close", "a://" + host + "/close"} {
-			status, body := rawBody(t, server, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n",
+			status, body := rawBody(t, server, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: "+
+				"%s\r\nConnection: close\r\n\r\n",
 				target, host, a.Token, a.Key.Proof("GET", "http://"+host+"/close", a.Token)))
 			if target == "/close" && body != "RAN close" || target != "/close" && (status != 400 || strings.Contains(body, "RAN")) {
 				t.Errorf("VULNERABLE: %s: %s: got %d %q", name, target, status, body)

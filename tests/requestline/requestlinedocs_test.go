@@ -12,7 +12,8 @@ import (
 // every program, and every server of the pages. A forwardauth endpoint asks for one reading itself.
 func TestRequestLineHandlerIsCopied(t *testing.T) {
 	server := func(line string) bool {
-		return strings.Contains(line, "http.Server{") || strings.Contains(line, ".NewUnstartedServer(") || strings.Contains(line, ".NewServer(")
+		return strings.Contains(line, "http.Server{") || strings.Contains(line, ".NewUnstartedServer(") ||
+			strings.Contains(line, ".NewServer(")
 	}
 	found := 0
 	t.Chdir("../..")
@@ -21,8 +22,10 @@ func TestRequestLineHandlerIsCopied(t *testing.T) {
 			return err
 		}
 		page := strings.HasSuffix(path, ".md") && (filepath.Dir(path) == "." || filepath.Dir(path) == "docs")
-		program := strings.HasPrefix(path, "examples"+string(filepath.Separator)) && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
-		if !page && !program || strings.HasSuffix(path, "CHANGELOG.md") || strings.Contains(filepath.ToSlash(path), "examples/forwardauth/") ||
+		program := strings.HasPrefix(path, "examples"+string(filepath.Separator)) && strings.HasSuffix(path, ".go") &&
+			!strings.HasSuffix(path, "_test.go")
+		if !page && !program || strings.HasSuffix(path, "CHANGELOG.md") ||
+			strings.Contains(filepath.ToSlash(path), "examples/forwardauth/") ||
 			strings.Contains(filepath.ToSlash(path), "/internal/") { // of tests
 			return nil
 		}

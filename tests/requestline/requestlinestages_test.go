@@ -12,8 +12,8 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // Each rule's error says what to change, and a log line has room for it, however long what came is.
@@ -157,7 +157,8 @@ func TestRequestLineWithoutRequestURI(t *testing.T) {
 	if a.Handler.ServeHTTP(w, request()); w.Code != 400 || a.Spy.Ran() != 1 {
 		t.Errorf("VULNERABLE: got %d, ran %d: the decision about another URL", w.Code, a.Spy.Ran())
 	}
-	for _, u := range []*url.URL{nil, {Path: "orders"}, {Path: "//orders"}, {Path: "/../orders"}, {Path: "/orders", Opaque: "x"}, {Path: "/a/x", RawPath: "/a%2Fx"}} {
+	for _, u := range []*url.URL{nil, {Path: "orders"}, {Path: "//orders"}, {Path: "/../orders"}, {Path: "/orders", Opaque: "x"},
+		{Path: "/a/x", RawPath: "/a%2Fx"}} {
 		r := request()
 		r.URL = u
 		a.Handler = popauth.RequestLine{}.Handler(a.Guard.Confirm(a.Spy))
@@ -287,8 +288,9 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 		line   popauth.RequestLine
 		change func(http.Handler) http.Handler
 	}{
-		"AllowRewrittenURL":   {popauth.RequestLine{AllowRewrittenURL: true}, change(func(r *http.Request) { r.URL.Path = "/v2/orders" })},
-		"AllowMethodOverride": {popauth.RequestLine{AllowMethodOverride: true}, change(func(r *http.Request) { r.Header.Set("X-HTTP-Method", "DELETE") })},
+		"AllowRewrittenURL": {popauth.RequestLine{AllowRewrittenURL: true}, change(func(r *http.Request) { r.URL.Path = "/v2/orders" })},
+		"AllowMethodOverride": {popauth.RequestLine{AllowMethodOverride: true},
+			change(func(r *http.Request) { r.Header.Set("X-HTTP-Method", "DELETE") })},
 	} {
 		for kind, outer := range map[string]popauth.RequestLine{"decodes": {}, "opens": {AllowEmptySegments: true}} {
 			for _, inner := range []popauth.RequestLine{{}, tt.line} {

@@ -16,8 +16,8 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // A semicolon is refused in both spellings, before credentials are looked at, and allowed in both.
@@ -31,7 +31,8 @@ func TestRequestLinePathParameters(t *testing.T) {
 		r := asServed(t, target, l.Owner.Request("GET", "/", l.Bound()))
 		for name, h := range map[string]http.Handler{
 			"Guard": l.Guard().Confirm(spy), "Handler": popauth.RequestLine{}.Handler(spy),
-			"other openings": popauth.RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true, AllowOtherEncodings: true}.Handler(spy),
+			"other openings": popauth.RequestLine{AllowEncodedSlash: true, AllowEmptySegments: true,
+				AllowOtherEncodings: true}.Handler(spy),
 		} {
 			w := httptest.NewRecorder()
 			if h.ServeHTTP(w, r); w.Code != 400 || spy.Ran() != 0 {
@@ -146,7 +147,8 @@ func TestRequestLineEncodedSlashIsKept(t *testing.T) {
 			continue
 		}
 		if seen.URL.RawPath != want.raw || seen.URL.EscapedPath() != want.raw || seen.RequestURI != target {
-			t.Errorf("%s: got RawPath %q, escaped %q, line %q, want %q", target, seen.URL.RawPath, seen.URL.EscapedPath(), seen.RequestURI, want.raw)
+			t.Errorf("%s: got RawPath %q, escaped %q, line %q, want %q", target, seen.URL.RawPath, seen.URL.EscapedPath(),
+				seen.RequestURI, want.raw)
 		}
 		if sent := popauth.SentPath(seen); sameName(t, "/projects"+sent) != sameName(t, target) {
 			t.Errorf("%s: SentPath: got %q", target, sent)
@@ -220,7 +222,8 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 			u.Host = "api"
 		}
 		spy := &popauthtest.Spy{}
-		for name, h := range map[string]http.Handler{"Handler": line.Handler(spy), "Guard": g.Confirm(spy), "rewritten": rewritten.Confirm(spy)} {
+		for name, h := range map[string]http.Handler{"Handler": line.Handler(spy), "Guard": g.Confirm(spy),
+			"rewritten": rewritten.Confirm(spy)} {
 			log.Reset()
 			r := l.Owner.Request("GET", "/", l.Bound())
 			r.RequestURI, r.URL = tt.line, u
@@ -276,7 +279,8 @@ func TestRequestLineBehindProxy(t *testing.T) {
 		} {
 			status, body := rawBody(t, server, tt.method+" "+tt.target+" HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n"+
 				"Authorization: DPoP "+a.Token+"\r\nDPoP: "+a.Key.Proof(tt.method, "https://api.example.com"+tt.target, a.Token)+"\r\n\r\n")
-			if ran := strings.HasPrefix(body, "RAN"); ran != (tt.status == 200) || status != tt.status && !(status == 405 && name == "chi") {
+			if ran := strings.HasPrefix(body, "RAN"); ran != (tt.status == 200) ||
+				status != tt.status && !(status == 405 && name == "chi") {
 				t.Errorf("VULNERABLE: %s: %s %s: got %d %q, want %d", name, tt.method, tt.target, status, body, tt.status)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
-	"github.com/seed-171ab058/popauth/tests/lab"
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // honest are targets as clients write them, and the path that each router's handler sees.
@@ -89,7 +89,8 @@ func TestSentPath(t *testing.T) {
 						t.Errorf("got %d, path %q, want 200, %q: %v", status, seen, want, api.Last)
 					}
 					before := api.Spy.Ran()
-					if status := through(t, gateway, prefix+target, api, prefix+"/users/mallory"); status != 401 || api.Spy.Ran() != before {
+					if status := through(t, gateway, prefix+target, api, prefix+"/users/mallory"); status != 401 ||
+						api.Spy.Ran() != before {
 						t.Errorf("VULNERABLE: got %d for a proof of another path", status)
 					}
 				})
@@ -113,7 +114,8 @@ func TestSentPath(t *testing.T) {
 // through sends a GET of target with a proof for another path, as api's client, and returns the status.
 func through(t *testing.T, gateway *httptest.Server, target string, api *lab.DPoPAPI, proof string) int {
 	t.Helper()
-	status, _ := rawBody(t, gateway, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n",
+	status, _ := rawBody(t, gateway, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: DPoP %s\r\nDPoP: "+
+		"%s\r\nConnection: close\r\n\r\n",
 		target, api.Token, api.Key.Proof("GET", "https://api.example.com"+proof, api.Token)))
 	return status
 }

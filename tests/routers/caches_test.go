@@ -98,8 +98,10 @@ func (b *beside) ask(path, token string, header http.Header, status int, cacheCo
 	if err != nil {
 		b.Fatal(err)
 	}
-	if cc := answer.Header["Cache-Control"]; answer.StatusCode != status || string(got) != body || !slices.Equal(cc, []string{cacheControl}) {
-		b.Errorf("%s, %s: got %d %q, Cache-Control %q, want %d %q, %q", b.name, path, answer.StatusCode, got, cc, status, body, cacheControl)
+	if cc := answer.Header["Cache-Control"]; answer.StatusCode != status || string(got) != body ||
+		!slices.Equal(cc, []string{cacheControl}) {
+		b.Errorf("%s, %s: got %d %q, Cache-Control %q, want %d %q, %q", b.name, path, answer.StatusCode, got, cc, status, body,
+			cacheControl)
 	}
 	return answer.Header
 }

@@ -35,7 +35,8 @@ func TestEncodedSlashNames(t *testing.T) {
 		for target, want := range map[string]string{
 			"/projects/group%2Fname/x": "group/name", "/projects/group%2Fmy%20name/x": "group/my name",
 			"/projects/J%C3%BCrgen%2fx/x": "Jürgen/x",
-			"/projects/group%2Fa%40b/x":   "group/a@b", "/projects/a%7eb%2F(1)/x": "a~b/(1)", "/projects/a|%2Fb/x": "a|/b", "/%70rojects/a%2Fb/x": "a/b",
+			"/projects/group%2Fa%40b/x":   "group/a@b", "/projects/a%7eb%2F(1)/x": "a~b/(1)", "/projects/a|%2Fb/x": "a|/b",
+			"/%70rojects/a%2Fb/x": "a/b",
 		} {
 			r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
 			retarget(r, target)

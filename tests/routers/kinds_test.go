@@ -40,11 +40,12 @@ func kinds() map[string]kind {
 			}
 			return c
 		}},
-		"gorilla":         {append(all, "/orders:cancel/"), gorilla(mux.NewRouter, func(s string) string { return s })},
-		"gorilla encoded": {append(all, "/orders:cancel/"), gorilla(func() *mux.Router { return mux.NewRouter().UseEncodedPath() }, escaped)},
-		"gin":             {all, ginRouter(func(*gin.Engine) {}, func(s string) string { return s })},
-		"gin raw":         {all, ginRouter(func(g *gin.Engine) { g.UseRawPath = true }, func(s string) string { return s })},
-		"gin escaped":     {all, ginRouter(func(g *gin.Engine) { g.UseEscapedPath = true }, escaped)},
+		"gorilla": {append(all, "/orders:cancel/"), gorilla(mux.NewRouter, func(s string) string { return s })},
+		"gorilla encoded": {append(all, "/orders:cancel/"),
+			gorilla(func() *mux.Router { return mux.NewRouter().UseEncodedPath() }, escaped)},
+		"gin":         {all, ginRouter(func(*gin.Engine) {}, func(s string) string { return s })},
+		"gin raw":     {all, ginRouter(func(g *gin.Engine) { g.UseRawPath = true }, func(s string) string { return s })},
+		"gin escaped": {all, ginRouter(func(g *gin.Engine) { g.UseEscapedPath = true }, escaped)},
 		"echo": {all, func(routes []string, h func(string) http.Handler) http.Handler {
 			e := echo.New()
 			for _, route := range routes {
@@ -55,7 +56,8 @@ func kinds() map[string]kind {
 		"grpc-gateway": {append(plainRoutes, "/$all/"), func(routes []string, h func(string) http.Handler) http.Handler {
 			gw := runtime.NewServeMux()
 			for _, route := range slices.Sorted(slices.Values(routes)) { // the one added last is asked first
-				err := gw.HandlePath(http.MethodGet, below(route, "{any=**}"), func(w http.ResponseWriter, r *http.Request, _ map[string]string) { h(route).ServeHTTP(w, r) })
+				err := gw.HandlePath(http.MethodGet, below(route, "{any=**}"),
+					func(w http.ResponseWriter, r *http.Request, _ map[string]string) { h(route).ServeHTTP(w, r) })
 				if err != nil {
 					panic(err)
 				}

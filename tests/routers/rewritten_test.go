@@ -26,13 +26,16 @@ func TestEchoPre(t *testing.T) {
 		target               string
 		bearer, owner, other int // other: with a proof for /orders, which is what is left
 	}{
-		"RemoveTrailingSlash":           {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/", 200, 401, 200},
-		"RemoveTrailingSlash, space":    {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/a%20b/", 400, 400, 400},
-		"RemoveTrailingSlash, percent":  {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/100%25/", 400, 400, 400},
-		"RemoveTrailingSlash, redirect": {middleware.RemoveTrailingSlashWithConfig(middleware.TrailingSlashConfig{RedirectCode: 308}), popauth.RequestLine{}, "/orders/", 308, 308, 308},
-		"Rewrite":                       {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}), popauth.RequestLine{}, "/v2/purchases", 400, 400, 400},
-		"Rewrite, allowed":              {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}), popauth.RequestLine{AllowRewrittenURL: true}, "/v2/purchases", 200, 200, 401},
-		"nothing to do":                 {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders", 200, 200, 200},
+		"RemoveTrailingSlash":          {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/", 200, 401, 200},
+		"RemoveTrailingSlash, space":   {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/a%20b/", 400, 400, 400},
+		"RemoveTrailingSlash, percent": {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders/100%25/", 400, 400, 400},
+		"RemoveTrailingSlash, redirect": {middleware.RemoveTrailingSlashWithConfig(middleware.TrailingSlashConfig{RedirectCode: 308}),
+			popauth.RequestLine{}, "/orders/", 308, 308, 308},
+		"Rewrite": {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}), popauth.RequestLine{}, "/v2/purchases",
+			400, 400, 400},
+		"Rewrite, allowed": {middleware.Rewrite(map[string]string{"/v2/purchases": "/orders"}),
+			popauth.RequestLine{AllowRewrittenURL: true}, "/v2/purchases", 200, 200, 401},
+		"nothing to do": {middleware.RemoveTrailingSlash(), popauth.RequestLine{}, "/orders", 200, 200, 200},
 	} {
 		o := issuer.Options()
 		proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
@@ -55,7 +58,8 @@ func TestEchoPre(t *testing.T) {
 		dpop := func(path string) http.Header {
 			return http.Header{"Authorization": {"DPoP " + bound}, "Dpop": {key.Proof("GET", server.URL+path, bound)}}
 		}
-		for who, header := range map[string]http.Header{"bearer": {"Authorization": {"Bearer " + bearer}}, "owner": dpop(tt.target), "other": dpop("/orders")} {
+		for who, header := range map[string]http.Header{"bearer": {"Authorization": {"Bearer " + bearer}}, "owner": dpop(tt.target),
+			"other": dpop("/orders")} {
 			before := spy.Ran()
 			status, _ := get(t, server, tt.target, header)
 			want := map[string]int{"bearer": tt.bearer, "owner": tt.owner, "other": tt.other}[who]

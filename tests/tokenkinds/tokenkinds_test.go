@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // issuerKinds is one file of testdata: which options fit an issuer, and which JWTs it signs. See the README
@@ -205,7 +205,8 @@ func (k kindOfToken) disguises(i *popauthtest.Issuer) []disguise {
 	for _, header := range []struct {
 		name string
 		typ  any
-	}{{name: "own typ", typ: k.typ()}, {name: "typ JWT", typ: "JWT"}, {name: "no typ", typ: popauthtest.Omit}, {name: "empty typ", typ: ""}} {
+	}{{name: "own typ", typ: k.typ()}, {name: "typ JWT", typ: "JWT"}, {name: "no typ", typ: popauthtest.Omit},
+		{name: "empty typ", typ: ""}} {
 		for _, c := range all {
 			made = append(made, disguise{name: header.name, token: k.mint(i, header.typ, c), claims: c})
 		}

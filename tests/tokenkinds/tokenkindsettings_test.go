@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
-	"github.com/seed-171ab058/popauth/tests/lab"
 )
 
 // New warns where only claims tell what kind of token it is, for each issuer.
@@ -19,7 +19,8 @@ func TestOpenTokenTypesWarning(t *testing.T) {
 	l := lab.NewTwoIssuers(t)
 	with := func(types, required []string) popauth.Verifier {
 		o := l.Acme.Options()
-		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, TokenTypes: types, RequiredClaims: required})
+		v, err := popauth.NewJWTVerifier(popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, TokenTypes: types,
+			RequiredClaims: required})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,8 +68,10 @@ func TestTokenKindSettings(t *testing.T) {
 		"Verifier: leave Issuer": func(o *popauth.Options) {
 			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), RequiredClaims: []string{"a"}}
 		},
-		"Verifier: leave Issuer, Audience": func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), AllowIDTokens: true} },
-		"Verifier: leave":                  func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), KeyIssuer: "x"} },
+		"Verifier: leave Issuer, Audience": func(o *popauth.Options) {
+			*o = popauth.Options{Verifier: lab.VerifierFunc(nil), AllowIDTokens: true}
+		},
+		"Verifier: leave": func(o *popauth.Options) { *o = popauth.Options{Verifier: lab.VerifierFunc(nil), KeyIssuer: "x"} },
 	} {
 		o := l.Issuer.Options()
 		change(&o)
@@ -98,17 +101,22 @@ func TestTokenKindEdges(t *testing.T) {
 		want           popauth.Reason
 	}{
 		{"nonce and a scope", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n"}, ""},
-		{"nonce and a kind that any JWT has", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": lab.Omit, "typ": "JWT"}, popauth.ErrTokenType},
-		{"nonce and an empty scope", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": []string{"openid", ""}}, popauth.ErrTokenType},
+		{"nonce and a kind that any JWT has", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": lab.Omit, "typ": "JWT"},
+			popauth.ErrTokenType},
+		{"nonce and an empty scope", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"nonce": "n", "scope": []string{"openid", ""}},
+			popauth.ErrTokenType},
 		{"code and state null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": nil, "state": nil, "sub": lab.Omit}, ""},
-		{"code without sub, state null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": "c", "state": nil, "sub": lab.Omit}, popauth.ErrTokenType},
-		{"state without sub, code null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": nil, "state": "s", "sub": lab.Omit}, popauth.ErrTokenType},
+		{"code without sub, state null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": "c", "state": nil, "sub": lab.Omit},
+			popauth.ErrTokenType},
+		{"state without sub, code null", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"code": nil, "state": "s", "sub": lab.Omit},
+			popauth.ErrTokenType},
 		{"required under at+jwt", required, lab.Claims{"typ": "at+jwt"}, nil, popauth.ErrTokenType},
 		{"required, null", required, lab.Claims{"typ": "at+jwt"}, lab.Claims{"own.claim/x": nil}, popauth.ErrTokenType},
 		{"required, there", required, lab.Claims{"typ": "at+jwt"}, lab.Claims{"own.claim/x": lab.Claims{}}, ""},
 		{"a long s for an s", plain, lab.Claims{"typ": "JWT"}, lab.Claims{"token_use": "acce\u017fs"}, popauth.ErrTokenType},
 		{"a generic type, ID token", types("JOSE"), lab.Claims{"typ": "JOSE"}, lab.Claims{"at_hash": "x"}, popauth.ErrTokenType},
-		{"a generic type, nobody", types("JWS"), lab.Claims{"typ": "JWS"}, lab.Claims{"sub": lab.Omit, "client_id": lab.Omit}, popauth.ErrTokenType},
+		{"a generic type, nobody", types("JWS"), lab.Claims{"typ": "JWS"}, lab.Claims{"sub": lab.Omit, "client_id": lab.Omit},
+			popauth.ErrTokenType},
 		{"a generic type", types("JOSE"), lab.Claims{"typ": "JOSE"}, nil, ""},
 		{"zip that is none", plain, lab.Claims{"zip": "NONE"}, nil, ""},
 		{"zip in another case", plain, lab.Claims{"zip": "none"}, nil, popauth.ErrTokenMalformed},
@@ -129,8 +137,10 @@ func TestTokenKindEdges(t *testing.T) {
 // A claim that is null is not there.
 func TestTokenKindNull(t *testing.T) {
 	l := lab.New(t)
-	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": nil}))).Passed(t)
-	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/", l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": "n"}))).Refused(t, 401, lab.InvalidToken)
+	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/",
+		l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": nil}))).Passed(t)
+	lab.Send(l.Guard().Authenticate, l.Owner.Request("GET", "/",
+		l.Issuer.TokenWith(lab.Claims{"typ": "JWT"}, l.Owner.Bound(), lab.Claims{"nonce": "n"}))).Refused(t, 401, lab.InvalidToken)
 }
 
 // Every word for a kind counts, wherever it is said.
@@ -147,7 +157,8 @@ func TestTokenKindWords(t *testing.T) {
 		"authorization_code", "initialAccess", "registration", "invitation", "reset", "password_reset", "reset_password", "reset-password",
 		"verification", "email_verification", "verify_email",
 	}
-	for _, claim := range []string{"typ", "token_use", "tokenName", "tokenType", "token_type", "tokenUse", "tok_type", "type", "use", "purpose"} {
+	for _, claim := range []string{"typ", "token_use", "tokenName", "tokenType", "token_type", "tokenUse", "tok_type", "type", "use",
+		"purpose"} {
 		for _, word := range access {
 			l.Genuine(t, g, l.Bound(lab.Claims{claim: word}))
 		}

@@ -36,7 +36,8 @@ func TestTokenKindsEachMark(t *testing.T) {
 		"events", "token_introspection", "error", "access_token", "id_token", "refresh_token",
 		"response_type", "response_mode", "redirect_uri", "code_challenge", "request_uri", "response_uri", "dcql_query",
 		"presentation_definition", "client_notification_token", "binding_message", "id_token_hint",
-		"software_id", "granted_scopes", "ati", "vp_token", "presentation_submission", "software_statement", "redirect_uris", "token_endpoint_auth_method", "jwks", "authority_hints",
+		"software_id", "granted_scopes", "ati", "vp_token", "presentation_submission", "software_statement", "redirect_uris",
+		"token_endpoint_auth_method", "jwks", "authority_hints",
 		"metadata_policy", "trust_marks", "trust_mark_type",
 		"vc", "vp", "vct", "credentialSubject", "@context", "_sd", "_sd_alg", "sd_hash", "status_list", "attested_keys",
 		"htm", "htu", "tctx", "rctx",
@@ -58,11 +59,14 @@ func TestTokenKindsEachSpelling(t *testing.T) {
 	places := []string{"typ", "token_use", "tokenName", "tokenType", "token_type", "tok_type"}
 	for _, place := range places {
 		for value, want := range map[any]bool{
-			"Bearer": true, "DPoP": true, "access": true, "ACCESS": true, "access_token": true, "access-token": true, "AT": true, "at+jwt": true,
-			"JWT": true, "urn:ietf:params:oauth:token-type:access_token": true,
-			"ID": false, "IT": false, "id": false, "id_token": false, "Refresh": false, "Offline": false, "Logout": false, "refresh_token": false,
-			"refresh-token": false, "rt": false, "sliding": false, "reset-credentials": false, "N_A": false, "": false, "Bearer ": false, "beareR\u200b": false,
-			"\u212a": false, 1: false, true: false,
+			"Bearer": true, "DPoP": true, "access": true, "ACCESS": true, "access_token": true, "access-token": true, "AT": true,
+			"at+jwt": true,
+			"JWT":    true, "urn:ietf:params:oauth:token-type:access_token": true,
+			"ID": false, "IT": false, "id": false, "id_token": false, "Refresh": false, "Offline": false, "Logout": false,
+			"refresh_token": false,
+			"refresh-token": false, "rt": false, "sliding": false, "reset-credentials": false, "N_A": false, "": false, "Bearer ": false,
+			"beareR\u200b": false,
+			"\u212a":       false, 1: false, true: false,
 			"urn:ietf:params:oauth:token-type:refresh_token": false, "urn:ietf:params:oauth:token-type:id_token": false,
 		} {
 			if jwt, at := verdictOf(t, i, popauthtest.Claims{place: value}); jwt != want || at != want {
@@ -91,16 +95,21 @@ func TestTokenKindsHarmless(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
 	for _, claims := range []popauthtest.Claims{
 		{"state": "CA"}, {"code": "E12"}, {"state": "CA", "code": "E12"}, // an address, a personnel number; Janssen's code
-		{"type": "employee"}, {"type": "normal-user"}, {"type": "app"}, {"type": 1}, {"type": []string{"refresh"}}, // Casdoor, Cloudflare Access
+		// Casdoor, Cloudflare Access
+		{"type": "employee"}, {"type": "normal-user"}, {"type": "app"}, {"type": 1}, {"type": []string{"refresh"}},
 		{"use": "sig"}, {"purpose": "access_token"}, {"purpose": "payments"}, {"kind": "refresh"}, // Curity
-		{"nonce": "n"}, {"nonce": "n", "scope": "openid", "typ": "Bearer"}, {"nonce": "n", "scope": popauthtest.Omit, "scp": "read"}, {"auth_time": 1}, {"acr": "1"}, {"amr": []string{"pwd"}}, {"azp": "web"}, {"sid": "s"}, {"session_state": "s"}, // Keycloak
+		// Keycloak
+		{"nonce": "n"}, {"nonce": "n", "scope": "openid", "typ": "Bearer"}, {"nonce": "n", "scope": popauthtest.Omit, "scp": "read"},
+		{"auth_time": 1}, {"acr": "1"}, {"amr": []string{"pwd"}}, {"azp": "web"}, {"sid": "s"}, {"session_state": "s"},
 		{"expires_in": 3600}, {"grant_type": "authorization_code"}, {"realm": "/"}, {"authGrantId": "a"}, // PingAM
 		{"login_hint": "O.CiQ"}, {"roles": []string{"r"}}, {"wids": []string{"w"}}, {"idtyp": "app"}, // Entra
 		{"permissions": []string{"p"}}, {"gty": "client-credentials"}, {"org_id": "o"}, // Auth0
 		{"status": "active"}, {"status": map[string]any{"status_list": map[string]any{"idx": 1, "uri": "u"}}}, // Token Status List
 		{"metadata": map[string]any{}}, {"user_metadata": map[string]any{}}, {"resource": "r"}, {"txn": "t"}, {"purp": "p"},
-		{"act": map[string]any{"sub": "a"}}, {"may_act": map[string]any{"sub": "a"}}, {"authorization_details": []any{}}, // RFC 8693, RFC 9396
-		{"sub_id": map[string]any{"format": "opaque", "id": "i"}}, {"client_name": "c"}, {"user_code": "u"}, {"email": "e"}, {"address": map[string]any{}},
+		// RFC 8693, RFC 9396
+		{"act": map[string]any{"sub": "a"}}, {"may_act": map[string]any{"sub": "a"}}, {"authorization_details": []any{}},
+		{"sub_id": map[string]any{"format": "opaque", "id": "i"}}, {"client_name": "c"}, {"user_code": "u"}, {"email": "e"},
+		{"address": map[string]any{}},
 		{"x5t#S256": ""}, {"identity_nonce": "n"}, {"uid": "u"}, {"rat": 1}, {"events_read": true},
 	} {
 		if jwt, at := verdictOf(t, i, claims); !jwt || !at {
@@ -118,7 +127,8 @@ func kindGuard(t *testing.T, i *popauthtest.Issuer, required []string, idTokens 
 		t.Fatal(err)
 	}
 	o := popauth.Options{
-		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: keys, Remember: -1, RequiredClaims: required, AllowIDTokens: idTokens,
+		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: keys, Remember: -1, RequiredClaims: required,
+		AllowIDTokens: idTokens,
 	}
 	none := popauthtest.Claims{"sub": popauthtest.Omit, "client_id": popauthtest.Omit}
 	reason, ran := sentTo(t, o, i.TokenWith(popauthtest.Claims{"typ": "JWT"}, none, claims))
@@ -142,7 +152,8 @@ func TestTokenKindsNamed(t *testing.T) {
 	for _, claims := range []popauthtest.Claims{
 		{"scope": "orders.read"}, {"azp": []string{"batch"}, "scope": "orders.read"}, {"azp": nil}, {"username": "alice"},
 		{"sub": "alice", "client_id": "web", "nonce": "n"}, {"sub": "alice", "client_id": "web", "nonce": "n", "scope": "openid"},
-		{"sub": "alice", "roles": []string{"r"}, "nonce": "n", "scope": ""}, {"client_id": "web", "code": "c"}, {"azp": "web", "state": "s", "scope": "openid"},
+		{"sub": "alice", "roles": []string{"r"}, "nonce": "n", "scope": ""}, {"client_id": "web", "code": "c"},
+		{"azp": "web", "state": "s", "scope": "openid"},
 	} {
 		if kindGuard(t, i, nil, false, claims) {
 			t.Errorf("%v: passed", claims)

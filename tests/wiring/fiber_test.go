@@ -52,7 +52,8 @@ func TestStagesOverFiber(t *testing.T) {
 		scheme := "http"
 		if encrypted {
 			scheme = "https"
-			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{ca.Server()}, ClientAuth: tls.RequestClientCert})
+			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{ca.Server()},
+				ClientAuth: tls.RequestClientCert})
 		}
 		go func() { _ = app.Listener(listener) }()
 		owner := ca.Client("owner")

@@ -106,9 +106,11 @@ func TestNoUpgradeInside(t *testing.T) {
 // priorKnowledge makes a request over HTTP/2 without TLS.
 func priorKnowledge(t *testing.T, server *httptest.Server, token, certificate string) string {
 	t.Helper()
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) { //nolint:staticcheck // what programs still run
-		return net.Dial(network, address)
-	}}
+	transport := &http2.Transport{AllowHTTP: true,
+		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn,
+			error) { //nolint:staticcheck // what programs still run
+			return net.Dial(network, address)
+		}}
 	defer transport.CloseIdleConnections() //nolint:staticcheck // what programs still run
 	r, err := http.NewRequest(http.MethodGet, server.URL, nil)
 	if err != nil {

@@ -58,7 +58,8 @@ func TestHTTP3(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/bound", guard.Authenticate(copied(guard.Confirm(ran))))
 	mux.Handle("/bearer", guard.Authenticate(ran))
-	mux.Handle("/certificate", clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(copied(clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(ran))))
+	mux.Handle("/certificate", clientcert.Require(nil,
+		clientcert.Thumbprint(owner.Thumbprint()))(copied(clientcert.Require(nil, clientcert.Thumbprint(owner.Thumbprint()))(ran))))
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -73,10 +74,12 @@ func TestHTTP3(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close(); _ = udp.Close() })
 	_, port, _ := net.SplitHostPort(udp.LocalAddr().String())
 	base := "https://localhost:" + port
-	sessions := map[*popauthtest.Client]tls.ClientSessionCache{owner: tls.NewLRUClientSessionCache(8), thief: tls.NewLRUClientSessionCache(8)}
+	sessions := map[*popauthtest.Client]tls.ClientSessionCache{owner: tls.NewLRUClientSessionCache(8),
+		thief: tls.NewLRUClientSessionCache(8)}
 	connect := func(c *popauthtest.Client) *http3.Transport {
 		tr := &http3.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{c.Certificate}, ClientSessionCache: sessions[c]},
+			TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{c.Certificate},
+				ClientSessionCache: sessions[c]},
 			Dial: func(ctx context.Context, _ string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
 				return quic.DialAddrEarly(ctx, udp.LocalAddr().String(), t, q)
 			},
@@ -123,7 +126,8 @@ func TestHTTP3(t *testing.T) {
 		before := runs.Load()
 		second := connect(owner)
 		early := tt.header()
-		if status, challenge := ask(second, http3.MethodGet0RTT, tt.path, early); status != http.StatusTooEarly || challenge != "" || runs.Load() != before {
+		if status, challenge := ask(second, http3.MethodGet0RTT, tt.path, early); status != http.StatusTooEarly || challenge != "" ||
+			runs.Load() != before {
 			t.Errorf("%s, early: got %d, challenge %q, %d runs, want 425 and none", tt.name, status, challenge, runs.Load()-before)
 		}
 		if status, _ := ask(second, http.MethodGet, tt.path, early); status != 200 || runs.Load() != before+1 {

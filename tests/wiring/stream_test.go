@@ -64,7 +64,8 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 		if err := flush(); err != nil {
 			t.Error(err)
 		}
-		(&http2.Server{}).ServeConn(&stream{Reader: r.Body, Writer: w, flush: flush}, &http2.ServeConnOpts{Context: r.Context(), Handler: inner}) //nolint:staticcheck // what programs still run
+		(&http2.Server{}).ServeConn(&stream{Reader: r.Body, Writer: w, flush: flush},
+			&http2.ServeConnOpts{Context: r.Context(), Handler: inner}) //nolint:staticcheck // what programs still run
 	})
 	s := httptest.NewUnstartedServer(popauth.ClientCertificate(l.source)(tunnel))
 	s.Config.Protocols = new(http.Protocols)
@@ -72,9 +73,11 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	defer s.CloseClientConnections()
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) { //nolint:staticcheck // what programs still run
-		return net.Dial(network, address)
-	}}
+	transport := &http2.Transport{AllowHTTP: true,
+		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn,
+			error) { //nolint:staticcheck // what programs still run
+			return net.Dial(network, address)
+		}}
 	defer transport.CloseIdleConnections() //nolint:staticcheck // what programs still run
 	for _, path := range []string{"/", "/orders"} {
 		in, out := io.Pipe()
@@ -87,7 +90,8 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(&stream{Reader: answer.Body, Writer: out, end: out.Close}) //nolint:staticcheck // what programs still run
+		client, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(&stream{Reader: answer.Body, Writer: out,
+			end: out.Close}) //nolint:staticcheck // what programs still run
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,8 @@ func (w *walk) byUpgrade(c net.Conn, in *bufio.Reader, y way, taken int) (got []
 	e := hpack.NewEncoder(&block)
 	for i, a := range after {
 		block.Reset()
-		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", y.path(taken + 1)}, {":authority", "localhost"}} {
+		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", y.path(taken + 1)},
+			{":authority", "localhost"}} {
 			_ = e.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
 		for name, lines := range w.header(a) {

@@ -15,13 +15,11 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-//nolint:gosec // the value that a wrong issuer would write
-
 type Claims = popauthtest.Claims
 
 const Omit = popauthtest.Omit
 
-// steal sends the owner's token by r and fails if a handler runs.
+// Steal sends the owner's token by r and fails if a handler runs.
 func (l *Lab) Steal(t *testing.T, g *popauth.Guard, r *http.Request) {
 	t.Helper()
 	for i, stage := range Stages(g) {
@@ -33,7 +31,7 @@ func (l *Lab) Steal(t *testing.T, g *popauth.Guard, r *http.Request) {
 	}
 }
 
-// forged holds that no stage of g lets a handler run for a token, that the reason is the one wanted, and that the
+// Forged holds that no stage of g lets a handler run for a token, that the reason is the one wanted, and that the
 // answer has nothing of the token in it. The token comes with the certificate that it is bound to, so that nothing
 // but its own fault can refuse it.
 func (l *Lab) Forged(t *testing.T, g *popauth.Guard, token string, want popauth.Reason) {
@@ -62,7 +60,7 @@ func (l *Lab) Forged(t *testing.T, g *popauth.Guard, token string, want popauth.
 	}
 }
 
-// reflects fails if the answer has a part of the token in it.
+// Reflects fails if the answer has a part of the token in it.
 func (*Lab) Reflects(t *testing.T, o Outcome, token string) {
 	t.Helper()
 	all := o.Body
@@ -76,7 +74,7 @@ func (*Lab) Reflects(t *testing.T, o Outcome, token string) {
 	}
 }
 
-// genuine is the positive control: the same Guard lets an honest token pass.
+// Genuine is the positive control: the same Guard lets an honest token pass.
 func (l *Lab) Genuine(t *testing.T, g *popauth.Guard, token string) {
 	t.Helper()
 	Alike(t, g, l.Owner.Request("GET", "/", token))
@@ -88,7 +86,7 @@ func (l *Lab) Genuine(t *testing.T, g *popauth.Guard, token string) {
 	}
 }
 
-// claims are the payload of a token that nothing is wrong with, changed as given.
+// Claims are the payload of a token that nothing is wrong with, changed as given.
 func (l *Lab) Claims(change ...popauthtest.Claims) []byte {
 	l.Helper()
 	return PayloadOf(l.Bound(change...))
@@ -117,7 +115,7 @@ func (l *Lab) Published() []Published {
 	return all
 }
 
-// over is a Guard of the lab's issuer with these keys instead of the published ones.
+// Over is a Guard of the lab's issuer with these keys instead of the published ones.
 func (l *Lab) Over(jwks ...string) *popauth.Guard {
 	l.Helper()
 	return l.Guard(WithKeys(l, jwks...))
@@ -130,7 +128,7 @@ func Text(v any) string {
 	return s
 }
 
-// rawPayload is a token with correct signature whose payload has the members given, as they are written.
+// RawPayload is a token with correct signature whose payload has the members given, as they are written.
 func RawPayload(l *Lab, members string) string {
 	_, rest, _ := strings.Cut(l.Unbound(), ".")
 	payload, _, _ := strings.Cut(rest, ".")
@@ -151,13 +149,13 @@ func PayloadOf(token string) []byte {
 	return payload
 }
 
-// published are the issuer's public keys with the text of their JWKs.
+// Published are the issuer's public keys with the text of their JWKs.
 type Published struct {
 	Kid, Alg, Text string
 	Key            crypto.PublicKey
 }
 
-// stages are all the ways of a Guard to wrap a handler.
+// Stages are all the ways of a Guard to wrap a handler.
 func Stages(g *popauth.Guard) []func(http.Handler) http.Handler {
 	return []func(http.Handler) http.Handler{g.Authenticate, g.Confirm, g.Authorize(popauth.Scope("orders.read"))}
 }

@@ -23,7 +23,8 @@ func Alike(tb testing.TB, g *popauth.Guard, r *http.Request) {
 			tb.Errorf("Check: got %s, %s, at first sight %s, %s", Text(p), Text(err), Text(wantPrincipal), Text(wantErr))
 		}
 		o := Send(g.Authorize(policy), r)
-		if o.Status != want.Status || o.Ran != want.Ran || !slices.Equal(o.Challenges, want.Challenges) || Text(o.Header) != Text(want.Header) {
+		if o.Status != want.Status || o.Ran != want.Ran || !slices.Equal(o.Challenges, want.Challenges) ||
+			Text(o.Header) != Text(want.Header) {
 			tb.Errorf("got %+v, at first sight %+v", o, want)
 		}
 	}
@@ -66,7 +67,7 @@ func Remembers(tb testing.TB, g *popauth.Guard, r *http.Request, want any) {
 	}
 }
 
-// heapAlloc is what is reachable, without the gaps between: bytes that others use again.
+// HeapAlloc is what is reachable, without the gaps between: bytes that others use again.
 func HeapAlloc() float64 {
 	runtime.GC()
 	runtime.GC()

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// memoryIssuer answers without a network, so that a test can run in a bubble of synctest.
+// MemoryIssuer answers without a network, so that a test can run in a bubble of synctest.
 type MemoryIssuer struct {
 	*popauthtest.Issuer
 	latency atomic.Int64
@@ -46,10 +46,10 @@ func (i *MemoryIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// takes makes every answer take that long.
+// Takes makes every answer take that long.
 func (i *MemoryIssuer) Takes(d time.Duration) { i.latency.Store(int64(d)) }
 
-// fails answers everything with f; nil ends that.
+// Fails answers everything with f; nil ends that.
 func (i *MemoryIssuer) Fails(f func(*http.Request) (*http.Response, error)) {
 	if f == nil {
 		i.fail.Store(nil)
@@ -58,7 +58,7 @@ func (i *MemoryIssuer) Fails(f func(*http.Request) (*http.Response, error)) {
 	i.fail.Store(&f)
 }
 
-// keys returns RemoteKeys that ask the issuer through memory.
+// KeySet returns RemoteKeys that ask the issuer through memory.
 func (i *MemoryIssuer) KeySet(t testing.TB, o popauth.RemoteKeysOptions) *popauth.RemoteKeys {
 	t.Helper()
 	o.Client = &http.Client{Transport: i}
@@ -72,7 +72,7 @@ func (i *MemoryIssuer) KeySet(t testing.TB, o popauth.RemoteKeysOptions) *popaut
 	return keys
 }
 
-// keyedAPI is a Guard before a handler that counts.
+// KeyedAPI is a Guard before a handler that counts.
 type KeyedAPI struct {
 	Handler http.Handler
 	Spy     *popauthtest.Spy
@@ -86,7 +86,7 @@ func (a *KeyedAPI) Ask(ctx context.Context, token string) *httptest.ResponseReco
 	return w
 }
 
-// want asks once.
+// Want asks once.
 func (a *KeyedAPI) Want(t *testing.T, token string, status int) {
 	t.Helper()
 	before := a.Spy.Ran()
@@ -102,7 +102,7 @@ func (a *KeyedAPI) Want(t *testing.T, token string, status int) {
 	}
 }
 
-// crowd asks with all tokens at once and counts the answers.
+// Crowd asks with all tokens at once and counts the answers.
 func (a *KeyedAPI) Crowd(t *testing.T, tokens []string) Tally {
 	t.Helper()
 	var mu sync.Mutex
@@ -128,14 +128,14 @@ func (a *KeyedAPI) Crowd(t *testing.T, tokens []string) Tally {
 	return answers
 }
 
-// tally counts answers by status.
+// Tally counts answers by status.
 type Tally map[int]int
 
 func (c Tally) String() string {
 	return fmt.Sprintf("%5d %5d %5d", c[200], c[401], c[503])
 }
 
-// readsFirst answers with what the issuer says at the beginning of each call, a while later: as any server does whose
+// ReadsFirst answers with what the issuer says at the beginning of each call, a while later: as any server does whose
 // answer is on its way when the keys change.
 func (i *MemoryIssuer) ReadsFirst(d time.Duration) {
 	i.Fails(func(r *http.Request) (*http.Response, error) {
@@ -146,7 +146,7 @@ func (i *MemoryIssuer) ReadsFirst(d time.Duration) {
 	})
 }
 
-// named publishes the issuer's keys under one kid, or under none.
+// Named publishes the issuer's keys under one kid, or under none.
 func (i *MemoryIssuer) Named(kid string) {
 	i.Handle("/jwks", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var set struct {
@@ -162,12 +162,12 @@ func (i *MemoryIssuer) Named(kid string) {
 	}))
 }
 
-// lasting is a token that no test outlives.
+// Lasting is a token that no test outlives.
 func (i *MemoryIssuer) Lasting() string {
 	return i.Token(popauthtest.Claims{"exp": time.Now().Add(1000 * time.Hour).Unix()})
 }
 
-// busy answers with status and Retry-After where path says, and as the issuer does elsewhere.
+// Busy answers with status and Retry-After where path says, and as the issuer does elsewhere.
 func (i *MemoryIssuer) Busy(path string, status int, after string) {
 	i.Fails(func(r *http.Request) (*http.Response, error) {
 		if !strings.Contains(r.URL.Path, path) {
@@ -183,7 +183,7 @@ func (i *MemoryIssuer) Busy(path string, status int, after string) {
 	})
 }
 
-// leaving is a crowd of which every second one leaves after a millisecond.
+// Leaving is a crowd of which every second one leaves after a millisecond.
 func (a *KeyedAPI) Leaving(t *testing.T, token string) Tally {
 	t.Helper()
 	var mu sync.Mutex
@@ -209,7 +209,7 @@ func (a *KeyedAPI) Leaving(t *testing.T, token string) Tally {
 	return answers
 }
 
-// waited asks once, and returns how long the answer took.
+// Waited asks once, and returns how long the answer took.
 func (a *KeyedAPI) Waited(t *testing.T, token string, status int) time.Duration {
 	t.Helper()
 	began := time.Now()

@@ -63,7 +63,7 @@ func MatchFunc(err error) clientcert.Match {
 	return clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return err })
 }
 
-// observer keeps what it is told.
+// Observer keeps what it is told.
 type Observer struct {
 	mu  sync.Mutex
 	All []popauth.Observation
@@ -76,7 +76,7 @@ func (o *Observer) Observe(ctx context.Context, seen popauth.Observation) {
 	o.All, o.Ctx = append(o.All, seen), append(o.Ctx, ctx)
 }
 
-// take returns what was seen since the last time, without the durations, which are checked.
+// Take returns what was seen since the last time, without the durations, which are checked.
 func (o *Observer) Take(tb testing.TB) []string {
 	tb.Helper()
 	var lines []string
@@ -84,7 +84,8 @@ func (o *Observer) Take(tb testing.TB) []string {
 		if measured := x.Duration > 0; measured == (x.Stage == popauth.StageOutside) || x.Duration > time.Minute {
 			tb.Errorf("%s took %v", x.Stage, x.Duration)
 		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s|%s|%s|%s", x.Stage, x.Status, x.Reason, x.Scheme, x.Binding, x.Issuer)))
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s|%s|%s|%s", x.Stage, x.Status, x.Reason, x.Scheme, x.Binding,
+			x.Issuer)))
 	}
 	o.All, o.Ctx = nil, nil
 	return lines
@@ -96,7 +97,7 @@ func Observed(o *popauth.Options) *Observer {
 	return seen
 }
 
-// stub is a ResponseWriter that costs nothing.
+// Stub is a ResponseWriter that costs nothing.
 type Stub struct {
 	Fields http.Header
 	Status int
@@ -108,10 +109,10 @@ func (s *Stub) Write(b []byte) (int, error) { return len(b), nil }
 
 func (s *Stub) WriteHeader(status int) { s.Status = status }
 
-// requestClaims make a token as long as the usual one.
+// RequestClaims make a token as long as the usual one.
 var RequestClaims = popauthtest.Claims{"scope": "orders.read orders.write profile", "acr": "1"}
 
-// cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
+// Cache is somebody else's Verifier that returns the Token of another Verifier until its key is withdrawn.
 type Cache struct {
 	popauth.Verifier
 	Tokens    sync.Map
@@ -160,7 +161,8 @@ func (l twoIssuers) Issuers(o issuers.Options) popauth.Verifier {
 }
 
 func (l twoIssuers) Both() popauth.Verifier {
-	return l.Issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Acme.URL: l.Verifier(l.Acme), l.Globex.URL: l.Verifier(l.Globex)}})
+	return l.Issuers(issuers.Options{Verifiers: map[string]popauth.Verifier{l.Acme.URL: l.Verifier(l.Acme),
+		l.Globex.URL: l.Verifier(l.Globex)}})
 }
 
 func NewTwoIssuers(t *testing.T) twoIssuers {
@@ -170,7 +172,7 @@ func NewTwoIssuers(t *testing.T) twoIssuers {
 	return twoIssuers{l, l.Issuer, globex}
 }
 
-// issuingVerifier is somebody else's Verifier that says whose tokens it accepts.
+// IssuingVerifier is somebody else's Verifier that says whose tokens it accepts.
 type IssuingVerifier struct {
 	popauth.Verifier
 	All []string

@@ -23,7 +23,7 @@ func Unreachable(*http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("connection refused")
 }
 
-// parsed is the token as keyfunc sees it.
+// Parsed is the token as keyfunc sees it.
 func Parsed(t testing.TB, token string) *jwt.Token {
 	t.Helper()
 	p, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{})
@@ -33,7 +33,7 @@ func Parsed(t testing.TB, token string) *jwt.Token {
 	return p
 }
 
-// madeUp returns the token under a kid that does not exist.
+// MadeUp returns the token under a kid that does not exist.
 func MadeUp(token string, n int) string {
 	_, rest, _ := strings.Cut(token, ".")
 	header := fmt.Sprintf(`{"alg":"ES256","typ":"at+jwt","kid":"made-up-%d"}`, n)
@@ -59,7 +59,7 @@ func Btoi(b bool) int {
 	return 0
 }
 
-// noFetchLeft fails if a fetch is still in flight after longer than any may take, one of an earlier test too.
+// NoFetchLeft fails if a fetch is still in flight after longer than any may take, one of an earlier test too.
 func NoFetchLeft(t *testing.T) {
 	t.Helper()
 	var stacks string

@@ -19,7 +19,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// compact makes a token of header and payload with whatever sign returns.
+// Compact makes a token of header and payload with whatever sign returns.
 func Compact(header any, payload []byte, sign func(input string) []byte) string {
 	h, ok := header.(string)
 	if !ok {
@@ -33,7 +33,7 @@ func Compact(header any, payload []byte, sign func(input string) []byte) string 
 	return input + "." + B64(sign(input))
 }
 
-// by signs with a method of golang-jwt.
+// By signs with a method of golang-jwt.
 func By(alg string, key any) func(string) []byte {
 	return func(input string) []byte {
 		s, err := jwt.GetSigningMethod(alg).Sign(input, key)
@@ -44,7 +44,7 @@ func By(alg string, key any) func(string) []byte {
 	}
 }
 
-// readChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
+// ReadChallenge reads one challenge by RFC 9110, section 11.6.1, and nothing more lenient: a scheme, one space, auth-params
 // with a comma and a space between, every value a quoted-string within the characters of RFC 6750, section 3, and no
 // name twice.
 func ReadChallenge(line string) (scheme string, params map[string]string, err error) {
@@ -103,7 +103,7 @@ func FuzzGuard(tb testing.TB, change ...func(*popauth.Options)) *popauth.Guard {
 	return g
 }
 
-// fuzzKey is the same in every run, so that seeds are.
+// FuzzKey is the same in every run, so that seeds are.
 func FuzzKey() (ed25519.PrivateKey, ed25519.PublicKey) {
 	private := ed25519.NewKeyFromSeed([]byte("a seed that everybody may know 32"[:32]))
 	public, _ := private.Public().(ed25519.PublicKey)
@@ -114,7 +114,7 @@ const FuzzNow = 1_800_000_000
 
 const FuzzIssuer = "https://id.example.com"
 
-// fuzzToken is a token of the fuzz Guard's issuer, unbound.
+// FuzzToken is a token of the fuzz Guard's issuer, unbound.
 func FuzzToken(header, payload string) string {
 	private, _ := FuzzKey()
 	return Compact(header, []byte(payload), By("EdDSA", private))
@@ -128,7 +128,7 @@ func FuzzPayload(more string) string {
 
 var B64 = base64.RawURLEncoding.EncodeToString
 
-// jwk is the text of a public key's JWK, with more members.
+// Jwk is the text of a public key's JWK, with more members.
 func Jwk(key crypto.PublicKey, more popauthtest.Claims) string {
 	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})
 	if err != nil {

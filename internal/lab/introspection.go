@@ -12,7 +12,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// introspectionOptions are those of a Verifier that asks an issuer, whose clock it has.
+// IntrospectionOptions are those of a Verifier that asks an issuer, whose clock it has.
 func IntrospectionOptions(i *popauthtest.Issuer) introspection.Options {
 	return introspection.Options{
 		Issuer: i.URL, Audience: []string{popauthtest.Audience}, Client: i.Client(), Now: i.Now,
@@ -20,7 +20,7 @@ func IntrospectionOptions(i *popauthtest.Issuer) introspection.Options {
 	}
 }
 
-// reasonIs tells whether an answer would be given for this reason, not for one that it wraps.
+// ReasonIs tells whether an answer would be given for this reason, not for one that it wraps.
 func ReasonIs(err error, want popauth.Reason) bool {
 	if e, ok := errors.AsType[*popauth.Error](err); ok {
 		return e.Reason == want
@@ -28,7 +28,7 @@ func ReasonIs(err error, want popauth.Reason) bool {
 	return errors.Is(err, want)
 }
 
-// introspection is a Verifier that asks the lab's issuer, over TLS.
+// Introspection is a Verifier that asks the lab's issuer, over TLS.
 func (l *Lab) Introspection(change ...func(*introspection.Options)) *introspection.Verifier {
 	l.Helper()
 	o := IntrospectionOptions(l.Issuer)
@@ -42,7 +42,7 @@ func (l *Lab) Introspection(change ...func(*introspection.Options)) *introspecti
 	return v
 }
 
-// opaqueGuard accepts what v does, bound by certificate or proof.
+// OpaqueGuard accepts what v does, bound by certificate or proof.
 func (l *Lab) OpaqueGuard(v popauth.Verifier) *popauth.Guard {
 	l.Helper()
 	g, err := popauth.New(popauth.Options{
@@ -55,7 +55,7 @@ func (l *Lab) OpaqueGuard(v popauth.Verifier) *popauth.Guard {
 	return g
 }
 
-// answering makes the endpoint answer every token with status and body.
+// Answering makes the endpoint answer every token with status and body.
 func (l *Lab) Answering(status int, body string, header ...string) {
 	l.Issuer.Handle("/introspect", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -72,15 +72,15 @@ func (l *Lab) SignedAnswers(o *introspection.Options) {
 	o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: l.Issuer.Client(), Now: l.Clock.Now})
 }
 
-// introspectionOf is a Verifier of another issuer's tokens.
+// IntrospectionOf is a Verifier of another issuer's tokens.
 func (l *Lab) IntrospectionOf(issuer string) popauth.Verifier {
 	return l.Introspection(func(o *introspection.Options) { o.Issuer = issuer })
 }
 
-// active is an answer that everything accepts.
+// Active is an answer that everything accepts.
 const Active = `{"active":true,"aud":"` + popauthtest.Audience + `"}`
 
-// introspection asks the issuer through memory, so that calls take no time but what a test says.
+// Introspect asks the issuer through memory, so that calls take no time but what a test says.
 func (i *MemoryIssuer) Introspect(t testing.TB, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
 	o := IntrospectionOptions(i.Issuer)
@@ -101,7 +101,7 @@ type readCloser struct{ *strings.Reader }
 
 func (*readCloser) Close() error { return nil }
 
-// introspectionBy asks https://id.example.com, and remembers nothing.
+// IntrospectionBy asks https://id.example.com, and remembers nothing.
 func IntrospectionBy(t *testing.T, client *http.Client, change ...func(*introspection.Options)) *introspection.Verifier {
 	t.Helper()
 	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// byTLS is a client's request over a connection whose chain the TLS stack has verified.
+// ByTLS is a client's request over a connection whose chain the TLS stack has verified.
 func ByTLS(c *popauthtest.Client, token string, root *popauthtest.CA) *http.Request {
 	r := c.Request("GET", "/", token)
 	r.TLS.VerifiedChains = [][]*x509.Certificate{append(append([]*x509.Certificate(nil), r.TLS.PeerCertificates...), root.Certificate)}
@@ -29,7 +29,7 @@ func Verified(tb testing.TB, v clientcert.Verification) popauth.CertificateSourc
 	return s
 }
 
-// permits is an authority that is permitted to name the organization Partner only.
+// Permits is an authority that is permitted to name the organization Partner only.
 func Permits(t *testing.T, critical bool) func(*x509.Certificate) {
 	t.Helper()
 	marshal := func(v any) []byte {
@@ -46,7 +46,8 @@ func Permits(t *testing.T, critical bool) func(*x509.Certificate) {
 	subtree := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 4, name))
 	value := nested(asn1.ClassUniversal, asn1.TagSequence, nested(asn1.ClassContextSpecific, 0, subtree))
 	return func(c *x509.Certificate) {
-		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: critical, Value: value})
+		c.ExtraExtensions = append(c.ExtraExtensions,
+			pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: critical, Value: value})
 	}
 }
 

@@ -1,3 +1,5 @@
+// Package lab has what tests of several packages share: issuers, callers who own a key and thieves who do not, doubles of
+// popauth's interfaces, and ways to say what came out.
 package lab
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-// lab has what most tests need: an issuer, a client with a certificate, a thief with another, and a clock.
+// Lab has what most tests need: an issuer, a client with a certificate, a thief with another, and a clock.
 type Lab struct {
 	testing.TB
 	Clock        *popauthtest.Clock
@@ -47,7 +49,7 @@ func (l *Lab) Guard(change ...func(*popauth.Options)) *popauth.Guard {
 	return g
 }
 
-// proofs makes a Confirmer whose proofs are for whatever URL a request names, unless its options say otherwise. It panics with
+// Proofs makes a Confirmer whose proofs are for whatever URL a request names, unless its options say otherwise. It panics with
 // what is wrong.
 func Proofs(o dpop.Options) *dpop.Confirmer {
 	if o.BaseURL == "" && o.URL == nil {
@@ -60,19 +62,19 @@ func Proofs(o dpop.Options) *dpop.Confirmer {
 	return d
 }
 
-// bound is a token of the owner with the scope orders.read.
+// Bound is a token of the owner with the scope orders.read.
 func (l *Lab) Bound(claims ...popauthtest.Claims) string {
 	l.Helper()
 	return l.Issuer.Token(append([]popauthtest.Claims{l.Owner.Bound(), {"scope": "orders.read"}}, claims...)...)
 }
 
-// unbound is the same without cnf.
+// Unbound is the same without cnf.
 func (l *Lab) Unbound(claims ...popauthtest.Claims) string {
 	l.Helper()
 	return l.Issuer.Token(append([]popauthtest.Claims{{"scope": "orders.read"}}, claims...)...)
 }
 
-// outcome is what one request came to.
+// Outcome is what one request came to.
 type Outcome struct {
 	Status     int
 	Challenges []string
@@ -81,7 +83,7 @@ type Outcome struct {
 	Body       string
 }
 
-// send serves r by what wrap makes of a spy.
+// Send serves r by what wrap makes of a spy.
 func Send(wrap func(http.Handler) http.Handler, r *http.Request) Outcome {
 	spy := &popauthtest.Spy{}
 	w := httptest.NewRecorder()
@@ -89,7 +91,7 @@ func Send(wrap func(http.Handler) http.Handler, r *http.Request) Outcome {
 	return Outcome{w.Code, w.Header().Values("WWW-Authenticate"), spy.Ran() > 0, w.Header(), w.Body.String()}
 }
 
-// refuse holds an outcome against a refusal with a challenge that starts as given ("" for none).
+// Refused holds an outcome against a refusal with a challenge that starts as given ("" for none).
 func (o Outcome) Refused(tb testing.TB, status int, challenge string) {
 	tb.Helper()
 	if o.Ran {
@@ -126,13 +128,14 @@ func (o Outcome) Is(tb testing.TB, status int) {
 	}
 }
 
+// What a challenge of popauth begins with.
 const (
 	InvalidToken   = `Bearer error="invalid_token"`
 	InvalidRequest = `Bearer error="invalid_request"`
 	LacksScope     = `Bearer error="insufficient_scope"`
 )
 
-// chain applies stages so that the first is the outermost.
+// Chain applies stages so that the first is the outermost.
 func Chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(h http.Handler) http.Handler {
 		for _, s := range slices.Backward(stages) {
@@ -142,7 +145,7 @@ func Chain(stages ...func(http.Handler) http.Handler) func(http.Handler) http.Ha
 	}
 }
 
-// byProxy is the source of an API behind a proxy.
+// ByProxy is the source of an API behind a proxy.
 func ByProxy(format proxy.Format, trust ...proxy.Trust) popauth.CertificateSource {
 	source, err := proxy.Certificate(format, trust...)
 	if err != nil {

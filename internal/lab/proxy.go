@@ -11,14 +11,14 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// clientCert is the value of Client-Cert for a client.
+// ClientCert is the value of Client-Cert for a client.
 func ClientCert(c *popauthtest.Client) string {
 	return ":" + base64.StdEncoding.EncodeToString(c.Certificate.Certificate[0]) + ":"
 }
 
 var ProxyNet = netip.MustParsePrefix("10.0.0.0/8")
 
-// viaProxy is a request as the proxy makes it: from its address, over a connection of its own, with headers.
+// ViaProxy is a request as the proxy makes it: from its address, over a connection of its own, with headers.
 func ViaProxy(token string, header ...string) *http.Request {
 	r := httptest.NewRequest("GET", "/orders", http.NoBody)
 	r.RemoteAddr = ProxyAddress
@@ -31,7 +31,7 @@ func ViaProxy(token string, header ...string) *http.Request {
 	return r
 }
 
-// bothWays sends a request through a Guard with the source of its own, and through one inside ClientCertificate.
+// BothWays sends a request through a Guard with the source of its own, and through one inside ClientCertificate.
 func BothWays(t *testing.T, l *Lab, source popauth.CertificateSource, r func() *http.Request, judge func(testing.TB, Outcome)) {
 	t.Helper()
 	own := l.Guard(func(o *popauth.Options) { o.Certificate = source })

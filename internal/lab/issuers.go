@@ -16,7 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// jwtVerifierOf is a Verifier of the issuer's JWTs, by its real endpoints.
+// VerifierOf is a Verifier of the issuer's JWTs, by its real endpoints.
 func VerifierOf(tb testing.TB, issuer *popauthtest.Issuer) popauth.Verifier {
 	tb.Helper()
 	o := issuer.Options()
@@ -36,13 +36,13 @@ func NewIssuers(tb testing.TB, o issuers.Options) *issuers.Verifier {
 	return v
 }
 
-// tokenFrom is a token that claims to be an issuer's.
+// TokenFrom is a token that claims to be an issuer's.
 func TokenFrom(iss string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(`{"alg":"ES256"}`)) + "." + encode([]byte(`{"iss":"`+iss+`"}`)) + ".AAAA"
 }
 
-// estate is many tenants with one signing key, each with keys and a Verifier of its own.
+// Estate is many tenants with one signing key, each with keys and a Verifier of its own.
 type Estate struct {
 	*MemoryIssuer
 	Resolves atomic.Int64
@@ -84,7 +84,7 @@ func (e *Estate) TokenOf(n int, claims ...popauthtest.Claims) string {
 	return e.Token(all...)
 }
 
-// unsigned is a token of a tenant that nobody has signed.
+// Unsigned is a token of a tenant that nobody has signed.
 func (e *Estate) Unsigned(n int) string { return WithBadSignature(e.TokenOf(n)) }
 
 func WithBadSignature(token string) string { return token[:len(token)-8] + "AAAAAAAA" }

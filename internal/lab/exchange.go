@@ -59,7 +59,7 @@ func RawResponse(t *testing.T, server *httptest.Server, request string) *http.Re
 	return resp
 }
 
-// retarget makes r a request for another target, as a server reads it.
+// Retarget makes r a request for another target, as a server reads it.
 func Retarget(r *http.Request, target string) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -68,7 +68,7 @@ func Retarget(r *http.Request, target string) {
 	r.URL, r.RequestURI = u, target
 }
 
-// exchange sends a request as it is written, and returns the answer.
+// ExchangeRaw sends a request as it is written, and returns the answer.
 func ExchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -84,8 +84,9 @@ func ExchangeRaw(t *testing.T, server *httptest.Server, request string) string {
 	return string(answer)
 }
 
-// byName is a server that verifies against another authority for each server name, as GetConfigForClient is for.
-func ByName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
+// ByName is a server that verifies against another authority for each server name, as GetConfigForClient is for.
+func ByName(t *testing.T, h http.Handler, isHTTP2 bool,
+	authorities map[string]*x509.CertPool) (ask func(server, host string, c *popauthtest.Client, token string) int) {
 	t.Helper()
 	web := popauthtest.NewCA(t)
 	base := &tls.Config{Certificates: []tls.Certificate{web.Server("a.example.com", "b.example.com")}, NextProtos: []string{"http/1.1"}}
@@ -131,7 +132,7 @@ func ByName(t *testing.T, h http.Handler, isHTTP2 bool, authorities map[string]*
 	}
 }
 
-// held lets a request through a stage and returns it as the handler gets it, which goes on for as long as it likes.
+// Held lets a request through a stage and returns it as the handler gets it, which goes on for as long as it likes.
 func Held(t *testing.T, wrap func(http.Handler) http.Handler, r *http.Request) *http.Request {
 	t.Helper()
 	var inside *http.Request

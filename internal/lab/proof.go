@@ -53,7 +53,7 @@ func NewTokenRequests(t testing.TB, d dpop.Options) *tokenRequests {
 	return x
 }
 
-// known is a Verifier that has verified its only token before, so that what is left to measure is the certificate.
+// Known is a Verifier that has verified its only token before, so that what is left to measure is the certificate.
 type Known struct{ Is *popauth.Token }
 
 func (k Known) Verify(context.Context, string) (*popauth.Token, error) { return k.Is, nil }

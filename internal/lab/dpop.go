@@ -20,7 +20,7 @@ import (
 
 const DPoPURL = "https://api.example.com/orders"
 
-// dpopAPI is an API that takes tokens under Bearer and DPoP, with a client that has a key and a token bound to it.
+// DPoPAPI is an API that takes tokens under Bearer and DPoP, with a client that has a key and a token bound to it.
 type DPoPAPI struct {
 	t       testing.TB
 	Issuer  *popauthtest.Issuer
@@ -36,12 +36,12 @@ type DPoPAPI struct {
 	Last *popauth.Error // of the request refused last
 }
 
-// request is a good one: GET dpopURL with the token and a fresh proof.
+// Request is a good one: GET dpopURL with the token and a fresh proof.
 func (a *DPoPAPI) Request(claims ...popauthtest.Claims) *http.Request {
 	return a.Key.Request("GET", DPoPURL, a.Token, claims...)
 }
 
-// with is a request with this proof instead.
+// With is a request with this proof instead.
 func (a *DPoPAPI) With(proof string) *http.Request {
 	r := a.Request()
 	r.Header.Set("DPoP", proof)
@@ -54,7 +54,7 @@ func (a *DPoPAPI) Serve(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// accept asserts that the handler ran.
+// Accept asserts that the handler ran.
 func (a *DPoPAPI) Accept(t testing.TB, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	before := a.Spy.Ran()
@@ -65,14 +65,15 @@ func (a *DPoPAPI) Accept(t testing.TB, r *http.Request) *httptest.ResponseRecord
 	return w
 }
 
-// refuseLine asserts that a request is refused for its request line.
+// RefuseLine asserts that a request is refused for its request line.
 func (a *DPoPAPI) RefuseLine(t testing.TB, r *http.Request) {
 	t.Helper()
 	a.Refuse(t, r, popauth.ErrRequestLine, http.StatusBadRequest)
 }
 
-// refuse asserts that the handler did not run, why, what was answered, and that nothing was marked as used.
-func (a *DPoPAPI) Refuse(t testing.TB, r *http.Request, reason popauth.Reason, status int, challenges ...string) *httptest.ResponseRecorder {
+// Refuse asserts that the handler did not run, why, what was answered, and that nothing was marked as used.
+func (a *DPoPAPI) Refuse(t testing.TB, r *http.Request, reason popauth.Reason, status int,
+	challenges ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	ran, used := a.Spy.Ran(), a.Store.Len()
 	a.Last = nil
@@ -92,13 +93,13 @@ func (a *DPoPAPI) Refuse(t testing.TB, r *http.Request, reason popauth.Reason, s
 	return w
 }
 
-// refuseProof is refuse for what is wrong with the proof.
+// RefuseProof is refuse for what is wrong with the proof.
 func (a *DPoPAPI) RefuseProof(t testing.TB, r *http.Request, reason popauth.Reason) *httptest.ResponseRecorder {
 	t.Helper()
 	return a.Refuse(t, r, reason, http.StatusUnauthorized, ProofChallenges[reason], "Bearer")
 }
 
-// usedProofs is a ReplayStore that can be looked at.
+// UsedProofs is a ReplayStore that can be looked at.
 type UsedProofs struct {
 	sync.Mutex
 	Until map[string]time.Time
@@ -129,7 +130,7 @@ func (s *UsedProofs) Len() int {
 	return len(s.Until)
 }
 
-// refuseOnly asserts that the handler did not run.
+// RefuseOnly asserts that the handler did not run.
 func (a *DPoPAPI) RefuseOnly(t testing.TB, r *http.Request) {
 	t.Helper()
 	before := a.Spy.Ran()
@@ -138,10 +139,10 @@ func (a *DPoPAPI) RefuseOnly(t testing.TB, r *http.Request) {
 	}
 }
 
-// fields are members of a proof.
+// Fields are members of a proof.
 type Fields = popauthtest.Claims
 
-// verifier returns what verifies the signatures of proof and, if both, of token, and does nothing else.
+// Verifier returns what verifies the signatures of proof and, if both, of token, and does nothing else.
 func Verifier(b *testing.B, issuer *popauthtest.Issuer, key *popauthtest.ProofKey, token, proof string, both bool) func() {
 	b.Helper()
 	keys, err := popauth.StaticKeys(issuer.JWKS())
@@ -176,12 +177,12 @@ func Verifier(b *testing.B, issuer *popauthtest.Issuer, key *popauthtest.ProofKe
 	return func() { first(); second() }
 }
 
-// fuzzTB may be asked for help from inside a fuzz target, where an F may not.
+// FuzzTB may be asked for help from inside a fuzz target, where an F may not.
 type FuzzTB struct{ testing.TB }
 
 func (FuzzTB) Helper() {}
 
-// given is the nonce of a response, which must have exactly one, and be kept by no cache.
+// Given is the nonce of a response, which must have exactly one, and be kept by no cache.
 func Given(t *testing.T, header http.Header) string {
 	t.Helper()
 	values := header["Dpop-Nonce"]
@@ -242,7 +243,8 @@ func NewDPoPAPI(t testing.TB, d dpop.Options, change ...func(*popauth.Options)) 
 
 var ProofChallenges = func() map[popauth.Reason]string {
 	all := map[popauth.Reason]string{
-		popauth.ErrProofKey: `DPoP error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven", ` + DPoPAlgs,
+		popauth.ErrProofKey: `DPoP error="invalid_token", error_description="Possession of the key that the access token is bound to ` +
+			`was not proven", ` + DPoPAlgs,
 	}
 	for reason, description := range map[popauth.Reason]string{
 		popauth.ErrProofMissing:   "A DPoP proof is needed with this access token",
