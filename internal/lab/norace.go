@@ -2,4 +2,5 @@
 
 package lab
 
-const Crowd = 2000 // requests at once
+// Crowd is how many requests come at once.
+const Crowd = 2000

@@ -1,7 +1,6 @@
 //go:build race
 
-package popauth_test
+package lab
 
-// crowd is how many requests come at once. The race detector makes each ten times as slow, and finds what it finds
-// with fewer.
-const crowd = 400
+// Crowd is how many requests come at once. The race detector makes each ten times as slow, and finds what it finds with fewer.
+const Crowd = 400
