@@ -7,31 +7,6 @@ import (
 	"time"
 )
 
-// weigh holds a budget's account against what its memories hold, by looking.
-func weigh(t *testing.T, b *Budget, memories ...*Table[string, text]) {
-	t.Helper()
-	held := int64(0)
-	for _, m := range memories {
-		m.mu.Lock()
-		own := m.Places()
-		for i := range m.buckets {
-			for j := range m.buckets[i].places {
-				if e := m.buckets[i].places[j].Load(); e != nil {
-					own += m.size(&e.Value)
-				}
-			}
-		}
-		if own != m.weight.Load() {
-			t.Errorf("a memory says %d bytes, and has %d", m.weight.Load(), own)
-		}
-		held += own
-		m.mu.Unlock()
-	}
-	if got := b.used.Load(); got != held || got > b.most {
-		t.Errorf("the budget says %d bytes of %d, and %d are held", got, b.most, held)
-	}
-}
-
 // Where nothing is held, nothing can make room.
 func TestBudgetTooSmallForOne(t *testing.T) {
 	b := NewBudget(10)
