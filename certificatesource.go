@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
+	"github.com/seed-171ab058/popauth/internal/requestline"
 )
 
 // ValidatingSource is a CertificateSource that validates what another one finds, as that of clientcert.Verified does. A Guard's
@@ -170,7 +171,7 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
-				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
+				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{Rule: requestline.HTTP2, Found: r.Method}})
 				return
 			}
 			if inherits {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/reply"
+	"github.com/seed-171ab058/popauth/internal/requestline"
 )
 
 // station is a handler of this package that requests pass, or NewContext.
@@ -277,4 +278,24 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		return c, nil
 	}
 	return c.unverified(lapsed(c.Leaf, false)), nil
+}
+
+var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
+
+// lineSum stands for a request's method, path and proof in 8 bytes: the strings would double what a decision takes. Its seeds
+// are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
+// http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
+func lineSum(r *http.Request, rewritten bool) uint64 {
+	sum := maphash.String(lineSeeds[0], requestline.Method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
+	fits := true
+	if rewritten {
+		_, fits = sentPath(r)
+	}
+	if r.URL != nil && (r.RequestURI == "" || !fits) {
+		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
+	}
+	if proof := r.Header["Dpop"]; len(proof) > 0 {
+		sum ^= maphash.String(lineSeeds[3], strings.Join(proof, "\n"))
+	}
+	return sum
 }
