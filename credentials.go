@@ -189,23 +189,17 @@ func (s *schemes) challenges(e *Error) []string {
 
 // write puts error first, since there are clients that look for it only there.
 func (c challenge) write(a answer, needed []Param, realm string) string {
-	var b strings.Builder
-	b.Grow(160)
-	b.WriteString(c.scheme)
-	sep := " "
-	for _, p := range slices.Concat(
-		[]Param{{"error", a.code}, {"error_description", a.description}}, needed, []Param{{"realm", realm}}, c.params,
-	) {
-		if p.Value == "" {
-			continue
+	return field.Challenge(c.scheme, func(add func(name, value string)) {
+		add("error", a.code)
+		add("error_description", a.description)
+		for _, p := range needed {
+			add(p.Name, p.Value)
 		}
-		b.WriteString(sep)
-		b.WriteString(p.Name)
-		b.WriteString("=")
-		b.WriteString(field.Quote(p.Value))
-		sep = ", "
-	}
-	return b.String()
+		add("realm", realm)
+		for _, p := range c.params {
+			add(p.Name, p.Value)
+		}
+	})
 }
 
 // Param is one parameter of a challenge, such as algs of DPoP.
