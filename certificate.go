@@ -49,12 +49,12 @@ type Certificate struct {
 	// clientcert.SPIFFE refuses the certificate then. What the TLS stack verifies always is by one pool, ClientCAs, without it.
 	SharedRoots bool
 
-	hashed   *leafHash // nil if it has not been hashed
-	der      []byte    // of a certificate without Leaf
-	cause    error     // why there is no Leaf
-	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
-	withheld *Error    // why what somebody has verified is no identity; nil if it is
-	hosted   bool      // by the TLS stack's verification it is an identity for the connection's server name alone
+	hashed   *certname.Hash // nil if it has not been hashed
+	der      []byte         // of a certificate without Leaf
+	cause    error          // why there is no Leaf
+	standing *standing      // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
+	withheld *Error         // why what somebody has verified is no identity; nil if it is
+	hosted   bool           // by the TLS stack's verification it is an identity for the connection's server name alone
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -222,7 +222,7 @@ func serves(server, host string) bool {
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
 func Thumbprint(c *x509.Certificate) string {
-	return encodeDigest(sha256.Sum256(c.Raw))
+	return certname.Thumbprint(sha256.Sum256(c.Raw))
 }
 
 // NewCertificate makes a Certificate for a CertificateSource of your own, from the DER forms of the caller's own
