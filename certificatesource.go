@@ -34,7 +34,7 @@ type ValidatingSource interface {
 // and, where the source reads headers, a request that has another one's context with ErrAnotherRequest. The error is an *Error.
 //
 // The certificate is nil if there is none. It is shared with other requests: change nothing in it. CheckIdentity says whether it
-// is an identity. What the TLS stack has verified is looked at when somebody first asks for that: Verified and Chain are there in a
+// is an identity. What the TLS stack has verified is evaluated lazily: Verified and Chain are there in a
 // Clone only. WithChain makes one of it that you have verified.
 func FindCertificate(source CertificateSource, r *http.Request) (*Certificate, error) {
 	c, err := findCertificate(source, r)
@@ -121,7 +121,7 @@ func goesByOf(source CertificateSource) goesBy {
 // CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
 // ClientCertificate, clientcert.Require or a Guard with Options.Certificate, and only without such a handler the TLS
 // connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
-// the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
+// the caller's. If it has decided about another request, whose context this one has, or for another connection, the request
 // is refused with ErrAnotherRequest.
 func CallerCertificate() CertificateSource {
 	return callerSource{tlsSource{memory: newCertificateMemory()}}

@@ -32,7 +32,7 @@ type verifiedUntil struct {
 }
 
 // at returns the certificate verified by the first way to a root that nothing speaks against, and that has not expired. When
-// it began is not asked: the TLS stack has.
+// it began is not checked: the TLS stack has done that.
 func (s *standing) at(now time.Time) (*Certificate, *Error) {
 	s.once.Do(func() {
 		var good [][]*x509.Certificate
@@ -225,7 +225,7 @@ func sameCertificate(a, b *Certificate) bool {
 
 // certificateMemory keeps what was found out about the certificates of connections, so that each is hashed once, and its
 // names are held against its chain once, not with every request. crypto/tls has one *x509.Certificate for all connections
-// that present the same. It is bounded, and a look takes no lock.
+// that present the same. It is bounded, and find takes no lock.
 type certificateMemory struct {
 	seed  maphash.Seed // protects nothing: what is found is compared
 	small [1024]atomic.Pointer[known]
@@ -273,7 +273,7 @@ type known struct {
 	elsewhere   atomic.Pointer[elsewhere]
 }
 
-// elsewhere is the certificate for a host that the connection wasn't made for: the one asked for last.
+// elsewhere is the certificate for a host that the connection wasn't made for: the last one that was needed.
 type elsewhere struct {
 	server, host string
 	certificate  *Certificate
@@ -322,7 +322,7 @@ func (m *certificateMemory) find(h handshake, hosted bool) *known {
 		}
 	}
 	k := newKnown(h.own(), hosted)
-	i := hash >> 62 // any: a certificate that is put out is hashed again
+	i := hash >> 62 // any: an evicted certificate is hashed again
 	for free := range set {
 		if set[free].Load() == nil {
 			i = uint64(free)

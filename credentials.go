@@ -47,7 +47,7 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 }
 
 // readsAll tells whether a Verifier of ours refuses whatever is no token68: all of a JWT that passes is base64url. Its
-// characters need not be looked at twice, which is a tenth of what a remembered token takes.
+// characters need not be read twice, which is a tenth of what a remembered token takes.
 func readsAll(v Verifier, token string) bool {
 	switch v := v.(type) {
 	case *jwtVerifier:
@@ -128,7 +128,7 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 	return append(first, rest...)
 }
 
-// challengeKey is all that a challenge depends on which doesn't say what is asked for.
+// challengeKey has all that a prepared challenge depends on. One with further parameters, such as scope, is never prepared.
 type challengeKey struct {
 	answer answer
 	used   string
@@ -187,7 +187,7 @@ func (s *schemes) challenges(e *Error) []string {
 	return challengesFor(e, s.all, s.realm)
 }
 
-// write puts error first, since there are clients that look for it only there.
+// write puts error first, since some clients find it only there.
 func (c challenge) write(a answer, needed []Param, realm string) string {
 	return field.Challenge(c.scheme, func(add func(name, value string)) {
 		add("error", a.code)

@@ -82,7 +82,7 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
 	expiration := jwt.WithExpirationRequired()
 	if o.AllowMissingExpiration {
-		expiration = jwt.WithIssuedAt() // which is asked for in any case
+		expiration = jwt.WithIssuedAt() // which is wanted in any case
 	}
 	v.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
@@ -117,7 +117,7 @@ func (v *jwtVerifier) header(j jose.JWS) (h jose.Header, known bool, err error) 
 	return h, false, nil
 }
 
-// verify looks at nothing that costs before the token's form, type and algorithm are right, fetches no key for another
+// verify does nothing that costs before the token's form, type and algorithm are right, fetches no key for another
 // issuer's token, and reads no claim before the signature is right: many claims cost several times as much. It returns the
 // keys that it found the token's among as well; nil if that is not known.
 func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jose.Header) (*verifiedToken, *keys.Set, error) {
@@ -179,8 +179,8 @@ func (v *jwtVerifier) fetches() int64 {
 }
 
 // renewed tells whether the issuer has other keys by now than those that did not verify a token. A token that names no
-// key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
-// that would pass otherwise, and its claims are read only when the issuer may be asked.
+// key says nothing of a rotation, nor does one whose key was replaced under its name. Keys are fetched only for a token
+// that would pass otherwise, and its claims are read only when the keys may be fetched.
 func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set, begun int64, payload []byte, err error) bool {
 	remote, ok := v.known.(*keys.Remote)
 	if !ok || than == nil || !than.Has(keyOf(h)) {

@@ -75,7 +75,7 @@ func New(o Options) (*Guard, error) {
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
-	g.headers, _ = headersOf(g.source) // complete has looked at the error
+	g.headers, _ = headersOf(g.source) // complete has checked the error
 	_, g.prompt = g.source.(sharing)
 	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
@@ -244,7 +244,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return e
 	}
 	d.under = c.under
-	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
+	// The token before the certificate: chains are verified, and responders called, for those alone who have one.
 	t, err := g.tokens.verify(r.Context(), c.token)
 	switch {
 	case err != nil && !field.IsToken68(c.token):
@@ -257,7 +257,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return d.errorOf(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited
-		if d.token, e = g.tokens.verifyAgain(r.Context(), c.token, t); e != nil {
+		if d.token, e = g.tokens.reverify(r.Context(), c.token, t); e != nil {
 			return e
 		}
 	}

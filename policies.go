@@ -157,7 +157,7 @@ func (a *authorizer) refuse(r *http.Request, d *decision, policies []Policy, err
 	return e
 }
 
-// views are Principals that policies look at, and that nobody keeps.
+// views are Principals for policies to read, and nobody keeps them.
 var views = sync.Pool{New: func() any { return new(Principal) }}
 
 // view returns a Principal out of views.

@@ -27,7 +27,7 @@ type Principal struct {
 	Certificate *Certificate
 
 	payload string
-	clock   clock // of the Guard, while its policies look; else zero
+	clock   clock // of the Guard, while its policies run; else zero
 }
 
 // clock tells the time, and how far the issuer's may differ from it.
@@ -119,7 +119,7 @@ func (d *decision) about(r *http.Request) bool {
 	return onerequest.Same(d.arrived, r) && onerequest.SameCertificate(d.leaf, onerequest.Leaf(r))
 }
 
-// own returns r as a station looks at it and hands it on: with text of its own, by which its copies are known.
+// own returns r as a station checks it and hands it on: with text of its own, by which its copies are known.
 func own(r *http.Request) *http.Request {
 	if d := innermost(r.Context()).real(); d != nil {
 		return onerequest.Own(r, d.arrived)
@@ -142,8 +142,8 @@ var errAnotherRequest = errors.New("a handler outside has decided about another 
 	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a certificate of " +
 	"its own connection, by TLSCertificate; middleware that copies a request has to keep the RequestURI as it is")
 
-// extracted returns what stations further out have found of the certificate of r's caller; nil if none has asked. That
-// they have asked for another request is an error: the certificate of the connection may be their proxy's.
+// extracted returns what stations further out have found of the certificate of r's caller; nil if none has called
+// a source. If they have for another request, that is an error: the certificate of the connection may be their proxy's.
 func extracted(r *http.Request) (*decision, error) {
 	d := innermost(r.Context()).real()
 	x := d.extraction(nil)

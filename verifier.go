@@ -29,8 +29,8 @@ func (x *examiner) verify(ctx context.Context, token string) (*Token, error) {
 	return t, nil
 }
 
-// verifyAgain looks at a token that was verified a moment ago once more: its key may be gone, and the token over.
-func (x *examiner) verifyAgain(ctx context.Context, token string, t *Token) (*Token, *Error) {
+// reverify checks a token that was verified a moment ago: its key may be withdrawn since, and the token expired.
+func (x *examiner) reverify(ctx context.Context, token string, t *Token) (*Token, *Error) {
 	if !fresh(x.verifier, token, t) {
 		anew, err := x.verify(ctx, token)
 		if err != nil {
@@ -41,7 +41,7 @@ func (x *examiner) verifyAgain(ctx context.Context, token string, t *Token) (*To
 	return t, x.over(t)
 }
 
-// over refuses a token that has expired since the Verifier has looked at it, or that it hasn't looked at for that.
+// over refuses a token that has expired since the Verifier checked it, or whose time the Verifier doesn't check.
 func (x *examiner) over(t *Token) *Error {
 	if end := t.ExpiresAt(); !end.IsZero() && !x.now().Before(end.Add(x.leeway)) {
 		return &Error{Reason: ErrTokenExpired, who: t.who()}
@@ -83,8 +83,8 @@ func (v jwtOr) Verify(ctx context.Context, token string) (*Token, error) {
 // Fresh implements CachingVerifier: it is for the Verifier that has decided to say.
 func (v jwtOr) Fresh(token string, t *Token) bool { return fresh(v.choose(token), token, t) }
 
-// fresh tells whether v need not be asked about a token again. One that can't tell isn't: that may be a second call to
-// somebody else.
+// fresh tells whether v need not be called for a token again. A Verifier without Fresh is not called again: that could be a
+// second call over the network.
 func fresh(v Verifier, token string, t *Token) bool {
 	c, ok := v.(CachingVerifier)
 	return !ok || c.Fresh(token, t)
