@@ -138,7 +138,8 @@ func (m MutualTLS) HoldsFor(c Confirmer, _, _ *http.Request) bool { return c == 
 func unconfirmed(b Binding) error {
 	for _, d := range descriptions {
 		if b.Member == d.member {
-			return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%q is known beside %q only, with the value %q; it came with %.64q", d.member, d.of, d.value, b.Value)}
+			return &Error{Reason: ErrBindingUnknown,
+				Err: fmt.Errorf("%q is known beside %q only, with the value %q; it came with %.64q", d.member, d.of, d.value, b.Value)}
 		}
 	}
 	return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%.64q; Options.Confirmers has none for it", b.Member)}

@@ -29,7 +29,8 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
 	if len(lines[0]) > jose.MaxToken {
-		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
+		return credentials{}, &Error{Reason: ErrTokenMalformed,
+			Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
 	if !field.IsToken(scheme) {

@@ -216,7 +216,9 @@ func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {
 	return v.algorithms[i], nil
 }
 
-func (v *jwtVerifier) verifySignature(ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte) (*keys.Set, error) {
+func (v *jwtVerifier) verifySignature(
+	ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte,
+) (*keys.Set, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
 		return keys, err
@@ -259,7 +261,8 @@ func (v *jwtVerifier) key(ctx context.Context, h jose.Header, a jose.Algorithm, 
 		return found[0], set, nil
 	case h.By == "":
 		// Trying them all would let a token pass that names no key, at any cost.
-		return nil, set, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+		return nil, set, &Error{Reason: ErrTokenKey,
+			Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
 	}
 	return found, set, nil
 }
@@ -269,7 +272,10 @@ func keyOf(h jose.Header) keys.ID { return keys.ID{By: h.By, Name: h.KeyID} }
 
 // foreignKey lets a KeySource of somebody else's choose, and then holds the choice against the algorithm.
 func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algorithm, token string) (any, error) {
-	t := &jwt.Token{Raw: token, Method: a.Method, Header: map[string]any{"alg": a.Method.Alg(), "typ": h.Type}, Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer}}
+	t := &jwt.Token{
+		Raw: token, Method: a.Method, Header: map[string]any{"alg": a.Method.Alg(), "typ": h.Type},
+		Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer},
+	}
 	if h.By != "" {
 		t.Header[h.By] = h.KeyID
 	}
@@ -294,14 +300,6 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 		return nil, ErrTokenKey
 	}
 	return key, nil
-}
-
-// keyReason tells a key that is not there from a look-up that the request's end cut short.
-func keyReason(ctx context.Context) Reason {
-	if ctx.Err() != nil {
-		return ErrUnavailable
-	}
-	return ErrTokenKey
 }
 
 // claimReason picks the reason out of golang-jwt's joined errors: what is wrong for good comes before the time.

@@ -251,3 +251,11 @@ func (k *RemoteKeys) Size() int64 {
 	}
 	return k.remote.Size()
 }
+
+// keyReason tells a key that is not there from a look-up that the request's end cut short.
+func keyReason(ctx context.Context) Reason {
+	if ctx.Err() != nil {
+		return ErrUnavailable
+	}
+	return ErrTokenKey
+}

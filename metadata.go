@@ -211,7 +211,8 @@ func (d *document) addServers(r Resource, v Verifier, problem settings.Problem) 
 	if servers == nil {
 		servers = knownIssuers(v)
 		if len(servers) > 1 { // often one for each customer, and customers come and go
-			problem("AuthorizationServers", "the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
+			problem("AuthorizationServers",
+				"the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
 			return
 		}
 	}

@@ -59,7 +59,8 @@ func New(o Options) (*Guard, error) {
 	}
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
-			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
+			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: "+
+				"docs/tokens.md has a row for most")
 	}
 	ways, own := newConfirmers(o)
 	g := &Guard{
@@ -230,7 +231,8 @@ func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decisio
 		if d.presented != now {
 			same = d.behind(now, g.goesBy)
 		}
-		if same != nil && agree(g.headers, g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
+		if same != nil && agree(g.headers, g.source, sent, same.certificate) &&
+			g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
 			return same.on(clean)
 		}
 	}

@@ -170,7 +170,8 @@ func (o Options) complete() (Options, error) {
 		}, problem)
 	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil ||
 		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || leeway != 0 || o.Remember > 0 {
-		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, Leeway and Remember empty: the Verifier decides in their place")
+		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, "+
+			"Leeway and Remember empty: the Verifier decides in their place")
 	} else {
 		o.Verifier = limit(o.Verifier)
 	}

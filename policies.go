@@ -277,7 +277,8 @@ func (l limited) Fresh(token string, t *Token) bool { return fresh(l.Verifier, t
 func (l limited) Verify(ctx context.Context, token string) (*Token, error) {
 	t, err := l.Verifier.Verify(ctx, token)
 	if err == nil && t != nil && !slices.Contains(l.issuers, t.issuer) {
-		return nil, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.issuer, l.issuers)}
+		return nil, &Error{Reason: ErrTokenIssuer,
+			Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.issuer, l.issuers)}
 	}
 	return t, err
 }

@@ -105,7 +105,8 @@ func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
 	if t.inForce(now, leeway) {
 		return nil
 	}
-	err := jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now })).Validate(claimsOf(t))
+	at := jwt.WithTimeFunc(func() time.Time { return now })
+	err := jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(leeway), at).Validate(claimsOf(t))
 	if err == nil {
 		return nil
 	}
