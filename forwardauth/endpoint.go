@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
@@ -48,8 +47,7 @@ type Endpoint struct {
 	trusted func(*http.Request) error
 	headers Headers
 	line    popauth.RequestLine
-	claims  map[string]string
-	handed  map[string]string // the headers of an answer that say who is calling, by handedName
+	caller  *Identity
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -58,26 +56,12 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{
-		headers: o.Headers.canonical(), line: o.Guard.RequestLine,
-		claims: map[string]string{}, handed: map[string]string{},
-	}
-	for _, name := range identity {
-		e.handed[field.Fold(name)] = name
-	}
+	e := &Endpoint{headers: o.Headers.canonical(), line: o.Guard.RequestLine}
 	wrong = append(wrong, o.Headers.problems()...)
-	for header, claim := range o.Claims {
-		name := http.CanonicalHeaderKey(header)
-		if _, twice := e.claims[name]; twice || !fitName(header) || slices.Contains(identity, name) {
-			problem("Claims", "%q is not a header's name of letters, digits and hyphens, or has another use", header)
-		}
-		if claim == "" {
-			problem("Claims", "%s: no claim", header)
-		}
-		e.claims[name] = claim
-		e.handed[field.Fold(name)] = name
-	}
 	var err error
+	if e.caller, err = NewIdentity(o.Claims); err != nil {
+		problem("Claims", "%w", err)
+	}
 	if e.trusted, err = proxy.Trusted(o.Trust...); err != nil {
 		problem("Trust", "%w", err)
 	}
@@ -189,7 +173,7 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	if err := question.Check(r); err != nil {
 		return nil, err
 	}
-	if err := e.brought(r.Header); err != nil {
+	if err := e.caller.Check(r.Header); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)
@@ -208,7 +192,7 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 // pass answers 200, with who the request comes from.
 func (e *Endpoint) pass(w http.ResponseWriter, r *http.Request) {
 	who, _ := popauth.FromContext(r.Context())
-	h, err := e.identity(who)
+	h, err := e.caller.Header(who)
 	if err != nil {
 		e.guard.Refuse(w, r, err)
 		return
