@@ -53,19 +53,19 @@ func (s *Service) Check(ctx context.Context, in *auth.CheckRequest) (*auth.Check
 		err = s.Identity.Check(r.Header)
 	}
 	if err != nil {
-		return denied(s.Guard.Refusal(r, err), r), nil
+		return denied(s.Guard.Refusal(r, err)), nil
 	}
 	route, ok := s.Routes[in.GetAttributes().GetContextExtensions()["route"]]
 	if !ok { // one that is added to Envoy's configuration stays shut
-		return denied(s.Guard.Refusal(r, popauth.ErrForbidden), r), nil
+		return denied(s.Guard.Refusal(r, popauth.ErrForbidden)), nil
 	}
 	a, err := route(r)
 	if err != nil {
-		return denied(s.Guard.Refusal(r, err), r), nil
+		return denied(s.Guard.Refusal(r, err)), nil
 	}
 	caller, err := s.Identity.Header(a.Principal)
 	if err != nil {
-		return denied(s.Guard.Refusal(r, err), r), nil
+		return denied(s.Guard.Refusal(r, err)), nil
 	}
 	caller.Set("X-Auth-Device", url.QueryEscape(a.Device))
 	return allowed(a.Decision, r, caller), nil
@@ -98,16 +98,16 @@ type from struct{ address net.Addr }
 
 func (f from) RemoteAddr() net.Addr { return f.address }
 
-// denied has each line of the answer as one: clients may read the first of two challenges that are joined.
-func denied(no popauth.Refusal, r *http.Request) *auth.CheckResponse {
-	answer := &auth.DeniedHttpResponse{Status: &envoy.HttpStatus{Code: envoy.StatusCode(no.Status)}, Headers: lines(no.Header())}
-	if r.Method != http.MethodHead {
-		answer.Body = string(no.Problem())
-		answer.Headers = append(answer.Headers, lines(http.Header{"Content-Type": {"application/problem+json"}})...)
-	}
+// denied has each line of the answer as one: clients may read the first of two challenges that are joined. Envoy leaves the body
+// out for HEAD.
+func denied(no popauth.Refusal) *auth.CheckResponse {
+	h := no.Header()
+	h.Set("Content-Type", "application/problem+json")
 	return &auth.CheckResponse{
-		Status:       &status.Status{Code: int32(codes.PermissionDenied)},
-		HttpResponse: &auth.CheckResponse_DeniedResponse{DeniedResponse: answer},
+		Status: &status.Status{Code: int32(codes.PermissionDenied)},
+		HttpResponse: &auth.CheckResponse_DeniedResponse{DeniedResponse: &auth.DeniedHttpResponse{
+			Status: &envoy.HttpStatus{Code: envoy.StatusCode(no.Status)}, Headers: lines(h), Body: string(no.Problem()),
+		}},
 	}
 }
 
@@ -156,7 +156,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource) map[string]
 	sameOrigin := http.NewCrossOriginProtection()
 	return map[string]Route{
 		"health": func(r *http.Request) (*Allowed, error) { // public
-			return &Allowed{Decision: &popauth.Decision{Request: r}}, popauth.CheckRequest(r)
+			return &Allowed{Decision: &popauth.Decision{Request: popauth.WithoutHeaders(r, devices)}}, popauth.CheckRequest(r)
 		},
 		"catalog":      authorize(popauth.Scope("catalog.read")),
 		"orders read":  authorize(popauth.Bound(), popauth.Scope("orders.read")),
@@ -169,7 +169,7 @@ func Routes(guard *popauth.Guard, devices popauth.CertificateSource) map[string]
 			if err != nil {
 				return nil, err
 			}
-			return &Allowed{&popauth.Decision{Request: r}, device.Leaf.Subject.CommonName}, nil
+			return &Allowed{&popauth.Decision{Request: popauth.WithoutHeaders(r, devices)}, device.Leaf.Subject.CommonName}, nil
 		},
 	}
 }

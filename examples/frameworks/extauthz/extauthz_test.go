@@ -38,25 +38,43 @@ func certificates(t *testing.T) popauth.CertificateSource {
 	return source
 }
 
+// setup is what a test starts.
+type setup struct {
+	configuration string // of Envoy
+	guard         *popauth.Guard
+	routes        map[string]Route
+	trust         *proxy.Trust // nil: Envoy
+	down          bool         // the service is
+	server        tls.Certificate
+}
+
 // serve starts the service, and Envoy in front of the API. It returns where callers connect.
-func serve(t *testing.T, guard *popauth.Guard, routes map[string]Route, server tls.Certificate, api http.Handler) string {
+func serve(t *testing.T, s setup, api http.Handler) string {
 	identity, err := forwardauth.NewIdentity(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := proxy.Trusted(loopback())
+	trust := loopback()
+	if s.trust != nil {
+		trust = *s.trust
+	}
+	trusted, err := proxy.Trusted(trust)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := crowd.Listen(t)
 	service := grpc.NewServer()
 	t.Cleanup(service.Stop)
-	auth.RegisterAuthorizationServer(service, &Service{Guard: guard, Trusted: trusted, Identity: identity, Routes: routes})
-	go func() { _ = service.Serve(l) }()
+	auth.RegisterAuthorizationServer(service, &Service{Guard: s.guard, Trusted: trusted, Identity: identity, Routes: s.routes})
+	if s.down {
+		_ = l.Close()
+	} else {
+		go func() { _ = service.Serve(l) }()
+	}
 	behind := httptest.NewServer(api)
 	t.Cleanup(behind.Close)
 	envoy, err := proxies.Start("envoy", proxies.Settings{
-		Program: counterpart.Envoy().Path(t), Configuration: envoyYAML, Server: server,
+		Program: counterpart.Envoy().Path(t), Configuration: s.configuration, Server: s.server,
 		API: behind.Listener.Addr().String(), Auth: l.Addr().String(),
 	})
 	if err != nil {
@@ -110,7 +128,9 @@ func TestCrowd(t *testing.T) {
 	crowd.Run(t, crowd.API{
 		Certificate: certificates(t),
 		Serve: func(t *testing.T, l net.Listener, c *tls.Config, guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop) {
-			go tunnel(l, serve(t, guard, Routes(guard, devices), c.Certificates[0], upstream(s)))
+			go tunnel(l, serve(t, setup{
+				configuration: envoyYAML, guard: guard, routes: Routes(guard, devices), server: c.Certificates[0],
+			}, upstream(s)))
 		},
 	})
 }
