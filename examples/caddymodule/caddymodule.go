@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -61,7 +62,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.Scopes) == 0 {
 		return errors.New("popauth: scopes: none is asked for")
 	}
-	replay, _, err := replays.LoadOrNew("replay", func() (caddy.Destructor, error) {
+	pooled, _, err := replays.LoadOrNew("replay", func() (caddy.Destructor, error) {
 		m, err := dpop.NewReplayMemory(dpop.ReplayMemoryOptions{})
 		return memory{m}, err
 	})
@@ -69,7 +70,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.replay = true
-	proofs, err := dpop.New(dpop.Options{BaseURL: h.BaseURL, Replay: replay.(memory).ReplayMemory})
+	used, ok := pooled.(memory)
+	if !ok {
+		return fmt.Errorf("popauth: the pool has a %T, want a memory", pooled)
+	}
+	proofs, err := dpop.New(dpop.Options{BaseURL: h.BaseURL, Replay: used.ReplayMemory})
 	if err != nil {
 		return err
 	}

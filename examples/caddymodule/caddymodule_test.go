@@ -167,7 +167,8 @@ func TestCallers(t *testing.T) {
 		{name: "two tokens", as: w.owner, line: "GET /orders", fields: []string{bearer, bearer}, want: 400},
 		{name: "a bearer token", as: w.owner, line: "GET /orders", fields: []string{"Authorization: Bearer " +
 			w.issuer.Token(popauthtest.Claims{"scope": "orders.read"})}, want: 401},
-		{name: "another scope", as: w.owner, line: "GET /orders", fields: []string{"Authorization: Bearer " + w.issuer.Token(w.owner.Bound())}, want: 403},
+		{name: "another scope", as: w.owner, line: "GET /orders", fields: []string{"Authorization: Bearer " +
+			w.issuer.Token(w.owner.Bound())}, want: 403},
 		{name: "another name", as: w.owner, line: "GET /orders", fields: []string{bearer, "X-Auth-Subject: admin"}, want: 400},
 		{name: "another name, otherwise spelled", as: w.owner, line: "GET /orders", fields: []string{bearer, "X_Auth_Issuer: admin"}, want: 400},
 		{name: "another method", as: w.owner, line: "GET /orders", fields: []string{bearer, "X-HTTP-Method-Override: DELETE"}, want: 400},
@@ -195,8 +196,8 @@ func TestCallers(t *testing.T) {
 func TestWhatTheAPISees(t *testing.T) {
 	w := newWorld(t)
 	w.load(t)
-	answer, seen := w.call(t, w.owner, "GET /orders", "Authorization: Bearer "+w.token, "DPoP: x", "X_Rewrite_URL: /admin", "X.Auth.Subject: admin",
-		"X-Original-URL: /admin", "Connection: X-Auth-Subject, X-Auth-Issuer")
+	answer, seen := w.call(t, w.owner, "GET /orders", "Authorization: Bearer "+w.token, "DPoP: x",
+		"X_Rewrite_URL: /admin", "X.Auth.Subject: admin", "X-Original-URL: /admin", "Connection: X-Auth-Subject, X-Auth-Issuer")
 	if seen == nil {
 		t.Fatalf("got %d, want 200", answer.StatusCode)
 	}

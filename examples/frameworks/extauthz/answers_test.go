@@ -175,7 +175,10 @@ func TestWhatTheAPISees(t *testing.T) {
 	w := newWorld(t)
 	// The Service takes away by itself what the decision was made on.
 	w.serve(t, strings.Replace(envoyYAML, "[x-forwarded-client-cert, ", "[", 1), Routes(w.guard, w.devices))
-	forged := []string{"X-Auth-Subject: admin", "X_Auth_Subject: admin", "X.Auth.Subject: admin", "X-Auth-Device: admin", "X-Auth-Other: admin"}
+	var forged []string
+	for _, name := range []string{"X-Auth-Subject", "X_Auth_Subject", "X.Auth.Subject", "X-Auth-Device", "X-Auth-Other"} {
+		forged = append(forged, name+": admin")
+	}
 	answer, _, seen := w.call(t, w.owner, "GET /orders", append(forged, "Authorization: Bearer "+w.token)...)
 	if seen == nil {
 		t.Fatalf("got %d, want 200", answer.StatusCode)
@@ -223,7 +226,8 @@ func TestNonces(t *testing.T) {
 	w := newWorld(t)
 	w.serve(t, envoyYAML, Routes(w.guard, w.devices))
 	proof := func(nonce string) []string {
-		return []string{"Authorization: DPoP " + w.dpop, "DPoP: " + w.key.Proof("GET", base+"/orders", w.dpop, popauthtest.Claims{"nonce": nonce})}
+		proof := w.key.Proof("GET", base+"/orders", w.dpop, popauthtest.Claims{"nonce": nonce})
+		return []string{"Authorization: DPoP " + w.dpop, "DPoP: " + proof}
 	}
 	answer, _, seen := w.call(t, nil, "GET /orders", proof("none")...)
 	nonce := answer.Header.Get("DPoP-Nonce")

@@ -103,10 +103,11 @@ func (f from) RemoteAddr() net.Addr { return f.address }
 func denied(no popauth.Refusal) *auth.CheckResponse {
 	h := no.Header()
 	h.Set("Content-Type", "application/problem+json")
+	code := envoy.StatusCode(no.Status) //nolint:gosec // G115: of three digits
 	return &auth.CheckResponse{
 		Status: &status.Status{Code: int32(codes.PermissionDenied)},
 		HttpResponse: &auth.CheckResponse_DeniedResponse{DeniedResponse: &auth.DeniedHttpResponse{
-			Status: &envoy.HttpStatus{Code: envoy.StatusCode(no.Status)}, Headers: lines(h), Body: string(no.Problem()),
+			Status: &envoy.HttpStatus{Code: code}, Headers: lines(h), Body: string(no.Problem()),
 		}},
 	}
 }
@@ -139,7 +140,9 @@ func lines(h http.Header) []*core.HeaderValueOption {
 			if i > 0 || name == "Cache-Control" || name == "Vary" { // beside what the API says, of which caches keep to the strictest
 				action = core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
 			}
-			all = append(all, &core.HeaderValueOption{Header: &core.HeaderValue{Key: name, Value: value}, AppendAction: action, KeepEmptyValue: true})
+			all = append(all, &core.HeaderValueOption{
+				Header: &core.HeaderValue{Key: name, Value: value}, AppendAction: action, KeepEmptyValue: true,
+			})
 		}
 	}
 	return all
