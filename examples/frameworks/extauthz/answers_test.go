@@ -277,6 +277,26 @@ func TestForgottenLines(t *testing.T) {
 	}
 }
 
+// A panic refuses its request, and none after it.
+func TestPanic(t *testing.T) {
+	w := newWorld(t)
+	routes := Routes(w.guard, w.devices)
+	routes["catalog"] = func(r *http.Request) (*Allowed, error) {
+		d, err := w.guard.Decide(r, popauth.PolicyFunc(func(*http.Request, *popauth.Principal) error { panic("policy") }))
+		return &Allowed{Decision: d}, err
+	}
+	w.serve(t, envoyYAML, routes)
+	for _, tt := range []struct {
+		path string
+		want int
+	}{{"/catalog", 503}, {"/orders", 200}} {
+		answer, _, seen := w.call(t, w.owner, "GET "+tt.path, "Authorization: Bearer "+w.token)
+		if answer.StatusCode != tt.want || (seen != nil) != (tt.want == 200) {
+			t.Errorf("%s: got %d, the API ran: %t, want %d", tt.path, answer.StatusCode, seen != nil, tt.want)
+		}
+	}
+}
+
 // asked is what Envoy asks about a request.
 func asked(target string) *auth.CheckRequest {
 	return &auth.CheckRequest{Attributes: &auth.AttributeContext{

@@ -5,19 +5,22 @@ package extauthz
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	envoy "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/genproto/googleapis/rpc/status"
+	rpc "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
@@ -43,8 +46,15 @@ type Service struct {
 	Routes   map[string]Route
 }
 
-// Check implements auth.AuthorizationServer.
-func (s *Service) Check(ctx context.Context, in *auth.CheckRequest) (*auth.CheckResponse, error) {
+// Check implements auth.AuthorizationServer. A panic, such as one of a policy of your own, would end the process: grpc-go recovers
+// none. Envoy refuses the request by status_on_error.
+func (s *Service) Check(ctx context.Context, in *auth.CheckRequest) (answer *auth.CheckResponse, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "panic", "panic", p, "stack", string(debug.Stack()))
+			answer, err = nil, status.Error(codes.Internal, "panic")
+		}
+	}()
 	r, err := request(ctx, in.GetAttributes().GetRequest().GetHttp())
 	if err == nil {
 		err = s.Trusted(r)
@@ -105,7 +115,7 @@ func denied(no popauth.Refusal) *auth.CheckResponse {
 	h.Set("Content-Type", "application/problem+json")
 	code := envoy.StatusCode(no.Status) //nolint:gosec // G115: of three digits
 	return &auth.CheckResponse{
-		Status: &status.Status{Code: int32(codes.PermissionDenied)},
+		Status: &rpc.Status{Code: int32(codes.PermissionDenied)},
 		HttpResponse: &auth.CheckResponse_DeniedResponse{DeniedResponse: &auth.DeniedHttpResponse{
 			Status: &envoy.HttpStatus{Code: code}, Headers: lines(h), Body: string(no.Problem()),
 		}},
@@ -125,7 +135,7 @@ func allowed(d *popauth.Decision, r *http.Request, caller http.Header) *auth.Che
 	maps.Copy(answer, d.Header)
 	popauth.Private(answer)
 	return &auth.CheckResponse{
-		Status: &status.Status{Code: int32(codes.OK)},
+		Status: &rpc.Status{Code: int32(codes.OK)},
 		HttpResponse: &auth.CheckResponse_OkResponse{OkResponse: &auth.OkHttpResponse{
 			Headers: lines(caller), HeadersToRemove: remove, ResponseHeadersToAdd: lines(answer),
 		}},
