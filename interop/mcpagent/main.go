@@ -76,7 +76,7 @@ func run(ctx context.Context, scenario, endpoint string, plain bool, s settings)
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }() // the process ends with it
 	if _, err := session.ListTools(ctx, nil); err != nil {
 		return err
 	}
