@@ -1,0 +1,33 @@
+package dpop
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-171ab058/popauth/internal/jose"
+)
+
+// FAPI2 returns o with the algorithms of the FAPI 2.0 Security Profile, where Algorithms is nil: ES256, EdDSA, Ed25519 and PS256.
+// A Guard of popauth.Options.FAPI2 reports what else isn't as the profile wants it.
+func (o Options) FAPI2() Options {
+	if o.Algorithms == nil {
+		o.Algorithms = jose.FAPI2()
+	}
+	return o
+}
+
+// FAPI2 returns what of the options isn't as the FAPI 2.0 Security Profile wants it, for popauth.Options.FAPI2.
+func (d *Confirmer) FAPI2() error {
+	if d == nil || d.options.URL == nil {
+		return errors.New("not made by dpop.New")
+	}
+	wrong := []error{jose.KeepsFAPI2(jose.Named(d.options.Algorithms, func(string, string, ...any) {})),
+		jose.KeepsFAPI2Leeway(d.options.Leeway)}
+	if d.options.NonceTime {
+		wrong = append(wrong, errors.New("NonceTime is true, and FAPI 2.0 refuses an iat that is more than 60 s ahead (section 5.3.2.1)"))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return fmt.Errorf("dpop.Options: %w", err)
+	}
+	return nil
+}
