@@ -18,8 +18,8 @@ func (o Options) FAPI2() Options {
 
 // FAPI2 returns what of the options isn't as the FAPI 2.0 Security Profile wants it, for popauth.Options.FAPI2.
 func (d *Confirmer) FAPI2() error {
-	if d == nil || d.options.URL == nil {
-		return errors.New("not made by dpop.New")
+	if !d.made() {
+		return errUnmade
 	}
 	wrong := []error{jose.KeepsFAPI2(jose.Named(d.options.Algorithms, func(string, string, ...any) {})),
 		jose.KeepsFAPI2Leeway(d.options.Leeway)}
