@@ -78,7 +78,7 @@ func (o *Options) checkFAPI2(problem settings.Problem) {
 		problem("FAPI2", "%w", err)
 	}
 	if o.Revoked == nil && !checksRevocation(o.Verifier) {
-		problem("FAPI2", "Revoked is nil, and FAPI 2.0 asks for the revocation status (section 5.3.4): set it, as package revocation shows, or take the Verifier of package introspection")
+		problem("FAPI2", "Revoked is nil, and revoked tokens must not pass (section 5.3.4): set it, or ask by package introspection")
 	}
 }
 
@@ -96,18 +96,21 @@ func (MutualTLS) FAPI2() error { return nil }
 
 // FAPI2 returns what of the options isn't as FAPI 2.0 wants it.
 func (v *jwtVerifier) FAPI2() error {
-	wrong := []error{jose.KeepsFAPI2(v.algorithms), jose.KeepsFAPI2Leeway(v.leeway)}
+	var wrong []error
+	problem := settings.Problems("Options", &wrong)
+	jose.CheckFAPI2(v.algorithms, v.leeway, problem)
 	if len(v.OpenTokenTypes()) > 0 {
-		wrong = append(wrong, fmt.Errorf("TokenTypes is %q without RequiredClaims, so that ID tokens are told by their claims alone, and FAPI 2.0 asks for RFC 8725, section 3.12 (section 5.4.1): leave it nil, or set RequiredClaims", v.types)) //nolint:staticcheck // a field's name
+		problem("TokenTypes", "%q, which ID tokens have too (section 5.4.1; RFC 8725, section 3.12): leave it nil, or set RequiredClaims",
+			v.types)
 	}
 	if v.kinds.idTokens {
-		wrong = append(wrong, errors.New("AllowIDTokens is true, and FAPI 2.0 asks for RFC 8725, section 3.12 (section 5.4.1)"))
+		problem("AllowIDTokens", "true (section 5.4.1; RFC 8725, section 3.12)")
 	}
 	if v.endless {
-		wrong = append(wrong, errors.New("AllowMissingExpiration is true, and FAPI 2.0 asks for the expiration of tokens (section 5.3.4)"))
+		problem("AllowMissingExpiration", "true (section 5.3.4)")
 	}
 	if k, ok := v.keys.(*RemoteKeys); ok && k.made() && k.loopback {
-		wrong = append(wrong, errors.New("Keys has AllowLoopbackHTTP, and FAPI 2.0 asks for TLS (sections 5.2.1 and 5.4.2)"))
+		problem("Keys", "AllowLoopbackHTTP is true (sections 5.2.1 and 5.4.2)")
 	}
 	return errors.Join(wrong...)
 }

@@ -2,9 +2,9 @@ package dpop
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // FAPI2 returns o with the algorithms of the FAPI 2.0 Security Profile, where Algorithms is nil: ES256, EdDSA, Ed25519 and PS256.
@@ -21,13 +21,11 @@ func (d *Confirmer) FAPI2() error {
 	if !d.made() {
 		return errUnmade
 	}
-	wrong := []error{jose.KeepsFAPI2(jose.Named(d.options.Algorithms, func(string, string, ...any) {})),
-		jose.KeepsFAPI2Leeway(d.options.Leeway)}
+	var wrong []error
+	problem := settings.Problems("dpop: Options", &wrong)
+	jose.CheckFAPI2(d.accepted, d.options.Leeway, problem)
 	if d.options.NonceTime {
-		wrong = append(wrong, errors.New("NonceTime is true, and FAPI 2.0 refuses an iat that is more than 60 s ahead (section 5.3.2.1)"))
+		problem("NonceTime", "true, which takes an iat that is more than 60 s ahead (section 5.3.2.1)")
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return fmt.Errorf("dpop.Options: %w", err)
-	}
-	return nil
+	return errors.Join(wrong...)
 }

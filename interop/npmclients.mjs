@@ -106,7 +106,8 @@ async function run(r) {
       const ath = jose.base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))));
       const absent = (members) => Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
       return await byHand(r, token, async () => {
-        const claims = { jti: crypto.randomUUID(), htm: r.method, htu: url.href, iat: Math.floor(Date.now() / 1000), ath, nonce, ...r.claims };
+        const iat = Math.floor(Date.now() / 1000);
+        const claims = { jti: crypto.randomUUID(), htm: r.method, htu: url.href, iat, ath, nonce, ...r.claims };
         claims.iat += r.ago ? -r.ago : 0;
         return await new jose.SignJWT(absent(claims))
           .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', ...r.header, jwk: { ...jwk, ...r.jwk } })

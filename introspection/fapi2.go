@@ -2,11 +2,12 @@ package introspection
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
 // FAPI2 returns o with the algorithms of the FAPI 2.0 Security Profile for signed answers, where Algorithms is nil and Signed is
@@ -29,28 +30,28 @@ func (i *Verifier) FAPI2() error {
 
 func (o *Options) checkFAPI2() error {
 	var wrong []error
+	problem := settings.Problems("introspection: Options", &wrong)
+	var algorithms []jose.Algorithm
 	if o.Signed {
-		wrong = append(wrong, jose.KeepsFAPI2(jose.NamedOrAll(o.Algorithms, func(string, string, ...any) {})))
+		algorithms = jose.NamedOrAll(o.Algorithms, func(string, string, ...any) {})
 	}
+	jose.CheckFAPI2(algorithms, o.Leeway, problem)
 	switch a := o.Authentication.(type) {
 	case TLSClientAuth:
 	case PrivateKeyJWT:
 		if a.Method != nil && !slices.Contains(jose.FAPI2(), a.Method.Alg()) {
-			wrong = append(wrong, fmt.Errorf("Authentication signs by %s, and FAPI 2.0 by PS256, ES256 or EdDSA (section 5.4.1)", a.Method.Alg())) //nolint:staticcheck // a field's name
+			problem("Authentication", "signs by %s, which is not among %s (section 5.4.1)", a.Method.Alg(), strings.Join(jose.FAPI2(), " "))
 		}
 		if a.Audience != "" && a.Audience != o.Issuer {
-			wrong = append(wrong, fmt.Errorf("Authentication.Audience is %q, and FAPI 2.0 asks for the issuer (section 5.3.3.1): leave it empty", a.Audience)) //nolint:staticcheck // a field's name
+			problem("Authentication", "Audience is %q, not the issuer (section 5.3.3.1): leave it empty", a.Audience)
 		}
 	default:
-		wrong = append(wrong, errors.New("Authentication is neither TLSClientAuth nor PrivateKeyJWT, and FAPI 2.0 asks for one (section 5.3.3.1)"))
+		problem("Authentication", "neither TLSClientAuth nor PrivateKeyJWT (section 5.3.3.1)")
 	}
 	if o.AllowLoopbackHTTP {
-		wrong = append(wrong, errors.New("AllowLoopbackHTTP is true, and FAPI 2.0 asks for TLS (section 5.2.1)"))
+		problem("AllowLoopbackHTTP", "true (section 5.2.1)")
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return fmt.Errorf("introspection.Options: %w", err)
-	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // ChecksRevocation returns true: an answer says whether the token is active, and counts for Options.Remember at most.

@@ -1,7 +1,6 @@
 package jose
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,25 +13,20 @@ var fapi2 = []string{"ES256", "EdDSA", "Ed25519", "PS256"}
 // FAPI2 returns them, as a field Algorithms takes them.
 func FAPI2() []string { return slices.Clone(fapi2) }
 
-// KeepsFAPI2 returns an error that names those of the algorithms that are none of FAPI 2.0's.
-func KeepsFAPI2(algorithms []Algorithm) error {
+// CheckFAPI2 reports algorithms that are none of FAPI 2.0's, and a leeway that is not between ten seconds and sixty: what is
+// up to ten ahead is accepted, and what is more than sixty is not (section 5.3.2.1, item 13).
+func CheckFAPI2(algorithms []Algorithm, leeway time.Duration, problem func(field, format string, args ...any)) {
 	var beyond []string
 	for _, a := range algorithms {
 		if !slices.Contains(fapi2, a.Name) {
 			beyond = append(beyond, a.Name)
 		}
 	}
-	if len(beyond) == 0 {
-		return nil
+	if len(beyond) > 0 {
+		problem("Algorithms", "%s not among %s (section 5.4.1): leave it nil, or take them away",
+			strings.Join(beyond, " "), strings.Join(fapi2, " "))
 	}
-	return fmt.Errorf("Algorithms has %s, and FAPI 2.0 only %s (section 5.4.1): leave it nil, or take those away", //nolint:staticcheck // a field's name
-		strings.Join(beyond, " "), strings.Join(fapi2, " "))
-}
-
-// KeepsFAPI2Leeway is section 5.3.2.1, item 13: what is up to ten seconds ahead is accepted, and what is more than sixty is not.
-func KeepsFAPI2Leeway(leeway time.Duration) error {
 	if leeway < 10*time.Second || leeway > time.Minute {
-		return fmt.Errorf("Leeway is %v, and FAPI 2.0 asks for 10s to 1m0s (section 5.3.2.1)", leeway) //nolint:staticcheck // a field's name
+		problem("Leeway", "%v is not between 10s and 1m0s (section 5.3.2.1)", leeway)
 	}
-	return nil
 }

@@ -72,7 +72,7 @@ func isTest(dir, name string) error {
 		return err
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // of this repository
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}

@@ -69,25 +69,25 @@ func TestFAPI2Problems(t *testing.T) {
 		{"signed answers", verifier(asking(func(o *introspection.Options) { a.SignedAnswers(o); *o = o.FAPI2() })), ""},
 		{"JWTs by FAPI2", jwts(popauth.JWTOptions{}.FAPI2()), ""},
 
-		{"another algorithm", func(o *popauth.Options) { o.Algorithms = []string{"ES256", "RS256"} }, "Algorithms has RS256"},
-		{"another type", func(o *popauth.Options) { o.TokenTypes = []string{"JWT"} }, "TokenTypes is"},
-		{"ID tokens", func(o *popauth.Options) { o.AllowIDTokens = true }, "AllowIDTokens is true"},
+		{"another algorithm", func(o *popauth.Options) { o.Algorithms = []string{"ES256", "RS256"} }, "Options.Algorithms: RS256 "},
+		{"another type", func(o *popauth.Options) { o.TokenTypes = []string{"JWT"} }, "Options.TokenTypes: "},
+		{"ID tokens", func(o *popauth.Options) { o.AllowIDTokens = true }, "Options.AllowIDTokens: true"},
 		{"no Revoked", func(o *popauth.Options) { o.Revoked = nil }, "Revoked is nil"},
-		{"a leeway of 9 s", func(o *popauth.Options) { o.Leeway = 9 * time.Second }, "Leeway is 9s"},
-		{"a leeway of 61 s", func(o *popauth.Options) { o.Leeway = 61 * time.Second }, "Leeway is 1m1s"},
+		{"a leeway of 9 s", func(o *popauth.Options) { o.Leeway = 9 * time.Second }, "Options.Leeway: 9s"},
+		{"a leeway of 61 s", func(o *popauth.Options) { o.Leeway = 61 * time.Second }, "Options.Leeway: 1m1s"},
 		{"keys by http", func(o *popauth.Options) {
 			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "http://localhost/jwks", AllowLoopbackHTTP: true})
-		}, "Keys has AllowLoopbackHTTP"},
+		}, "Options.Keys: AllowLoopbackHTTP"},
 		{"another Confirmer", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("other")} }, "has no method FAPI2"},
-		{"proofs by all algorithms", proofs(dpop.Options{}), "Algorithms has ES384 RS256"},
-		{"proofs by another algorithm", proofs(dpop.Options{Algorithms: []string{"ES512"}}.FAPI2()), "Algorithms has ES512"},
-		{"proofs with a leeway of 61 s", proofs(dpop.Options{Leeway: 61 * time.Second}.FAPI2()), "Leeway is 1m1s"},
-		{"proofs by the time of nonces", proofs(dpop.Options{Nonces: nonces, NonceTime: true}.FAPI2()), "NonceTime is true"},
+		{"proofs by all algorithms", proofs(dpop.Options{}), "dpop: Options.Algorithms: ES384 RS256 not"},
+		{"proofs by another algorithm", proofs(dpop.Options{Algorithms: []string{"ES512"}}.FAPI2()), "dpop: Options.Algorithms: ES512 not"},
+		{"proofs with a leeway of 61 s", proofs(dpop.Options{Leeway: 61 * time.Second}.FAPI2()), "Options.Leeway: 1m1s"},
+		{"proofs by the time of nonces", proofs(dpop.Options{Nonces: nonces, NonceTime: true}.FAPI2()), "NonceTime: true"},
 		{"another Verifier", verifier(lab.VerifierFunc(nil)), "has no method FAPI2"},
 		{"another Verifier of known issuers", verifier(lab.IssuingVerifier{Verifier: lab.VerifierFunc(nil), All: []string{"https://x"}}),
 			"has no method FAPI2"},
-		{"a Verifier by all algorithms", jwts(popauth.JWTOptions{TokenTypes: []string{"at+jwt"}}), "Algorithms has RS256 RS384"},
-		{"a Verifier without expiration", jwts(popauth.JWTOptions{AllowMissingExpiration: true}.FAPI2()), "AllowMissingExpiration is true"},
+		{"a Verifier by all algorithms", jwts(popauth.JWTOptions{TokenTypes: []string{"at+jwt"}}), "Options.Algorithms: RS256 RS384"},
+		{"a Verifier without expiration", jwts(popauth.JWTOptions{AllowMissingExpiration: true}.FAPI2()), "AllowMissingExpiration: true"},
 		{"introspection by a secret", verifier(a.Introspection()), "neither TLSClientAuth nor PrivateKeyJWT"},
 		{"introspection by RS256", verifier(asking(func(o *introspection.Options) {
 			c := privateKeyJWT(t)
@@ -98,13 +98,15 @@ func TestFAPI2Problems(t *testing.T) {
 			c := privateKeyJWT(t)
 			c.Audience = "https://id.example.com/introspect"
 			o.Authentication = c
-		})), "Authentication.Audience is"},
-		{"introspection by http", verifier(asking(func(o *introspection.Options) { o.AllowLoopbackHTTP = true })), "AllowLoopbackHTTP is true"},
-		{"answers by all algorithms", verifier(asking(a.SignedAnswers)), "Algorithms has RS256"},
+		})), "Audience is"},
+		{"introspection with a leeway of 61 s", verifier(asking(func(o *introspection.Options) { o.Leeway = 61 * time.Second })),
+			"Options.Leeway: 1m1s"},
+		{"introspection by http", verifier(asking(func(o *introspection.Options) { o.AllowLoopbackHTTP = true })), "AllowLoopbackHTTP: true"},
+		{"answers by all algorithms", verifier(asking(a.SignedAnswers)), "Options.Algorithms: RS256 "},
 		{"JWTs by all algorithms beside opaque tokens", func(o *popauth.Options) {
 			jwts(popauth.JWTOptions{TokenTypes: []string{"at+jwt"}})(o)
 			o.Verifier = popauth.JWTOr(o.Verifier, good)
-		}, "Algorithms has RS256"},
+		}, "Options.Algorithms: RS256 "},
 		{"opaque tokens by a secret beside JWTs", func(o *popauth.Options) {
 			jwts(popauth.JWTOptions{}.FAPI2())(o)
 			o.Verifier = popauth.JWTOr(o.Verifier, a.Introspection())
@@ -162,7 +164,9 @@ func TestFAPI2LeavesItsOptionsAlone(t *testing.T) {
 
 // What New and introspection.New have not made keeps to nothing.
 func TestFAPI2OfWhatIsNotMade(t *testing.T) {
-	for _, v := range []interface{ FAPI2() error }{(*dpop.Confirmer)(nil), &dpop.Confirmer{}, (*introspection.Verifier)(nil), &introspection.Verifier{}} {
+	for _, v := range []interface{ FAPI2() error }{
+		(*dpop.Confirmer)(nil), &dpop.Confirmer{}, (*introspection.Verifier)(nil), &introspection.Verifier{},
+	} {
 		if v.FAPI2() == nil {
 			t.Errorf("%T: got nil", v)
 		}
