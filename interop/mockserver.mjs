@@ -3,6 +3,9 @@ import { OAuth2Server } from 'oauth2-mock-server';
 
 const server = new OAuth2Server();
 await server.issuer.keys.generate('RS256');
+server.service.on('beforeTokenSigning', (token, request) => {
+  token.payload.aud = request.body.aud;
+});
 await server.start(0, '127.0.0.1');
 console.log(JSON.stringify(server.issuer.url));
 process.stdin.resume();

@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,23 +25,29 @@ func TestMockServer(t *testing.T) {
 	s.issuer = issuers[0]
 	token := func(issuer, audience string, transport http.RoundTripper) *oauth2.Token {
 		t.Helper()
-		got, err := s.token(transport, clientcredentials.Config{ClientID: "app", ClientSecret: clientSecret,
-			TokenURL: issuer + "/token", AuthStyle: oauth2.AuthStyleInHeader}, audience)
+		ctx := context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: withAudience{transport, audience}})
+		got, err := (&oauth2.Config{ClientID: "app", Scopes: []string{"orders.read"}, Endpoint: oauth2.Endpoint{
+			TokenURL: issuer + "/token", AuthStyle: oauth2.AuthStyleInHeader}}).PasswordCredentialsToken(ctx, "alice", clientSecret)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return got
 	}
+	nobody, err := s.token(withAudience{http.DefaultTransport, structured}, clientcredentials.Config{
+		ClientID: "app", ClientSecret: clientSecret, TokenURL: s.issuer + "/token", AuthStyle: oauth2.AuthStyleInHeader}, structured)
+	if err != nil {
+		t.Fatal(err)
+	}
 	key, err := popclient.GenerateKey("ES256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	proofs := &popclient.Proofs{Key: key, Base: withAudience{http.DefaultTransport, structured}}
+	proofs := &popclient.Proofs{Key: key}
 	a := s.api(popauth.Options{
 		Issuer: s.issuer, Audience: []string{structured},
 		Keys: s.keys(func(o *popauth.RemoteKeysOptions) { o.AllowLoopbackHTTP = true }),
 	})
-	plain := withAudience{http.DefaultTransport, structured}
+	plain := http.DefaultTransport
 	good := token(issuers[0], structured, plain)
 	for _, row := range []struct {
 		name, path, token string
@@ -49,8 +56,8 @@ func TestMockServer(t *testing.T) {
 		{"its token", authenticated, good.AccessToken, wanted("")},
 		{"its token, which is not bound", confirmed, good.AccessToken, wanted(popauth.ErrBindingMissing)},
 		{"one that a proof was sent for", confirmed, token(issuers[0], structured, proofs).AccessToken, wanted(popauth.ErrBindingMissing)},
-		{"one for another API", authenticated, token(issuers[0], "", withAudience{http.DefaultTransport, opaque}).AccessToken,
-			wanted(popauth.ErrTokenAudience)},
+		{"one for another API", authenticated, token(issuers[0], opaque, plain).AccessToken, wanted(popauth.ErrTokenAudience)},
+		{"one of a client, which has neither sub nor the client's name", authenticated, nobody.AccessToken, wanted(popauth.ErrTokenType)},
 		{"one of another such server", authenticated, token(issuers[1], structured, plain).AccessToken, wanted(popauth.ErrTokenIssuer)},
 	} {
 		r, err := http.NewRequest(http.MethodGet, a.URL+row.path, nil)
@@ -73,7 +80,7 @@ func TestMockServer(t *testing.T) {
 	}
 }
 
-// withAudience asks oauth2-mock-server for an audience as it wants that: in the form's aud.
+// withAudience asks for an audience in the form's aud, which mockserver.mjs puts into the token.
 type withAudience struct {
 	http.RoundTripper
 	audience string
