@@ -41,7 +41,7 @@ type Allowed struct {
 type Service struct {
 	auth.UnimplementedAuthorizationServer
 	Guard    *popauth.Guard            // finds certificates by proxy.Certificate(proxy.Envoy(), …)
-	Trusted  func(*http.Request) error // refuses whoever isn't Envoy: proxy.Trusted(…)
+	Trusted  func(*http.Request) error // refuses whoever isn't Envoy: the Check of proxy.Trusted(…)
 	Identity *forwardauth.Identity
 	Routes   map[string]Route
 }
