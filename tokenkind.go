@@ -102,17 +102,21 @@ type evidence struct {
 	member      string // a claim that only another kind has
 	idMember    string // a claim that only an ID token has
 
-	nonce    bool // OpenID Connect's nonce
-	response bool // code or state, as in an authorization response
-	client   bool // a client's name
-	required int  // how many of the required claims there are
+	nonce    bool   // OpenID Connect's nonce
+	response bool   // code or state, as in an authorization response
+	client   bool   // a client's name
+	required int    // how many of the required claims there are
+	named    string // what Options.ClientClaim says
 }
 
 // claim takes one claim of a token into account.
-func (e *evidence) claim(name, text string, at int, v jsontext.Value, required []string) {
+func (e *evidence) claim(name, text string, at int, v jsontext.Value, want tokenKinds) {
 	null := v.Kind() == 'n'
-	if len(required) > 0 && !null && slices.Contains(required, name) {
+	if len(want.required) > 0 && !null && slices.Contains(want.required, name) {
 		e.required++
+	}
+	if name == want.client {
+		e.named, _ = strictjson.StringAt(text, at, v) // what is no string names nobody
 	}
 	switch name {
 	case "client_id", "azp", "cid", "appid":
@@ -159,6 +163,7 @@ func (e *evidence) says(place, kind string) {
 type tokenKinds struct {
 	idTokens bool     // Options.AllowIDTokens
 	required []string // Options.RequiredClaims
+	client   string   // Options.ClientClaim
 }
 
 // check returns why a JWT is no access token; nil if it may be one. RFC 9068, section 5: an ID token must not pass for
@@ -237,12 +242,12 @@ func isAmbiguous(typ string) bool {
 }
 
 // completeKinds reports what is wrong with the settings.
-func completeKinds(required []string, idTokens bool, problem settings.Problem) tokenKinds {
-	required = slices.Clone(required)
+func completeKinds(o JWTOptions, problem settings.Problem) tokenKinds {
+	required := slices.Clone(o.RequiredClaims)
 	slices.Sort(required)
 	required = slices.Compact(required)
 	if slices.Contains(required, "") {
 		problem("RequiredClaims", "has an empty entry")
 	}
-	return tokenKinds{idTokens: idTokens, required: required}
+	return tokenKinds{idTokens: o.AllowIDTokens, required: required, client: o.ClientClaim}
 }
