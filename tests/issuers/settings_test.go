@@ -70,7 +70,9 @@ func (d decided) refusedFor(t *testing.T, reason popauth.Reason, text string) {
 func TestClientClaim(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
 	none := popauthtest.Claims{"client_id": popauthtest.Omit, "scope": "orders.read"}
-	token := func(claims popauthtest.Claims) string { return i.TokenWith(popauthtest.Claims{"typ": "JWT"}, none, claims) }
+	token := func(claims popauthtest.Claims) string {
+		return i.TokenWith(popauthtest.Claims{"typ": "JWT"}, none, claims)
+	}
 	for _, claim := range []string{"azp", "cid", "appid", "client_id"} {
 		o := own(t, i)
 		o.ClientClaim = claim
