@@ -85,9 +85,10 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	if o.AllowMissingExpiration {
 		expiration = jwt.WithIssuedAt() // which is asked for in any case
 	}
-	common := []jwt.ParserOption{expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now)}
-	v.omitted.validator = jwt.NewValidator(common...)
-	v.validator = jwt.NewValidator(append(common, jwt.WithAudience(v.audience...))...)
+	v.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
+		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
+	v.omitted.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
+		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
 }
 

@@ -308,7 +308,7 @@ func NewTokenFromAnswer(answer []byte, rules AnswerRules) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range []error{kinds.refuseSaid(e), kinds.refuse(e, t), kinds.refuseLack(e, t)} {
+	for _, err := range []error{kinds.refuseSaid(e, t), kinds.refuse(e, t), kinds.refuseLack(e, t)} {
 		if err != nil {
 			return nil, err
 		}

@@ -112,7 +112,6 @@ func TestClientClaim(t *testing.T) {
 func TestClientClaimRemembered(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
 	o := own(t, i)
-	o.ClientClaim, o.Remember = "azp", 0
 	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{
 		Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, TokenTypes: o.TokenTypes, ClientClaim: "azp",
 	})
