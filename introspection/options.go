@@ -1,6 +1,7 @@
 package introspection
 
 import (
+	"crypto/x509"
 	"net/http"
 	"slices"
 	"time"
@@ -61,6 +62,9 @@ type Options struct {
 	// Client makes the requests. Redirects of the endpoint are not followed, whatever it says. If nil, one of popauth's
 	// own, which uses the proxy of the environment.
 	Client *http.Client
+
+	// RootCAs verify the server's certificate, as with popauth.RemoteKeysOptions. If nil, the system's.
+	RootCAs *x509.CertPool
 
 	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
 	// false, everything is https.
@@ -141,7 +145,7 @@ func (o *Options) signedAnswers(problem settings.Problem) popauth.Verifier {
 	if keys == nil {
 		// An error is one that discovered has reported.
 		keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
-			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
+			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, RootCAs: o.RootCAs, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
 		})
 	}
 	audience := slices.Clone(o.Audience)

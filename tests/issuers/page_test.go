@@ -1,7 +1,6 @@
 package issuers_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"net/http"
 	"os"
@@ -187,29 +186,22 @@ func TestSVIDOptions(t *testing.T) {
 	}
 }
 
-// clientOf is the client of the page.
-func clientOf(roots *x509.CertPool) *http.Client {
-	client := &http.Client{Transport: &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-	}}
-	return client
-}
-
-// One client with a private authority serves keys and introspection, and without it neither trusts the issuer.
+// A private authority is spelt alike for keys and for introspection, signed answers and discovery included; another one's issuer
+// is not believed, nor is anybody's without it.
 func TestPrivateAuthority(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
-	roots := x509.NewCertPool()
+	roots, others := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(i.Server.Certificate())
-	for name, client := range map[string]*http.Client{"with": clientOf(roots), "without": clientOf(x509.NewCertPool())} {
-		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: i.URL, Client: client})
+	others.AddCert(popauthtest.SelfSigned(t, "other").Certificate.Leaf)
+	for name, pool := range map[string]*x509.CertPool{"with": roots, "another": others, "without": nil} {
+		keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: i.URL, RootCAs: pool})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o := own(t, i)
 		o.Keys, o.TokenTypes = keys, nil
 		asked := lab.IntrospectionOptions(i)
-		asked.Client = client
+		asked.Client, asked.RootCAs, asked.Endpoint = nil, pool, ""
 		v, err := introspection.New(asked)
 		if err != nil {
 			t.Fatal(err)
@@ -218,9 +210,23 @@ func TestPrivateAuthority(t *testing.T) {
 			"keys":          decide(t, o, i.Token(popauthtest.Claims{"scope": "orders.read"})),
 			"introspection": decide(t, popauth.Options{Verifier: v}, i.Opaque(popauthtest.Claims{"scope": "orders.read"})),
 		} {
-			if (d.as != nil) != (name == "with") {
+			if (d.as != nil) != (name == "with") || d.as == nil && d.reason != popauth.ErrUnavailable {
 				t.Errorf("%s, %s the authority: passed %t (%s)", way, name, d.as != nil, d.text)
 			}
+		}
+	}
+}
+
+// Two places that could disagree about the authority are an error.
+func TestPrivateAuthorityTwice(t *testing.T) {
+	i := popauthtest.NewIssuer(t, "ES256")
+	_, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: i.URL, RootCAs: x509.NewCertPool(), Client: i.Client()})
+	asked := lab.IntrospectionOptions(i)
+	asked.Client, asked.RootCAs = i.Client(), x509.NewCertPool()
+	_, other := introspection.New(asked)
+	for _, err := range []error{err, other} {
+		if err == nil || !strings.Contains(err.Error(), "RootCAs") {
+			t.Errorf("got %v, want a problem of RootCAs", err)
 		}
 	}
 }
