@@ -115,9 +115,10 @@ func TestMalformed(t *testing.T) {
 	for _, s := range []string{
 		"", " ", "CN", "CN=", "=a", "CN=a,", "CN=a+", ",CN=a", "CN=a,,O=b", "CN=a;O=b", `CN=a\`, `CN=a\g0`,
 		`CN=a\4`, "CN= a", "CN=a ", "CN=a ,O=b", "CN=a\x00", "CN=\xff", `CN=\FF`, "XX=a", "2=a", "2..5=a", "2.05=a",
-		`CN="a`, `CN="a"b`, `CN="a" ,O=b`, `CN="a"+`, `CN=""`, `CN="a\,b"`, `CN="a\41"`, `CN="a""b\\"`, "CN=\"a\x00\"", `CN="a\"`, `CN=a"b"`,
+		`CN="a`, `CN="a"b`, `CN="a"bO=c`, `CN="a" ,O=b`, `CN="a"+`, `CN=""`, `CN="a\,b"`, `CN="a\41"`,
+		`CN="a""b\\"`, "CN=\"a\x00\"", `CN="a\"`, `CN=a"b"`,
 		"CN=a +O=b", "CN=a  + O=b", "CN=a + ", "OID.=a", "OID.CN=a", "OID.2=a", "OID.OID.2.5=a", "CN=#130161 ,O=b", "CN=a, + O=b",
-		"CN=#", "CN=#1", "CN=#13", "CN=#1302444500", "CN=#zz", "/CN=a/O=b", "CN =a",
+		"CN=#1", "CN=#13", "CN=#1302444500", "CN=#zz", "/CN=a/O=b", "CN =a",
 	} {
 		if n, err := dn.Parse(s); err == nil {
 			t.Errorf("%q: got %v, want an error", s, n)
@@ -155,6 +156,7 @@ func TestSpellings(t *testing.T) {
 		{"Windows, quotation mark", `CN="Example ""x"", Inc.", OID.2.5.4.97=1, G=2, I=3, SN=4, T=5`,
 			`CN=Example \"x\"\, Inc.,2.5.4.97=1,2.5.4.42=2,2.5.4.43=3,2.5.4.4=4,2.5.4.12=5`},
 		{"Windows, only quotation marks", `CN=""""`, `CN=\"`},
+		{"OpenSSL, number sign", `CN=#+OU=#,O=#`, `CN=\#+OU=\#,O=\#`},
 		{"DER between spaces", `CN=#130161 + OU=x`, `CN=a+OU=x`},
 		{"a space before the separator that is escaped", `CN=a\  + OU=x`, `CN=a\ +OU=x`},
 	} {
@@ -192,8 +194,16 @@ func TestExplained(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want an error with %q", tt.written, n, err, tt.want)
 		}
 	}
+	for _, s := range []string{"/C=DE/O=a/b/CN=batch", `/C=DE/O=K\xC3\xB6ln`, "/C=DE/OU=a+UID=b"} {
+		if _, err := dn.Parse(s); err == nil || strings.Contains(err.Error(), ", or write") {
+			t.Errorf("%s: got %v, want nothing to write: it has two readings", s, err)
+		}
+	}
 	// and stays short
-	for _, s := range []string{strings.Repeat("subject=", 1000), "/" + strings.Repeat("CN=a/", 1500), strings.Repeat("CN = a,", 1100), strings.Repeat("X", 8000) + "=a"} {
+	for _, s := range []string{
+		strings.Repeat("subject=", 1000), "/" + strings.Repeat("CN=a/", 1500), strings.Repeat("CN = a,", 1100),
+		strings.Repeat("X", 8000) + "=a", "CN = " + strings.Repeat("x", 8000),
+	} {
 		if _, err := dn.Parse(s); err == nil || len(err.Error()) > 300 {
 			t.Errorf("%.20s…: got %v, want a short error", s, err)
 		}
@@ -202,7 +212,8 @@ func TestExplained(t *testing.T) {
 
 // String is what Parse reads as the same name, and one line; Another says so if the order is the other one.
 func TestString(t *testing.T) {
-	n, err := dn.ParseDER(der(t, []av{{country, asn1.TagPrintableString, "DE"}}, []av{{org, asn1.TagUTF8String, " a,b+c\"\\<>;=#\n\u202e\x00ü "}},
+	n, err := dn.ParseDER(der(t, []av{{country, asn1.TagPrintableString, "DE"}},
+		[]av{{org, asn1.TagUTF8String, " a,b+c\"\\<>;=#\n\u202e\x00ü "}},
 		[]av{{cn, asn1.TagUTF8String, "#x"}, {asn1.ObjectIdentifier{1, 2, 3}, asn1.TagBitString, "\x00a"}}))
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,9 @@ type subject struct {
 	rdns [][]av
 	der  []byte // of the name
 	pem  []byte
+
+	certificate []byte
+	key         *ecdsa.PrivateKey
 }
 
 // plain tells whether Java's getName reads each value as it is: it takes the octets of wider strings for text.
@@ -83,7 +86,7 @@ func subjects(t *testing.T, n int) []subject {
 	all = append(all, each)
 	seed := random.Uint64()
 	t.Logf("seed %d", seed)
-	r := random.New(random.NewPCG(seed, 0)) //nolint:gosec // names, no secrets
+	r := random.New(random.NewPCG(seed, 0))
 	for range n {
 		var rdns [][]av
 		for range 1 + r.IntN(4) {
@@ -104,6 +107,7 @@ func subjects(t *testing.T, n int) []subject {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.certificate, s.key = raw, key
 		s.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
 		list = append(list, s)
 	}

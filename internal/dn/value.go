@@ -20,7 +20,7 @@ func attributeValue(s string) (attribute, string, error) {
 	return plainValue(s)
 }
 
-// hexValue reads the DER of any value.
+// hexValue reads the DER of any value, or a # alone.
 func hexValue(s string) (attribute, string, error) {
 	end := strings.IndexAny(s, ",+")
 	if end < 0 {
@@ -29,6 +29,9 @@ func hexValue(s string) (attribute, string, error) {
 	rest := s[end:]
 	if strings.HasPrefix(rest, "+ ") && s[end-1] == ' ' {
 		end--
+	}
+	if end == 1 { // no hex string; OpenSSL escapes # only if something follows
+		return attribute{value: "#"}, rest, nil
 	}
 	value, err := hex.DecodeString(s[1:end])
 	if err != nil {
