@@ -59,13 +59,10 @@ func TestSpringLibraries(t *testing.T) {
 	t.Log(springLibraries(t))
 }
 
-// start starts the server, again where it was, with a new key. Java compiles the one source file as it starts.
-func (s *spring) start() {
+// startJava starts a server of testdata/spring by TLS on this port, with the test's certificate. Java compiles the one source file as
+// it starts.
+func startJava(s *authorizationServer, libraries, dir, source string, port int, args ...string) *counterpart.Process {
 	s.Helper()
-	if s.process != nil {
-		s.process.Stop()
-	}
-	dir := s.TempDir()
 	certificate, key := pems(s, s.certificate)
 	for name, text := range map[string]string{"server.crt": certificate, "server.key": key} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -76,13 +73,22 @@ func (s *spring) start() {
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		java = filepath.Join(home, "bin", "java")
 	}
-	cmd := exec.Command(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.io.tmpdir="+dir,
-		"-cp", filepath.Join(s.libraries, "*"), filepath.Join("testdata", "spring", "AuthorizationServer.java"),
-		"--server.address=127.0.0.1", fmt.Sprint("--server.port=", s.port),
-		"--server.ssl.certificate="+filepath.Join(dir, "server.crt"), "--server.ssl.certificate-private-key="+filepath.Join(dir, "server.key"),
-		"--test.secret="+clientSecret, "--test.audience="+structured)
+	cmd := exec.Command(java, append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+		"-Djava.io.tmpdir=" + dir, "-cp", filepath.Join(libraries, "*"), filepath.Join("testdata", "spring", source+".java"),
+		"--server.address=127.0.0.1", fmt.Sprint("--server.port=", port), "--server.ssl.certificate=" + filepath.Join(dir, "server.crt"),
+		"--server.ssl.certificate-private-key=" + filepath.Join(dir, "server.key")}, args...)...)
 	cmd.Env = counterpart.Environment(dir)
-	s.process = counterpart.Start(s, cmd)
+	return counterpart.Start(s, cmd)
+}
+
+// start starts the server, again where it was, with a new key.
+func (s *spring) start() {
+	s.Helper()
+	if s.process != nil {
+		s.process.Stop()
+	}
+	s.process = startJava(s.authorizationServer, s.libraries, s.TempDir(), "AuthorizationServer", s.port,
+		"--test.secret="+clientSecret, "--test.audience="+structured)
 	client := &http.Client{Transport: s.transport(nil), Timeout: 10 * time.Second}
 	s.process.Await(func() error {
 		resp, err := client.Get(s.issuer + "/.well-known/oauth-authorization-server")
