@@ -184,13 +184,8 @@ func sendRaw(t *testing.T, addr, text string, c *popauthtest.Client) int {
 // startSpringAPI starts ResourceServer.java.
 func startSpringAPI(t *testing.T, s *authorizationServer, issuer, keys string, args ...string) (address string, ready func()) {
 	t.Helper()
-	dir, port := t.TempDir(), counterpart.Port(t)
-	authority := filepath.Join(dir, "ca.crt")
-	if err := os.WriteFile(authority, s.ca.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := startJava(s, springLibraries(t), dir, "ResourceServer", port, append(args, "--server.ssl.client-auth=want",
-		"--server.ssl.trust-certificate="+authority, "--test.issuer="+issuer, "--test.keys="+keys, "--test.audience="+popauthtest.Audience)...)
+	port := counterpart.Port(t)
+	p := startJava(s, springLibraries(t), t.TempDir(), "ResourceServer", port, append(args, "--test.issuer="+issuer, "--test.keys="+keys)...)
 	address = fmt.Sprint("localhost:", port)
 	client := &http.Client{Transport: s.transport(nil), Timeout: 10 * time.Second}
 	return address, func() {
@@ -255,8 +250,8 @@ func TestSpringRequests(t *testing.T) {
 
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(d.issuer.JWKS()) }))
 	t.Cleanup(keys.Close)
-	plain, plainReady := startSpringAPI(t, s, d.issuer.URL, keys.URL)
-	atJWT, atJWTReady := startSpringAPI(t, s, d.issuer.URL, keys.URL, "--test.at-jwt=true")
+	plain, plainReady := startSpringAPI(t, s, d.issuer.URL, keys.URL, "--test.audience="+popauthtest.Audience)
+	atJWT, atJWTReady := startSpringAPI(t, s, d.issuer.URL, keys.URL, "--test.audience="+popauthtest.Audience, "--test.at-jwt=true")
 
 	o := d.issuer.Options()
 	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
