@@ -115,13 +115,13 @@ func (d *springRequests) bearer(c ...claims) func(rawAPI) []string {
 }
 
 // headed changes the token's header.
-func (d *springRequests) headed(header claims, c ...claims) func(rawAPI) []string {
+func (d *springRequests) headed(header claims) func(rawAPI) []string {
 	return single(func(s rawAPI) string {
 		x := s.header()
 		for k, v := range header {
 			x[k] = v
 		}
-		return s.bearer(d.issuer.TokenWith(x, c...))
+		return s.bearer(d.issuer.TokenWith(x))
 	})
 }
 
@@ -139,18 +139,23 @@ func (d *springRequests) proved(target string, f func(s rawAPI, token string) st
 	})
 }
 
-// crafted is a token of members as they are written, in the header and in the payload.
-func (d *springRequests) crafted(s rawAPI, header, payload string) string {
-	var own struct{ Kid string }
-	first, _, _ := strings.Cut(d.issuer.TokenWith(claims{"alg": "RS256"}), ".")
+// headerOf is the header of a token that is signed by this algorithm.
+func (d *springRequests) headerOf(alg string) claims {
+	first, _, _ := strings.Cut(d.issuer.TokenWith(claims{"alg": alg}), ".")
 	text, err := base64.RawURLEncoding.DecodeString(first)
 	if err != nil {
 		panic(err)
 	}
-	if err := json.Unmarshal(text, &own); err != nil {
+	var header claims
+	if err := json.Unmarshal(text, &header); err != nil {
 		panic(err)
 	}
-	return d.issuer.Sign(fmt.Appendf(nil, `{%s"alg":"RS256","kid":%q,"typ":%q}`, header, own.Kid, s.typ),
+	return header
+}
+
+// crafted is a token of members as they are written, in the header and in the payload.
+func (d *springRequests) crafted(s rawAPI, header, payload string) string {
+	return d.issuer.Sign(fmt.Appendf(nil, `{%s"alg":"RS256","kid":%q,"typ":%q}`, header, d.headerOf("RS256")["kid"], s.typ),
 		fmt.Appendf(nil, `{"iss":%q,"aud":%q,%s"client_id":"c","jti":"%d","iat":%d,"exp":%d}`, d.issuer.URL, popauthtest.Audience, payload,
 			time.Now().UnixNano(), seconds(0), seconds(300)), "RS256")
 }
