@@ -85,19 +85,7 @@ func RememberedTokens(g *Guard) int {
 	if !ok || v.memory.Load() == nil {
 		return 0
 	}
-	return v.memory.Load().held()
-}
-
-// held counts the places that are taken.
-func (m *tokenMemory) held() (n int) {
-	for i := range m.buckets {
-		for j := range m.buckets[i].places {
-			if m.buckets[i].places[j].Load() != nil {
-				n++
-			}
-		}
-	}
-	return n
+	return v.memory.Load().Len()
 }
 
 // KnownHeader tells whether g has kept what the header of r's token says.

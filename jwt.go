@@ -157,14 +157,14 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jo
 // claims reads the claims of a token, and holds them against the options.
 func (v *jwtVerifier) claims(payload []byte, h jose.Header) (*verifiedToken, error) {
 	e := &verifiedToken{}
-	said, err := e.read(payload, v.kinds.required)
+	said, err := e.Value.read(payload, v.kinds.required)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.kinds.check(said, &e.Token, h.Type); err != nil {
+	if err := v.kinds.check(said, &e.Value, h.Type); err != nil {
 		return nil, err
 	}
-	if err := v.validate(&e.Token); err != nil {
+	if err := v.validate(&e.Value); err != nil {
 		return nil, err
 	}
 	return e, nil

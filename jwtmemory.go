@@ -6,7 +6,35 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/keys"
+	"github.com/seed-171ab058/popauth/internal/memory"
 )
+
+const (
+	// defaultTokens is a token for each of more clients than most APIs have at a time, in 7 MB at most.
+	defaultTokens = 10_000
+	maxTokens     = 10_000_000
+)
+
+// Budget is a bound in bytes for the tokens that several Verifiers of NewJWTVerifier remember together, as those of many
+// tenants. When it is used up, the one that holds most makes room. Make it with NewBudget; the nil one has no bound. It is safe for
+// concurrent use.
+type Budget = memory.Budget
+
+// NewBudget returns a Budget of so many bytes at most.
+func NewBudget(most int64) *Budget { return memory.NewBudget(most) }
+
+// tokenMemory remembers tokens by the keys that they were verified with. It holds what a token says, never the token.
+type tokenMemory = memory.Table[*keys.Set, Token]
+
+// verifiedToken is what a Verifier of ours found out about a token, and the token's SHA-256. That is what ath is in a
+// DPoP proof as well; to find another token that has it, or this one from it, is as hard as to forge a signature.
+type verifiedToken = memory.Entry[Token]
+
+// hashOf is what the memory knows a token by.
+func hashOf(token string) [sha256.Size]byte {
+	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
+	return sha256.Sum256(append(space, token...))
+}
 
 // Verify implements Verifier. A token that is remembered needs no second look but at the time.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
@@ -33,14 +61,14 @@ func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 	if !known {
 		v.headers.Put(j.Header, h)
 	}
-	e.key, e.kept = hash, e
+	e.Key, e.Value.kept = hash, e
 	v.remember(e, keys)
-	return &e.Token, nil
+	return &e.Value, nil
 }
 
 // Fresh implements CachingVerifier: the Token is remembered, and so its key still counts.
 func (v *jwtVerifier) Fresh(_ string, t *Token) bool {
-	return v.remembers() && t != nil && t.kept != nil && v.find(t.kept.key) == t.kept && v.inForce(t)
+	return v.remembers() && t != nil && t.kept != nil && v.find(t.kept.Key) == t.kept && v.inForce(t)
 }
 
 // remembers tells whether there can be a memory. Without keys of ours nobody tells when it would have to end.
@@ -52,13 +80,13 @@ func (v *jwtVerifier) find(hash [sha256.Size]byte) *verifiedToken {
 	if m == nil {
 		return nil
 	}
-	return m.find(hash)
+	return m.Find(hash)
 }
 
 // remembered returns the memory for the keys that count now; nil if there is none yet.
 func (v *jwtVerifier) remembered() *tokenMemory {
 	m := v.memory.Load() // before the keys: who comes late with old ones replaces no newer memory
-	if m == nil || m.keys != v.known.Snapshot() {
+	if m == nil || m.Keys != v.known.Snapshot() {
 		return nil
 	}
 	return m
@@ -71,12 +99,12 @@ func (v *jwtVerifier) remember(e *verifiedToken, keys *keys.Set) {
 	}
 	m := v.remembering()
 	// Don't remember a token that an older key set verified: its key may have been withdrawn.
-	if m == nil || m.keys != keys {
+	if m == nil || m.Keys != keys {
 		return
 	}
-	if m.put(e) {
+	if m.Add(e) {
 		if m = v.growing(m); m != nil {
-			m.put(e)
+			m.Add(e)
 		}
 	}
 }
@@ -88,7 +116,7 @@ func (v *jwtVerifier) remembering() *tokenMemory {
 	switch {
 	case keys == nil:
 		return nil
-	case m != nil && m.keys == keys:
+	case m != nil && m.Keys == keys:
 		return m
 	}
 	if !v.making.TryLock() {
@@ -98,8 +126,8 @@ func (v *jwtVerifier) remembering() *tokenMemory {
 	if v.memory.Load() != m {
 		return nil
 	}
-	m.drop()
-	fresh := growingTokenMemory(keys, v.entries, v.shares)
+	m.Drop()
+	fresh := memory.NewTable(keys, (*Token).Size, v.entries, v.shares)
 	v.memory.Store(fresh)
 	return fresh
 }
@@ -113,7 +141,7 @@ func (v *jwtVerifier) growing(m *tokenMemory) *tokenMemory {
 	if v.memory.Load() != m {
 		return nil
 	}
-	larger := m.grown()
+	larger := m.Grown()
 	if larger == nil {
 		return m
 	}
@@ -130,7 +158,7 @@ func (v *jwtVerifier) Share(b *Budget) {
 	defer v.making.Unlock()
 	if v.shares == nil {
 		v.shares = b
-		v.memory.Swap(nil).drop()
+		v.memory.Swap(nil).Drop()
 	}
 }
 
@@ -142,18 +170,18 @@ func (v *jwtVerifier) Retire() {
 	v.making.Lock()
 	defer v.making.Unlock()
 	v.shares = nil
-	v.memory.Swap(nil).drop()
+	v.memory.Swap(nil).Drop()
 }
 
 // still lets golang-jwt decide whenever its decision could be another than the first time, when the token was in
 // force: only the time can have changed.
 func (v *jwtVerifier) still(e *verifiedToken) (*Token, error) {
-	if !v.inForce(&e.Token) {
-		if err := v.validate(&e.Token); err != nil {
+	if !v.inForce(&e.Value) {
+		if err := v.validate(&e.Value); err != nil {
 			return nil, err
 		}
 	}
-	return &e.Token, nil
+	return &e.Value, nil
 }
 
 // inForce tells whether nothing speaks against the times of a token that has been in force.

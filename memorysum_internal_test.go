@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
-	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/memory"
 )
 
@@ -24,7 +23,7 @@ func TestMemoriesTogether(t *testing.T) {
 		what  string
 		bytes int64
 	}{
-		{"tokens of one Verifier", defaultTokens*tokenSize + newTokenMemory(&keys.Set{}, defaultTokens).table()},
+		{"tokens of one Verifier", defaultTokens*memory.EntrySize + memory.PlacesFor(defaultTokens)},
 		{"an issuer's headers", issuerHeaders * memory.HeaderSize(strings.Repeat("x", memory.MaxKeptHeader))},
 		{"an issuer's keys", 1 << 20}, // TestHostileKeySetBytes
 		{"keys that there are not", none.Size()},

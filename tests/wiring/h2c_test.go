@@ -106,9 +106,9 @@ func TestNoUpgradeInside(t *testing.T) {
 // priorKnowledge makes a request over HTTP/2 without TLS.
 func priorKnowledge(t *testing.T, server *httptest.Server, token, certificate string) string {
 	t.Helper()
+	//nolint:staticcheck // what programs still run
 	transport := &http2.Transport{AllowHTTP: true,
-		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn,
-			error) { //nolint:staticcheck // what programs still run
+		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
 			return net.Dial(network, address)
 		}}
 	defer transport.CloseIdleConnections() //nolint:staticcheck // what programs still run

@@ -64,8 +64,9 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 		if err := flush(); err != nil {
 			t.Error(err)
 		}
+		//nolint:staticcheck // what programs still run
 		(&http2.Server{}).ServeConn(&stream{Reader: r.Body, Writer: w, flush: flush},
-			&http2.ServeConnOpts{Context: r.Context(), Handler: inner}) //nolint:staticcheck // what programs still run
+			&http2.ServeConnOpts{Context: r.Context(), Handler: inner})
 	})
 	s := httptest.NewUnstartedServer(popauth.ClientCertificate(l.source)(tunnel))
 	s.Config.Protocols = new(http.Protocols)
@@ -73,9 +74,9 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	defer s.CloseClientConnections()
+	//nolint:staticcheck // what programs still run
 	transport := &http2.Transport{AllowHTTP: true,
-		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn,
-			error) { //nolint:staticcheck // what programs still run
+		DialTLSContext: func(_ context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
 			return net.Dial(network, address)
 		}}
 	defer transport.CloseIdleConnections() //nolint:staticcheck // what programs still run
@@ -90,8 +91,8 @@ func TestHTTP2InsideOfAStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(&stream{Reader: answer.Body, Writer: out,
-			end: out.Close}) //nolint:staticcheck // what programs still run
+		//nolint:staticcheck // what programs still run
+		client, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(&stream{Reader: answer.Body, Writer: out, end: out.Close})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,12 @@
-package popauth
+package memory
 
 import (
 	"sync"
 	"sync/atomic"
 )
 
-// Budget is a bound in bytes for the tokens that several Verifiers of NewJWTVerifier remember together, as those of many
-// tenants. When it is used up, the one that holds most makes room. Make it with NewBudget; the nil one has no bound. It is safe for
-// concurrent use.
+// Budget is a bound in bytes for several Tables together. When it is used up, the one that holds most makes room. Make it with
+// NewBudget; the nil one has no bound. It is safe for concurrent use.
 type Budget struct {
 	most int64
 	used atomic.Int64
@@ -19,19 +18,22 @@ type Budget struct {
 	uses    int
 }
 
-// holder is a memory with a budget.
+// holder is a Table with a budget.
 type holder interface {
-	holds() int64       // bytes
+	Bytes() int64       // held
 	shed(n int64) int64 // makes room for n bytes, if it can, and returns how much it has freed
 }
 
 // NewBudget returns a Budget of so many bytes at most.
 func NewBudget(most int64) *Budget { return &Budget{most: most, holders: map[holder]struct{}{}} }
 
-// maxShed is how many memories at most make room for one entry.
+// Used is how many bytes are taken.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// maxShed is how many holders at most make room for one entry.
 const maxShed = 4
 
-// reserve takes n bytes, and returns false if there is no room to be had. The caller holds no memory's lock. A nil Budget
+// reserve takes n bytes, and returns false if there is no room to be had. The caller holds no Table's lock. A nil Budget
 // has room for everything.
 func (b *Budget) reserve(n int64) bool {
 	if b == nil {
@@ -56,22 +58,22 @@ func (b *Budget) release(n int64) {
 	}
 }
 
-// maxUses is how often at most the same memory makes room before all are looked at again.
+// maxUses is how often at most the same holder makes room before all are looked at again.
 const maxUses = 64
 
-// largest returns the memory that holds most, or held most a moment ago: to look at a thousand of them for each entry would
+// largest returns the holder that holds most, or held most a moment ago: to look at a thousand of them for each entry would
 // take longer than to verify its token. What others have grown by since they have taken from that one.
 func (b *Budget) largest() holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.found != nil && b.uses < maxUses && b.found.holds() >= b.enough {
+	if b.found != nil && b.uses < maxUses && b.found.Bytes() >= b.enough {
 		b.uses++
 		return b.found
 	}
 	most := int64(0)
 	b.found, b.uses = nil, 0
 	for h := range b.holders {
-		if n := h.holds(); n > most {
+		if n := h.Bytes(); n > most {
 			b.found, most = h, n
 		}
 	}
