@@ -74,7 +74,7 @@ func newTokenServer(tb testing.TB) *authorizationServer {
 		tb.Fatalf("tokenserver: %v: %s\n%s", err, line, &log)
 	}
 	s.issuer = ready.Issuer
-	s.discover()
+	s.discover("oauth-authorization-server")
 	return s
 }
 
