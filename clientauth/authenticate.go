@@ -143,6 +143,9 @@ func (a *Authenticator) find(x *arrival, registrations []Registration) (Registra
 		}
 		refusal = &Error{Reason: ErrCertificateUntrusted, Err: err}
 	}
+	if n, err := x.subject(); refusal.Reason == ErrCertificateMismatch && err == nil && len(n) > 0 {
+		refusal.Err = fmt.Errorf("no registration fits; the subject is %s", n)
+	}
 	return Registration{}, refusal
 }
 

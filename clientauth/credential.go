@@ -87,6 +87,9 @@ func (c *Credential) UnmarshalText(text []byte) error {
 //
 //	openssl x509 -in client.pem -noout -subject -nameopt RFC2253
 //
+// nginx prints it in $ssl_client_s_dn, Apache in SSL_CLIENT_S_DN, Java by X500Principal's getName and toString; keytool and .NET print
+// it, too. Forms with the first RDN first, such as OpenSSL prints unless asked for another, are an error that says what to write.
+//
 // Names are compared RDN by RDN, all of them, in order; the attributes of one RDN in any order; values by their text,
 // whichever string type the certificate has them in. Upper and lower case, and spaces, make a difference: that directories
 // don't tell them apart (RFC 4517) doesn't mean that an authority gives names that differ in them to one client only.

@@ -16,7 +16,6 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/certname"
-	"github.com/seed-171ab058/popauth/internal/dn"
 )
 
 // Match is a condition on the caller's certificate, for Require and Check, and by Policy for a Guard. The functions of this
@@ -256,19 +255,27 @@ func IP(addresses ...netip.Addr) Match {
 }
 
 // Subject asks for a verified certificate whose whole subject is one of these distinguished names, written
-// as in RFC 4514: the last RDN first, such as "CN=batch,O=Example,C=DE". They are compared RDN by RDN; values to the
-// letter, whichever string type they are encoded in. Otherwise it is like DNS. It panics without a name, or
-// with one that can't be read.
-func Subject(names ...string) Match {
-	want := mustNames("Subject", names)
-	return ofNames("subject", func(c *x509.Certificate) bool { return named(want, c.RawSubject) })
+// as in RFC 4514: the last RDN first, such as "CN=batch,O=Example,C=DE". They are compared RDN by RDN, the attributes of one in any
+// order; values to the letter, whichever string type they are encoded in. Otherwise it is like DNS. It panics without a name, or with
+// one that can't be read: for names that aren't in the program's text, there is ParseSubject.
+//
+// So print it OpenSSL with -nameopt RFC2253, nginx in $ssl_client_s_dn, Apache in SSL_CLIENT_S_DN, Java by X500Principal's getName and
+// toString, keytool, and .NET. OpenSSL's other forms, and nginx's and Apache's legacy ones, have the first RDN first: no such form is
+// guessed, and the panic says what to write.
+func Subject(names ...string) Match { return must(ParseSubject(names...)) }
+
+// ParseSubject is Subject for names from a file, with an error in place of the panic, and then the zero Match.
+func ParseSubject(names ...string) (Match, error) {
+	return parseNames("Subject", "subject", func(c *x509.Certificate) []byte { return c.RawSubject }, names)
 }
 
 // Issuer asks for a verified certificate of one of these issuers; otherwise it is like Subject.
 // Two authorities can bear one name: this narrows Verification.Roots down and can't replace them.
-func Issuer(names ...string) Match {
-	want := mustNames("Issuer", names)
-	return ofNames("issuer", func(c *x509.Certificate) bool { return named(want, c.RawIssuer) })
+func Issuer(names ...string) Match { return must(ParseIssuer(names...)) }
+
+// ParseIssuer is to Issuer what ParseSubject is to Subject.
+func ParseIssuer(names ...string) (Match, error) {
+	return parseNames("Issuer", "issuer", func(c *x509.Certificate) []byte { return c.RawIssuer }, names)
 }
 
 // Thumbprint asks for one of these very certificates, by SHA-256 thumbprint: base64url as in x5t#S256, or
@@ -318,23 +325,6 @@ func mustBeGiven(function string, list []string) []string {
 		panic("clientcert: " + function + ": an empty value allows nothing")
 	}
 	return slices.Clone(list)
-}
-
-func mustNames(policy string, list []string) []dn.Name {
-	var names []dn.Name
-	for _, s := range mustBeGiven(policy, list) {
-		n, err := dn.Parse(s)
-		if err != nil {
-			panic(fmt.Sprintf("clientcert: %s: %q: %v", policy, s, err))
-		}
-		names = append(names, n)
-	}
-	return names
-}
-
-func named(want []dn.Name, der []byte) bool {
-	have, err := dn.ParseDER(der)
-	return err == nil && slices.ContainsFunc(want, have.Equal)
 }
 
 func isASCII(s string) bool {

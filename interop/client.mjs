@@ -15,7 +15,7 @@ const config = await oauth.discovery(
   id,
   { use_mtls_endpoint_aliases: !secret },
   secret ? oauth.ClientSecretBasic(secret) : oauth.TlsClientAuth(),
-  { [oauth.customFetch]: (url, options) => fetch(url, { ...options, dispatcher }) },
+  { algorithm: 'oauth2', [oauth.customFetch]: (url, options) => fetch(url, { ...options, dispatcher }) },
 );
 const DPoP = alg && oauth.getDPoPHandle(config, await oauth.randomDPoPKeyPair(alg));
 

@@ -18,8 +18,8 @@ const send = (url, options) => fetch(url, { ...options, dispatcher });
 const custom = { [oauth.customFetch]: send };
 
 const client = { client_id: id };
-const server = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), custom));
-const config = await openid.discovery(new URL(issuer), id, undefined, openid.ClientSecretBasic(secret), { [openid.customFetch]: send });
+const server = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...custom }));
+const config = await openid.discovery(new URL(issuer), id, undefined, openid.ClientSecretBasic(secret), { algorithm: 'oauth2', [openid.customFetch]: send });
 
 // keys are the client's, by name; each is made, and its token obtained, when first asked for.
 const keys = new Map();

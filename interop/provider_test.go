@@ -67,5 +67,5 @@ func (p *provider) start(keys ...signingKey) {
 	}
 	p.process.read(&ready)
 	p.issuer, p.ports = ready.Issuer, ready.Ports
-	p.discover()
+	p.discover("openid-configuration")
 }

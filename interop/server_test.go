@@ -63,11 +63,11 @@ func namesakeOf(tb testing.TB) *popauthtest.Client {
 	return popauthtest.NewCA(tb).Client("by-dn", ofOrders)
 }
 
-// discover reads the server's metadata.
-func (s *authorizationServer) discover() {
+// discover reads the server's metadata, at this place.
+func (s *authorizationServer) discover(place string) {
 	s.Helper()
 	client := &http.Client{Transport: s.transport(nil)}
-	resp, err := client.Get(s.issuer + "/.well-known/openid-configuration")
+	resp, err := client.Get(s.issuer + "/.well-known/" + place)
 	if err != nil {
 		s.Fatal(err)
 	}

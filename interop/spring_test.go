@@ -27,11 +27,16 @@ type spring struct {
 	libraries string
 	port      int
 	process   *counterpart.Process
+
+	registered string // where the self-signed client's certificate is, as a JWK
 }
 
 func newSpring(tb testing.TB) *spring {
 	tb.Helper()
 	s := &spring{authorizationServer: newAuthorizationServer(tb), libraries: springLibraries(tb), port: counterpart.Port(tb)}
+	// Spring takes a certificate by its name only if its authority's stands beside it.
+	s.byDN = s.ca.Intermediate("Clients").Client("by-dn", ofOrders)
+	s.registered = serveJWK(tb, s.selfSigned)
 	s.issuer = fmt.Sprintf("https://localhost:%d", s.port)
 	s.start()
 	return s
@@ -59,30 +64,35 @@ func TestSpringLibraries(t *testing.T) {
 	t.Log(springLibraries(t))
 }
 
-// start starts the server, again where it was, with a new key. Java compiles the one source file as it starts.
+// startJava starts a server of testdata/spring by TLS on this port, with the test's certificate. Java compiles the one source file as
+// it starts.
+func startJava(s *authorizationServer, libraries, dir, source string, port int, args ...string) *counterpart.Process {
+	s.Helper()
+	certificate, key := pems(s, s.certificate)
+	selfSigned, _ := pems(s, s.selfSigned.Certificate)
+	trusted := string(s.ca.PEM()) + selfSigned
+	for name, text := range map[string]string{"server.crt": certificate, "server.key": key, "clients.crt": trusted} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			s.Fatal(err)
+		}
+	}
+	cmd := exec.Command(javaProgram(), append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+		"-Djava.io.tmpdir=" + dir, "-cp", filepath.Join(libraries, "*"), filepath.Join("testdata", "spring", source+".java"),
+		"--server.address=127.0.0.1", fmt.Sprint("--server.port=", port), "--server.ssl.certificate=" + filepath.Join(dir, "server.crt"),
+		"--server.ssl.certificate-private-key=" + filepath.Join(dir, "server.key"),
+		"--server.ssl.client-auth=want", "--server.ssl.trust-certificate=" + filepath.Join(dir, "clients.crt")}, args...)...)
+	cmd.Env = counterpart.Environment(dir)
+	return counterpart.Start(s, cmd)
+}
+
+// start starts the server, again where it was, with a new key.
 func (s *spring) start() {
 	s.Helper()
 	if s.process != nil {
 		s.process.Stop()
 	}
-	dir := s.TempDir()
-	certificate, key := pems(s, s.certificate)
-	for name, text := range map[string]string{"server.crt": certificate, "server.key": key} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			s.Fatal(err)
-		}
-	}
-	java := "java"
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		java = filepath.Join(home, "bin", "java")
-	}
-	cmd := exec.Command(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.io.tmpdir="+dir,
-		"-cp", filepath.Join(s.libraries, "*"), filepath.Join("testdata", "spring", "AuthorizationServer.java"),
-		"--server.address=127.0.0.1", fmt.Sprint("--server.port=", s.port),
-		"--server.ssl.certificate="+filepath.Join(dir, "server.crt"), "--server.ssl.certificate-private-key="+filepath.Join(dir, "server.key"),
-		"--test.secret="+clientSecret, "--test.audience="+structured)
-	cmd.Env = counterpart.Environment(dir)
-	s.process = counterpart.Start(s, cmd)
+	s.process = startJava(s.authorizationServer, s.libraries, s.TempDir(), "AuthorizationServer", s.port,
+		"--test.secret="+clientSecret, "--test.audience="+structured, "--test.self-signed="+s.registered)
 	client := &http.Client{Transport: s.transport(nil), Timeout: 10 * time.Second}
 	s.process.Await(func() error {
 		resp, err := client.Get(s.issuer + "/.well-known/oauth-authorization-server")
@@ -96,6 +106,14 @@ func (s *spring) start() {
 		return nil
 	}, 3*time.Minute)
 	s.metadata.TokenEndpoint = s.issuer + "/oauth2/token"
+	s.metadata.Aliases.TokenEndpoint = s.metadata.TokenEndpoint // one port for all
+}
+
+func javaProgram() string {
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		return filepath.Join(home, "bin", "java")
+	}
+	return "java"
 }
 
 func (s *spring) obtain() string {
@@ -116,6 +134,9 @@ func TestSpring(t *testing.T) {
 		name string
 		run  func(*testing.T, *spring)
 	}{
+		{"Table", testSpringTable},
+		{"Popclient", testSpringPopclient},
+		{"Java", testSpringJava},
 		{"Refresh", testSpringRefresh},
 		{"RotationAtOnce", testSpringRotationAtOnce},
 	} {

@@ -220,6 +220,12 @@ func TestTable(t *testing.T) {
 	s := newScene(p.authorizationServer)
 	kinds := s.kinds(p)
 
+	t.Logf("\n%ssigned: opaque, with signed answers; bearer: unbound, on a route without Confirm", s.hold(t, kinds))
+}
+
+// hold has each sender send each kind, and returns the table.
+func (s *scene) hold(t *testing.T, kinds []kind) string {
+	t.Helper()
 	var table strings.Builder
 	row(&table, "wanted=got", kinds, func(k kind) string { return k.form })
 	row(&table, "", kinds, func(k kind) string { return k.name })
@@ -236,7 +242,7 @@ func TestTable(t *testing.T) {
 			return fmt.Sprint(want.status, sign, got.status)
 		})
 	}
-	t.Logf("\n%ssigned: opaque, with signed answers; bearer: unbound, on a route without Confirm", &table)
+	return table.String()
 }
 
 func row(table *strings.Builder, name string, kinds []kind, cell func(kind) string) {

@@ -75,7 +75,7 @@ func newTokenServer(tb testing.TB, flags ...string) *authorizationServer {
 		tb.Fatalf("tokenserver: %v: %s\n%s", err, line, &log)
 	}
 	s.issuer = ready.Issuer
-	s.discover()
+	s.discover("oauth-authorization-server")
 	return s
 }
 

@@ -196,14 +196,15 @@ func (i *Verifier) unfit(t *popauth.Token, a introspected) error {
 		}
 	}
 	if t.Issuer() != i.options.Issuer {
-		return popauth.ErrTokenIssuer
+		return &popauth.Error{Reason: popauth.ErrTokenIssuer, Err: fmt.Errorf("iss is %.200q, want %q", t.Issuer(), i.options.Issuer)}
 	}
 	audience := t.Audience()
 	if audience == nil && i.options.AllowMissingAudience {
 		return nil
 	}
 	if !slices.ContainsFunc(i.options.Audience, func(name string) bool { return slices.Contains(audience, name) }) {
-		return popauth.ErrTokenAudience
+		return &popauth.Error{Reason: popauth.ErrTokenAudience,
+			Err: fmt.Errorf("aud is %.200s, and Options.Audience has %q", fmt.Sprintf("%q", audience), i.options.Audience)}
 	}
 	return nil
 }

@@ -326,3 +326,26 @@ func TestJWTOr(t *testing.T) {
 		}()
 	}
 }
+
+// A refusal says what came and what was expected, in a line of bounded length.
+func TestRefusalsSayWhatCame(t *testing.T) {
+	l := lab.New(t)
+	v := l.Introspection()
+	for i, tt := range []struct {
+		body   string
+		reason popauth.Reason
+		want   string
+	}{
+		{`{"active":true,"aud":["client-1"]}`, popauth.ErrTokenAudience,
+			`aud is ["client-1"], and Options.Audience has ["` + popauthtest.Audience},
+		{`{"active":true,"aud":["` + strings.Repeat(`x","`, 5000) + `"]}`, popauth.ErrTokenAudience, `aud is ["x" "x"`},
+		{`{"active":true,"iss":"https://other.example.com"}`, popauth.ErrTokenIssuer,
+			`iss is "https://other.example.com", want "` + l.Issuer.URL},
+	} {
+		l.Answering(200, tt.body)
+		_, err := v.Verify(t.Context(), "opaque"+strings.Repeat("x", i))
+		if !lab.ReasonIs(err, tt.reason) || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 600 {
+			t.Errorf("%.80s: got %.800v, want %s with %s", tt.body, err, tt.reason, tt.want)
+		}
+	}
+}

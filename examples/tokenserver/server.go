@@ -94,7 +94,6 @@ func newServer(o serverOptions) (*server, error) {
 			op.WithFallbackLogger(o.logger), op.WithServerCORSOptions(nil))
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+oidc.DiscoveryEndpoint, library)
 	mux.Handle("GET "+keysPath, library)
 	mux.HandleFunc("GET "+authorizationServerMetadata, s.describe)
 	mux.Handle(tokenPath, s.authenticate(library))

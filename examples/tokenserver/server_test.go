@@ -265,16 +265,20 @@ func TestLibraryAlone(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	w := newWorld(t, "127.0.0.1:0")
-	for _, path := range []string{authorizationServerMetadata, "/.well-known/openid-configuration"} {
-		recorder := httptest.NewRecorder()
-		w.ServeHTTP(recorder, httptest.NewRequest("GET", path, nil))
-		var got metadata
-		if err := json.Unmarshal(recorder.Body.Bytes(), &got); err != nil || recorder.Code != 200 {
-			t.Fatalf("%s: got %d, %v", path, recorder.Code, err)
-		}
-		if got.Issuer != w.issuer || got.Token != w.issuer+"/token" || got.Aliases.Token == got.Token || got.Aliases.Token == "" ||
-			!got.BoundAccessTokens || len(got.DPoPAlgorithms) == 0 || len(got.TokenMethods) != 4 {
-			t.Errorf("%s: got %+v", path, got)
-		}
+	recorder := httptest.NewRecorder()
+	w.ServeHTTP(recorder, httptest.NewRequest("GET", authorizationServerMetadata, nil))
+	var got metadata
+	if err := json.Unmarshal(recorder.Body.Bytes(), &got); err != nil || recorder.Code != 200 {
+		t.Fatalf("got %d, %v", recorder.Code, err)
+	}
+	if got.Issuer != w.issuer || got.Token != w.issuer+"/token" || got.Aliases.Token == got.Token || got.Aliases.Token == "" ||
+		!got.BoundAccessTokens || len(got.DPoPAlgorithms) == 0 || len(got.TokenMethods) != 4 {
+		t.Errorf("got %+v", got)
+	}
+	// This is no OpenID provider. Who finds such metadata with less than OpenID Connect requires looks no further: Spring's client, for one.
+	recorder = httptest.NewRecorder()
+	w.ServeHTTP(recorder, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
+	if recorder.Code != http.StatusNotFound {
+		t.Errorf("OpenID Connect's place: got %d, want 404", recorder.Code)
 	}
 }

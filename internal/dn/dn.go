@@ -3,7 +3,6 @@ package dn
 
 import (
 	"encoding/asn1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,16 +21,6 @@ type attribute struct {
 	kind  string // dotted OID
 	value string
 	isDER bool
-}
-
-// types are the short names that may be written in place of an OID: those of RFC 4514, section 3, and those that
-// issuers print besides.
-var types = map[string]string{
-	"CN": "2.5.4.3", "L": "2.5.4.7", "ST": "2.5.4.8", "O": "2.5.4.10", "OU": "2.5.4.11", "C": "2.5.4.6",
-	"STREET": "2.5.4.9", "DC": "0.9.2342.19200300.100.1.25", "UID": "0.9.2342.19200300.100.1.1",
-	"SN": "2.5.4.4", "SERIALNUMBER": "2.5.4.5", "GN": "2.5.4.42", "GIVENNAME": "2.5.4.42", "TITLE": "2.5.4.12",
-	"POSTALCODE": "2.5.4.17", "ORGANIZATIONIDENTIFIER": "2.5.4.97",
-	"EMAILADDRESS": "1.2.840.113549.1.9.1", "E": "1.2.840.113549.1.9.1",
 }
 
 // Equal tells whether the names have the same RDNs in the same order. Within an RDN order means nothing.
@@ -55,9 +44,21 @@ const (
 	maxAttributes = 64
 )
 
-// Parse reads a name as RFC 4514 has it: the last RDN first. Spaces after a separator are skipped, as RFC 2253 wrote
-// them. The empty name is an error.
+// Parse reads a name as RFC 4514 has it: the last RDN first. Read as well is what RFC 2253 asks for in section 4, and what
+// Java and Windows print: spaces after a separator, a plus sign between two spaces, quoted values, and OIDs after "OID.".
+//
+// The order of the RDNs is never guessed: a name in the order of the certificate is a name of somebody else. So a form that tools
+// print in that order only is an error, which says how the name would be written here. The empty name is an error.
 func Parse(s string) (Name, error) {
+	n, err := parse(s, false)
+	if err != nil {
+		return nil, explain(s, err)
+	}
+	return n, nil
+}
+
+// parse reads the name, which may have a space on either side of an equals sign if spaced.
+func parse(s string, spaced bool) (Name, error) {
 	if len(s) > maxLength || !utf8.ValidString(s) {
 		return nil, errors.New("too long, or not UTF-8")
 	}
@@ -69,6 +70,9 @@ func Parse(s string) (Name, error) {
 		kind, rest, ok := strings.Cut(s, "=")
 		if !ok {
 			return nil, errors.New("an attribute without =")
+		}
+		if spaced {
+			kind, rest = strings.TrimSuffix(kind, " "), strings.TrimPrefix(rest, " ")
 		}
 		oid, err := attributeType(kind)
 		if err != nil {
@@ -92,80 +96,6 @@ func Parse(s string) (Name, error) {
 		}
 		s = rest[1:]
 	}
-}
-
-func attributeType(s string) (string, error) {
-	if oid, ok := types[strings.ToUpper(s)]; ok {
-		return oid, nil
-	}
-	// numericoid of RFC 4512, section 1.4
-	arcs := strings.Split(s, ".")
-	for _, arc := range arcs {
-		if arc == "" || strings.Trim(arc, "0123456789") != "" || len(arc) > 1 && arc[0] == '0' {
-			return "", fmt.Errorf("unknown attribute type %q; write its OID", s)
-		}
-	}
-	if len(arcs) < 2 {
-		return "", fmt.Errorf("unknown attribute type %q; write its OID", s)
-	}
-	return s, nil
-}
-
-// attributeValue reads up to the separator, which it leaves.
-func attributeValue(s string) (attribute, string, error) {
-	if strings.HasPrefix(s, "#") {
-		end := strings.IndexAny(s, ",+")
-		if end < 0 {
-			end = len(s)
-		}
-		value, err := hex.DecodeString(s[1:end])
-		if err != nil {
-			return attribute{}, "", errors.New("not hex after #")
-		}
-		var raw asn1.RawValue
-		if rest, err := asn1.Unmarshal(value, &raw); err != nil || len(rest) > 0 {
-			return attribute{}, "", errors.New("not one DER value after #")
-		}
-		return valueOf(raw), s[end:], nil
-	}
-	var b strings.Builder
-	last := byte(0) // the last character, if it stands there unescaped
-	i := 0
-	for ; i < len(s) && s[i] != ',' && s[i] != '+'; i++ {
-		switch c := s[i]; {
-		case c == '\\' && i+1 < len(s) && strings.IndexByte(` "#+,;<=>\`, s[i+1]) >= 0:
-			i++
-			b.WriteByte(s[i])
-			last = 0
-		case c == '\\':
-			if i+2 >= len(s) {
-				return attribute{}, "", errors.New("half an escape")
-			}
-			octet, err := hex.DecodeString(s[i+1 : i+3])
-			if err != nil {
-				return attribute{}, "", errors.New("a backslash before what needs none")
-			}
-			b.WriteByte(octet[0])
-			i += 2
-			last = 0
-		case c == 0 || strings.IndexByte(`";<>`, c) >= 0:
-			return attribute{}, "", fmt.Errorf("%q has to be escaped", c)
-		case c == ' ' && b.Len() == 0:
-			return attribute{}, "", errors.New("a space at the start has to be escaped")
-		default:
-			b.WriteByte(c)
-			last = c
-		}
-	}
-	switch {
-	case last == ' ':
-		return attribute{}, "", errors.New("a space at the end has to be escaped")
-	case !utf8.ValidString(b.String()):
-		return attribute{}, "", errors.New("not UTF-8")
-	case b.Len() == 0:
-		return attribute{}, "", errors.New("empty")
-	}
-	return attribute{value: b.String()}, s[i:], nil
 }
 
 // ParseDER reads the name of a certificate. An empty one equals no Name that Parse makes, and one that is longer than Parse

@@ -12,16 +12,20 @@ import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.context.annotation.Bean;
 import org.springframework.core.env.Environment;
+import org.springframework.security.crypto.factory.PasswordEncoderFactories;
+import org.springframework.security.crypto.password.PasswordEncoder;
 import org.springframework.security.oauth2.core.AuthorizationGrantType;
 import org.springframework.security.oauth2.core.ClientAuthenticationMethod;
 import org.springframework.security.oauth2.server.authorization.client.InMemoryRegisteredClientRepository;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClient;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClientRepository;
+import org.springframework.security.oauth2.server.authorization.settings.ClientSettings;
+import org.springframework.security.oauth2.server.authorization.settings.TokenSettings;
 import org.springframework.security.oauth2.server.authorization.token.JwtEncodingContext;
 import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenCustomizer;
 
 /**
- * Spring Authorization Server as Spring Boot configures it, with one client, a signing key of this process's own, and
+ * Spring Authorization Server as Spring Boot configures it, with a few clients, a signing key of this process's own, and
  * the audience test.audience in each token.
  */
 @SpringBootConfiguration(proxyBeanMethods = false)
@@ -39,11 +43,21 @@ public class AuthorizationServer {
 
 	@Bean
 	RegisteredClientRepository clients(Environment env) {
-		return new InMemoryRegisteredClientRepository(RegisteredClient.withId("unbound").clientId("unbound")
-			.clientSecret("{noop}" + env.getRequiredProperty("test.secret"))
-			.clientAuthenticationMethod(ClientAuthenticationMethod.CLIENT_SECRET_BASIC)
-			.authorizationGrantType(AuthorizationGrantType.CLIENT_CREDENTIALS)
-			.scope("orders.read").build());
+		String secret = env.getRequiredProperty("test.secret"); // one for both, salted: the repository refuses equal texts
+		PasswordEncoder encoder = PasswordEncoderFactories.createDelegatingPasswordEncoder();
+		TokenSettings bound = TokenSettings.builder().x509CertificateBoundAccessTokens(true).build();
+		return new InMemoryRegisteredClientRepository(
+			client("unbound", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret)).build(),
+			client("by-key", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret)).build(),
+			client("by-dn", ClientAuthenticationMethod.TLS_CLIENT_AUTH).tokenSettings(bound).clientSettings(ClientSettings.builder()
+				.x509CertificateSubjectDN("CN=by-dn,O=Orders").build()).build(),
+			client("self-signed", ClientAuthenticationMethod.SELF_SIGNED_TLS_CLIENT_AUTH).tokenSettings(bound).clientSettings(ClientSettings.builder()
+				.jwkSetUrl(env.getRequiredProperty("test.self-signed")).build()).build());
+	}
+
+	private static RegisteredClient.Builder client(String id, ClientAuthenticationMethod method) {
+		return RegisteredClient.withId(id).clientId(id).clientAuthenticationMethod(method)
+			.authorizationGrantType(AuthorizationGrantType.CLIENT_CREDENTIALS).scope("orders.read");
 	}
 
 	@Bean
