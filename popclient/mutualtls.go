@@ -54,6 +54,8 @@ type MutualTLS struct {
 	origins []string
 	nonces  nonces // of APIs, for Key
 
+	authenticate authenticator // at the token endpoint; nil if the certificate does
+
 	// stranger sends what must not have the certificate.
 	stranger *http.Transport
 
@@ -68,6 +70,7 @@ type MutualTLS struct {
 	asked    time.Time // for the certificate
 	asking   *asking   // nil: the function has returned
 	failure  string    // of the certificate, as it was logged last
+	audience string    // of the tokens, as it was logged last; "" if it is as asked for
 
 	unanswered bool // the function has failed, or was too late
 }

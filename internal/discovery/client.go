@@ -38,6 +38,8 @@ func NewClient(base *http.Client, now func() time.Time) *Client {
 type Location struct {
 	URL    *url.URL
 	Inside bool // the metadata came from inside of a network, so what they name may be there too
+
+	Metadata []byte // that name it
 }
 
 // Find asks the issuer for its metadata, and takes the URL in one member; see Issuer.Location. The error is of type Failures.
@@ -52,7 +54,7 @@ func (c *Client) Find(ctx context.Context, issuer *Issuer, member string, aliase
 		if f.Answered {
 			found, err := issuer.Location(body, member, aliased)
 			if err == nil {
-				return Location{URL: found, Inside: reach.Went.Load()}, nil
+				return Location{URL: found, Inside: reach.Went.Load(), Metadata: body}, nil
 			}
 			f.Err = Unreadable(err, answer)
 		} else {
