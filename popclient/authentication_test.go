@@ -227,6 +227,28 @@ func TestClientAuthenticationOptions(t *testing.T) {
 	}
 }
 
+// A Key prints its algorithm and its thumbprint.
+func TestKeyIsNotPrinted(t *testing.T) {
+	for _, alg := range []string{"EdDSA", "ES256"} {
+		key := newKey(t, alg)
+		o := popclient.MutualTLSOptions{Key: key, Authentication: popclient.PrivateKeyJWT{Key: key}}
+		want := "popclient.Key{" + alg + ", " + key.Thumbprint() + "}"
+		for _, got := range []string{fmt.Sprintf("%v", key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key)} {
+			if got != want {
+				t.Errorf("VULNERABLE: got %.100q, want %q", got, want)
+			}
+		}
+		if got := fmt.Sprintf("%+v", o); strings.Count(got, want) != 2 {
+			t.Errorf("got %q, want %q twice", got, want)
+		}
+	}
+	for _, key := range []*popclient.Key{nil, {}} {
+		if got := fmt.Sprint(key); got != "popclient.Key{}" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
 // Configurations end up in logs.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	s := newRealm(t)

@@ -30,3 +30,12 @@ func (c ClientSecretPost) MarshalText() ([]byte, error) { return fmt.Append(nil,
 
 // LogValue implements slog.LogValuer: the secret is not logged.
 func (c ClientSecretPost) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// Format implements fmt.Formatter: the private key, which is in its memory, is not printed.
+func (k *Key) Format(f fmt.State, _ rune) {
+	if k == nil || k.signer == nil {
+		_, _ = io.WriteString(f, "popclient.Key{}")
+		return
+	}
+	_, _ = io.WriteString(f, "popclient.Key{"+k.alg.name+", "+k.thumbprint+"}")
+}
