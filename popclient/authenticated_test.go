@@ -108,7 +108,10 @@ func TestAuthenticatedElsewhere(t *testing.T) {
 		"no endpoints":      {change: func(a *popclient.Authenticated) { a.Endpoints = nil }, want: "Endpoints is empty"},
 		"no ClientID":       {change: func(a *popclient.Authenticated) { a.ClientID = "" }, want: "ClientID is empty"},
 		"no Authentication": {change: func(a *popclient.Authenticated) { a.Authentication = nil }, want: "Authentication is nil"},
-		"no secret":         {change: func(a *popclient.Authenticated) { a.Authentication = popclient.ClientSecretPost{} }, want: "without Secret"},
+		"no secret": {
+			change: func(a *popclient.Authenticated) { a.Authentication = popclient.ClientSecretPost{} },
+			want:   "without Secret",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sent = nil
