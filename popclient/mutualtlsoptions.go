@@ -33,7 +33,8 @@ type MutualTLSOptions struct {
 
 	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
 	// crypto.Signer. It is required. NewMutualTLS asks it, and it is asked beside a request when ten seconds have passed
-	// since, but not before it has returned; one that hangs is waited for no longer than Timeout. It must return the same as before if nothing is new, and may be called from several goroutines.
+	// since, but not before it has returned; one that hangs is waited for no longer than Timeout. It must return the same as
+	// before if nothing is new, and may be called from several goroutines.
 	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
 	Certificate func(context.Context) (*tls.Certificate, error)
 
