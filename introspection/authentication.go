@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
@@ -107,7 +108,7 @@ type PrivateKeyJWT struct {
 	ID string
 
 	// Method signs, with Key: one of golang-jwt for an asymmetric algorithm, or one of your own under such a name,
-	// whose key is in a KMS.
+	// whose key is in a KMS. With one of golang-jwt, Key has to be a private key in memory, which New signs with once.
 	Method jwt.SigningMethod
 	Key    any
 
@@ -134,13 +135,48 @@ func (c PrivateKeyJWT) completed(audience string, now func() time.Time) (ClientA
 	if c.Method == nil || c.Key == nil {
 		return c, errors.Join(append(wrong, errors.New("without Method or Key"))...)
 	}
-	a, ok := jose.Find(c.Method.Alg())
-	if !ok {
+	for name, text := range map[string]string{"ID": c.ID, "KeyID": c.KeyID, "Audience": c.Audience} {
+		if !utf8.ValidString(text) {
+			wrong = append(wrong, fmt.Errorf("%s is not UTF-8, which a JWT has to be", name))
+		}
+	}
+	if a, ok := jose.Find(c.Method.Alg()); !ok {
 		wrong = append(wrong, fmt.Errorf("%q is no asymmetric signature algorithm that is known here", c.Method.Alg()))
-	} else if signer, isSigner := c.Key.(crypto.Signer); isSigner && !a.Fits(signer.Public()) {
-		wrong = append(wrong, errors.New("the key does not fit the algorithm"))
+	} else {
+		wrong = append(wrong, c.checkKey(a))
 	}
 	return withholding(c), errors.Join(wrong...)
+}
+
+// checkKey signs once, and verifies that: a key that wasn't loaded, or is a public one, would else fail at each request. A
+// Method of the caller's own is not asked, since its KMS need not be there yet.
+func (c PrivateKeyJWT) checkKey(a jose.Algorithm) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a nil pointer does
+			err = fmt.Errorf("the key, of type %T, is nil or broken: signing with it panicked: %v", c.Key, p)
+		}
+	}()
+	signer, isSigner := c.Key.(crypto.Signer)
+	if isSigner && !a.Fits(signer.Public()) {
+		return errors.New("the key does not fit the algorithm")
+	}
+	switch c.Method.(type) {
+	case *jwt.SigningMethodRSA, *jwt.SigningMethodRSAPSS, *jwt.SigningMethodECDSA, *jwt.SigningMethodEd25519:
+	default:
+		return nil
+	}
+	if !isSigner {
+		return fmt.Errorf("the key, of type %T, is no private key: golang-jwt signs with a pointer to one, or an ed25519.PrivateKey", c.Key)
+	}
+	const text = "popauth"
+	signature, err := c.Method.Sign(text, c.Key)
+	if err == nil {
+		err = c.Method.Verify(text, signature, signer.Public())
+	}
+	if err != nil {
+		return fmt.Errorf("the key, of type %T, does not sign: %w", c.Key, err)
+	}
+	return nil
 }
 
 func (c PrivateKeyJWT) authenticate(r *http.Request, form url.Values) error {

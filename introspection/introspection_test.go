@@ -207,7 +207,7 @@ func TestIntrospectionOptions(t *testing.T) {
 		{"no method", func(o *introspection.Options) {
 			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Key: "in a KMS"}
 		}, []string{"Authentication"}},
-		{"key that is no signer", func(o *introspection.Options) { o.Authentication = es256 }, nil},
+		{"key that is no signer", func(o *introspection.Options) { o.Authentication = es256 }, []string{"Authentication"}},
 		{"key of another algorithm", func(o *introspection.Options) {
 			o.Authentication = introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256,
 				Key: ed25519.NewKeyFromSeed(make([]byte, 32))}

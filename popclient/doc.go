@@ -36,7 +36,22 @@
 //	client := &http.Client{Transport: &popclient.DPoP{Key: key, Source: config.TokenSource(ctx)}}
 //
 // With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens
-// are bound to the key.
+// are bound to the key. The algorithm has to be one that the server takes: [GenerateKeyFor] asks its metadata.
+//
+// # With a secret, or a JWT
+//
+// Binding a token is one thing, and who asks for it another. Where a server wants client_secret_basic, client_secret_post or
+// private_key_jwt, set MutualTLSOptions.Authentication; for tokens of [Proofs], and for the flows of golang.org/x/oauth2
+// with users, put [Authenticated] below Proofs.
+//
+// # What servers do
+//
+// A server that doesn't know DPoP issues a token of the type Bearer, which is an error that says so. A client of several
+// servers, of which not all bind tokens, may set DPoP.AllowBearer. Keycloak ignores Resources: its audience mapper sets the
+// aud. Spring Security takes no more than 1000 proofs of one key while it remembers them, about half a minute, and refuses
+// the rest as invalid_dpop_proof: a client that makes more requests needs several keys, or a setting there. Its
+// Authorization Server takes a certificate that comes alone for a self-signed one: for tls_client_auth give the file of
+// Certificate the chain, intermediates and root.
 //
 // Use the http.Client as any other. A token of type DPoP is never sent without its proof, and no token under another
 // scheme than its own. For a certificate-bound token the connection is the proof: the certificate is presented to every

@@ -27,8 +27,8 @@ import (
 // Date that is more than 27 hours from this clock. A server that lies gets proofs for itself that are of another time,
 // and nothing else.
 //
-// A request's own Authorization and DPoP headers are replaced. Nothing is sent if the token's type is not DPoP, or by
-// plain http to a host other than this one.
+// A request's own Authorization and DPoP headers are replaced. Nothing is sent if the token's type is not DPoP, unless
+// AllowBearer is set and it is Bearer, or by plain http to a host other than this one.
 //
 // After a redirect by http.Client token and proof go along only if every request so far went to the same origin, or
 // to one in Origins; else the request goes on without them. A client that follows redirects in another way has to say
@@ -50,6 +50,12 @@ type DPoP struct {
 	// Origins lists what the tokens are meant for: scheme, host and port, as in https://api.example.com. A request to
 	// any other is an error. If nil, every origin that a caller makes a request to.
 	Origins []string
+
+	// AllowBearer sends tokens of the type Bearer as what they are, without proof, for clients of servers of which some bind
+	// tokens and some don't know how to, as clients of the Model Context Protocol are. Whoever gets hold of such a token can
+	// use it. The type is what the authorization server answered: whoever stands in for that server can leave the binding
+	// out. If false, such a token is an error, and nothing is sent.
+	AllowBearer bool
 
 	nonces nonces
 
@@ -78,36 +84,42 @@ func (d *DPoP) RoundTrip(r *http.Request) (*http.Response, error) {
 		if e.origin, e.trusted, err = admit(r, meant); err != nil || !e.trusted {
 			return err
 		}
-		e.token, err = d.token(r.Context())
+		t, err := d.token(r.Context())
+		if err == nil {
+			e.token, e.bearer = t.AccessToken, strings.EqualFold(t.TokenType, bearer)
+		}
 		return err
 	})
 }
 
 // token waits for Source no longer than the request lasts. RFC 9449, section 5: with a type other than DPoP there is no
 // proof, and the token isn't bound.
-func (d *DPoP) token(ctx context.Context) (string, error) {
+func (d *DPoP) token(ctx context.Context) (*oauth2.Token, error) {
 	if d.Source == nil {
-		return "", errSource
+		return nil, errSource
 	}
 	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	f := d.ask()
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return "", fmt.Errorf("popclient: the request ended before Source had a token: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("popclient: the request ended before Source had a token: %w", context.Cause(ctx))
 	}
 	t, err := f.token, f.err
 	switch {
 	case err != nil:
-		return "", err
+		return nil, err
 	case t == nil || t.AccessToken == "":
-		return "", errToken
-	case !strings.EqualFold(t.TokenType, scheme):
-		return "", fmt.Errorf("%w: it is %.20q", errTokenType, t.TokenType)
+		return nil, errToken
+	case strings.EqualFold(t.TokenType, scheme), strings.EqualFold(t.TokenType, bearer) && d.AllowBearer:
+		return t, nil
+	case strings.EqualFold(t.TokenType, bearer):
+		return nil, fmt.Errorf("%w: it is %.20q: the server has not bound it. Get it through Proofs, and switch DPoP on at the server; "+
+			"or set AllowBearer, to go on without", errTokenType, t.TokenType)
 	}
-	return t.AccessToken, nil
+	return nil, fmt.Errorf("%w: it is %.20q", errTokenType, t.TokenType)
 }
 
 // question is one call of Source, for all who wait: one that hangs holds one goroutine.

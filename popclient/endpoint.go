@@ -26,6 +26,8 @@ type endpoint struct {
 	at    time.Time // when the metadata were read
 	moved bool      // perhaps: it is to be looked up before the next use
 
+	algorithms []string // for proofs, as the metadata list them; nil if they don't
+
 	paused string    // the last answer, by which the issuer wants to be left alone; "" if it doesn't
 	until  time.Time // not to be asked before
 
@@ -101,6 +103,11 @@ func (e *endpoint) find(ctx context.Context, transport http.RoundTripper, issuer
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err == nil {
+		if o.Key != nil { // nobody else minds
+			if e.algorithms, err = discovery.ListOf(found.Metadata, proofAlgorithms); err != nil {
+				return "", fmt.Errorf("popclient: metadata: %s: %w", proofAlgorithms, err)
+			}
+		}
 		e.url, e.at, e.moved, e.paused = found.URL.String(), time.Now(), false, ""
 		return e.url, nil
 	}

@@ -14,7 +14,7 @@ import (
 // MutualTLS is an http.RoundTripper for a client that authenticates by its certificate: it obtains tokens from the
 // authorization server by the grant client_credentials (RFC 8705, section 2), and sends requests with them and with the
 // certificate that they are bound to (section 3). Make it with [NewMutualTLS]. One is for many requests, also at the
-// same time, and no goroutine stays behind it. It never looks into a token.
+// same time, and no goroutine stays behind it. It decides nothing by what is in a token.
 //
 // A token is fetched when the first request needs it, by one fetch for all who wait, and renewed ahead of its expiry;
 // while that fails, the old one is used until ten seconds before its end, or a tenth of its life if that is less. One
@@ -54,6 +54,8 @@ type MutualTLS struct {
 	origins []string
 	nonces  nonces // of APIs, for Key
 
+	authenticate authenticator // at the token endpoint; nil if the certificate does
+
 	// stranger sends what must not have the certificate.
 	stranger *http.Transport
 
@@ -68,6 +70,7 @@ type MutualTLS struct {
 	asked    time.Time // for the certificate
 	asking   *asking   // nil: the function has returned
 	failure  string    // of the certificate, as it was logged last
+	audience string    // of the tokens, as it was logged last; "" if it is as asked for
 
 	unanswered bool // the function has failed, or was too late
 }

@@ -33,21 +33,29 @@ type MutualTLSOptions struct {
 
 	// Certificate returns the client's certificate as it is now: leaf first, with the key, which may be any
 	// crypto.Signer. It is required. NewMutualTLS asks it, and it is asked beside a request when ten seconds have passed
-	// since, but not before it has returned; one that hangs is waited for no longer than Timeout. It must return the same as before if nothing is new, and may be called from several goroutines.
+	// since, but not before it has returned; one that hangs is waited for no longer than Timeout. It must return the same as
+	// before if nothing is new, and may be called from several goroutines.
 	// [StaticCertificate], [CertificateFiles], [CertificateFile] and [CertificatePKCS12] make such functions.
 	Certificate func(context.Context) (*tls.Certificate, error)
+
+	// Authentication is how the client authenticates at the token endpoint, if not by Certificate, which then is what the
+	// tokens are bound to, or presented all the same with Key (RFC 8705, section 3 without section 2; FAPI 2.0). If nil, by
+	// the certificate.
+	Authentication ClientAuthentication
 
 	// Scopes are asked for. If nil, the authorization server decides.
 	Scopes []string
 
-	// Resources are the APIs that the token is for (RFC 8707): absolute URIs without fragment.
+	// Resources are the APIs that the token is for (RFC 8707): absolute URIs without fragment. There are servers that ignore
+	// them without a word, such as Keycloak: Logger is told if a token that is a JWT has another aud.
 	Resources []string
 
 	// Params are further parameters of the token request, such as audience.
 	Params url.Values
 
 	// Key, if not nil, is what the tokens are bound to, by DPoP, instead of the certificate, which then authenticates
-	// the client at the token endpoint and is presented to the API all the same.
+	// the client at the token endpoint, unless Authentication does, and is presented to the API all the same. An algorithm
+	// that the Issuer's metadata doesn't list is an error of the first fetch: GenerateKeyFor makes a key by that list.
 	Key *Key
 
 	// Origins lists what the tokens are meant for, as in [DPoP]: scheme, host and port. A request to any other is an
@@ -101,6 +109,12 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	if o.ClientID == "" {
 		problem(".ClientID: empty")
 	}
+	if o.Authentication != nil {
+		if m.authenticate, err = o.Authentication.complete(o.ClientID, o.Issuer); err != nil {
+			problem(".Authentication: %w", err)
+		}
+		m.options.Authentication = nil // its secret is in the function, where nobody prints it
+	}
 	if slices.ContainsFunc(o.Scopes, func(s string) bool { return s == "" || strings.ContainsFunc(s, notNQCHAR) }) {
 		problem(".Scopes: one is empty or has a character that scopes don't have") // RFC 6749, section 3.3
 	}
@@ -111,7 +125,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	}
 	for name := range o.Params {
 		if slices.Contains(reserved, name) {
-			problem(".Params: %q has to come from elsewhere", name)
+			problem(".Params: %q has to come from elsewhere: ClientID, Authentication, Scopes and Resources", name)
 		}
 	}
 	if o.Key != nil && o.Key.signer == nil {

@@ -144,7 +144,7 @@ func wanted(err error) time.Duration {
 }
 
 // fetch asks the token endpoint by the grant client_credentials (RFC 6749, section 4.4), with the certificate as the
-// client's authentication (RFC 8705, section 2).
+// client's authentication (RFC 8705, section 2) if there is no other.
 func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	m := g.client
 	at, err := m.endpoint.find(ctx, g.transport, m.issuer, m.options)
@@ -152,6 +152,10 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 		return nil, err
 	}
 	if err = m.endpoint.alone(at); err != nil {
+		return nil, err
+	}
+	if err = m.endpoint.takes(m.options.Key); err != nil {
+		m.endpoint.forget() // the list may have changed
 		return nil, err
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.tokens})
@@ -162,12 +166,37 @@ func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	t, err := config.Token(ctx)
 	if err != nil {
 		m.endpoint.forget() // it may have moved
-		err = fmt.Errorf("popclient: token: %w", withoutQuery(err))
+		err = fmt.Errorf("popclient: token: %w%s", withoutQuery(err), g.presented(err))
 		m.endpoint.leave(at, err)
 		return nil, err
 	}
 	if !strings.EqualFold(t.TokenType, m.scheme()) {
-		return nil, fmt.Errorf("popclient: token: its type is not %s", m.scheme())
+		return nil, fmt.Errorf("popclient: token: its type is not %s%s", m.scheme(), m.otherType(t.TokenType))
 	}
+	m.compareAudience(t.AccessToken)
 	return t, nil
+}
+
+// otherType says what came, and what to change. There is no going on with it: a token that isn't bound is anybody's.
+func (m *MutualTLS) otherType(typ string) string {
+	switch {
+	case m.options.Key != nil && strings.EqualFold(typ, bearer):
+		return fmt.Sprintf(": it is %.20q: the server has not bound it to Key. Switch DPoP on there for this client; "+
+			"or leave Key out, if the server binds tokens to the certificate", typ)
+	case m.options.Key == nil && strings.EqualFold(typ, scheme):
+		return fmt.Sprintf(": it is %.20q: set Key, to whose proofs the server binds tokens", typ)
+	}
+	return fmt.Sprintf(": it is %.20q", typ)
+}
+
+// presented says by which certificate a client was, that the server doesn't know: there are servers that want the leaf
+// alone, others the chain.
+func (g *generation) presented(err error) string {
+	no, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok || no.ErrorCode != "invalid_client" || g.client.authenticate != nil {
+		return ""
+	}
+	c := g.certificate
+	return fmt.Sprintf("; %d certificate(s) to present, the first with the subject %.200q, of %.200q",
+		len(c.Certificate), c.Leaf.Subject.String(), c.Leaf.Issuer.String())
 }

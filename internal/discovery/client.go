@@ -47,6 +47,8 @@ func (c *Client) Trust(roots *x509.CertPool) {
 type Location struct {
 	URL    *url.URL
 	Inside bool // the metadata came from inside of a network, so what they name may be there too
+
+	Metadata []byte // that name it
 }
 
 // Find asks the issuer for its metadata, and takes the URL in one member; see Issuer.Location. The error is of type Failures.
@@ -61,7 +63,7 @@ func (c *Client) Find(ctx context.Context, issuer *Issuer, member string, aliase
 		if f.Answered {
 			found, err := issuer.Location(body, member, aliased)
 			if err == nil {
-				return Location{URL: found, Inside: reach.Went.Load()}, nil
+				return Location{URL: found, Inside: reach.Went.Load(), Metadata: body}, nil
 			}
 			f.Err = Unreadable(err, answer)
 		} else {

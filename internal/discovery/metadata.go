@@ -67,6 +67,18 @@ func MemberOf(object []byte, member string) (string, error) {
 	return value, err
 }
 
+// ListOf returns a member of an object that is a list of strings, nil if there is none.
+func ListOf(object []byte, member string) ([]string, error) {
+	var list []string
+	err := strictjson.Among(object, []string{member}, func(_ string, v jsontext.Value) (err error) {
+		if v.Kind() != 'n' {
+			list, err = strictjson.Strings(v)
+		}
+		return err
+	})
+	return list, err
+}
+
 // notMetadata is an error that is ErrNoMetadata too.
 type notMetadata struct{ error }
 

@@ -1,0 +1,142 @@
+package popclient
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// Authenticated is an http.RoundTripper that authenticates a client at an authorization server's endpoints: by a secret,
+// or by a JWT that is made anew for each request. It serves every flow of golang.org/x/oauth2, such as
+// the exchange of a code and the refresh. Where tokens are to be bound to a key, put it below [Proofs], so that a
+// request that is repeated for a nonce gets an assertion of its own; where they are to be bound to a certificate, let Base
+// present it.
+//
+// What golang.org/x/oauth2 has added itself is replaced. Leave its ClientSecret empty, and set AuthStyleInParams: else it
+// tries two styles, and sends a refused code twice.
+type Authenticated struct {
+	_ [0]func()
+
+	// ClientID is what the client is registered as. It is required. A request of another client is an error.
+	ClientID string
+
+	// Authentication is how the client authenticates. It is required.
+	Authentication ClientAuthentication
+
+	// Endpoints are the URLs to authenticate at, to the letter: the token endpoint, and those for pushed authorization
+	// requests and revocation, if they are used. There has to be one. Requests to other URLs go on as they are.
+	Endpoints []string
+
+	// Base sends the requests. If nil, http.DefaultTransport.
+	Base http.RoundTripper
+}
+
+var _ http.RoundTripper = (*Authenticated)(nil)
+
+var (
+	errEndpoints  = errors.New("popclient: Authenticated.Endpoints is empty: name the token endpoint")
+	errRedirected = errors.New("popclient: an endpoint that the client authenticates at was redirected to: no server may choose that")
+	errForm       = errors.New("popclient: a request to a token endpoint has to be a POST of application/x-www-form-urlencoded")
+)
+
+// RoundTrip sends one request, with authentication if it is to one of Endpoints.
+func (a *Authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
+	base := a.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	signed, err := a.prepare(r, base)
+	if err != nil {
+		closeBody(r.Body)
+		return nil, err
+	}
+	resp, err := base.RoundTrip(signed)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = r // the one without credentials
+	return resp, nil
+}
+
+func (a *Authenticated) prepare(r *http.Request, base http.RoundTripper) (*http.Request, error) {
+	if len(a.Endpoints) == 0 {
+		return nil, errEndpoints
+	}
+	if a.ClientID == "" {
+		return nil, errors.New("popclient: Authenticated.ClientID is empty")
+	}
+	if a.Authentication == nil {
+		return nil, errors.New("popclient: Authenticated.Authentication is nil")
+	}
+	add, err := a.Authentication.complete(a.ClientID, "")
+	if err != nil {
+		return nil, fmt.Errorf("popclient: Authenticated.Authentication: %w", err)
+	}
+	if !slices.Contains(a.Endpoints, r.URL.String()) {
+		return r, nil
+	}
+	if r.Response != nil {
+		return nil, errRedirected
+	}
+	if _, err := originOf(r.URL); err != nil {
+		return nil, err
+	}
+	// A secret in plain text is kept from proxies elsewhere, as tokens are.
+	chosen, err := (&exchange{base: base, trusted: true}).direct(r)
+	if err != nil {
+		return nil, err
+	}
+	return authenticated{clientID: a.ClientID, add: add}.sign(chosen)
+}
+
+// authenticated is Authenticated for the token endpoint of a MutualTLS, which makes no other requests by it.
+type authenticated struct {
+	base     http.RoundTripper
+	clientID string
+	add      authenticator
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
+	signed, err := a.sign(r)
+	if err != nil {
+		closeBody(r.Body)
+		return nil, err
+	}
+	return a.base.RoundTrip(signed)
+}
+
+// sign returns r with authentication.
+func (a authenticated) sign(r *http.Request) (*http.Request, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" || r.Method != http.MethodPost || r.Body == nil {
+		return nil, errForm
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("popclient: a token request of more than %d bytes", maxAnswer)
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, errForm // the error of net/url quotes what may be secret
+	}
+	signed := r.WithContext(r.Context())
+	signed.Header = r.Header.Clone()
+	if err := a.add.replace(r.Context(), a.clientID, signed.Header, form); err != nil {
+		return nil, err
+	}
+	closeBody(r.Body)
+	text := []byte(form.Encode())
+	signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+	signed.Body, _ = signed.GetBody()
+	signed.ContentLength, signed.TransferEncoding = int64(len(text)), nil
+	return signed, nil
+}
