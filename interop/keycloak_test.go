@@ -39,6 +39,7 @@ func TestKeycloak(t *testing.T) {
 		{"OtherJWTs", testKeycloakOtherJWTs},
 		{"Expired", testKeycloakExpired},
 		{"Stolen", testKeycloakStolen},
+		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
 		t.Run(test.name, func(t *testing.T) {
