@@ -126,15 +126,15 @@ func mustStrings(policy string, list []string) []string {
 	return slices.Clone(list)
 }
 
-// Client asks for a token that was issued to one of these clients: its client_id (RFC 9068, section 2.2). Any other
-// is refused with 403 and ErrForbidden, and so is a token that names its client otherwise, in azp, cid or appid as those of
-// Keycloak's users, Auth0, Okta and Entra do: ClaimsPolicy is for them. Another issuer may have a client of the same id: see
+// Client asks for a token that was issued to one of these clients: its client_id (RFC 9068, section 2.2), or what
+// Options.ClientClaim names, such as azp for Keycloak, Auth0 and Entra or cid for Okta. Any other is refused with 403 and
+// ErrForbidden, and so is a token that doesn't name its client there. Another issuer may have a client of the same id: see
 // Scope. It panics without an id, or with an empty one.
 func Client(ids ...string) Policy {
 	ids = mustStrings("Client", ids)
 	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
 		if p.ClientID == "" {
-			return &Error{Reason: ErrForbidden, Err: errors.New("no client_id in the token")}
+			return &Error{Reason: ErrForbidden, Err: errors.New("no client_id in the token; where another claim names the client, set Options.ClientClaim")}
 		}
 		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
 	}}

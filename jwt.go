@@ -3,7 +3,6 @@ package popauth
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -33,6 +32,7 @@ type jwtVerifier struct {
 	types      []string
 	kinds      tokenKinds
 	endless    bool // JWTs without exp are accepted
+	omitted    omissions
 	validator  *jwt.Validator
 	leeway     time.Duration
 	now        func() time.Time
@@ -79,7 +79,8 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	} else if len(v.types) == 0 {
 		problem("TokenTypes", "empty, but not nil")
 	}
-	v.kinds = completeKinds(o.RequiredClaims, o.AllowIDTokens, problem)
+	v.kinds = completeKinds(o, problem)
+	v.omitted = completeOmissions(o, problem)
 	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
 	expiration := jwt.WithExpirationRequired()
 	if o.AllowMissingExpiration {
@@ -87,6 +88,8 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	}
 	v.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
+	v.omitted.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
+		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
 	return v
 }
 
@@ -137,7 +140,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jo
 	switch iss, err := strictjson.PeekString(s.Payload, "iss"); {
 	case err != nil:
 		return nil, nil, &Error{Reason: ErrTokenMalformed, Err: err}
-	case string(iss) != v.issuer:
+	case !v.omitted.mayBe(iss, v.issuer):
 		return nil, nil, ErrTokenIssuer
 	}
 	begun := v.fetches()
@@ -153,22 +156,6 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jo
 		return nil, nil, err
 	}
 	return e, keys, nil
-}
-
-// claims reads the claims of a token, and holds them against the options.
-func (v *jwtVerifier) claims(payload []byte, h jose.Header) (*verifiedToken, error) {
-	e := &verifiedToken{}
-	said, err := e.Value.read(payload, v.kinds.required)
-	if err != nil {
-		return nil, err
-	}
-	if err := v.kinds.check(said, &e.Value, h.Type); err != nil {
-		return nil, err
-	}
-	if err := v.validate(&e.Value); err != nil {
-		return nil, err
-	}
-	return e, nil
 }
 
 // fetches returns how many fetches of the issuer's keys have begun.
@@ -195,18 +182,6 @@ func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set
 	}
 	_, wrong := v.claims(payload, h)
 	return wrong == nil && remote.Renewed(ctx, than, begun)
-}
-
-func (v *jwtVerifier) validate(t *Token) error {
-	err := v.validator.Validate(claimsOf(t))
-	if err == nil {
-		return nil
-	}
-	reason := claimReason(t, err)
-	if reason == ErrTokenAudience {
-		err = fmt.Errorf("aud is %.100q, and Options.Audience has %q", t.audience, v.audience)
-	}
-	return &Error{Reason: reason, Err: err, who: t.who()}
 }
 
 func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {
@@ -301,48 +276,4 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 		return nil, ErrTokenKey
 	}
 	return key, nil
-}
-
-// claimReason picks the reason out of golang-jwt's joined errors: what is wrong for good comes before the time.
-func claimReason(t *Token, err error) Reason {
-	switch {
-	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
-		return ErrTokenIssuer
-	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && t.expiresAt.IsZero():
-		return ErrTokenMalformed
-	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return ErrTokenAudience
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return ErrTokenExpired
-	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-		return ErrTokenNotYetValid
-	}
-	return ErrTokenInvalid
-}
-
-// claims shows a Token to golang-jwt's validator. What was read strictly is not read again, so no getter fails.
-type claims struct {
-	*Token
-	expiresAt, issuedAt, notBefore jwt.NumericDate
-}
-
-var _ jwt.Claims = (*claims)(nil)
-
-func claimsOf(t *Token) *claims {
-	return &claims{t, jwt.NumericDate{Time: t.ExpiresAt()}, jwt.NumericDate{Time: t.IssuedAt()}, jwt.NumericDate{Time: t.NotBefore()}}
-}
-
-func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return ifSet(&c.expiresAt), nil }
-func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return ifSet(&c.issuedAt), nil }
-func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return ifSet(&c.notBefore), nil }
-func (c *claims) GetIssuer() (string, error)                   { return c.issuer, nil }
-func (c *claims) GetSubject() (string, error)                  { return c.subject, nil }
-func (c *claims) GetAudience() (jwt.ClaimStrings, error)       { return c.audience, nil }
-
-// ifSet returns nil for a date that the token doesn't have.
-func ifSet(d *jwt.NumericDate) *jwt.NumericDate {
-	if d.IsZero() {
-		return nil
-	}
-	return d
 }

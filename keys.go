@@ -2,6 +2,7 @@ package popauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -104,6 +105,10 @@ type RemoteKeysOptions struct {
 	// judge addresses itself (net.Dialer.Control); so has a proxy. Only a host that is written as an address is refused then.
 	Client *http.Client
 
+	// RootCAs verify the issuer's certificate, for one whose authority is private. Connections are held as ever to where they may
+	// lead. A Client with a Transport of its own has its own: RootCAs must be nil then. If nil, the system's.
+	RootCAs *x509.CertPool
+
 	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
 	// false, everything is https.
 	AllowLoopbackHTTP bool
@@ -173,6 +178,9 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 			problem("Issuer", "%w", err)
 		}
 	}
+	if o.RootCAs != nil && o.Client != nil && o.Client.Transport != nil {
+		problem("RootCAs", "set, but Client has a Transport, whose TLSClientConfig says it")
+	}
 	settings.Duration(problem, "Timeout", &o.Timeout, 10*time.Second)
 	settings.Duration(problem, "Wait", &o.Wait, 5*time.Second)
 	settings.Duration(problem, "Refresh", &o.Refresh, time.Hour)
@@ -185,6 +193,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 		o.Now = time.Now
 	}
 	from.Client, from.Now = discovery.NewClient(o.Client, o.Now), o.Now
+	from.Client.Trust(o.RootCAs)
 	from.Timeout, from.Wait, from.Refresh, from.MaxAge, from.Cooldown = o.Timeout, o.Wait, o.Refresh, o.MaxAge, o.Cooldown
 	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer, loopback: o.AllowLoopbackHTTP}, nil
 }

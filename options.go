@@ -35,7 +35,8 @@ type Options struct {
 	KeyIssuer string
 
 	// Verifier decides whether a token is genuine and meant for this API. If nil, the token is a JWT (RFC 7519,
-	// RFC 9068) that fits Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims and Leeway; if set, those must be empty.
+	// RFC 9068) that fits Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, ClientClaim,
+	// ClientsWithoutAudience and Leeway; if set, those must be empty.
 	Verifier Verifier
 
 	// Confirmers prove possession, each for one member of cnf. If nil, MutualTLS{}; package dpop has one for DPoP. A token
@@ -64,6 +65,18 @@ type Options struct {
 	// tokens are ID tokens, as those of dex are. Danger: whoever gets a user's ID token, each client that logs users in,
 	// can use this API as that user. All other kinds are still refused.
 	AllowIDTokens bool
+
+	// ClientClaim is the claim that names the client, where that is not client_id: azp for Auth0, Keycloak, authentik and Entra's
+	// v2.0 tokens, cid for Okta, appid for Entra's v1.0 tokens. Principal.ClientID is what it says, and so is what Client compares.
+	// A token without it is refused with ErrTokenType, and one whose client_id says something else with ErrTokenMalformed. If
+	// empty, client_id, which may be absent.
+	ClientClaim string
+
+	// ClientsWithoutAudience are the clients whose tokens may come without aud, for an issuer that leaves it out, as Cognito
+	// does without resource binding. The client is the one that ClientClaim names; a token that has an aud needs one of
+	// Audience all the same. Danger: such a token is for every API that trusts the issuer, so whoever one of these clients sends
+	// it to can call this API with it. Bind tokens, or demand a scope of this API's own. If nil, every token needs aud.
+	ClientsWithoutAudience []string
 
 	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A dpop.Confirmer has its own.
 	Leeway time.Duration
@@ -168,12 +181,14 @@ func (o Options) complete() (Options, error) {
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{
 			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, KeyIssuer: o.KeyIssuer, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
-			RequiredClaims: o.RequiredClaims, AllowIDTokens: o.AllowIDTokens, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
+			RequiredClaims: o.RequiredClaims, AllowIDTokens: o.AllowIDTokens, ClientClaim: o.ClientClaim,
+			ClientsWithoutAudience: o.ClientsWithoutAudience, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)
 	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil ||
-		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || leeway != 0 || o.Remember > 0 {
-		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, "+
-			"Leeway and Remember empty: the Verifier decides in their place")
+		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || o.ClientClaim != "" || o.ClientsWithoutAudience != nil ||
+		leeway != 0 || o.Remember > 0 {
+		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, ClientClaim, "+
+			"ClientsWithoutAudience, Leeway and Remember empty: the Verifier decides in their place")
 	} else {
 		o.Verifier = limit(o.Verifier)
 	}

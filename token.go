@@ -64,7 +64,7 @@ func (t *Token) Issuer() string { return t.issuer }
 // Subject returns sub; "" if absent.
 func (t *Token) Subject() string { return t.subject }
 
-// ClientID returns client_id; "" if absent.
+// ClientID returns client_id, or the claim that Options.ClientClaim names; "" if absent.
 func (t *Token) ClientID() string { return t.clientID }
 
 // TokenID returns jti; "" if absent.
@@ -141,31 +141,31 @@ var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "clie
 // lost on the way would make a bound token look unbound. The error wraps ErrTokenMalformed or ErrBindingMalformed.
 func NewToken(claims []byte) (*Token, error) {
 	t := &Token{}
-	if _, err := t.read(claims, nil); err != nil {
+	if _, err := t.read(claims, tokenKinds{}); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
 // read fills in an empty Token, and returns what its claims say about the kind of token that it is.
-func (t *Token) read(claims []byte, required []string) (evidence, error) {
-	return t.fill(claims, required, false)
+func (t *Token) read(claims []byte, want tokenKinds) (evidence, error) {
+	return t.fill(claims, want, false)
 }
 
 // readAnswer is read for the answer of a server, in which null and an empty aud are other spellings of an absent member.
 // A cnf is never absent in another spelling.
-func (t *Token) readAnswer(answer []byte, required []string) (evidence, error) {
-	return t.fill(answer, required, true)
+func (t *Token) readAnswer(answer []byte, want tokenKinds) (evidence, error) {
+	return t.fill(answer, want, true)
 }
 
-func (t *Token) fill(claims []byte, required []string, answer bool) (evidence, error) {
+func (t *Token) fill(claims []byte, want tokenKinds, answer bool) (evidence, error) {
 	var e evidence
 	t.payload = string(claims)
 	text := t.payload
 	var scope, scp []string
 	scoped := false
 	err := strictjson.MembersAt(claims, registered, func(name string, v jsontext.Value, at int) (err error) {
-		e.claim(name, text, at, v, required)
+		e.claim(name, text, at, v, want)
 		if answer && v.Kind() == 'n' && name != "cnf" {
 			return nil
 		}
@@ -232,7 +232,7 @@ func TrustJWT(token string) (*Token, error) {
 	}
 	defer s.Close()
 	t := &Token{}
-	e, err := t.read(s.Payload, nil)
+	e, err := t.read(s.Payload, tokenKinds{})
 	if err == nil {
 		err = tokenKinds{}.check(e, t, h.Type)
 	}
@@ -305,11 +305,11 @@ type AnswerRules struct {
 func NewTokenFromAnswer(answer []byte, rules AnswerRules) (*Token, error) {
 	kinds := tokenKinds{required: sortedSet(rules.RequiredClaims)}
 	t := &Token{}
-	e, err := t.readAnswer(answer, kinds.required)
+	e, err := t.readAnswer(answer, kinds)
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range []error{kinds.refuseSaid(e), kinds.refuse(e, t), kinds.refuseLack(e, t)} {
+	for _, err := range []error{kinds.refuseSaid(e, t), kinds.refuse(e, t), kinds.refuseLack(e, t)} {
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package popauth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,20 +102,25 @@ const (
 type evidence struct {
 	place, kind string // the claim that says another kind, and which; "" if none does
 	access      bool   // a claim says that it is an access token
+	dpop        bool   // a claim says that it is one bound by DPoP
 	member      string // a claim that only another kind has
 	idMember    string // a claim that only an ID token has
 
-	nonce    bool // OpenID Connect's nonce
-	response bool // code or state, as in an authorization response
-	client   bool // a client's name
-	required int  // how many of the required claims there are
+	nonce    bool   // OpenID Connect's nonce
+	response bool   // code or state, as in an authorization response
+	client   bool   // a client's name
+	required int    // how many of the required claims there are
+	named    string // what Options.ClientClaim says
 }
 
 // claim takes one claim of a token into account.
-func (e *evidence) claim(name, text string, at int, v jsontext.Value, required []string) {
+func (e *evidence) claim(name, text string, at int, v jsontext.Value, want tokenKinds) {
 	null := v.Kind() == 'n'
-	if len(required) > 0 && !null && slices.Contains(required, name) {
+	if len(want.required) > 0 && !null && slices.Contains(want.required, name) {
 		e.required++
+	}
+	if name == want.client {
+		e.named, _ = strictjson.StringAt(text, at, v) // what is no string names nobody
 	}
 	switch name {
 	case "client_id", "azp", "cid", "appid":
@@ -139,6 +145,7 @@ func (e *evidence) role(name string, role claimRole, text string, at int, v json
 			return
 		}
 		e.access = e.access || !jose.Among(anyJWT, kind)
+		e.dpop = e.dpop || strings.EqualFold(kind, "dpop")
 	case role.hints:
 		if kind, err := strictjson.StringAt(text, at, v); err == nil && (jose.Among(otherKinds, kind) || jose.Among(idKinds, kind)) {
 			e.says(name, kind)
@@ -161,12 +168,13 @@ func (e *evidence) says(place, kind string) {
 type tokenKinds struct {
 	idTokens bool     // Options.AllowIDTokens
 	required []string // Options.RequiredClaims
+	client   string   // Options.ClientClaim
 }
 
 // check returns why a JWT is no access token; nil if it may be one. RFC 9068, section 5: an ID token must not pass for
 // one. A type of its own rules out what only the claims tell, but not what the token says of itself.
 func (k tokenKinds) check(e evidence, t *Token, typ string) error {
-	if err := k.refuseSaid(e); err != nil {
+	if err := k.refuseSaid(e, t); err != nil {
 		return err
 	}
 	if isAmbiguous(typ) {
@@ -198,8 +206,13 @@ func (k tokenKinds) refuse(e evidence, t *Token) error {
 	return nil
 }
 
-// refuseSaid returns why a token is of another kind by its own word, whatever its typ; nil if it is not.
-func (k tokenKinds) refuseSaid(e evidence) error {
+// refuseSaid returns why a token is no access token by its own word, or none of those that it says it is, whatever its typ; nil if
+// it may be one.
+func (k tokenKinds) refuseSaid(e evidence, t *Token) error {
+	if e.dpop && !t.boundBy(memberJKT) { // RFC 9449, section 5: what is called so is bound so
+		return &Error{Reason: ErrBindingMalformed, Err: errors.New("the token says DPoP, and its cnf has no jkt: " +
+			"of a client's switches for certificates and for DPoP, turn on one")}
+	}
 	if e.place == "" || k.idTokens && jose.Among(idKinds, e.kind) {
 		return nil
 	}
@@ -239,12 +252,12 @@ func isAmbiguous(typ string) bool {
 }
 
 // completeKinds reports what is wrong with the settings.
-func completeKinds(required []string, idTokens bool, problem settings.Problem) tokenKinds {
-	required = slices.Clone(required)
+func completeKinds(o JWTOptions, problem settings.Problem) tokenKinds {
+	required := slices.Clone(o.RequiredClaims)
 	slices.Sort(required)
 	required = slices.Compact(required)
 	if slices.Contains(required, "") {
 		problem("RequiredClaims", "has an empty entry")
 	}
-	return tokenKinds{idTokens: idTokens, required: required}
+	return tokenKinds{idTokens: o.AllowIDTokens, required: required, client: o.ClientClaim}
 }

@@ -163,14 +163,23 @@ type JWTOptions struct {
 	TokenTypes     []string
 	RequiredClaims []string
 	AllowIDTokens  bool
+	ClientClaim    string
 	Leeway         time.Duration
 	Remember       int
 	Now            func() time.Time
+
+	ClientsWithoutAudience []string
 
 	// AllowMissingExpiration accepts JWTs without exp, for what is no access token and has none, such as a signed answer
 	// (RFC 9701, section 5): set TokenTypes to its type. An access token without exp would be good for ever. If false, they are
 	// refused with ErrTokenMalformed.
 	AllowMissingExpiration bool
+
+	// JWTSVIDs accepts JWT-SVIDs (SPIFFE), which have no iss unless the server is configured for it, and nothing else. Issuer is
+	// the trust domain then, such as spiffe://example.org, and Keys its bundle: StaticKeys, or RemoteKeys with URL. A token is
+	// accepted if it has no iss and its sub is the SPIFFE ID of a workload in that trust domain; its Issuer is then
+	// the trust domain. Package issuers can't have such a Verifier, as it goes by iss.
+	JWTSVIDs bool
 }
 
 // NewJWTVerifier returns the Verifier that a Guard uses if Options.Verifier is nil: for JWTOr and package issuers, which take

@@ -17,7 +17,7 @@ import (
 )
 
 // ClientAuthentication is how this API authenticates to an authorization server: ClientSecretBasic, ClientSecretPost,
-// PrivateKeyJWT or TLSClientAuth.
+// PrivateKeyJWT, TLSClientAuth or NoAuthentication.
 type ClientAuthentication interface {
 	// completed returns a copy with the defaults filled in, or what is wrong.
 	completed(audience string, now func() time.Time) (ClientAuthentication, error)

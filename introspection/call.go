@@ -36,6 +36,9 @@ func (o *Options) httpClient() (client *http.Client, own bool) {
 	if own = c.Transport == nil; own {
 		t := discovery.Transport()
 		t.ForceAttemptHTTP2 = true
+		if o.RootCAs != nil {
+			t.TLSClientConfig.RootCAs = o.RootCAs.Clone()
+		}
 		t.MaxIdleConnsPerHost = idleConnections
 		t.IdleConnTimeout = 30 * time.Second // none stays for good
 		c.Transport = t

@@ -1,6 +1,7 @@
 package introspection
 
 import (
+	"crypto/x509"
 	"net/http"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ type Options struct {
 	// what is missing. An answer without one of them, or with null, is refused with popauth.ErrTokenType. If nil, none is required.
 	RequiredClaims []string
 
-	// Authentication is how this API authenticates to the endpoint. It is required.
+	// Authentication is how this API authenticates to the endpoint. It is required; NoAuthentication says that there is none.
 	Authentication ClientAuthentication
 
 	// Signed asks for signed answers (RFC 9701) and accepts no other. Each must be the issuer's, made for this API,
@@ -61,6 +62,9 @@ type Options struct {
 	// Client makes the requests. Redirects of the endpoint are not followed, whatever it says. If nil, one of popauth's
 	// own, which uses the proxy of the environment.
 	Client *http.Client
+
+	// RootCAs verify the server's certificate, as with popauth.RemoteKeysOptions. If nil, the system's.
+	RootCAs *x509.CertPool
 
 	// AllowLoopbackHTTP lets URLs be http if their host is a loopback address or localhost, for development. If
 	// false, everything is https.
@@ -110,8 +114,11 @@ func (o *Options) discovered(problem settings.Problem) *discovery.Issuer {
 
 func (o *Options) completeAuthentication(problem settings.Problem) ClientAuthentication {
 	if o.Authentication == nil {
-		problem("Authentication", "nil")
+		problem("Authentication", "nil; for an endpoint that asks for none, NoAuthentication")
 		return nil
+	}
+	if _, ok := o.Authentication.(NoAuthentication); ok && o.Endpoint == "" {
+		problem("Endpoint", "empty, and Authentication is NoAuthentication: name the one that only this network reaches; metadata names a public one")
 	}
 	a, err := o.Authentication.completed(o.Issuer, o.Now)
 	if err != nil {
@@ -138,11 +145,15 @@ func (o *Options) signedAnswers(problem settings.Problem) popauth.Verifier {
 	if keys == nil {
 		// An error is one that discovered has reported.
 		keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
-			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
+			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, RootCAs: o.RootCAs, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
 		})
 	}
+	audience := slices.Clone(o.Audience)
+	if id := o.Authentication.clientID(); id != "" {
+		audience = append(audience, id)
+	}
 	v, err := popauth.NewJWTVerifier(popauth.JWTOptions{
-		Issuer: o.Issuer, Audience: append(slices.Clone(o.Audience), o.Authentication.clientID()), Keys: keys, Algorithms: o.Algorithms,
+		Issuer: o.Issuer, Audience: audience, Keys: keys, Algorithms: o.Algorithms,
 		TokenTypes: []string{signedAnswerType, "application/" + signedAnswerType}, AllowMissingExpiration: true,
 		Leeway: o.Leeway, Remember: -1, Now: o.Now,
 	})

@@ -89,6 +89,9 @@ func New(o Options) (*Verifier, error) {
 	if o.Remember == 0 {
 		o.Remember = 10 * time.Second
 	}
+	if o.RootCAs != nil && o.Client != nil && o.Client.Transport != nil {
+		problem("RootCAs", "set, but Client has a Transport, whose TLSClientConfig says it")
+	}
 	if o.Issuer == "" {
 		problem("Issuer", "empty")
 	}
@@ -117,6 +120,7 @@ func New(o Options) (*Verifier, error) {
 	i.options = o
 	i.client, i.guarded = o.httpClient()
 	i.metadata = discovery.NewClient(o.Client, o.Now)
+	i.metadata.Trust(o.RootCAs)
 	i.discovery = calls.NewGroup[struct{}, *url.URL](1, o.Timeout, o.Timeout)
 	i.calls = calls.NewGroup[[sha256.Size]byte, verdict](o.Calls, o.Timeout, o.Wait)
 	if o.Signed {

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,6 +33,14 @@ func NewClient(base *http.Client, now func() time.Time) *Client {
 	}
 	own.CheckRedirect = CheckRedirect(own.CheckRedirect)
 	return c
+}
+
+// Trust has servers verified by these authorities in place of the system's, if the transport is this package's; nil changes
+// nothing.
+func (c *Client) Trust(roots *x509.CertPool) {
+	if t, ok := c.HTTP.Transport.(*http.Transport); ok && c.Guarded && roots != nil {
+		t.TLSClientConfig.RootCAs = roots.Clone()
+	}
 }
 
 // Location is a URL in an issuer's metadata.

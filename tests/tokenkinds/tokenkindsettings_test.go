@@ -149,7 +149,7 @@ func TestTokenKindWords(t *testing.T) {
 	g := l.Guard()
 	access := []string{
 		"at+jwt", "application/at+jwt", "jwt", "application/jwt", "urn:ietf:params:oauth:token-type:access_token",
-		"urn:ietf:params:oauth:token-type:jwt", "Bearer", "DPoP", "access", "access_token", "access-token", "accessToken", "AT",
+		"urn:ietf:params:oauth:token-type:jwt", "Bearer", "access", "access_token", "access-token", "accessToken", "AT",
 	}
 	other := []string{
 		"id", "id_token", "id-token", "idToken", "urn:ietf:params:oauth:token-type:id_token", "refresh", "refresh_token", "refresh-token",

@@ -59,7 +59,7 @@ func TestTokenKindsEachSpelling(t *testing.T) {
 	places := []string{"typ", "token_use", "tokenName", "tokenType", "token_type", "tok_type"}
 	for _, place := range places {
 		for value, want := range map[any]bool{
-			"Bearer": true, "DPoP": true, "access": true, "ACCESS": true, "access_token": true, "access-token": true, "AT": true,
+			"Bearer": true, "access": true, "ACCESS": true, "access_token": true, "access-token": true, "AT": true,
 			"at+jwt": true,
 			"JWT":    true, "urn:ietf:params:oauth:token-type:access_token": true,
 			"ID": false, "IT": false, "id": false, "id_token": false, "Refresh": false, "Offline": false, "Logout": false,
