@@ -40,6 +40,7 @@ func TestKeycloak(t *testing.T) {
 		{"Expired", testKeycloakExpired},
 		{"Stolen", testKeycloakStolen},
 		{"Popclient", testKeycloakPopclient},
+		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
 		t.Run(test.name, func(t *testing.T) {
