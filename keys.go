@@ -86,13 +86,13 @@ type RemoteKeysOptions struct {
 	_ [0]func()
 
 	// Issuer is where discovery starts: its OpenID Connect or RFC 8414 metadata, whose issuer must be this to the
-	// letter, names the JWK Set. The four places in use are asked in turn. The JWK Set may be on another host, but inside
+	// letter, names the JWK Set. The four places in use are tried in turn. The JWK Set may be on another host, but inside
 	// of a network only if the issuer is there too. Either Issuer or URL must be set.
 	Issuer string
 
 	// MetadataURL is where the metadata is, for an issuer whose metadata is at none of the usual places, or whose own
 	// address can't be reached from here. The metadata's issuer must be Issuer all the same, which then need not be a URL.
-	// If empty, the usual places are asked.
+	// If empty, the usual places are tried.
 	MetadataURL string
 
 	// URL is that of the JWK Set, for an issuer without metadata.
@@ -143,8 +143,9 @@ type RemoteKeysOptions struct {
 // issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
 // without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
-	remote *keys.Remote
-	issuer string // as configured; "" if the JWK Set's URL is given
+	remote   *keys.Remote
+	issuer   string // as configured; "" if the JWK Set's URL is given
+	loopback bool   // they may come by http
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
@@ -185,7 +186,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	}
 	from.Client, from.Now = discovery.NewClient(o.Client, o.Now), o.Now
 	from.Timeout, from.Wait, from.Refresh, from.MaxAge, from.Cooldown = o.Timeout, o.Wait, o.Refresh, o.MaxAge, o.Cooldown
-	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer}, nil
+	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer, loopback: o.AllowLoopbackHTTP}, nil
 }
 
 // KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to
@@ -250,4 +251,12 @@ func (k *RemoteKeys) Size() int64 {
 		return 0
 	}
 	return k.remote.Size()
+}
+
+// keyReason tells a key that is not there from a look-up that the request's end cut short.
+func keyReason(ctx context.Context) Reason {
+	if ctx.Err() != nil {
+		return ErrUnavailable
+	}
+	return ErrTokenKey
 }
