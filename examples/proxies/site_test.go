@@ -98,7 +98,7 @@ func TestWrittenNginx(t *testing.T) {
 	dir := oddFiles(t, c, server)
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same each time
+			r := rand.New(rand.NewPCG(seed, 1)) // the same each time
 			cert, verify, header, hidden := randomName(r), randomName(r)+"V", randomName(r)+"S", oddText(r, 40)
 			k := kinds[0]
 			k.format, k.names = proxy.Nginx(cert, verify), []string{cert, verify}
