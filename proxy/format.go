@@ -32,6 +32,7 @@ type Encoding func(value string) ([][]byte, error)
 // Formats come from the functions of this package and are immutable; methods return changed copies.
 type Format struct {
 	name     string
+	program  string // that writes it, for Site
 	cert     string // every name here is canonical
 	encoding Encoding
 	none     []string // values of cert that mean no certificate, as its absence does

@@ -9,6 +9,7 @@ package proxy
 func Nginx(cert, verify string) Format {
 	return newFormat(Format{
 		name:     "nginx",
+		program:  "nginx",
 		cert:     cert,
 		encoding: PEMPercent,
 		none:     []string{""},
