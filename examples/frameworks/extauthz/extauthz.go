@@ -40,8 +40,8 @@ type Allowed struct {
 // Service answers Envoy.
 type Service struct {
 	auth.UnimplementedAuthorizationServer
-	Guard    *popauth.Guard    // finds certificates by proxy.Certificate(proxy.Envoy(), …)
-	Proxy    forwardauth.Proxy // refuses whoever isn't Envoy: proxy.Trusted(…)
+	Guard    *popauth.Guard            // finds certificates by proxy.Certificate(proxy.Envoy(), …)
+	Trusted  func(*http.Request) error // refuses whoever isn't Envoy: the Check of proxy.Trusted(…)
 	Identity *forwardauth.Identity
 	Routes   map[string]Route
 }
@@ -57,7 +57,7 @@ func (s *Service) Check(ctx context.Context, in *auth.CheckRequest) (answer *aut
 	}()
 	r, err := request(ctx, in.GetAttributes().GetRequest().GetHttp())
 	if err == nil {
-		err = s.Proxy.Check(r)
+		err = s.Trusted(r)
 	}
 	if err == nil {
 		err = s.Identity.Check(r.Header)

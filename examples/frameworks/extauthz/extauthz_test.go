@@ -65,7 +65,7 @@ func serve(t *testing.T, s setup, api http.Handler) string {
 	l := crowd.Listen(t)
 	service := grpc.NewServer()
 	t.Cleanup(service.Stop)
-	auth.RegisterAuthorizationServer(service, &Service{Guard: s.guard, Proxy: trusted, Identity: identity, Routes: s.routes})
+	auth.RegisterAuthorizationServer(service, &Service{Guard: s.guard, Trusted: trusted.Check, Identity: identity, Routes: s.routes})
 	if s.down {
 		_ = l.Close()
 	} else {
