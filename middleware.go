@@ -61,7 +61,10 @@ func New(o Options) (*Guard, error) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
 	}
-	ways, own := newConfirmers(o)
+	ways, own, err := newConfirmers(o)
+	if err != nil {
+		return nil, err
+	}
 	g := &Guard{
 		identity: new(identity), line: o.RequestLine, source: o.Certificate,
 		schemes:    newSchemes(o.Realm, named, own),
