@@ -174,8 +174,9 @@ func schemeOf(c Confirmer) string {
 	return scheme
 }
 
-// newConfirmers returns the Confirmers of a Guard, and their schemes.
-func newConfirmers(o Options) (confirmers, []challenge) {
+// newConfirmers returns the Confirmers of a Guard, and their schemes. What they say here counts: one that says something else at
+// each call must not take another's place.
+func newConfirmers(o Options) (confirmers, []challenge, error) {
 	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2, now: o.Now}
 	if o.Resource.DPoPRequired {
 		all.required = memberJKT
@@ -192,9 +193,13 @@ func newConfirmers(o Options) (confirmers, []challenge) {
 			way.objects = t.TakesObjects()
 		}
 		way.host, _ = c.(hostConfirmer)
-		all.of[c.Member()] = append(all.of[c.Member()], way)
+		member := c.Member()
+		if slices.ContainsFunc(all.of[member], func(other confirmation) bool { return strings.EqualFold(other.scheme, way.scheme) }) {
+			return confirmers{}, nil, fmt.Errorf("popauth: Options.Confirmers: %T: its Member or Challenge is not the same at every call", c)
+		}
+		all.of[member] = append(all.of[member], way)
 	}
-	return all, own
+	return all, own, nil
 }
 
 // under returns the way for tokens that come under a scheme: the one whose own it is, else the one without; else any, whose

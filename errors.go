@@ -191,6 +191,9 @@ type who struct {
 
 // Error returns the reason and the cause.
 func (e *Error) Error() string {
+	if e == nil {
+		return errNothing.Error()
+	}
 	if e.Err == nil {
 		return "popauth: " + e.Reason.Error()
 	}
@@ -199,6 +202,9 @@ func (e *Error) Error() string {
 
 // Unwrap returns the reason and the cause, so that errors.Is and errors.As find both.
 func (e *Error) Unwrap() []error {
+	if e == nil {
+		return nil
+	}
 	if e.Err == nil {
 		return []error{e.Reason}
 	}
@@ -231,7 +237,12 @@ func (e *Error) RetryAfter() time.Duration {
 	return time.Duration(math.Ceil(max(wait, time.Second).Seconds())) * time.Second
 }
 
-func (e *Error) answer() answer { return answers[e.Reason.answered()] }
+func (e *Error) answer() answer {
+	if e == nil { // that is within another
+		return answers[ErrUnconfigured]
+	}
+	return answers[e.Reason.answered()]
+}
 
 // answered is the Reason as which r is answered: one of the constants.
 func (r Reason) answered() Reason {
@@ -246,6 +257,9 @@ func (r Reason) answered() Reason {
 func errorOf(err error, otherwise Reason) *Error {
 	switch e := err.(type) { //nolint:errorlint // these themselves; what wraps them comes below
 	case *Error:
+		if e == nil {
+			return &Error{Reason: otherwise, Err: errNothing}
+		}
 		own := *e
 		return &own
 	case Reason:
@@ -253,7 +267,7 @@ func errorOf(err error, otherwise Reason) *Error {
 	case formless:
 		return e.refusal()
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && e != nil {
 		own := *e
 		own.Err = err
 		return &own
@@ -263,6 +277,9 @@ func errorOf(err error, otherwise Reason) *Error {
 	}
 	return &Error{Reason: otherwise, Err: err}
 }
+
+// errNothing is what somebody has returned who has declared a variable as an *Error, and it as an error: that is never nil.
+var errNothing = errors.New("popauth: a nil *Error, returned as an error: declare it as error")
 
 // malformed is the refusal of a token that can't be read.
 func malformed(err error) error {

@@ -62,7 +62,10 @@ func New(o Options) (*Guard, error) {
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: "+
 				"docs/tokens.md has a row for most")
 	}
-	ways, own := newConfirmers(o)
+	ways, own, err := newConfirmers(o)
+	if err != nil {
+		return nil, err
+	}
 	g := &Guard{
 		identity: new(identity), line: o.RequestLine, source: o.Certificate,
 		schemes:    newSchemes(o.Realm, named, own),

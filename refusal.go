@@ -204,7 +204,7 @@ func Unavailable(ctx context.Context, err error) *Error {
 			return &Error{Reason: ErrOverloaded, Err: err} // the calls before it were answered
 		}
 	}
-	if e, ok := err.(*Error); ok && (e.Reason == ErrUnavailable || e.Reason == ErrOverloaded) { //nolint:errorlint // itself
+	if e, ok := err.(*Error); ok && e != nil && (e.Reason == ErrUnavailable || e.Reason == ErrOverloaded) { //nolint:errorlint // itself
 		own := *e
 		return endOf(ctx, &own)
 	}

@@ -278,7 +278,7 @@ func headersFor(source popauth.CertificateSource) (managed.Headers, error) {
 
 // reasonOf makes an Error of what a function of the program returned: one that names no Reason gets the one given.
 func reasonOf(err error, otherwise popauth.Reason) *popauth.Error {
-	if e, ok := errors.AsType[*popauth.Error](err); ok {
+	if e, ok := errors.AsType[*popauth.Error](err); ok && e != nil {
 		own := *e
 		if error(e) != err { //nolint:errorlint // itself, or what wraps it
 			own.Err = err

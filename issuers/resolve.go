@@ -108,7 +108,7 @@ func unresolved(err error) error {
 // isUnknown tells whether an error of Resolve means that there is no such issuer. It goes by the first Reason: an outage that
 // wraps this one is no word on the issuer.
 func isUnknown(err error) bool {
-	if e, ok := errors.AsType[*popauth.Error](err); ok {
+	if e, ok := errors.AsType[*popauth.Error](err); ok && e != nil {
 		return e.Reason == popauth.ErrTokenIssuer
 	}
 	r, ok := errors.AsType[popauth.Reason](err)
