@@ -28,7 +28,7 @@ type Certificate struct {
 	Intermediates []*x509.Certificate
 
 	// Thumbprint is that of the caller's own certificate, as in the cnf member x5t#S256. What a source of your own writes here
-	// is not looked at: it is computed from the bytes.
+	// is ignored: it is computed from the bytes.
 	Thumbprint string
 
 	// Source names where the certificate was found: SourceTLS, or the name of a proxy's format.
@@ -49,12 +49,12 @@ type Certificate struct {
 	// clientcert.SPIFFE refuses the certificate then. What the TLS stack verifies always is by one pool, ClientCAs, without it.
 	SharedRoots bool
 
-	hashed   *leafHash // nil if it has not been hashed
-	der      []byte    // of a certificate without Leaf
-	cause    error     // why there is no Leaf
-	standing *standing // by the TLS stack's verification, if nobody has asked yet: Verified and Chain are not set then
-	withheld *Error    // why what somebody has verified is no identity; nil if it is
-	hosted   bool      // by the TLS stack's verification it is an identity for the connection's server name alone
+	hashed   *certname.Hash // nil if it has not been hashed
+	der      []byte         // of a certificate without Leaf
+	cause    error          // why there is no Leaf
+	standing *standing      // by the TLS stack's verification, until it is first needed: Verified and Chain are not set then
+	withheld *Error         // why what somebody has verified is no identity; nil if it is
+	hosted   bool           // by the TLS stack's verification it is an identity for the connection's server name alone
 }
 
 // Source names the place a certificate was found in, for logs.
@@ -98,7 +98,7 @@ type CertificateSource interface {
 
 	// Headers names the headers that Certificate reads, a proxy's secret included; none if it reads none. They are
 	// removed from the request before anybody else sees it. The error is what is wrong with the source's configuration:
-	// New returns it, ClientCertificate panics with it, and every request is refused where nobody has looked.
+	// New returns it, ClientCertificate panics with it, and every request is refused where nobody has checked it.
 	Headers() ([]string, error)
 }
 
@@ -156,7 +156,7 @@ func (c *Certificate) CheckIdentity() error {
 // connection may last: a new request is refused with 403 then, and the connection closed, so that the caller can show the
 // certificate that it has meanwhile.
 //
-// The first request of a connection that takes the identity pays for the look at the names, which is bounded: too many
+// The first request of a connection that takes the identity pays for reading the names, which is bounded: too many
 // names, or constraints, for less than three verifications of a signature are refused. What the handshake itself costs is up
 // to crypto/tls, which checks as many as a hundred signatures for a chain where it verifies. A certificate of more than
 // 16 KiB is refused with 431 and ErrCertificateTooLarge.
@@ -191,7 +191,7 @@ func (s tlsSource) shared(r *http.Request) (*Certificate, error) {
 	if e := tooLarge(r.TLS.PeerCertificates[0].Raw); e != nil {
 		return nil, e
 	}
-	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has looked at the chain.
+	// With tls.RequestClientCert and tls.RequireAnyClientCert nobody has verified the chain.
 	k := s.memory.find(handshake{sent: r.TLS.PeerCertificates, chains: r.TLS.VerifiedChains}, !s.anyHost)
 	if k.certificate.standing != nil && !s.anyHost && !serves(r.TLS.ServerName, r.Host) {
 		return k.at(r.TLS.ServerName, r.Host), nil
@@ -222,7 +222,7 @@ func serves(server, host string) bool {
 // Thumbprint returns the value of the cnf member x5t#S256 for a certificate: the SHA-256 of its DER form as it was
 // received, in base64url without padding (RFC 8705, section 3.1).
 func Thumbprint(c *x509.Certificate) string {
-	return encodeDigest(sha256.Sum256(c.Raw))
+	return certname.Thumbprint(sha256.Sum256(c.Raw))
 }
 
 // NewCertificate makes a Certificate for a CertificateSource of your own, from the DER forms of the caller's own

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
+	"github.com/seed-171ab058/popauth/internal/requestline"
 )
 
 // ValidatingSource is a CertificateSource that validates what another one finds, as that of clientcert.Verified does. A Guard's
@@ -33,7 +34,7 @@ type ValidatingSource interface {
 // and, where the source reads headers, a request that has another one's context with ErrAnotherRequest. The error is an *Error.
 //
 // The certificate is nil if there is none. It is shared with other requests: change nothing in it. CheckIdentity says whether it
-// is an identity. What the TLS stack has verified is looked at when somebody first asks for that: Verified and Chain are there in a
+// is an identity. What the TLS stack has verified is evaluated lazily: Verified and Chain are there in a
 // Clone only. WithChain makes one of it that you have verified.
 func FindCertificate(source CertificateSource, r *http.Request) (*Certificate, error) {
 	c, err := findCertificate(source, r)
@@ -120,7 +121,7 @@ func goesByOf(source CertificateSource) goesBy {
 // CallerCertificate is the source of a Guard that is given none: what a handler further out has found, be it
 // ClientCertificate, clientcert.Require or a Guard with Options.Certificate, and only without such a handler the TLS
 // connection's certificate. If that handler has found none, there is none: a proxy's own certificate is never taken for
-// the caller's. If it has asked for another request, whose context this one has, or for another connection, the request
+// the caller's. If it has decided about another request, whose context this one has, or for another connection, the request
 // is refused with ErrAnotherRequest.
 func CallerCertificate() CertificateSource {
 	return callerSource{tlsSource{memory: newCertificateMemory()}}
@@ -170,7 +171,7 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "PRI" { // the start of HTTP/2 on this very connection, for a handler inside to take up
-				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{rule: lineHTTP2, found: r.Method}})
+				refuse(w, r, &Error{Reason: ErrRequestLine, Err: &brokenRule{Rule: requestline.HTTP2, Found: r.Method}})
 				return
 			}
 			if inherits {

@@ -37,7 +37,7 @@ type Confirmer interface {
 
 	// Confirm returns nil if possession is proven. An error should wrap a Reason; one that does not is answered like
 	// ErrBindingUnconfirmed, and Unavailable makes one of what couldn't be reached. It must not change the request: stages
-	// further in go by what was decided on, and don't look again.
+	// further in go by what was decided on, and don't check again.
 	Confirm(*http.Request, Presentation) error
 }
 
@@ -58,7 +58,7 @@ type (
 	}
 )
 
-// Presentation is what a request presents, for a Confirmer to look at. One that is made by hand, for a Confirmer's own test
+// Presentation is what a request presents, for a Confirmer to check. One that is made by hand, for a Confirmer's own test
 // or in front of another Confirmer, has no certificate, and goes by time.Now: see WithCertificate and WithNow.
 type Presentation struct {
 	Binding Binding // what is to be confirmed
@@ -138,7 +138,8 @@ func (m MutualTLS) HoldsFor(c Confirmer, _, _ *http.Request) bool { return c == 
 func unconfirmed(b Binding) error {
 	for _, d := range descriptions {
 		if b.Member == d.member {
-			return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%q is known beside %q only, with the value %q; it came with %.64q", d.member, d.of, d.value, b.Value)}
+			return &Error{Reason: ErrBindingUnknown,
+				Err: fmt.Errorf("%q is known beside %q only, with the value %q; it came with %.64q", d.member, d.of, d.value, b.Value)}
 		}
 	}
 	return &Error{Reason: ErrBindingUnknown, Err: fmt.Errorf("%.64q; Options.Confirmers has none for it", b.Member)}

@@ -29,7 +29,8 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
 	}
 	if len(lines[0]) > jose.MaxToken {
-		return credentials{}, &Error{Reason: ErrTokenMalformed, Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
+		return credentials{}, &Error{Reason: ErrTokenMalformed,
+			Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
 	if !field.IsToken(scheme) {
@@ -47,7 +48,7 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 }
 
 // readsAll tells whether a Verifier of ours refuses whatever is no token68: all of a JWT that passes is base64url. Its
-// characters need not be looked at twice, which is a tenth of what a remembered token takes.
+// characters need not be read twice, which is a tenth of what a remembered token takes.
 func readsAll(v Verifier, token string) bool {
 	switch v := v.(type) {
 	case *jwtVerifier:
@@ -128,7 +129,7 @@ func challengesFor(e *Error, schemes []challenge, realm string) []string {
 	return append(first, rest...)
 }
 
-// challengeKey is all that a challenge depends on which doesn't say what is asked for.
+// challengeKey has all that a prepared challenge depends on. One with further parameters, such as scope, is never prepared.
 type challengeKey struct {
 	answer answer
 	used   string
@@ -187,25 +188,19 @@ func (s *schemes) challenges(e *Error) []string {
 	return challengesFor(e, s.all, s.realm)
 }
 
-// write puts error first, since there are clients that look for it only there.
+// write puts error first, since some clients find it only there.
 func (c challenge) write(a answer, needed []Param, realm string) string {
-	var b strings.Builder
-	b.Grow(160)
-	b.WriteString(c.scheme)
-	sep := " "
-	for _, p := range slices.Concat(
-		[]Param{{"error", a.code}, {"error_description", a.description}}, needed, []Param{{"realm", realm}}, c.params,
-	) {
-		if p.Value == "" {
-			continue
+	return field.Challenge(c.scheme, func(add func(name, value string)) {
+		add("error", a.code)
+		add("error_description", a.description)
+		for _, p := range needed {
+			add(p.Name, p.Value)
 		}
-		b.WriteString(sep)
-		b.WriteString(p.Name)
-		b.WriteString("=")
-		b.WriteString(field.Quote(p.Value))
-		sep = ", "
-	}
-	return b.String()
+		add("realm", realm)
+		for _, p := range c.params {
+			add(p.Name, p.Value)
+		}
+	})
 }
 
 // Param is one parameter of a challenge, such as algs of DPoP.

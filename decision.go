@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/reply"
+	"github.com/seed-171ab058/popauth/internal/requestline"
 )
 
 // station is a handler of this package that requests pass, or NewContext.
@@ -139,10 +140,10 @@ func (d *decision) isInside(outer *decision) bool {
 //			return // end the stream; an outage is errors.Is(err, popauth.ErrUnavailable)
 //		}
 //
-// It asks the Verifier about the same token again: with JWTs that is the token's times and a key that RemoteKeys still
+// It calls the Verifier for the same token again: with JWTs that is the token's times and a key that RemoteKeys still
 // knows, with package introspection the issuer, as often as its Options.Remember says. Then come the Token's ExpiresAt,
 // Options.Revoked, the validations that the certificate has passed, and the policies given, which are not those of the
-// stages. Possession has been proven for this request and is not asked for again: no proof is used up, and the
+// stages. Possession has been proven for this request and is not checked again: no proof is used up, and the
 // connection is the same. An answer about another issuer, subject, client or cnf is refused.
 //
 // Give it the request as the stage has handed it on; what a proxy's headers have said is no longer in it. Its context must
@@ -199,7 +200,7 @@ func (g *Guard) recheck(r *http.Request, d *decision) (*decision, *Error) {
 		return now, &Error{Reason: ErrTokenInvalid, Err: errAnotherToken, who: d.token.who()}
 	}
 	now.token = t
-	// Of somebody else's Verifier nobody knows whether it looks at the time.
+	// A foreign Verifier may not check the time.
 	if e := g.tokens.over(now.token); e != nil {
 		return now, e
 	}
@@ -225,7 +226,7 @@ func sortedBindings(list []Binding) []Binding {
 // Options.Certificate, as it would find it now, for doors of your own; clientcert.Recheck asks whether it still opens one. It holds
 // what was found against the clock, and asks each ValidatingSource once more, also those of the handlers further out. A
 // certificate that the TLS stack or a proxy had verified, and that has expired meanwhile, counts as one that nobody has
-// verified. No other source of your own is asked again.
+// verified. No other source of your own is called again.
 //
 // The certificate is a copy of its own; nil if the handler has found none. The error is an *Error; ErrUndecided means that the
 // request has come by no such handler.
@@ -277,4 +278,24 @@ func recheckCertificate(r *http.Request, source CertificateSource, c *Certificat
 		return c, nil
 	}
 	return c.unverified(lapsed(c.Leaf, false)), nil
+}
+
+var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
+
+// lineSum stands for a request's method, path and proof in 8 bytes: the strings would double what a decision takes. Its seeds
+// are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
+// http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
+func lineSum(r *http.Request, rewritten bool) uint64 {
+	sum := maphash.String(lineSeeds[0], requestline.Method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
+	fits := true
+	if rewritten {
+		_, fits = sentPath(r)
+	}
+	if r.URL != nil && (r.RequestURI == "" || !fits) {
+		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
+	}
+	if proof := r.Header["Dpop"]; len(proof) > 0 {
+		sum ^= maphash.String(lineSeeds[3], strings.Join(proof, "\n"))
+	}
+	return sum
 }

@@ -140,8 +140,11 @@ var answers = map[Reason]answer{
 	ErrScope:                {http.StatusForbidden, "insufficient_scope", "The access token lacks a scope"},
 	// RFC 9396 has no code for resource servers. This one is for a request that "requires higher privileges".
 	ErrAuthorizationDetails: {http.StatusForbidden, "insufficient_scope", "The access token lacks authorization details"},
-	ErrStepUp:               {http.StatusUnauthorized, "insufficient_user_authentication", "A stronger or more recent authentication of the user is needed"},
-	ErrForbidden:            {status: http.StatusForbidden},
+	ErrStepUp: {
+		http.StatusUnauthorized, "insufficient_user_authentication",
+		"A stronger or more recent authentication of the user is needed",
+	},
+	ErrForbidden: {status: http.StatusForbidden},
 	// For anybody else the session doesn't exist.
 	ErrSessionOwner: {status: http.StatusNotFound},
 	ErrIssuerUnsaid: {status: http.StatusInternalServerError},

@@ -83,7 +83,7 @@ func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	v.algorithms = jose.NamedOrAll(o.Algorithms, problem)
 	expiration := jwt.WithExpirationRequired()
 	if o.AllowMissingExpiration {
-		expiration = jwt.WithIssuedAt() // which is asked for in any case
+		expiration = jwt.WithIssuedAt() // which is wanted in any case
 	}
 	v.validator = jwt.NewValidator(expiration, jwt.WithIssuedAt(), jwt.WithIssuer(o.Issuer),
 		jwt.WithAudience(v.audience...), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now))
@@ -120,7 +120,7 @@ func (v *jwtVerifier) header(j jose.JWS) (h jose.Header, known bool, err error) 
 	return h, false, nil
 }
 
-// verify looks at nothing that costs before the token's form, type and algorithm are right, fetches no key for another
+// verify does nothing that costs before the token's form, type and algorithm are right, fetches no key for another
 // issuer's token, and reads no claim before the signature is right: many claims cost several times as much. It returns the
 // keys that it found the token's among as well; nil if that is not known.
 func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jose.Header) (*verifiedToken, *keys.Set, error) {
@@ -166,8 +166,8 @@ func (v *jwtVerifier) fetches() int64 {
 }
 
 // renewed tells whether the issuer has other keys by now than those that did not verify a token. A token that names no
-// key says nothing of a rotation, nor does one whose key was replaced under its name. The issuer is asked only about a token
-// that would pass otherwise, and its claims are read only when the issuer may be asked.
+// key says nothing of a rotation, nor does one whose key was replaced under its name. Keys are fetched only for a token
+// that would pass otherwise, and its claims are read only when the keys may be fetched.
 func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set, begun int64, payload []byte, err error) bool {
 	remote, ok := v.known.(*keys.Remote)
 	if !ok || than == nil || !than.Has(keyOf(h)) {
@@ -191,7 +191,9 @@ func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {
 	return v.algorithms[i], nil
 }
 
-func (v *jwtVerifier) verifySignature(ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte) (*keys.Set, error) {
+func (v *jwtVerifier) verifySignature(
+	ctx context.Context, h jose.Header, a jose.Algorithm, token, signed string, signature []byte,
+) (*keys.Set, error) {
 	key, keys, err := v.key(ctx, h, a, token)
 	if err != nil {
 		return keys, err
@@ -234,7 +236,8 @@ func (v *jwtVerifier) key(ctx context.Context, h jose.Header, a jose.Algorithm, 
 		return found[0], set, nil
 	case h.By == "":
 		// Trying them all would let a token pass that names no key, at any cost.
-		return nil, set, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
+		return nil, set, &Error{Reason: ErrTokenKey,
+			Err: fmt.Errorf("the token names no key, and %d of the issuer fit its algorithm", len(found))}
 	}
 	return found, set, nil
 }
@@ -244,7 +247,10 @@ func keyOf(h jose.Header) keys.ID { return keys.ID{By: h.By, Name: h.KeyID} }
 
 // foreignKey lets a KeySource of somebody else's choose, and then holds the choice against the algorithm.
 func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algorithm, token string) (any, error) {
-	t := &jwt.Token{Raw: token, Method: a.Method, Header: map[string]any{"alg": a.Method.Alg(), "typ": h.Type}, Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer}}
+	t := &jwt.Token{
+		Raw: token, Method: a.Method, Header: map[string]any{"alg": a.Method.Alg(), "typ": h.Type},
+		Claims: jwt.RegisteredClaims{Issuer: v.keyIssuer},
+	}
 	if h.By != "" {
 		t.Header[h.By] = h.KeyID
 	}
@@ -269,12 +275,4 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 		return nil, ErrTokenKey
 	}
 	return key, nil
-}
-
-// keyReason tells a key that is not there from a look-up that the request's end cut short.
-func keyReason(ctx context.Context) Reason {
-	if ctx.Err() != nil {
-		return ErrUnavailable
-	}
-	return ErrTokenKey
 }

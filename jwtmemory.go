@@ -36,7 +36,7 @@ func hashOf(token string) [sha256.Size]byte {
 	return sha256.Sum256(append(space, token...))
 }
 
-// Verify implements Verifier. A token that is remembered needs no second look but at the time.
+// Verify implements Verifier. A token that is remembered is checked for the time alone.
 func (v *jwtVerifier) Verify(ctx context.Context, token string) (*Token, error) {
 	// What has no JWS's form is not worth a hash.
 	j, err := jose.Split(token)

@@ -87,13 +87,13 @@ type RemoteKeysOptions struct {
 	_ [0]func()
 
 	// Issuer is where discovery starts: its OpenID Connect or RFC 8414 metadata, whose issuer must be this to the
-	// letter, names the JWK Set. The four places in use are asked in turn. The JWK Set may be on another host, but inside
+	// letter, names the JWK Set. The four places in use are tried in turn. The JWK Set may be on another host, but inside
 	// of a network only if the issuer is there too. Either Issuer or URL must be set.
 	Issuer string
 
 	// MetadataURL is where the metadata is, for an issuer whose metadata is at none of the usual places, or whose own
 	// address can't be reached from here. The metadata's issuer must be Issuer all the same, which then need not be a URL.
-	// If empty, the usual places are asked.
+	// If empty, the usual places are tried.
 	MetadataURL string
 
 	// URL is that of the JWK Set, for an issuer without metadata.
@@ -259,4 +259,12 @@ func (k *RemoteKeys) Size() int64 {
 		return 0
 	}
 	return k.remote.Size()
+}
+
+// keyReason tells a key that is not there from a look-up that the request's end cut short.
+func keyReason(ctx context.Context) Reason {
+	if ctx.Err() != nil {
+		return ErrUnavailable
+	}
+	return ErrTokenKey
 }

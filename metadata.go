@@ -142,7 +142,7 @@ func put[T string | []string](members map[string]any, name string, value T) {
 	}
 }
 
-// newDocument makes the document of an API whose tokens this Verifier and these Confirmers look at; nil without an ID. Both
+// newDocument makes the document of an API whose tokens this Verifier and these Confirmers check; nil without an ID. Both
 // may be nil, or nil in part: what is wrong with them others report.
 func newDocument(r Resource, v Verifier, confirmers []Confirmer) (*document, error) {
 	var wrong []error
@@ -211,7 +211,8 @@ func (d *document) addServers(r Resource, v Verifier, problem settings.Problem) 
 	if servers == nil {
 		servers = knownIssuers(v)
 		if len(servers) > 1 { // often one for each customer, and customers come and go
-			problem("AuthorizationServers", "the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
+			problem("AuthorizationServers",
+				"the Verifier accepts %d issuers, and the document is for everybody: list those that may be known", len(servers))
 			return
 		}
 	}

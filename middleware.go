@@ -59,7 +59,8 @@ func New(o Options) (*Guard, error) {
 	}
 	for _, iss := range openIssuers(o.Verifier) {
 		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
-			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: docs/tokens.md has a row for most")
+			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: "+
+				"docs/tokens.md has a row for most")
 	}
 	ways, own := newConfirmers(o)
 	g := &Guard{
@@ -75,7 +76,7 @@ func New(o Options) (*Guard, error) {
 	if g.source == nil {
 		g.source = CallerCertificate()
 	}
-	g.headers, _ = headersOf(g.source) // complete has looked at the error
+	g.headers, _ = headersOf(g.source) // complete has checked the error
 	_, g.prompt = g.source.(sharing)
 	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
@@ -230,7 +231,8 @@ func (g *Guard) decided(sent, clean *http.Request, now presented, outer *decisio
 		if d.presented != now {
 			same = d.behind(now, g.goesBy)
 		}
-		if same != nil && agree(g.headers, g.source, sent, same.certificate) && g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
+		if same != nil && agree(g.headers, g.source, sent, same.certificate) &&
+			g.confirmers.holdFor(same.token, g.schemes.name(same.under), same.arrived, clean) {
 			return same.on(clean)
 		}
 	}
@@ -244,7 +246,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return e
 	}
 	d.under = c.under
-	// The token before the certificate: chains are verified, and responders asked, for those alone who have one.
+	// The token before the certificate: chains are verified, and responders called, for those alone who have one.
 	t, err := g.tokens.verify(r.Context(), c.token)
 	switch {
 	case err != nil && !field.IsToken68(c.token):
@@ -257,7 +259,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 		return d.errorOf(err, ErrCertificateMalformed)
 	}
 	if !g.prompt { // it may have waited
-		if d.token, e = g.tokens.verifyAgain(r.Context(), c.token, t); e != nil {
+		if d.token, e = g.tokens.reverify(r.Context(), c.token, t); e != nil {
 			return e
 		}
 	}

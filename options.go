@@ -101,7 +101,7 @@ type Options struct {
 	// whole. If nil, the answer has a status and no body; ProblemDetails gives it one.
 	Deny func(http.ResponseWriter, *http.Request, *Error)
 
-	// Revoked is asked about every genuine token on every request; true refuses it with 401, an error with 503.
+	// Revoked is called for every genuine token on every request; true refuses it with 401, an error with 503.
 	// If nil, no token is revoked.
 	Revoked func(context.Context, *Token) (bool, error)
 
@@ -117,7 +117,7 @@ type Options struct {
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each
 	// there is what it says and its SHA-256, in about 700 bytes; larger ones count for more. The time, the binding, the
-	// policies and Revoked are asked about on every request, and tokens are forgotten when the issuer's keys change.
+	// policies and Revoked are called on every request, and tokens are forgotten when the issuer's keys change.
 	// With Keys other than RemoteKeys and StaticKeys none is remembered; what a Verifier of your own remembers is up to it.
 	// If zero, 10000; if negative, none.
 	Remember int
@@ -183,7 +183,8 @@ func (o Options) complete() (Options, error) {
 			ClientsWithoutAudience: o.ClientsWithoutAudience, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)
 	} else if o.Issuer != "" || o.Audience != nil || o.Keys != nil || o.Algorithms != nil || o.TokenTypes != nil ||
-		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || o.ClientClaim != "" || o.ClientsWithoutAudience != nil || leeway != 0 || o.Remember > 0 {
+		o.KeyIssuer != "" || o.RequiredClaims != nil || o.AllowIDTokens || o.ClientClaim != "" || o.ClientsWithoutAudience != nil ||
+		leeway != 0 || o.Remember > 0 {
 		problem("Verifier", "leave Issuer, Audience, Keys, KeyIssuer, Algorithms, TokenTypes, RequiredClaims, AllowIDTokens, ClientClaim, "+
 			"ClientsWithoutAudience, Leeway and Remember empty: the Verifier decides in their place")
 	} else {

@@ -157,7 +157,7 @@ func (a *authorizer) refuse(r *http.Request, d *decision, policies []Policy, err
 	return e
 }
 
-// views are Principals that policies look at, and that nobody keeps.
+// views are Principals for policies to read, and nobody keeps them.
 var views = sync.Pool{New: func() any { return new(Principal) }}
 
 // view returns a Principal out of views.
@@ -277,7 +277,8 @@ func (l limited) Fresh(token string, t *Token) bool { return fresh(l.Verifier, t
 func (l limited) Verify(ctx context.Context, token string) (*Token, error) {
 	t, err := l.Verifier.Verify(ctx, token)
 	if err == nil && t != nil && !slices.Contains(l.issuers, t.issuer) {
-		return nil, &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.issuer, l.issuers)}
+		return nil, &Error{Reason: ErrTokenIssuer,
+			Err: fmt.Errorf("the Verifier returned a Token of %.64q, and its Issuers are %q", t.issuer, l.issuers)}
 	}
 	return t, err
 }

@@ -150,7 +150,8 @@ type problem struct {
 // member error the code, of the challenge; both are left out where there is none. An answer to HEAD has no body.
 func (f Refusal) Problem() []byte {
 	a := f.cause().answer()
-	body, _ := json.Marshal(problem{"about:blank", http.StatusText(a.status), a.status, a.description, a.code}) // fields that can all be written
+	// The fields can all be written.
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(a.status), a.status, a.description, a.code})
 	return body
 }
 

@@ -2,12 +2,13 @@ package popauth
 
 import (
 	"context"
-	"hash/maphash"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"strconv"
 	"strings"
 
+	"github.com/seed-171ab058/popauth/internal/requestline"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -148,16 +149,26 @@ func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 
 // read is the one reading of a request line.
 func (l RequestLine) read(r *http.Request) *Error {
-	broken := l.broken(r, false)
+	broken := requestline.Check(r, l.allowed(), false)
 	if broken == nil {
 		return nil
 	}
 	if o := outerRules(r); o != nil {
-		if broken = l.or(o.rules).broken(r, o.decoded); broken == nil {
+		if broken = requestline.Check(r, l.or(o.rules).allowed(), o.decoded); broken == nil {
 			return nil
 		}
 	}
-	return &Error{Reason: ErrRequestLine, Err: broken}
+	return &Error{Reason: ErrRequestLine, Err: (*brokenRule)(broken)}
+}
+
+func (l RequestLine) allowed() requestline.Allowed {
+	return requestline.Allowed{
+		Path: uri.Allowed{
+			EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
+			PathParameter: l.AllowPathParameters, OtherEncoding: l.AllowOtherEncodings,
+		},
+		RewrittenURL: l.AllowRewrittenURL, MethodOverrides: l.AllowMethodOverride,
+	}
 }
 
 // rewritten tells whether Request.URL need not be what stands in the request line.
@@ -175,85 +186,6 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 		l.AllowPathParameters || o.AllowPathParameters, l.AllowOtherEncodings || o.AllowOtherEncodings,
 		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil,
 	}
-}
-
-// broken returns the rule that r breaks; nil if there is none. A Handler that has decoded the path has dropped
-// URL.RawPath, so that all routers inside go by URL.Path, or left one that is spelled as net/url does.
-func (l RequestLine) broken(r *http.Request, decoded bool) *brokenRule {
-	path, rule := uri.Target(r)
-	if rule == "" && r.URL.Opaque != "" {
-		rule = uri.Opaque
-	}
-	if rule != "" {
-		return &brokenRule{rule: rule, found: uri.Shown(r.RequestURI)}
-	}
-	if broken := l.brokenPath(path, decoded); broken != nil {
-		return broken
-	}
-	if !l.AllowRewrittenURL {
-		rest, kept, fits := uri.Rest(path, r.URL)
-		if !fits {
-			return &brokenRule{rule: lineRewritten, found: r.URL.Path, compared: path}
-		}
-		if !kept && (!decoded || uri.HasEncodedSlash(rest) && !uri.HasEncodedSlash(r.URL.RawPath)) {
-			return &brokenRule{rule: lineDecoded, found: r.URL.Path, compared: rest}
-		}
-	}
-	if l.AllowRewrittenURL || decoded && r.URL.RawPath != "" {
-		if broken := l.brokenURL(r.URL); broken != nil {
-			return broken
-		}
-	}
-	return brokenMethod(r, l.AllowMethodOverride)
-}
-
-// brokenURL holds a path that middleware has written to the rules of a sent one. Routers that find a RawPath go by that.
-func (l RequestLine) brokenURL(u *url.URL) *brokenRule {
-	path := u.RawPath
-	switch {
-	case path == "":
-		path = u.EscapedPath()
-	case !uri.Decodes(path, u.Path):
-		return &brokenRule{rule: lineRawPath, found: path, compared: u.Path}
-	}
-	if path == "" || path[0] != '/' {
-		path = "/" + path // as http.StripPrefix leaves it
-	}
-	return l.brokenPath(path, false)
-}
-
-func (l RequestLine) brokenPath(path string, decoded bool) *brokenRule {
-	if len(path) > uri.MaxPath {
-		return &brokenRule{rule: uri.LongPath, found: path}
-	}
-	rule, at := uri.Reading(path, uri.Allowed{
-		EncodedSlash: l.AllowEncodedSlash, EmptySegment: l.AllowEmptySegments,
-		PathParameter: l.AllowPathParameters, OtherEncoding: l.AllowOtherEncodings || decoded,
-	})
-	if rule == "" {
-		return nil
-	}
-	return &brokenRule{rule: rule, found: path[at:], compared: path}
-}
-
-var lineSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()}
-
-// lineSum stands for a request's method, path and proof in 8 bytes: the strings would double what a decision takes. Its seeds
-// are this process's secret. URL.Path counts where it doesn't fit the request line, or there is none. Where it fits,
-// http.StripPrefix may have left less of it to a later stage, and a DPoP proof is good for one decision only.
-func lineSum(r *http.Request, rewritten bool) uint64 {
-	sum := maphash.String(lineSeeds[0], method(r)) ^ maphash.String(lineSeeds[1], r.RequestURI)
-	fits := true
-	if rewritten {
-		_, fits = sentPath(r)
-	}
-	if r.URL != nil && (r.RequestURI == "" || !fits) {
-		sum ^= maphash.String(lineSeeds[2], r.URL.Path)
-	}
-	if proof := r.Header["Dpop"]; len(proof) > 0 {
-		sum ^= maphash.String(lineSeeds[3], strings.Join(proof, "\n"))
-	}
-	return sum
 }
 
 // SentPath returns the escaped path as r's client sent it, without the prefix that http.StripPrefix has taken from
@@ -285,4 +217,77 @@ func sentPath(r *http.Request) (string, bool) {
 	}
 	rest, _, fits := uri.Rest(path, r.URL)
 	return rest, fits
+}
+
+// brokenRule is the cause of ErrRequestLine: the rule, the header that breaks it if there is one, what was found, what it
+// was compared with, and what to change. It quotes what a sender chose, cut and in ASCII.
+type brokenRule requestline.Broken
+
+func (b *brokenRule) Error() string {
+	found := quoted(b.Found)
+	if b.Header != "" {
+		found = b.Header + ": " + found // one that field.OverridesMethod knows, in the sender's spelling
+	}
+	if b.Compared == "" {
+		return fmt.Sprintf("%s: %s: %s", b.Rule, found, b.cure())
+	}
+	return fmt.Sprintf("%s: %s, %s: %s", b.Rule, found, quoted(b.Compared), b.cure())
+}
+
+// maxQuoted leaves room for two quotations and the cure in a line of maxLogged bytes.
+const maxQuoted = 42
+
+// quoted leaves out a query and a fragment, which may hold a token, and userinfo where others than net/http see one.
+func quoted(s string) string {
+	if strings.HasPrefix(s, "//") {
+		s = uri.Shown(s)
+	}
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		s = s[:max(i, 1)] // the one that nobody has in a path is quoted itself
+	}
+	q := strconv.QuoteToASCII(s[:min(len(s), maxQuoted)])
+	if len(q) > maxQuoted+2 {
+		q = q[:maxQuoted+1] + `"`
+	}
+	return q
+}
+
+// cure says who has to change what. Only rules that have an opening name one.
+func (b *brokenRule) cure() string {
+	switch b.Rule {
+	case uri.OtherEncoding:
+		return "RequestLine.Handler around all routers decodes it, AllowOtherEncodings lets it be"
+	case uri.EncodedSlash:
+		return "the client has to send a slash, or set RequestLine.AllowEncodedSlash"
+	case uri.EmptySegment:
+		return "the client has to send one slash, or set RequestLine.AllowEmptySegments"
+	case uri.PathParameter:
+		return "the client has to leave out the semicolon, or set RequestLine.AllowPathParameters"
+	case uri.NotAPath:
+		return "set Request.RequestURI before http.StripPrefix, or put RequestLine.Handler around it"
+	case uri.LongPath:
+		return "the client has to send a shorter path, a query may be longer"
+	case uri.ConnectForm, uri.AsteriskForm, uri.OtherForm:
+		return "the client has to send a path"
+	case requestline.MethodLetters:
+		return "the client has to send the method in upper case"
+	case uri.Opaque:
+		return "give Request.URL a Path"
+	case requestline.Rewritten:
+		return "set RequestLine.AllowRewrittenURL, or rewrite in the proxy, or redirect"
+	case requestline.RawPath:
+		return "set RawPath to \"\" wherever Path is set"
+	case requestline.Decoded:
+		return "leave it there, RequestLine.Handler around all routers decodes"
+	case requestline.HTTP2:
+		return "what speaks it without TLS belongs outside of ClientCertificate and Guard"
+	case requestline.MethodOverride:
+		return "remove it, obey it outside of the Guard, or set RequestLine.AllowMethodOverride"
+	}
+	return "the client has to send another path, nothing allows this one"
+}
+
+func otherEncoding(e *Error) bool {
+	b, ok := e.Err.(*brokenRule) //nolint:errorlint // read has just made it
+	return ok && b.Rule == uri.OtherEncoding
 }

@@ -94,7 +94,7 @@ var (
 	errEarlyHandshake = errors.New("the handshake of its connection is not complete")
 )
 
-// CheckRequest returns nil for a request that may be decided about, as every Guard asks before it looks at who sends it: its line
+// CheckRequest returns nil for a request that may be decided about, as every Guard checks before it reads who sends it: its line
 // has one reading, by the zero RequestLine and what a RequestLine.Handler further out allows, and it is not in TLS early data. It
 // is for doors of your own. The error is an *Error with ErrRequestLine or ErrEarlyData.
 func CheckRequest(r *http.Request) error {

@@ -17,7 +17,7 @@ import (
 // Verifier decides whether an access token is genuine, in force and meant for this API. An error refuses the request:
 // it should wrap a Reason, ErrUnavailable if the decision can't be made; one that does not is answered like
 // ErrTokenInvalid. A Verifier may look at what other handlers have put into the context, as long as it makes sure
-// that this belongs to the very token it is asked about.
+// that this belongs to the very token it verifies.
 //
 // A Verifier may cache: a Token never changes, so the same one may be returned to any number of requests.
 //
@@ -35,7 +35,7 @@ type Verifier interface {
 
 // CachingVerifier is a Verifier that can tell at once whether a Token of its is still fresh. A Guard whose Certificate source
 // takes time, as one that asks a revocation service does, asks it after the source: the token's key may have been
-// withdrawn meanwhile. A Verifier without Fresh is not asked a second time.
+// withdrawn meanwhile. A Verifier without Fresh is not called a second time.
 type CachingVerifier interface {
 	Verifier
 
@@ -50,7 +50,7 @@ type Token struct {
 	issuer, subject, clientID, tokenID string
 	audience, scopes                   []string
 	issuedAt, notBefore                seconds
-	expiresAt                          time.Time // zero if absent; asked for by every request
+	expiresAt                          time.Time // zero if absent; read by every request
 
 	bindings []Binding
 	payload  string         // the claims, of which the strings above are parts; empty in a Token that nobody has read
@@ -105,7 +105,8 @@ func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
 	if t.inForce(now, leeway) {
 		return nil
 	}
-	err := jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now })).Validate(claimsOf(t))
+	at := jwt.WithTimeFunc(func() time.Time { return now })
+	err := jwt.NewValidator(jwt.WithIssuedAt(), jwt.WithLeeway(leeway), at).Validate(claimsOf(t))
 	if err == nil {
 		return nil
 	}

@@ -78,9 +78,11 @@ var claimRoles = map[string]claimRole{
 	"metadata_policy": {of: statement}, "trust_marks": {of: statement}, "trust_mark_type": {of: statement},
 
 	// VC Data Model 1.1, section 6.3.1, and 2.0; SD-JWT VC, section 3.2.2; RFC 9901, section 4; Token Status List; OpenID4VCI
-	"vc": {of: verifiable}, "vp": {of: verifiable}, "vct": {of: verifiable}, "credentialSubject": {of: verifiable}, "@context": {of: verifiable},
+	"vc": {of: verifiable}, "vp": {of: verifiable}, "vct": {of: verifiable},
+	"credentialSubject": {of: verifiable}, "@context": {of: verifiable},
 	"_sd": {of: verifiable}, "_sd_alg": {of: verifiable}, "sd_hash": {of: verifiable},
-	"vp_token": {of: verifiable}, "presentation_submission": {of: verifiable}, "status_list": {of: verifiable}, "attested_keys": {of: verifiable},
+	"vp_token": {of: verifiable}, "presentation_submission": {of: verifiable},
+	"status_list": {of: verifiable}, "attested_keys": {of: verifiable},
 
 	"tctx": {of: transactionToken}, "rctx": {of: transactionToken}, // draft-ietf-oauth-transaction-tokens, section 7
 

@@ -50,10 +50,10 @@ func TestIdentityAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := state(false)
-	if err := trusted(r); err != nil {
+	if err := trusted.Check(r); err != nil {
 		t.Fatal(err)
 	}
-	if got := testing.AllocsPerRun(200, func() { _ = trusted(r) }); got > 0 {
+	if got := testing.AllocsPerRun(200, func() { _ = trusted.Check(r) }); got > 0 {
 		t.Errorf("proxy: got %v allocations, want none", got)
 	}
 }

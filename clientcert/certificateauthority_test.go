@@ -303,7 +303,7 @@ func TestProxyURIToTheLetter(t *testing.T) {
 	for uri, want := range map[string]bool{
 		"spiffe://example.org/proxy": true, "SPIFFE://example.org/proxy": false, "spiffe://example.org/proxy#": false, "spiffe://EXAMPLE.org/proxy": false,
 	} {
-		err := trusted(ca.Client("proxy", alternative(general(6, uri))).Request("GET", "/", ""))
+		err := trusted.Check(ca.Client("proxy", alternative(general(6, uri))).Request("GET", "/", ""))
 		if got := err == nil; got != want {
 			t.Errorf("%s: got %v, want trusted %t", uri, err, want)
 		}

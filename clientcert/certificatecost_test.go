@@ -127,7 +127,7 @@ func TestProxyIdentitiesCostLittle(t *testing.T) {
 		r := httptest.NewRequest("GET", "https://x.example/", nil)
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{leaf}}
 		took := bestOf(20, func() {
-			if trusted(r) == nil {
+			if trusted.Check(r) == nil {
 				t.Errorf("VULNERABLE: %s: trusted", name)
 			}
 		})
@@ -151,11 +151,11 @@ func TestProxyIdentitiesTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := trusted(ingress.Request("GET", "/", "")); err != nil {
+		if err := trusted.Check(ingress.Request("GET", "/", "")); err != nil {
 			t.Errorf("got %v", err)
 		}
 		for who, c := range map[string]*popauthtest.Client{"its name, of another authority": stranger, "no such name": ca.Client("x")} {
-			if trusted(c.Request("GET", "/", "")) == nil {
+			if trusted.Check(c.Request("GET", "/", "")) == nil {
 				t.Errorf("VULNERABLE: %s: trusted", who)
 			}
 		}
@@ -168,7 +168,7 @@ func TestProxyIdentitiesTogether(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "/", http.NoBody)
 	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{large}}
-	if trusted(r) == nil {
+	if trusted.Check(r) == nil {
 		t.Errorf("a certificate of %d bytes: trusted", len(large.Raw))
 	}
 }

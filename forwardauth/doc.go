@@ -5,14 +5,19 @@
 //
 //	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 //	// …
+//	trust := []proxy.Trust{proxy.TrustPeers(nginx), proxy.TrustSecret("X-Proxy-Secret", secret)}
+//	peer, err := proxy.Trusted(trust...)
+//	// …
+//	source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), trust...)
+//	// …
 //	endpoint, err := forwardauth.New(forwardauth.Options{
 //		Guard: popauth.Options{
 //			Issuer: "https://id.example.com", Audience: []string{"https://api.example.com"},
-//			Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
+//			Certificate: source,
+//			Confirmers:  []popauth.Confirmer{popauth.MutualTLS{}, proofs},
 //		},
-//		Headers:     forwardauth.Nginx(),
-//		Certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-//		Trust:       []proxy.Trust{proxy.TrustPeers(nginx), proxy.TrustSecret("X-Proxy-Secret", secret)},
+//		Headers: forwardauth.Nginx(),
+//		Proxy:   peer,
 //	})
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //

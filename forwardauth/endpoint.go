@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/field"
-	"github.com/seed-171ab058/popauth/proxy"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
@@ -20,20 +19,17 @@ type Options struct {
 
 	// Guard decides about the original requests. A dpop.Confirmer among its Confirmers has the API's own name as
 	// BaseURL, or OriginalURL as URL where the API has several. Its RequestLine is for the original request and the question;
-	// see the package's documentation for what an API behind a proxy may need opened. Set its Certificate only to wrap, as
-	// in Verified(Forwarded(…)). TLSCertificate is an error: that one is the proxy's.
+	// see the package's documentation for what an API behind a proxy may need opened. Its Certificate is the source of the
+	// certificate that the proxy reports, as proxy.Certificate makes it with the rules of Proxy. If nil, callers have none.
+	// TLSCertificate is an error: that one is the proxy's.
 	Guard popauth.Options
 
 	// Headers are those in which the proxy reports the original request: Nginx, Traefik, Caddy, or others.
 	Headers Headers
 
-	// Certificate is the form in which the proxy reports the caller's certificate. With the zero Format callers have
-	// none, unless Guard.Certificate finds it.
-	Certificate proxy.Format
-
-	// Trust says which peers are the proxy. All rules must hold, and there must be one. Anybody else is refused with
-	// 403 and popauth.ErrPeerUntrusted.
-	Trust []proxy.Trust
+	// Proxy knows the peer that may ask: what proxy.Trusted returns. Anybody else is refused, with 403 unless Check
+	// returns another Reason than popauth.ErrPeerUntrusted.
+	Proxy Proxy
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
@@ -41,11 +37,20 @@ type Options struct {
 	Claims map[string]string
 }
 
+// Proxy knows which requests come from the proxy. A *proxy.TrustedPeer does.
+type Proxy interface {
+	// Check returns nil for a request of the proxy's.
+	Check(*http.Request) error
+
+	// Headers names the headers that Check reads, such as that with a secret. Nobody else gets to see them.
+	Headers() []string
+}
+
 // Endpoint answers the requests of a proxy that asks whether another request may pass. It is immutable and safe for
 // concurrent use.
 type Endpoint struct {
 	guard   *popauth.Guard
-	trusted func(*http.Request) error
+	proxy   Proxy
 	headers Headers
 	line    popauth.RequestLine
 	claims  map[string]string
@@ -59,7 +64,7 @@ func New(o Options) (*Endpoint, error) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
 	e := &Endpoint{
-		headers: o.Headers.canonical(), line: o.Guard.RequestLine,
+		proxy: o.Proxy, headers: o.Headers.canonical(), line: o.Guard.RequestLine,
 		claims: map[string]string{}, handed: map[string]string{},
 	}
 	for _, name := range identity {
@@ -77,25 +82,18 @@ func New(o Options) (*Endpoint, error) {
 		e.claims[name] = claim
 		e.handed[field.Fold(name)] = name
 	}
-	var err error
-	if e.trusted, err = proxy.Trusted(o.Trust...); err != nil {
-		problem("Trust", "%w", err)
-	}
-	switch given := len(o.Certificate.Headers()) > 0; {
-	case given && o.Guard.Certificate != nil:
-		problem("Certificate", "there is a Guard.Certificate as well: set one")
-	case given:
-		if o.Guard.Certificate, err = proxy.Certificate(o.Certificate, o.Trust...); err != nil {
-			problem("Certificate", "%w", err)
-		}
+	switch {
+	case isNil(o.Proxy):
+		problem("Proxy", "nil: nobody may ask; proxy.Trusted makes one of the rules by which the proxy is known")
 	case ofConnection(o.Guard.Certificate):
-		problem("Guard", "Certificate: the connection's certificate is the proxy's own")
-	case o.Guard.Certificate == nil:
-		o.Guard.Certificate = none{}
+		problem("Guard", "Certificate: the connection's certificate is the proxy's own; proxy.Certificate makes a source of the one that it reports")
+	default:
+		if o.Guard.Certificate == nil {
+			o.Guard.Certificate = none{}
+		}
+		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Proxy.Headers())
 	}
-	if len(o.Certificate.Headers()) == 0 && o.Guard.Certificate != nil {
-		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Trust)
-	}
+	var err error
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
 	}
@@ -103,6 +101,12 @@ func New(o Options) (*Endpoint, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// isNil tells whether there is no Proxy, or a nil pointer in it, as beside an error that nobody has looked at.
+func isNil(p Proxy) bool {
+	v := reflect.ValueOf(p)
+	return p == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // ofConnection goes by the type: each source remembers on its own, so that no two are equal. Verified has a source within.
@@ -127,21 +131,19 @@ func (none) Certificate(*http.Request) (*popauth.Certificate, error) { return ni
 
 func (none) Headers() ([]string, error) { return nil, nil }
 
-// secretive is a source beside which the proxy's secret is in the request, for Trust alone to see.
+// secretive is a source beside which the proxy's secret is in the request, for Proxy alone to see.
 type secretive struct {
 	popauth.CertificateSource
 	secrets []string
 }
 
-func withSecrets(s popauth.CertificateSource, trust []proxy.Trust) popauth.CertificateSource {
-	var secrets []string
-	for _, t := range trust {
-		secrets = append(secrets, t.Headers()...)
-	}
-	if len(secrets) == 0 {
+// withSecrets returns a source that names these headers, too. One that was made with the rules of Proxy does so by itself.
+func withSecrets(s popauth.CertificateSource, secrets []string) popauth.CertificateSource {
+	names, _ := s.Headers() // popauth.New reports the error
+	if !slices.ContainsFunc(secrets, func(secret string) bool { return !slices.Contains(names, secret) }) {
 		return s
 	}
-	return secretive{s, secrets}
+	return secretive{s, slices.Clone(secrets)}
 }
 
 // Headers implements popauth.CertificateSource.
@@ -181,7 +183,7 @@ func (e *Endpoint) handler(stage func(http.Handler) http.Handler) http.Handler {
 // original returns the request that a proxy asks about. Its line has one reading, and so has that of the question: a
 // proxy may put the original path behind a prefix, and a router in front of the Endpoint choose by it.
 func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
-	if err := e.trusted(r); err != nil {
+	if err := e.proxy.Check(r); err != nil {
 		return nil, err
 	}
 	question := e.line
@@ -208,6 +210,10 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 // pass answers 200, with who the request comes from.
 func (e *Endpoint) pass(w http.ResponseWriter, r *http.Request) {
 	who, _ := popauth.FromContext(r.Context())
+	if who.Certificate != nil && who.Certificate.Source == popauth.SourceTLS {
+		e.guard.Refuse(w, r, &popauth.Error{Reason: popauth.ErrPeerUntrusted, Err: errOwnCertificate})
+		return
+	}
 	h, err := e.identity(who)
 	if err != nil {
 		e.guard.Refuse(w, r, err)
@@ -218,6 +224,10 @@ func (e *Endpoint) pass(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }
+
+// errOwnCertificate is what a source makes of the proxy's connection whose rules don't know the proxy as Options.Proxy does.
+var errOwnCertificate = errors.New("Options.Guard.Certificate found the certificate of the connection, which is the proxy's own: " +
+	"give proxy.Certificate the rules that proxy.Trusted has for Options.Proxy")
 
 // joining puts all challenges on one line, as RFC 9110, section 11.6.1, allows: nginx hands on a single one.
 type joining struct {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +43,8 @@ type lab struct {
 func newLab(tb testing.TB) *lab {
 	l := &lab{TB: tb, issuer: popauthtest.NewIssuer(tb), owner: popauthtest.SelfSigned(tb, "owner"),
 		key: popauthtest.NewProofKey(tb, "ES256")}
-	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Certificate: proxy.Traefik(), Trust: proxyPeer}
+	l.o = forwardauth.Options{Guard: l.issuer.Options(), Headers: forwardauth.Traefik(), Proxy: trusted(proxyPeer...)}
+	l.o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
 	l.o.Guard.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{URL: forwardauth.OriginalURL})}
 	l.o.Guard.Deny = func(w http.ResponseWriter, _ *http.Request, e *popauth.Error) {
 		l.reason = e
@@ -266,7 +268,7 @@ func TestForwardAuthIdentity(t *testing.T) {
 // The connection's own certificate is that of the proxy.
 func TestForwardAuthProxyCertificate(t *testing.T) {
 	l := newLab(t)
-	l.o.Certificate = proxy.Format{}
+	l.o.Guard.Certificate = nil
 	own := func(r *http.Request) {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{l.owner.Certificate.Leaf}}
 		leaf, err := x509.ParseCertificate(l.owner.Certificate.Certificate[0])
@@ -282,6 +284,25 @@ func TestForwardAuthProxyCertificate(t *testing.T) {
 	l.o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
 	if got := l.answer(l.endpoint().Confirm(), l.asked(own)); got.StatusCode != http.StatusOK {
 		t.Errorf("Guard.Certificate: got %d %v", got.StatusCode, l.reason)
+	}
+}
+
+// A source whose rules don't know the proxy finds the certificate of the connection: nobody is the proxy by its certificate.
+func TestProxysCertificateIsNobodys(t *testing.T) {
+	l := newLab(t)
+	l.o.Guard.Certificate = byProxy(proxy.Traefik(), proxy.TrustPeers(netip.MustParsePrefix("198.51.100.0/24")),
+		proxy.TrustSecret("X-Proxy-Secret", secret))
+	leaf, err := x509.ParseCertificate(l.owner.Certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := func(r *http.Request) {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{leaf}}
+	}
+	got := l.answer(l.endpoint().Confirm(), l.asked(own))
+	if got.StatusCode != http.StatusForbidden || !errors.Is(l.reason, popauth.ErrPeerUntrusted) ||
+		!strings.Contains(fmt.Sprint(l.reason), "proxy's own") {
+		t.Errorf("got %d %v, want 403, %v and what to change", got.StatusCode, l.reason, popauth.ErrPeerUntrusted)
 	}
 }
 
@@ -443,6 +464,15 @@ func TestForwardAuthChallenges(t *testing.T) {
 			t.Errorf("%s: got %d with %q, want 400 without a challenge", tt.headers.Method, answer.StatusCode, lines)
 		}
 	}
+}
+
+// trusted is the proxy that these rules describe.
+func trusted(trust ...proxy.Trust) *proxy.TrustedPeer {
+	peer, err := proxy.Trusted(trust...)
+	if err != nil {
+		panic(err)
+	}
+	return peer
 }
 
 // byProxy is the source of an API behind a proxy.

@@ -22,9 +22,9 @@ func TestForwardAuthOptions(t *testing.T) {
 		want   []string // of the error
 	}{
 		{"nothing", func(o *forwardauth.Options) { *o = forwardauth.Options{} },
-			[]string{"Headers.Method", "Headers.URI", "Headers.Scheme", "Headers.Host", "Options.Trust", "Options.Guard"}},
-		{"no Trust", func(o *forwardauth.Options) { o.Trust = nil }, []string{"Options.Trust: proxy: Trusted: no rule"}},
-		{"zero Trust", func(o *forwardauth.Options) { o.Trust = []proxy.Trust{{}} }, []string{"Options.Trust"}},
+			[]string{"Headers.Method", "Headers.URI", "Headers.Scheme", "Headers.Host", "Options.Proxy", "Options.Guard"}},
+		{"no Proxy", func(o *forwardauth.Options) { o.Proxy = nil }, []string{"Options.Proxy: nil: nobody may ask; proxy.Trusted"}},
+		{"none in it", func(o *forwardauth.Options) { o.Proxy = (*proxy.TrustedPeer)(nil) }, []string{"Options.Proxy: nil"}},
 		{"a header twice", func(o *forwardauth.Options) { o.Headers.URI = o.Headers.Method }, []string{"Headers.URI"}},
 		{"an underscore", func(o *forwardauth.Options) { o.Headers.URI = "X_Original_URI" }, []string{"Headers.URI"}},
 		{"Authorization", func(o *forwardauth.Options) { o.Headers.Method = "authorization" }, []string{"Headers.Method"}},
@@ -33,20 +33,17 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"a URL with an underscore", func(o *forwardauth.Options) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
-		{"two certificates", func(o *forwardauth.Options) {
-			o.Guard.Certificate = byProxy(proxy.Traefik(), proxyPeer...)
-		}, []string{"Options.Certificate"}},
 		{"the connection's certificate", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = proxy.Format{}, popauth.TLSCertificate()
+			o.Guard.Certificate = popauth.TLSCertificate()
 		}, []string{"Guard: Certificate"}},
 		{"the caller's certificate", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = proxy.Format{}, popauth.CallerCertificate()
+			o.Guard.Certificate = popauth.CallerCertificate()
 		}, []string{"Guard: Certificate"}},
 		{"the connection's certificate, verified", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = proxy.Format{}, verified(t, popauth.TLSCertificate())
+			o.Guard.Certificate = verified(t, popauth.TLSCertificate())
 		}, []string{"Guard: Certificate"}},
 		{"the caller's certificate, verified twice", func(o *forwardauth.Options) {
-			o.Certificate, o.Guard.Certificate = proxy.Format{}, verified(t, verified(t, popauth.CallerCertificate()))
+			o.Guard.Certificate = verified(t, verified(t, popauth.CallerCertificate()))
 		}, []string{"Guard: Certificate"}},
 		{"a claim under another's name", func(o *forwardauth.Options) { o.Claims = map[string]string{"x-auth-subject": "name"} },
 			[]string{"Options.Claims"}},
@@ -120,12 +117,10 @@ func ExampleNew() {
 	tb := &example{}
 	defer tb.close()
 	issuer := popauthtest.NewIssuer(tb)
-	endpoint, err := forwardauth.New(forwardauth.Options{
-		Guard:       issuer.Options(), // in a service: popauth.Options{Issuer: …, Audience: …}
-		Headers:     forwardauth.Nginx(),
-		Certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
-		Trust:       proxyPeer,
-	})
+	guard := issuer.Options() // in a service: popauth.Options{Issuer: …, Audience: …}
+	guard.Certificate, _ = proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxyPeer...)
+	peer, _ := proxy.Trusted(proxyPeer...)
+	endpoint, err := forwardauth.New(forwardauth.Options{Guard: guard, Headers: forwardauth.Nginx(), Proxy: peer})
 	if err != nil {
 		fmt.Println(err)
 		return

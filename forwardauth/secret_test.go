@@ -10,10 +10,12 @@ import (
 
 // The secret of the proxy is for the rule of trust alone, whether the proxy reports certificates or not.
 func TestNobodyElseSeesTheSecret(t *testing.T) {
-	for name, format := range map[string]proxy.Format{"with certificates": proxy.Traefik(), "without": {}} {
+	for name, source := range map[string]popauth.CertificateSource{
+		"with certificates": byProxy(proxy.Traefik(), proxyPeer...), "without": nil,
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			l.o.Certificate = format
+			l.o.Guard.Certificate = source
 			asked := 0
 			look := func(where string, r *http.Request) {
 				asked++

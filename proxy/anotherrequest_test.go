@@ -169,7 +169,7 @@ func throughProxy(t *testing.T, api string, client *popauthtest.Client) func(hea
 func TestAnotherRequestIsNotThePeers(t *testing.T) {
 	const secret = "0123456789abcdef"
 	trust := []proxy.Trust{proxy.TrustPeers(lab.ProxyNet), proxy.TrustSecret("X-Proxy-Secret", secret)}
-	check, err := proxy.Trusted(trust...)
+	peer, err := proxy.Trusted(trust...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,16 +180,16 @@ func TestAnotherRequestIsNotThePeers(t *testing.T) {
 	request := func(ctx context.Context) *http.Request {
 		return lab.ViaProxy("", "X-Proxy-Secret", secret, "X-Forwarded-Host", "api.example.com").WithContext(ctx)
 	}
-	if r := request(t.Context()); check(r) != nil || find(r) == nil {
+	if r := request(t.Context()); peer.Check(r) != nil || find(r) == nil {
 		t.Fatal("the proxy is not known")
 	}
 	lab.Send(popauth.ClientCertificate(popauth.TLSCertificate()), request(t.Context())).Passed(t)
 	popauth.ClientCertificate(popauth.TLSCertificate())(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if check(r) != nil || check(r.Clone(r.Context())) != nil || find(r) == nil {
+		if peer.Check(r) != nil || peer.Check(r.Clone(r.Context())) != nil || find(r) == nil {
 			t.Error("the request itself is refused")
 		}
 		other := request(r.Context())
-		if err := check(other); !errors.Is(err, popauth.ErrAnotherRequest) || !strings.Contains(err.Error(), "RequestURI") {
+		if err := peer.Check(other); !errors.Is(err, popauth.ErrAnotherRequest) || !strings.Contains(err.Error(), "RequestURI") {
 			t.Errorf("got %v, want %s and what to change", err, popauth.ErrAnotherRequest)
 		}
 		if u := find(other); u != nil {

@@ -201,7 +201,7 @@ func TestWithPeer(t *testing.T) {
 		r := lab.ViaProxy("")
 		r.RemoteAddr = map[bool]string{true: stranger, false: lab.ProxyAddress}[want] // what a handler may have set
 		r = r.WithContext(proxy.WithPeer(r.Context(), address{&net.UDPAddr{IP: net.ParseIP(at), Port: 443}}))
-		if err := trusted(r); (err == nil) != want {
+		if err := trusted.Check(r); (err == nil) != want {
 			t.Errorf("%s: got %v", at, err)
 		}
 	}

@@ -64,7 +64,7 @@ func TestConnContextWaitsForNoAddress(t *testing.T) {
 		ConnContext: proxy.ConnContext,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.RemoteAddr = "" // ConnContext has the last word
-			if trusted(r) != nil {
+			if trusted.Check(r) != nil {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
@@ -124,10 +124,10 @@ func TestWithPeerAsksOnce(t *testing.T) {
 	}
 	answers := make(chan error, 2)
 	for range 2 {
-		go func() { answers <- trusted(from(held)) }()
+		go func() { answers <- trusted.Check(from(held)) }()
 	}
 	for range 3 {
-		if err := trusted(from(free)); err != nil {
+		if err := trusted.Check(from(free)); err != nil {
 			t.Errorf("another connection: got %v", err)
 		}
 	}
@@ -156,7 +156,7 @@ func TestPeerWithoutAddressIsNobody(t *testing.T) {
 	for name, c := range map[string]net.Conn{"without an address": addressless{}, "nil": nil} {
 		r := httptest.NewRequestWithContext(proxy.ConnContext(t.Context(), c), http.MethodGet, "/", nil)
 		r.RemoteAddr = "192.0.2.1:1" // as a middleware may have set it from a header
-		if trusted(r) == nil {
+		if trusted.Check(r) == nil {
 			t.Errorf("VULNERABLE: %s: RemoteAddr counts", name)
 		}
 	}

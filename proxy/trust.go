@@ -75,27 +75,50 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// Trusted returns a function that tells whether a request comes from a peer that all rules of trust accept, for
-// programs that read other headers of their proxy's: nil, or a *popauth.Error with ErrPeerUntrusted, with ErrProxySecret for
-// a request from that peer without the secret, or with ErrAnotherRequest for one that has the context of a request that a
-// handler of package popauth has decided about, and isn't that. It removes no header.
-//
-// No rule, or a prefix of length 0, is an error.
-func Trusted(trust ...Trust) (func(*http.Request) error, error) {
-	trust = slices.Clone(trust)
+// TrustedPeer knows which requests come from a peer that all of its rules accept, for programs that read other headers of their
+// proxy's, and for forwardauth.Options. Make it with Trusted; the zero one, and nil, trust nobody.
+type TrustedPeer struct{ trust []Trust }
+
+// Trusted returns the peer that these rules describe. No rule, or a prefix of length 0, is an error.
+func Trusted(trust ...Trust) (*TrustedPeer, error) {
 	if err := errors.Join(problems("Trusted", trust)...); err != nil {
 		return nil, err
 	}
-	return func(r *http.Request) error {
-		trusted, err := accepts(trust, r)
-		switch {
-		case err != nil:
-			return err
-		case !trusted:
-			return &popauth.Error{Reason: popauth.ErrPeerUntrusted}
-		}
+	return &TrustedPeer{slices.Clone(trust)}, nil
+}
+
+// Check tells whether a request comes from the peer: nil, or a *popauth.Error with ErrPeerUntrusted, with ErrProxySecret for
+// a request from that peer without the secret, or with ErrAnotherRequest for one that has the context of a request that a
+// handler of package popauth has decided about, and isn't that. It removes no header.
+func (p *TrustedPeer) Check(r *http.Request) error {
+	if p == nil || len(p.trust) == 0 { // which all requests would keep to
+		return &popauth.Error{Reason: popauth.ErrPeerUntrusted, Err: errors.New("a TrustedPeer that Trusted has not made")}
+	}
+	trusted, err := accepts(p.trust, r)
+	switch {
+	case err != nil:
+		return err
+	case !trusted:
+		return &popauth.Error{Reason: popauth.ErrPeerUntrusted}
+	}
+	return nil
+}
+
+// Headers names the headers that the rules read, such as that of TrustSecret. They are for popauth alone.
+func (p *TrustedPeer) Headers() []string {
+	if p == nil {
 		return nil
-	}, nil
+	}
+	return marks(p.trust)
+}
+
+// marks are the headers that rules read.
+func marks(trust []Trust) []string {
+	var names []string
+	for _, t := range trust {
+		names = append(names, t.headers...)
+	}
+	return names
 }
 
 // TrustPeers trusts connections from addresses in these prefixes; 4-in-6 addresses count as IPv4, those with a zone

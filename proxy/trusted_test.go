@@ -38,7 +38,7 @@ func TestTrustedPeer(t *testing.T) {
 		if tt.secret != "" {
 			r.Header.Set("X-Proxy-Secret", tt.secret)
 		}
-		got := known(r)
+		got := known.Check(r)
 		var e *popauth.Error
 		if !errors.Is(got, tt.want) || tt.want != nil && (!errors.As(got, &e) || e.Status() < 400) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
@@ -49,6 +49,12 @@ func TestTrustedPeer(t *testing.T) {
 		known, err := proxy.Trusted(trust...)
 		if known != nil || err == nil || !strings.HasPrefix(err.Error(), "proxy: Trusted: ") {
 			t.Errorf("%d rules: got %v", len(trust), err)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	for name, nobody := range map[string]*proxy.TrustedPeer{"the zero one": {}, "nil": nil} {
+		if err := nobody.Check(r); !errors.Is(err, popauth.ErrPeerUntrusted) || len(nobody.Headers()) > 0 {
+			t.Errorf("VULNERABLE: %s: got %v, want %v", name, err, popauth.ErrPeerUntrusted)
 		}
 	}
 }

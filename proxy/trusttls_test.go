@@ -23,7 +23,7 @@ func trustedBy(t *testing.T, id proxy.Identity) func(*http.Request) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trusted
+	return trusted.Check
 }
 
 // byTLS is a request over a connection whose certificate the server has verified by root.

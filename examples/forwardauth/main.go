@@ -74,16 +74,18 @@ var setups = map[string]setup{
 
 // service is the authentication service: one path for each set of policies.
 func service(guard popauth.Options, s setup, secret string) (http.Handler, error) {
-	endpoint, err := forwardauth.New(forwardauth.Options{
-		Guard:       guard,
-		Headers:     s.headers,
-		Certificate: s.certificate,
-		Trust: []proxy.Trust{
-			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-			proxy.TrustSecret("X-Proxy-Secret", secret),
-		},
-		Claims: s.claims,
-	})
+	trust := []proxy.Trust{
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
+		proxy.TrustSecret("X-Proxy-Secret", secret),
+	}
+	peer, err := proxy.Trusted(trust...)
+	if err != nil {
+		return nil, err
+	}
+	if guard.Certificate, err = proxy.Certificate(s.certificate, trust...); err != nil {
+		return nil, err
+	}
+	endpoint, err := forwardauth.New(forwardauth.Options{Guard: guard, Headers: s.headers, Proxy: peer, Claims: s.claims})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package certname
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -48,3 +49,22 @@ func ParseThumbprint(s string) (sum [sha256.Size]byte, err error) {
 	}
 	return [sha256.Size]byte(b), nil
 }
+
+// Thumbprint is a SHA-256 in base64url, as x5t#S256 has it (RFC 8705, section 3.1).
+func Thumbprint(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:]) }
+
+// Hash is the SHA-256 of a certificate's DER form, and of which. A nil Hash is of none.
+type Hash struct {
+	raw        []byte
+	Sum        [sha256.Size]byte
+	Thumbprint string
+}
+
+// HashOf computes the Hash of these bytes. It keeps a copy of them.
+func HashOf(raw []byte) *Hash {
+	sum := sha256.Sum256(raw)
+	return &Hash{bytes.Clone(raw), sum, Thumbprint(sum)}
+}
+
+// Of tells whether the Hash is of these bytes: they are the certificate, whatever its pointer says.
+func (h *Hash) Of(raw []byte) bool { return h != nil && bytes.Equal(h.raw, raw) }

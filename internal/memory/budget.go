@@ -13,8 +13,8 @@ type Budget struct {
 
 	mu      sync.Mutex
 	holders map[holder]struct{}
-	found   holder // the largest, the last time that they were all looked at; nil to look again
-	enough  int64  // bytes: as long as it holds them, it is that yet, or about
+	found   holder // the largest at the last scan of all; nil: scan them
+	enough  int64  // bytes: as long as it holds them, it is still about the largest
 	uses    int
 }
 
@@ -58,10 +58,10 @@ func (b *Budget) release(n int64) {
 	}
 }
 
-// maxUses is how often at most the same holder makes room before all are looked at again.
+// maxUses is how often at most the same holder makes room before the next scan of all.
 const maxUses = 64
 
-// largest returns the holder that holds most, or held most a moment ago: to look at a thousand of them for each entry would
+// largest returns the holder that holds most, or held most a moment ago: to scan a thousand of them for each entry would
 // take longer than to verify its token. What others have grown by since they have taken from that one.
 func (b *Budget) largest() holder {
 	b.mu.Lock()

@@ -25,7 +25,7 @@ const (
 // Table is a cache of what is known of texts that were verified with the keys K, and is dropped with them: nothing in it outlives
 // its key, not even what was being verified when the keys changed. Eviction is second chance (the CLOCK algorithm), with the
 // places in buckets of eight. It is bounded in entries and in bytes at any moment, and Find takes no lock. Of the caches that
-// libraries have, one takes a lock for each look, and another is above its bound until it has cleaned up.
+// libraries have, one takes a lock for each lookup, and another is above its bound until it has cleaned up.
 type Table[K, V any] struct {
 	Keys    K
 	size    func(*V) int64

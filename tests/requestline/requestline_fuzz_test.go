@@ -144,8 +144,11 @@ func FuzzRequestLine(f *testing.F) {
 	token := "Bearer " + issuer.Token()
 	var seen *http.Request
 	policy := popauth.PolicyFunc(func(r *http.Request, _ *popauth.Principal) error { seen = r; return nil })
-	endpoint, err := forwardauth.New(forwardauth.Options{Guard: issuer.Options(), Headers: forwardauth.Traefik(),
-		Trust: []proxy.Trust{proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32"))}})
+	peer, err := proxy.Trusted(proxy.TrustPeers(netip.MustParsePrefix("192.0.2.1/32")))
+	if err != nil {
+		f.Fatal(err)
+	}
+	endpoint, err := forwardauth.New(forwardauth.Options{Guard: issuer.Options(), Headers: forwardauth.Traefik(), Proxy: peer})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestHTTP3(t *testing.T) {
 	var runs, strangers atomic.Int64
 	ran := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		runs.Add(1)
-		if trusted(r) != nil {
+		if trusted.Check(r) != nil {
 			strangers.Add(1)
 		}
 	})

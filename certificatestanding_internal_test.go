@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/certname"
 )
 
 // A certificate is hashed for its connection, not for each request, and whatever else is different is found out anew.
@@ -26,7 +28,7 @@ func TestCertificateMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := sha256.Sum256(sent[0].Raw); c.digest() != want || c.Thumbprint != encodeDigest(want) ||
+		if want := sha256.Sum256(sent[0].Raw); c.digest() != want || c.Thumbprint != certname.Thumbprint(want) ||
 			c.Leaf != sent[0] || len(c.Intermediates) != len(sent)-1 || (c.at(time.Now()).Verified == VerifiedByTLS) != verified {
 			t.Errorf("got %+v", c)
 		}
