@@ -149,6 +149,7 @@ func unconfirmed(b Binding) error {
 type confirmers struct {
 	of       map[string]alternatives // by member of cnf
 	required string                  // the member that every token must have; "" if none
+	bound    bool                    // every token must be bound
 	now      func() time.Time
 }
 
@@ -175,7 +176,7 @@ func schemeOf(c Confirmer) string {
 
 // newConfirmers returns the Confirmers of a Guard, and their schemes.
 func newConfirmers(o Options) (confirmers, []challenge) {
-	all := confirmers{of: map[string]alternatives{}, now: o.Now}
+	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2, now: o.Now}
 	if o.Resource.DPoPRequired {
 		all.required = memberJKT
 	}
@@ -247,7 +248,7 @@ func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Pre
 			}
 		}
 	}
-	if c.required != "" && !t.boundBy(c.required) {
+	if c.required != "" && !t.boundBy(c.required) || c.bound && len(t.bindings) == 0 {
 		return ErrBindingMissing
 	}
 	return nil

@@ -32,6 +32,7 @@ type jwtVerifier struct {
 	types      []string
 	kinds      tokenKinds
 	omitted    omissions
+	endless    bool // JWTs without exp are accepted
 	validator  *jwt.Validator
 	leeway     time.Duration
 	now        func() time.Time
@@ -46,7 +47,7 @@ type jwtVerifier struct {
 func newJWTVerifier(o JWTOptions, problem settings.Problem) *jwtVerifier {
 	v := &jwtVerifier{
 		issuer: o.Issuer, keyIssuer: cmp.Or(o.KeyIssuer, o.Issuer), audience: slices.Clone(o.Audience), keys: o.Keys,
-		types: slices.Clone(o.TokenTypes), leeway: o.Leeway, now: o.Now, entries: o.Remember,
+		types: slices.Clone(o.TokenTypes), endless: o.AllowMissingExpiration, leeway: o.Leeway, now: o.Now, entries: o.Remember,
 		headers: memory.NewHeaders[jose.Header](issuerHeaders),
 	}
 	if o.Issuer == "" {

@@ -148,8 +148,9 @@ type RemoteKeysOptions struct {
 // issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
 // without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
-	remote *keys.Remote
-	issuer string // as configured; "" if the JWK Set's URL is given
+	remote   *keys.Remote
+	issuer   string // as configured; "" if the JWK Set's URL is given
+	loopback bool   // they may come by http
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
@@ -194,7 +195,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	from.Client, from.Now = discovery.NewClient(o.Client, o.Now), o.Now
 	from.Client.Trust(o.RootCAs)
 	from.Timeout, from.Wait, from.Refresh, from.MaxAge, from.Cooldown = o.Timeout, o.Wait, o.Refresh, o.MaxAge, o.Cooldown
-	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer}, nil
+	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer, loopback: o.AllowLoopbackHTTP}, nil
 }
 
 // KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to

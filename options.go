@@ -130,6 +130,8 @@ type Options struct {
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
+
+	fapi2 bool // FAPI2 has been called
 }
 
 // complete returns o with the defaults filled in, or everything that is wrong with it.
@@ -189,6 +191,9 @@ func (o Options) complete() (Options, error) {
 			"ClientsWithoutAudience, Leeway and Remember empty: the Verifier decides in their place")
 	} else {
 		o.Verifier = limit(o.Verifier)
+	}
+	if o.fapi2 {
+		o.checkFAPI2(problem)
 	}
 	return o, errors.Join(wrong...)
 }

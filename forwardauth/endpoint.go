@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
@@ -53,8 +52,7 @@ type Endpoint struct {
 	proxy   Proxy
 	headers Headers
 	line    popauth.RequestLine
-	claims  map[string]string
-	handed  map[string]string // the headers of an answer that say who is calling, by handedName
+	caller  *Identity
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -63,24 +61,11 @@ func New(o Options) (*Endpoint, error) {
 	problem := func(field, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Options."+field+": "+format, args...))
 	}
-	e := &Endpoint{
-		proxy: o.Proxy, headers: o.Headers.canonical(), line: o.Guard.RequestLine,
-		claims: map[string]string{}, handed: map[string]string{},
-	}
-	for _, name := range identity {
-		e.handed[field.Fold(name)] = name
-	}
+	e := &Endpoint{proxy: o.Proxy, headers: o.Headers.canonical(), line: o.Guard.RequestLine}
 	wrong = append(wrong, o.Headers.problems()...)
-	for header, claim := range o.Claims {
-		name := http.CanonicalHeaderKey(header)
-		if _, twice := e.claims[name]; twice || !fitName(header) || slices.Contains(identity, name) {
-			problem("Claims", "%q is not a header's name of letters, digits and hyphens, or has another use", header)
-		}
-		if claim == "" {
-			problem("Claims", "%s: no claim", header)
-		}
-		e.claims[name] = claim
-		e.handed[field.Fold(name)] = name
+	var err error
+	if e.caller, err = NewIdentity(o.Claims); err != nil {
+		problem("Claims", "%w", err)
 	}
 	switch {
 	case isNil(o.Proxy):
@@ -93,7 +78,6 @@ func New(o Options) (*Endpoint, error) {
 		}
 		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Proxy.Headers())
 	}
-	var err error
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
 	}
@@ -191,7 +175,7 @@ func (e *Endpoint) original(r *http.Request) (*http.Request, error) {
 	if err := question.Check(r); err != nil {
 		return nil, err
 	}
-	if err := e.brought(r.Header); err != nil {
+	if err := e.caller.Check(r.Header); err != nil {
 		return nil, err
 	}
 	original, err := e.headers.original(r)
@@ -214,7 +198,7 @@ func (e *Endpoint) pass(w http.ResponseWriter, r *http.Request) {
 		e.guard.Refuse(w, r, &popauth.Error{Reason: popauth.ErrPeerUntrusted, Err: errOwnCertificate})
 		return
 	}
-	h, err := e.identity(who)
+	h, err := e.caller.Header(who)
 	if err != nil {
 		e.guard.Refuse(w, r, err)
 		return

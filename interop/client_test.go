@@ -95,7 +95,7 @@ func TestOpenIDClient(t *testing.T) {
 		if err := installed(); err != nil {
 			counterpart.Missing(t, err)
 		}
-		testOpenIDClient(t, newTokenServer(t))
+		testOpenIDClient(t, newTokenServer(t, "-dpop-nonces"))
 	})
 }
 

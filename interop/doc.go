@@ -1,6 +1,7 @@
-// Package interop has only tests: of popauth against authorization servers and a client of others (Keycloak, Spring
-// Authorization Server, Ory Hydra, and oidc-provider and openid-client of npm), and of the module mcpsession against the
-// conformance suite of the Model Context Protocol. They run in processes of their own, on loopback.
+// Package interop has only tests: of popauth against authorization servers and clients of others, and of the module mcpsession
+// and popclient against the conformance suite of the Model Context Protocol. They run in processes of their own, on
+// loopback. The servers are Keycloak, Spring Authorization Server, Ory Hydra, and oidc-provider and oauth2-mock-server of
+// npm, where openid-client, oauth4webapi, dpop and jose are from too.
 //
 //	npm ci --prefix interop --ignore-scripts
 //	go test -C interop -v

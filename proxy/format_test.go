@@ -3,7 +3,12 @@ package proxy_test
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +28,53 @@ func presets() []proxy.Format {
 		proxy.GoogleCloud(proxy.GoogleCloudHeaders{}),
 		proxy.Cloudflare(), proxy.CloudflareLegacy(),
 		proxy.AzureAppService(), proxy.IISARR(), proxy.Kong(), proxy.CloudFoundry(),
+	}
+}
+
+// Every function that returns a Format is among presets, so that FuzzFormats has it, and has a row on the page.
+func TestEveryPreset(t *testing.T) {
+	page, err := os.ReadFile("../docs/proxies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	constructors, called := []string(nil), map[string]bool{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			switch {
+			case !ok || f.Recv != nil:
+			case f.Name.Name == "presets":
+				ast.Inspect(f.Body, func(n ast.Node) bool {
+					if s, ok := n.(*ast.SelectorExpr); ok {
+						called[s.Sel.Name] = true
+					}
+					return true
+				})
+			case f.Name.IsExported() && f.Type.Results.NumFields() == 1:
+				if result, ok := f.Type.Results.List[0].Type.(*ast.Ident); ok && result.Name == "Format" {
+					constructors = append(constructors, f.Name.Name)
+				}
+			}
+		}
+	}
+	if len(constructors) < 19 {
+		t.Errorf("got the constructors %q, want all", constructors)
+	}
+	for _, name := range constructors {
+		if !called[name] && name != "Custom" { // of any names
+			t.Errorf("%s: not among presets: add it there", name)
+		}
+		if !strings.Contains(string(page), "proxy."+name+"(") {
+			t.Errorf("%s: no row in docs/proxies.md", name)
+		}
 	}
 }
 

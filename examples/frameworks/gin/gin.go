@@ -3,6 +3,7 @@ package gin
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -12,9 +13,24 @@ import (
 	"github.com/seed-171ab058/popauth/examples/frameworks/shop"
 )
 
-// Stage runs a stage of a Guard, or other net/http middleware that either lets pass or answers, as a gin handler.
-// Without Abort gin would go on after a refusal. A stage that wraps the ResponseWriter is refused: it would never see
-// what comes after it, and PublicAnswers would take an error for a 200.
+// Authorize is guard.Authorize as a gin handler. Without Abort gin would go on after a refusal.
+func Authorize(guard *popauth.Guard, policies ...popauth.Policy) gin.HandlerFunc {
+	guard.Authorize(policies...) // panics where these can't be meant, and has Metadata name their scopes
+	return func(c *gin.Context) {
+		d, err := guard.Decide(c.Request, policies...)
+		if err != nil {
+			guard.Refuse(c.Writer, c.Request, err)
+			c.Abort()
+			return
+		}
+		maps.Copy(c.Writer.Header(), d.Header)
+		popauth.Private(c.Writer.Header())
+		c.Request = d.Request
+	}
+}
+
+// Stage runs other net/http middleware that either lets pass or answers, a stage of a Guard among it, as a gin handler. What wraps
+// the ResponseWriter is refused: it would never see what comes after it, and PublicAnswers would take an error for a 200.
 func Stage(stage func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed, wrapped := false, false
@@ -45,16 +61,16 @@ func nothingPublic(h http.Header) {
 
 // Routes has the principal in the context of c.Request.
 func Routes(guard *popauth.Guard, devices popauth.CertificateSource, s *shop.Shop) http.Handler {
-	read := Stage(guard.Authorize(popauth.Scope("orders.read")))
-	write := Stage(guard.Authorize(popauth.Scope("orders.write")))
+	read := Authorize(guard, popauth.Scope("orders.read"))
+	write := Authorize(guard, popauth.Scope("orders.write"))
 
 	r := gin.New()
 	r.GET("/health", func(c *gin.Context) { c.Status(http.StatusOK) }) // public
-	r.GET("/catalog", Stage(guard.Authorize(popauth.Scope("catalog.read"))), func(c *gin.Context) {
+	r.GET("/catalog", Authorize(guard, popauth.Scope("catalog.read")), func(c *gin.Context) {
 		caller, _ := popauth.FromContext(c.Request.Context())
 		c.String(http.StatusOK, s.Catalog(caller.Subject))
 	})
-	bound := r.Group("/", Stage(guard.Confirm)) // Use after a route wouldn't guard that route
+	bound := r.Group("/", Authorize(guard, popauth.Bound())) // Use after a route wouldn't guard that route
 	bound.GET("/orders", read, func(c *gin.Context) {
 		caller, _ := popauth.FromContext(c.Request.Context())
 		c.String(http.StatusOK, s.Orders(caller.Subject))

@@ -2,12 +2,14 @@ package gin
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/examples/frameworks/internal/caller"
+	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
 // What people write, and what comes of it: gin goes on after a refusal unless somebody aborts.
@@ -39,6 +41,11 @@ func TestWirings(t *testing.T) {
 		}, true},
 		{"Use(Stage), NoRoute", func(r *gin.Engine) { r.Use(Stage(w.Guard.Confirm)); r.NoRoute(order) }, true},
 		{"NoRoute, then Use(Stage)", func(r *gin.Engine) { r.NoRoute(order); r.Use(Stage(w.Guard.Confirm)) }, true},
+		{"Use(Authorize)", func(r *gin.Engine) { r.Use(Authorize(w.Guard, popauth.Bound())); r.POST("/orders", order) }, true},
+		{"Authorize, then Stage", func(r *gin.Engine) {
+			r.Use(Authorize(w.Guard, popauth.Bound()))
+			r.POST("/orders", Stage(w.Guard.Authorize(popauth.Scope("orders.write"))), order)
+		}, true},
 		{"WrapH", func(r *gin.Engine) { r.Use(gin.WrapH(w.Guard.Confirm(nothing))); r.POST("/orders", order) }, false},
 		{"without Abort", func(r *gin.Engine) { r.Use(withoutAbort(w.Guard.Confirm)); r.POST("/orders", order) }, false},
 		{"Use after the route", func(r *gin.Engine) { r.POST("/orders", order); r.Use(Stage(w.Guard.Confirm)) }, false},
@@ -51,6 +58,50 @@ func TestWirings(t *testing.T) {
 			t.Errorf("VULNERABLE: %s: got %v, handler ran %v times, want %v", tt.name, statuses, got, guarded)
 		case !tt.right && got != open:
 			t.Errorf("%s: handler ran %v times, want what the page says: %v", tt.name, got, open)
+		}
+	}
+}
+
+// What can't be meant is said when the route is made.
+func TestAuthorizePanics(t *testing.T) {
+	w := caller.New(t, "orders.write")
+	for name, policies := range map[string][]popauth.Policy{"no policy": nil, "the zero Policy": {{}}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: got no panic", name)
+				}
+			}()
+			Authorize(w.Guard, policies...)
+		}()
+	}
+}
+
+// saying is a Confirmer that says something on the answer, as one does that gives nonces.
+type saying struct{ popauth.MutualTLS }
+
+// Confirm implements popauth.Confirmer.
+func (s saying) Confirm(r *http.Request, p popauth.Presentation) error {
+	p.SetHeader("DPoP-Nonce", "next")
+	return s.MutualTLS.Confirm(r, p)
+}
+
+// The answer has what a stage puts on it: what the Confirmers say, and to caches whose it is.
+func TestAuthorizeHeader(t *testing.T) {
+	w := caller.New(t, "orders.write")
+	o := w.Issuer.Options()
+	o.Confirmers = []popauth.Confirmer{saying{}}
+	guard, err := popauth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := gin.New()
+	r.GET("/orders", Authorize(guard, popauth.Bound()), func(c *gin.Context) { c.Status(http.StatusOK) })
+	for as, want := range map[*popauthtest.Client]string{w.Owner: "private", w.Thief: "no-store"} {
+		answer := httptest.NewRecorder()
+		r.ServeHTTP(answer, as.Request("GET", "/orders", w.Token))
+		if got := answer.Header(); got.Get("Cache-Control") != want || got.Get("DPoP-Nonce") != "next" {
+			t.Errorf("got %d, %v, want Cache-Control %s and a nonce", answer.Code, got, want)
 		}
 	}
 }
