@@ -49,7 +49,8 @@ func neededFor(reason Reason, policies []Policy) []Param {
 		if d := maxAgeOf(policies); d > 0 {
 			maxAge = strconv.FormatInt(int64(d/time.Second), 10)
 		}
-		return []Param{{"acr_values", strings.Join(acrOf(policies), " ")}, {"max_age", maxAge}, {"scope", strings.Join(scopesOf(policies), " ")}}
+		return []Param{{"acr_values", strings.Join(acrOf(policies), " ")}, {"max_age", maxAge},
+			{"scope", strings.Join(scopesOf(policies), " ")}}
 	}
 	return nil
 }
@@ -126,6 +127,8 @@ func mustStrings(policy string, list []string) []string {
 	return slices.Clone(list)
 }
 
+var errNoClient = errors.New("no client_id in the token; where another claim names the client, set Options.ClientClaim")
+
 // Client asks for a token that was issued to one of these clients: its client_id (RFC 9068, section 2.2), or what
 // Options.ClientClaim names, such as azp for Keycloak, Auth0 and Entra or cid for Okta. Any other is refused with 403 and
 // ErrForbidden, and so is a token that doesn't name its client there. Another issuer may have a client of the same id: see
@@ -134,7 +137,7 @@ func Client(ids ...string) Policy {
 	ids = mustStrings("Client", ids)
 	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
 		if p.ClientID == "" {
-			return &Error{Reason: ErrForbidden, Err: errors.New("no client_id in the token; where another claim names the client, set Options.ClientClaim")}
+			return &Error{Reason: ErrForbidden, Err: errNoClient}
 		}
 		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
 	}}
@@ -246,7 +249,8 @@ func PathClaim(value, claim string) Policy {
 			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("no value %q in the path: is the policy inside of the router?", value)}
 		}
 		if timesNamed(r.Pattern, value) > 1 {
-			return &Error{Reason: ErrForbidden, Err: fmt.Errorf("%q is twice in the pattern %q: name one of them otherwise", value, r.Pattern)}
+			return &Error{Reason: ErrForbidden,
+				Err: fmt.Errorf("%q is twice in the pattern %q: name one of them otherwise", value, r.Pattern)}
 		}
 		claims, err := Claims[map[string]jsontext.Value](p)
 		if err != nil {

@@ -195,7 +195,8 @@ func newConfirmers(o Options) (confirmers, []challenge, error) {
 		way.host, _ = c.(hostConfirmer)
 		member := c.Member()
 		if slices.ContainsFunc(all.of[member], func(other confirmation) bool { return strings.EqualFold(other.scheme, way.scheme) }) {
-			return confirmers{}, nil, fmt.Errorf("popauth: Options.Confirmers: %T: its Member or Challenge is not the same at every call", c)
+			return confirmers{}, nil,
+				fmt.Errorf("popauth: Options.Confirmers: %T: its Member or Challenge is not the same at every call", c)
 		}
 		all.of[member] = append(all.of[member], way)
 	}
@@ -331,7 +332,8 @@ func withoutDescriptions(list []Binding) []Binding {
 	}
 	return slices.DeleteFunc(list, func(b Binding) bool {
 		return slices.ContainsFunc(descriptions, func(d description) bool {
-			return b == Binding{Member: d.member, Value: d.value} && slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
+			return b == Binding{Member: d.member, Value: d.value} &&
+				slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
 		})
 	})
 }

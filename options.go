@@ -163,7 +163,8 @@ func (o Options) complete() (Options, error) {
 		case c.Member() == "":
 			problem("Confirmers", "entry %d names no cnf member", i)
 		case slices.ContainsFunc(descriptions, func(d description) bool { return d.member == c.Member() }):
-			problem("Confirmers", "entry %d: %q describes a key and is none: leave it out, tokens that have it beside their key pass", i, c.Member())
+			problem("Confirmers", "entry %d: %q describes a key and is none: leave it out, tokens that have it beside their key pass",
+				i, c.Member())
 		case slices.ContainsFunc(o.Confirmers[:i], func(d Confirmer) bool {
 			return d != nil && d.Member() == c.Member() && strings.EqualFold(schemeOf(d), schemeOf(c))
 		}):
@@ -180,7 +181,8 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Verifier == nil {
 		o.Verifier = newJWTVerifier(JWTOptions{
-			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, KeyIssuer: o.KeyIssuer, Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
+			Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, KeyIssuer: o.KeyIssuer,
+			Algorithms: o.Algorithms, TokenTypes: o.TokenTypes,
 			RequiredClaims: o.RequiredClaims, AllowIDTokens: o.AllowIDTokens, ClientClaim: o.ClientClaim,
 			ClientsWithoutAudience: o.ClientsWithoutAudience, Leeway: o.Leeway, Remember: o.Remember, Now: o.Now,
 		}, problem)

@@ -139,8 +139,8 @@ func ofAnother(r *http.Request) bool {
 }
 
 var errAnotherRequest = errors.New("a handler outside has decided about another request or connection, whose context this one has: " +
-	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a certificate of " +
-	"its own connection, by TLSCertificate; middleware that copies a request has to keep the RequestURI as it is")
+	"what serves requests on a connection that it has taken over belongs outside of ClientCertificate and Guard, or needs a " +
+	"certificate of its own connection, by TLSCertificate; middleware that copies a request has to keep the RequestURI as it is")
 
 // extracted returns what stations further out have found of the certificate of r's caller; nil if none has called
 // a source. If they have for another request, that is an error: the certificate of the connection may be their proxy's.

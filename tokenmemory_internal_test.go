@@ -21,8 +21,9 @@ import (
 func entryOf(id string, size int) *verifiedToken {
 	payload := `{"jti":"` + id + `","more":"` + strings.Repeat("x", size) + `"}`
 	return &verifiedToken{
-		Value: Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{Member: "jkt", Value: "k"}}, payload: payload},
-		Key:   sha256.Sum256([]byte(id)),
+		Value: Token{audience: []string{"a"}, scopes: []string{"a", "b"}, bindings: []Binding{{Member: "jkt", Value: "k"}},
+			payload: payload},
+		Key: sha256.Sum256([]byte(id)),
 	}
 }
 

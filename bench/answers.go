@@ -172,7 +172,8 @@ func hold(sides []Side, a API, questions []Question) (Held, error) {
 				held.Refused++
 			}
 			if q.Passes && !passed || !q.Passes && !refused {
-				wrong = append(wrong, fmt.Errorf("%s, %s, %s: status %d, the handler ran %d times", s.Name, a.Algorithm, q.Name, status, ran))
+				wrong = append(wrong, fmt.Errorf("%s, %s, %s: status %d, the handler ran %d times", s.Name, a.Algorithm, q.Name, status,
+					ran))
 			}
 		}
 	}

@@ -22,7 +22,8 @@ func (s *stranger) certificates() []*Hostile {
 	name := subject(s.tb, "stranger")
 	leaf := newMint(s.tb, client("stranger.example"), name, key.Public(), key)
 	behindProxy := func() popauth.CertificateSource {
-		source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")))
+		source, err := proxy.Certificate(proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+			proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")))
 		if err != nil {
 			s.tb.Fatalf("%v", err)
 		}
@@ -112,7 +113,8 @@ func (s *stranger) chains() []*Hostile {
 	}
 	for _, h := range rows {
 		h.Why = "four signatures of intermediates by the root's key, of P-256 here, which is slower to verify by than RSA: honest ways " +
-			"to a root need as many. It is found out once for each chain, and a chain needs a handshake. A Guard verifies the token first, " +
+			"to a root need as many. It is found out once for each chain, and a chain needs a handshake. A Guard verifies the token " +
+			"first, " +
 			"so that it takes a genuine one"
 	}
 	rows[1].Genuine = true

@@ -28,7 +28,8 @@ func (s *stranger) proofs() []*Hostile {
 			s.tb.Fatalf("bench: %v", err)
 		}
 		return &Hostile{
-			Name: name, Status: status, Genuine: true, protect: s.guard(popauth.Options{Confirmers: []popauth.Confirmer{confirmer}}).Authenticate,
+			Name: name, Status: status, Genuine: true,
+			protect: s.guard(popauth.Options{Confirmers: []popauth.Confirmer{confirmer}}).Authenticate,
 			request: func(n int) *http.Request {
 				r := shows("DPoP", token)
 				r.Header["Dpop"] = proofs(n)
@@ -42,13 +43,15 @@ func (s *stranger) proofs() []*Hostile {
 	}
 	zero := dpop.Options{}
 	owners := row("proof of the token's own RSA key of 4,096 bits, wrong signature", large, 401, zero, one(proofOf(own, large)))
-	owners.Why = "the owner has chosen this key, which everybody knows who has seen a proof; to verify by it takes longer than by one of 2,048 bits"
+	owners.Why = "the owner has chosen this key, which everybody knows who has seen a proof; to verify by it takes longer than by one " +
+		"of 2,048 bits"
 	valid := row("15,000 good proofs of one key", token, reached, zero, one(good(key)))
 	valid.Passes, valid.Different = true, 15_000
 	nonce := row("proof with a nonce made up", token, 401, dpop.Options{
 		Nonces: dpop.StatelessNonces{Secrets: [][]byte{bytes.Repeat([]byte("s"), 32)}},
 	}, one(func(n int) string { return good(key, popauthtest.Claims{"nonce": fmt.Sprint("made-up-", n)})(n) }))
-	nonce.Why = "the owner of the token's key has signed it by ES256, which is slower to verify than RS256, and the nonce is looked at after that"
+	nonce.Why = "the owner of the token's key has signed it by ES256, which is slower to verify than RS256, and the nonce is looked " +
+		"at after that"
 	return []*Hostile{
 		row("no proof", token, 401, zero, func(int) []string { return nil }),
 		row("proof of bad form", token, 401, zero, one(func(n int) string { return fmt.Sprint("a.b.", n) })),
@@ -82,7 +85,8 @@ func proofOf(k *rsa.PublicKey, token string) func(n int) string {
 	signature := encode(append([]byte{0}, bytes.Repeat([]byte{7}, k.Size()-1)...))
 	sum := sha256.Sum256([]byte(token))
 	return func(n int) string {
-		payload := fmt.Appendf(nil, `{"jti":"%08d","htm":"GET","htu":%q,"iat":%d,"ath":%q}`, n, Audience+Path, time.Now().Unix(), encode(sum[:]))
+		payload := fmt.Appendf(nil, `{"jti":"%08d","htm":"GET","htu":%q,"iat":%d,"ath":%q}`, n, Audience+Path, time.Now().Unix(),
+			encode(sum[:]))
 		return header + "." + encode(payload) + "." + signature
 	}
 }

@@ -63,11 +63,13 @@ func (s *stranger) tokens() []*Hostile {
 			return forged(s.header(s.kid, members.String()[:9*800]), s.claims(n, ""))
 		}),
 		s.token("payload of 10,000 members", 401, func(n int) string { return forged(header, s.claims(n, members.String())) }),
-		s.token("payload of as many members as fit, much alike", 401, fit(func(i int) string { return fmt.Sprintf(`,"%03x":0`, i) }, "", "")),
+		s.token("payload of as many members as fit, much alike", 401,
+			fit(func(i int) string { return fmt.Sprintf(`,"%03x":0`, i) }, "", "")),
 		s.token("payload of as many spellings of `sub` as fit", 401, fit(func(i int) string {
 			return fmt.Sprintf(`,"\u0073u%x":0`, i)
 		}, "", "")),
-		s.token("`cnf` of as many members as fit", 401, fit(func(i int) string { return fmt.Sprintf(`,"%03x":"x"`, i) }, `,"cnf":{"jkt":"x"`, `}`)),
+		s.token("`cnf` of as many members as fit", 401,
+			fit(func(i int) string { return fmt.Sprintf(`,"%03x":"x"`, i) }, `,"cnf":{"jkt":"x"`, `}`)),
 		s.token("`scp` of as many names as fit", 401, fit(func(i int) string { return fmt.Sprintf(`,"%x"`, i) }, `,"scp":["x"`, `]`)),
 	)
 }

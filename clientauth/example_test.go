@@ -183,7 +183,8 @@ func ExampleStatic() {
 	var clients clientauth.Static
 	fmt.Println(file.Decode(&clients))
 	// Output:
-	// clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url; this prints one: openssl x509 -in client.pem -noout -fingerprint -sha256
+	// clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url; this prints one: openssl x509 -in
+	// client.pem -noout -fingerprint -sha256
 }
 
 // The metadata of a server that knows other methods as well.

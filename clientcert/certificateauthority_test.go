@@ -41,12 +41,17 @@ func TestNameConstraints(t *testing.T) {
 		want      int
 		tls       bool // crypto/tls lets it in
 	}{
-		{"not permitted", lab.Permits(t, false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, true},
-		{"permitted", lab.Permits(t, false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, true},
-		{"critical, not permitted", lab.Permits(t, true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}}, "CN=admin,O=Example", 403, false},
-		{"critical, permitted", lab.Permits(t, true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200, false},
+		{"not permitted", lab.Permits(t, false), pkix.Name{CommonName: "admin", Organization: []string{"Example"}},
+			"CN=admin,O=Example", 403, true},
+		{"permitted", lab.Permits(t, false), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner", 200,
+			true},
+		{"critical, not permitted", lab.Permits(t, true), pkix.Name{CommonName: "admin", Organization: []string{"Example"}},
+			"CN=admin,O=Example", 403, false},
+		{"critical, permitted", lab.Permits(t, true), pkix.Name{CommonName: "own", Organization: []string{"Partner"}}, "CN=own,O=Partner",
+			200, false},
 		{"mail address in the subject", mail, pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
-			{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}, {Type: email, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte("boss@example.com")}},
+			{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"},
+			{Type: email, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte("boss@example.com")}},
 		}}, "1.2.840.113549.1.9.1=boss@example.com,CN=x", 403, true},
 		{"host as common name", dns, pkix.Name{CommonName: "api.example.com"}, "CN=api.example.com", 403, true},
 	} {
@@ -65,7 +70,9 @@ func TestNameConstraints(t *testing.T) {
 			mux.Handle("/route", clientcert.Require(nil, policy)(spy))
 			mux.Handle("/guard", g.Authorize(clientcert.Policy(policy))(spy))
 			mux.Handle("/bound", g.Confirm(http.NotFoundHandler()))
-			server := popauthtest.NewServer(t, mux, func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, root.Pool() })
+			server := popauthtest.NewServer(t, mux, func(c *tls.Config) {
+				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, root.Pool()
+			})
 			for path, want := range map[string]int{"/route": tt.want, "/guard": tt.want, "/bound": 404} {
 				r, err := http.NewRequest("GET", server.URL+path, http.NoBody)
 				if err != nil {
@@ -149,7 +156,8 @@ func TestTrustDomains(t *testing.T) {
 	for text, c := range map[string]*popauthtest.Client{
 		"not among TrustDomains": a.Client("x", spiffe("spiffe://c.example/x")), "no SPIFFE ID": b.Client("no ID"),
 	} {
-		if _, err := lab.Verified(t, clientcert.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := lab.Verified(t, clientcert.Verification{TrustDomains: domains}).Certificate(c.Request("GET", "/", "")); err == nil ||
+			!strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want %q", err, text)
 		}
 	}
@@ -179,7 +187,8 @@ func TestRootsFor(t *testing.T) {
 		check("a.example.com", popauth.ErrCertificateUntrusted)
 		check("c.example.com", popauth.ErrCertificateUntrusted)
 	}
-	if _, err := source.Certificate(client.Request("GET", "https://c.example.com/", "")); err == nil || !strings.Contains(err.Error(), "RootsFor has no roots") {
+	if _, err := source.Certificate(client.Request("GET", "https://c.example.com/", "")); err == nil ||
+		!strings.Contains(err.Error(), "RootsFor has no roots") {
 		t.Errorf("got %v, want never those of the system", err)
 	}
 	pools["b.example.com"] = a.Pool() // withdrawn
@@ -235,7 +244,8 @@ func TestChain(t *testing.T) {
 	lab.Send(clientcert.Require(nil, isRoot, isRoot), byTLS).Passed(t)
 	lab.Send(clientcert.Require(nil, isRoot), client.Request("GET", "/", "")).Refused(t, 403, "")
 	self := popauthtest.SelfSigned(t, "self")
-	c, err := clientcert.Check(self.Request("GET", "/", ""), lab.Verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
+	c, err := clientcert.Check(self.Request("GET", "/", ""),
+		lab.Verified(t, clientcert.Verification{SelfSigned: []string{self.Thumbprint()}}))
 	if err != nil || len(c.Chain) != 1 || c.Chain[0] != c.Leaf {
 		t.Errorf("got %v, %v", c, err)
 	}
@@ -268,7 +278,8 @@ func TestProxyNameOfAnotherAuthority(t *testing.T) {
 				{"the proxy", internal.Client("proxy", name), 200},
 				{"a customer", customers.Client("mallory", name), 401},
 				{"another of the proxy's authority", internal.Client("other"), 401},
-				{"the proxy below a CA that may not name it", internal.Intermediate("Partner CA", lab.Permits(t, false)).Client("proxy", name), 401},
+				{"the proxy below a CA that may not name it",
+					internal.Intermediate("Partner CA", lab.Permits(t, false)).Client("proxy", name), 401},
 			} {
 				client := tt.client.HTTP(server)
 				for range 2 {
@@ -301,7 +312,8 @@ func TestProxyURIToTheLetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	for uri, want := range map[string]bool{
-		"spiffe://example.org/proxy": true, "SPIFFE://example.org/proxy": false, "spiffe://example.org/proxy#": false, "spiffe://EXAMPLE.org/proxy": false,
+		"spiffe://example.org/proxy": true, "SPIFFE://example.org/proxy": false, "spiffe://example.org/proxy#": false,
+		"spiffe://EXAMPLE.org/proxy": false,
 	} {
 		err := trusted.Check(ca.Client("proxy", alternative(general(6, uri))).Request("GET", "/", ""))
 		if got := err == nil; got != want {

@@ -84,7 +84,8 @@ func TestTooLargeCertificateOfAConnection(t *testing.T) {
 	owner := &popauthtest.Client{Certificate: tls.Certificate{Certificate: [][]byte{large.Raw}, Leaf: large}}
 	own := popauth.CertificateFunc(func(*http.Request) (*popauth.Certificate, error) { return &popauth.Certificate{Leaf: large}, nil })
 	for name, source := range map[string]popauth.CertificateSource{
-		"TLS": popauth.TLSCertificate(), "any host": popauth.TLSCertificateAnyHost(), "caller": popauth.CallerCertificate(), "one's own": own,
+		"TLS": popauth.TLSCertificate(), "any host": popauth.TLSCertificateAnyHost(), "caller": popauth.CallerCertificate(),
+		"one's own": own,
 	} {
 		r := owner.Request("GET", "/", "")
 		spy := &popauthtest.Spy{}

@@ -72,7 +72,8 @@ var proxyFormats = []struct {
 	}},
 	{proxy.Envoy(), func(der, between []byte) []string {
 		sum := sha256.Sum256(der)
-		return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + escaped(der) + `";Chain="` + escaped(der) + escaped(between) + `"`}
+		return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + escaped(der) + `";Chain="` +
+			escaped(der) + escaped(between) + `"`}
 	}},
 	{proxy.AWSALBVerify(), func(der, _ []byte) []string { return []string{"X-Amzn-Mtls-Clientcert-Leaf", escaped(der)} }},
 	{proxy.AWSALBPassthrough(), func(der, between []byte) []string {
@@ -228,15 +229,17 @@ func TestSourceOfOnesOwn(t *testing.T) {
 			return &popauth.Certificate{Leaf: made(l.Thief).Leaf, Thumbprint: l.Owner.Thumbprint()}
 		}, 401, 403},
 		"another one put in": {func() *popauth.Certificate { c := made(l.Owner); c.Leaf = made(l.Thief).Leaf; return c }, 401, 403},
-		"verified":           {func() *popauth.Certificate { c := made(l.Owner); c.Verified = popauth.VerifiedLocally; return c }, 200, 200},
+		"verified": {func() *popauth.Certificate { c := made(l.Owner); c.Verified = popauth.VerifiedLocally; return c }, 200,
+			200},
 		"verified, but unparsed": {func() *popauth.Certificate {
 			c := made(strange)
 			c.Verified = popauth.VerifiedLocally
 			return c
 		}, 401, 403},
-		"no content":         {func() *popauth.Certificate { return &popauth.Certificate{Thumbprint: l.Owner.Thumbprint()} }, 400, 400},
-		"no Raw":             {func() *popauth.Certificate { return &popauth.Certificate{Leaf: &x509.Certificate{}} }, 400, 400},
-		"nil intermediate":   {func() *popauth.Certificate { c := made(l.Owner); c.Intermediates = []*x509.Certificate{nil}; return c }, 400, 400},
+		"no content": {func() *popauth.Certificate { return &popauth.Certificate{Thumbprint: l.Owner.Thumbprint()} }, 400, 400},
+		"no Raw":     {func() *popauth.Certificate { return &popauth.Certificate{Leaf: &x509.Certificate{}} }, 400, 400},
+		"nil intermediate": {func() *popauth.Certificate { c := made(l.Owner); c.Intermediates = []*x509.Certificate{nil}; return c },
+			400, 400},
 		"nil in the chain":   {func() *popauth.Certificate { c := made(l.Owner); c.Chain = []*x509.Certificate{nil}; return c }, 400, 400},
 		"ours taken to bits": {func() *popauth.Certificate { c := made(l.Owner); c.Leaf = nil; return c }, 400, 400},
 	} {
@@ -257,7 +260,8 @@ func TestSourceOfOnesOwn(t *testing.T) {
 		if got := lab.Send(clientcert.Require(source), lab.ViaProxy("")); got.Status != tt.path || got.Ran != (tt.path == 200) {
 			t.Errorf("%s: got %d, ran %t, want %d", name, got.Status, got.Ran, tt.path)
 		}
-		if c, err := clientcert.Check(lab.ViaProxy(""), source); (err == nil) != (tt.path == 200) || c != nil && c.Thumbprint != l.Owner.Thumbprint() {
+		if c, err := clientcert.Check(lab.ViaProxy(""), source); (err == nil) != (tt.path == 200) ||
+			c != nil && c.Thumbprint != l.Owner.Thumbprint() {
 			t.Errorf("%s: got %v, %v", name, c, err)
 		}
 	}
@@ -267,7 +271,8 @@ func TestNewCertificate(t *testing.T) {
 	l := lab.New(t)
 	der := l.Owner.Certificate.Certificate[0]
 	c, err := popauth.NewCertificate("mine", der, l.CA.Certificate.Raw, odd(t, l.CA)["URI with NUL"].Certificate.Certificate[0])
-	if err != nil || c.Thumbprint != l.Owner.Thumbprint() || c.Source != "mine" || c.Verified != popauth.NotVerified || len(c.Intermediates) != 1 {
+	if err != nil || c.Thumbprint != l.Owner.Thumbprint() || c.Source != "mine" || c.Verified != popauth.NotVerified ||
+		len(c.Intermediates) != 1 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	before := c.DER()
@@ -333,11 +338,17 @@ func TestWhatBecomesOfOurCertificates(t *testing.T) {
 		source popauth.CertificateSource
 		want   int
 	}{
-		"the TLS stack's word":           {through(popauth.TLSCertificate(), func(*popauth.Certificate) {}), 403},
-		"the TLS stack's word, repeated": {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { *c = popauth.Certificate{Leaf: c.Leaf, Verified: c.Verified} }), 403},
-		"one pool":                       {through(pooled, func(*popauth.Certificate) {}), 403},
-		"its own word":                   {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedLocally }), 200},
-		"its own word about a proxy":     {through(popauth.TLSCertificate(), func(c *popauth.Certificate) { c.Verified = popauth.VerifiedByProxy }), 200},
+		"the TLS stack's word": {through(popauth.TLSCertificate(), func(*popauth.Certificate) {}), 403},
+		"the TLS stack's word, repeated": {through(popauth.TLSCertificate(), func(c *popauth.Certificate) {
+			*c = popauth.Certificate{Leaf: c.Leaf, Verified: c.Verified}
+		}), 403},
+		"one pool": {through(pooled, func(*popauth.Certificate) {}), 403},
+		"its own word": {through(popauth.TLSCertificate(), func(c *popauth.Certificate) {
+			c.Verified = popauth.VerifiedLocally
+		}), 200},
+		"its own word about a proxy": {through(popauth.TLSCertificate(), func(c *popauth.Certificate) {
+			c.Verified = popauth.VerifiedByProxy
+		}), 200},
 		"its own word about another": {through(pooled, func(c *popauth.Certificate) {
 			c.Leaf, c.SharedRoots = l.CA.Client("admin", spiffe(id)).Certificate.Leaf, false
 		}), 200},

@@ -136,7 +136,8 @@ func TestMisdirectedRequests(t *testing.T) {
 			if got.Status != tt.want || got.Ran != (tt.want == 200) || len(got.Challenges) > 0 {
 				t.Errorf("server name %q, host %q: got %d, ran %t, want %d", tt.server, tt.host, got.Status, got.Ran, tt.want)
 			}
-			if tt.want == 421 && (!strings.Contains(log.String(), string(popauth.ErrMisdirected)) || !strings.Contains(log.String(), "server name")) {
+			if tt.want == 421 && (!strings.Contains(log.String(), string(popauth.ErrMisdirected)) ||
+				!strings.Contains(log.String(), "server name")) {
 				t.Errorf("server name %q, host %q: got log %s", tt.server, tt.host, log.String())
 			}
 			bound := l.Owner.Request("GET", "/", l.Bound())
@@ -156,7 +157,8 @@ func TestHostsOfOneConnection(t *testing.T) {
 	for range 2 {
 		for host, want := range map[string]int{"example.com": 200, "a.example.com": 421, "b.example.com": 421, "": 421} {
 			r.Host = host
-			if c, err := source.Certificate(r); err != nil || want == 421 && !strings.Contains(c.CheckIdentity().Error(), fmt.Sprintf("host %q: open a connection for that host", host)) {
+			if c, err := source.Certificate(r); err != nil ||
+				want == 421 && !strings.Contains(c.CheckIdentity().Error(), fmt.Sprintf("host %q: open a connection for that host", host)) {
 				t.Errorf("%q: got %v, %v", host, c.CheckIdentity(), err)
 			}
 			if got := lab.Send(gate, r); got.Status != want || got.Ran != (want == 200) {

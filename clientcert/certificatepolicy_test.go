@@ -51,7 +51,8 @@ func TestCertificatePolicies(t *testing.T) {
 	wild := root.Client("a.example.com", func(c *x509.Certificate) { c.DNSNames = []string{"*.example.com"} })
 	bare := root.Client("a.example.com")
 	two := root.Client("two", alternative(general(6, "spiffe://example.org/batch"), general(6, "https://example.org/x#")))
-	odd := root.Client("odd", alternative(general(6, "HTTPS://example.org/"), general(2, "\u212aelvin.example"[:0]+"kelvin.example"), general(1, "root@ops@example.com")))
+	odd := root.Client("odd", alternative(general(6, "HTTPS://example.org/"), general(2, "\u212aelvin.example"[:0]+"kelvin.example"),
+		general(1, "root@ops@example.com")))
 	mapped := root.Client("mapped", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP("198.51.100.7")} })
 	addr := netip.MustParseAddr
 	for _, tt := range []struct {
@@ -98,7 +99,8 @@ func TestCertificatePolicies(t *testing.T) {
 		{"thumbprint, colons", clientcert.Thumbprint(hexColons(client.Thumbprint())), client, 200},
 		{"thumbprint, another", clientcert.Thumbprint(bare.Thumbprint()), client, 403},
 		{"all of two", clientcert.AnyOf(clientcert.DNS("x"), clientcert.Email("Ops@example.com")), client, 200},
-		{"another status", clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrUnavailable }), client, 503},
+		{"another status", clientcert.MatchFunc(func(*http.Request, *popauth.Certificate) error { return popauth.ErrUnavailable }),
+			client, 503},
 		{"function", clientcert.MatchFunc(func(_ *http.Request, c *popauth.Certificate) error {
 			if c.Leaf.Subject.CommonName != "batch" {
 				return errors.New("another")
@@ -129,7 +131,8 @@ func TestUnverifiedCertificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			lab.Send(l.Guard().Authorize(clientcert.Policy(p)), r()).Refused(t, 403, "")
-			lab.Send(l.Guard().Authorize(clientcert.Policy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
+			lab.Send(l.Guard().Authorize(clientcert.Policy(p)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t,
+				403, "")
 			lab.Send(clientcert.Require(popauth.TLSCertificate(), p), r()).Refused(t, 403, "")
 			lab.Send(clientcert.Require(popauth.TLSCertificate(), clientcert.AnyOf(p, clientcert.MatchFunc(
 				func(*http.Request, *popauth.Certificate) error { return nil }))), r()).Refused(t, 403, "")
@@ -159,11 +162,12 @@ func TestMatchFunc(t *testing.T) {
 		shown   int
 		status  int
 	}{
-		"alone":                   {[]clientcert.Match{whoever}, 0, 403},
-		"beside a thumbprint":     {[]clientcert.Match{whoever, own, whoever}, 2, 200},
-		"within any of":           {[]clientcert.Match{clientcert.AnyOf(whoever, clientcert.DNS("a.example"))}, 0, 403},
-		"or a thumbprint":         {[]clientcert.Match{clientcert.AnyOf(whoever, own)}, 0, 200},
-		"all of, within any of":   {[]clientcert.Match{clientcert.AnyOf(clientcert.AllOf(whoever, own), clientcert.DNS("a.example"))}, 1, 200},
+		"alone":               {[]clientcert.Match{whoever}, 0, 403},
+		"beside a thumbprint": {[]clientcert.Match{whoever, own, whoever}, 2, 200},
+		"within any of":       {[]clientcert.Match{clientcert.AnyOf(whoever, clientcert.DNS("a.example"))}, 0, 403},
+		"or a thumbprint":     {[]clientcert.Match{clientcert.AnyOf(whoever, own)}, 0, 200},
+		"all of, within any of": {[]clientcert.Match{clientcert.AnyOf(clientcert.AllOf(whoever, own), clientcert.DNS("a.example"))}, 1,
+			200},
 		"beside, and then a name": {[]clientcert.Match{own, whoever, clientcert.DNS("a.example")}, 1, 403},
 	} {
 		shown = 0
@@ -171,9 +175,11 @@ func TestMatchFunc(t *testing.T) {
 		if shown != tt.shown {
 			t.Errorf("%s: the function was asked %d times, want %d", name, shown, tt.shown)
 		}
-		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)), (*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
+		lab.Send(l.Guard().Authorize(clientcert.Policy(tt.matches...)),
+			(*popauthtest.Client)(nil).Request("GET", "/", l.Unbound())).Refused(t, 403, "")
 	}
-	if _, err := clientcert.Check((*popauthtest.Client)(nil).Request("GET", "/", ""), nil, own); !errors.Is(err, popauth.ErrCertificateRequired) {
+	if _, err := clientcert.Check((*popauthtest.Client)(nil).Request("GET", "/", ""), nil, own); !errors.Is(err,
+		popauth.ErrCertificateRequired) {
 		t.Errorf("no certificate: got %v, want ErrCertificateRequired", err)
 	}
 	// Whoever can't tell has not said no.
@@ -181,7 +187,8 @@ func TestMatchFunc(t *testing.T) {
 	lab.Send(l.Guard().Authorize(clientcert.Policy(down)), l.Owner.Request("GET", "/", l.Bound())).Refused(t, 503, "")
 	verified := lab.Verified(t, clientcert.Verification{Roots: l.CA.Pool()})
 	lab.Send(clientcert.Require(verified, down), l.CA.Client("x").Request("GET", "/", "")).Refused(t, 403, "")
-	lab.Send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), lab.MatchFunc(lab.ErrDown))), l.Owner.Request("GET", "/", "")).Refused(t, 503, "")
+	lab.Send(clientcert.Require(verified, clientcert.AnyOf(clientcert.DNS("a.example"), lab.MatchFunc(lab.ErrDown))),
+		l.Owner.Request("GET", "/", "")).Refused(t, 503, "")
 }
 
 // Without a source of its own, a route takes what an outer handler has found, and never the connection's then.
@@ -210,7 +217,8 @@ func TestRequireCertificateInherits(t *testing.T) {
 
 	var c *popauth.Certificate
 	var err error
-	lab.Send(lab.Chain(checked, lab.Tap(func(r *http.Request) { c, err = clientcert.Check(r, nil) })), l.Owner.Request("GET", "/", "")).Passed(t)
+	lab.Send(lab.Chain(checked, lab.Tap(func(r *http.Request) { c, err = clientcert.Check(r, nil) })),
+		l.Owner.Request("GET", "/", "")).Passed(t)
 	if err != nil || c == nil || c.Thumbprint != l.Owner.Thumbprint() {
 		t.Errorf("got %v, %v", c, err)
 	}

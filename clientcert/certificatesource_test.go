@@ -72,9 +72,12 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 		wrap    func(http.Handler) http.Handler
 		recheck func(*http.Request) error
 	}{
-		"Guard":             {g.Confirm, func(r *http.Request) error { _, err := g.Recheck(r); return err }},
-		"Require":           {clientcert.Require(source), func(r *http.Request) error { _, err := clientcert.Recheck(r); return err }},
-		"ClientCertificate": {popauth.ClientCertificate(source), func(r *http.Request) error { _, err := popauth.CertificateNow(r); return err }},
+		"Guard":   {g.Confirm, func(r *http.Request) error { _, err := g.Recheck(r); return err }},
+		"Require": {clientcert.Require(source), func(r *http.Request) error { _, err := clientcert.Recheck(r); return err }},
+		"ClientCertificate": {popauth.ClientCertificate(source), func(r *http.Request) error {
+			_, err := popauth.CertificateNow(r)
+			return err
+		}},
 	} {
 		lab.Send(route.wrap, l.Thief.Request("GET", "/", l.Issuer.Token(l.Thief.Bound()))).Refused(t, 403, "")
 		r := lab.Held(t, route.wrap, l.Owner.Request("GET", "/", l.Bound()))
@@ -97,15 +100,22 @@ func TestValidatingSourceOfSomebodyElse(t *testing.T) {
 		status int
 		closes bool
 	}{
-		"another's":         {source: source, client: l.Thief, status: 403, closes: true},
-		"none":              {source: source, status: 403},
-		"nobody's":          {source: popauth.TLSCertificate(), client: l.Owner, status: 403},
-		"early data":        {source: source, client: l.Owner, change: func(r *http.Request) { r.Header.Set("Early-Data", "1") }, status: 425},
-		"two readings":      {source: source, client: l.Owner, change: func(r *http.Request) { r.RequestURI = "/a/../b" }, status: 400},
-		"no content":        {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return &popauth.Certificate{}, nil }), client: l.Owner, status: 400},
-		"no Reason":         {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, lab.ErrNo }), client: l.Owner, status: 400},
-		"one of a token":    {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, popauth.ErrTokenExpired }), client: l.Owner, status: 403},
-		"another's context": {source: popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "X-Mark"), client: l.Owner, status: 500},
+		"another's": {source: source, client: l.Thief, status: 403, closes: true},
+		"none":      {source: source, status: 403},
+		"nobody's":  {source: popauth.TLSCertificate(), client: l.Owner, status: 403},
+		"early data": {source: source, client: l.Owner, change: func(r *http.Request) { r.Header.Set("Early-Data", "1") },
+			status: 425},
+		"two readings": {source: source, client: l.Owner, change: func(r *http.Request) { r.RequestURI = "/a/../b" }, status: 400},
+		"no content": {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) {
+			return &popauth.Certificate{}, nil
+		}), client: l.Owner, status: 400},
+		"no Reason": {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) { return nil, lab.ErrNo }),
+			client: l.Owner, status: 400},
+		"one of a token": {source: lab.SourceFunc(func(*http.Request) (*popauth.Certificate, error) {
+			return nil, popauth.ErrTokenExpired
+		}), client: l.Owner, status: 403},
+		"another's context": {source: popauth.CertificateFunc(popauth.TLSCertificate().Certificate, "X-Mark"), client: l.Owner,
+			status: 500},
 	} {
 		r := tt.client.Request("GET", "/", "")
 		if tt.change != nil {
@@ -187,7 +197,8 @@ func TestWithChain(t *testing.T) {
 		t.Errorf("clone: got %+v", own)
 	}
 	own.Chain[0], own.Verified = nil, popauth.NotVerified
-	if again := found.Clone(); again.Chain[0] == nil || again.Verified != popauth.VerifiedByTLS || (*popauth.Certificate)(nil).Clone() != nil {
+	if again := found.Clone(); again.Chain[0] == nil || again.Verified != popauth.VerifiedByTLS ||
+		(*popauth.Certificate)(nil).Clone() != nil {
 		t.Errorf("after a change of another clone: got %+v", again)
 	}
 	// A certificate of another pool, or of nobody's, is no SPIFFE ID.

@@ -26,7 +26,8 @@ func TestNamesAreToldAndRead(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another subject: "+name) {
 		t.Errorf("got %v, want an error that has %s", err, name)
 	}
-	if _, err := clientcert.Check(r, nil, clientcert.Issuer("CN=other")); err == nil || !strings.Contains(err.Error(), "another issuer: CN=") {
+	if _, err := clientcert.Check(r, nil, clientcert.Issuer("CN=other")); err == nil ||
+		!strings.Contains(err.Error(), "another issuer: CN=") {
 		t.Errorf("got %v, want an error with the issuer", err)
 	}
 	reversed := `C=DE,O=Example\, Inc.,CN=batch,organizationIdentifier=PSDDE-1\0a`
@@ -68,7 +69,8 @@ func TestParseNames(t *testing.T) {
 // No text makes ParseSubject panic, and what it reads fits no certificate without that name.
 func FuzzSubject(f *testing.F) {
 	for _, s := range []string{
-		"CN=batch,O=Example", `O="Example, Inc." + OID.2.5.4.97=x`, "/C=DE/CN=a", "C = DE, CN = a", "subject=CN=a", `CN="a ""b"""`, "CN=#130161",
+		"CN=batch,O=Example", `O="Example, Inc." + OID.2.5.4.97=x`, "/C=DE/CN=a", "C = DE, CN = a", "subject=CN=a", `CN="a ""b"""`,
+		"CN=#130161",
 	} {
 		f.Add(s)
 	}

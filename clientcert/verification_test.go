@@ -138,13 +138,18 @@ func TestVerificationCases(t *testing.T) {
 		{"chained, expired", chained, root.Client("c", expired), 403},
 		{"chained, not yet valid", chained, root.Client("c", notYetValid), 403},
 		{"chained, intermediate expired", chained, root.Intermediate("x", expired).Client("c"), 403},
-		{"any period is for the list, early", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }), root.Client("c", notYetValid), 403},
-		{"any period is for the list", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }), root.Client("c", expired), 403},
+		{"any period is for the list, early", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }),
+			root.Client("c", notYetValid), 403},
+		{"any period is for the list", listed(self, anyPeriod, func(v *clientcert.Verification) { v.Roots = root.Pool() }),
+			root.Client("c", expired), 403},
 		{"an authority's own certificate", chained, root.Client("c", func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
 		}), 403},
-		{"a root's own certificate", both, &popauthtest.Client{Certificate: tls.Certificate{Certificate: [][]byte{root.Certificate.Raw}}}, 403},
-		{"key usage without signatures", chained, root.Client("c", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), 403},
+		{"a root's own certificate", both, &popauthtest.Client{Certificate: tls.Certificate{Certificate: [][]byte{root.Certificate.Raw}}},
+			403},
+		{"key usage without signatures", chained, root.Client("c", func(c *x509.Certificate) {
+			c.KeyUsage = x509.KeyUsageKeyEncipherment
+		}), 403},
 		{"no key usage", chained, root.Client("c", func(c *x509.Certificate) { c.KeyUsage = 0 }), 200},
 	} {
 		t.Run(tt.id, func(t *testing.T) { required(t, tt.v, tt.client.Request("GET", "/", "")).Is(t, tt.want) })
@@ -334,7 +339,8 @@ func TestVerificationSettings(t *testing.T) {
 		"several": {clientcert.Verification{
 			Intermediates: []*x509.Certificate{nil}, SelfSigned: []string{sum, sum[:40], "x"}, KeyUsages: []x509.ExtKeyUsage{},
 			Remember: time.Hour,
-		}, []string{"Verification.Intermediates", "SelfSigned: entry 1: this is a SHA-1", "SelfSigned: entry 2", "Verification.KeyUsages", "Verification.Remember"}},
+		}, []string{"Verification.Intermediates", "SelfSigned: entry 1: this is a SHA-1", "SelfSigned: entry 2", "Verification.KeyUsages",
+			"Verification.Remember"}},
 		"any period of nothing": {clientcert.Verification{Roots: root.Pool(), SelfSignedAnyPeriod: true}, []string{"SelfSignedAnyPeriod"}},
 	} {
 		source, err := clientcert.Verified(popauth.TLSCertificate(), tt.v)
@@ -433,7 +439,8 @@ func TestVerificationLimits(t *testing.T) {
 		"forty sent":         {v, sending(39), 200},
 		"forty-one sent":     {v, sending(40), 403},
 		"too big together": {v, root.Intermediate("a", padded(15<<10)).Intermediate("b", padded(15<<10)).
-			Intermediate("c", padded(15<<10)).Intermediate("d", padded(15<<10)).Intermediate("e", padded(15<<10)).Client("c").Request("GET", "/", ""), 403},
+			Intermediate("c", padded(15<<10)).Intermediate("d", padded(15<<10)).Intermediate("e",
+			padded(15<<10)).Client("c").Request("GET", "/", ""), 403},
 		"ten in the chain":        {v, deep.Client("c").Request("GET", "/", ""), 200},
 		"RSA 8192":                {v, keyed(x509.RSA, bits(8192), 0), 200},
 		"RSA 8193":                {v, keyed(x509.RSA, bits(8193), 0), 403},
@@ -547,7 +554,8 @@ func TestVerifiedOnAListener(t *testing.T) {
 	for name, tt := range map[string]struct {
 		client *popauthtest.Client
 		want   int
-	}{"with": {below, 200}, "without": {&alone, 403}, "no certificate": {nil, 403}, "self-signed": {popauthtest.SelfSigned(t, "below"), 403}} {
+	}{"with": {below, 200}, "without": {&alone, 403}, "no certificate": {nil, 403},
+		"self-signed": {popauthtest.SelfSigned(t, "below"), 403}} {
 		before := spy.Ran()
 		status, _, _ := lab.Fetch(t, tt.client.HTTP(server), server.URL, "")
 		if ran := spy.Ran() > before; status != tt.want || ran != (tt.want == 200) {

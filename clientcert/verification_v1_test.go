@@ -27,7 +27,8 @@ func versionOne(tb testing.TB, ca *popauthtest.CA, subject []byte, public []byte
 		Public    asn1.RawValue
 	}
 	b := body{Serial: big.NewInt(7), Algorithm: pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}},
-		Issuer: asn1.RawValue{FullBytes: ca.Certificate.RawSubject}, Subject: asn1.RawValue{FullBytes: subject}, Public: asn1.RawValue{FullBytes: public}}
+		Issuer: asn1.RawValue{FullBytes: ca.Certificate.RawSubject}, Subject: asn1.RawValue{FullBytes: subject},
+		Public: asn1.RawValue{FullBytes: public}}
 	b.Validity.From, b.Validity.Until = time.Now().Add(-time.Hour).UTC(), time.Now().Add(time.Hour).UTC()
 	tbs, err := asn1.Marshal(b)
 	if err != nil {

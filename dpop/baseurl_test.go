@@ -28,7 +28,8 @@ func TestBaseURL(t *testing.T) {
 				r := behindProxy(a, path)
 				r.Header.Set("DPoP", a.Key.Proof("GET", prefix+path, a.Token))
 				a.Accept(t, r)
-				for _, htu := range []string{"http://internal:8080" + path, prefix + "/y" + path, prefix + "/x" + path, "https://evil.example.com" + path} {
+				for _, htu := range []string{"http://internal:8080" + path, prefix + "/y" + path, prefix + "/x" + path,
+					"https://evil.example.com" + path} {
 					r := behindProxy(a, path)
 					r.Header.Set("DPoP", a.Key.Proof("GET", htu, a.Token))
 					a.RefuseProof(t, r, popauth.ErrProofTarget)
@@ -71,7 +72,8 @@ func TestBaseURLMalformed(t *testing.T) {
 		"https://user@api.example.com", "https://api.example.com?a=1", "https://api.example.com/?", "https://api.example.com/#a",
 		"https://api.example.com:99999", "https://ho!st", "https://api.example.com/%zz", "https://a b/", "https://api.example.com/\x7f",
 	} {
-		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil || !strings.Contains(err.Error(), "dpop: Options.BaseURL: ") {
+		if d, err := dpop.New(dpop.Options{BaseURL: base}); err == nil || d != nil ||
+			!strings.Contains(err.Error(), "dpop: Options.BaseURL: ") {
 			t.Errorf("%q: got %v, %v", base, d, err)
 		}
 	}

@@ -187,7 +187,8 @@ func (d *Confirmer) verify(r *http.Request, now time.Time, bound []byte, to clie
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if own := cmp.Or(r.Method, http.MethodGet); proof.method != own {
-		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
+		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget,
+			Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
 	}
 	// Item 9.
 	target, err := proof.target(d.options.URL(r))

@@ -57,7 +57,8 @@ func TestRememberByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	for store, want := range map[dpop.ReplayStore]time.Duration{nil: 25 * time.Second, memory: 11 * time.Minute} {
-		c, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com", Replay: store, MaxAge: 20 * time.Second, Leeway: 5 * time.Second})
+		c, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com", Replay: store, MaxAge: 20 * time.Second,
+			Leeway: 5 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,8 @@ import (
 
 func newFuzzAPI(f *testing.F) *lab.DPoPAPI {
 	o := &opaque{token: "token"}
-	a := lab.NewDPoPAPI(lab.FuzzTB{TB: f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}}, func(options *popauth.Options) {
+	a := lab.NewDPoPAPI(lab.FuzzTB{TB: f}, dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)},
+		Optional: true}}, func(options *popauth.Options) {
 		options.Issuer, options.Audience, options.Keys, options.Verifier = "", nil, nil, o
 	})
 	o.jkt, a.Token = a.Key.Thumbprint(), o.token

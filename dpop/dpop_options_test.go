@@ -24,8 +24,10 @@ func TestDPoPOptions(t *testing.T) {
 	}
 	for _, want := range []string{
 		"dpop: Options.MaxAge: 1h0m0s is not between 1s and 10m0s", "dpop: Options.Leeway: -1ns is not between 0 and 5m0s",
-		`dpop: Options.Algorithms: "HS256"`, `dpop: Options.Algorithms: "none"`, "dpop: StatelessNonces.MaxAge: 1s is not between 10s and 1h0m0s",
-		"dpop: StatelessNonces.Secrets: entry 0 has 1 bytes, not 32 or more", "dpop: Options.BaseURL: empty, and URL is nil: set BaseURL to ",
+		`dpop: Options.Algorithms: "HS256"`, `dpop: Options.Algorithms: "none"`,
+		"dpop: StatelessNonces.MaxAge: 1s is not between 10s and 1h0m0s",
+		"dpop: StatelessNonces.Secrets: entry 0 has 1 bytes, not 32 or more",
+		"dpop: Options.BaseURL: empty, and URL is nil: set BaseURL to ",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in\n%v", want, err)

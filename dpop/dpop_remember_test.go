@@ -69,7 +69,8 @@ func TestRememberedForAllThatShare(t *testing.T) {
 			}
 			for range 800 {
 				if a, b := s.ask(0, r), s.ask(1, r); a != 401 || b != 401 {
-					t.Fatalf("VULNERABLE: used at %d, iat %v, %v later: got %d and %d, want 401", first, offset, s.Clock.Now().Sub(time.Unix(1_800_000_000, 0)), a, b)
+					t.Fatalf("VULNERABLE: used at %d, iat %v, %v later: got %d and %d, want 401", first, offset,
+						s.Clock.Now().Sub(time.Unix(1_800_000_000, 0)), a, b)
 				}
 				s.Clock.Advance(time.Second)
 			}

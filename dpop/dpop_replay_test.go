@@ -33,14 +33,16 @@ func TestReplay(t *testing.T) {
 	a.RefuseProof(t, a.Key.Request("PUT", lab.DPoPURL+"/1", a.Token, lab.Fields{"jti": "one"}), popauth.ErrProofReplayed)
 	// Where the jti ends and the URI begins is told apart.
 	a.Accept(t, a.Key.Request("GET", "https://api.example.com/https:orders", a.Token, lab.Fields{"jti": "two"}))
-	a.Accept(t, a.Key.Request("GET", "https://api.example.com/orders", a.Token, lab.Fields{"jti": "twohttps://api.example.com/https:orders"}))
+	a.Accept(t, a.Key.Request("GET", "https://api.example.com/orders", a.Token,
+		lab.Fields{"jti": "twohttps://api.example.com/https:orders"}))
 }
 
 // What is kept doesn't show what a client chose, and is kept past the last moment at which the proof could pass with
 // anybody who may share the store, or as long as those have agreed on.
 func TestReplayEntry(t *testing.T) {
 	for remember, want := range map[time.Duration]time.Duration{
-		0: 11*time.Minute + time.Second, 45 * time.Second: 46 * time.Second, time.Minute: 61 * time.Second, 11 * time.Minute: 661 * time.Second,
+		0: 11*time.Minute + time.Second, 45 * time.Second: 46 * time.Second, time.Minute: 61 * time.Second,
+		11 * time.Minute: 661 * time.Second,
 	} {
 		a := lab.NewDPoPAPI(t, dpop.Options{MaxAge: 40 * time.Second, Leeway: 5 * time.Second, Remember: remember})
 		testReplayEntry(t, a, want)
@@ -138,7 +140,8 @@ func TestReplayAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := &opaque{token: "t"}
 			a := lab.NewDPoPAPI(t, dpop.Options{}, func(options *popauth.Options) {
-				*options = popauth.Options{Verifier: o, Confirmers: []popauth.Confirmer{lab.Proofs(dpop.Options{Replay: store})}, Now: options.Now}
+				*options = popauth.Options{Verifier: o, Confirmers: []popauth.Confirmer{lab.Proofs(dpop.Options{Replay: store})},
+					Now: options.Now}
 			})
 			o.jkt, a.Token = a.Key.Thumbprint(), o.token
 			r := a.Request()

@@ -42,39 +42,67 @@ func TestSchemes(t *testing.T) {
 		status        int                   // 401 unless said
 		challenges    []string
 	}{
-		"nothing":                         {reason: popauth.ErrCredentialsMissing, challenges: []string{"Bearer", "DPoP " + algs}},
-		"only a proof":                    {proof: a.Key, proofFor: jkt, reason: popauth.ErrCredentialsMissing, challenges: []string{"Bearer", "DPoP " + algs}},
-		"unknown scheme":                  {authorization: []string{"MAC " + jkt}, reason: popauth.ErrCredentialsMissing, challenges: []string{"Bearer", "DPoP " + algs}},
-		"Bearer, unbound":                 {authorization: []string{"Bearer " + unbound}},
-		"Bearer, bad token":               {authorization: []string{"Bearer " + bad}, reason: popauth.ErrTokenSignature, challenges: []string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource"`, "DPoP " + algs}},
-		"Bearer, jkt":                     {authorization: []string{"Bearer " + jkt}, reason: popauth.ErrBindingScheme, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
-		"Bearer, jkt, proof":              {authorization: []string{"Bearer " + jkt}, proof: a.Key, proofFor: jkt, reason: popauth.ErrBindingScheme, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
-		"Bearer, unbound, proof":          {authorization: []string{"Bearer " + unbound}, proof: a.Key, proofFor: unbound},
-		"Bearer, x5t":                     {client: owner, authorization: []string{"Bearer " + x5t}},
-		"Bearer, x5t, proof":              {client: owner, authorization: []string{"Bearer " + x5t}, proof: a.Key, proofFor: x5t},
-		"Bearer, x5t, thief, proof":       {client: thief, authorization: []string{"Bearer " + x5t}, proof: a.Key, proofFor: x5t, reason: popauth.ErrCertificateMismatch, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
-		"Bearer, jkt, certificate":        {client: owner, authorization: []string{"Bearer " + jkt}, reason: popauth.ErrBindingScheme, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
-		"Bearer, both, certificate":       {client: owner, authorization: []string{"Bearer " + both}, reason: popauth.ErrBindingScheme, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
-		"DPoP, jkt":                       {authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: jkt},
-		"DPoP, jkt, certificate":          {client: thief, authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: jkt},
-		"DPoP, jkt, no proof":             {authorization: []string{"DPoP " + jkt}, reason: popauth.ErrProofMissing, challenges: idp(popauth.ErrProofMissing)},
-		"DPoP, jkt, other's proof":        {authorization: []string{"DPoP " + jkt}, proof: other, proofFor: jkt, reason: popauth.ErrProofKey, challenges: idp(popauth.ErrProofKey)},
-		"DPoP, jkt, unbound's proof":      {authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: unbound, reason: popauth.ErrProofToken, challenges: idp(popauth.ErrProofToken)},
-		"DPoP, unbound, proof":            {authorization: []string{"DPoP " + unbound}, proof: a.Key, proofFor: unbound, reason: popauth.ErrBindingScheme, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP, unbound":                   {authorization: []string{"DPoP " + unbound}, reason: popauth.ErrBindingScheme, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP, x5t, proof":                {client: owner, authorization: []string{"DPoP " + x5t}, proof: a.Key, proofFor: x5t, reason: popauth.ErrBindingScheme, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP, bad token":                 {authorization: []string{"DPoP " + bad}, proof: a.Key, proofFor: bad, reason: popauth.ErrTokenSignature, challenges: []string{`DPoP error="invalid_token", error_description="The access token is not valid for this resource", ` + algs, "Bearer"}},
-		"DPoP, both":                      {client: owner, authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both},
-		"DPoP, both, thief's certificate": {client: thief, authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both, reason: popauth.ErrCertificateMismatch, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP, both, no certificate":      {authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both, reason: popauth.ErrCertificateMissing, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP, both, no proof":            {client: owner, authorization: []string{"DPoP " + both}, reason: popauth.ErrProofMissing, challenges: idp(popauth.ErrProofMissing)},
-		"DPoP, both, other's proof":       {client: owner, authorization: []string{"DPoP " + both}, proof: other, proofFor: both, reason: popauth.ErrProofKey, challenges: idp(popauth.ErrProofKey)},
-		"DPoP, jkt and an unknown":        {authorization: []string{"DPoP " + more}, proof: a.Key, proofFor: more, reason: popauth.ErrBindingUnknown, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
-		"DPoP without a token":            {authorization: []string{"DPoP"}, proof: a.Key, proofFor: jkt, status: 400, reason: popauth.ErrCredentialsMalformed, challenges: []string{"DPoP " + badShape + ", " + algs}},
-		"both schemes":                    {authorization: []string{"Bearer " + jkt, "DPoP " + jkt}, proof: a.Key, proofFor: jkt, status: 400, reason: popauth.ErrCredentialsMalformed, challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
-		"both schemes, other order":       {authorization: []string{"DPoP " + jkt, "Bearer " + unbound}, proof: a.Key, proofFor: jkt, status: 400, reason: popauth.ErrCredentialsMalformed, challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
-		"DPoP twice":                      {authorization: []string{"DPoP " + jkt, "DPoP " + jkt}, proof: a.Key, proofFor: jkt, status: 400, reason: popauth.ErrCredentialsMalformed, challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
-		"both schemes in one":             {authorization: []string{"DPoP " + jkt + ", Bearer " + jkt}, proof: a.Key, proofFor: jkt, status: 400, reason: popauth.ErrCredentialsMalformed, challenges: []string{"DPoP " + badShape + ", " + algs}},
+		"nothing": {reason: popauth.ErrCredentialsMissing, challenges: []string{"Bearer", "DPoP " + algs}},
+		"only a proof": {proof: a.Key, proofFor: jkt, reason: popauth.ErrCredentialsMissing,
+			challenges: []string{"Bearer", "DPoP " + algs}},
+		"unknown scheme": {authorization: []string{"MAC " + jkt}, reason: popauth.ErrCredentialsMissing,
+			challenges: []string{"Bearer", "DPoP " + algs}},
+		"Bearer, unbound": {authorization: []string{"Bearer " + unbound}},
+		"Bearer, bad token": {authorization: []string{"Bearer " + bad}, reason: popauth.ErrTokenSignature,
+			challenges: []string{`Bearer error="invalid_token", error_description="The access token is not valid for this resource"`,
+				"DPoP " + algs}},
+		"Bearer, jkt": {authorization: []string{"Bearer " + jkt}, reason: popauth.ErrBindingScheme,
+			challenges: []string{"Bearer " + binding, "DPoP " + algs}},
+		"Bearer, jkt, proof": {authorization: []string{"Bearer " + jkt}, proof: a.Key, proofFor: jkt,
+			reason: popauth.ErrBindingScheme, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
+		"Bearer, unbound, proof": {authorization: []string{"Bearer " + unbound}, proof: a.Key, proofFor: unbound},
+		"Bearer, x5t":            {client: owner, authorization: []string{"Bearer " + x5t}},
+		"Bearer, x5t, proof":     {client: owner, authorization: []string{"Bearer " + x5t}, proof: a.Key, proofFor: x5t},
+		"Bearer, x5t, thief, proof": {client: thief, authorization: []string{"Bearer " + x5t}, proof: a.Key, proofFor: x5t,
+			reason: popauth.ErrCertificateMismatch, challenges: []string{"Bearer " + binding, "DPoP " + algs}},
+		"Bearer, jkt, certificate": {client: owner, authorization: []string{"Bearer " + jkt}, reason: popauth.ErrBindingScheme,
+			challenges: []string{"Bearer " + binding, "DPoP " + algs}},
+		"Bearer, both, certificate": {client: owner, authorization: []string{"Bearer " + both}, reason: popauth.ErrBindingScheme,
+			challenges: []string{"Bearer " + binding, "DPoP " + algs}},
+		"DPoP, jkt":              {authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: jkt},
+		"DPoP, jkt, certificate": {client: thief, authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: jkt},
+		"DPoP, jkt, no proof": {authorization: []string{"DPoP " + jkt}, reason: popauth.ErrProofMissing,
+			challenges: idp(popauth.ErrProofMissing)},
+		"DPoP, jkt, other's proof": {authorization: []string{"DPoP " + jkt}, proof: other, proofFor: jkt,
+			reason: popauth.ErrProofKey, challenges: idp(popauth.ErrProofKey)},
+		"DPoP, jkt, unbound's proof": {authorization: []string{"DPoP " + jkt}, proof: a.Key, proofFor: unbound,
+			reason: popauth.ErrProofToken, challenges: idp(popauth.ErrProofToken)},
+		"DPoP, unbound, proof": {authorization: []string{"DPoP " + unbound}, proof: a.Key, proofFor: unbound,
+			reason: popauth.ErrBindingScheme, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP, unbound": {authorization: []string{"DPoP " + unbound}, reason: popauth.ErrBindingScheme,
+			challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP, x5t, proof": {client: owner, authorization: []string{"DPoP " + x5t}, proof: a.Key, proofFor: x5t,
+			reason: popauth.ErrBindingScheme, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP, bad token": {authorization: []string{"DPoP " + bad}, proof: a.Key, proofFor: bad,
+			reason: popauth.ErrTokenSignature, challenges: []string{`DPoP error="invalid_token", error_description="The access token ` +
+				`is not valid for this resource", ` + algs, "Bearer"}},
+		"DPoP, both": {client: owner, authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both},
+		"DPoP, both, thief's certificate": {client: thief, authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both,
+			reason: popauth.ErrCertificateMismatch, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP, both, no certificate": {authorization: []string{"DPoP " + both}, proof: a.Key, proofFor: both,
+			reason: popauth.ErrCertificateMissing, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP, both, no proof": {client: owner, authorization: []string{"DPoP " + both}, reason: popauth.ErrProofMissing,
+			challenges: idp(popauth.ErrProofMissing)},
+		"DPoP, both, other's proof": {client: owner, authorization: []string{"DPoP " + both}, proof: other, proofFor: both,
+			reason: popauth.ErrProofKey, challenges: idp(popauth.ErrProofKey)},
+		"DPoP, jkt and an unknown": {authorization: []string{"DPoP " + more}, proof: a.Key, proofFor: more,
+			reason: popauth.ErrBindingUnknown, challenges: []string{"DPoP " + binding + ", " + algs, "Bearer"}},
+		"DPoP without a token": {authorization: []string{"DPoP"}, proof: a.Key, proofFor: jkt, status: 400,
+			reason: popauth.ErrCredentialsMalformed, challenges: []string{"DPoP " + badShape + ", " + algs}},
+		"both schemes": {authorization: []string{"Bearer " + jkt, "DPoP " + jkt}, proof: a.Key, proofFor: jkt, status: 400,
+			reason: popauth.ErrCredentialsMalformed, challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
+		"both schemes, other order": {authorization: []string{"DPoP " + jkt, "Bearer " + unbound}, proof: a.Key, proofFor: jkt,
+			status: 400, reason: popauth.ErrCredentialsMalformed,
+			challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
+		"DPoP twice": {authorization: []string{"DPoP " + jkt, "DPoP " + jkt}, proof: a.Key, proofFor: jkt, status: 400,
+			reason: popauth.ErrCredentialsMalformed, challenges: []string{"Bearer " + badShape, "DPoP " + badShape + ", " + algs}},
+		"both schemes in one": {authorization: []string{"DPoP " + jkt + ", Bearer " + jkt}, proof: a.Key, proofFor: jkt, status: 400,
+			reason: popauth.ErrCredentialsMalformed, challenges: []string{"DPoP " + badShape + ", " + algs}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := test.client.Request("GET", lab.DPoPURL, "")
@@ -116,8 +144,10 @@ func TestSchemesMalformedBinding(t *testing.T) {
 	jkt := a.Key.Thumbprint()
 	for _, cnf := range []any{
 		"", "not-a-json-object", 1, 0, true, false, 3.14159, []any{}, []any{123}, []any{"asdf"}, nil, lab.Fields{}, lab.Fields{"jkt": 1},
-		lab.Fields{"jkt": ""}, lab.Fields{"jkt": nil}, lab.Fields{"jkt": []string{jkt}}, lab.Fields{"jkt": jkt + "="}, lab.Fields{"jkt": jkt[:42]},
-		lab.Fields{"jkt": strings.ReplaceAll(strings.ReplaceAll(jkt, "-", "+"), "_", "/") + "\n"}, lab.Fields{"jkt": jkt + " "}, lab.Fields{"JKT": jkt},
+		lab.Fields{"jkt": ""}, lab.Fields{"jkt": nil}, lab.Fields{"jkt": []string{jkt}}, lab.Fields{"jkt": jkt + "="},
+		lab.Fields{"jkt": jkt[:42]},
+		lab.Fields{"jkt": strings.ReplaceAll(strings.ReplaceAll(jkt, "-", "+"), "_", "/") + "\n"}, lab.Fields{"jkt": jkt + " "},
+		lab.Fields{"JKT": jkt},
 		lab.Fields{"jkt": jkt, "x5t#S256": 1}, lab.Fields{"jwk": a.Key.JWK()},
 	} {
 		a.Token = a.Issuer.Token(lab.Fields{"cnf": cnf})
@@ -154,10 +184,12 @@ func TestSchemesRequired(t *testing.T) {
 	unbound := `Bearer error="invalid_token", error_description="The access token is not bound to a key"`
 	a.Accept(t, a.Request())
 	a.Accept(t, owner.Request("GET", lab.DPoPURL, a.Issuer.Token(owner.Bound())))
-	a.Refuse(t, owner.Request("GET", lab.DPoPURL, a.Issuer.Token()), popauth.ErrBindingMissing, http.StatusUnauthorized, unbound, "DPoP "+lab.DPoPAlgs)
+	a.Refuse(t, owner.Request("GET", lab.DPoPURL, a.Issuer.Token()), popauth.ErrBindingMissing, http.StatusUnauthorized, unbound,
+		"DPoP "+lab.DPoPAlgs)
 	a.Handler = a.Guard.Authorize(popauth.BoundBy("jkt"))(a.Spy)
 	a.Accept(t, a.Request())
-	a.Refuse(t, owner.Request("GET", lab.DPoPURL, a.Issuer.Token(owner.Bound())), popauth.ErrBindingMissing, http.StatusUnauthorized, unbound, "DPoP "+lab.DPoPAlgs)
+	a.Refuse(t, owner.Request("GET", lab.DPoPURL, a.Issuer.Token(owner.Bound())), popauth.ErrBindingMissing, http.StatusUnauthorized,
+		unbound, "DPoP "+lab.DPoPAlgs)
 }
 
 // Confirmed first, then authorized: the scope challenge is in the scheme that was used.

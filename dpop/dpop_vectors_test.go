@@ -152,7 +152,8 @@ func TestDPoPOutsideAGuard(t *testing.T) {
 	if err := lab.Proofs(dpop.Options{Replay: a.Store}).Confirm(a.Request(), p); err != nil {
 		t.Error(err)
 	}
-	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{}, Header: a.Request().Header}
+	r := &http.Request{Method: "GET", Host: "api.example.com", URL: &url.URL{Path: "/orders"}, TLS: &tls.ConnectionState{},
+		Header: a.Request().Header}
 	if err := lab.Proofs(dpop.Options{Replay: a.Store}).Confirm(r, p); err != nil {
 		t.Error(err)
 	}

@@ -20,7 +20,8 @@ func TestEarlyData(t *testing.T) {
 	own := clientcert.Thumbprint(l.Owner.Thumbprint())
 	stages := map[string]func(http.Handler) http.Handler{
 		"Authenticate": g.Authenticate, "Confirm": g.Confirm, "Authorize": g.Authorize(popauth.Scope("orders.read")),
-		"RequireCertificate": clientcert.Require(nil, own), "behind ClientCertificate": lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
+		"RequireCertificate":       clientcert.Require(nil, own),
+		"behind ClientCertificate": lab.Chain(popauth.ClientCertificate(popauth.TLSCertificate()), g.Confirm),
 	}
 	for _, tt := range []struct {
 		name   string

@@ -183,7 +183,8 @@ func TestTargetBehindRouters(t *testing.T) {
 			for _, path := range []string{"/api/orders", "/api/orders?a=1", "/api/orders/a%20b"} {
 				a.Accept(t, a.Key.Request("GET", "https://api.example.com"+path, a.Token))
 			}
-			a.RefuseProof(t, a.Key.Request("GET", "https://api.example.com/api/orders", a.Token, lab.Fields{"htu": lab.DPoPURL}), popauth.ErrProofTarget)
+			a.RefuseProof(t, a.Key.Request("GET", "https://api.example.com/api/orders", a.Token, lab.Fields{"htu": lab.DPoPURL}),
+				popauth.ErrProofTarget)
 		})
 	}
 }
@@ -227,7 +228,8 @@ func TestTargetOverTheWire(t *testing.T) {
 
 	// absolute-form, as to a proxy, with a Host that says something else: it doesn't count (RFC 9112, section 3.2.2).
 	resp := rawExchange(t, plain, fmt.Sprintf("GET http://api.example.com/orders?a HTTP/1.1\r\nHost: evil.example.com\r\n"+
-		"Authorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", a.Token, a.Key.Proof("GET", "http://api.example.com/orders", a.Token)))
+		"Authorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", a.Token,
+		a.Key.Proof("GET", "http://api.example.com/orders", a.Token)))
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("absolute-form: got %d", resp.StatusCode)
 	}

@@ -85,6 +85,7 @@ func (o *Options) completeURL(problem settings.Problem) {
 		}
 		o.URL = base.URL
 	case o.URL == nil:
-		problem("BaseURL", "empty, and URL is nil: set BaseURL to this API's own name, such as https://api.example.com; or set URL to RequestURL, which lets the sender's Host header say it")
+		problem("BaseURL", "empty, and URL is nil: set BaseURL to this API's own name, such as https://api.example.com; or set URL to "+
+			"RequestURL, which lets the sender's Host header say it")
 	}
 }

@@ -30,14 +30,17 @@ func TestPathClaim(t *testing.T) {
 	use.Get("/{tenant}/orders", spy.ServeHTTP)
 	other := http.NewServeMux()
 	other.Handle("GET /{organisation}/orders", tenant(spy))
-	for name, h := range map[string]http.Handler{"ServeMux": inside, "chi With": with, "around ServeMux": tenant(plain), "chi Use": use, "another name": other} {
+	for name, h := range map[string]http.Handler{"ServeMux": inside, "chi With": with, "around ServeMux": tenant(plain), "chi Use": use,
+		"another name": other} {
 		works := name == "ServeMux" || name == "chi With"
 		for _, tt := range []struct {
 			claims popauthtest.Claims
 			ok     bool
 		}{
-			{popauthtest.Claims{"tenant": "acme"}, works}, {popauthtest.Claims{"tenant": "globex"}, false}, {popauthtest.Claims{"tenant": ""}, false},
-			{popauthtest.Claims{}, false}, {popauthtest.Claims{"tenant": nil}, false}, {popauthtest.Claims{"tenant": []string{"acme"}}, false}, {popauthtest.Claims{"tenant": 7}, false},
+			{popauthtest.Claims{"tenant": "acme"}, works}, {popauthtest.Claims{"tenant": "globex"}, false},
+			{popauthtest.Claims{"tenant": ""}, false},
+			{popauthtest.Claims{}, false}, {popauthtest.Claims{"tenant": nil}, false},
+			{popauthtest.Claims{"tenant": []string{"acme"}}, false}, {popauthtest.Claims{"tenant": 7}, false},
 		} {
 			w, before := httptest.NewRecorder(), spy.Ran()
 			h.ServeHTTP(w, l.Owner.Request("GET", "/acme/orders", l.Bound(tt.claims)))

@@ -155,53 +155,55 @@ func readProofHeader(b []byte) (proofHeader, error) {
 		return proofHeader{}, jose.ErrCrowded
 	}
 	var h proofHeader
-	err := strictjson.Members(b, []string{"typ", "alg", "jwk", "crit", "b64", "zip", "enc"}, func(name string, v jsontext.Value) (err error) {
-		switch name {
-		case "typ":
-			h.typ, err = strictjson.String(v)
-		case "alg":
-			h.alg, err = strictjson.String(v)
-		case "jwk":
-			h.key = v.Clone()
-		case "crit", "b64", "zip", "enc":
-			// RFC 7515, section 4.1.11: an extension that is not understood makes the proof invalid, and none is.
-			err = errProofHeader
-		}
-		return err
-	})
+	err := strictjson.Members(b, []string{"typ", "alg", "jwk", "crit", "b64", "zip", "enc"},
+		func(name string, v jsontext.Value) (err error) {
+			switch name {
+			case "typ":
+				h.typ, err = strictjson.String(v)
+			case "alg":
+				h.alg, err = strictjson.String(v)
+			case "jwk":
+				h.key = v.Clone()
+			case "crit", "b64", "zip", "enc":
+				// RFC 7515, section 4.1.11: an extension that is not understood makes the proof invalid, and none is.
+				err = errProofHeader
+			}
+			return err
+		})
 	return h, err
 }
 
 func readProofClaims(b []byte) (proof, error) {
 	var p proof
-	err := strictjson.Members(b, []string{"jti", "htm", "htu", "iat", "nbf", "exp", "ath", "nonce"}, func(name string, v jsontext.Value) (err error) {
-		switch name {
-		case "jti":
-			if p.id, err = strictjson.String(v); err == nil && len(p.id) > maxProofID {
-				err = errProofID
+	err := strictjson.Members(b, []string{"jti", "htm", "htu", "iat", "nbf", "exp", "ath", "nonce"},
+		func(name string, v jsontext.Value) (err error) {
+			switch name {
+			case "jti":
+				if p.id, err = strictjson.String(v); err == nil && len(p.id) > maxProofID {
+					err = errProofID
+				}
+			case "htm":
+				p.method, err = strictjson.String(v)
+			case "htu":
+				p.uri, err = strictjson.String(v)
+			case "iat":
+				p.issued, err = proofDate(v)
+			case "nbf":
+				p.begins, err = proofDate(v)
+			case "exp":
+				p.ends, err = proofDate(v)
+			case "ath":
+				var hash string
+				var sum [sha256.Size]byte
+				if hash, err = strictjson.String(v); err == nil {
+					sum, err = jose.Digest(hash)
+					p.token = sum[:]
+				}
+			case "nonce":
+				p.nonce, err = strictjson.String(v)
 			}
-		case "htm":
-			p.method, err = strictjson.String(v)
-		case "htu":
-			p.uri, err = strictjson.String(v)
-		case "iat":
-			p.issued, err = proofDate(v)
-		case "nbf":
-			p.begins, err = proofDate(v)
-		case "exp":
-			p.ends, err = proofDate(v)
-		case "ath":
-			var hash string
-			var sum [sha256.Size]byte
-			if hash, err = strictjson.String(v); err == nil {
-				sum, err = jose.Digest(hash)
-				p.token = sum[:]
-			}
-		case "nonce":
-			p.nonce, err = strictjson.String(v)
-		}
-		return err
-	})
+			return err
+		})
 	if err == nil && (p.id == "" || p.method == "" || p.uri == "" || p.issued.IsZero()) {
 		err = errProofClaim
 	}

@@ -57,15 +57,17 @@ func TestNonceTime(t *testing.T) {
 // accepted it first: a rollout that begins to ask for nonces, and to believe them, lets none pass twice.
 func TestNonceTimeIsRemembered(t *testing.T) {
 	all := map[string]dpop.Options{
-		"nonce":                  {NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1))},
-		"longest nonce":          {NonceTime: true, Nonces: longNonces(10 * time.Minute)},
-		"oldest iat":             {MaxAge: 10 * time.Minute, Leeway: time.Minute},
-		"earliest iat":           {MaxAge: 6 * time.Minute, Leeway: 5 * time.Minute},
-		"iat, beside nonces":     {MaxAge: 10 * time.Minute, Leeway: time.Minute, Nonces: longNonces(time.Hour)},
-		"iat, nonces or nothing": {MaxAge: 10 * time.Minute, Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}},
+		"nonce":              {NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1))},
+		"longest nonce":      {NonceTime: true, Nonces: longNonces(10 * time.Minute)},
+		"oldest iat":         {MaxAge: 10 * time.Minute, Leeway: time.Minute},
+		"earliest iat":       {MaxAge: 6 * time.Minute, Leeway: 5 * time.Minute},
+		"iat, beside nonces": {MaxAge: 10 * time.Minute, Leeway: time.Minute, Nonces: longNonces(time.Hour)},
+		"iat, nonces or nothing": {MaxAge: 10 * time.Minute,
+			Nonces: dpop.StatelessNonces{Secrets: [][]byte{lab.NonceSecret(1)}, Optional: true}},
 	}
 	for first := range all {
-		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute, -660 * time.Second, 300 * time.Second, time.Hour, -100 * time.Hour} {
+		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute, -660 * time.Second, 300 * time.Second, time.Hour,
+			-100 * time.Hour} {
 			t.Run(fmt.Sprint(first, "/", off), func(t *testing.T) {
 				var names []string
 				guards := []dpop.Options{}
@@ -105,7 +107,8 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 	for _, age := range []time.Duration{10 * time.Second, 5 * time.Minute, 10 * time.Minute} {
 		for _, off := range []time.Duration{0, -15 * time.Minute, 15 * time.Minute} {
 			for _, ahead := range []time.Duration{0, 30 * time.Second} { // of the clock that has made the nonce
-				s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return nil }, dpop.Options{NonceTime: true, Nonces: longNonces(age)})
+				s := newSharing(t, func(func() time.Time) dpop.ReplayStore { return nil },
+					dpop.Options{NonceTime: true, Nonces: longNonces(age)})
 				_, nonce, err := lab.Nonces(lab.NonceSecret(1)).Check(t.Context(), "", s.Clock.Now().Add(ahead))
 				if err != nil {
 					t.Fatal(err)
@@ -128,11 +131,13 @@ func TestNonceTimeInAMemoryOfItsOwn(t *testing.T) {
 func TestNonceTimeOptions(t *testing.T) {
 	secret := [][]byte{lab.NonceSecret(1)}
 	for want, d := range map[string]dpop.Options{
-		"dpop: Options.NonceTime: Nonces is <nil>, not StatelessNonces":        {NonceTime: true},
-		"dpop: Options.NonceTime: Nonces is dpop_test.nonceFunc, not":          {NonceTime: true, Nonces: nonceFunc(nil)},
-		"dpop: Options.NonceTime: StatelessNonces.Optional is set":             {NonceTime: true, Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
+		"dpop: Options.NonceTime: Nonces is <nil>, not StatelessNonces": {NonceTime: true},
+		"dpop: Options.NonceTime: Nonces is dpop_test.nonceFunc, not":   {NonceTime: true, Nonces: nonceFunc(nil)},
+		"dpop: Options.NonceTime: StatelessNonces.Optional is set": {NonceTime: true,
+			Nonces: dpop.StatelessNonces{Secrets: secret, Optional: true}},
 		"dpop: Options.NonceTime: StatelessNonces.MaxAge, 10m0.000000001s, is": {NonceTime: true, Nonces: longNonces(10*time.Minute + 1)},
-		"dpop: Options.Remember: 5m0s is not between 5m30s, StatelessNonces":   {NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1)), Remember: 5 * time.Minute},
+		"dpop: Options.Remember: 5m0s is not between 5m30s, StatelessNonces": {NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1)),
+			Remember: 5 * time.Minute},
 		"": {NonceTime: true, Nonces: &dpop.StatelessNonces{Secrets: secret}},
 	} {
 		d.BaseURL = "https://api.example.com"
@@ -178,7 +183,8 @@ func TestProofTimeIsExplained(t *testing.T) {
 	a := lab.NewDPoPAPI(t, dpop.Options{NonceTime: true, Nonces: lab.Nonces(lab.NonceSecret(1))})
 	nonce := lab.Given(t, a.RefuseProof(t, a.Request(), popauth.ErrNonceRequired).Header())
 	a.RefuseProof(t, a.Request(lab.Fields{"nonce": nonce, "iat": a.Clock.Now().Add(2 * time.Hour).Unix()}), popauth.ErrProofTime)
-	if want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that dpop.Options.NonceTime allows"; !strings.Contains(a.Last.Error(), want) {
+	want := "iat is 2h0m0s ahead of this clock, more than 1h0m0s, the most that dpop.Options.NonceTime allows"
+	if !strings.Contains(a.Last.Error(), want) {
 		t.Errorf("got %v, want %s", a.Last, want)
 	}
 }

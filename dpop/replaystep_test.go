@@ -48,7 +48,8 @@ func TestUsedProofsAfterAStepBack(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						return s.Request(lab.Fields{"nonce": nonce, "iat": s.Clock.Now().Add(-15 * time.Minute).Unix()}) // its clock is behind
+						// its clock is behind
+						return s.Request(lab.Fields{"nonce": nonce, "iat": s.Clock.Now().Add(-15 * time.Minute).Unix()})
 					}
 					var used []*http.Request
 					for range 100 {

@@ -49,7 +49,8 @@ func (p proof) target(own *url.URL) (string, error) {
 		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
 	}
 	if got != want {
-		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget,
+			Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
 	}
 	return want, nil
 }

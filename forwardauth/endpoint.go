@@ -71,7 +71,8 @@ func New(o Options) (*Endpoint, error) {
 	case isNil(o.Proxy):
 		problem("Proxy", "nil: nobody may ask; proxy.Trusted makes one of the rules by which the proxy is known")
 	case ofConnection(o.Guard.Certificate):
-		problem("Guard", "Certificate: the connection's certificate is the proxy's own; proxy.Certificate makes a source of the one that it reports")
+		problem("Guard", "Certificate: the connection's certificate is the proxy's own; proxy.Certificate makes a source of the one "+
+			"that it reports")
 	default:
 		if o.Guard.Certificate == nil {
 			o.Guard.Certificate = none{}

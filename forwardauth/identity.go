@@ -73,7 +73,8 @@ func (i *Identity) Header(who *popauth.Principal) (http.Header, error) {
 	for _, b := range who.Bindings {
 		members = append(members, b.Member)
 	}
-	for n, value := range []string{encode(who.Issuer), encode(who.Subject), encode(who.ClientID), encodeAll(who.Scopes), encodeAll(members)} {
+	for n, value := range []string{encode(who.Issuer), encode(who.Subject), encode(who.ClientID), encodeAll(who.Scopes),
+		encodeAll(members)} {
 		h.Set(identity[n], value)
 	}
 	if len(i.claims) == 0 {

@@ -120,7 +120,8 @@ func testOpenIDClient(t *testing.T, s *authorizationServer) {
 	t.Run("certificate", func(t *testing.T) {
 		owner, selfSigned := client("by-dn", "", "", s.byDN), client("self-signed", "", "", s.selfSigned)
 		thief, nobody := client("by-san", "", "", s.bySAN), client("by-dn", "", "", nil)
-		for who, got := range map[string]npmAnswer{"by-dn": owner.npmAnswer, "by-san": thief.npmAnswer, "self-signed": selfSigned.npmAnswer} {
+		for who, got := range map[string]npmAnswer{"by-dn": owner.npmAnswer, "by-san": thief.npmAnswer,
+			"self-signed": selfSigned.npmAnswer} {
 			if got.Token == "" || got.Type != "bearer" {
 				t.Errorf("%s: got %+v, want a token", who, got)
 			}

@@ -41,7 +41,8 @@ func TestIntrospection(t *testing.T) {
 		want    popauth.Reason // of every token
 	}{
 		{"secret", introspection.Options{}, ""},
-		{"certificate", introspection.Options{Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: certified}, ""},
+		{"certificate", introspection.Options{Authentication: introspection.TLSClientAuth{ID: "api-by-certificate"}, Client: certified},
+			""},
 		{"key", introspection.Options{Authentication: introspection.PrivateKeyJWT{
 			ID: "api-by-key", Method: jwt.SigningMethodES256, Key: p.apiByKey,
 		}}, ""},

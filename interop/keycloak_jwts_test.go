@@ -49,7 +49,8 @@ var otherJWTs = []otherJWT{
 		return k.member(k.admin(http.MethodPost, "/clients-initial-access", object{"count": 1, "expiration": 300}), "token")
 	}},
 	{"registration access token", func(k *keycloak) string {
-		return k.member(k.admin(http.MethodPost, "/clients/"+k.internalID("web")+"/registration-access-token", nil), "registrationAccessToken")
+		return k.member(k.admin(http.MethodPost, "/clients/"+k.internalID("web")+"/registration-access-token", nil),
+			"registrationAccessToken")
 	}},
 }
 

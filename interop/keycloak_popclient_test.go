@@ -28,7 +28,8 @@ import (
 func testKeycloakPopclient(t *testing.T, k *keycloak) {
 	assertions := newKey(k)
 	jwks := keySetOf(k, assertions.Public())
-	for id, bound := range map[string]string{"jwt-tls": "tls.client.certificate.bound.access.tokens", "jwt-dpop": "dpop.bound.access.tokens"} {
+	for id, bound := range map[string]string{"jwt-tls": "tls.client.certificate.bound.access.tokens",
+		"jwt-dpop": "dpop.bound.access.tokens"} {
 		client := keycloakClient{id: id, by: "client-jwt", users: true, attributes: map[string]string{
 			bound: "true", "use.jwks.string": "true", "jwks.string": jwks, "token.endpoint.auth.signing.alg": "ES256",
 		}}
@@ -60,7 +61,8 @@ func testKeycloakPopclient(t *testing.T, k *keycloak) {
 			{id: "tls", authentication: nil},
 		} {
 			o := popclient.MutualTLSOptions{
-				ClientID: test.id, Certificate: popclient.StaticCertificate(k.byDN.Certificate), Key: test.key, Authentication: test.authentication,
+				ClientID: test.id, Certificate: popclient.StaticCertificate(k.byDN.Certificate), Key: test.key,
+				Authentication: test.authentication,
 			}
 			client, before := k.popclient(o), api.spy.Ran()
 			for range 2 { // the second token needs an assertion of its own
@@ -81,6 +83,7 @@ func testKeycloakPopclient(t *testing.T, k *keycloak) {
 		}
 	})
 	t.Run("Code", func(t *testing.T) {
+		defer func(outer testing.TB) { k.TB = outer }(k.TB)
 		k.TB = t
 		at := k.endpoint(shop, "token")
 		jwts := jwts
@@ -92,11 +95,13 @@ func testKeycloakPopclient(t *testing.T, k *keycloak) {
 			Timeout: 10 * time.Second,
 		})
 		config := oauth2.Config{
-			ClientID: "jwt-dpop", RedirectURL: keycloakRedirect, Endpoint: oauth2.Endpoint{TokenURL: at, AuthStyle: oauth2.AuthStyleInParams},
+			ClientID: "jwt-dpop", RedirectURL: keycloakRedirect,
+			Endpoint: oauth2.Endpoint{TokenURL: at, AuthStyle: oauth2.AuthStyleInParams},
 		}
 		verifier := oauth2.GenerateVerifier()
 		response := k.authorize(k.browser(), "jwt-dpop", url.Values{
-			"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}, "dpop_jkt": {key.Thumbprint()},
+			"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"},
+			"dpop_jkt": {key.Thumbprint()},
 		})
 		token, err := config.Exchange(ctx, response.Get("code"), oauth2.VerifierOption(verifier))
 		if err != nil {
@@ -120,7 +125,8 @@ func testKeycloakPopclient(t *testing.T, k *keycloak) {
 	t.Run("Resources", func(t *testing.T) {
 		text := &log{}
 		client := k.popclient(popclient.MutualTLSOptions{
-			ClientID: "bound", Certificate: popclient.StaticCertificate(k.byDN.Certificate), Logger: slog.New(slog.NewTextHandler(text, nil)),
+			ClientID: "bound", Certificate: popclient.StaticCertificate(k.byDN.Certificate),
+			Logger:         slog.New(slog.NewTextHandler(text, nil)),
 			Authentication: popclient.ClientSecretPost{Secret: clientSecret}, Resources: []string{"https://nowhere.example.com"},
 		})
 		resp, err := client.Get(api.URL + confirmed)
@@ -128,7 +134,8 @@ func testKeycloakPopclient(t *testing.T, k *keycloak) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		for end := time.Now().Add(5 * time.Second); !strings.Contains(text.String(), "Resources without effect"); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); !strings.Contains(text.String(),
+			"Resources without effect"); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("got the log %q, want what Keycloak has ignored", text.String())
 			}

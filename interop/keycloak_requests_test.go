@@ -141,7 +141,8 @@ func (k *keycloak) authorize(browser *http.Client, id string, request url.Values
 		k.Fatal(err)
 	}
 	if form := loginForm.FindSubmatch(page); form != nil {
-		resp, err = browser.PostForm(html.UnescapeString(string(form[1])), url.Values{"username": {keycloakUser}, "password": {clientSecret}})
+		resp, err = browser.PostForm(html.UnescapeString(string(form[1])),
+			url.Values{"username": {keycloakUser}, "password": {clientSecret}})
 		if err != nil {
 			k.Fatal(err)
 		}

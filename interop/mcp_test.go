@@ -77,8 +77,9 @@ func TestMCPConformance(t *testing.T) {
 	t.Cleanup(plain.Close)
 	for _, tt := range []struct{ name, url string }{
 		{"without popauth", plain.URL},
-		{"DPoP", bridge(t, api.URL, &popclient.DPoP{Key: key, Source: bound("DPoP", popauthtest.Claims{"cnf": map[string]string{"jkt": key.Thumbprint()}}),
-			Base: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}})},
+		{"DPoP", bridge(t, api.URL, &popclient.DPoP{Key: key,
+			Source: bound("DPoP", popauthtest.Claims{"cnf": map[string]string{"jkt": key.Thumbprint()}}),
+			Base:   &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}})},
 		{"certificate", bridge(t, api.URL, &oauth2.Transport{Source: bound("Bearer", owner.Bound()), Base: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{owner.Certificate}}, ForceAttemptHTTP2: true}})},
 	} {

@@ -33,7 +33,8 @@ func suiteServer() *mcp.Server {
 	})
 	tool(s, "test_tool_with_progress", func(ctx context.Context, r *mcp.CallToolRequest, _ input) (string, error) {
 		for _, p := range []float64{0, 50, 100} {
-			if err := r.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: p, Total: 100}); err != nil {
+			if err := r.Session.NotifyProgress(ctx,
+				&mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: p, Total: 100}); err != nil {
 				return "", err
 			}
 		}
@@ -41,13 +42,16 @@ func suiteServer() *mcp.Server {
 	})
 	tool(s, "test_sampling", sample)
 	tool(s, "test_elicitation", elicit)
-	s.AddPrompt(&mcp.Prompt{Name: "test_simple_prompt", Description: "A prompt"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
-		return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: "This is a simple prompt for testing."}}}}, nil
-	})
+	s.AddPrompt(&mcp.Prompt{Name: "test_simple_prompt", Description: "A prompt"},
+		func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+			return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user",
+				Content: &mcp.TextContent{Text: "This is a simple prompt for testing."}}}}, nil
+		})
 	for _, name := range []string{"static-text", "watched-resource"} {
 		s.AddResource(&mcp.Resource{Name: name, Description: "A resource", MIMEType: "text/plain", URI: "test://" + name},
 			func(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-				return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, MIMEType: "text/plain", Text: "This is the content of the static text resource."}}}, nil
+				return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, MIMEType: "text/plain",
+					Text: "This is the content of the static text resource."}}}, nil
 			})
 	}
 	return s
@@ -60,13 +64,14 @@ type input struct {
 
 // tool adds one that answers with text.
 func tool(s *mcp.Server, name string, run func(context.Context, *mcp.CallToolRequest, input) (string, error)) {
-	mcp.AddTool(s, &mcp.Tool{Name: name, Description: name}, func(ctx context.Context, r *mcp.CallToolRequest, in input) (*mcp.CallToolResult, any, error) {
-		text, err := run(ctx, r, in)
-		if err != nil {
-			return nil, nil, err
-		}
-		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
-	})
+	mcp.AddTool(s, &mcp.Tool{Name: name, Description: name},
+		func(ctx context.Context, r *mcp.CallToolRequest, in input) (*mcp.CallToolResult, any, error) {
+			text, err := run(ctx, r, in)
+			if err != nil {
+				return nil, nil, err
+			}
+			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
+		})
 }
 
 func sample(ctx context.Context, r *mcp.CallToolRequest, in input) (string, error) {
@@ -85,7 +90,8 @@ func sample(ctx context.Context, r *mcp.CallToolRequest, in input) (string, erro
 
 func elicit(ctx context.Context, r *mcp.CallToolRequest, in input) (string, error) {
 	result, err := r.Session.Elicit(ctx, &mcp.ElicitParams{Message: in.Message, RequestedSchema: map[string]any{
-		"type": "object", "properties": map[string]any{"username": map[string]any{"type": "string", "description": "A name"}}, "required": []string{"username"},
+		"type": "object", "properties": map[string]any{"username": map[string]any{"type": "string", "description": "A name"}},
+		"required": []string{"username"},
 	}})
 	if err != nil {
 		return "", err

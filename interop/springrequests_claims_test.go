@@ -73,7 +73,8 @@ func (d *springRequests) claimsRows() {
 	d.add("B17 x5t in standard base64", d.bearer(claims{"cnf": claims{
 		"x5t#S256": base64.StdEncoding.EncodeToString(sum(d.owner.Certificate.Certificate[0])),
 	}}), d.owner)
-	d.add("B18 x5t in hex", d.bearer(claims{"cnf": claims{"x5t#S256": fmt.Sprintf("%x", sum(d.owner.Certificate.Certificate[0]))}}), d.owner)
+	d.add("B18 x5t in hex", d.bearer(claims{"cnf": claims{"x5t#S256": fmt.Sprintf("%x", sum(d.owner.Certificate.Certificate[0]))}}),
+		d.owner)
 	d.add("B19 x5t other case of member (X5T#S256), no certificate", d.bearer(claims{"cnf": claims{"X5T#S256": d.owner.Thumbprint()}}))
 	d.add("B20 x5t without #S256 (SHA-1 x5t)", d.bearer(claims{"cnf": claims{"x5t": "x"}}), d.owner)
 	d.add("B21 jkt under Bearer, no proof", d.bearer(d.key.Bound()))

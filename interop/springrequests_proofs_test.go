@@ -81,7 +81,8 @@ func (d *springRequests) proofsRows() {
 	}))
 	d.add("P29 Host without port, htu with :443", single(func(s rawAPI) string {
 		k := d.token(s, d.key.Bound())
-		return s.at("api.example").dpop(k, d.key.Proof("GET", "https://api.example/orders", k, claims{"htu": "https://api.example:443/orders"}))
+		return s.at("api.example").dpop(k, d.key.Proof("GET", "https://api.example/orders", k,
+			claims{"htu": "https://api.example:443/orders"}))
 	}))
 	d.add("P30 htm lower case", d.proved("/orders", with(claims{"htm": "get"})))
 	d.add("P31 htm other", d.proved("/orders", with(claims{"htm": "POST"})))
@@ -170,7 +171,8 @@ func (d *springRequests) proofsRows() {
 		}
 	}
 	d.add("P61 jwk with private d", d.proved("/orders", jw(func(x claims) { x["d"] = "AAAA" })))
-	d.add("P62 jwk with kid, use sig, alg", d.proved("/orders", jw(func(x claims) { x["kid"] = "k"; x["use"] = "sig"; x["alg"] = "ES256" })))
+	d.add("P62 jwk with kid, use sig, alg", d.proved("/orders",
+		jw(func(x claims) { x["kid"] = "k"; x["use"] = "sig"; x["alg"] = "ES256" })))
 	d.add("P63 jwk with use enc", d.proved("/orders", jw(func(x claims) { x["use"] = "enc" })))
 	d.add("P64 jwk with key_ops [verify]", d.proved("/orders", jw(func(x claims) { x["key_ops"] = []string{"verify"} })))
 	d.add("P65 jwk with key_ops [encrypt]", d.proved("/orders", jw(func(x claims) { x["key_ops"] = []string{"encrypt"} })))

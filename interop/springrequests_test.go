@@ -190,7 +190,8 @@ func sendRaw(t *testing.T, addr, text string, c *popauthtest.Client) int {
 func startSpringAPI(t *testing.T, s *authorizationServer, issuer, keys string, args ...string) (address string, ready func()) {
 	t.Helper()
 	port := counterpart.Port(t)
-	p := startJava(s, springLibraries(t), t.TempDir(), "ResourceServer", port, append(args, "--test.issuer="+issuer, "--test.keys="+keys)...)
+	p := startJava(s, springLibraries(t), t.TempDir(), "ResourceServer", port,
+		append(args, "--test.issuer="+issuer, "--test.keys="+keys)...)
 	address = fmt.Sprint("localhost:", port)
 	client := &http.Client{Transport: s.transport(nil), Timeout: 10 * time.Second}
 	return address, func() {
@@ -298,7 +299,8 @@ func TestSpringRequests(t *testing.T) {
 		if statuses := [3]int{w.spring, w.atJWT, w.popauth}; !ok || got != statuses {
 			t.Errorf("%s: got %v, want %v", row.name, got, statuses)
 		}
-		if differ := got[0] != got[2] || got[1] != got[2]; differ != (strings.HasPrefix(w.why, "RFC ") || strings.HasPrefix(w.why, "setting: ")) {
+		if differ := got[0] != got[2] || got[1] != got[2]; differ != (strings.HasPrefix(w.why, "RFC ") ||
+			strings.HasPrefix(w.why, "setting: ")) {
 			t.Errorf("%s: got %v, and the reason %q", row.name, got, w.why)
 		}
 		if got[0] == got[2] {

@@ -30,18 +30,20 @@ func TestKeyOfAssertions(t *testing.T) {
 		as   introspection.PrivateKeyJWT
 		want string // of the error; "" is none
 	}{
-		"private key":                   {as: introspection.PrivateKeyJWT{Method: es256, Key: key}},
-		"in a KMS":                      {as: introspection.PrivateKeyJWT{Method: kms{}, Key: "name"}},
-		"nil":                           {as: introspection.PrivateKeyJWT{Method: es256, Key: (*ecdsa.PrivateKey)(nil)}, want: "nil or broken"},
-		"nil, of a Method of one's own": {as: introspection.PrivateKeyJWT{Method: kms{}, Key: (*ecdsa.PrivateKey)(nil)}, want: "nil or broken"},
-		"zero":                          {as: introspection.PrivateKeyJWT{Method: es256, Key: &ecdsa.PrivateKey{}}, want: "key"},
-		"public":                        {as: introspection.PrivateKeyJWT{Method: es256, Key: &key.PublicKey}, want: "is no private key"},
-		"by value":                      {as: introspection.PrivateKeyJWT{Method: es256, Key: *key}, want: "is no private key"},
-		"text":                          {as: introspection.PrivateKeyJWT{Method: es256, Key: "name"}, want: "is no private key"},
-		"of two keys":                   {as: introspection.PrivateKeyJWT{Method: es256, Key: &mixed}, want: "does not sign"},
-		"KeyID in Latin-1":              {as: introspection.PrivateKeyJWT{Method: es256, Key: key, KeyID: "\xe9"}, want: "KeyID is not UTF-8"},
-		"Audience in Latin-1":           {as: introspection.PrivateKeyJWT{Method: es256, Key: key, Audience: "\xe9"}, want: "Audience is not UTF-8"},
-		"ID in Latin-1":                 {as: introspection.PrivateKeyJWT{ID: "\xe9", Method: es256, Key: key}, want: "ID is not UTF-8"},
+		"private key": {as: introspection.PrivateKeyJWT{Method: es256, Key: key}},
+		"in a KMS":    {as: introspection.PrivateKeyJWT{Method: kms{}, Key: "name"}},
+		"nil": {as: introspection.PrivateKeyJWT{Method: es256, Key: (*ecdsa.PrivateKey)(nil)},
+			want: "nil or broken"},
+		"nil, of a Method of one's own": {as: introspection.PrivateKeyJWT{Method: kms{}, Key: (*ecdsa.PrivateKey)(nil)},
+			want: "nil or broken"},
+		"zero":                {as: introspection.PrivateKeyJWT{Method: es256, Key: &ecdsa.PrivateKey{}}, want: "key"},
+		"public":              {as: introspection.PrivateKeyJWT{Method: es256, Key: &key.PublicKey}, want: "is no private key"},
+		"by value":            {as: introspection.PrivateKeyJWT{Method: es256, Key: *key}, want: "is no private key"},
+		"text":                {as: introspection.PrivateKeyJWT{Method: es256, Key: "name"}, want: "is no private key"},
+		"of two keys":         {as: introspection.PrivateKeyJWT{Method: es256, Key: &mixed}, want: "does not sign"},
+		"KeyID in Latin-1":    {as: introspection.PrivateKeyJWT{Method: es256, Key: key, KeyID: "\xe9"}, want: "KeyID is not UTF-8"},
+		"Audience in Latin-1": {as: introspection.PrivateKeyJWT{Method: es256, Key: key, Audience: "\xe9"}, want: "Audience is not UTF-8"},
+		"ID in Latin-1":       {as: introspection.PrivateKeyJWT{ID: "\xe9", Method: es256, Key: key}, want: "ID is not UTF-8"},
 	} {
 		if tt.as.ID == "" {
 			tt.as.ID = "api"

@@ -118,7 +118,8 @@ func (o *Options) completeAuthentication(problem settings.Problem) ClientAuthent
 		return nil
 	}
 	if _, ok := o.Authentication.(NoAuthentication); ok && o.Endpoint == "" {
-		problem("Endpoint", "empty, and Authentication is NoAuthentication: name the one that only this network reaches; metadata names a public one")
+		problem("Endpoint", "empty, and Authentication is NoAuthentication: name the one that only this network reaches; metadata "+
+			"names a public one")
 	}
 	a, err := o.Authentication.completed(o.Issuer, o.Now)
 	if err != nil {
@@ -145,7 +146,8 @@ func (o *Options) signedAnswers(problem settings.Problem) popauth.Verifier {
 	if keys == nil {
 		// An error is one that discovered has reported.
 		keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{
-			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, RootCAs: o.RootCAs, AllowLoopbackHTTP: o.AllowLoopbackHTTP, Now: o.Now,
+			Issuer: o.Issuer, MetadataURL: o.MetadataURL, Client: o.Client, RootCAs: o.RootCAs, AllowLoopbackHTTP: o.AllowLoopbackHTTP,
+			Now: o.Now,
 		})
 	}
 	audience := slices.Clone(o.Audience)

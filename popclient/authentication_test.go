@@ -269,7 +269,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, printed := range []string{
-			fmt.Sprintf("%v %+v %#v %s %q %x", authentication, authentication, authentication, authentication, authentication, authentication),
+			fmt.Sprintf("%v %+v %#v %s %q %x", authentication, authentication, authentication, authentication, authentication,
+				authentication),
 			fmt.Sprintf("%v %+v %#v", a, a, a), fmt.Sprintf("%v %+v %#v", o.Authentication, o, o.Authentication),
 			fmt.Sprintf("%v %+v %#v", m, m, m), logged(), string(text),
 		} {

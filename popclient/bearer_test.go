@@ -31,7 +31,8 @@ func TestAllowBearer(t *testing.T) {
 		{typ: "DPoP", want: "200 DPoP token, 1 proofs"},
 	} {
 		client := &http.Client{Transport: &popclient.DPoP{
-			Key: key, Source: static("token", test.typ), Base: server.Client().Transport, AllowBearer: test.allowed, Origins: []string{server.URL},
+			Key: key, Source: static("token", test.typ), Base: server.Client().Transport, AllowBearer: test.allowed,
+			Origins: []string{server.URL},
 		}}
 		r := request(t, "GET", server.URL, nil)
 		r.Header.Set("DPoP", "the caller's own")

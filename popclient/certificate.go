@@ -94,7 +94,8 @@ func checkKeyFile(file string, content []byte) error {
 			return nil
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return fmt.Errorf("%s: the private key is encrypted, and a key without a password is needed: openssl pkey -in %s -out plain.key", file, quoted(file))
+			return fmt.Errorf("%s: the private key is encrypted, and a key without a password is needed: openssl pkey -in %s -out "+
+				"plain.key", file, quoted(file))
 		}
 	}
 }

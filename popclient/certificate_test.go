@@ -51,12 +51,14 @@ func TestCertificateForms(t *testing.T) {
 	both, _ := os.ReadFile(certFile)
 	key, _ := os.ReadFile(keyFile)
 	both = append(both, key...)
-	p12, err := pkcs12.Modern2026.Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, []*x509.Certificate{unit.Certificate}, "pass")
+	p12, err := pkcs12.Modern2026.Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, []*x509.Certificate{unit.Certificate},
+		"pass")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Some programs write the authority first.
-	reversed, err := pkcs12.Modern2023.Encode(owner.Certificate.PrivateKey, unit.Certificate, []*x509.Certificate{owner.Certificate.Leaf}, "pass")
+	reversed, err := pkcs12.Modern2023.Encode(owner.Certificate.PrivateKey, unit.Certificate, []*x509.Certificate{owner.Certificate.Leaf},
+		"pass")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,33 +114,37 @@ func TestCertificateRefused(t *testing.T) {
 		Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{0x30, 0},
 	}))
 	lockedSEC1 := write(t, filepath.Join(dir, "locked-sec1"), pem.EncodeToMemory(&pem.Block{
-		Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte{0x30, 0},
+		Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"},
+		Bytes: []byte{0x30, 0},
 	}))
 	large := write(t, filepath.Join(dir, "large"), make([]byte, 1<<20+1))
 	for name, test := range map[string]struct {
 		source func(context.Context) (*tls.Certificate, error)
 		want   string
 	}{
-		"no file":           {popclient.CertificateFiles(filepath.Join(dir, "none"), keyFile), "none"},
-		"no key file":       {popclient.CertificateFiles(certFile, filepath.Join(dir, "none")), "none"},
-		"folder":            {popclient.CertificateFiles(dir, keyFile), "not a regular file"},
-		"other's key":       {popclient.CertificateFiles(certFile, otherKey), "does not match"},
-		"no key":            {popclient.CertificateFiles(certFile, certFile), "private key"},
-		"locked key":        {popclient.CertificateFiles(certFile, locked), locked + ": the private key is encrypted"},
-		"locked SEC 1 key":  {popclient.CertificateFiles(certFile, lockedSEC1), lockedSEC1 + ": the private key is encrypted"},
-		"large":             {popclient.CertificateFiles(large, keyFile), "more than 1048576 bytes"},
-		"no PEM":            {popclient.CertificateFile(keyFile, signer), keyFile + ": no certificate"},
-		"other's signer":    {popclient.CertificateFile(certFile, other.Certificate.PrivateKey.(crypto.Signer)), "not the certificate's"},
-		"no signer":         {popclient.CertificateFile(certFile, nil), "can't sign"},
-		"static, none":      {popclient.StaticCertificate(tls.Certificate{}), "no certificate"},
-		"static, no key":    {popclient.StaticCertificate(tls.Certificate{Certificate: owner.Certificate.Certificate}), "can't sign"},
-		"static, other key": {popclient.StaticCertificate(tls.Certificate{Certificate: owner.Certificate.Certificate, PrivateKey: other.Certificate.PrivateKey}), "not the certificate's"},
-		"static, garbage":   {popclient.StaticCertificate(tls.Certificate{Certificate: [][]byte{owner.Certificate.Leaf.Raw, {1}}, PrivateKey: own}), "x509"},
-		"P12, no file":      {popclient.CertificatePKCS12(filepath.Join(dir, "none"), ""), "none"},
-		"P12, PEM":          {popclient.CertificatePKCS12(certFile, "pass"), "not PKCS#12"},
-		"P12, password":     {popclient.CertificatePKCS12(p12(pkcs12.Modern, own, "pass"), "word"), "password incorrect"},
-		"P12, no MAC":       {popclient.CertificatePKCS12(p12(pkcs12.Passwordless, own, ""), ""), "not protected"},
-		"P12, other's key":  {popclient.CertificatePKCS12(p12(pkcs12.Modern, other.Certificate.PrivateKey, "pass"), "pass"), "not the certificate's"},
+		"no file":          {popclient.CertificateFiles(filepath.Join(dir, "none"), keyFile), "none"},
+		"no key file":      {popclient.CertificateFiles(certFile, filepath.Join(dir, "none")), "none"},
+		"folder":           {popclient.CertificateFiles(dir, keyFile), "not a regular file"},
+		"other's key":      {popclient.CertificateFiles(certFile, otherKey), "does not match"},
+		"no key":           {popclient.CertificateFiles(certFile, certFile), "private key"},
+		"locked key":       {popclient.CertificateFiles(certFile, locked), locked + ": the private key is encrypted"},
+		"locked SEC 1 key": {popclient.CertificateFiles(certFile, lockedSEC1), lockedSEC1 + ": the private key is encrypted"},
+		"large":            {popclient.CertificateFiles(large, keyFile), "more than 1048576 bytes"},
+		"no PEM":           {popclient.CertificateFile(keyFile, signer), keyFile + ": no certificate"},
+		"other's signer":   {popclient.CertificateFile(certFile, other.Certificate.PrivateKey.(crypto.Signer)), "not the certificate's"},
+		"no signer":        {popclient.CertificateFile(certFile, nil), "can't sign"},
+		"static, none":     {popclient.StaticCertificate(tls.Certificate{}), "no certificate"},
+		"static, no key":   {popclient.StaticCertificate(tls.Certificate{Certificate: owner.Certificate.Certificate}), "can't sign"},
+		"static, other key": {popclient.StaticCertificate(tls.Certificate{Certificate: owner.Certificate.Certificate,
+			PrivateKey: other.Certificate.PrivateKey}), "not the certificate's"},
+		"static, garbage": {popclient.StaticCertificate(tls.Certificate{Certificate: [][]byte{owner.Certificate.Leaf.Raw, {1}},
+			PrivateKey: own}), "x509"},
+		"P12, no file":  {popclient.CertificatePKCS12(filepath.Join(dir, "none"), ""), "none"},
+		"P12, PEM":      {popclient.CertificatePKCS12(certFile, "pass"), "not PKCS#12"},
+		"P12, password": {popclient.CertificatePKCS12(p12(pkcs12.Modern, own, "pass"), "word"), "password incorrect"},
+		"P12, no MAC":   {popclient.CertificatePKCS12(p12(pkcs12.Passwordless, own, ""), ""), "not protected"},
+		"P12, other's key": {popclient.CertificatePKCS12(p12(pkcs12.Modern, other.Certificate.PrivateKey, "pass"), "pass"),
+			"not the certificate's"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{

@@ -48,16 +48,18 @@ func TestClockIsCorrected(t *testing.T) {
 		status int  // of that
 		kept   bool // the client's own clock is good enough
 	}{
-		"15 min ahead":              {dpop.Options{}, 15 * time.Minute, 2, 200, false},
-		"15 min behind":             {dpop.Options{}, -15 * time.Minute, 2, 200, false},
-		"15 s ahead":                {dpop.Options{}, 15 * time.Second, 2, 200, false},
-		"a time zone":               {dpop.Options{}, -14 * time.Hour, 2, 200, false},
-		"ahead, with nonces":        {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
-		"behind, with nonces":       {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
-		"behind, nonces count":      {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2, 200, true},
-		"within the server's time":  {dpop.Options{}, -15 * time.Second, 1, 200, true},
-		"a year":                    {dpop.Options{}, -365 * 24 * time.Hour, 1, 401, true},
-		"a year, but nonces count":  {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -365 * 24 * time.Hour, 2, 200, true},
+		"15 min ahead":        {dpop.Options{}, 15 * time.Minute, 2, 200, false},
+		"15 min behind":       {dpop.Options{}, -15 * time.Minute, 2, 200, false},
+		"15 s ahead":          {dpop.Options{}, 15 * time.Second, 2, 200, false},
+		"a time zone":         {dpop.Options{}, -14 * time.Hour, 2, 200, false},
+		"ahead, with nonces":  {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 15 * time.Minute, 3, 200, false},
+		"behind, with nonces": {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, -15 * time.Minute, 3, 200, false},
+		"behind, nonces count": {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true}, -15 * time.Minute, 2,
+			200, true},
+		"within the server's time": {dpop.Options{}, -15 * time.Second, 1, 200, true},
+		"a year":                   {dpop.Options{}, -365 * 24 * time.Hour, 1, 401, true},
+		"a year, but nonces count": {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}, NonceTime: true},
+			-365 * 24 * time.Hour, 2, 200, true},
 		"as it should be":           {dpop.Options{}, 0, 1, 200, true},
 		"as it should be, nonces":   {dpop.Options{Nonces: dpop.StatelessNonces{Secrets: secrets}}, 0, 2, 200, true},
 		"28 h, more than a mistake": {dpop.Options{}, 28 * time.Hour, 1, 401, true},
@@ -130,7 +132,9 @@ func TestClockIsNotSteered(t *testing.T) {
 		want    int // requests
 	}{
 		"a server that is verified": {handler: refusing(time.Hour), want: 2},
-		"plain http":                {handler: refusing(time.Hour), change: func(s *httptest.Server, _ *http.Transport) { s.URL = "http" }, want: 1},
+		"plain http": {handler: refusing(time.Hour), change: func(s *httptest.Server, _ *http.Transport) {
+			s.URL = "http"
+		}, want: 1},
 		"a server that is not verified": {handler: refusing(time.Hour), want: 1, change: func(_ *httptest.Server, t *http.Transport) {
 			t.TLSClientConfig.InsecureSkipVerify = true
 		}},

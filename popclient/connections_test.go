@@ -133,7 +133,9 @@ func TestProxyOverTLS(t *testing.T) {
 			// One that nobody knows.
 			s.others = s.others[:1]
 			before := asked.Load()
-			client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Transport = &http.Transport{Proxy: http.ProxyURL(by)} })
+			client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
+				o.Transport = &http.Transport{Proxy: http.ProxyURL(by)}
+			})
 			if resp, err := client.Get(api.URL); err == nil || asked.Load() != before {
 				t.Errorf("VULNERABLE: got %v by a proxy that wasn't verified", resp)
 			}

@@ -28,7 +28,9 @@ func TestCredentials(t *testing.T) {
 	var certificate switched
 	first := s.ca.Client("job")
 	certificate.now.Store(&first.Certificate)
-	m, _ := s.client(t, nil, func(o *popclient.MutualTLSOptions) { o.Certificate = certificate.certificate }).Transport.(*popclient.MutualTLS)
+	m, _ := s.client(t, nil, func(o *popclient.MutualTLSOptions) {
+		o.Certificate = certificate.certificate
+	}).Transport.(*popclient.MutualTLS)
 	get := func(c *http.Client, want int) {
 		t.Helper()
 		defer c.CloseIdleConnections()
@@ -90,7 +92,8 @@ func TestCredentialsWithKey(t *testing.T) {
 	}
 	base := &http.Transport{TLSClientConfig: c.TLSConfig()}
 	defer base.CloseIdleConnections()
-	if status, _ := do(t, &http.Client{Transport: &popclient.DPoP{Key: key, Source: c, Base: base}}, request(t, "GET", s.api.URL, nil)); status != 200 {
+	if status, _ := do(t, &http.Client{Transport: &popclient.DPoP{Key: key, Source: c, Base: base}},
+		request(t, "GET", s.api.URL, nil)); status != 200 {
 		t.Errorf("got %d, want 200", status)
 	}
 	// Without the proof it is nothing.

@@ -41,7 +41,8 @@ type leftAlone struct {
 }
 
 func (l leftAlone) Error() string {
-	return fmt.Sprintf("popclient: the token endpoint isn't asked before %s, as it wished: %v", l.until.UTC().Format(time.RFC3339), l.refusal)
+	return fmt.Sprintf("popclient: the token endpoint isn't asked before %s, as it wished: %v", l.until.UTC().Format(time.RFC3339),
+		l.refusal)
 }
 
 func (l leftAlone) Unwrap() error { return l.refusal }

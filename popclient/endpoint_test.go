@@ -117,7 +117,8 @@ func TestMetadataAreKept(t *testing.T) {
 	t.Parallel()
 	s := newRealm(t)
 	n := 0
-	document := text(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q}`, s.issuer.URL, s.issuer.JWKSURL(), s.issuer.URL+"/mtls/token"))
+	document := text(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q}`, s.issuer.URL, s.issuer.JWKSURL(),
+		s.issuer.URL+"/mtls/token"))
 	s.issuer.Handle("/.well-known/openid-configuration", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n++
 		document.ServeHTTP(w, r)
@@ -157,7 +158,8 @@ func TestMetadataAreKept(t *testing.T) {
 func TestMetadataInside(t *testing.T) {
 	const name = "https://id.example.com"
 	for host, want := range map[string]bool{
-		"as.example.com": true, "127.0.0.1": false, "localhost": false, "10.0.0.1": false, "169.254.169.254": false, "[::ffff:10.0.0.1]": false,
+		"as.example.com": true, "127.0.0.1": false, "localhost": false, "10.0.0.1": false, "169.254.169.254": false,
+		"[::ffff:10.0.0.1]": false,
 	} {
 		for _, form := range []string{`"token_endpoint":%q`, `"mtls_endpoint_aliases":{"token_endpoint":%q}`} {
 			body := fmt.Sprintf(`{"issuer":%q,`+form+`}`, name, "https://"+host+"/token")
@@ -182,24 +184,26 @@ func TestMetadataOutage(t *testing.T) {
 		age           time.Duration
 		want          string // of the error; "" is none
 	}{
-		"503":             {status(503), status(503), 2 * time.Hour, ""},
-		"503 and 404":     {status(503), status(404), 2 * time.Hour, ""},
-		"silent":          {silent, silent, 2 * time.Hour, ""},
-		"429":             {status(429), status(404), 2 * time.Hour, ""},
-		"a day ago":       {status(503), status(503), 25 * time.Hour, "status 503"},
-		"gone":            {status(404), status(404), 2 * time.Hour, ""},
-		"gone for a day":  {status(404), status(404), 25 * time.Hour, "status 404"},
-		"forbidden":       {status(403), status(403), 2 * time.Hour, ""},
-		"to a login":      {elsewhere, elsewhere, 2 * time.Hour, ""},
-		"page":            {text("<html>"), text("<html>"), 2 * time.Hour, ""},
-		"page and 503":    {text("<html>"), status(503), 2 * time.Hour, ""},
-		"other JSON":      {text(`{}`), text(`{"error":"maintenance"}`), 2 * time.Hour, ""},
-		"half of it":      {text(`{"issuer":"ISSUER","token_endp`), status(404), 2 * time.Hour, ""},
-		"another's":       {text(`{"issuer":"https://evil.example.com","token_endpoint":"https://evil.example.com/t"}`), status(503), 2 * time.Hour, "another issuer"},
+		"503":            {status(503), status(503), 2 * time.Hour, ""},
+		"503 and 404":    {status(503), status(404), 2 * time.Hour, ""},
+		"silent":         {silent, silent, 2 * time.Hour, ""},
+		"429":            {status(429), status(404), 2 * time.Hour, ""},
+		"a day ago":      {status(503), status(503), 25 * time.Hour, "status 503"},
+		"gone":           {status(404), status(404), 2 * time.Hour, ""},
+		"gone for a day": {status(404), status(404), 25 * time.Hour, "status 404"},
+		"forbidden":      {status(403), status(403), 2 * time.Hour, ""},
+		"to a login":     {elsewhere, elsewhere, 2 * time.Hour, ""},
+		"page":           {text("<html>"), text("<html>"), 2 * time.Hour, ""},
+		"page and 503":   {text("<html>"), status(503), 2 * time.Hour, ""},
+		"other JSON":     {text(`{}`), text(`{"error":"maintenance"}`), 2 * time.Hour, ""},
+		"half of it":     {text(`{"issuer":"ISSUER","token_endp`), status(404), 2 * time.Hour, ""},
+		"another's": {text(`{"issuer":"https://evil.example.com","token_endpoint":"https://evil.example.com/t"}`), status(503),
+			2 * time.Hour, "another issuer"},
 		"page, another's": {text("<html>"), text(`{"issuer":"https://evil.example.com"}`), 2 * time.Hour, "another issuer"},
 		"without the one": {status(503), text(`{"issuer":"ISSUER"}`), 2 * time.Hour, "no token_endpoint"},
 		"with a bad one":  {text(`{"issuer":"ISSUER","token_endpoint":"http://127.0.0.1/"}`), status(503), 2 * time.Hour, "not https"},
-		"with two":        {text(`{"issuer":"ISSUER","token_endpoint":"https://a","token_endpoint":"https://b"}`), status(503), 2 * time.Hour, "there twice"},
+		"with two": {text(`{"issuer":"ISSUER","token_endpoint":"https://a","token_endpoint":"https://b"}`), status(503),
+			2 * time.Hour, "there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newRealm(t)
@@ -270,7 +274,8 @@ func TestMetadataRetryAfter(t *testing.T) {
 func TestMetadataPlaceHangs(t *testing.T) {
 	t.Parallel()
 	s := newRealm(t)
-	s.issuer.Handle("/.well-known/openid-configuration", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	s.issuer.Handle("/.well-known/openid-configuration",
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) { o.Timeout = 2 * time.Second })
 	m, _ := client.Transport.(*popclient.MutualTLS)
 	if _, err := m.Credentials(t.Context()); err != nil { // the API has the same metadata to ask, in its own time

@@ -147,10 +147,11 @@ func TestNothingSent(t *testing.T) {
 		url  string
 		want string
 	}{
-		"zero":            {&popclient.DPoP{}, "", "Source is nil"},
-		"no key":          {&popclient.DPoP{Source: good}, "", "no key"},
-		"zero key":        {&popclient.DPoP{Key: &popclient.Key{}, Source: good}, "", "no key"},
-		"source fails":    {&popclient.DPoP{Key: key, Source: source(func() (*oauth2.Token, error) { return nil, broken })}, "", "no token today"},
+		"zero":     {&popclient.DPoP{}, "", "Source is nil"},
+		"no key":   {&popclient.DPoP{Source: good}, "", "no key"},
+		"zero key": {&popclient.DPoP{Key: &popclient.Key{}, Source: good}, "", "no key"},
+		"source fails": {&popclient.DPoP{Key: key, Source: source(func() (*oauth2.Token, error) { return nil, broken })}, "",
+			"no token today"},
 		"nil token":       {&popclient.DPoP{Key: key, Source: source(func() (*oauth2.Token, error) { return nil, nil })}, "", "no token"},
 		"empty token":     {&popclient.DPoP{Key: key, Source: static("", "DPoP")}, "", "no token"},
 		"Bearer":          {&popclient.DPoP{Key: key, Source: static("token", "Bearer")}, "", "type is not DPoP"},

@@ -55,17 +55,21 @@ func TestForeignFiles(t *testing.T) {
 		f.run("keytool", "-genkeypair", "-keystore", "two.p12", "-storetype", "PKCS12", "-storepass", "secret1", "-alias", alias,
 			"-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN="+alias, "-validity", "2")
 	}
-	f.load(popclient.CertificatePKCS12(f.path("two.p12"), "secret1"), "more than one private key", "keytool -importkeystore -srckeystore "+f.path("two.p12")+" -srcalias")
-	f.run("keytool", "-importkeystore", "-srckeystore", "two.p12", "-srcalias", "new", "-destkeystore", "one.p12", "-deststoretype", "PKCS12",
+	f.load(popclient.CertificatePKCS12(f.path("two.p12"), "secret1"), "more than one private key",
+		"keytool -importkeystore -srckeystore "+f.path("two.p12")+" -srcalias")
+	f.run("keytool", "-importkeystore", "-srckeystore", "two.p12", "-srcalias", "new", "-destkeystore", "one.p12", "-deststoretype",
+		"PKCS12",
 		"-srcstorepass", "secret1", "-deststorepass", "secret1")
 	f.load(popclient.CertificatePKCS12(f.path("one.p12"), "secret1"))
 
 	// Keys that are encrypted, in both forms of PEM.
-	f.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job", "-days", "2")
+	f.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job",
+		"-days", "2")
 	f.run("openssl", "pkcs8", "-topk8", "-in", "plain.key", "-out", "encrypted.key", "-passout", "pass:x")
 	f.run("openssl", "rsa", "-in", "plain.key", "-out", "old.key", "-aes128", "-passout", "pass:x", "-traditional")
 	for _, key := range []string{"encrypted.key", "old.key"} {
-		f.load(popclient.CertificateFiles(f.path("a.crt"), f.path(key)), f.path(key)+": the private key is encrypted", "openssl pkey -in "+f.path(key))
+		f.load(popclient.CertificateFiles(f.path("a.crt"), f.path(key)), f.path(key)+": the private key is encrypted",
+			"openssl pkey -in "+f.path(key))
 		f.run("openssl", "pkey", "-in", key, "-out", "again.key", "-passin", "pass:x")
 		f.load(popclient.CertificateFiles(f.path("a.crt"), f.path("again.key")))
 	}
@@ -75,7 +79,8 @@ func TestForeignFiles(t *testing.T) {
 func TestNSSFile(t *testing.T) {
 	counterpart.Need(t, "openssl", "certutil", "pk12util")
 	f := foreign{t, t.TempDir()}
-	f.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job", "-days", "2")
+	f.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job",
+		"-days", "2")
 	f.run("openssl", "pkcs12", "-export", "-in", "a.crt", "-inkey", "plain.key", "-name", "job", "-out", "der.p12", "-passout", "pass:x")
 	f.run("certutil", "-N", "-d", "sql:.", "--empty-password")
 	f.run("pk12util", "-i", "der.p12", "-d", "sql:.", "-W", "x", "-K", "")

@@ -68,7 +68,8 @@ func TestGenerationsShareNothing(t *testing.T) {
 				certificate.now.Store(&c.Certificate)
 				m.AskAgain()
 				do(t, client, request(t, "GET", by, nil))
-				if got := seen[i]; !strings.HasSuffix(got, " "+c.Thumbprint()) || !strings.HasPrefix(got, map[string]string{"h2": "HTTP/2", "http/1.1": "HTTP/1"}[test.protocol]) {
+				if got := seen[i]; !strings.HasSuffix(got, " "+c.Thumbprint()) ||
+					!strings.HasPrefix(got, map[string]string{"h2": "HTTP/2", "http/1.1": "HTTP/1"}[test.protocol]) {
 					t.Errorf("VULNERABLE: %d: got %s, want %s", i, got, c.Thumbprint())
 				}
 			}
@@ -232,8 +233,10 @@ func TestReplacedDefaultTransport(t *testing.T) {
 	for name, transport := range map[string]http.RoundTripper{
 		"nil":             nil,
 		"of another type": funcBase(func(*http.Request) (*http.Response, error) { return nil, http.ErrSkipAltProtocol }),
-		"no verification": &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},                                   //nolint:gosec // G402: it is what is not used
-		"own TLS":         &http.Transport{DialTLSContext: (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext}, //nolint:gosec // G402: it is what is not used
+		//nolint:gosec // G402: it is what is not used
+		"no verification": &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		//nolint:gosec // G402: it is what is not used
+		"own TLS": &http.Transport{DialTLSContext: (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext},
 	} {
 		http.DefaultTransport = transport
 		client := s.client(t, s.ca.Client("job"))

@@ -96,7 +96,8 @@ func TestNewKeyRefuses(t *testing.T) {
 		"RSA 8193 bits":    {public{&rsa.PublicKey{N: large, E: 65537}}, "PS256"},
 		"RSA no modulus":   {public{&rsa.PublicKey{E: 65537}}, "PS256"},
 		"RSA exponent 1":   {public{&rsa.PublicKey{N: n, E: 1}}, "PS256"},
-		"EC off the curve": {public{&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}, "ES256"}, //nolint:staticcheck // SA1019: nothing else makes a broken key
+		//nolint:staticcheck // SA1019: nothing else makes a broken key
+		"EC off the curve": {public{&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}, "ES256"},
 	} {
 		if k, err := popclient.NewKey(test.signer, test.alg); err == nil || k != nil || !strings.HasPrefix(err.Error(), "popclient: ") {
 			t.Errorf("%s: got %v, %v, want an error", name, k, err)
@@ -152,7 +153,8 @@ func TestProof(t *testing.T) {
 		got  map[string]any
 		want map[string]any
 	}{
-		{part(t, a, 1), map[string]any{"htm": "PATCH", "iat": 1700000000.0, "nonce": "n-1", "ath": "PEaenWxYddN6Q_NT1PiOYfz4EsZu7jRXRlpAsNpBU-A"}},
+		{part(t, a, 1), map[string]any{"htm": "PATCH", "iat": 1700000000.0, "nonce": "n-1",
+			"ath": "PEaenWxYddN6Q_NT1PiOYfz4EsZu7jRXRlpAsNpBU-A"}},
 		{part(t, b, 1), map[string]any{"htm": "get", "iat": 1700000000.0, "nonce": nil, "ath": nil}},
 		{part(t, a, 0), map[string]any{"typ": "dpop+jwt", "alg": "ES256"}},
 	} {
@@ -212,7 +214,8 @@ func TestSignerFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if proof, err := key.Proof("GET", "https://h/", "", ""); err == nil || proof != "" || test.want != nil && !errors.Is(err, test.want) {
+		if proof, err := key.Proof("GET", "https://h/", "", ""); err == nil || proof != "" ||
+			test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%s: got %q, %v, want an error", name, proof, err)
 		}
 	}

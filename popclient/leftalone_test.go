@@ -23,7 +23,8 @@ func TestRetryAfterOutlastsCertificates(t *testing.T) {
 		for range 5 {
 			s.have(t)
 			time.Sleep(21 * time.Second)
-			if _, err := s.get(t); err == nil || !strings.Contains(err.Error(), "isn't asked before 2000-01-01T00:05:00Z") || !strings.Contains(err.Error(), "slow_down") {
+			if _, err := s.get(t); err == nil || !strings.Contains(err.Error(), "isn't asked before 2000-01-01T00:05:00Z") ||
+				!strings.Contains(err.Error(), "slow_down") {
 				t.Errorf("got %v, want until when and why", err)
 			}
 		}

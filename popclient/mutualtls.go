@@ -25,8 +25,8 @@ import (
 // on connections that were made with the certificate that it was obtained with, and on no others. Until the new
 // certificate has its first token, the old one serves on if it has a good one and hasn't expired itself, and no request
 // waits. A certificate that can't be read, such as one whose key is not there yet, leaves the last one in use, and so does
-// one whose time has not come, or is over, while the last one is valid; that is by this machine's clock. The same certificate with another key, such as a new session with a PKCS#11 token, is signed
-// with by that key from then on.
+// one whose time has not come, or is over, while the last one is valid; that is by this machine's clock. The same
+// certificate with another key, such as a new session with a PKCS#11 token, is signed with by that key from then on.
 //
 // A request waits for Certificate where the last answer can't be relied on: after 20 seconds without a request, or when the
 // certificate has expired; or where there is no token yet. It waits for no longer than Timeout, nor than half of the time

@@ -27,11 +27,12 @@ func TestMutualTLSOptions(t *testing.T) {
 			o.Scopes, o.Resources, o.Origins = []string{"a", "b:c/d"}, []string{"https://a/b?c", "urn:x"}, []string{"https://a"}
 			o.Params, o.Key, o.Timeout = url.Values{"audience": {"x"}}, newKey(t, "ES256"), time.Second
 		}, ""},
-		"no server":      {func(o *popclient.MutualTLSOptions) { o.Issuer = "" }, "either Issuer or TokenURL"},
-		"two servers":    {func(o *popclient.MutualTLSOptions) { o.TokenURL = "https://x" }, "either Issuer or TokenURL"},
-		"issuer http":    {func(o *popclient.MutualTLSOptions) { o.Issuer = "http://127.0.0.1" }, ".Issuer: not https"},
-		"issuer query":   {func(o *popclient.MutualTLSOptions) { o.Issuer += "?" }, ".Issuer: has a query"},
-		"token http":     {func(o *popclient.MutualTLSOptions) { o.Issuer, o.TokenURL = "", "http://127.0.0.1/token" }, ".TokenURL: not https"},
+		"no server":    {func(o *popclient.MutualTLSOptions) { o.Issuer = "" }, "either Issuer or TokenURL"},
+		"two servers":  {func(o *popclient.MutualTLSOptions) { o.TokenURL = "https://x" }, "either Issuer or TokenURL"},
+		"issuer http":  {func(o *popclient.MutualTLSOptions) { o.Issuer = "http://127.0.0.1" }, ".Issuer: not https"},
+		"issuer query": {func(o *popclient.MutualTLSOptions) { o.Issuer += "?" }, ".Issuer: has a query"},
+		"token http": {func(o *popclient.MutualTLSOptions) { o.Issuer, o.TokenURL = "", "http://127.0.0.1/token" },
+			".TokenURL: not https"},
 		"token password": {func(o *popclient.MutualTLSOptions) { o.Issuer, o.TokenURL = "", "https://a:b@x/token" }, ".TokenURL: no URL"},
 		"no client":      {func(o *popclient.MutualTLSOptions) { o.ClientID = "" }, ".ClientID: empty"},
 		"no certificate": {func(o *popclient.MutualTLSOptions) { o.Certificate = nil }, ".Certificate: nil"},
@@ -49,30 +50,36 @@ func TestMutualTLSOptions(t *testing.T) {
 		"resource broken":  {func(o *popclient.MutualTLSOptions) { o.Resources = []string{"https://%"} }, ".Resources: entry 0"},
 		"grant":            {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"grant_type": {"x"}} }, `.Params: "grant_type"`},
 		"client":           {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_id": {"x"}} }, `.Params: "client_id"`},
-		"secret":           {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_secret": {"x"}} }, `.Params: "client_secret"`},
-		"assertion":        {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_assertion": {"x"}} }, `.Params: "client_assertion"`},
-		"assertion type":   {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_assertion_type": {"x"}} }, `.Params: "client_assertion_type"`},
-		"scope":            {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"scope": {"x"}} }, `.Params: "scope"`},
-		"resource":         {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"resource": {"x"}} }, `.Params: "resource"`},
-		"key":              {func(o *popclient.MutualTLSOptions) { o.Key = &popclient.Key{} }, ".Key: popclient: no key"},
-		"origin":           {func(o *popclient.MutualTLSOptions) { o.Origins = []string{"https://a/b"} }, "MutualTLSOptions.Origins: entry 0"},
-		"timeout":          {func(o *popclient.MutualTLSOptions) { o.Timeout = -1 }, ".Timeout: negative"},
-		"transport":        {func(o *popclient.MutualTLSOptions) { o.Transport = &http.Transport{} }, ""},
+		"secret": {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_secret": {"x"}} },
+			`.Params: "client_secret"`},
+		"assertion": {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_assertion": {"x"}} },
+			`.Params: "client_assertion"`},
+		"assertion type": {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"client_assertion_type": {"x"}} },
+			`.Params: "client_assertion_type"`},
+		"scope":     {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"scope": {"x"}} }, `.Params: "scope"`},
+		"resource":  {func(o *popclient.MutualTLSOptions) { o.Params = url.Values{"resource": {"x"}} }, `.Params: "resource"`},
+		"key":       {func(o *popclient.MutualTLSOptions) { o.Key = &popclient.Key{} }, ".Key: popclient: no key"},
+		"origin":    {func(o *popclient.MutualTLSOptions) { o.Origins = []string{"https://a/b"} }, "MutualTLSOptions.Origins: entry 0"},
+		"timeout":   {func(o *popclient.MutualTLSOptions) { o.Timeout = -1 }, ".Timeout: negative"},
+		"transport": {func(o *popclient.MutualTLSOptions) { o.Transport = &http.Transport{} }, ""},
 		"own TLS": {func(o *popclient.MutualTLSOptions) {
 			o.Transport = &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return nil, nil }}
 		}, "dials TLS itself"},
 		"own TLS, old": {func(o *popclient.MutualTLSOptions) {
-			o.Transport = &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, nil }} //nolint:staticcheck // SA1019: it would be used all the same
+			//nolint:staticcheck // SA1019: it would be used all the same
+			o.Transport = &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, nil }}
 		}, "dials TLS itself"},
 		"no verification": {func(o *popclient.MutualTLSOptions) {
-			o.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // G402: it is what is refused
+			//nolint:gosec // G402: it is what is refused
+			o.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 		}, "does not verify servers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := good
 			test.change(&o)
 			m, err := popclient.NewMutualTLS(o)
-			if (err == nil) != (test.want == "") || (m == nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if (err == nil) != (test.want == "") || (m == nil) != (test.want != "") ||
+				err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})

@@ -23,7 +23,8 @@ func stranger(t testing.TB, s *realm) (string, *[]seen) {
 	t.Helper()
 	all := &[]seen{}
 	server := popauthtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*all = append(*all, seen{authorization: r.Header.Values("Authorization"), dpop: r.Header.Values("DPoP"), certificates: len(r.TLS.PeerCertificates)})
+		*all = append(*all, seen{authorization: r.Header.Values("Authorization"), dpop: r.Header.Values("DPoP"),
+			certificates: len(r.TLS.PeerCertificates)})
 		if r.URL.Path == "/back" {
 			http.Redirect(w, r, s.api.URL+"/back", http.StatusTemporaryRedirect)
 		}
@@ -61,7 +62,8 @@ func TestMutualTLSRedirects(t *testing.T) {
 				t.Errorf("%s: %s: got %d, want %d", name, test.path, status, test.status)
 			}
 			for _, got := range *seen {
-				if with := len(got.authorization) == 1 && got.certificates == 1; with != test.with || !test.with && len(got.authorization)+len(got.dpop)+got.certificates != 0 {
+				if with := len(got.authorization) == 1 && got.certificates == 1; with != test.with ||
+					!test.with && len(got.authorization)+len(got.dpop)+got.certificates != 0 {
 					t.Errorf("VULNERABLE: %s: %s: got %+v", name, test.path, got)
 				}
 			}
@@ -136,7 +138,8 @@ func TestMutualTLSServer(t *testing.T) {
 	})
 	s.others = append(s.others, old.Certificate())
 	client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
-		o.Transport = &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS10}} //nolint:gosec // G402: it is what is tested
+		//nolint:gosec // G402: it is what is tested
+		o.Transport = &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS10}}
 	})
 	for url, want := range map[string]string{unknown: "certificate", old.URL: "protocol version"} {
 		if resp, err := client.Get(url); err == nil || !strings.Contains(err.Error(), want) {

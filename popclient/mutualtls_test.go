@@ -18,12 +18,14 @@ func TestMutualTLS(t *testing.T) {
 		o.Params = map[string][]string{"audience": {"x"}}
 	})
 	for range 3 {
-		if status, body := do(t, client, request(t, "POST", s.api.URL+"/orders", strings.NewReader("coffee"))); status != 200 || body != "job coffee" {
+		if status, body := do(t, client, request(t, "POST", s.api.URL+"/orders", strings.NewReader("coffee"))); status != 200 ||
+			body != "job coffee" {
 			t.Errorf("got %d %q, want 200 job coffee", status, body)
 		}
 	}
 	s.check(t, 1, 3)
-	if got, want := s.forms[0].Encode(), "audience=x&client_id=job&grant_type=client_credentials&resource=https%3A%2F%2Fa.example.com&resource=urn%3Ab&scope=orders.read+orders.write"; got != want {
+	if got, want := s.forms[0].Encode(), "audience=x&client_id=job&grant_type=client_credentials&resource=https%3A%2F%2Fa.example.com&"+
+		"resource=urn%3Ab&scope=orders.read+orders.write"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	// Whoever has got hold of the token has nothing.
@@ -98,7 +100,8 @@ func TestMutualTLSOneCertificate(t *testing.T) {
 		client := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
 			o.Transport = &http.Transport{TLSClientConfig: config}
 		})
-		if status, _ := do(t, client, request(t, "GET", s.api.URL+"/away", nil)); status != 200 || len(*seen) != 1 || (*seen)[0].certificates != 0 {
+		if status, _ := do(t, client, request(t, "GET", s.api.URL+"/away", nil)); status != 200 || len(*seen) != 1 ||
+			(*seen)[0].certificates != 0 {
 			t.Errorf("VULNERABLE: %s: got %d, %+v", name, status, *seen)
 		}
 		if status, body := do(t, client, request(t, "GET", s.api.URL, nil)); status != 200 || body != "job " {

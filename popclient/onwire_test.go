@@ -40,7 +40,8 @@ func TestPlainThroughProxy(t *testing.T) {
 			if err == nil {
 				resp.Body.Close()
 			}
-			if want := int32(0); name == "elsewhere" && (seen.Load() != want || err == nil || !strings.Contains(err.Error(), "proxy that is not on it")) {
+			if want := int32(0); name == "elsewhere" &&
+				(seen.Load() != want || err == nil || !strings.Contains(err.Error(), "proxy that is not on it")) {
 				t.Errorf("VULNERABLE: %s: the proxy elsewhere saw %d requests, %v", kind, seen.Load(), err)
 			}
 			if name == "here" && (seen.Load() != 1 || err != nil) {

@@ -43,8 +43,9 @@ func TestRedirects(t *testing.T) {
 		"listed with /":      {[]string{api + ":443/", twin}, []string{api + "/a", twin + "/b"}, []bool{true, true}},
 		"not listed":         {[]string{api}, []string{api + "/a", twin + "/b"}, []bool{true, false}},
 		"listed and back":    {[]string{api, twin}, []string{api + "/a", evil + "/b", twin + "/c"}, []bool{true, false, false}},
-		"loopback":           {nil, []string{"http://127.0.0.1:80/a", "http://127.0.0.1/b", "http://localhost/"}, []bool{true, true, false}},
-		"loopback, by name":  {nil, []string{"http://LOCALHOST/a", "http://[::1]/"}, []bool{true, false}},
+		"loopback": {nil, []string{"http://127.0.0.1:80/a", "http://127.0.0.1/b", "http://localhost/"},
+			[]bool{true, true, false}},
+		"loopback, by name": {nil, []string{"http://LOCALHOST/a", "http://[::1]/"}, []bool{true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := map[string]string{}

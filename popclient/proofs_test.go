@@ -139,7 +139,8 @@ func TestOAuth2(t *testing.T) {
 func TestDefaultTransport(t *testing.T) {
 	server := httptest.NewServer(redirects(nil).handler)
 	defer server.Close()
-	if status, _ := do(t, &http.Client{Transport: &popclient.Proofs{Key: newKey(t, "ES256")}}, request(t, "GET", server.URL, nil)); status != 200 {
+	if status, _ := do(t, &http.Client{Transport: &popclient.Proofs{Key: newKey(t, "ES256")}},
+		request(t, "GET", server.URL, nil)); status != 200 {
 		t.Errorf("got %d, want 200", status)
 	}
 }

@@ -27,19 +27,20 @@ func TestProxyIsOneClientsOwn(t *testing.T) {
 	})
 	asked := 0
 	outer := s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
-		o.Transport = &http.Transport{Proxy: http.ProxyURL(by), GetProxyConnectHeader: func(ctx context.Context, _ *url.URL, _ string) (http.Header, error) {
-			asked++
-			r, err := http.NewRequestWithContext(ctx, "GET", s.api.URL, nil)
-			if err != nil {
-				return nil, err
-			}
-			resp, err := inner.Do(r)
-			if err != nil {
-				return nil, err
-			}
-			resp.Body.Close()
-			return nil, nil
-		}}
+		o.Transport = &http.Transport{Proxy: http.ProxyURL(by),
+			GetProxyConnectHeader: func(ctx context.Context, _ *url.URL, _ string) (http.Header, error) {
+				asked++
+				r, err := http.NewRequestWithContext(ctx, "GET", s.api.URL, nil)
+				if err != nil {
+					return nil, err
+				}
+				resp, err := inner.Do(r)
+				if err != nil {
+					return nil, err
+				}
+				resp.Body.Close()
+				return nil, nil
+			}}
 	})
 	if status, _ := do(t, outer, request(t, "GET", s.api.URL, nil)); status != 200 || asked == 0 {
 		t.Errorf("got %d, the credentials were asked for %d times, want 200", status, asked)

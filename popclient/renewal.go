@@ -147,7 +147,8 @@ func (m *MutualTLS) answered(a *asking, c *tls.Certificate, err error) {
 		old.transport.CloseIdleConnections()
 	}
 	if another {
-		m.journal.add(slog.LevelInfo, "new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)), slog.Time("expires", c.Leaf.NotAfter))
+		m.journal.add(slog.LevelInfo, "new client certificate", slog.String("serial", c.Leaf.SerialNumber.Text(16)),
+			slog.Time("expires", c.Leaf.NotAfter))
 	}
 	if err != nil {
 		m.keeps(err, known)
@@ -178,10 +179,12 @@ func (m *MutualTLS) turn(c *tls.Certificate) (old *generation, another bool, err
 		return nil, false, nil
 	}
 	if from := c.Leaf.NotBefore; time.Now().Before(from) && !m.current.over() {
-		return nil, false, fmt.Errorf("popclient: the new certificate is valid from %s on, and is taken then", from.UTC().Format(time.RFC3339))
+		return nil, false, fmt.Errorf("popclient: the new certificate is valid from %s on, and is taken then",
+			from.UTC().Format(time.RFC3339))
 	}
 	if end := c.Leaf.NotAfter; time.Now().After(end) && !m.current.over() {
-		return nil, false, fmt.Errorf("popclient: the new certificate has been over since %s, and the last one is still valid: a current one is needed",
+		return nil, false, fmt.Errorf("popclient: the new certificate has been over since %s, and the last one is still valid: a "+
+			"current one is needed",
 			end.UTC().Format(time.RFC3339))
 	}
 	old = m.current

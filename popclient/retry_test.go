@@ -32,9 +32,10 @@ func TestRefusedToken(t *testing.T) {
 		challenge string
 		want      string // tokens
 	}{
-		"alone":                {invalid, "t1 t2"},
-		"lower case":           {`bearer error=invalid_token`, "t1 t2"},
-		"behind others":        {"Basic realm=\"a, Bearer b\", DPoP algs=\"ES256\", Bearer realm=\"\\\"\", error=\"invalid_token\"", "t1 t2"},
+		"alone":      {invalid, "t1 t2"},
+		"lower case": {`bearer error=invalid_token`, "t1 t2"},
+		"behind others": {"Basic realm=\"a, Bearer b\", DPoP algs=\"ES256\", Bearer realm=\"\\\"\", error=\"invalid_token\"",
+			"t1 t2"},
 		"on a line of its own": {"DPoP algs=\"ES256\"\nBearer error=\"invalid_token\"", "t1 t2"},
 		"another error":        {`Bearer error="insufficient_user_authentication", acr_values="gold"`, "t1"},
 		"no error":             {`Bearer realm="x"`, "t1"},
@@ -159,7 +160,8 @@ func TestRefusalIsClosed(t *testing.T) {
 			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 				GotConn: func(c httptrace.GotConnInfo) { reused = append(reused, c.Reused) },
 			})
-			if status, body := do(t, s.client, request(t, "GET", "https://api.example.com/", nil).WithContext(ctx)); status != 200 || body != "what the API says" {
+			if status, body := do(t, s.client, request(t, "GET", "https://api.example.com/", nil).WithContext(ctx)); status != 200 ||
+				body != "what the API says" {
 				t.Errorf("got %d %q, want 200", status, body)
 			}
 		}

@@ -106,7 +106,8 @@ func (k *certificateKey) sign(ctx context.Context, sign func(crypto.Signer) ([]b
 	if inMemory(signer) {
 		return recovered(once)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, k.timeout, fmt.Errorf("the key of the client certificate, within %v: %w", k.timeout, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, k.timeout,
+		fmt.Errorf("the key of the client certificate, within %v: %w", k.timeout, context.DeadlineExceeded))
 	defer cancel()
 	return signWithin(ctx, k.places, once)
 }

@@ -100,7 +100,8 @@ func TestCertificateSignerHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start = time.Now()
-	if _, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", s.api.Listener.Addr().String()); err == nil || time.Since(start) > 300*time.Millisecond {
+	if _, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", s.api.Listener.Addr().String()); err == nil ||
+		time.Since(start) > 300*time.Millisecond {
 		t.Errorf("got %v after %v, want the context's end", err, time.Since(start))
 	}
 }

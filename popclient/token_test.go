@@ -284,7 +284,8 @@ func TestEndedRequest(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.client.Do(request(t, "GET", "https://api.example.com/", nil).WithContext(ctx)); !errors.Is(err, context.Canceled) || s.asked != 0 {
+		if _, err := s.client.Do(request(t, "GET", "https://api.example.com/", nil).WithContext(ctx)); !errors.Is(err,
+			context.Canceled) || s.asked != 0 {
 			t.Errorf("got %v after %d token requests", err, s.asked)
 		}
 	})

@@ -161,7 +161,8 @@ func (m *MutualTLS) newTransport(present presents) *http.Transport {
 	t := base.Clone()
 	offers := t.TLSClientConfig != nil && slices.Contains(t.TLSClientConfig.NextProtos, "h2")
 	if len(t.TLSNextProto) > 0 || offers && t.TLSNextProto == nil {
-		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true // Clone shares the pool of whoever has set up HTTP/2, as golang.org/x/net/http2 does
+		// Clone shares the pool of whoever has set up HTTP/2, as golang.org/x/net/http2 does
+		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true
 	}
 	if t.IdleConnTimeout == 0 {
 		t.IdleConnTimeout = maxIdle

@@ -161,8 +161,10 @@ func TestNothingOutlivesItsRequest(t *testing.T) {
 				}
 				start := time.Now()
 				resp, err := client.Do(request(t, "GET", "https://127.0.0.1:1/", nil).WithContext(ctx))
-				if err == nil || time.Since(start) > 2*time.Second || !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "deadline exceeded") {
-					t.Errorf("%s, by the client %t: got %v, %v after %v, want the end of the request", name, byClient, resp, err, time.Since(start))
+				if err == nil || time.Since(start) > 2*time.Second || !errors.Is(err, context.DeadlineExceeded) &&
+					!strings.Contains(err.Error(), "deadline exceeded") {
+					t.Errorf("%s, by the client %t: got %v, %v after %v, want the end of the request", name, byClient, resp, err,
+						time.Since(start))
 				}
 				cancel()
 			}
@@ -197,7 +199,8 @@ func TestNothingOutlivesItsRequest(t *testing.T) {
 func TestSourceEndsBadly(t *testing.T) {
 	d := &popclient.DPoP{Key: newKey(t, "ES256"), Source: panicking{}}
 	for range 2 {
-		if resp, err := d.RoundTrip(request(t, "GET", "https://api.example.com/", nil)); err == nil || !strings.Contains(err.Error(), "panicked: no source") {
+		if resp, err := d.RoundTrip(request(t, "GET", "https://api.example.com/", nil)); err == nil ||
+			!strings.Contains(err.Error(), "panicked: no source") {
 			t.Errorf("got %v, %v, want the panic as an error", resp, err)
 		}
 	}

@@ -26,7 +26,8 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range servers {
-		t.Logf("%-30s %-6s %6.0f a second, %.2f of those without middleware, %.1f µs", s.Name, s.Algorithm, s.PerSecond.Median, s.OfNone.Median, s.CPU)
+		t.Logf("%-30s %-6s %6.0f a second, %.2f of those without middleware, %.1f µs", s.Name, s.Algorithm, s.PerSecond.Median,
+			s.OfNone.Median, s.CPU)
 	}
 	if len(servers) != 9 {
 		t.Errorf("servers: got %d, want 9", len(servers))

@@ -93,7 +93,8 @@ func (r *Results) Chart(w io.Writer) error {
 	add("Time of a request, as a multiple of verifying its token's signature",
 		"By the token alone, which is all that the others read. 1 is the signature and nothing else. Lower is better.", 1, r.tokenFigures())
 	add("Requests per second of a TLS server, as a part of those without middleware",
-		"With client certificates, on one processor. popauth and golang-jwt + keyfunc check the whole chain, the others the token. Higher is better.", 1, r.serverFigures())
+		"With client certificates, on one processor. popauth and golang-jwt + keyfunc check the whole chain, the others the token. "+
+			"Higher is better.", 1, r.serverFigures())
 	p.Height = y + margin + lastLine
 	t, err := template.New("performance.svg").Funcs(template.FuncMap{
 		"plus": func(a, b int) int { return a + b }, "minus": func(a, b int) int { return a - b },

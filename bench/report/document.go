@@ -94,7 +94,8 @@ func (p page) OverRows() []row {
 	var all []row
 	for _, s := range bench.TokenSides() {
 		if isPeer(s.Name) {
-			all = append(all, row{Name: s.Name, Times: columns(bench.Algorithms, func(a string) string { return spread(p.Over[a][s.Name]) })})
+			all = append(all, row{Name: s.Name, Times: columns(bench.Algorithms,
+				func(a string) string { return spread(p.Over[a][s.Name]) })})
 		}
 	}
 	return all

@@ -82,10 +82,12 @@ func (r *Results) Goals() []Goal {
 			Stretch: []float64{0.05, 0.025, 0.03}, Have: chain(Repeated, median), Time: true, format: small,
 		},
 		{
-			Name: "allocations of that", Must: []float64{5, 5, 5}, Stretch: []float64{3, 3, 3}, Have: chain(Repeated, allocations), format: number,
+			Name: "allocations of that", Must: []float64{5, 5, 5}, Stretch: []float64{3, 3, 3}, Have: chain(Repeated, allocations),
+			format: number,
 		},
 		{
-			Name: "bytes of that", Must: []float64{800, 800, 800}, Stretch: []float64{450, 450, 450}, Have: chain(Repeated, size), format: number,
+			Name: "bytes of that", Must: []float64{800, 800, 800}, Stretch: []float64{450, 450, 450}, Have: chain(Repeated, size),
+			format: number,
 		},
 		{
 			Name: "DPoP with replay protection ÷ both signatures, ES256", Must: []float64{1.20}, Stretch: []float64{1.10},
@@ -98,7 +100,8 @@ func (r *Results) Goals() []Goal {
 		},
 		{
 			Name: "speed-up by a second goroutine ÷ the signature's: new / repeated token", Must: []float64{0.95, 0.95},
-			Stretch: []float64{0.98, 0.98}, Have: r.speedups(Popauth, Repeated), Peer: r.speedups(byHand), AtLeast: true, Time: true, format: ratio,
+			Stretch: []float64{0.98, 0.98}, Have: r.speedups(Popauth, Repeated), Peer: r.speedups(byHand), AtLeast: true, Time: true,
+			format: ratio,
 		},
 		{
 			Name: "TLS server, client certificates, repeated tokens: requests/s ÷ no middleware, RS256 / ES256",
@@ -114,7 +117,8 @@ func (r *Results) Goals() []Goal {
 			Have: []float64{float64(r.Flood.Fetches), float64(r.Flood.HeldUp)}, Time: true, format: number,
 		},
 		{
-			Name: "the dearest request of a stranger ÷ signature, RS256, but for the rows that the list below their tables excuses", Must: []float64{3}, Stretch: []float64{2},
+			Name: "the dearest request of a stranger ÷ signature, RS256, but for the rows that the list below their tables excuses",
+			Must: []float64{3}, Stretch: []float64{2},
 			Have: r.Hostile.dearest(), Time: true, format: ratio,
 		},
 		{

@@ -180,7 +180,8 @@ func machine() Machine {
 		case "model name":
 			m.CPU = strings.TrimSpace(value)
 		case "flags":
-			m.CPU += map[bool]string{true: ", with SHA instructions", false: ", without SHA instructions"}[strings.Contains(value, "sha_ni")]
+			m.CPU += map[bool]string{true: ", with SHA instructions",
+				false: ", without SHA instructions"}[strings.Contains(value, "sha_ni")]
 			return m
 		}
 	}

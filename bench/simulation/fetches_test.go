@@ -169,7 +169,8 @@ func TestDeterministic(t *testing.T) {
 	if a, b := f.Fetches(3*time.Hour), f.Fetches(3*time.Hour); !slices.Equal(a, b) {
 		t.Error("fetches differ")
 	}
-	if a, b := f.Rotate(time.Hour, time.Second), f.Rotate(time.Hour, time.Second); !slices.Equal(a.Fetches, b.Fetches) || a.Waited != b.Waited {
+	if a, b := f.Rotate(time.Hour, time.Second), f.Rotate(time.Hour, time.Second); !slices.Equal(a.Fetches, b.Fetches) ||
+		a.Waited != b.Waited {
 		t.Error("rotations differ")
 	}
 	if a, b := Misses(100, 500, 10, 1), Misses(100, 500, 10, 1); !slices.Equal(a, b) {

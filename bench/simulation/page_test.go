@@ -23,7 +23,8 @@ func TestPageIsTheTemplates(t *testing.T) {
 	var form strings.Builder
 	expression(t, &form, made.Root)
 	if !regexp.MustCompile(`\A` + form.String() + `\z`).Match(page) {
-		t.Errorf("docs/scale.md is not what scale.md.tmpl makes%s: write into the template, and run go run ./cmd/simulate", firstLine(made.Root, string(page)))
+		t.Errorf("docs/scale.md is not what scale.md.tmpl makes%s: write into the template, and run go run ./cmd/simulate",
+			firstLine(made.Root, string(page)))
 	}
 }
 

@@ -87,7 +87,8 @@ func (r *Report) Document(w io.Writer) error {
 	return t.Execute(w, map[string]any{
 		"Date": r.Began.UTC().Format(time.DateOnly), "Duration": r.Lasted.Round(time.Second),
 		"Platform": fmt.Sprintf("%s/%s, %s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU()),
-		"Refresh":  refresh, "Rate": r.Options.Rate, "Reached": fmt.Sprintf("%.0f", float64(owners+thieves)/max(r.Lasted.Seconds(), 1)), "Every": r.Options.Every.Round(100 * time.Millisecond),
+		"Refresh":  refresh, "Rate": r.Options.Rate, "Reached": fmt.Sprintf("%.0f", float64(owners+thieves)/max(r.Lasted.Seconds(), 1)),
+		"Every": r.Options.Every.Round(100 * time.Millisecond),
 		"Wrong": r.Wrong(), "WrongAnswers": r.WrongAnswers(), "OwnersSent": count(owners), "ThievesSent": count(thieves),
 		"Verdict": r.Verdict(), "Owners": r.ownersTable(), "Thieves": r.thievesTable(), "Health": r.healthTable(),
 		"Waiting": waiting, "Busy": r.recorder.busy, "Forgotten": r.forgotten(),
@@ -104,7 +105,8 @@ func (r *Report) forgotten() string {
 	case t.reached == 0:
 		return fmt.Sprintf("%d were tried, and none was accepted", t.sent)
 	}
-	return fmt.Sprintf("%d of %d that were tried were accepted, none later than %s after its first use", t.reached, t.sent, seconds(t.oldest))
+	return fmt.Sprintf("%d of %d that were tried were accepted, none later than %s after its first use", t.reached, t.sent,
+		seconds(t.oldest))
 }
 
 func (r *Report) ownersTable() string {
@@ -202,7 +204,8 @@ func (r *Report) healthTable() string {
 		for _, one := range []struct {
 			name string
 			health
-		}{{"after " + seconds(starts[n].at.Sub(r.Began)), starts[n]}, {"most", peak}, {"after " + seconds(last[n].at.Sub(r.Began)), last[n]}} {
+		}{{"after " + seconds(starts[n].at.Sub(r.Began)), starts[n]}, {"most", peak},
+			{"after " + seconds(last[n].at.Sub(r.Began)), last[n]}} {
 			fmt.Fprintf(&b, "| %s | %s | %.1f | %.1f | %d | %d |\n", instanceName(n), one.name,
 				float64(one.rss)/1e6, float64(one.heap)/1e6, one.goroutines, one.files)
 		}

@@ -97,7 +97,8 @@ func (o *Options) complete() ([]fault, error) {
 		o.Log = io.Discard
 	}
 	if o.For < 3*o.Every || o.Every < time.Second || o.Rate < 1 {
-		return nil, fmt.Errorf("for %v, every %v, %d a second: want three times Every at least, of a second at least", o.For, o.Every, o.Rate)
+		return nil, fmt.Errorf("for %v, every %v, %d a second: want three times Every at least, of a second at least", o.For, o.Every,
+			o.Rate)
 	}
 	return chosen, nil
 }

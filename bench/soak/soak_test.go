@@ -52,7 +52,8 @@ func TestRun(t *testing.T) {
 	if err := r.Document(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"**0 wrong answers** to ", "| `" + fault + "` |", " requests a second were due, and ", "| expired | ", "| a | most | "} {
+	for _, want := range []string{"**0 wrong answers** to ", "| `" + fault + "` |", " requests a second were due, and ", "| expired | ",
+		"| a | most | "} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -110,7 +110,8 @@ func (t *thieves) stolen() []func() *attempt {
 			a := t.send("stolen ("+kind+"), the same past nginx, with a guessed secret", &http.Client{Timeout: patience},
 				plainPath, "Bearer", token, append(forged(o), "X-Proxy-Secret", "guessed guessed guessed")...)
 			if a != nil {
-				a.request.URL = &url.URL{Scheme: "http", Host: t.w.apis[rand.IntN(2)].listens(), Path: plainPath} //nolint:gosec // protects nothing
+				api := t.w.apis[rand.IntN(2)] //nolint:gosec // protects nothing
+				a.request.URL = &url.URL{Scheme: "http", Host: api.listens(), Path: plainPath}
 			}
 			return a
 		})

@@ -79,7 +79,8 @@ func newWorld(t *testing.T, change ...func(handler object)) *world {
 				"expected_underscore_headers": []string{"X_Auth_Issuer", "X_Rewrite_URL"}, // Caddy removes others by itself
 				"tls_connection_policies":     []object{{"client_authentication": object{"mode": "request"}}},
 				"routes": []object{
-					{"match": []object{{"path": []string{"/orders", "/orders/*"}}}, "handle": []object{handler, upstream}, "terminal": true},
+					{"match": []object{{"path": []string{"/orders", "/orders/*"}}}, "handle": []object{handler, upstream},
+						"terminal": true},
 					{"handle": []object{{"handler": "static_response", "status_code": 404}}},
 				},
 			}}},
@@ -170,7 +171,8 @@ func TestCallers(t *testing.T) {
 		{name: "another scope", as: w.owner, line: "GET /orders", fields: []string{"Authorization: Bearer " +
 			w.issuer.Token(w.owner.Bound())}, want: 403},
 		{name: "another name", as: w.owner, line: "GET /orders", fields: []string{bearer, "X-Auth-Subject: admin"}, want: 400},
-		{name: "another name, otherwise spelled", as: w.owner, line: "GET /orders", fields: []string{bearer, "X_Auth_Issuer: admin"}, want: 400},
+		{name: "another name, otherwise spelled", as: w.owner, line: "GET /orders", fields: []string{bearer, "X_Auth_Issuer: admin"},
+			want: 400},
 		{name: "another method", as: w.owner, line: "GET /orders", fields: []string{bearer, "X-HTTP-Method-Override: DELETE"}, want: 400},
 		{name: "a path with two readings", as: w.owner, line: "GET /orders//x", fields: []string{bearer}, want: 400},
 		{name: "marked as early data", as: w.owner, line: "GET /orders", fields: []string{bearer, "Early-Data: 1"}, want: 425},
@@ -212,7 +214,8 @@ func TestWhatTheAPISees(t *testing.T) {
 	if len(seen.Header["X-Auth-Subject"]) != 1 {
 		t.Errorf("the API sees the subjects %q, want one", seen.Header["X-Auth-Subject"])
 	}
-	_, seen = w.call(t, w.owner, "GET /orders", "Authorization: Bearer "+w.token, "Connection: Upgrade, X-Auth-Issuer", "Upgrade: websocket")
+	_, seen = w.call(t, w.owner, "GET /orders", "Authorization: Bearer "+w.token, "Connection: Upgrade, X-Auth-Issuer",
+		"Upgrade: websocket")
 	if seen == nil || seen.Header.Get("Connection") != "Upgrade" || seen.Header.Get("X-Auth-Issuer") != w.issuer.URL {
 		t.Errorf("a WebSocket: the API sees %v, want Upgrade and the caller", seen)
 	}

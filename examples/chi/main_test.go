@@ -36,7 +36,8 @@ func TestService(t *testing.T) {
 	read, write := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"-issuer", issuer.URL, "-audience", popauthtest.Audience, "-addr", "127.0.0.1:0", "-cert", cert, "-key", key}, write)
+		done <- run(ctx, []string{"-issuer", issuer.URL, "-audience", popauthtest.Audience, "-addr", "127.0.0.1:0", "-cert", cert, "-key",
+			key}, write)
 	}()
 	line := make([]byte, 128)
 	n, err := read.Read(line)

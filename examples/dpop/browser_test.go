@@ -119,13 +119,19 @@ func TestPage(t *testing.T) {
 	rows := act(ctx, t, chromedp.Navigate(w.page+"/"))
 	orders := regexp.QuoteMeta(w.api + "/orders")
 	checkRows(t, rows, []tableRow{
-		{"^1 Make a key, and try to export it$", `exportKey\('jwk', privateKey\)`, "^refused$", `^InvalidAccessError: .*\nThumbprint: [\w-]{43}$`},
-		{"^2 Get a token$", regexp.QuoteMeta(w.login) + `/token\nDPoP: .*, no nonce\n`, "^200$", `^token_type DPoP, bound to this page’s key\ncnf\.jkt: [\w-]{43}$`},
-		{"^3 Call the API, no nonce yet$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, no nonce\n`, "^401$", `^use_dpop_nonce\nWWW-Authenticate: (?s:.*)\nDPoP-Nonce: \S+$`},
+		{"^1 Make a key, and try to export it$", `exportKey\('jwk', privateKey\)`, "^refused$",
+			`^InvalidAccessError: .*\nThumbprint: [\w-]{43}$`},
+		{"^2 Get a token$", regexp.QuoteMeta(w.login) + `/token\nDPoP: .*, no nonce\n`, "^200$",
+			`^token_type DPoP, bound to this page’s key\ncnf\.jkt: [\w-]{43}$`},
+		{"^3 Call the API, no nonce yet$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, no nonce\n`, "^401$",
+			`^use_dpop_nonce\nWWW-Authenticate: (?s:.*)\nDPoP-Nonce: \S+$`},
 		{"^3 Call the API$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, with nonce\n`, "^200$", `^2 orders for alice\s*$`},
-		{"^4 A thief sends the same proof again$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, with nonce\n`, "^401$", `^invalid_dpop_proof\nWWW-Authenticate: .*DPoP error="invalid_dpop_proof"`},
-		{"^5 A thief sends the token as Bearer$", orders + `\nAuthorization: Bearer .*$`, "^401$", `^invalid_token\nWWW-Authenticate: .*Bearer error="invalid_token"`},
-		{"^5 A thief signs with another key$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, with nonce\n`, "^401$", `^invalid_token\nWWW-Authenticate: .*DPoP error="invalid_token"`},
+		{"^4 A thief sends the same proof again$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, with nonce\n`, "^401$",
+			`^invalid_dpop_proof\nWWW-Authenticate: .*DPoP error="invalid_dpop_proof"`},
+		{"^5 A thief sends the token as Bearer$", orders + `\nAuthorization: Bearer .*$`, "^401$",
+			`^invalid_token\nWWW-Authenticate: .*Bearer error="invalid_token"`},
+		{"^5 A thief signs with another key$", orders + `\nAuthorization: DPoP .*\nDPoP: .*, with nonce\n`, "^401$",
+			`^invalid_token\nWWW-Authenticate: .*DPoP error="invalid_token"`},
 	})
 	if len(rows) == 7 {
 		if proof := strings.Split(rows[3].Sent, "\n")[2]; !strings.Contains(rows[4].Sent, proof) {

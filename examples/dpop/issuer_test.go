@@ -142,7 +142,8 @@ func TestTokenRefused(t *testing.T) {
 		{"another grant", "unsupported_grant_type", url.Values{"client_id": {"spa"}, "grant_type": {"client_credentials"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if status, got := requestToken(t, w, c.form, good()); status != http.StatusBadRequest || got.Error != c.want || got.AccessToken != "" {
+			if status, got := requestToken(t, w, c.form, good()); status != http.StatusBadRequest || got.Error != c.want ||
+				got.AccessToken != "" {
 				t.Errorf("got %d %+v, want 400 %s", status, got, c.want)
 			}
 		})

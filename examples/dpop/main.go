@@ -93,7 +93,8 @@ func (w *world) start(logs io.Writer) error {
 	}
 	login := http.NewServeMux()
 	login.Handle("/token", crossOrigin(w.page, http.MethodPost)(tokens))
-	for i, h := range []http.Handler{pageHandler(w.login, w.api), login, popauth.RequestLine{Logger: options.Logger}.Handler(routes(guard, w.page))} {
+	for i, h := range []http.Handler{pageHandler(w.login, w.api), login,
+		popauth.RequestLine{Logger: options.Logger}.Handler(routes(guard, w.page))} {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 		w.Cleanup(func() { _ = s.Close() })
 		go func() { _ = s.Serve(listeners[i]) }()

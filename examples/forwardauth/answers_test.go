@@ -32,7 +32,8 @@ func TestStatuses(t *testing.T) {
 			}{
 				{200, "200 issuer", "200 issuer", "200 issuer"}, {204, "200 issuer", "200 issuer", "204"}, {302, "503", "302", "302"},
 				{304, "503", "304", "304"}, {400, "400", "400", "400"}, {401, "401", "401", "401"}, {403, "403", "403", "403"},
-				{404, "503", "404", "404"}, {425, "425", "425", "425"}, {429, "429", "429", "429"}, {431, "431", "431", "431"}, {500, "503", "500", "503"},
+				{404, "503", "404", "404"}, {425, "425", "425", "425"}, {429, "429", "429", "429"}, {431, "431", "431", "431"},
+				{500, "503", "500", "503"},
 				{502, "503", "502", "503"}, {503, "503", "503", "503"}, {0, "503", "200 issuer", "200 issuer"},
 			} {
 				answer = tt.answer
@@ -89,7 +90,8 @@ func TestForgottenClaim(t *testing.T) {
 					header      http.Header
 				}{
 					{"nothing forged", w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"tenant": "acme"})), nil},
-					{"forged", w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"tenant": "acme"})), http.Header{header: {"evil"}}},
+					{"forged", w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"tenant": "acme"})),
+						http.Header{header: {"evil"}}},
 					{"forged, the token has none", w.token, http.Header{header: {"evil"}}},
 				} {
 					before := len(w.upstream.seen)
@@ -125,7 +127,8 @@ func TestClaim(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, func(w *world) {
 				w.setup.claims = map[string]string{"X-Auth-Tenant": "tenant"}
-				w.setup.configuration = strings.NewReplacer("# auth_request_set", "auth_request_set", "# proxy_set_header", "proxy_set_header",
+				w.setup.configuration = strings.NewReplacer("# auth_request_set", "auth_request_set", "# proxy_set_header",
+					"proxy_set_header",
 					"X-Auth-Binding\n", "X-Auth-Binding X-Auth-Tenant\n").Replace(w.setup.configuration)
 			})
 			for _, tt := range []struct{ tenant, forged, want string }{
@@ -204,7 +207,8 @@ func TestSilentService(t *testing.T) {
 			})
 			start := time.Now()
 			got, err := w.outcome(request{})
-			if want := map[string]string{"caddy": "504", "envoy": "503"}[l.proxy]; err != nil || got != want || time.Since(start) > 9*time.Second {
+			if want := map[string]string{"caddy": "504", "envoy": "503"}[l.proxy]; err != nil || got != want ||
+				time.Since(start) > 9*time.Second {
 				t.Errorf("got %s, %v after %v, want %s after 1 s", got, err, time.Since(start), want)
 			}
 		})
@@ -217,7 +221,8 @@ func TestCaddyPrefix(t *testing.T) {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, func(w *world) {
-				w.setup.configuration = strings.Replace(w.setup.configuration, "handle @orders {", "handle @orders {\n			uri strip_prefix /orders", 1)
+				w.setup.configuration = strings.Replace(w.setup.configuration, "handle @orders {",
+					"handle @orders {\n			uri strip_prefix /orders", 1)
 			})
 			ask := func() string {
 				proof := func(base string) string {

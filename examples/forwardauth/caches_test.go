@@ -103,13 +103,14 @@ func TestCaches(t *testing.T) {
 			bob := w.authority.Client("bob")
 			ofBob := w.issuer.Token(claims(bob.Bound(), popauthtest.Claims{"sub": "bob"}))
 			strangers := map[string]request{
-				"nobody":                       {as: &popauthtest.Client{}, token: "none"},
-				"no token":                     {token: "none"},
-				"thief with the token":         {as: &popauthtest.Client{}},
-				"bob with the token":           {as: bob},
-				"thief, nothing has changed":   {as: w.thief, header: http.Header{"If-Modified-Since": {"Fri, 01 Jan 2100 00:00:00 GMT"}}},
-				"too weak":                     {token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"scope": "other"}))},
-				"an outage":                    {token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"sub": "nobody can tell"}))},
+				"nobody":                     {as: &popauthtest.Client{}, token: "none"},
+				"no token":                   {token: "none"},
+				"thief with the token":       {as: &popauthtest.Client{}},
+				"bob with the token":         {as: bob},
+				"thief, nothing has changed": {as: w.thief, header: http.Header{"If-Modified-Since": {"Fri, 01 Jan 2100 00:00:00 GMT"}}},
+				"too weak":                   {token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"scope": "other"}))},
+				"an outage": {token: w.issuer.Token(claims(w.owner.Bound(),
+					popauthtest.Claims{"sub": "nobody can tell"}))},
 				"nobody, a refusal of nginx's": {target: "/orders/..%2f", token: "none"},
 			}
 			refused := func() {
@@ -128,7 +129,8 @@ func TestCaches(t *testing.T) {
 			for _, r := range []struct {
 				request
 				want string
-			}{{request{}, "for alice"}, {request{as: bob, token: ofBob}, "for bob"}, {request{}, "for alice"}, {request{as: bob, token: ofBob}, "for bob"}} {
+			}{{request{}, "for alice"}, {request{as: bob, token: ofBob}, "for bob"}, {request{}, "for alice"},
+				{request{as: bob, token: ofBob}, "for bob"}} {
 				answer, body := w.get(t, r.request)
 				if answer.StatusCode != http.StatusOK || body != r.want {
 					t.Errorf("got %d %s, want %s", answer.StatusCode, body, r.want)
@@ -151,7 +153,8 @@ func TestCaches(t *testing.T) {
 // What the shipped file says to caches in front of nginx.
 func TestCacheControl(t *testing.T) {
 	need(t, "nginx")
-	forOne := []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control", "Akamai-Cache-Control",
+	forOne := []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control",
+		"Akamai-Cache-Control",
 		"Surrogate-Control", "Edge-Control", "X-Accel-Expires", "Expires"}
 	api := &answering{header: http.Header{"Vary": {"Accept-Language"}}}
 	for _, name := range forOne {

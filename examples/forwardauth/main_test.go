@@ -94,13 +94,15 @@ func TestRequestLine(t *testing.T) {
 	}
 	ask := func(line, host, proofFor string) int {
 		t.Helper()
-		conn, err := tls.Dial("tcp", w.proxy.Address, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12})
+		conn, err := tls.Dial("tcp", w.proxy.Address,
+			&tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(), MinVersion: tls.VersionTLS12})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		proof := w.key.Proof("GET", proofFor, w.dpop, popauthtest.Claims{"nonce": w.nonce})
-		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", line, host, w.dpop, proof)
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\nConnection: close\r\n\r\n", line,
+			host, w.dpop, proof)
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -152,14 +154,16 @@ func TestRequestLineOthers(t *testing.T) {
 
 func refuseLines(t *testing.T, w *world) {
 	t.Helper()
-	for _, target := range []string{"foo:http:/orders/x://x/close", "http:/orders/x://x/close", "/admin/users/..%2f..%2forders", "/admin/../orders",
+	for _, target := range []string{"foo:http:/orders/x://x/close", "http:/orders/x://x/close", "/admin/users/..%2f..%2forders",
+		"/admin/../orders",
 		"/orders/..;/admin", "/orders//x", "/orders%2f..x", "/orders;a/x", `/orders\x`, "/orders/%00", "/orders/%2561"} {
 		conn, err := tls.Dial("tcp", w.proxy.Address, &tls.Config{ServerName: "localhost", RootCAs: w.authority.Pool(),
 			Certificates: []tls.Certificate{w.owner.Certificate}, MinVersion: tls.VersionTLS12})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", target, w.host(), w.token)
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", target, w.host(),
+			w.token)
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)

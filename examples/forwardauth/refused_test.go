@@ -24,9 +24,10 @@ func TestRefusedBodies(t *testing.T) {
 			_, port, _ := strings.Cut(address, ":")
 			const envoy = `        - endpoint: { address: { socket_address: { address: "${API_HOST}", port_value: ${API_PORT} } } }`
 			change := map[string][2]string{
-				"nginx":   {"	server ${API};\n", "	server ${API};\n	server " + address + ";\n"},
-				"caddy":   {"reverse_proxy {$API} {\n", "reverse_proxy {$API} " + address + " {\n				lb_policy round_robin\n"},
-				"traefik": {`          - url: "http://${API}"`, `          - url: "http://${API}"` + "\n" + `          - url: "http://` + address + `"`},
+				"nginx": {"	server ${API};\n", "	server ${API};\n	server " + address + ";\n"},
+				"caddy": {"reverse_proxy {$API} {\n", "reverse_proxy {$API} " + address + " {\n				lb_policy round_robin\n"},
+				"traefik": {`          - url: "http://${API}"`, `          - url: "http://${API}"` + "\n" + `          - url: "http://` +
+					address + `"`},
 				"envoy": {envoy, envoy + "\n" + strings.NewReplacer("${API_HOST}", "127.0.0.1", "${API_PORT}", port).
 					Replace(envoy)},
 			}[l.proxy]
@@ -94,7 +95,8 @@ func refusedBodies(t *testing.T, w *world, http2, closes bool) {
 				got := ask(tt.method, tt.token, tt.body)
 				ended := strings.Contains(got, "write") || strings.HasSuffix(got, "unexpected EOF")
 				if got != tt.want && !(ended && closes && size > 256<<10 && tt.method == "POST") {
-					t.Errorf("HTTP/2 %t, %s with token %s and %d bytes: got %s, want %s", http2, tt.method, tt.token, len(tt.body), got, tt.want)
+					t.Errorf("HTTP/2 %t, %s with token %s and %d bytes: got %s, want %s", http2, tt.method, tt.token, len(tt.body), got,
+						tt.want)
 				}
 			}
 		}

@@ -55,7 +55,8 @@ type request struct {
 // forged returns identity headers as an attacker would spell them.
 func forged(separator string) http.Header {
 	h := http.Header{}
-	for name, value := range map[string]string{"Issuer": "https://evil.example", "Subject": "admin", "Client": "admin", "Scope": "admin", "Binding": "jkt"} {
+	for name, value := range map[string]string{"Issuer": "https://evil.example", "Subject": "admin", "Client": "admin", "Scope": "admin",
+		"Binding": "jkt"} {
 		h["X"+separator+"Auth"+separator+name] = []string{value}
 	}
 	return h
@@ -134,43 +135,58 @@ func (w *world) rows() []request {
 	const identified = `200 issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`
 	const nameless = `200 issuer, "", "orders-batch", "orders.read", "x5t#S256"`
 	const byProof = `200 issuer, "alice", "orders-batch", "orders.read", "jkt"`
-	listed := http.Header{"Connection": {"X-Auth-Subject, X-Auth-Issuer, X-Auth-Client, X-Auth-Scope, X-Auth-Binding, X-SSL-Client-Cert, X-Forwarded-Uri, X-Original-URI"}}
+	listed := http.Header{"Connection": {"X-Auth-Subject, X-Auth-Issuer, X-Auth-Client, X-Auth-Scope, X-Auth-Binding, " +
+		"X-SSL-Client-Cert, X-Forwarded-Uri, X-Original-URI"}}
 	return []request{
 		{name: "the owner, by certificate", want: identified},
 		{name: "the owner, by DPoP, without a nonce", as: nobody, proof: fits("GET", "/orders"), want: "401 use_dpop_nonce, 2 challenges"},
 		{name: "the owner, by DPoP", as: nobody, proof: fits("GET", "/orders"), want: byProof},
 		{name: "the same proof once more", as: nobody, proof: last, want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "the owner, by DPoP, path and query", as: nobody, proof: fits("GET", "/orders/a%20b"), target: "/orders/a%20b?x=%20y", want: byProof},
-		{name: "a proof for another method", as: nobody, proof: fits("GET", "/orders"), method: "POST", want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "a proof for another path", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "the same, and the forged report of it", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", header: reported(host, "GET", "/orders/1"), want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "the same, with `_`", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2", header: respelled(reported(host, "GET", "/orders/1")), want: "401 invalid_dpop_proof, 2 challenges"},
-		{name: "POST with a proof for it, and the forged report of a GET", as: nobody, proof: fits("POST", "/orders"), method: "POST", header: reported(host, "GET", "/orders"), want: "403"},
-		{name: "the owner, with the forged report of another request", header: reported("evil.example", "DELETE", "/admin"), want: identified},
+		{name: "the owner, by DPoP, path and query", as: nobody, proof: fits("GET", "/orders/a%20b"), target: "/orders/a%20b?x=%20y",
+			want: byProof},
+		{name: "a proof for another method", as: nobody, proof: fits("GET", "/orders"), method: "POST",
+			want: "401 invalid_dpop_proof, 2 challenges"},
+		{name: "a proof for another path", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2",
+			want: "401 invalid_dpop_proof, 2 challenges"},
+		{name: "the same, and the forged report of it", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2",
+			header: reported(host, "GET", "/orders/1"), want: "401 invalid_dpop_proof, 2 challenges"},
+		{name: "the same, with `_`", as: nobody, proof: fits("GET", "/orders/1"), target: "/orders/2",
+			header: respelled(reported(host, "GET", "/orders/1")), want: "401 invalid_dpop_proof, 2 challenges"},
+		{name: "POST with a proof for it, and the forged report of a GET", as: nobody, proof: fits("POST", "/orders"), method: "POST",
+			header: reported(host, "GET", "/orders"), want: "403"},
+		{name: "the owner, with the forged report of another request", header: reported("evil.example", "DELETE", "/admin"),
+			want: identified},
 		{name: "the owner, by certificate, over HTTP/2", http2: true, want: identified},
-		{name: "the owner, by DPoP, over HTTP/2", http2: true, as: nobody, proof: fits("GET", "/orders/3"), target: "/orders/3", want: byProof},
+		{name: "the owner, by DPoP, over HTTP/2", http2: true, as: nobody, proof: fits("GET", "/orders/3"), target: "/orders/3",
+			want: byProof},
 		{name: "the owner, forged identity with `_`, over HTTP/2", http2: true, header: forged("_"), want: identified},
 		{name: "no token", token: "none", want: "401, 2 challenges"},
 		{name: "the owner's token, no certificate", as: nobody, want: "401 invalid_token, 2 challenges"},
 		{name: "the owner's token, another certificate", as: w.thief, want: "401 invalid_token, 2 challenges"},
-		{name: "the same, and the forged report of the owner's", as: w.thief, header: w.certificate(), want: "401 invalid_token, 2 challenges"},
+		{name: "the same, and the forged report of the owner's", as: w.thief, header: w.certificate(),
+			want: "401 invalid_token, 2 challenges"},
 		{name: "no token, forged identity", token: "none", header: forged("-"), want: refusedOr("401, 2 challenges")},
 		{name: "the owner, forged identity", header: forged("-"), want: refusedOr(identified)},
 		{name: "the owner, forged identity with `_`", header: forged("_"), want: identified},
 		{name: "the owner, forged identity with `.`", header: forged("."), want: identified},
-		{name: "the owner, forged identity, mixed", header: http.Header{"X-Auth_Subject": {"admin"}, "x_auth-subject": {"admin"}}, want: identified},
+		{name: "the owner, forged identity, mixed", header: http.Header{"X-Auth_Subject": {"admin"}, "x_auth-subject": {"admin"}},
+			want: identified},
 		{name: "the owner, `Connection:` names the headers", header: listed, want: identified},
 		{name: "a token without sub, forged identity", token: everything(""), header: forged("-"), want: refusedOr(nameless)},
 		{name: "a token without sub", token: everything(""), want: nameless},
 		{name: "the owner, the same method and URL in headers", header: overrides("GET", "/orders"), want: identified},
 		{name: "the owner, another method and URL in headers", header: overrides("DELETE", "/admin"), want: w.overridden(identified)},
-		{name: "a sub of line breaks, comma and umlaut", token: everything("ü\r\nX-Auth-Client: admin, %"), want: `200 issuer, "%C3%BC%0D%0AX-Auth-Client:%20admin%2C%20%25", "orders-batch", "orders.read", "x5t#S256"`},
-		{name: "the scope is missing", token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"scope": "other"})), want: "403 insufficient_scope, 1 challenge"},
+		{name: "a sub of line breaks, comma and umlaut", token: everything("ü\r\nX-Auth-Client: admin, %"),
+			want: `200 issuer, "%C3%BC%0D%0AX-Auth-Client:%20admin%2C%20%25", "orders-batch", "orders.read", "x5t#S256"`},
+		{name: "the scope is missing", token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"scope": "other"})),
+			want: "403 insufficient_scope, 1 challenge"},
 		{name: "the token in the query as well", target: "/orders?access_token=x", want: "400 invalid_request, 1 challenge"},
 		{name: "what the service needs is down", token: everything("nobody can tell"), want: w.setup.outage},
 		{name: "the service, through the proxy", target: "/auth/orders.read", want: "404"},
-		{name: "the service, from another address", from: "127.0.0.2", header: merged(reported(host, "GET", "/orders"), w.certificate()), want: "403"},
-		{name: "the service, from the proxy's, without the secret", from: "127.0.0.1", header: merged(reported(host, "GET", "/orders"), w.certificate()), want: "400"},
+		{name: "the service, from another address", from: "127.0.0.2", header: merged(reported(host, "GET", "/orders"), w.certificate()),
+			want: "403"},
+		{name: "the service, from the proxy's, without the secret", from: "127.0.0.1",
+			header: merged(reported(host, "GET", "/orders"), w.certificate()), want: "400"},
 		{name: "the service is down", before: w.auth.Close, want: w.setup.down},
 	}
 }
@@ -247,7 +263,8 @@ func (w *world) shown(h http.Header) string {
 	for name := range h {
 		plain := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 		if strings.HasPrefix(plain, "x-auth") || plain == "x-proxy-secret" || strings.Contains(plain, "-cert") ||
-			strings.Contains(plain, "http-method") || plain == "x-method-override" || plain == "x-original-url" || plain == "x-rewrite-url" {
+			strings.Contains(plain, "http-method") || plain == "x-method-override" || plain == "x-original-url" ||
+			plain == "x-rewrite-url" {
 			all = append(all, "AND "+name)
 		}
 	}

@@ -48,7 +48,8 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "\nfunc Routes(") && !linked[filepath.ToSlash(file)] {
+		if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "\nfunc Routes(") &&
+			!linked[filepath.ToSlash(file)] {
 			t.Errorf("%s: got no link from %s, want one (%v)", file, page, err)
 		}
 	}

@@ -71,7 +71,8 @@ func TestConformance(t *testing.T) {
 			var log strings.Builder
 			for _, scenario := range all {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				out, _ := exec.CommandContext(ctx, node, suite, "server", "--url", address, "--scenario", scenario, // the verdict is in what it writes
+				// the verdict is in what it writes
+				out, _ := exec.CommandContext(ctx, node, suite, "server", "--url", address, "--scenario", scenario,
 					"--timeout", "10000", "-o", t.TempDir()).CombinedOutput()
 				cancel()
 				log.Write(out)

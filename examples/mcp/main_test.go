@@ -28,7 +28,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"got       2 orders for reporting-agent", "got       401 invalid_dpop_proof", "got       401 invalid_token", "got       404"} {
+	for _, want := range []string{"got       2 orders for reporting-agent", "got       401 invalid_dpop_proof",
+		"got       401 invalid_token", "got       404"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q", want)
 		}
@@ -80,18 +81,26 @@ func TestTokenEndpoint(t *testing.T) {
 		{"another's secret", id, clients["service-agent"].secret, grant, []string{good()}, nil, 401, "invalid_client"},
 		{"no secret", id, "", grant, []string{good()}, nil, 401, "invalid_client"},
 		{"unknown client", "x", "", grant, []string{good()}, nil, 401, "invalid_client"},
-		{"another grant", id, clients[id].secret, url.Values{"grant_type": {"password"}}, []string{good()}, nil, 400, "unsupported_grant_type"},
+		{"another grant", id, clients[id].secret, url.Values{"grant_type": {"password"}}, []string{good()}, nil, 400,
+			"unsupported_grant_type"},
 		{"used before", id, clients[id].secret, grant, []string{used}, nil, 400, "invalid_dpop_proof"},
 		{"two proofs", id, clients[id].secret, grant, []string{good(), good()}, nil, 400, "invalid_dpop_proof"},
 		{"bad proof, good certificate", id, clients[id].secret, grant, []string{"x"}, owner, 400, "invalid_dpop_proof"},
 		{"another address", id, clients[id].secret, grant, []string{key.Proof("POST", w.endpoint, "")}, nil, 400, "invalid_dpop_proof"},
 		{"another method", id, clients[id].secret, grant, []string{key.Proof("GET", endpoint, "")}, nil, 400, "invalid_dpop_proof"},
-		{"too old", id, clients[id].secret, grant, []string{key.Proof("POST", endpoint, "", popauthtest.Claims{"iat": time.Now().Unix() - 75})}, nil, 400, "invalid_dpop_proof"},
-		{"from the future", id, clients[id].secret, grant, []string{key.Proof("POST", endpoint, "", popauthtest.Claims{"iat": time.Now().Unix() + 30})}, nil, 400, "invalid_dpop_proof"},
-		{"no jti", id, clients[id].secret, grant, []string{key.Proof("POST", endpoint, "", popauthtest.Claims{"jti": popauthtest.Omit})}, nil, 400, "invalid_dpop_proof"},
-		{"another typ", id, clients[id].secret, grant, []string{key.ProofWith(popauthtest.Claims{"typ": "JWT"}, "POST", endpoint, "")}, nil, 400, "invalid_dpop_proof"},
-		{"crit", id, clients[id].secret, grant, []string{key.ProofWith(popauthtest.Claims{"crit": []string{"x"}}, "POST", endpoint, "")}, nil, 400, "invalid_dpop_proof"},
-		{"another key", id, clients[id].secret, grant, []string{key.ProofWith(popauthtest.Claims{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", endpoint, "")}, nil, 400, "invalid_dpop_proof"},
+		{"too old", id, clients[id].secret, grant,
+			[]string{key.Proof("POST", endpoint, "", popauthtest.Claims{"iat": time.Now().Unix() - 75})}, nil, 400, "invalid_dpop_proof"},
+		{"from the future", id, clients[id].secret, grant,
+			[]string{key.Proof("POST", endpoint, "", popauthtest.Claims{"iat": time.Now().Unix() + 30})}, nil, 400, "invalid_dpop_proof"},
+		{"no jti", id, clients[id].secret, grant, []string{key.Proof("POST", endpoint, "", popauthtest.Claims{"jti": popauthtest.Omit})},
+			nil, 400, "invalid_dpop_proof"},
+		{"another typ", id, clients[id].secret, grant, []string{key.ProofWith(popauthtest.Claims{"typ": "JWT"}, "POST", endpoint, "")},
+			nil, 400, "invalid_dpop_proof"},
+		{"crit", id, clients[id].secret, grant, []string{key.ProofWith(popauthtest.Claims{"crit": []string{"x"}}, "POST", endpoint, "")},
+			nil, 400, "invalid_dpop_proof"},
+		{"another key", id, clients[id].secret, grant,
+			[]string{key.ProofWith(popauthtest.Claims{"jwk": popauthtest.NewProofKey(t, "").JWK()}, "POST", endpoint, "")}, nil, 400,
+			"invalid_dpop_proof"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", endpoint, strings.NewReader(tt.form.Encode()))
@@ -110,7 +119,8 @@ func TestTokenEndpoint(t *testing.T) {
 			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
 				t.Fatalf("%v: %s", err, rec.Body)
 			}
-			if rec.Code != tt.status || strings.TrimSpace(got.Error+got.Type+" "+got.Scope) != tt.want || (got.Token != "") != (tt.status == 200) {
+			if rec.Code != tt.status || strings.TrimSpace(got.Error+got.Type+" "+got.Scope) != tt.want ||
+				(got.Token != "") != (tt.status == 200) {
 				t.Errorf("got %d %+v, want %d %s", rec.Code, got, tt.status, tt.want)
 			}
 		})
@@ -139,11 +149,13 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	server := orders()
-	mcp.AddTool(server, &mcp.Tool{Name: "spy"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, answer, error) {
+	mcp.AddTool(server, &mcp.Tool{Name: "spy"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult,
+		answer, error) {
 		l.ran.Add(1)
 		p, _ := popauth.FromContext(ctx)
 		h := r.Extra.Header
-		return nil, answer{fmt.Sprint(p.ClientID, " with ", p.Scopes, ", token ", h.Get("Authorization") != "", ", proof ", h.Get("DPoP") != "")}, nil
+		return nil, answer{fmt.Sprint(p.ClientID, " with ", p.Scopes, ", token ", h.Get("Authorization") != "", ", proof ",
+			h.Get("DPoP") != "")}, nil
 	})
 	mux := http.NewServeMux()
 	if err := routes(mux, guard, server); err != nil {
@@ -163,7 +175,8 @@ func (l *lab) send(client, scope string, dpop bool, method, session, body string
 		l.Fatal(err)
 	}
 	claims := popauthtest.Claims{"sub": client, "client_id": client, "scope": scope}
-	r.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-06-18"}}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
+		"Mcp-Protocol-Version": {"2025-06-18"}}
 	owner := popauthtest.SelfSigned(l, client)
 	if dpop {
 		key := popauthtest.NewProofKey(l, "")
@@ -204,7 +217,8 @@ func TestSession(t *testing.T) {
 		}
 		l.send("alice", "orders.read", dpop, "POST", session, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 		for _, method := range []string{"POST", "GET", "DELETE"} {
-			if resp, _ := l.send("bob", "orders.read orders.cancel", dpop, method, session, spy); resp.StatusCode != 404 || l.ran.Load() != 0 {
+			if resp, _ := l.send("bob", "orders.read orders.cancel", dpop, method, session, spy); resp.StatusCode != 404 ||
+				l.ran.Load() != 0 {
 				t.Errorf("dpop %t: bob's %s: got %d, want 404; the tool ran %d times", dpop, method, resp.StatusCode, l.ran.Load())
 			}
 		}
@@ -216,7 +230,8 @@ func TestSession(t *testing.T) {
 				t.Errorf("dpop %t: got %d %s, want %q", dpop, resp.StatusCode, got, want)
 			}
 		}
-		if _, got := l.send("alice", "orders.read", dpop, "POST", session, strings.NewReplacer("spy", "cancel", "{}", `{"number":7}`).Replace(spy)); !strings.Contains(got, "orders.cancel is needed") {
+		if _, got := l.send("alice", "orders.read", dpop, "POST", session,
+			strings.NewReplacer("spy", "cancel", "{}", `{"number":7}`).Replace(spy)); !strings.Contains(got, "orders.cancel is needed") {
 			t.Errorf("dpop %t: cancel: got %s", dpop, got)
 		}
 		for _, want := range []struct {

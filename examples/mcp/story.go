@@ -33,30 +33,32 @@ func (w *world) discovery(ctx context.Context) []step {
 	var address string
 	var resource *oauthex.ProtectedResourceMetadata
 	return []step{
-		{"an agent", "calls without a token", "401, resource_metadata at /.well-known/oauth-protected-resource/mcp", func() (string, error) {
-			resp, err := w.call(ctx, nobody, nil)
-			if err != nil {
-				return "", err
-			}
-			challenges, err := oauthex.ParseWWWAuthenticate(resp.Header.Values("WWW-Authenticate"))
-			if err != nil {
-				return "", err
-			}
-			for _, c := range challenges {
-				address = c.Params["resource_metadata"]
-			}
-			return fmt.Sprintf("%d, resource_metadata at %s", resp.StatusCode, strings.TrimPrefix(address, w.api.URL)), nil
-		}},
-		{"an agent", "reads the metadata of the MCP server", "orders.cancel orders.read; certificate-bound; DPoP by ES256 ES384 EdDSA Ed25519 PS256 RS256", func() (r string, err error) {
-			if resource, err = oauthex.GetProtectedResourceMetadata(ctx, address, w.endpoint, nobody); err != nil {
-				return "", err
-			}
-			kinds := "; DPoP by " + strings.Join(resource.DPOPSigningAlgValuesSupported, " ")
-			if resource.TLSClientCertificateBoundAccessTokens {
-				kinds = "; certificate-bound" + kinds
-			}
-			return strings.Join(resource.ScopesSupported, " ") + kinds, nil
-		}},
+		{"an agent", "calls without a token", "401, resource_metadata at /.well-known/oauth-protected-resource/mcp",
+			func() (string, error) {
+				resp, err := w.call(ctx, nobody, nil)
+				if err != nil {
+					return "", err
+				}
+				challenges, err := oauthex.ParseWWWAuthenticate(resp.Header.Values("WWW-Authenticate"))
+				if err != nil {
+					return "", err
+				}
+				for _, c := range challenges {
+					address = c.Params["resource_metadata"]
+				}
+				return fmt.Sprintf("%d, resource_metadata at %s", resp.StatusCode, strings.TrimPrefix(address, w.api.URL)), nil
+			}},
+		{"an agent", "reads the metadata of the MCP server",
+			"orders.cancel orders.read; certificate-bound; DPoP by ES256 ES384 EdDSA Ed25519 PS256 RS256", func() (r string, err error) {
+				if resource, err = oauthex.GetProtectedResourceMetadata(ctx, address, w.endpoint, nobody); err != nil {
+					return "", err
+				}
+				kinds := "; DPoP by " + strings.Join(resource.DPOPSigningAlgValuesSupported, " ")
+				if resource.TLSClientCertificateBoundAccessTokens {
+					kinds = "; certificate-bound" + kinds
+				}
+				return strings.Join(resource.ScopesSupported, " ") + kinds, nil
+			}},
 		{"an agent", "reads the metadata of the authorization server", "token endpoint at /token", func() (string, error) {
 			if resource == nil || len(resource.AuthorizationServers) != 1 {
 				return "no authorization server", nil
@@ -110,7 +112,9 @@ func (w *world) withDPoP(ctx context.Context) []step {
 			stolen := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token(), TokenType: "DPoP"})
 			return w.try(ctx, &http.Client{Transport: &popclient.DPoP{Key: key, Source: stolen, Base: thief.Transport}}, nil)
 		}},
-		{who, "calls list after all that", "2 orders for reporting-agent", func() (string, error) { return useTool(ctx, session, "list", nil) }},
+		{who, "calls list after all that", "2 orders for reporting-agent", func() (string, error) {
+			return useTool(ctx, session, "list", nil)
+		}},
 	}
 }
 
@@ -174,7 +178,8 @@ func useTool(ctx context.Context, session *mcp.ClientSession, name string, argum
 
 // call sends the request that lists the tools. It closes the answer's body.
 func (w *world) call(ctx context.Context, c *http.Client, h http.Header) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.endpoint, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.endpoint,
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
 	if err != nil {
 		return nil, err
 	}

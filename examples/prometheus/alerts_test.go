@@ -306,7 +306,8 @@ func TestRunbook(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?s)- alert: (\w+)\n.*?severity: (\w+) `).FindAllStringSubmatch(string(text), -1) {
 		want = append(want, m[1]+" "+m[2])
 	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(Popauth\\w+)` \\| (\\w+) \\| .{20,} \\| .{20,} \\|$").FindAllStringSubmatch(string(page), -1) {
+	row := regexp.MustCompile("(?m)^\\| `(Popauth\\w+)` \\| (\\w+) \\| .{20,} \\| .{20,} \\|$")
+	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
 		got = append(got, m[1]+" "+m[2])
 	}
 	if !slices.Equal(got, want) {

@@ -39,7 +39,8 @@ func TestSeries(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		fmt.Sprintf("popauth_keys_last_refresh_timestamp_seconds{issuer=%q}", s.issuer.URL), fmt.Sprintf("popauth_keys_ready{issuer=%q}", s.issuer.URL),
+		fmt.Sprintf("popauth_keys_last_refresh_timestamp_seconds{issuer=%q}", s.issuer.URL),
+		fmt.Sprintf("popauth_keys_ready{issuer=%q}", s.issuer.URL),
 	}
 	if got := names(t, s); !slices.Equal(got, want) {
 		t.Errorf("before: got %q, want %q", got, want)
@@ -191,7 +192,9 @@ func TestQueries(t *testing.T) {
 	if len(queries) < 14 {
 		t.Errorf("got %d queries", len(queries))
 	}
-	known := []string{"", string(popauth.ErrBindingScheme), string(popauth.ErrProofMissing), string(popauth.ErrCertificateMissing), string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed), string(popauth.ErrProofLimit),
+	known := []string{"", string(popauth.ErrBindingScheme), string(popauth.ErrProofMissing), string(popauth.ErrCertificateMissing),
+		string(popauth.ErrCertificateMismatch), string(popauth.ErrProofKey), string(popauth.ErrProofReplayed),
+		string(popauth.ErrProofLimit),
 		string(popauth.ErrUnavailable), string(popauth.ErrOverloaded),
 		string(popauth.ErrCertificateMalformed), string(popauth.ErrProxySecret), string(popauth.ErrPeerUntrusted)}
 	for _, q := range queries {

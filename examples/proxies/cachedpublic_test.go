@@ -50,7 +50,9 @@ func TestCachesHead(t *testing.T) {
 // servesPublic is that the cache is on: what is for everybody, everybody gets from it.
 func (l *cachedLane) servesPublic(t *testing.T) {
 	l.outer = func(next http.Handler) http.Handler { return next }
-	l.handler = popauth.PublicAnswers(time.Minute)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "schema") }))
+	l.handler = popauth.PublicAnswers(time.Minute)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "schema")
+	}))
 	for path, owner := range map[string]caller{
 		"/certificate/schema": {name: "owner", client: l.owner},
 		"/token/schema":       {name: "owner", client: l.owner, token: l.token(l.owner)},
@@ -85,7 +87,9 @@ func (l *cachedLane) keepsPrivate(t *testing.T) {
 		outer   func(http.Handler) http.Handler
 		first   string
 	}{
-		{"an error", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusServiceUnavailable) }), plain, "503"},
+		{"an error", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+		}), plain, "503"},
 		{"no such file", http.FileServer(http.Dir(t.TempDir())), plain, "404"},
 		{"a redirect", http.RedirectHandler("/login", http.StatusMovedPermanently), plain, "301"},
 		{"a cookie of the handler's", session(schema), plain, "200 schema"},

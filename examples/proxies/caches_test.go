@@ -135,7 +135,8 @@ func TestCaches(t *testing.T) {
 						n++
 						path := fmt.Sprintf("%s%d.txt", route, n)
 						l.handler, l.outer = content.handler(path), outer.wrap
-						t.Run(fmt.Sprintf("%s, %s, %s", route, content.name, outer.name), func(t *testing.T) { l.exchangeAll(t, route, path) })
+						t.Run(fmt.Sprintf("%s, %s, %s", route, content.name, outer.name),
+							func(t *testing.T) { l.exchangeAll(t, route, path) })
 					}
 				}
 			}

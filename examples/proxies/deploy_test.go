@@ -100,7 +100,8 @@ func TestDeployScript(t *testing.T) {
 		{name: "right", kind: traefik, around: true, says: "All clear."},
 		{name: "right", kind: kindOf("envoy"), around: true, says: "All clear."},
 		{
-			name: "Traefik believes every sender", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]", around: true,
+			name: "Traefik believes every sender", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]",
+			around: true,
 			status: 1, says: "OPEN  200  no certificate, forged\n",
 		},
 		{
@@ -108,18 +109,21 @@ func TestDeployScript(t *testing.T) {
 			status: 1, says: "OPEN  200  no certificate, forged\n",
 		},
 		{
-			name: "the same, for names of another proxy", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]", around: true,
+			name: "the same, for names of another proxy", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]",
+			around: true,
 			format: "nginx [X-Ssl-Client-Cert X-Ssl-Client-Verify]", status: 1, says: "WRONG 401  as the proxy, around it",
 		},
 		{
-			name: "the same, for names of another proxy, from outside", kind: open, old: "[clean, certificate, secret]", new: "[certificate, secret]",
+			name: "the same, for names of another proxy, from outside", kind: open, old: "[clean, certificate, secret]",
+			new:    "[certificate, secret]",
 			format: "nginx [X-Ssl-Client-Cert X-Ssl-Client-Verify]", status: 2, says: "nothing proven",
 		},
 		{
 			name: "names of another format", kind: nginx, format: "traefik [X-Ssl-Client-Cert X-Ssl-Client-Verify]",
 			status: 1, says: "want \"x-forwarded-tls",
 		},
-		{name: "a format that it doesn't know", kind: nginx, format: "custom [X-Cert]", status: 1, says: "format: got the headers \"x-cert\""},
+		{name: "a format that it doesn't know", kind: nginx, format: "custom [X-Cert]", status: 1,
+			says: "format: got the headers \"x-cert\""},
 		{name: "no format", kind: nginx, format: "nginx", status: 1, says: "format: got the headers"},
 		{
 			name: "nginx forgets to replace", kind: nginx, old: "	location / {", new: forgets, noSecret: true,
@@ -129,7 +133,8 @@ func TestDeployScript(t *testing.T) {
 			name: "nginx keeps answers", kind: nginx, old: "server {", new: keeps, around: true, cacheable: true,
 			status: 1, says: "OPEN  200  no token and no certificate, from a cache\n",
 		},
-		{name: "nginx keeps none", kind: nginx, around: true, cacheable: true, says: "401  no token and no certificate, from a cache\nAll clear."},
+		{name: "nginx keeps none", kind: nginx, around: true, cacheable: true,
+			says: "401  no token and no certificate, from a cache\nAll clear."},
 		{name: "nginx passes none on", kind: nginx, old: "$ssl_client_escaped_cert", new: `""`, around: true, status: 1, says: "WRONG 4"},
 	} {
 		t.Run(tt.kind.name+" "+tt.name, func(t *testing.T) {

@@ -90,7 +90,8 @@ func (l *lane) early(t *testing.T, tape *tape) []string {
 		t.Fatal(err)
 	}
 	post := func(more string) string {
-		return fmt.Sprintf("POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n%s\r\n", l.token(l.owner), more)
+		return fmt.Sprintf("POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n%s\r\n",
+			l.token(l.owner), more)
 	}
 	early, session, trusted := filepath.Join(dir, "early"), filepath.Join(dir, "session"), filepath.Join(dir, "ca.crt")
 	for name, content := range map[string]string{early: post(""), trusted: string(l.authority.PEM())} {
@@ -101,8 +102,9 @@ func (l *lane) early(t *testing.T, tape *tape) []string {
 	client := func(input string, more ...string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		command := exec.CommandContext(ctx, "openssl", append([]string{"s_client", "-connect", tape.address, "-tls1_3", "-servername", "localhost",
-			"-CAfile", trusted, "-cert", crt, "-key", key, "-ign_eof"}, more...)...)
+		command := exec.CommandContext(ctx, "openssl",
+			append([]string{"s_client", "-connect", tape.address, "-tls1_3", "-servername", "localhost",
+				"-CAfile", trusted, "-cert", crt, "-key", key, "-ign_eof"}, more...)...)
 		command.Stdin = strings.NewReader(input)
 		out, err := command.CombinedOutput()
 		if ctx.Err() != nil {

@@ -254,7 +254,8 @@ func (l *lane) start(tb testing.TB, api, configuration string) {
 		if configuration == "" {
 			configuration = file(l.kind)
 		}
-		configuration = strings.Replace(configuration, "stat_prefix: https\n", "stat_prefix: https\n          delayed_close_timeout: 0.05s\n", 1)
+		configuration = strings.Replace(configuration, "stat_prefix: https\n",
+			"stat_prefix: https\n          delayed_close_timeout: 0.05s\n", 1)
 	}
 	p, err := proxies.Start(l.proxy, proxies.Settings{
 		Program: l.program(tb), Static: l.static, API: api,

@@ -43,10 +43,12 @@ func TestGoodRequestsBesideStrangers(t *testing.T) {
 			all.Wait()
 			t.Logf("%d good requests beside %d refused ones, %d clients that left", x.passed.Load(), x.denied.Load(), x.left.Load())
 			if x.wrong.Load() > 0 || x.passed.Load() < 20 || x.denied.Load() < 20 || x.left.Load() < 5 {
-				t.Errorf("got %d wrong or failed answers to good requests, want none of at least 20 beside as many refused ones", x.wrong.Load())
+				t.Errorf("got %d wrong or failed answers to good requests, want none of at least 20 beside as many refused ones",
+					x.wrong.Load())
 			}
 			if l.spy.Ran() == 0 || other.spy.Ran() == 0 || int64(l.spy.Ran()+other.spy.Ran()) < x.passed.Load() {
-				t.Errorf("the handlers ran %d and %d times for %d good requests, want both to be in use", l.spy.Ran(), other.spy.Ran(), x.passed.Load())
+				t.Errorf("the handlers ran %d and %d times for %d good requests, want both to be in use", l.spy.Ran(), other.spy.Ran(),
+					x.passed.Load())
 			}
 		})
 	}

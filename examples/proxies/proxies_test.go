@@ -60,7 +60,8 @@ func rows(c *cast) []row {
 	forged := func(l *lane) []field { return l.forged() }
 	twice := func(l *lane) []field { return slices.Concat(l.forged(), l.forged()) }
 	all := []string{
-		"X-SSL-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Client-Cert", "X-Proxy-Secret",
+		"X-SSL-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Client-Cert",
+		"X-Proxy-Secret",
 	}
 	verified := map[string]string{}
 	for _, k := range kinds {

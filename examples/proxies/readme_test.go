@@ -19,7 +19,8 @@ import (
 
 // ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
 func ofREADME(secret string) popauth.Options {
-	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"}) // as clients call the API: nginx asks it under another name, by http
+	// as clients call the API: nginx asks it under another name, by http
+	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -106,7 +107,8 @@ func TestREADMEBehindNginx(t *testing.T) {
 			header http.Header
 			want   int
 		}{
-			{caller: "owner by certificate", as: c.owner, header: http.Header{"Authorization": {"Bearer " + c.token(c.owner)}}, want: http.StatusOK},
+			{caller: "owner by certificate", as: c.owner, header: http.Header{"Authorization": {"Bearer " + c.token(c.owner)}},
+				want: http.StatusOK},
 			{caller: "owner by DPoP", want: tt.proof, header: http.Header{
 				"Authorization": {"DPoP " + bound}, "Dpop": {key.Proof("GET", "https://api.example.com/orders", bound)},
 			}},

@@ -42,7 +42,8 @@ func twoUpstreams(ingress, address, port string) [][2]string {
 	case "apache":
 		return [][2]string{
 			{"	ProxyPass / http://${API}/\n", "	ProxyPass / balancer://api/\n"},
-			{"<VirtualHost", "<Proxy balancer://api>\n	BalancerMember http://${API}\n	BalancerMember http://" + address + "\n</Proxy>\n<VirtualHost"},
+			{"<VirtualHost", "<Proxy balancer://api>\n	BalancerMember http://${API}\n	BalancerMember http://" + address +
+				"\n</Proxy>\n<VirtualHost"},
 			{"Listen", "LoadModule slotmem_shm_module /usr/lib/apache2/modules/mod_slotmem_shm.so\n" +
 				"LoadModule proxy_balancer_module /usr/lib/apache2/modules/mod_proxy_balancer.so\n" +
 				"LoadModule lbmethod_byrequests_module /usr/lib/apache2/modules/mod_lbmethod_byrequests.so\nListen"},
@@ -54,7 +55,8 @@ func twoUpstreams(ingress, address, port string) [][2]string {
 		return [][2]string{{one, one + "\n" + strings.Replace(one, "${API}", address, 1)}}
 	case "envoy":
 		const one = `        - endpoint: { address: { socket_address: { address: "${API_HOST}", port_value: ${API_PORT} } } }`
-		return [][2]string{{one, one + "\n" + strings.Replace(one, "${API_HOST}\", port_value: ${API_PORT}", "127.0.0.1\", port_value: "+port, 1)}}
+		return [][2]string{{one, one + "\n" + strings.Replace(one, "${API_HOST}\", port_value: ${API_PORT}",
+			"127.0.0.1\", port_value: "+port, 1)}}
 	}
 	return [][2]string{{"	server api \"${API}\"", "	server api \"${API}\"\n	server other " + address}}
 }

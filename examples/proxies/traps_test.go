@@ -26,8 +26,10 @@ func traps(c *cast) []trap {
 		{
 			proxy: "nginx", mistake: "a location with a `proxy_set_header` of its own",
 			old: "	location / {",
-			new: "	proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;\n	proxy_set_header X-SSL-Client-Verify $ssl_client_verify;\n" +
-				"	proxy_set_header X-Proxy-Secret " + secret2 + ";\n	location /orders { proxy_set_header X-Request-Id 1; proxy_pass http://popauth_api; }\n	location / {",
+			new: "	proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;\n	proxy_set_header X-SSL-Client-Verify " +
+				"$ssl_client_verify;\n" +
+				"	proxy_set_header X-Proxy-Secret " + secret2 +
+				";\n	location /orders { proxy_set_header X-Request-Id 1; proxy_pass http://popauth_api; }\n	location / {",
 			request: "no certificate, forged headers", fields: (*lane).forged, want: "400",
 		},
 		{
@@ -153,7 +155,8 @@ const secret2 = `"` + secret + `"`
 
 func file(k kind) string {
 	name := map[string]string{
-		"nginx": "nginx.conf", "apache": "apache.conf", "haproxy": "haproxy.cfg", "haproxy-rfc9440": "haproxy-rfc9440.cfg", "caddy": "Caddyfile",
+		"nginx": "nginx.conf", "apache": "apache.conf", "haproxy": "haproxy.cfg", "haproxy-rfc9440": "haproxy-rfc9440.cfg",
+		"caddy":   "Caddyfile",
 		"traefik": "traefik.yaml", "envoy": "envoy.yaml",
 	}[k.proxy]
 	return proxies.Configuration(name)

@@ -101,7 +101,8 @@ func run(ctx context.Context, out io.Writer, serve bool) error {
 	if w.bound, err = w.fetchToken(w.owner); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "orders-batch shows its certificate at the issuer's token endpoint and gets a token with\n  \"cnf\": {\"x5t#S256\": %q}\n\n",
+	_, _ = fmt.Fprintf(out, "orders-batch shows its certificate at the issuer's token endpoint and gets a token with\n  \"cnf\": "+
+		"{\"x5t#S256\": %q}\n\n",
 		w.owner.Thumbprint())
 	w.unbound = w.issuer.Token(popauthtest.Claims{"aud": audience, "scope": "orders.read"})
 	w.expired = w.issuer.Token(w.owner.Bound(), popauthtest.Claims{"aud": audience, "scope": "orders.read", "exp": 1})

@@ -15,7 +15,8 @@ func TestTable(t *testing.T) {
 	if err := run(t.Context(), &out, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"owner   GET /orders", "thief   GET /orders", "403 insufficient_scope", "token bound to another certificate"} {
+	for _, want := range []string{"owner   GET /orders", "thief   GET /orders", "403 insufficient_scope",
+		"token bound to another certificate"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}

@@ -63,7 +63,8 @@ func (s *stage) runClient(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := exec.CommandContext(ctx, self, "client", "-issuer", s.issuer.Issuer, "-api", "https://"+s.nginx, //nolint:gosec // G204: this program
+	//nolint:gosec // G204: this program
+	c := exec.CommandContext(ctx, self, "client", "-issuer", s.issuer.Issuer, "-api", "https://"+s.nginx,
 		"-cert", s.ownerFiles.cert, "-key", s.ownerFiles.key, "-ca", s.path("ca.crt"))
 	text, err := c.Output()
 	if err != nil {
@@ -130,6 +131,7 @@ func (s *stage) steal() error {
 	if want := `{"x5t#S256":` + strconv.Quote(s.owner.Thumbprint()) + `}`; string(claims.Confirmation) != want {
 		return fmt.Errorf("the token is bound to %s, want %s", claims.Confirmation, want)
 	}
-	s.say("The API has logged the token, and thieves have read the log. This is what it is bound to:\n\n  \"cnf\": %s\n", claims.Confirmation)
+	s.say("The API has logged the token, and thieves have read the log. This is what it is bound to:\n\n  \"cnf\": %s\n",
+		claims.Confirmation)
 	return nil
 }

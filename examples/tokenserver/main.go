@@ -99,7 +99,8 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	defer l.close()
 	server, err := newServer(serverOptions{
 		issuer: l.issuer, endpoints: l.endpoints, clients: clients, authorities: own.authorities,
-		signer: signer, lifetime: s.lifetime, nonces: s.nonces, logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		signer: signer, lifetime: s.lifetime, nonces: s.nonces,
+		logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err
@@ -138,8 +139,9 @@ func (l *listeners) serve(ctx context.Context, h http.Handler) error {
 	servers := make([]*http.Server, 0, 2)
 	for _, tcp := range l.all {
 		server := &http.Server{
-			Handler: popauth.RequestLine{}.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
-			ErrorLog: log.New(io.Discard, "", 0), // of handshakes that strangers have broken off
+			Handler: popauth.RequestLine{}.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
+			IdleTimeout: time.Minute,
+			ErrorLog:    log.New(io.Discard, "", 0), // of handshakes that strangers have broken off
 		}
 		servers = append(servers, server)
 		go func() { done <- server.Serve(tcp) }()

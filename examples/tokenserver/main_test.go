@@ -138,22 +138,25 @@ func TestClientsFile(t *testing.T) {
 	const good = `"scope": "a", "resources": ["https://a.example"]`
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"no object":              `[]`,
-		"unknown member":         `{"a": {"secrets": [{"sha256": "` + digest("a") + `", "expire": "2027-01-01T00:00:00Z"}], ` + good + `}}`,
-		"client twice":           `{"a": {"secrets": [{"sha256": "` + digest("a") + `"}], ` + good + `}, "a": {"secrets": [{"sha256": "` + digest("b") + `"}], ` + good + `}}`,
-		"null":                   `{"a": null}`,
-		"no client_id":           `{"": {"secrets": [{"sha256": "` + digest("a") + `"}], ` + good + `}}`,
-		"neither":                `{"a": {` + good + `}}`,
-		"both":                   `{"a": {"credentials": [{"credential": "san_dns=a"}], "secrets": [{"sha256": "` + digest("a") + `"}], ` + good + `}}`,
-		"empty secret":           `{"a": {"secrets": [{"sha256": ""}], ` + good + `}}`,
-		"no hash":                `{"a": {"secrets": [{"sha256": "secret"}], ` + good + `}}`,
-		"no credential":          `{"a": {"credentials": [{}], ` + good + `}}`,
-		"unknown credential":     `{"a": {"credentials": [{"credential": "cn=a"}], ` + good + `}}`,
-		"no scope":               `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": " ", "resources": ["https://a.example"]}}`,
-		"no resource":            `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a"}}`,
-		"negative seconds":       `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": -1, ` + good + `}}`,
-		"days":                   `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": 86401, ` + good + `}}`,
-		"resource with fragment": `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a", "resources": ["https://a.example#x"]}}`,
+		"no object":      `[]`,
+		"unknown member": `{"a": {"secrets": [{"sha256": "` + digest("a") + `", "expire": "2027-01-01T00:00:00Z"}], ` + good + `}}`,
+		"client twice": `{"a": {"secrets": [{"sha256": "` + digest("a") + `"}], ` + good + `}, "a": {"secrets": [{"sha256": "` +
+			digest("b") + `"}], ` + good + `}}`,
+		"null":         `{"a": null}`,
+		"no client_id": `{"": {"secrets": [{"sha256": "` + digest("a") + `"}], ` + good + `}}`,
+		"neither":      `{"a": {` + good + `}}`,
+		"both": `{"a": {"credentials": [{"credential": "san_dns=a"}], "secrets": [{"sha256": "` + digest("a") +
+			`"}], ` + good + `}}`,
+		"empty secret":       `{"a": {"secrets": [{"sha256": ""}], ` + good + `}}`,
+		"no hash":            `{"a": {"secrets": [{"sha256": "secret"}], ` + good + `}}`,
+		"no credential":      `{"a": {"credentials": [{}], ` + good + `}}`,
+		"unknown credential": `{"a": {"credentials": [{"credential": "cn=a"}], ` + good + `}}`,
+		"no scope":           `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": " ", "resources": ["https://a.example"]}}`,
+		"no resource":        `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a"}}`,
+		"negative seconds":   `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": -1, ` + good + `}}`,
+		"days":               `{"a": {"credentials": [{"credential": "san_dns=a"}], "access_token_seconds": 86401, ` + good + `}}`,
+		"resource with fragment": `{"a": {"credentials": [{"credential": "san_dns=a"}], "scope": "a", "resources": ` +
+			`["https://a.example#x"]}}`,
 	} {
 		file := filepath.Join(dir, "clients.json")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -56,7 +56,8 @@ type claims struct {
 }
 
 // ClientCredentialsExchange issues a token.
-func (p *provider) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequest[oidc.ClientCredentialsRequest]) (*op.Response, error) {
+func (p *provider) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequest[oidc.ClientCredentialsRequest]) (*op.Response,
+	error) {
 	g, ok := grantOf(ctx)
 	if !ok {
 		return nil, oidc.ErrInvalidClient()

@@ -51,7 +51,8 @@ func TestToken(t *testing.T) {
 				{"unknown", w.batch, certified, as("nobody"), nil, "invalid_client"},
 				{"certificate on the ordinary endpoint", w.batch, plain, as("batch"), nil, "invalid_client"},
 				{"and with a secret", w.batch, certified, as("batch"), []change{basic("batch", "secret")}, "invalid_client"},
-				{"secret of another client, too", w.batch, certified, request("client_id", "batch", "client_secret", "secret"), nil, "invalid_client"},
+				{"secret of another client, too", w.batch, certified, request("client_id", "batch", "client_secret", "secret"), nil,
+					"invalid_client"},
 				{"no proof from one that must", w.batch, certified, as("key"), nil, "invalid_dpop_proof"},
 				{"proof from one that must", w.batch, certified, as("key"), []change{proof(key, certified)}, jkt},
 				{"proof for the other endpoint", w.batch, certified, as("key"), []change{proof(key, plain+"/x")}, "invalid_dpop_proof"},
@@ -59,9 +60,11 @@ func TestToken(t *testing.T) {
 				{"secret", nil, plain, as(""), []change{basic("web", "secret")}, unbound},
 				{"secret in the form", nil, plain, request("client_id", "web", "client_secret", "secret"), nil, unbound},
 				{"secret and proof", nil, plain, as(""), []change{basic("web", "secret"), proof(key, plain)}, jkt},
-				{"secret with a certificate, not registered for that", w.other, certified, as(""), []change{basic("web", "secret")}, unbound},
+				{"secret with a certificate, not registered for that", w.other, certified, as(""), []change{basic("web", "secret")},
+					unbound},
 				{"secret with a certificate", w.other, certified, as(""), []change{basic("bound", "secret")}, cert},
-				{"secret with certificate and proof", w.other, certified, as(""), []change{basic("bound", "secret"), proof(key, certified)}, jkt},
+				{"secret with certificate and proof", w.other, certified, as(""),
+					[]change{basic("bound", "secret"), proof(key, certified)}, jkt},
 				{"secret without the certificate", nil, plain, as(""), []change{basic("bound", "secret")}, "invalid_client"},
 				{"secret with one on the ordinary endpoint", w.other, plain, as(""), []change{basic("bound", "secret")}, "invalid_client"},
 				{"wrong secret", nil, plain, as(""), []change{basic("web", "wrong")}, "invalid_client"},
@@ -74,15 +77,21 @@ func TestToken(t *testing.T) {
 				{"secret and assertion", nil, plain, request("client_assertion", "x"), []change{basic("web", "secret")}, "invalid_client"},
 				{"two Authorization lines", nil, plain, as(""), []change{basic("web", "secret"), again}, "invalid_request"},
 				{"two identifiers", nil, plain, as("batch"), []change{basic("web", "secret")}, "invalid_request"},
-				{"parameter twice", nil, plain, request("scope", "read", "scope", "write"), []change{basic("web", "secret")}, "invalid_request"},
+				{"parameter twice", nil, plain, request("scope", "read", "scope", "write"), []change{basic("web", "secret")},
+					"invalid_request"},
 				{"parameter in the URL", nil, plain + "?scope=read", as(""), []change{basic("web", "secret")}, "invalid_request"},
 				{"too large", nil, plain, request("x", strings.Repeat("x", maxForm)), []change{basic("web", "secret")}, "invalid_request"},
-				{"another grant", nil, plain, url.Values{"grant_type": {"password"}}, []change{basic("web", "secret")}, "unsupported_grant_type"},
-				{"refresh", nil, plain, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}, []change{basic("web", "secret")}, "unauthorized_client"},
-				{"code", nil, plain, url.Values{"grant_type": {"authorization_code"}, "code": {"x"}}, []change{basic("web", "secret")}, "unauthorized_client"},
+				{"another grant", nil, plain, url.Values{"grant_type": {"password"}}, []change{basic("web", "secret")},
+					"unsupported_grant_type"},
+				{"refresh", nil, plain, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}},
+					[]change{basic("web", "secret")}, "unauthorized_client"},
+				{"code", nil, plain, url.Values{"grant_type": {"authorization_code"}, "code": {"x"}}, []change{basic("web", "secret")},
+					"unauthorized_client"},
 				{"scope of others", nil, plain, request("scope", "read write"), []change{basic("web", "secret")}, "invalid_scope"},
-				{"resource of others", nil, plain, request("resource", "https://b.example"), []change{basic("web", "secret")}, "invalid_target"},
-				{"one of two resources", nil, plain, request("resource", "https://a.example", "resource", "https://b.example"), []change{basic("web", "secret")}, "invalid_target"},
+				{"resource of others", nil, plain, request("resource", "https://b.example"), []change{basic("web", "secret")},
+					"invalid_target"},
+				{"one of two resources", nil, plain, request("resource", "https://a.example", "resource", "https://b.example"),
+					[]change{basic("web", "secret")}, "invalid_target"},
 				{"which of two resources", w.batch, certified, request("client_id", "batch"), nil, "invalid_target"},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
@@ -275,7 +284,8 @@ func TestMetadata(t *testing.T) {
 		!got.BoundAccessTokens || len(got.DPoPAlgorithms) == 0 || len(got.TokenMethods) != 4 {
 		t.Errorf("got %+v", got)
 	}
-	// This is no OpenID provider. Who finds such metadata with less than OpenID Connect requires looks no further: Spring's client, for one.
+	// This is no OpenID provider. Who finds such metadata with less than OpenID Connect requires looks no further:
+	// Spring's client, for one.
 	recorder = httptest.NewRecorder()
 	w.ServeHTTP(recorder, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
 	if recorder.Code != http.StatusNotFound {

@@ -140,7 +140,8 @@ func readAttribute(set *cryptobyte.String) (attribute, bool) {
 	var pair, value cryptobyte.String
 	var kind asn1.ObjectIdentifier
 	var tag der.Tag
-	if !set.ReadASN1(&pair, der.SEQUENCE) || !pair.ReadASN1ObjectIdentifier(&kind) || !pair.ReadAnyASN1Element(&value, &tag) || !pair.Empty() {
+	if !set.ReadASN1(&pair, der.SEQUENCE) || !pair.ReadASN1ObjectIdentifier(&kind) || !pair.ReadAnyASN1Element(&value, &tag) ||
+		!pair.Empty() {
 		return attribute{}, false
 	}
 	content := value

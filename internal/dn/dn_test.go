@@ -17,7 +17,8 @@ type av struct {
 	value string
 }
 
-var cn, org, ou, country = asn1.ObjectIdentifier{2, 5, 4, 3}, asn1.ObjectIdentifier{2, 5, 4, 10}, asn1.ObjectIdentifier{2, 5, 4, 11}, asn1.ObjectIdentifier{2, 5, 4, 6}
+var cn, org, ou, country = asn1.ObjectIdentifier{2, 5, 4, 3}, asn1.ObjectIdentifier{2, 5, 4, 10}, asn1.ObjectIdentifier{2, 5, 4,
+	11}, asn1.ObjectIdentifier{2, 5, 4, 6}
 
 // der encodes RDNs in the order given, whatever string types are asked for.
 func der(t testing.TB, rdns ...[]av) []byte {
@@ -36,7 +37,8 @@ func der(t testing.TB, rdns ...[]av) []byte {
 	for _, rdn := range rdns {
 		var set []byte
 		for _, a := range rdn {
-			set = append(set, wrap(asn1.TagSequence, append(marshal(a.oid), marshal(asn1.RawValue{Tag: a.tag, Bytes: []byte(a.value)})...))...)
+			set = append(set, wrap(asn1.TagSequence,
+				append(marshal(a.oid), marshal(asn1.RawValue{Tag: a.tag, Bytes: []byte(a.value)})...))...)
 		}
 		sequence = append(sequence, wrap(asn1.TagSet, set)...)
 	}

@@ -273,7 +273,8 @@ func TestOpenSSL(t *testing.T) {
 			{"compat", refused},
 			{"multiline", refused},
 		} {
-			out, err := exec.CommandContext(t.Context(), "openssl", "x509", "-in", file, "-noout", "-subject", "-nameopt", form.nameopt).Output()
+			out, err := exec.CommandContext(t.Context(), "openssl", "x509", "-in", file, "-noout", "-subject", "-nameopt",
+				form.nameopt).Output()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,8 @@ func TestChallenge(t *testing.T) {
 	}{
 		{name: "a scheme alone", want: `DPoP`},
 		{name: "one", params: [][2]string{{"algs", "ES256 EdDSA"}}, want: `DPoP algs="ES256 EdDSA"`},
-		{name: "in order", params: [][2]string{{"error", "use_dpop_nonce"}, {"algs", "ES256"}}, want: `DPoP error="use_dpop_nonce", algs="ES256"`},
+		{name: "in order", params: [][2]string{{"error", "use_dpop_nonce"}, {"algs", "ES256"}},
+			want: `DPoP error="use_dpop_nonce", algs="ES256"`},
 		{name: "one without a value first", params: [][2]string{{"error", ""}, {"realm", "a"}}, want: `DPoP realm="a"`},
 		{name: "a quote and a backslash", params: [][2]string{{"realm", `a"b\c`}}, want: `DPoP realm="a'b'c"`},
 	} {

@@ -42,7 +42,8 @@ func handler(scenario, endpoint string, s settings, client *http.Client) (auth.O
 		}}, nil
 	case "auth/wif-jwt-bearer":
 		return &grant{client: client, endpoint: endpoint, parameters: func(string) (url.Values, error) {
-			return url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "client_id": {s.ID}, "assertion": {s.Assertion}}, nil
+			return url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "client_id": {s.ID},
+				"assertion": {s.Assertion}}, nil
 		}}, nil
 	case "auth/enterprise-managed-authorization":
 		return enterprise(endpoint, s, client), nil

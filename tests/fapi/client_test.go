@@ -98,7 +98,8 @@ func TestFAPI2Refresh(t *testing.T) {
 	api.Config.Handler = popauth.RequestLine{}.Handler(guard.Authenticate(spy))
 	ctx := context.WithValue(t.Context(), oauth2.HTTPClient,
 		&http.Client{Transport: &popclient.Proofs{Key: key, Base: issuer.Client().Transport}})
-	config := oauth2.Config{ClientID: "app", Endpoint: oauth2.Endpoint{TokenURL: issuer.URL + "/token", AuthStyle: oauth2.AuthStyleInParams}}
+	config := oauth2.Config{ClientID: "app", Endpoint: oauth2.Endpoint{TokenURL: issuer.URL + "/token",
+		AuthStyle: oauth2.AuthStyleInParams}}
 	source := config.TokenSource(ctx, &oauth2.Token{
 		AccessToken: "over", TokenType: "DPoP", RefreshToken: "first", Expiry: time.Now().Add(-time.Hour),
 	})

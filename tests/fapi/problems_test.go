@@ -78,7 +78,8 @@ func TestFAPI2Problems(t *testing.T) {
 		{"keys by http", func(o *popauth.Options) {
 			o.Keys, _ = popauth.NewRemoteKeys(popauth.RemoteKeysOptions{URL: "http://localhost/jwks", AllowLoopbackHTTP: true})
 		}, "Options.Keys: AllowLoopbackHTTP"},
-		{"another Confirmer", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("other")} }, "has no method FAPI2"},
+		{"another Confirmer", func(o *popauth.Options) { o.Confirmers = []popauth.Confirmer{lab.MemberName("other")} },
+			"has no method FAPI2"},
 		{"proofs by all algorithms", proofs(dpop.Options{}), "dpop: Options.Algorithms: ES384 RS256 not"},
 		{"proofs by another algorithm", proofs(dpop.Options{Algorithms: []string{"ES512"}}.FAPI2()), "dpop: Options.Algorithms: ES512 not"},
 		{"proofs with a leeway of 61 s", proofs(dpop.Options{Leeway: 61 * time.Second}.FAPI2()), "Options.Leeway: 1m1s"},
@@ -101,7 +102,8 @@ func TestFAPI2Problems(t *testing.T) {
 		})), "Audience is"},
 		{"introspection with a leeway of 61 s", verifier(asking(func(o *introspection.Options) { o.Leeway = 61 * time.Second })),
 			"Options.Leeway: 1m1s"},
-		{"introspection by http", verifier(asking(func(o *introspection.Options) { o.AllowLoopbackHTTP = true })), "AllowLoopbackHTTP: true"},
+		{"introspection by http", verifier(asking(func(o *introspection.Options) { o.AllowLoopbackHTTP = true })),
+			"AllowLoopbackHTTP: true"},
 		{"answers by all algorithms", verifier(asking(a.SignedAnswers)), "Options.Algorithms: RS256 "},
 		{"JWTs by all algorithms beside opaque tokens", func(o *popauth.Options) {
 			jwts(popauth.JWTOptions{TokenTypes: []string{"at+jwt"}})(o)

@@ -129,7 +129,8 @@ func TestOptionsConstructed(t *testing.T) {
 		}
 		// What tells the kinds apart is what docs/tokens.md says.
 		want := read(t, e.corpus).Options
-		if !slices.Equal(o.TokenTypes, want.TokenTypes) || !slices.Equal(o.RequiredClaims, want.RequiredClaims) || o.AllowIDTokens != want.AllowIDTokens {
+		if !slices.Equal(o.TokenTypes, want.TokenTypes) || !slices.Equal(o.RequiredClaims, want.RequiredClaims) ||
+			o.AllowIDTokens != want.AllowIDTokens {
 			t.Errorf("%s: got %q %q %t, and docs/tokens.md has %+v", e.title, o.TokenTypes, o.RequiredClaims, o.AllowIDTokens, want)
 		}
 	}
@@ -186,7 +187,8 @@ func (e entry) excused(s shape, own bool) bool {
 	if e.options.ClientClaim != "" {
 		asked = append(asked, e.options.ClientClaim)
 	}
-	return s.Bare+s.Open != "" && (!own || s.Signer+s.Open != "") && !slices.ContainsFunc(asked, func(name string) bool { return !has(name) })
+	return s.Bare+s.Open != "" && (!own || s.Signer+s.Open != "") &&
+		!slices.ContainsFunc(asked, func(name string) bool { return !has(name) })
 }
 
 // Nothing else passes with the page's options: neither what this issuer signs beside access tokens, nor any other JWT, though
@@ -208,7 +210,8 @@ func TestNothingElsePasses(t *testing.T) {
 					switch d := decide(t, o, s.sign(i, typ, c)); {
 					case d.as == nil:
 						refused++
-						if !slices.Contains([]popauth.Reason{popauth.ErrTokenType, popauth.ErrTokenMalformed, popauth.ErrBindingUnknown}, d.reason) {
+						if !slices.Contains([]popauth.Reason{popauth.ErrTokenType, popauth.ErrTokenMalformed, popauth.ErrBindingUnknown},
+							d.reason) {
 							t.Errorf("%s of %s, options of %s: refused with %q", s.Name, from.name, e.title, d.reason)
 						}
 					case e.excused(s, from.name == e.corpus):

@@ -41,7 +41,8 @@ func TestSaysDPoP(t *testing.T) {
 				ways["introspection"] = decide(t, popauth.Options{Verifier: v, Now: l.Clock.Now}, l.Issuer.Opaque(said, answer, tt.cnf))
 				for way, d := range ways {
 					if d.as != nil || d.reason != tt.want {
-						t.Errorf("%s %s, %s, %s: got %q (%s), ran %t, want %q", place, word, name, way, d.reason, d.text, d.as != nil, tt.want)
+						t.Errorf("%s %s, %s, %s: got %q (%s), ran %t, want %q", place, word, name, way, d.reason, d.text, d.as != nil,
+							tt.want)
 					}
 				}
 			}
@@ -57,7 +58,8 @@ func TestSaysDPoP(t *testing.T) {
 	}
 	cnf := key.Bound()["cnf"].(popauthtest.Claims)
 	cnf["kc-jkt-type"] = "DPoP"
-	token := l.Issuer.TokenWith(popauthtest.Claims{"typ": "JWT"}, popauthtest.Claims{"typ": "DPoP", "azp": "web", "scope": "openid", "cnf": cnf})
+	token := l.Issuer.TokenWith(popauthtest.Claims{"typ": "JWT"},
+		popauthtest.Claims{"typ": "DPoP", "azp": "web", "scope": "openid", "cnf": cnf})
 	if got := lab.Send(g.Confirm, key.Request("GET", lab.DPoPURL, token, popauthtest.Claims{"iat": l.Clock.Now().Unix()})); !got.Ran {
 		t.Errorf("bound, with a proof: got %d %q", got.Status, got.Challenges)
 	}

@@ -84,7 +84,8 @@ func TestPage(t *testing.T) {
 
 // says tells whether a section says how it was checked.
 func says(section string) bool {
-	for _, word := range []string{"*Run", "*Read", "*Known", "*Source read", "*The\n  library run", "*Binding read", "read; shapes known.*"} {
+	for _, word := range []string{"*Run", "*Read", "*Known", "*Source read", "*The\n  library run", "*Binding read",
+		"read; shapes known.*"} {
 		if strings.Contains(section, word) {
 			return true
 		}

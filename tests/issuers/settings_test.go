@@ -55,7 +55,8 @@ func own(t *testing.T, i *popauthtest.Issuer) popauth.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return popauth.Options{Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: keys, Remember: -1, TokenTypes: []string{"", "JWT"}}
+	return popauth.Options{Issuer: i.URL, Audience: []string{popauthtest.Audience}, Keys: keys, Remember: -1,
+		TokenTypes: []string{"", "JWT"}}
 }
 
 // refusedFor fails unless a token is refused with this reason, and the log has the text.
@@ -130,7 +131,8 @@ func TestClientClaimRemembered(t *testing.T) {
 func TestClientsWithoutAudience(t *testing.T) {
 	i := popauthtest.NewIssuer(t, "ES256")
 	token := func(claims popauthtest.Claims) string {
-		return i.TokenWith(popauthtest.Claims{"typ": popauthtest.Omit}, popauthtest.Claims{"scope": "orders.read", "aud": popauthtest.Omit}, claims)
+		return i.TokenWith(popauthtest.Claims{"typ": popauthtest.Omit},
+			popauthtest.Claims{"scope": "orders.read", "aud": popauthtest.Omit}, claims)
 	}
 	o := own(t, i)
 	o.ClientsWithoutAudience = []string{"web"}
@@ -140,7 +142,8 @@ func TestClientsWithoutAudience(t *testing.T) {
 		}
 	}
 	for _, claims := range []popauthtest.Claims{
-		{"client_id": "thief"}, {"client_id": popauthtest.Omit}, {"client_id": ""}, {"client_id": "Web"}, {"client_id": popauthtest.Omit, "azp": "web"},
+		{"client_id": "thief"}, {"client_id": popauthtest.Omit}, {"client_id": ""}, {"client_id": "Web"},
+		{"client_id": popauthtest.Omit, "azp": "web"},
 		{"client_id": "web", "aud": "other"}, {"client_id": "web", "aud": ""}, {"client_id": "web", "aud": []string{""}},
 		{"client_id": "web", "aud": "web"}, {"client_id": "thief", "aud": []string{}}, {"client_id": popauthtest.Omit, "sub": "web"},
 	} {
@@ -185,8 +188,10 @@ func TestJWTSVIDs(t *testing.T) {
 	}
 	for _, sub := range []any{
 		"spiffe://example.org", "spiffe://example.org/", "spiffe://example.org.evil/batch", "spiffe://example.orgevil/batch",
-		"spiffe://evil/batch", "SPIFFE://example.org/batch", "spiffe://EXAMPLE.org/batch", "spiffe://example.org/a/../b", "spiffe://example.org/a//b",
-		"spiffe://example.org/.", "spiffe://example.org/a?b", "spiffe://example.org/a%2fb", "spiffe://example.org:1/a", "spiffe://u@example.org/a",
+		"spiffe://evil/batch", "SPIFFE://example.org/batch", "spiffe://EXAMPLE.org/batch", "spiffe://example.org/a/../b",
+		"spiffe://example.org/a//b",
+		"spiffe://example.org/.", "spiffe://example.org/a?b", "spiffe://example.org/a%2fb", "spiffe://example.org:1/a",
+		"spiffe://u@example.org/a",
 		"spiffe://example.org/a\n", "batch", "",
 	} {
 		decide(t, popauth.Options{Verifier: v}, token(popauthtest.Claims{"sub": sub, "azp": "x"})).refusedFor(t, popauth.ErrTokenIssuer, "")
@@ -220,12 +225,16 @@ func TestSettingsRefused(t *testing.T) {
 	}{
 		{name: "subject as client", want: "ClientClaim", change: func(o *popauth.JWTOptions) { o.ClientClaim = "sub" }},
 		{name: "issuer as client", want: "ClientClaim", change: func(o *popauth.JWTOptions) { o.ClientClaim = "iss" }},
-		{name: "anybody's tokens without aud", want: "ClientsWithoutAudience", change: func(o *popauth.JWTOptions) { o.ClientsWithoutAudience = []string{"web", ""} }},
+		{name: "anybody's tokens without aud", want: "ClientsWithoutAudience", change: func(o *popauth.JWTOptions) {
+			o.ClientsWithoutAudience = []string{"web", ""}
+		}},
 		{name: "no audience at all", want: "Audience", change: func(o *popauth.JWTOptions) {
 			o.Audience, o.ClientsWithoutAudience = nil, []string{"web"}
 		}},
 		{name: "SVIDs of a URL", want: "JWTSVIDs", change: func(o *popauth.JWTOptions) { o.JWTSVIDs = true }},
-		{name: "SVIDs of a workload", want: "JWTSVIDs", change: func(o *popauth.JWTOptions) { o.Issuer, o.JWTSVIDs = "spiffe://example.org/batch", true }},
+		{name: "SVIDs of a workload", want: "JWTSVIDs", change: func(o *popauth.JWTOptions) {
+			o.Issuer, o.JWTSVIDs = "spiffe://example.org/batch", true
+		}},
 	} {
 		o := own(t, i)
 		jwt := popauth.JWTOptions{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys}

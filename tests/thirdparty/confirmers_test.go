@@ -234,7 +234,8 @@ func TestSpoiling(t *testing.T) {
 			t.Errorf("VULNERABLE: got certificate %+v, want the owner's", c)
 		}
 		p, ok := popauth.FromContext(r.Context())
-		if !ok || p.Subject == "spoilt" || len(p.Scopes) != 1 || p.Scopes[0] != "orders.read" || p.Certificate.Thumbprint != owner.Thumbprint() ||
+		if !ok || p.Subject == "spoilt" || len(p.Scopes) != 1 || p.Scopes[0] != "orders.read" ||
+			p.Certificate.Thumbprint != owner.Thumbprint() ||
 			p.Certificate.Leaf.Subject.CommonName != "owner" || len(p.Certificate.Chain) != 2 || p.Certificate.Chain[0] == nil {
 			t.Errorf("VULNERABLE: got %+v, want what the owner has presented", p)
 		}

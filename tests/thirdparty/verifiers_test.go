@@ -72,7 +72,8 @@ func TestVerifiers(t *testing.T) {
 		{name: "several issuers embedded", options: w.verifiedBy(overriding{tenants}), one: 401, two: 401},
 		{name: "introspection of a failed New", options: w.verifiedBy((*introspection.Verifier)(nil)), one: 500, two: 500},
 		{name: "issuers of a failed New", options: w.verifiedBy((*issuers.Verifier)(nil)), one: 500, two: 500},
-		{name: "JWTOr, one of a failed New", options: w.verifiedBy(popauth.JWTOr((*introspection.Verifier)(nil), w.own)), one: 500, two: 500},
+		{name: "JWTOr, one of a failed New", options: w.verifiedBy(popauth.JWTOr((*introspection.Verifier)(nil), w.own)), one: 500,
+			two: 500},
 		{name: "one that panics", options: w.verifiedBy(verify(func(context.Context, string) (*popauth.Token, error) {
 			panic("verify")
 		})), one: panics, two: panics},

@@ -30,7 +30,8 @@ func main() {
 func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	short := flags.Bool("short", false, "take seconds, and write no files unless -out is given")
-	cycles := flags.Int("cycles", 0, "`number` of times that each batch is measured; 1000, or 50 with -short, and at most 200 for -only hostile")
+	cycles := flags.Int("cycles", 0, "`number` of times that each batch is measured; 1000, or 50 with -short, and at most 200 for "+
+		"-only hostile")
 	folder := flags.String("out", "", "`folder` of the documents and the chart; ../docs, or none with -short")
 	results := flags.String("results", "results.json", "`file` of the figures")
 	only := flags.String("only", "", "`part` to measure anew, the rest being as in -results: hostile")

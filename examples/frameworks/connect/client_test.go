@@ -154,7 +154,8 @@ func TestClientStream(t *testing.T) {
 			t.Cleanup(func() { _ = stream.Close() })
 			return stream
 		}
-		if stream := open(l.thief); stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodeUnauthenticated || len(l.shop.Asked()) != 0 {
+		if stream := open(l.thief); stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodeUnauthenticated ||
+			len(l.shop.Asked()) != 0 {
 			t.Errorf("%s: thief: got %v, shop was asked %v, want %v", protocol, stream.Err(), l.shop.Asked(), connect.CodeUnauthenticated)
 		}
 		stream := open(l.owner)

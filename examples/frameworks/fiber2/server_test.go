@@ -50,7 +50,8 @@ func TestUnreadable(t *testing.T) {
 	for name, line := range unreadables {
 		ran := 0
 		var log strings.Builder
-		app := New(fiber.Config{DisableStartupMessage: true, ErrorHandler: fiber.DefaultErrorHandler}, slog.New(slog.NewTextHandler(&log, nil)))
+		app := New(fiber.Config{DisableStartupMessage: true, ErrorHandler: fiber.DefaultErrorHandler},
+			slog.New(slog.NewTextHandler(&log, nil)))
 		app.Use(func(c *fiber.Ctx) error { ran++; return c.SendStatus(200) })
 		status, body := tell(t, app, "GET / HTTP/1.1\r\nHost: x\r\nX-Proxy-Secret: "+crowd.Secret+"\r\n"+line+"\r\n")
 		if status == http.StatusOK && body == "OK" && name != "forbidden trailer" { // fasthttp v1.51 reads some of them

@@ -36,8 +36,9 @@ func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 		})).ServeHTTP(w, r)
 		if wrapper != nil {
 			c.Set("Cache-Control", "no-store")
-			return refuse(http.StatusInternalServerError, "this stage wraps the ResponseWriter, which a Stage can't hand on: leave it out, "+
-				"and say in the handler itself, as it answers 200, what caches may keep", fmt.Sprintf("a %T", wrapper))
+			return refuse(http.StatusInternalServerError,
+				"this stage wraps the ResponseWriter, which a Stage can't hand on: leave it out, "+
+					"and say in the handler itself, as it answers 200, what caches may keep", fmt.Sprintf("a %T", wrapper))
 		}
 		if passed != nil && (passed.Method != r.Method || !routed(c, passed.URL)) {
 			return refuse(http.StatusBadRequest, "a stage has changed the method or the path, and fiber would go on by those from before: "+

@@ -144,7 +144,8 @@ func TestDeny(t *testing.T) {
 			t.Fatalf("%s: %v: %q", tt.name, err, w.Body)
 		}
 		if w.Code != tt.status || got.Code != tt.code || got.Message == "" || spy.Ran() != 0 {
-			t.Errorf("%s: got %d, %v %q, handler ran %d times, want %d, %v", tt.name, w.Code, got.Code, got.Message, spy.Ran(), tt.status, tt.code)
+			t.Errorf("%s: got %d, %v %q, handler ran %d times, want %d, %v", tt.name, w.Code, got.Code, got.Message, spy.Ran(), tt.status,
+				tt.code)
 		}
 	}
 }

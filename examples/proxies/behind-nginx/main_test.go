@@ -29,7 +29,8 @@ func TestTable(t *testing.T) {
 	if err := run(t.Context(), &out, false); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	for _, want := range []string{"401 invalid_token", "token bound to another certificate", "connection of the proxy, but not its secret"} {
+	for _, want := range []string{"401 invalid_token", "token bound to another certificate",
+		"connection of the proxy, but not its secret"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}

@@ -89,7 +89,8 @@ func (d *draw) stolen() call {
 	case 6:
 		return call{name: "token with a key, under Bearer", route: route, tokens: bearer(h.token), status: 401}
 	case 7: // some proxies replace a header in the head alone
-		return call{name: "thief with the owner's certificate in a trailer", route: "POST /orders", behind: o.client, tokens: token, status: 401}
+		return call{name: "thief with the owner's certificate in a trailer", route: "POST /orders", behind: o.client, tokens: token,
+			status: 401}
 	default:
 		return d.again(h)
 	}
