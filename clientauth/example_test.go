@@ -181,10 +181,12 @@ func ExampleStatic() {
 	}`))
 	file.DisallowUnknownFields()
 	var clients clientauth.Static
-	fmt.Println(file.Decode(&clients))
+	err := file.Decode(&clients)
+	what, cure, _ := strings.Cut(err.Error(), "; ")
+	fmt.Printf("%s\n%s\n", what, cure)
 	// Output:
-	// clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url; this prints one: openssl x509 -in
-	// client.pem -noout -fingerprint -sha256
+	// clientauth: thumbprint: neither 64 hex digits nor 43 characters of base64url
+	// this prints one: openssl x509 -in client.pem -noout -fingerprint -sha256
 }
 
 // The metadata of a server that knows other methods as well.

@@ -57,9 +57,8 @@ func ExampleConfirmer() {
 	// Output:
 	// 200 bound by x5t#S256 []
 	// 200 bound by jkt []
-	// 401 [DPoP error="invalid_dpop_proof", error_description="The DPoP proof was used before", algs="ES256 ES384 EdDSA
-	// Ed25519 PS256 RS256" Bearer] 401 [Bearer error="invalid_token", error_description="Possession of the key that the
-	// access token is bound to was not proven" DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"]
+	// 401  [DPoP error="invalid_dpop_proof", error_description="The DPoP proof was used before", algs="ES256 ES384 EdDSA Ed25519 PS256 RS256" Bearer]
+	// 401  [Bearer error="invalid_token", error_description="Possession of the key that the access token is bound to was not proven" DPoP algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"]
 }
 
 // A program that reads its configuration again makes a new Guard, and keeps one memory of used proofs for all of them. A
@@ -131,8 +130,7 @@ func ExampleOptions_behindAProxy() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// popauth: DPoP proof for another request: proof for another URI: "https://evil.example.com/orders", the request's
-	// is "https://api.example.com/v1/orders"
+	// popauth: DPoP proof for another request: proof for another URI: "https://evil.example.com/orders", the request's is "https://api.example.com/v1/orders"
 }
 
 // The client is told a nonce and tries again with it. The secrets come from where yours come from; the first makes
@@ -165,6 +163,6 @@ func ExampleStatelessNonces() {
 	orders.ServeHTTP(accepted, key.Request("GET", "/orders", token, popauthtest.Claims{"nonce": nonce}))
 	fmt.Println(accepted.Code, accepted.Body)
 	// Output:
-	// 401 DPoP error="use_dpop_nonce", error_description="A nonce is needed in the DPoP proof", algs="ES256 ES384 EdDSA
-	// Ed25519 PS256 RS256" 200 orders
+	// 401 DPoP error="use_dpop_nonce", error_description="A nonce is needed in the DPoP proof", algs="ES256 ES384 EdDSA Ed25519 PS256 RS256"
+	// 200 orders
 }
