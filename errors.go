@@ -128,7 +128,7 @@ var answers = map[Reason]answer{
 	ErrBindingMissing:       {http.StatusUnauthorized, "invalid_token", "The access token is not bound to a key"},
 	ErrProofMissing:         {http.StatusUnauthorized, "invalid_dpop_proof", "A DPoP proof is needed with this access token"},
 	ErrProofMalformed:       {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is malformed"},
-	ErrProofAlgorithm:       {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
+	ErrProofAlgorithm:       {http.StatusUnauthorized, "invalid_dpop_proof", notThisAlgorithm},
 	ErrProofSignature:       {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
 	ErrProofTarget:          {http.StatusUnauthorized, "invalid_dpop_proof", notThisProof},
 	ErrProofTime:            {http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is too old or from the future"},
@@ -160,7 +160,8 @@ const (
 	notForUs  = "The access token is not valid for this resource"
 	notProven = "Possession of the key that the access token is bound to was not proven"
 
-	notThisProof = "The DPoP proof is not valid for this request"
+	notThisProof     = "The DPoP proof is not valid for this request"
+	notThisAlgorithm = "The algorithm of the DPoP proof is not one of algs, or not its key's"
 )
 
 // Error is why a request was refused: for logs and for Options.Deny. Its text may name what a sender chose, so it

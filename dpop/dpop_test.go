@@ -103,6 +103,10 @@ func TestDPoPAlgorithms(t *testing.T) {
 				a.Accept(t, a.Request())
 			} else {
 				a.RefuseProof(t, a.Request(), popauth.ErrProofAlgorithm)
+				want := `alg is "` + alg + `", and dpop.Options.Algorithms has ["ES256" `
+				if got := a.Last.Error(); !strings.Contains(got, want) {
+					t.Errorf("got %q, want %q in it", got, want)
+				}
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -136,7 +137,8 @@ func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
 	i := slices.IndexFunc(accepted, func(a jose.Algorithm) bool { return a.Name == h.alg })
 	if i < 0 {
-		return signer{}, popauth.ErrProofAlgorithm
+		return signer{}, &popauth.Error{Reason: popauth.ErrProofAlgorithm,
+			Err: fmt.Errorf("alg is %.32q, and dpop.Options.Algorithms has %q", h.alg, namesOf(accepted))}
 	}
 	// Item 7, before the key is used: a key that was sent with its private part is nobody's.
 	key, err := jwk.Read(h.key)
@@ -145,9 +147,17 @@ func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	}
 	// RFC 8725, section 3.1: the algorithm belongs to the key's kind, curve and size.
 	if !accepted[i].Fits(key.Public) {
-		return signer{}, popauth.ErrProofAlgorithm
+		return signer{}, &popauth.Error{Reason: popauth.ErrProofAlgorithm, Err: fmt.Errorf("alg is %s, and jwk is no key for it", h.alg)}
 	}
 	return signer{accepted[i], key}, nil
+}
+
+func namesOf(list []jose.Algorithm) []string {
+	names := make([]string, len(list))
+	for i, a := range list {
+		names[i] = a.Name
+	}
+	return names
 }
 
 func readProofHeader(b []byte) (proofHeader, error) {

@@ -249,7 +249,7 @@ var ProofChallenges = func() map[popauth.Reason]string {
 	for reason, description := range map[popauth.Reason]string{
 		popauth.ErrProofMissing:   "A DPoP proof is needed with this access token",
 		popauth.ErrProofMalformed: "The DPoP proof is malformed",
-		popauth.ErrProofAlgorithm: "The DPoP proof is not valid for this request",
+		popauth.ErrProofAlgorithm: "The algorithm of the DPoP proof is not one of algs, or not its key's",
 		popauth.ErrProofSignature: "The DPoP proof is not valid for this request",
 		popauth.ErrProofTarget:    "The DPoP proof is not valid for this request",
 		popauth.ErrProofToken:     "The DPoP proof is not valid for this request",
