@@ -27,8 +27,7 @@ func (m *MutualTLS) compareAudience(access string) {
 	m.audience = text
 	m.mu.Unlock()
 	if text != "" && !known {
-		m.journal.add(slog.LevelWarn, "Resources without effect: the token's aud has not all of them. The server may ignore the parameter "+
-			"resource: configure the audience there, as Keycloak's audience mapper does, and leave Resources out",
+		m.journal.add(slog.LevelWarn, "Resources without effect: the server has to set the token's aud, see MutualTLSOptions.Resources",
 			slog.String("missing", shown(missing)), slog.String("aud", text))
 	}
 }

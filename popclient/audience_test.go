@@ -17,7 +17,7 @@ func TestResourcesWithoutEffect(t *testing.T) {
 		{[]string{"https://api.example.com", "account"}, ""},
 		{"https://api.example.com", ""},
 		{[]string{"account"}, `missing="[\"https://api.example.com\"]" aud="[\"account\"]"`},
-		{"account", "Keycloak's audience mapper"},
+		{"account", "MutualTLSOptions.Resources"},
 		{nil, "Resources without effect"},
 	} {
 		s := newRealm(t)

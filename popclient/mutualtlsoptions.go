@@ -47,7 +47,8 @@ type MutualTLSOptions struct {
 	Scopes []string
 
 	// Resources are the APIs that the token is for (RFC 8707): absolute URIs without fragment. There are servers that ignore
-	// them without a word, such as Keycloak: Logger is told if a token that is a JWT has another aud.
+	// them without a word, such as Keycloak: Logger is told if a token that is a JWT has another aud. Configure the audience at
+	// the server then, as Keycloak's audience mapper does, and leave Resources out.
 	Resources []string
 
 	// Params are further parameters of the token request, such as audience.
