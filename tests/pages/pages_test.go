@@ -1,4 +1,4 @@
-// Package pages_test holds the code of README.md, docs/fapi.md and popclient's page to what compiles and runs here.
+// Package pages_test holds the code of README.md, of pages in docs and of popclient's page to what compiles and runs here.
 package pages_test
 
 import (
@@ -11,7 +11,7 @@ import (
 func unindented(code string) string {
 	lines := strings.Split(code, "\n")
 	for i := range lines {
-		lines[i] = strings.TrimLeft(strings.TrimPrefix(lines[i], "//"), "\t")
+		lines[i] = strings.TrimLeft(strings.TrimPrefix(lines[i], "//"), " \t")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -32,19 +32,24 @@ func blocks(t *testing.T, page string) (all []string) {
 }
 
 func TestPages(t *testing.T) {
-	source, err := os.ReadFile("code_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var code string
+	for _, name := range []string{"code_test.go", "proxies_test.go"} {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += unindented(string(source))
 	}
-	code := unindented(string(source))
-	for page, want := range map[string]int{"../../README.md": 3, "../../docs/fapi.md": 2} {
+	for page, want := range map[string]int{
+		"../../README.md": 3, "../../docs/fapi.md": 2, "../../docs/proxies.md": 2, "../../docs/routers.md": 2,
+	} {
 		all := blocks(t, page)
 		if len(all) != want {
 			t.Errorf("%s: got %d pieces of Go, want %d", page, len(all), want)
 		}
 		for _, block := range all {
 			if !strings.Contains(code, unindented(block)) {
-				t.Errorf("%s: this isn't in code_test.go, which shows that it compiles:\n%s", page, block)
+				t.Errorf("%s: no file here has this, which shows that it compiles:\n%s", page, block)
 			}
 		}
 	}
