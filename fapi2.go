@@ -19,7 +19,7 @@ import (
 //		Issuer:     "https://id.example.com",
 //		Audience:   []string{"https://api.example.com"},
 //		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
-//		Revoked:    revoked, // of package revocation, for instance
+//		Revoked:    revoked, // your own list of tokens: package revocation is about certificates
 //	}.FAPI2())
 //
 // What else the profile asks for, of the server's TLS and of routes, and the test of each requirement, is in docs/fapi.md.

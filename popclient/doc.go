@@ -42,7 +42,35 @@
 //
 // Binding a token is one thing, and who asks for it another. Where a server wants client_secret_basic, client_secret_post or
 // private_key_jwt, set MutualTLSOptions.Authentication; for tokens of [Proofs], and for the flows of golang.org/x/oauth2
-// with users, put [Authenticated] below Proofs.
+// with users, put [Authenticated] below Proofs. A client that has no certificate, authenticates by private_key_jwt and gets tokens
+// that are bound to a key does the latter, with golang.org/x/oauth2/clientcredentials:
+//
+//	const server, endpoint = "https://id.example.com", "https://id.example.com/token"
+//	registered, err := popclient.NewKey(signer, "ES256") // any crypto.Signer; the server knows its public key
+//	if err != nil {
+//		return err
+//	}
+//	key, err := popclient.GenerateKey("ES256") // what tokens are bound to
+//	if err != nil {
+//		return err
+//	}
+//	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
+//		Transport: &popclient.Proofs{Key: key, Base: &popclient.Authenticated{
+//			ClientID:       "orders-job",
+//			Authentication: popclient.PrivateKeyJWT{Key: registered, KeyID: "2026-11", Audience: server},
+//			Endpoints:      []string{endpoint},
+//		}},
+//		Timeout: 10 * time.Second,
+//	})
+//	config := clientcredentials.Config{
+//		ClientID:  "orders-job",
+//		TokenURL:  endpoint,
+//		Scopes:    []string{"orders.read"},
+//		AuthStyle: oauth2.AuthStyleInParams, // Authenticated authenticates
+//	}
+//	client := &http.Client{Transport: &popclient.DPoP{
+//		Key: key, Source: config.TokenSource(ctx), Origins: []string{"https://api.example.com"},
+//	}}
 //
 // # What servers do
 //

@@ -35,7 +35,7 @@ func TestMutualTLSOptions(t *testing.T) {
 			".TokenURL: not https"},
 		"token password": {func(o *popclient.MutualTLSOptions) { o.Issuer, o.TokenURL = "", "https://a:b@x/token" }, ".TokenURL: no URL"},
 		"no client":      {func(o *popclient.MutualTLSOptions) { o.ClientID = "" }, ".ClientID: empty"},
-		"no certificate": {func(o *popclient.MutualTLSOptions) { o.Certificate = nil }, ".Certificate: nil"},
+		"no certificate": {func(o *popclient.MutualTLSOptions) { o.Certificate = nil }, ".Certificate: nil, want"},
 		"broken": {func(o *popclient.MutualTLSOptions) {
 			o.Certificate = func(context.Context) (*tls.Certificate, error) { return nil, errors.New("no vault") }
 		}, ".Certificate: no vault"},

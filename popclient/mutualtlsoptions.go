@@ -153,7 +153,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	m.journal.logger = o.Logger
 	var first *tls.Certificate
 	if o.Certificate == nil {
-		problem(".Certificate: nil")
+		problem(".Certificate: nil, want a source of it such as CertificateFiles; a client without one uses DPoP with Proofs")
 	} else {
 		if first, err = m.firstCertificate(); err != nil {
 			problem(".Certificate: %w", err)

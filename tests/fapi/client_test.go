@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +40,59 @@ func TestFAPI2Assertion(t *testing.T) {
 	if _, err := v.Verify(t.Context(), "opaque"); err != nil {
 		t.Fatal(err)
 	}
+	if got := audience(t, assertion); got != l.Issuer.URL {
+		t.Errorf("aud: got %v, want %q", got, l.Issuer.URL)
+	}
+}
+
+// So is that of popclient: with the issuer that is configured, and with the Audience where there is none.
+func TestFAPI2ClientAssertion(t *testing.T) {
+	issuer := popauthtest.NewIssuer(t)
+	issuer.Metadata = popauthtest.Claims{"token_endpoint": issuer.URL + "/token"}
+	var assertion string
+	issuer.Handle("POST /token", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assertion = r.PostFormValue("client_assertion")
+		w.WriteHeader(http.StatusBadRequest)
+	}))
+	key, err := popclient.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
+		Issuer: issuer.URL, ClientID: "job", Authentication: popclient.PrivateKeyJWT{Key: key},
+		Certificate: popclient.StaticCertificate(popauthtest.SelfSigned(t, "job").Certificate),
+		Transport:   issuer.Client().Transport.(*http.Transport),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticated := &popclient.Authenticated{
+		ClientID: "job", Authentication: popclient.PrivateKeyJWT{Key: key, Audience: issuer.URL},
+		Endpoints: []string{issuer.URL + "/token"}, Base: issuer.Client().Transport,
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"job"}}
+	for name, ask := range map[string]func() (*http.Response, error){
+		"MutualTLS": func() (*http.Response, error) { return (&http.Client{Transport: transport}).Get("https://127.0.0.1/") },
+		"Authenticated": func() (*http.Response, error) {
+			return (&http.Client{Transport: authenticated}).PostForm(issuer.URL+"/token", form)
+		},
+	} {
+		assertion = ""
+		if resp, err := ask(); err == nil {
+			_ = resp.Body.Close()
+		}
+		if got := audience(t, assertion); got != issuer.URL {
+			t.Errorf("%s: aud: got %v, want %q", name, got, issuer.URL)
+		}
+	}
+}
+
+// audience is the aud of a JWT, in its own type.
+func audience(t *testing.T, assertion string) any {
+	t.Helper()
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 {
-		t.Fatalf("got %q", assertion)
+		t.Fatalf("got %q, want an assertion", assertion)
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -51,9 +102,7 @@ func TestFAPI2Assertion(t *testing.T) {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		t.Fatal(err)
 	}
-	if claims["aud"] != l.Issuer.URL {
-		t.Errorf("aud: got %v, want %q", claims["aud"], l.Issuer.URL)
-	}
+	return claims["aud"]
 }
 
 // A client gets a new access token by its refresh token, with a proof, and goes on with the refresh token that it gets

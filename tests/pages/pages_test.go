@@ -1,0 +1,66 @@
+// Package pages_test holds the code of README.md, of pages in docs and of popclient's page to what compiles and runs here.
+package pages_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// unindented is code without what a function around it, or a comment, adds to its lines.
+func unindented(code string) string {
+	lines := strings.Split(code, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimLeft(strings.TrimPrefix(lines[i], "//"), " \t")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// blocks are the pieces of Go on a page. The README's for nginx is held to its own in examples/proxies.
+func blocks(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, piece := range strings.Split(string(text), "```go\n") {
+		if code, _, ok := strings.Cut(piece, "```"); ok && i > 0 && !strings.HasPrefix(code, "// as clients call the API") {
+			all = append(all, code)
+		}
+	}
+	return all
+}
+
+func TestPages(t *testing.T) {
+	var code string
+	for _, name := range []string{"code_test.go", "proxies_test.go"} {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += unindented(string(source))
+	}
+	for page, want := range map[string]int{
+		"../../README.md": 3, "../../docs/fapi.md": 2, "../../docs/proxies.md": 2, "../../docs/routers.md": 2,
+	} {
+		all := blocks(t, page)
+		if len(all) != want {
+			t.Errorf("%s: got %d pieces of Go, want %d", page, len(all), want)
+		}
+		for _, block := range all {
+			if !strings.Contains(code, unindented(block)) {
+				t.Errorf("%s: no file here has this, which shows that it compiles:\n%s", page, block)
+			}
+		}
+	}
+	doc, err := os.ReadFile("../../popclient/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(doc), "//\tconst server")
+	block, _, ok := strings.Cut("const server"+block, "\n//\n")
+	block = strings.ReplaceAll(unindented(block), "return err\n", "return nil, err\n")
+	if !ok || !strings.Contains(code, block) {
+		t.Errorf("popclient/doc.go: this isn't in code_test.go:\n%s", block)
+	}
+}
