@@ -25,7 +25,8 @@ import (
 // What else the profile asks for, of the server's TLS and of routes, and the test of each requirement, is in docs/fapi.md.
 //
 // Confirmers and Verifier have to say, by a method FAPI2() error, that they keep to the profile: those of this module and of its
-// packages do, and one of your own may. A Verifier that asks its issuer whether each token is revoked says that by a
+// packages do, and one of your own may. That of package issuers has none, since its issuers can change at run time: make a Guard for
+// each. A Verifier that asks its issuer whether each token is revoked says that by a
 // method ChecksRevocation() bool, as that of package introspection does; beside any other, Revoked is required.
 func (o Options) FAPI2() Options {
 	o.fapi2 = true

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // Options configure an Endpoint. New checks them all and reports every problem; what it accepted it has copied.
@@ -78,6 +79,12 @@ func New(o Options) (*Endpoint, error) {
 			o.Guard.Certificate = none{}
 		}
 		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Proxy.Headers())
+		told, _ := o.Guard.Certificate.Headers() // popauth.New reports the error
+		for header := range o.Claims {
+			if among(slices.Concat(e.headers.names(), told), header) {
+				problem("Claims", "%s: the proxy tells something else in it: name another header", header)
+			}
+		}
 	}
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
@@ -86,6 +93,11 @@ func New(o Options) (*Endpoint, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// among tells whether a header has one of these names, in any spelling.
+func among(names []string, header string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return field.Fold(name) == field.Fold(header) })
 }
 
 // isNil tells whether there is no Proxy, or a nil pointer in it, as beside an error that nobody has looked at.

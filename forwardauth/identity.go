@@ -41,6 +41,9 @@ func NewIdentity(claims map[string]string) (*Identity, error) {
 		if _, twice := i.claims[name]; twice || !fitName(header) || slices.Contains(identity, name) {
 			problem("%q is not a header's name of letters, digits and hyphens, or has another use", header)
 		}
+		if why := field.Taken(header); why != "" {
+			problem("no claim can be told in %s, since %s: name another, such as X-Auth-Tenant", header, why)
+		}
 		if claim == "" {
 			problem("%s: no claim", header)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth"
@@ -66,5 +67,18 @@ func TestZeroIdentity(t *testing.T) {
 	}
 	if err := zero.Check(nil); !errors.Is(err, popauth.ErrUnconfigured) {
 		t.Errorf("Check: got %v, want %v", err, popauth.ErrUnconfigured)
+	}
+}
+
+// A header that a program on the way takes off, writes anew or acts on is none to tell an API a claim in: each request has it, and
+// would be refused, or a claim would set a cookie or end a connection.
+func TestIdentityInTakenHeaders(t *testing.T) {
+	for _, name := range []string{
+		"Authorization", "dpop", "Host", "Connection", "Transfer-Encoding", "Content-Length", "Set-Cookie", "WWW-Authenticate",
+		"X-Forwarded-For", "Early-Data",
+	} {
+		if i, err := forwardauth.NewIdentity(map[string]string{name: "tenant"}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v, %v, want an error", name, i, err)
+		}
 	}
 }

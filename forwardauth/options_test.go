@@ -172,3 +172,14 @@ func TestForwardAuthInsideOfAnotherStation(t *testing.T) {
 		}
 	})).ServeHTTP(httptest.NewRecorder(), l.asked())
 }
+
+// No claim is told in a header in which the proxy tells something else: each request that it asks about has that.
+func TestClaimsInHeadersOfTheProxy(t *testing.T) {
+	for _, name := range []string{"X-Proxy-Secret", "x-forwarded-uri", "X-Forwarded-Method", "X-Forwarded-Tls-Client-Cert"} {
+		l := newLab(t)
+		l.o.Claims = map[string]string{name: "tenant"}
+		if _, err := forwardauth.New(l.o); err == nil || !strings.Contains(err.Error(), "forwardauth: Options.Claims: "+name) {
+			t.Errorf("%s: got %v, want a problem of Claims", name, err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,21 @@ var (
 	_ ClientAuthentication = PrivateKeyJWT{}
 	_ ClientAuthentication = TLSClientAuth{}
 )
+
+// byValue returns what a pointer points to, which implements the interface as well; nil if that is nothing.
+func byValue(a ClientAuthentication) ClientAuthentication {
+	v := reflect.ValueOf(a)
+	if v.Kind() != reflect.Pointer {
+		return a
+	}
+	if v.IsNil() {
+		return nil
+	}
+	if value, ok := v.Elem().Interface().(ClientAuthentication); ok {
+		return value
+	}
+	return a
+}
 
 // withheldAuthentication holds a secret where fmt doesn't print it.
 type withheldAuthentication struct {

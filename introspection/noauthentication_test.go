@@ -1,11 +1,16 @@
 package introspection_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/lab"
@@ -64,9 +69,13 @@ func TestNoAuthentication(t *testing.T) {
 func TestNoAuthenticationNeedsEndpoint(t *testing.T) {
 	l := lab.New(t)
 	o := lab.IntrospectionOptions(l.Issuer)
-	o.Authentication, o.Endpoint = introspection.NoAuthentication{}, ""
-	if _, err := introspection.New(o); err == nil || !strings.Contains(err.Error(), "Endpoint") {
-		t.Errorf("got %v, want a problem of Endpoint", err)
+	for _, none := range []introspection.ClientAuthentication{
+		introspection.NoAuthentication{}, &introspection.NoAuthentication{}, struct{ introspection.NoAuthentication }{},
+	} {
+		o.Authentication, o.Endpoint = none, ""
+		if _, err := introspection.New(o); err == nil || !strings.Contains(err.Error(), "Endpoint") {
+			t.Errorf("VULNERABLE: %T: got %v, want a problem of Endpoint", none, err)
+		}
 	}
 	o.Authentication = nil
 	if _, err := introspection.New(o); err == nil || !strings.Contains(err.Error(), "NoAuthentication") {
@@ -75,5 +84,32 @@ func TestNoAuthenticationNeedsEndpoint(t *testing.T) {
 	o.Authentication, o.Endpoint, o.Signed = introspection.NoAuthentication{}, l.Issuer.URL+"/introspect", true
 	if _, err := introspection.New(o); err != nil {
 		t.Errorf("signed answers: %v", err)
+	}
+}
+
+// A pointer is what it points to, for FAPI 2.0 too, and one to nothing is a problem of the options.
+func TestAuthenticationByPointer(t *testing.T) {
+	l := lab.New(t)
+	o := lab.IntrospectionOptions(l.Issuer)
+	for _, none := range []introspection.ClientAuthentication{
+		(*introspection.NoAuthentication)(nil), (*introspection.ClientSecretBasic)(nil), (*introspection.ClientSecretPost)(nil),
+		(*introspection.PrivateKeyJWT)(nil), (*introspection.TLSClientAuth)(nil),
+	} {
+		o.Authentication = none
+		if _, err := introspection.New(o); err == nil || !strings.Contains(err.Error(), "Authentication: nil") {
+			t.Errorf("%T: got %v, want a problem of Authentication", none, err)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Authentication = &introspection.PrivateKeyJWT{ID: "api", Method: jwt.SigningMethodES256, Key: key}
+	v, err := introspection.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.FAPI2(); err != nil {
+		t.Errorf("FAPI2: got %v, want nil, as without the pointer", err)
 	}
 }

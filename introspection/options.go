@@ -117,11 +117,12 @@ func (o *Options) completeAuthentication(problem settings.Problem) ClientAuthent
 		problem("Authentication", "nil; for an endpoint that asks for none, NoAuthentication")
 		return nil
 	}
-	if _, ok := o.Authentication.(NoAuthentication); ok && o.Endpoint == "" {
+	a, err := o.Authentication.completed(o.Issuer, o.Now)
+	// What is completed is the type itself, whatever it was embedded in.
+	if _, ok := a.(NoAuthentication); ok && o.Endpoint == "" {
 		problem("Endpoint", "empty, and Authentication is NoAuthentication: name the one that only this network reaches; metadata "+
 			"names a public one")
 	}
-	a, err := o.Authentication.completed(o.Issuer, o.Now)
 	if err != nil {
 		problem("Authentication", "%w", err)
 	}

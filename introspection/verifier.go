@@ -111,6 +111,7 @@ func New(o Options) (*Verifier, error) {
 	if o.RequiredClaims = slices.Clone(o.RequiredClaims); slices.Contains(o.RequiredClaims, "") {
 		problem("RequiredClaims", "has an empty entry")
 	}
+	o.Authentication = byValue(o.Authentication)
 	i.profile = o.checkFAPI2()
 	o.Authentication = o.completeAuthentication(problem)
 	i.signed = o.signedAnswers(problem)

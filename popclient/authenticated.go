@@ -73,7 +73,7 @@ func (a *Authenticated) prepare(r *http.Request, base http.RoundTripper) (*http.
 	if a.Authentication == nil {
 		return nil, errors.New("popclient: Authenticated.Authentication is nil")
 	}
-	add, err := a.Authentication.complete(a.ClientID, "")
+	add, err := completed(a.Authentication, a.ClientID, "")
 	if err != nil {
 		return nil, fmt.Errorf("popclient: Authenticated.Authentication: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,6 +30,14 @@ var (
 	_ ClientAuthentication = ClientSecretPost{}
 	_ ClientAuthentication = PrivateKeyJWT{}
 )
+
+// completed is complete, unless there is a nil pointer in the interface, which would panic.
+func completed(a ClientAuthentication, clientID, audience string) (authenticator, error) {
+	if v := reflect.ValueOf(a); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, fmt.Errorf("a nil %T", a)
+	}
+	return a.complete(clientID, audience)
+}
 
 // ClientSecretBasic sends a secret in the Authorization header (client_secret_basic: RFC 6749, section 2.3.1). It prints
 // itself without the secret, except in an unexported field of another struct: keep it out of those.

@@ -209,6 +209,7 @@ func TestClientAuthenticationOptions(t *testing.T) {
 		"basic without secret":      {popclient.ClientSecretBasic{}, "job", ".Authentication: without Secret"},
 		"post without secret":       {popclient.ClientSecretPost{}, "job", ".Authentication: without Secret"},
 		"assertion without key":     {popclient.PrivateKeyJWT{}, "job", "no key"},
+		"a nil pointer":             {(*popclient.PrivateKeyJWT)(nil), "job", ".Authentication: a nil *popclient.PrivateKeyJWT"},
 		"assertion of the zero Key": {popclient.PrivateKeyJWT{Key: &popclient.Key{}}, "job", "no key"},
 		"kid in Latin-1":            {popclient.PrivateKeyJWT{Key: key, KeyID: "\xe9"}, "job", "KeyID is not UTF-8"},
 		"audience in Latin-1":       {popclient.PrivateKeyJWT{Key: key, Audience: "\xe9"}, "job", "Audience is not UTF-8"},
