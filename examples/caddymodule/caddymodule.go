@@ -132,7 +132,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func forAPI(h http.Header) http.Header {
 	h = h.Clone()
 	maps.DeleteFunc(h, func(name string, _ []string) bool {
-		like := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+		like := strings.Map(func(c rune) rune { // as CGI and its heirs read a name
+			if c < '0' || c > '9' && c < 'a' || c > 'z' {
+				return '-'
+			}
+			return c
+		}, strings.ToLower(name))
 		return slices.Contains([]string{"authorization", "dpop", "x-original-url", "x-rewrite-url", "connection"}, like)
 	})
 	if strings.EqualFold(h.Get("Upgrade"), "websocket") {

@@ -199,13 +199,15 @@ func TestWhatTheAPISees(t *testing.T) {
 	w := newWorld(t)
 	w.load(t)
 	answer, seen := w.call(t, w.owner, "GET /orders", "Authorization: Bearer "+w.token, "DPoP: x",
-		"X_Rewrite_URL: /admin", "X.Auth.Subject: admin", "X-Original-URL: /admin", "Connection: X-Auth-Subject, X-Auth-Issuer")
+		"X_Rewrite_URL: /admin", "X.Auth.Subject: admin", "X-Original-URL: /admin", "X~Original~URL: /admin",
+		"Connection: X-Auth-Subject, X-Auth-Issuer")
 	if seen == nil {
 		t.Fatalf("got %d, want 200", answer.StatusCode)
 	}
 	for name, want := range map[string][]string{
 		"X-Auth-Issuer": {w.issuer.URL}, "X-Auth-Client": {"client-1"}, "X-Auth-Scope": {"orders.read"}, "X-Auth-Binding": {"x5t#S256"},
 		"Authorization": nil, "Dpop": nil, "X_rewrite_url": nil, "X.auth.subject": nil, "X-Original-Url": nil,
+		"X~original~url": nil,
 	} {
 		if got := seen.Header[name]; !slices.Equal(got, want) {
 			t.Errorf("VULNERABLE: %s: the API sees %q, want %q", name, got, want)

@@ -176,7 +176,8 @@ func TestWhatTheAPISees(t *testing.T) {
 	// The Service takes away by itself what the decision was made on.
 	w.serve(t, strings.Replace(envoyYAML, "[x-forwarded-client-cert, ", "[", 1), Routes(w.guard, w.devices))
 	var forged []string
-	for _, name := range []string{"X-Auth-Subject", "X_Auth_Subject", "X.Auth.Subject", "X-Auth-Device", "X-Auth-Other"} {
+	for _, name := range []string{"X-Auth-Subject", "X_Auth_Subject", "X.Auth.Subject", "X-Auth-Device", "X-Auth-Other",
+		"X-Original-URL", "X.Original.URL", "X~Rewrite~URL"} {
 		forged = append(forged, name+": admin")
 	}
 	answer, _, seen := w.call(t, w.owner, "GET /orders", append(forged, "Authorization: Bearer "+w.token)...)
@@ -187,6 +188,7 @@ func TestWhatTheAPISees(t *testing.T) {
 		"X-Auth-Issuer": {w.issuer.URL}, "X-Auth-Subject": {"alice"}, "X-Auth-Scope": {"orders.read"}, "X-Auth-Binding": {"x5t#S256"},
 		"X-Auth-Device": {""}, "X-Auth-Other": nil, "X.auth.subject": nil, "X_auth_subject": nil,
 		"Authorization": nil, "Dpop": nil, "X-Forwarded-Client-Cert": nil,
+		"X-Original-Url": nil, "X.original.url": nil, "X~rewrite~url": nil,
 	} {
 		if got := seen.Header[name]; !slices.Equal(got, want) && (name != "X-Auth-Subject" || len(got) != 1 || got[0] == "admin") {
 			t.Errorf("VULNERABLE: %s: the API sees %q, want %q", name, got, want)
