@@ -79,9 +79,9 @@ let last; // the proof that was sent last
 
 async function run(r) {
   const key = await keyOf(r.key ?? 'own', r.alg);
-  const token = await tokenOf(r.token ? await keyOf(r.token) : key, r.library === 'openid-client');
+  const token = await tokenOf(r.token ? await keyOf(r.token) : key, r.package === 'openid-client');
   const url = new URL(api + r.path);
-  switch (r.library) {
+  switch (r.package) {
     case 'oauth4webapi':
       try {
         return await outcome(await again(() =>
@@ -125,7 +125,7 @@ async function run(r) {
       return { status: payload.cnf.jkt === thumbprint && protectedHeader.kid ? 200 : 401 };
     }
   }
-  throw new Error(`no ${r.library}`);
+  throw new Error(`no ${r.package}`);
 }
 
 for (let r = await next(); r; r = await next()) {

@@ -16,9 +16,9 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
-// npmCall is a request that a library of npm makes. Its key is "own" and its token that key's, unless it says otherwise.
+// npmCall is a request that a package of npm makes. Its key is "own" and its token that key's, unless it says otherwise.
 type npmCall struct {
-	Library string `json:"library"`
+	Package string `json:"package"`
 	Method  string `json:"method"`
 	Path    string `json:"path"`
 	Body    string `json:"body,omitempty"`
@@ -35,7 +35,7 @@ type npmCall struct {
 	Ago    int    `json:"ago,omitempty"` // seconds
 }
 
-// npmOutcome is what came of it. Errors are what a library has read in the challenges.
+// npmOutcome is what came of it. Errors are what a package has read in the challenges.
 type npmOutcome struct {
 	Status int
 	Reason popauth.Reason
@@ -105,14 +105,14 @@ func testNPMClients(t *testing.T, nonces dpop.NonceSource, flags ...string) {
 			reason = "" // RequestLine.Handler answers, which is outside of the Guard and its Deny
 		}
 		ok := got.Failed == "" && got.Status == want && got.Reason == reason
-		if row.call.Library != verifies {
+		if row.call.Package != verifies {
 			ok = ok && (ran == 1) == (row.want == "") && ran < 2
 		}
-		if want == http.StatusUnauthorized && (row.call.Library == "oauth4webapi" || row.call.Library == "openid-client") {
+		if want == http.StatusUnauthorized && (row.call.Package == "oauth4webapi" || row.call.Package == "openid-client") {
 			ok = ok && slices.Contains(got.Errors, wanted(row.want).code)
 		}
 		if !ok {
-			t.Errorf("%s, %s: got %+v, the handler ran %d times, want %d %q", row.call.Library, row.name, got, ran, want, row.want)
+			t.Errorf("%s, %s: got %+v, the handler ran %d times, want %d %q", row.call.Package, row.name, got, ran, want, row.want)
 			continue
 		}
 		passed++
@@ -135,26 +135,26 @@ type npmRow struct {
 func npmRows() []npmRow {
 	var rows []npmRow
 	add := func(name string, want popauth.Reason, call npmCall) { rows = append(rows, npmRow{name, call, want}) }
-	for _, library := range []string{"oauth4webapi", "openid-client", "dpop", "none"} {
+	for _, name := range []string{"oauth4webapi", "openid-client", "dpop", "none"} {
 		want := popauth.Reason("")
-		if library == "none" {
+		if name == "none" {
 			want = popauth.ErrProofMissing
 		}
-		add("its own token", want, npmCall{Library: library})
-		add("another's token", orElse(want, popauth.ErrProofKey), npmCall{Library: library, Key: "thief", Token: "own"})
+		add("its own token", want, npmCall{Package: name})
+		add("another's token", orElse(want, popauth.ErrProofKey), npmCall{Package: name, Key: "thief", Token: "own"})
 	}
-	add("the token", "", npmCall{Library: verifies})
-	add("another's token", "", npmCall{Library: verifies, Key: "thief"})
+	add("the token", "", npmCall{Package: verifies})
+	add("another's token", "", npmCall{Package: verifies, Key: "thief"})
 	for _, alg := range []string{"ES256", "RS256", "PS256", "EdDSA", "Ed25519"} {
-		add(alg, "", npmCall{Library: "oauth4webapi", Key: alg, Alg: alg})
+		add(alg, "", npmCall{Package: "oauth4webapi", Key: alg, Alg: alg})
 	}
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "QUERY"} {
-		call := npmCall{Library: "oauth4webapi", Method: method}
+		call := npmCall{Package: "oauth4webapi", Method: method}
 		if method != "DELETE" && method != "OPTIONS" && method != "HEAD" {
 			call.Body = "x"
 		}
 		add(method, "", call)
-		call.Library = "openid-client"
+		call.Package = "openid-client"
 		add(method, "", call)
 	}
 	for _, row := range []struct {
@@ -166,12 +166,12 @@ func npmRows() []npmRow {
 		{`/a"b`, ""}, {"/a^b`{}", ""}, {"/a,b=c@d", ""}, {"/a//b", popauth.ErrRequestLine}, {"//double", popauth.ErrRequestLine},
 		{"/a;b=c", popauth.ErrRequestLine}, {"/a%2Fb", popauth.ErrRequestLine}, {"/a%00b", popauth.ErrRequestLine},
 	} {
-		for _, library := range []string{"oauth4webapi", "dpop"} {
-			add(strconv.Quote(row.path), row.want, npmCall{Library: library, Path: row.path})
+		for _, name := range []string{"oauth4webapi", "dpop"} {
+			add(strconv.Quote(row.path), row.want, npmCall{Package: name, Path: row.path})
 		}
 	}
-	add("a proof", "", npmCall{Library: "dpop"})
-	add("the same once more", popauth.ErrProofReplayed, npmCall{Library: "dpop", Again: true})
+	add("a proof", "", npmCall{Package: "dpop"})
+	add("the same once more", popauth.ErrProofReplayed, npmCall{Package: "dpop", Again: true})
 	return append(rows, proofRows()...)
 }
 
@@ -210,7 +210,7 @@ func proofRows() []npmRow {
 		{"another key", npmCall{Key: "thief", Token: "own"}, popauth.ErrProofKey},
 	}
 	for i := range rows {
-		rows[i].call.Library = "jose"
+		rows[i].call.Package = "jose"
 	}
-	return append(rows, npmRow{"as Bearer, without a proof", npmCall{Library: "none", Scheme: "Bearer"}, popauth.ErrBindingScheme})
+	return append(rows, npmRow{"as Bearer, without a proof", npmCall{Package: "none", Scheme: "Bearer"}, popauth.ErrBindingScheme})
 }

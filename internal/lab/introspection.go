@@ -32,12 +32,17 @@ func ReasonIs(err error, want popauth.Reason) bool {
 func (l *Lab) Introspection(change ...func(*introspection.Options)) *introspection.Verifier {
 	l.Helper()
 	o := IntrospectionOptions(l.Issuer)
+	return newIntrospection(l, o, change)
+}
+
+func newIntrospection(tb testing.TB, o introspection.Options, change []func(*introspection.Options)) *introspection.Verifier {
+	tb.Helper()
 	for _, c := range change {
 		c(&o)
 	}
 	v, err := introspection.New(o)
 	if err != nil {
-		l.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }
@@ -85,14 +90,7 @@ func (i *MemoryIssuer) Introspect(t testing.TB, change ...func(*introspection.Op
 	t.Helper()
 	o := IntrospectionOptions(i.Issuer)
 	o.Endpoint, o.Client = i.URL+"/introspect", &http.Client{Transport: i}
-	for _, c := range change {
-		c(&o)
-	}
-	v, err := introspection.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return newIntrospection(t, o, change)
 }
 
 func Body(s string) *readCloser { return &readCloser{strings.NewReader(s)} }
@@ -106,12 +104,5 @@ func IntrospectionBy(t *testing.T, client *http.Client, change ...func(*introspe
 	t.Helper()
 	o := introspection.Options{Issuer: "https://id.example.com", Audience: []string{popauthtest.Audience}, Client: client, Remember: -1,
 		Authentication: introspection.ClientSecretBasic{ID: "a", Secret: "b"}}
-	for _, c := range change {
-		c(&o)
-	}
-	v, err := introspection.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return newIntrospection(t, o, change)
 }
