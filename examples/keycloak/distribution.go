@@ -94,7 +94,7 @@ func (w *world) install(ctx context.Context, a archive, home string) error {
 		return err
 	}
 	w.say("building it, once (kc.sh %s)", strings.Join(buildOptions("build"), " "))
-	if err := w.command(ctx, unpacked, buildOptions("build")...).run(); err != nil {
+	if err := w.command(unpacked, buildOptions("build")...).run(ctx); err != nil {
 		return err
 	}
 	if err := os.Rename(unpacked, home); err != nil && !exists(home) { // another run may have been faster

@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -60,12 +60,12 @@ func (w *world) startKeycloak(ctx context.Context, home string) error {
 	k.base = fmt.Sprintf("https://localhost:%d", port)
 	k.issuer = k.base + "/realms/orders"
 	k.token = k.issuer + "/protocol/openid-connect/token"
-	p := w.command(ctx, home, append(buildOptions("start"),
+	p := w.command(home, append(buildOptions("start"),
 		"--import-realm", "--cache=local", "--log-level=warn",
 		"--hostname="+k.base, "--http-host=127.0.0.1", fmt.Sprint("--https-port=", port),
 		"--https-certificate-file="+w.path("server.crt"), "--https-certificate-key-file="+w.path("server.key"),
-		// The authorities whose certificates clients may authenticate by.
-		"--https-trust-store-file="+w.path("ca.crt"),
+		// The authorities of clients, whatever they are called: a client's switches say which of them is its own.
+		"--https-trust-store-file="+w.path("trusted.crt"),
 	)...)
 	if err := p.start(); err != nil {
 		return err
@@ -89,6 +89,7 @@ func (w *world) writeFiles(home string) error {
 	return errors.Join(
 		os.Rename(cert, w.path("server.crt")), os.Rename(key, w.path("server.key")),
 		os.WriteFile(w.path("ca.crt"), w.authority.PEM(), 0o600),
+		os.WriteFile(w.path("trusted.crt"), slices.Concat(w.authority.PEM(), w.partner.PEM()), 0o600),
 		os.MkdirAll(imports, 0o750),
 		os.WriteFile(filepath.Join(imports, "orders-realm.json"), realm, 0o600),
 	)
@@ -144,13 +145,4 @@ func freePort() (int, error) {
 		return 0, fmt.Errorf("got the address %v, want one of TCP", l.Addr())
 	}
 	return a.Port, nil
-}
-
-// tail is the end of what a program wrote.
-func tail(name string) string {
-	text, err := fs.ReadFile(os.DirFS(filepath.Dir(name)), filepath.Base(name))
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-4<<10):])
 }

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -52,8 +53,10 @@ type world struct {
 	dir     string // is removed at the end
 	started time.Time
 
-	authority    *popauthtest.CA     // of every certificate
+	authority    *popauthtest.CA     // of the servers and their clients
 	batch, thief *popauthtest.Client // CN=orders-batch, and another client of the same authority
+	partner      *popauthtest.CA     // which Keycloak trusts, too
+	namesake     *popauthtest.Client // CN=orders-batch, by the partner
 	secrets      secrets
 
 	keycloak keycloak
@@ -72,8 +75,9 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	w.Cleanup(func() { _ = os.RemoveAll(w.dir) })
-	w.authority = popauthtest.NewCA(w)
+	w.authority, w.partner = w.newCA("Orders CA"), w.newCA("Partner CA")
 	w.batch, w.thief = w.authority.Client("orders-batch"), w.authority.Client("thief")
+	w.namesake = w.partner.Client("orders-batch")
 	w.secrets = newSecrets()
 	home, err := w.distribution(ctx, s.home)
 	if err != nil {
@@ -89,6 +93,10 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	return w.wait(ctx)
+}
+
+func (w *world) newCA(name string) *popauthtest.CA {
+	return popauthtest.NewCA(w, func(c *x509.Certificate) { c.Subject.CommonName = name })
 }
 
 func (w *world) say(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format+"\n", args...) }

@@ -8,11 +8,11 @@ import (
 )
 
 // process is a command of Keycloak's, which this example can start on Unix alone.
-type process struct{}
+type process struct{ wrote tail }
 
-func (w *world) command(context.Context, string, ...string) *process { return &process{} }
+func (w *world) command(string, ...string) *process { return &process{} }
 
-func (*process) run() error                                { return errUnix }
+func (*process) run(context.Context) error                 { return errUnix }
 func (*process) start() error                              { return errUnix }
 func (*process) await(context.Context, func() error) error { return errUnix }
 func (*process) stop()                                     {}

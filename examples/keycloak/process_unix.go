@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,68 +16,77 @@ import (
 // process is a command of Keycloak's.
 type process struct {
 	cmd   *exec.Cmd
-	log   string
-	kill  func()        // whatever is left of it
+	wrote tail
+	kill  func()        // all of its group
 	ended chan struct{} // closed once the program and what it has started are gone
 }
 
 // command is one of the Keycloak in home. Settings that you have for a Keycloak of your own don't reach it.
-func (w *world) command(ctx context.Context, home string, args ...string) *process {
-	c := exec.CommandContext(ctx, filepath.Join(home, "bin", "kc.sh"), args...) //nolint:gosec // G204: the user's Keycloak
+func (w *world) command(home string, args ...string) *process {
+	p := &process{
+		cmd:   exec.Command(filepath.Join(home, "bin", "kc.sh"), args...), //nolint:gosec // G204: the user's Keycloak
+		ended: make(chan struct{}),
+	}
 	// Without the optimizing compiler it starts in a third of the time.
-	c.Env = append(w.secrets.environment(), "HOME="+w.dir, "TMPDIR="+w.dir,
+	p.cmd.Env = append(w.secrets.environment(), "HOME="+w.dir, "TMPDIR="+w.dir,
 		"JAVA_OPTS_APPEND=-XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.io.tmpdir="+w.dir)
 	for _, name := range []string{"PATH", "LANG", "JAVA_HOME"} {
 		if v, ok := os.LookupEnv(name); ok {
-			c.Env = append(c.Env, name+"="+v)
+			p.cmd.Env = append(p.cmd.Env, name+"="+v)
 		}
 	}
-	p := &process{cmd: c, log: w.path("keycloak.log"), ended: make(chan struct{})}
-	c.Cancel = func() error { return nil } // stop sees to it
+	p.cmd.Stdout, p.cmd.Stderr = &p.wrote, &p.wrote
+	p.cmd.WaitDelay = 5 * time.Second // for others that still have the output open
 	return p
 }
 
 // start starts it in a process group of its own. A watchdog leads the group, and ends all of it when this program is gone,
-// however that came about: a script may forward no signal.
+// however that came about: kc.sh starts Java, and forwards no SIGKILL.
 func (p *process) start() error {
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	watchdog := exec.Command("sh", "-c", "read -r line; kill -s KILL 0")
+	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := watchdog.StdinPipe()
 	if err != nil {
 		return err
 	}
-	watchdog := exec.Command("sh", "-c", "read -r line; kill -s KILL 0")
-	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var in io.Closer
-	if in, err = watchdog.StdinPipe(); err == nil {
-		err = watchdog.Start()
-	}
-	if err != nil {
-		return errors.Join(err, log.Close())
+	if err := watchdog.Start(); err != nil {
+		return err
 	}
 	p.kill = func() { _ = in.Close() }
-	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: watchdog.Process.Pid}
 	if err := p.cmd.Start(); err != nil {
 		p.kill()
-		return errors.Join(err, watchdog.Wait(), log.Close())
+		_ = watchdog.Wait() // it has killed itself
+		return err
 	}
 	go func() {
 		defer close(p.ended)
 		_ = p.cmd.Wait() // ProcessState has it
 		p.kill()
 		_ = watchdog.Wait()
-		_ = log.Close()
 	}()
 	return nil
 }
 
+// stop kills it: its data are thrown away anyway, and while it starts it ends by nothing else.
+func (p *process) stop() {
+	p.kill()
+	<-p.ended
+}
+
 // run runs it to its end.
-func (p *process) run() error {
+func (p *process) run(ctx context.Context) error {
 	if err := p.start(); err != nil {
 		return err
 	}
-	<-p.ended
+	defer p.stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+	}
 	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("%s: %v\n%s", p.cmd, p.cmd.ProcessState, tail(p.log))
+		return p.failure(errors.New(p.cmd.ProcessState.String()))
 	}
 	return nil
 }
@@ -95,21 +103,14 @@ func (p *process) await(ctx context.Context, ready func() error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.ended:
-			return fmt.Errorf("Keycloak has ended: %v\n%s", p.cmd.ProcessState, tail(p.log)) //nolint:staticcheck // ST1005: its name
+			return p.failure(errors.New(p.cmd.ProcessState.String()))
 		case <-deadline:
-			return fmt.Errorf("Keycloak is not ready: %w\n%s", err, tail(p.log)) //nolint:staticcheck // ST1005: its name
+			return p.failure(fmt.Errorf("not ready after 3 min: %w", err))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// stop sends SIGTERM, and SIGKILL to the whole group ten seconds later.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-	select {
-	case <-p.ended:
-	case <-time.After(10 * time.Second):
-		p.kill()
-		<-p.ended
-	}
+func (p *process) failure(err error) error {
+	return fmt.Errorf("kc.sh %s: %w; it wrote at last:\n%s", p.cmd.Args[1], err, p.wrote.text())
 }
