@@ -46,10 +46,10 @@ func (w *world) ordersJob(ctx context.Context) (*http.Client, error) {
 	}}, nil
 }
 
-// orders-unbound is a client whose switches are off: Keycloak gives it a bearer token.
-func (w *world) ordersUnbound(ctx context.Context) *http.Client {
+// orders-plain is a client whose switches are off: Keycloak gives it a bearer token.
+func (w *world) ordersPlain(ctx context.Context) *http.Client {
 	config := clientcredentials.Config{
-		ClientID: "orders-unbound", ClientSecret: w.secrets.unbound, TokenURL: w.keycloak.token, AuthStyle: oauth2.AuthStyleInHeader,
+		ClientID: "orders-plain", ClientSecret: w.secrets.plain, TokenURL: w.keycloak.token, AuthStyle: oauth2.AuthStyleInHeader,
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, w.http(nil))
 	return &http.Client{Transport: &oauth2.Transport{Source: config.TokenSource(ctx), Base: w.transport(nil)}}

@@ -45,6 +45,7 @@ func zipped(t *testing.T, entries ...entry) []byte {
 // Nothing of a download is used that isn't the pinned one, and nothing that is half done.
 func TestInstall(t *testing.T) {
 	good := entry{name: "keycloak/bin/kc.sh", text: "#!/bin/sh\ntest \"$1\" = build", mode: 0o755}
+	old := entry{name: good.name, text: "#!/bin/sh\necho too old; exit 3", mode: 0o755}
 	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
 	for _, test := range []struct {
 		name     string
@@ -59,7 +60,7 @@ func TestInstall(t *testing.T) {
 		{name: "no archive", body: []byte("<html>"), want: "zip"},
 		{name: "outside", body: zipped(t, good, entry{name: "keycloak/../../outside", mode: 0o644}), want: "no file inside"},
 		{name: "link", body: zipped(t, good, entry{name: "keycloak/l", text: "/", mode: 0o777 | os.ModeSymlink}), want: "no file inside"},
-		{name: "build fails", body: zipped(t, entry{name: good.name, text: "#!/bin/sh\necho too old; exit 3", mode: 0o755}), want: "too old"},
+		{name: "build fails", body: zipped(t, old), want: "too old"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

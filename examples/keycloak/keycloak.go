@@ -24,13 +24,13 @@ import (
 var realm []byte
 
 // secrets are those of clients that authenticate by one, and the administrator's. Each run makes its own.
-type secrets struct{ job, unbound, admin string }
+type secrets struct{ job, plain, admin string }
 
-func newSecrets() secrets { return secrets{job: rand.Text(), unbound: rand.Text(), admin: rand.Text()} }
+func newSecrets() secrets { return secrets{job: rand.Text(), plain: rand.Text(), admin: rand.Text()} }
 
 func (s secrets) environment() []string {
 	return []string{
-		"ORDERS_JOB_SECRET=" + s.job, "ORDERS_UNBOUND_SECRET=" + s.unbound,
+		"ORDERS_JOB_SECRET=" + s.job, "ORDERS_PLAIN_SECRET=" + s.plain,
 		"KC_BOOTSTRAP_ADMIN_USERNAME=admin", "KC_BOOTSTRAP_ADMIN_PASSWORD=" + s.admin,
 	}
 }
@@ -139,7 +139,7 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	a, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		return 0, fmt.Errorf("got the address %v, want one of TCP", l.Addr())

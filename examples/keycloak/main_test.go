@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/counterpart"
@@ -160,7 +161,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := strings.ReplaceAll("popauth.Options{"+block(t, "README.md", "```go\npopauth.Options{")[len("popauth.Options{"):], "\n", "\n\t")
+	options := strings.ReplaceAll(block(t, "README.md", "```go\npopauth.Options{"), "\n", "\n\t")
 	if !strings.Contains(string(source), options) {
 		t.Errorf("api.go has other options than README.md:\n%s", options)
 	}
@@ -176,6 +177,32 @@ func TestPage(t *testing.T) {
 	}
 	if !strings.Contains(string(page), "Keycloak "+keycloakVersion+" ") {
 		t.Errorf("README.md names another version than %s", keycloakVersion)
+	}
+}
+
+// An answer that isn't the expected one is an error, and so is a handler that runs for a refused request, or doesn't run.
+func TestTableCompares(t *testing.T) {
+	for _, test := range []struct {
+		got, want string
+		ran       int
+		wrong     bool
+	}{
+		{got: "200 2 orders", want: "200 2 orders", ran: 1},
+		{got: "401 invalid_token", want: "401 invalid_token"},
+		{got: "200 2 orders", want: "401 invalid_token", ran: 1, wrong: true},
+		{got: "401 invalid_client", want: "401 invalid_token", wrong: true},
+		{got: "401 invalid_token", want: "401 invalid_token", ran: 1, wrong: true},
+		{got: "200 2 orders", want: "200 2 orders", wrong: true},
+	} {
+		w := &world{out: io.Discard}
+		table := &table{world: w, tabs: tabwriter.NewWriter(io.Discard, 0, 0, 2, ' ', 0)}
+		table.row("thief", "one", test.want, func() (string, error) {
+			w.api.ran += test.ran
+			return test.got, nil
+		})
+		if err := table.close(); (err != nil) != test.wrong {
+			t.Errorf("%+v: got %v", test, err)
+		}
 	}
 }
 

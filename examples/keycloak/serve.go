@@ -15,8 +15,8 @@ func (w *world) wait(ctx context.Context) error {
 	curl := "curl -sS --cacert " + w.path("ca.crt")
 	as := func(cert, key string) string { return curl + " --cert " + cert + " --key " + key }
 	w.say("\nAll of it stays up until you press Ctrl-C. Paste into another terminal:")
-	w.say("\n# a token for orders-batch, by its certificate\ntoken=$(%s -d grant_type=client_credentials -d client_id=orders-batch %s | %s)",
-		as(cert, key), w.keycloak.token, `sed 's/.*"access_token":"\([^"]*\)".*/\1/'`)
+	w.say("\n# a token for orders-batch, by its certificate\ntoken=$(%s -d client_id=orders-batch -d %s %s | %s)",
+		as(cert, key), "grant_type=client_credentials", w.keycloak.token, `sed 's/.*"access_token":"\([^"]*\)".*/\1/'`)
 	for _, c := range []struct{ what, command string }{
 		{"the owner: 200", as(cert, key)},
 		{"a thief without certificate: 401", curl},

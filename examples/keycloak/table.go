@@ -54,10 +54,11 @@ func (w *world) table(ctx context.Context) error {
 	t.row("thief", "orders-job's, as a bearer token", refused, w.present(ctx, nil, proved.header("Bearer")))
 	t.row("thief", "orders-job's, with its used proof", "401 invalid_dpop_proof", w.present(ctx, nil, proved.header("DPoP")))
 	t.row("thief", "orders-job's, with a proof by another key", refused, w.proveByAnother(ctx, proved.token))
-	t.row("orders-unbound", "its own, which is bound to nothing", refused, get(ctx, w.ordersUnbound(ctx), w.api.url))
-	const unknown = "401 invalid_client"
-	t.row("thief", "wants one of orders-batch's, by another certificate", unknown, w.impersonate(ctx, stranger))
-	t.row("thief", "wants one of orders-batch's, by its name from another CA", unknown, w.impersonate(ctx, &w.namesake.Certificate))
+	t.row("orders-plain", "its own, which is bound to nothing", refused, get(ctx, w.ordersPlain(ctx), w.api.url))
+	asBatch, asJob := url.Values{"client_id": {"orders-batch"}}, url.Values{"client_id": {"orders-job"}, "client_secret": {w.secrets.job}}
+	t.row("thief", "asks as orders-batch, with another certificate", "401 invalid_client", w.ask(ctx, stranger, asBatch))
+	t.row("thief", "asks as orders-batch, named so by another CA", "401 invalid_client", w.ask(ctx, &w.namesake.Certificate, asBatch))
+	t.row("orders-job", "asks without a proof", "400 invalid_request", w.ask(ctx, nil, asJob))
 	return t.close()
 }
 
@@ -120,16 +121,16 @@ func (w *world) proveByAnother(ctx context.Context, token string) func() (string
 	}
 }
 
-// impersonate asks Keycloak for a token of orders-batch.
-func (w *world) impersonate(ctx context.Context, certificate *tls.Certificate) func() (string, error) {
+// ask asks Keycloak for a token of the client in the form.
+func (w *world) ask(ctx context.Context, certificate *tls.Certificate, form url.Values) func() (string, error) {
 	return func() (string, error) {
-		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders-batch"}}
+		form.Set("grant_type", "client_credentials")
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.keycloak.token, strings.NewReader(form.Encode()))
 		if err != nil {
 			return "", err
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		w.api.note("Keycloak's: the client didn't authenticate")
+		w.api.note("so answers Keycloak")
 		return send(w.http(certificate), r)
 	}
 }
@@ -192,7 +193,8 @@ func (t *table) row(caller, token, want string, send func() (string, error)) {
 		got = err.Error()
 	}
 	if got != want || ran-before != map[bool]int{true: 1}[strings.HasPrefix(want, "200")] {
-		t.wrong = append(t.wrong, fmt.Errorf("%s, token %s: got %q and the handler ran %d times, want %q", caller, token, got, ran-before, want))
+		t.wrong = append(t.wrong, fmt.Errorf("%s, token %s: got %q and the handler ran %d times, want %q",
+			caller, token, got, ran-before, want))
 	}
 	_, _ = fmt.Fprintf(t.tabs, "%s\t%s\t%s\t%s\n", caller, token, got, reason)
 }
