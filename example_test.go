@@ -119,7 +119,7 @@ func ExampleGuard_Check() {
 	fmt.Println(errors.Is(err, popauth.ErrScope), err)
 	// Output:
 	// client-1 x5t#S256 <nil>
-	// true popauth: scope missing: orders.write
+	// true popauth: scope missing: scope is "orders.read", want "orders.write"
 }
 
 // An Error's text is for logs. A body for clients is made of constants.
