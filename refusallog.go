@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"regexp"
+
 	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/sampling"
+	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
 // refusalLog writes a line for each refusal. The zero refusalLog writes all of them to slog.Default.
@@ -47,9 +50,7 @@ func (l refusalLog) write(r *http.Request, e *Error) {
 		}
 	}
 	text("method", r.Method, maxMethod)
-	if r.URL != nil {
-		text("path", r.URL.EscapedPath(), maxLogged)
-	}
+	text("path", shownPath(r), maxLogged)
 	text("peer", r.RemoteAddr, maxLogged)
 	attrs = append(attrs, causeAttrs(e.Err)...)
 	attrs = append(attrs, e.who.attrs()...)
@@ -58,6 +59,24 @@ func (l refusalLog) write(r *http.Request, e *Error) {
 	}
 	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
+
+// shownPath is a request's path without what may be a secret: a query or a fragment, also where its mark is encoded, and userinfo
+// where others than net/http see one.
+func shownPath(r *http.Request) string {
+	if r.URL == nil {
+		return ""
+	}
+	s := r.URL.EscapedPath()
+	if strings.HasPrefix(s, "//") {
+		s = uri.Shown(s)
+	}
+	if at := queryMark.FindStringIndex(s); at != nil {
+		s = s[:at[0]]
+	}
+	return s
+}
+
+var queryMark = regexp.MustCompile(`[?#]|%(25)*(3[Ff]|23)`)
 
 // attrs are whose token it is, as far as it says.
 func (w who) attrs() []slog.Attr {

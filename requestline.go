@@ -64,6 +64,9 @@ type RequestLine struct {
 	// ClientCertificate inside of it, for whatever reason: these have no Logger of their own. In Options it has no use. If
 	// nil, slog.Default().
 	Logger *slog.Logger
+
+	// LogPerMinute bounds Logger's lines as Options.LogPerMinute does.
+	LogPerMinute int
 }
 
 // Check returns nil if the request has one reading. Otherwise the error is an *Error with ErrRequestLine.
@@ -84,13 +87,13 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
 	}
-	alone := refusals{log: newRefusalLog(l.Logger, 0)}
+	alone := refusals{log: newRefusalLog(l.Logger, l.LogPerMinute)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = own(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
-			rules.Logger = l.Logger
+			rules.Logger, rules.LogPerMinute = l.Logger, l.LogPerMinute
 		}
 		e := rules.read(r)
 		if e != nil && otherEncoding(e) {
@@ -187,7 +190,7 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 	return RequestLine{
 		l.AllowEncodedSlash || o.AllowEncodedSlash, l.AllowEmptySegments || o.AllowEmptySegments,
 		l.AllowPathParameters || o.AllowPathParameters, l.AllowOtherEncodings || o.AllowOtherEncodings,
-		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil,
+		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil, 0,
 	}
 }
 
