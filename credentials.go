@@ -25,6 +25,8 @@ type credentials struct {
 func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Error) {
 	lines := r.Header["Authorization"]
 	switch {
+	case len(lines) == 0 && r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0:
+		return credentials{}, &Error{Reason: ErrCredentialsMissing, Err: errPreflight}
 	case len(lines) == 0:
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	case len(lines) > 1:
@@ -54,6 +56,7 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 }
 
 var (
+	errPreflight      = errors.New("a browser's preflight request, which has none: put the CORS handler outside of the Guard, so that it answers first")
 	errNoScheme       = errors.New("Authorization begins with no scheme, such as Bearer")
 	errNoToken68      = errors.New("what follows the scheme in Authorization is no token: empty, or with a character that none has, such as a space or a comma")
 	errTokenElsewhere = errors.New("a parameter access_token in the query or the form beside Authorization: the client has to send one")
