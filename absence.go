@@ -103,7 +103,8 @@ func (s *proxiedSource) ExplainAbsence(r *http.Request) error {
 	case proxied:
 		return fmt.Errorf("the proxy, %s, has sent none of %s: have it forward the certificate%s", peerOf(r), own, others(r, s.headers))
 	case names.CarriedBy(r):
-		return fmt.Errorf("the peer, %s, is no proxy by the trust rule, so what it sent in %s was ignored: add its address if it is yours, "+
+		return fmt.Errorf("the peer, %s, is no proxy by the trust rule, so what it sent in %s was ignored: add its address if it is "+
+			"yours, "+
 			"or else this is a forgery", peerOf(r), own)
 	}
 	return fmt.Errorf("the peer, %s, is no proxy by the trust rule; of the connection itself: %w", peerOf(r), s.direct.ExplainAbsence(r))

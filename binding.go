@@ -16,9 +16,10 @@ type BindingRule int
 
 // The rules, from the weakest.
 const (
-	BindingByRoute   BindingRule = iota // where Confirm, Bound or BoundBy says so
-	BindingAnnounced                    // not yet: one that isn't passes where no route says so, and is logged, once a minute for each client
-	BindingRequired                     // always: any other is refused with ErrBindingMissing
+	BindingByRoute BindingRule = iota // where Confirm, Bound or BoundBy says so
+	// not yet: one that isn't passes where no route says so, and is logged, once a minute for each client
+	BindingAnnounced
+	BindingRequired // always: any other is refused with ErrBindingMissing
 )
 
 // Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the

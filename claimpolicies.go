@@ -55,7 +55,8 @@ func (c clock) within(d time.Duration, t time.Time) error {
 	case age > d+c.leeway:
 		return &Mismatch{What: "auth_time", Got: mismatch.At(t) + ", " + mismatch.By(age) + " ago", Want: fmt.Sprintf("%v ago at most", d)}
 	case age < -c.leeway:
-		return &Mismatch{What: "auth_time", Got: mismatch.At(t) + ", " + mismatch.By(age) + " ahead of this clock", Want: "a time that is over"}
+		return &Mismatch{What: "auth_time", Got: mismatch.At(t) + ", " + mismatch.By(age) + " ahead of this clock",
+			Want: "a time that is over"}
 	}
 	return nil
 }

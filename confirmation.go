@@ -182,7 +182,8 @@ func schemeOf(c Confirmer) string {
 // newConfirmers returns the Confirmers of a Guard, and their schemes. What they say here counts: one that says something else at
 // each call must not take another's place.
 func newConfirmers(o Options) (confirmers, []challenge, error) {
-	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2 || o.Binding == BindingRequired, announced: o.Binding == BindingAnnounced, now: o.Now}
+	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2 || o.Binding == BindingRequired,
+		announced: o.Binding == BindingAnnounced, now: o.Now}
 	if o.Resource.DPoPRequired {
 		all.required = memberJKT
 	}

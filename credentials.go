@@ -56,9 +56,11 @@ func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Err
 }
 
 var (
-	errPreflight      = errors.New("a browser's preflight request, which has none: put the CORS handler outside of the Guard, so that it answers first")
-	errNoScheme       = errors.New("Authorization begins with no scheme, such as Bearer")
-	errNoToken68      = errors.New("what follows the scheme in Authorization is no token: empty, or with a character that none has, such as a space or a comma")
+	errPreflight = errors.New("a browser's preflight request, which has none: put the CORS handler outside of the Guard, so that " +
+		"it answers first")
+	errNoScheme  = errors.New("header Authorization begins with no scheme, such as Bearer")
+	errNoToken68 = errors.New("what follows the scheme in Authorization is no token: empty, or with a character that none has, " +
+		"such as a space or a comma")
 	errTokenElsewhere = errors.New("a parameter access_token in the query or the form beside Authorization: the client has to send one")
 )
 

@@ -269,12 +269,14 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 		}
 		if len(fit) != 1 {
 			return nil, &Error{Reason: ErrTokenKey,
-				Err: fmt.Errorf("Options.Keys has returned %d keys that fit alg %q, want one: have the token name its key by kid", len(fit), a.Name)}
+				Err: fmt.Errorf("Options.Keys has returned %d keys that fit alg %q, want one: have the token name its key by kid",
+					len(fit), a.Name)}
 		}
 		key = fit[0]
 	}
 	if !a.Fits(key) {
-		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("Options.Keys has returned a %T, which is no key for alg %q, or too small", key, a.Name)}
+		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("Options.Keys has returned a %T, which is no key for alg %q, or too "+
+			"small", key, a.Name)}
 	}
 	return key, nil
 }

@@ -88,13 +88,15 @@ func wrongTime(t *Token, now time.Time, leeway time.Duration) error {
 	begin := func(what string, at time.Time) {
 		m.What, m.Got = what, mismatch.At(at)
 		m.Want = fmt.Sprintf("%s at the latest, with a leeway of %v", mismatch.At(now.Add(leeway)), leeway)
-		m.Advice = fmt.Sprintf("it is %s ahead of this clock, %s: compare the clocks of both machines", mismatch.By(at.Sub(now)), mismatch.At(now))
+		m.Advice = fmt.Sprintf("it is %s ahead of this clock, %s: compare the clocks of both machines", mismatch.By(at.Sub(now)),
+			mismatch.At(now))
 	}
 	switch {
 	case !t.expiresAt.IsZero() && !now.Before(t.expiresAt.Add(leeway)):
 		m.What, m.Got = "exp", mismatch.At(t.expiresAt)
 		m.Want = fmt.Sprintf("after %s, with a leeway of %v", mismatch.At(now.Add(-leeway)), leeway)
-		m.Advice = fmt.Sprintf("it was %s ago by this clock, %s: the client has to get a new token", mismatch.By(now.Sub(t.expiresAt)), mismatch.At(now))
+		m.Advice = fmt.Sprintf("it was %s ago by this clock, %s: the client has to get a new token", mismatch.By(now.Sub(t.expiresAt)),
+			mismatch.At(now))
 	case now.Before(t.NotBefore().Add(-leeway)):
 		begin("nbf", t.NotBefore())
 	default:

@@ -6,7 +6,7 @@ package popauth
 func (r Reason) Code() string { return reasonCodes[r.answered()] }
 
 // reasonCodes are the names of the constants in snake case, without Err.
-var reasonCodes = map[Reason]string{
+var reasonCodes = map[Reason]string{ //nolint:gosec // names, and no credentials
 	ErrUnconfigured:         "unconfigured",
 	ErrRequestLine:          "request_line",
 	ErrCredentialsMissing:   "credentials_missing",

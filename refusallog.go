@@ -126,7 +126,7 @@ func causes(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // itself
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
@@ -150,6 +150,12 @@ func attrsOf(err error) []slog.Attr {
 	add := func(name, value string, most int) {
 		if value != "" {
 			all = append(all, slog.String(name, printable(value, most)))
+		}
+	}
+	if e, ok := err.(*Error); ok && e != nil { //nolint:errorlint // itself: one of several refusals
+		all = append(all, slog.String("code", e.Reason.Code()))
+		if err = e.Err; err == nil {
+			return all
 		}
 	}
 	m, ok := errors.AsType[*Mismatch](err)

@@ -139,7 +139,8 @@ func (d *Confirmer) readProof(lines []string, bound []byte) (proof, error) {
 func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	// Item 4.
 	if !jose.IsType(proofTypes, h.typ) {
-		return signer{}, malformedProof(&popauth.Mismatch{What: "typ of the proof", Got: mismatch.Text(h.typ), Want: mismatch.Any(proofTypes)})
+		return signer{}, malformedProof(&popauth.Mismatch{What: "typ of the proof", Got: mismatch.Text(h.typ),
+			Want: mismatch.Any(proofTypes)})
 	}
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
 	i := slices.IndexFunc(accepted, func(a jose.Algorithm) bool { return a.Name == h.alg })

@@ -102,7 +102,7 @@ func keepLines(t *testing.T, lines *bytes.Buffer) {
 	if path == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // whoever runs the test names it
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,8 @@ func (l whyLab) tokenRows() []whyRow {
 	slash := l.Issuer.URL + "/"
 	return []whyRow{
 		{fault: "issuer with a slash at the end", request: l.get(l.Bound(popauthtest.Claims{"iss": slash})),
-			says: []string{"code=token_issuer", `what=iss`, `got="` + `"` + slash, `want="` + `"` + l.Issuer.URL, "only the slash at the end differs"}},
+			says: []string{"code=token_issuer", `what=iss`, `got="` + `"` + slash, `want="` + `"` + l.Issuer.URL,
+				"only the slash at the end differs"}},
 		{fault: "another issuer", request: l.get(l.Bound(popauthtest.Claims{"iss": "https://other.example.com"})),
 			says: []string{"code=token_issuer", "https://other.example.com", l.Issuer.URL}},
 		{fault: "no iss", request: l.get(l.Bound(popauthtest.Claims{"iss": popauthtest.Omit})),
@@ -133,23 +134,28 @@ func (l whyLab) tokenRows() []whyRow {
 			says:    []string{"code=token_type", "what=typ", `got="` + `"JWT"`, `want="` + `"at+jwt"`, "Options.TokenTypes"}},
 		{fault: "no typ", request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"typ": popauthtest.Omit}, l.Owner.Bound())),
 			says: []string{"code=token_type", "what=typ", "got=absent", `list "" in Options.TokenTypes`}},
-		{fault: "an ID token", request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"typ": "JWT"}, l.Owner.Bound(), popauthtest.Claims{"at_hash": "x"})),
+		{fault: "an ID token", request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"typ": "JWT"}, l.Owner.Bound(),
+			popauthtest.Claims{"at_hash": "x"})),
 			says: []string{"code=token_type", `"at_hash"`, "ID token", "Options.AllowIDTokens"}},
 		{fault: "algorithm that is not allowed", options: func(o *popauth.Options) { o.Algorithms = []string{"ES256"} },
 			request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"alg": "ES384"}, l.Owner.Bound())),
 			says:    []string{"code=token_algorithm", "what=alg", `"ES384"`, `"ES256"`, "Options.Algorithms"}},
 		{fault: "HMAC", request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"alg": "HS256"}, l.Owner.Bound())),
 			says: []string{"code=token_algorithm", `"HS256"`, `"RS256" or `, "whoever can verify an HMAC can make one"}},
-		{fault: "key that the issuer doesn't have", request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"kid": "yesterday"}, l.Owner.Bound())),
-			says: []string{"code=token_key", "what=kid", `"yesterday"`, `want="one of the issuer's keys, "`}},
-		{fault: "forged signature", request: l.get(forged(l.Bound())), says: []string{"code=token_signature", "the issuer's key with the kid"}},
+		{fault: "key that the issuer doesn't have",
+			request: l.get(l.Issuer.TokenWith(popauthtest.Claims{"kid": "yesterday"}, l.Owner.Bound())),
+			says:    []string{"code=token_key", "what=kid", `"yesterday"`, `want="one of the issuer's keys, "`}},
+		{fault: "forged signature", request: l.get(forged(l.Bound())),
+			says: []string{"code=token_signature", "the issuer's key with the kid"}},
 		{fault: "expired", request: l.get(l.Bound(popauthtest.Claims{"iat": now.Unix() - 7200, "exp": now.Unix() - 3600})),
 			says: []string{"code=token_expired", "what=exp", "1h0m0s ago by this clock, 2027-01-15T08:00:00Z", "leeway of 30s"}},
 		{fault: "API's clock behind", request: l.get(l.Bound(popauthtest.Claims{"iat": now.Unix() + 90, "nbf": popauthtest.Omit})),
 			says: []string{"code=token_not_yet_valid", "what=iat", "1m30s ahead of this clock", "compare the clocks"}},
-		{fault: "not valid before tomorrow", request: l.get(l.Bound(popauthtest.Claims{"nbf": now.Unix() + 86400, "exp": now.Unix() + 90000})),
+		{fault: "not valid before tomorrow", request: l.get(l.Bound(popauthtest.Claims{"nbf": now.Unix() + 86400,
+			"exp": now.Unix() + 90000})),
 			says: []string{"code=token_not_yet_valid", "what=nbf", "24h0m0s ahead"}},
-		{fault: "no exp", request: l.get(l.Bound(popauthtest.Claims{"exp": popauthtest.Omit})), says: []string{"code=token_malformed", "no exp", "AllowMissingExpiration"}},
+		{fault: "no exp", request: l.get(l.Bound(popauthtest.Claims{"exp": popauthtest.Omit})),
+			says: []string{"code=token_malformed", "no exp", "AllowMissingExpiration"}},
 		{fault: "claim of another JSON type", request: l.get(l.Bound(popauthtest.Claims{"exp": "tomorrow"})),
 			says: []string{"code=token_malformed", "claim exp", "want a number of seconds"}},
 		{fault: "token cut off", request: l.get(l.Bound()[:40]), says: []string{"code=token_malformed"}},
@@ -159,7 +165,9 @@ func (l whyLab) tokenRows() []whyRow {
 			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return true, nil }
 		}, request: l.get(l.Bound()), says: []string{"code=token_revoked", "client=client-1", "token_id="}},
 		{fault: "list of revoked tokens is down", options: func(o *popauth.Options) {
-			o.Revoked = func(context.Context, *popauth.Token) (bool, error) { return false, errors.New("dial tcp 10.0.0.7:5432: refused") }
+			o.Revoked = func(context.Context, *popauth.Token) (bool, error) {
+				return false, errors.New("dial tcp 10.0.0.7:5432: refused")
+			}
 		}, request: l.get(l.Bound()), says: []string{"level=WARN", "code=unavailable", "dial tcp 10.0.0.7:5432: refused"}},
 	}
 }
@@ -186,7 +194,8 @@ func (l whyLab) credentialRows() []whyRow {
 		{fault: "DPoP scheme without its Confirmer", request: l.with("DPoP " + token),
 			says: []string{"code=credentials_missing", "got=DPoP", `"Bearer"`, "Options.Confirmers", "dpop.Confirmer"}},
 		{fault: "scheme Token", request: l.with("Token " + token), says: []string{"code=credentials_missing", `"Token"`, `"Bearer"`}},
-		{fault: "token without a scheme", request: l.with(token), says: []string{"code=credentials_missing", "one word alone", "Authorization: Bearer"}},
+		{fault: "token without a scheme", request: l.with(token),
+			says: []string{"code=credentials_missing", "one word alone", "Authorization: Bearer"}},
 		{fault: "two Authorization headers", request: func() *http.Request {
 			r := l.get(token)()
 			r.Header.Add("Authorization", "Bearer "+token)
@@ -196,8 +205,10 @@ func (l whyLab) credentialRows() []whyRow {
 			return l.Owner.Request("GET", "/orders?access_token="+token, token)
 		}, says: []string{"code=credentials_malformed", "access_token in the query"}},
 		{fault: "a thief with another certificate", request: func() *http.Request { return l.Thief.Request("GET", "/orders", token) },
-			says: []string{"code=certificate_mismatch", "what=x5t#S256", "of the certificate that came by", "of the token's cnf", "client=client-1"}},
-		{fault: "token not bound", request: l.get(l.Unbound()), says: []string{"code=binding_missing", "what=cnf", "got=absent", "the issuer has to bind the token"}},
+			says: []string{"code=certificate_mismatch", "what=x5t#S256", "of the certificate that came by", "of the token's cnf",
+				"client=client-1"}},
+		{fault: "token not bound", request: l.get(l.Unbound()),
+			says: []string{"code=binding_missing", "what=cnf", "got=absent", "the issuer has to bind the token"}},
 		{fault: "bound by DPoP, only MutualTLS configured", request: l.get(l.Unbound(l.key.Bound())),
 			says: []string{"code=binding_unknown", `"jkt"`, "Options.Confirmers has none"}},
 	}
@@ -231,7 +242,9 @@ func (l whyLab) proofRows() []whyRow {
 			says: []string{"code=proof_time", "10m0s ago", "dpop.Options.MaxAge", "NonceTime"}},
 		{fault: "client's clock is fast", options: open, request: send(popauthtest.Claims{"iat": now.Unix() + 600}),
 			says: []string{"code=proof_time", "10m0s ahead of this clock", "dpop.Options.Leeway"}},
-		{fault: "a thief with a key of his own", options: open, request: func() *http.Request { return thief.Request("GET", lab.DPoPURL, bound) },
+		{fault: "a thief with a key of his own", options: open, request: func() *http.Request {
+			return thief.Request("GET", lab.DPoPURL, bound)
+		},
 			says: []string{"code=proof_key", "what=jkt", "of the proof's key", "of the token's cnf", "client=client-1"}},
 		{fault: "no proof", options: open, request: func() *http.Request {
 			r := send()()
@@ -248,15 +261,17 @@ func (l whyLab) policyRows() []whyRow {
 	return []whyRow{
 		{fault: "scope missing", stage: allow(popauth.Scope("orders.write")), request: l.get(l.Bound()),
 			says: []string{"code=scope", `got="` + `"orders.read"`, `want="` + `"orders.write"`}},
-		{fault: "scopes with commas", stage: allow(popauth.Scope("orders.read")), request: l.get(l.Bound(popauthtest.Claims{"scope": "a,orders.read"})),
-			says: []string{"code=scope", `"a,orders.read"`}},
+		{fault: "scopes with commas", stage: allow(popauth.Scope("orders.read")),
+			request: l.get(l.Bound(popauthtest.Claims{"scope": "a,orders.read"})),
+			says:    []string{"code=scope", `"a,orders.read"`}},
 		{fault: "another client", stage: allow(popauth.Client("batch")), request: l.get(l.Bound()),
 			says: []string{"code=forbidden", "what=client", `"client-1"`, `"batch"`}},
-		{fault: "another subject", stage: allow(popauth.Subject("bob")), request: l.get(l.Bound()), says: []string{"code=forbidden", "what=subject", `"bob"`}},
+		{fault: "another subject", stage: allow(popauth.Subject("bob")), request: l.get(l.Bound()),
+			says: []string{"code=forbidden", "what=subject", `"bob"`}},
 		{fault: "another issuer by policy", stage: allow(popauth.Issuer("https://acme.example")), request: l.get(l.Bound()),
 			says: []string{"code=forbidden", "what=issuer", l.Issuer.URL, "https://acme.example"}},
 		{fault: "neither of two policies", stage: allow(popauth.AnyOf(popauth.Scope("a"), popauth.Client("b"))), request: l.get(l.Bound()),
-			says: []string{`want="` + `"a"`, "cause2.what=client", `cause2.want="` + `"b"`}},
+			says: []string{"code=scope", `want="` + `"a"`, "cause2.code=forbidden cause2.what=client", `cause2.want="` + `"b"`}},
 	}
 }
 
@@ -301,8 +316,9 @@ func TestLineSaysWhyNoCertificate(t *testing.T) {
 		for place, wrap := range map[string]func(http.Handler) http.Handler{
 			"Confirm": g.Confirm,
 			// The same of a handler further out, which has removed the headers.
-			"Confirm inside": lab.Chain(popauth.ClientCertificate(sourceOr(row.source)), l.Guard(func(o *popauth.Options) { o.Logger = logger }).Confirm),
-			"Require":        lab.Chain(popauth.RequestLine{Logger: logger}.Handler, clientcert.Require(row.source)),
+			"Confirm inside": lab.Chain(popauth.ClientCertificate(sourceOr(row.source)),
+				l.Guard(func(o *popauth.Options) { o.Logger = logger }).Confirm),
+			"Require": lab.Chain(popauth.RequestLine{Logger: logger}.Handler, clientcert.Require(row.source)),
 		} {
 			log.Reset()
 			status := serveOnce(t, wrap, row.plain, row.auth, token, row.header)
@@ -331,7 +347,8 @@ func sourceOr(source popauth.CertificateSource) popauth.CertificateSource {
 }
 
 // serveOnce sends one request over a connection of its own, by a client without a certificate.
-func serveOnce(t *testing.T, wrap func(http.Handler) http.Handler, plain bool, auth tls.ClientAuthType, token string, header http.Header) int {
+func serveOnce(t *testing.T, wrap func(http.Handler) http.Handler, plain bool, auth tls.ClientAuthType, token string,
+	header http.Header) int {
 	t.Helper()
 	spy := &popauthtest.Spy{}
 	s := httptest.NewUnstartedServer(wrap(spy))
@@ -400,7 +417,9 @@ func TestFloodIsSampled(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		l := lab.New(t)
-		g := l.Guard(func(o *popauth.Options) { o.Logger, o.LogPerMinute = slog.New(slog.NewTextHandler(&log, nil)), tt.perMinute })
+		g := l.Guard(func(o *popauth.Options) {
+			o.Logger, o.LogPerMinute = slog.New(slog.NewTextHandler(&log, nil)), tt.perMinute
+		})
 		log.Reset() // of what New has warned of
 		for range tt.all {
 			lab.Send(g.Confirm, l.Owner.Request("GET", "/orders", "x"))
@@ -434,7 +453,8 @@ func TestBindingRule(t *testing.T) {
 		g := l.Guard(func(o *popauth.Options) { o.Logger, o.Binding = slog.New(slog.NewTextHandler(&log, nil)), tt.rule })
 		for range 3 {
 			for _, client := range []string{"a", "b"} {
-				if got := lab.Send(g.Authenticate, l.Thief.Request("GET", "/orders", l.Unbound(popauthtest.Claims{"client_id": client}))); got.Status != tt.bearer {
+				if got := lab.Send(g.Authenticate,
+					l.Thief.Request("GET", "/orders", l.Unbound(popauthtest.Claims{"client_id": client}))); got.Status != tt.bearer {
 					t.Errorf("%s: unbound: got %d, want %d", tt.name, got.Status, tt.bearer)
 				}
 			}
@@ -447,7 +467,8 @@ func TestBindingRule(t *testing.T) {
 		}
 		lab.Send(g.Authenticate, l.Owner.Request("GET", "/orders", l.Bound())).Passed(t)
 	}
-	if _, err := popauth.New(popauth.Options{Issuer: l.Issuer.URL, Audience: []string{"a"}, Binding: 3}); err == nil || !strings.Contains(err.Error(), "Options.Binding") {
+	if _, err := popauth.New(popauth.Options{Issuer: l.Issuer.URL, Audience: []string{"a"}, Binding: 3}); err == nil ||
+		!strings.Contains(err.Error(), "Options.Binding") {
 		t.Errorf("another rule: got %v", err)
 	}
 }
@@ -471,7 +492,8 @@ func TestPreload(t *testing.T) {
 	}
 	other := l.Guard(func(o *popauth.Options) { o.Issuer, o.Keys = wrong, keys })
 	err = other.Preload(ctx)
-	if err == nil || !strings.Contains(err.Error(), `"`+l.Issuer.URL+`"`) || !strings.Contains(err.Error(), `"`+wrong+`"`) || other.Ready() {
+	if err == nil || !strings.Contains(err.Error(), `"`+l.Issuer.URL+`"`) || !strings.Contains(err.Error(), `"`+wrong+`"`) ||
+		other.Ready() {
 		t.Errorf("got %v, want both issuers", err)
 	}
 	var none *popauth.Guard
