@@ -77,8 +77,10 @@ func scopesOf(policies []Policy) []string {
 func Scope(scopes ...string) Policy {
 	scopes = mustScopes("Scope", scopes)
 	return scopePolicy(scopes, func(has []string) error {
-		if slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(has, s) }) {
-			return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.All(scopes)}}
+		for _, s := range scopes {
+			if !slices.Contains(has, s) {
+				return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.All(scopes)}}
+			}
 		}
 		return nil
 	})

@@ -8,10 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"encoding/base64"
-
 	"github.com/seed-171ab058/popauth/internal/jose"
-	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // Confirmer proves that the sender of a request holds the key that one member of cnf names.
@@ -125,12 +122,7 @@ func (MutualTLS) Confirm(_ *http.Request, p Presentation) error {
 	}
 	got := p.certificate.digest()
 	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-		return &Error{Reason: ErrCertificateMismatch, Err: &Mismatch{
-			What: memberX5T, Got: mismatch.Own(base64.RawURLEncoding.EncodeToString(got[:])) + " of the certificate that came by " +
-				mismatch.Text(string(p.certificate.Source)),
-			Want:   mismatch.Text(p.Binding.Value) + " of the token's cnf",
-			Advice: "a thief's, or the client has renewed its certificate since it got the token",
-		}}
+		return &Error{Reason: ErrCertificateMismatch, Err: wrongCertificate(p, got)}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package popauth
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -177,4 +179,15 @@ func (s *schemes) names() []string {
 		all[i] = s.all[i].scheme
 	}
 	return all
+}
+
+// wrongCertificate is why a certificate isn't the one that a token is bound to.
+func wrongCertificate(p Presentation, got [sha256.Size]byte) error {
+	return &Mismatch{
+		What: memberX5T,
+		Got: mismatch.Own(base64.RawURLEncoding.EncodeToString(got[:])) + " of the certificate that came by " +
+			mismatch.Text(string(p.certificate.Source)),
+		Want:   mismatch.Text(p.Binding.Value) + " of the token's cnf",
+		Advice: "a thief's, or the client has renewed its certificate since it got the token",
+	}
 }
