@@ -43,7 +43,8 @@ func TestPrincipal(t *testing.T) {
 	if err != nil || len(more.Roles) != 1 || more.Roles[0] != "admin" {
 		t.Errorf("got %v, %v", more, err)
 	}
-	key := (*popauthtest.Client)(nil).Principal(popauthtest.Claims{"cnf": popauthtest.Claims{"jkt": "x", "of-mine": popauthtest.Claims{"a": 1}}})
+	cnf := popauthtest.Claims{"jkt": "x", "of-mine": popauthtest.Claims{"a": 1}}
+	key := (*popauthtest.Client)(nil).Principal(popauthtest.Claims{"cnf": cnf})
 	if len(key.Bindings) != 2 || key.Certificate != nil {
 		t.Errorf("got %+v", key)
 	}
