@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,9 @@ func TestRun(t *testing.T) {
 	counterpart.Need(t, "bash", "curl")
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
+	var logged bytes.Buffer // whose lines would stand amid the table
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
@@ -81,8 +85,8 @@ func TestRun(t *testing.T) {
 	testCommands(t, commands)
 	testAdministrator(t, commands)
 	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	if err := <-done; err != nil || logged.Len() > 0 {
+		t.Errorf("got %v, and logged %s", err, &logged)
 	}
 	wantNothing(t, temporary)
 }
