@@ -15,35 +15,58 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-const wanted = "# Replace the four ${…}, by hand or: envsubst '$LISTEN $API $CERTS $PROXY_SECRET' <nginx.conf\n" +
-	"# Or have proxy.Site write it, with your values.\n#\n"
+// written are the sites whose configurations are shipped, with the values that stand for variables there.
+var written = []struct {
+	file  string
+	head  string // before what the Site writes
+	site  proxy.Site
+	write func(proxy.Site) (string, error)
+	vars  []string
+}{
+	{
+		file: "nginx.conf", head: "# Replace the four ${…}, by hand or: envsubst '$LISTEN $API $CERTS $PROXY_SECRET' <nginx.conf\n",
+		site: proxy.Site{
+			Format: proxy.Nginx(sslNames[0], sslNames[1]), Listen: "65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+		},
+		write: proxy.Site.Nginx, vars: []string{"65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+	{
+		file: "envoy.yaml", head: "# Replace the six ${…}, by hand or:\n" +
+			"# envsubst '$LISTEN_HOST $LISTEN_PORT $API_HOST $API_PORT $CERTS $PROXY_SECRET' <envoy.yaml\n",
+		site:  proxy.Site{Format: proxy.Envoy(), Listen: "192.0.2.1:65535", API: []string{"api.invalid:65534"}},
+		write: proxy.Site.Envoy,
+		vars: []string{"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}", "65534", "${API_PORT}"},
+	},
+}
 
-// The shipped file is what a Site writes.
+const clientsCA = "/certs/clients-ca.crt"
+
+// The shipped files are what a Site writes.
 func TestShippedIsWritten(t *testing.T) {
-	text, err := proxy.Site{
-		Format:       proxy.Nginx(sslNames[0], sslNames[1]),
-		SecretHeader: "X-Proxy-Secret", Secret: "<the proxy's secret>", Listen: "65535", API: []string{"api.invalid:1"},
-		Certificate: "/certs/server.crt", Key: "/certs/server.key", Clients: "/certs/clients-ca.crt",
-	}.Nginx()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = wanted + strings.NewReplacer("<the proxy's secret>", "${PROXY_SECRET}", "65535", "${LISTEN}", "api.invalid:1", "${API}",
-		"/certs/", "${CERTS}/").Replace(text)
-	shipped, err := os.ReadFile("nginx.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text == string(shipped) {
-		return
-	}
-	if *update {
-		if err := os.WriteFile("nginx.conf", []byte(text), 0o600); err != nil {
+	for _, tt := range written {
+		s := tt.site
+		s.SecretHeader, s.Secret, s.Certificate, s.Key = "X-Proxy-Secret", "<the proxy's secret>", "/certs/server.crt", "/certs/server.key"
+		text, err := tt.write(s)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		text = tt.head + "# Or have proxy.Site write it, with your values.\n#\n" +
+			strings.NewReplacer(append(tt.vars, "<the proxy's secret>", "${PROXY_SECRET}", "/certs/", "${CERTS}/")...).Replace(text)
+		shipped, err := os.ReadFile(tt.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text == string(shipped) {
+			continue
+		}
+		if *update {
+			if err := os.WriteFile(tt.file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		t.Errorf("%s is something else; after a change that is meant: go test ./examples/proxies -run Written -update", tt.file)
 	}
-	t.Error("nginx.conf is something else; after a change that is meant: go test ./examples/proxies -run Written -update")
 }
 
 // oddFiles writes the files of a proxy into a directory whose name means something in a configuration.
