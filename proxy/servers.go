@@ -61,6 +61,7 @@ func Apache(cert, verify string) Format {
 func HAProxy(cert, verify string) Format {
 	return newFormat(Format{
 		name:       "haproxy",
+		program:    "haproxy",
 		cert:       cert,
 		encoding:   Base64DER,
 		none:       []string{""},

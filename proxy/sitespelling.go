@@ -24,3 +24,16 @@ func otherSpellings(name string) string {
 	}
 	return strings.Join(all, "|")
 }
+
+// removed are the patterns of what a client may not send.
+func (s Site) removed() []string {
+	names := s.Format.Headers()
+	if s.SecretHeader != "" {
+		names = append(names, s.SecretHeader)
+	}
+	var all []string
+	for _, name := range append(names, overridesRequest[:]...) {
+		all = append(all, spellings(name))
+	}
+	return all
+}

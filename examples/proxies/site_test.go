@@ -35,9 +35,27 @@ var written = []struct {
 			"# envsubst '$LISTEN_HOST $LISTEN_PORT $API_HOST $API_PORT $CERTS $PROXY_SECRET' <envoy.yaml\n",
 		site:  proxy.Site{Format: proxy.Envoy(), Listen: "192.0.2.1:65535", API: []string{"api.invalid:65534"}},
 		write: proxy.Site.Envoy,
-		vars: []string{"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}", "65534", "${API_PORT}"},
+		vars:  []string{"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}", "65534", "${API_PORT}"},
+	},
+	{
+		file: "haproxy.cfg", head: haproxyHead,
+		site: proxy.Site{
+			Format: proxy.HAProxy(sslNames[0], sslNames[1]), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+			Certificate: "/certs/server.pem",
+		},
+		write: proxy.Site.HAProxy, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+	{
+		file: "haproxy-rfc9440.cfg", head: haproxyHead,
+		site: proxy.Site{
+			Format: proxy.RFC9440(), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+			Certificate: "/certs/server.pem",
+		},
+		write: proxy.Site.HAProxy, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
 	},
 }
+
+const haproxyHead = "# The four ${…} come from the environment of haproxy.\n"
 
 const clientsCA = "/certs/clients-ca.crt"
 
@@ -45,7 +63,10 @@ const clientsCA = "/certs/clients-ca.crt"
 func TestShippedIsWritten(t *testing.T) {
 	for _, tt := range written {
 		s := tt.site
-		s.SecretHeader, s.Secret, s.Certificate, s.Key = "X-Proxy-Secret", "<the proxy's secret>", "/certs/server.crt", "/certs/server.key"
+		s.SecretHeader, s.Secret, s.Key = "X-Proxy-Secret", "<the proxy's secret>", s.Certificate
+		if s.Certificate == "" {
+			s.Certificate, s.Key = "/certs/server.crt", "/certs/server.key"
+		}
 		text, err := tt.write(s)
 		if err != nil {
 			t.Fatal(err)
@@ -84,8 +105,9 @@ func oddFiles(t *testing.T, c *cast, server tls.Certificate) (dir string) {
 	for _, der := range server.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	for name, content := range map[string][]byte{
-		"crt": chain, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), "ca": c.clients,
+		"crt": chain, "key": keyPEM, "crt.key": keyPEM, "ca": c.clients,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)

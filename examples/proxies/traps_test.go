@@ -47,7 +47,7 @@ func traps(c *cast) []trap {
 		},
 		{
 			proxy: "haproxy", mistake: "`add-header` for `set-header`, and no `del-header`",
-			without: "del-header ^x[^a-z0-9]ssl", old: "set-header X-SSL", new: "add-header X-SSL",
+			without: "del-header ^x[^a-z0-9]ssl", old: "set-header X-Ssl", new: "add-header X-Ssl",
 			request: "another certificate, forged headers", as: c.thief, fields: (*lane).forged, want: "400",
 		},
 		{
@@ -101,7 +101,7 @@ func traps(c *cast) []trap {
 		},
 		{
 			proxy: "envoy", mistake: "the secret without `append_action`, and not removed",
-			without: "x[^a-z0-9]proxy", old:     "\n              append_action: OVERWRITE_IF_EXISTS_OR_ADD",
+			without: "x[^a-z0-9]proxy", old: "\n              append_action: OVERWRITE_IF_EXISTS_OR_ADD",
 			request: "the owner, forged headers", as: c.owner, fields: (*lane).forged, want: "400",
 		},
 		{

@@ -2,6 +2,7 @@ package proxies_test
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -28,6 +29,7 @@ type writer struct {
 
 var writers = []writer{
 	{proxy: "envoy", write: proxy.Site.Envoy, listen: [2]string{"65535", "${LISTEN_PORT}"}, set: envoySet},
+	{proxy: "haproxy", write: proxy.Site.HAProxy, listen: [2]string{"127.0.0.1:65535", "${LISTEN}"}, set: haproxySet},
 }
 
 func envoySet(r *rand.Rand, _ uint64, dir string) optionSet {
@@ -40,6 +42,32 @@ func envoySet(r *rand.Rand, _ uint64, dir string) optionSet {
 			return []field{{"X-Forwarded-Client-Cert", fmt.Sprintf(`Hash=%x;Cert="%s"`, sha256.Sum256(der), escaped(der))}}
 		},
 	}
+}
+
+func haproxySet(r *rand.Rand, seed uint64, dir string) optionSet {
+	cert, verify := randomName(r), randomName(r)+"V"
+	set := optionSet{
+		site: proxy.Site{
+			Format: proxy.HAProxy(cert, verify), Secret: oddText(r, 40) + `%[path]%$HOME${HOME}%`, Certificate: dir + "/crt",
+			Key: dir + "/crt.key", Clients: dir + "/ca",
+		},
+		owner: "200 verified",
+		lines: func(der []byte) []field {
+			return []field{{cert, base64.StdEncoding.EncodeToString(der)}, {verify, "0"}}
+		},
+	}
+	switch seed {
+	case 1:
+		set.site.Format, set.owner = set.site.Format.WithoutVerdict(), "200"
+	case 2:
+		set.site.Format = set.site.Format.WithChain(randomName(r) + "C")
+	case 3:
+		set.site.Format, set.owner = proxy.RFC9440(), "200"
+		set.lines = func(der []byte) []field {
+			return []field{{"Client-Cert", ":" + base64.StdEncoding.EncodeToString(der) + ":"}}
+		}
+	}
+	return set
 }
 
 // What a Site writes for options of all kinds is run as it is: the owner passes, a thief and a forger don't, and no header reaches
