@@ -40,6 +40,7 @@ func IngressNginx() Format {
 func Apache(cert, verify string) Format {
 	return newFormat(Format{
 		name:       "apache",
+		program:    "apache",
 		cert:       cert,
 		encoding:   PEMFolded,
 		none:       []string{"", "(null)"},

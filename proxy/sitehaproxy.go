@@ -30,7 +30,7 @@ func (s Site) HAProxy() (string, error) {
 	return s.written(haproxyTemplate, template.FuncMap{
 		"quoted": haproxyQuoted, "value": haproxyValue,
 		"rfc":         func() bool { return s.Format.program == "rfc9440" },
-		"reads":       s.haproxyReads,
+		"reads":       func() string { return s.reads("HAProxy") },
 		"certificate": func() string { return s.Format.cert },
 		"verdicts":    func() []string { return s.Format.verdicts },
 		"chain":       func() []string { return s.Format.chain },
@@ -48,24 +48,6 @@ func (s Site) HAProxy() (string, error) {
 			return haproxyQuoted(address)
 		},
 	})
-}
-
-// haproxyReads is the call that makes the format.
-func (s Site) haproxyReads() string {
-	f := s.Format
-	if f.program == "rfc9440" {
-		return "proxy.RFC9440()"
-	}
-	call := ""
-	if len(f.verdicts) > 0 {
-		call = fmt.Sprintf("proxy.HAProxy(%q, %q)", f.cert, f.verdicts[0])
-	} else {
-		call = fmt.Sprintf("proxy.HAProxy(%q, %q).WithoutVerdict()", f.cert, f.others[0])
-	}
-	if len(f.chain) > 0 {
-		call += fmt.Sprintf(".WithChain(%q)", f.chain[0])
-	}
-	return call
 }
 
 // haproxyQuoted is a word in quotes, in which a backslash takes the meaning of quotes, a dollar sign and another backslash.

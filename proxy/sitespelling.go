@@ -1,6 +1,9 @@
 package proxy
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // anySeparator matches what some program takes for a hyphen of a header's name, as field.Fold does; otherSeparator all of these but
 // the hyphen.
@@ -36,4 +39,22 @@ func (s Site) removed() []string {
 		all = append(all, spellings(name))
 	}
 	return all
+}
+
+// reads is the call that makes the format, in Go.
+func (s Site) reads(function string) string {
+	f := s.Format
+	var call string
+	switch {
+	case f.program == "rfc9440":
+		return "proxy.RFC9440()"
+	case len(f.verdicts) > 0:
+		call = fmt.Sprintf("proxy.%s(%q, %q)", function, f.cert, f.verdicts[0])
+	default:
+		call = fmt.Sprintf("proxy.%s(%q, %q).WithoutVerdict()", function, f.cert, f.others[0])
+	}
+	if len(f.chain) > 0 {
+		call += fmt.Sprintf(".WithChain(%s)", `"`+strings.Join(f.chain, `", "`)+`"`)
+	}
+	return call
 }

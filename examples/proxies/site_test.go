@@ -53,6 +53,13 @@ var written = []struct {
 		},
 		write: proxy.Site.HAProxy, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
 	},
+	{
+		file: "apache.conf", head: "# The four ${…} come from the environment of httpd (on Debian /etc/apache2/envvars) or from Define.\n",
+		site: proxy.Site{
+			Format: proxy.Apache(sslNames[0], sslNames[1]), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+		},
+		write: proxy.Site.Apache, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
 }
 
 const haproxyHead = "# The four ${…} come from the environment of haproxy.\n"
@@ -117,9 +124,9 @@ func oddFiles(t *testing.T, c *cast, server tls.Certificate) (dir string) {
 }
 
 // oddText is a text of printable characters but the dollar sign, with those that mean something in a configuration more often.
-func oddText(r *rand.Rand, n int) string {
+func oddText(r *rand.Rand) string {
 	b := []byte("x")
-	for len(b) < n {
+	for len(b) < 40 {
 		c := byte(' ' + r.IntN('~'-' '+1))
 		if r.IntN(2) == 0 {
 			c = "\\\"'{};# "[r.IntN(8)]
@@ -144,7 +151,7 @@ func TestWrittenNginx(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1)) // the same each time
-			cert, verify, header, hidden := randomName(r), randomName(r)+"V", randomName(r)+"S", oddText(r, 40)
+			cert, verify, header, hidden := randomName(r), randomName(r)+"V", randomName(r)+"S", oddText(r)
 			k := kinds[0]
 			k.format, k.names = proxy.Nginx(cert, verify), []string{cert, verify}
 			owner := "200 verified"

@@ -30,12 +30,13 @@ type writer struct {
 var writers = []writer{
 	{proxy: "envoy", write: proxy.Site.Envoy, listen: [2]string{"65535", "${LISTEN_PORT}"}, set: envoySet},
 	{proxy: "haproxy", write: proxy.Site.HAProxy, listen: [2]string{"127.0.0.1:65535", "${LISTEN}"}, set: haproxySet},
+	{proxy: "apache", write: proxy.Site.Apache, listen: [2]string{"127.0.0.1:65535", "${LISTEN}"}, set: apacheSet},
 }
 
 func envoySet(r *rand.Rand, _ uint64, dir string) optionSet {
 	return optionSet{
 		site: proxy.Site{
-			Format: proxy.Envoy(), Secret: oddText(r, 40) + `%REQ(:path)%$%`, Certificate: dir + "/crt", Key: dir + "/key",
+			Format: proxy.Envoy(), Secret: oddText(r) + `%REQ(:path)%$%`, Certificate: dir + "/crt", Key: dir + "/key",
 		},
 		owner: "200",
 		lines: func(der []byte) []field {
@@ -48,7 +49,7 @@ func haproxySet(r *rand.Rand, seed uint64, dir string) optionSet {
 	cert, verify := randomName(r), randomName(r)+"V"
 	set := optionSet{
 		site: proxy.Site{
-			Format: proxy.HAProxy(cert, verify), Secret: oddText(r, 40) + `%[path]%$HOME${HOME}%`, Certificate: dir + "/crt",
+			Format: proxy.HAProxy(cert, verify), Secret: oddText(r) + `%[path]%$HOME${HOME}%`, Certificate: dir + "/crt",
 			Key: dir + "/crt.key", Clients: dir + "/ca",
 		},
 		owner: "200 verified",
@@ -66,6 +67,27 @@ func haproxySet(r *rand.Rand, seed uint64, dir string) optionSet {
 		set.lines = func(der []byte) []field {
 			return []field{{"Client-Cert", ":" + base64.StdEncoding.EncodeToString(der) + ":"}}
 		}
+	}
+	return set
+}
+
+func apacheSet(r *rand.Rand, seed uint64, dir string) optionSet {
+	cert, verify := randomName(r), randomName(r)+"V"
+	set := optionSet{
+		site: proxy.Site{
+			Format: proxy.Apache(cert, verify), Secret: oddText(r) + `%{SSL_CLIENT_VERIFY}s%$HOME\n\\%`, Certificate: dir + "/crt",
+			Key: dir + "/key", Clients: dir + "/ca",
+		},
+		owner: "200 verified",
+		lines: func(der []byte) []field {
+			return []field{{cert, strings.ReplaceAll(pemOf(der), "\n", " ")}, {verify, "SUCCESS"}}
+		},
+	}
+	switch seed {
+	case 1:
+		set.site.Format, set.owner = set.site.Format.WithoutVerdict(), "200"
+	case 2:
+		set.site.Format = set.site.Format.WithChain(randomName(r)+"C", randomName(r)+"D")
 	}
 	return set
 }
