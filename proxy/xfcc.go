@@ -18,7 +18,7 @@ import (
 // hop behind it, such as a sidecar, the certificate is the gateway's, whoever calls. Envoy does not quote URI and DNS,
 // which hold text of the client's certificate: the rules above refuse keys and elements that such text tries to add.
 func Envoy() Format {
-	return newFormat(Format{name: "envoy", cert: "X-Forwarded-Client-Cert", encoding: xfcc})
+	return newFormat(Format{name: "envoy", program: "envoy", cert: "X-Forwarded-Client-Cert", encoding: xfcc})
 }
 
 // xfcc reads one element and returns its certificate and chain, leaf first.
