@@ -40,6 +40,7 @@ func TestKeycloak(t *testing.T) {
 		{"Expired", testKeycloakExpired},
 		{"Stolen", testKeycloakStolen},
 		{"Popclient", testKeycloakPopclient},
+		{"Names", testKeycloakNames},
 		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
