@@ -41,6 +41,7 @@ func TestKeycloak(t *testing.T) {
 		{"Stolen", testKeycloakStolen},
 		{"Popclient", testKeycloakPopclient},
 		{"Names", testKeycloakNames},
+		{"Tenants", testKeycloakTenants},
 		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
