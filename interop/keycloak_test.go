@@ -42,6 +42,7 @@ func TestKeycloak(t *testing.T) {
 		{"Popclient", testKeycloakPopclient},
 		{"Names", testKeycloakNames},
 		{"Tenants", testKeycloakTenants},
+		{"Roles", testKeycloakRoles},
 		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {

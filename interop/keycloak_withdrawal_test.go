@@ -32,14 +32,14 @@ var keycloakWithdrawals = []keycloakWithdrawal{
 		k.admin(http.MethodDelete, "/sessions/"+k.session(access), nil)
 	}},
 	{name: "user logged out by the admin", withdraw: func(k *keycloak, _, _ string) {
-		k.admin(http.MethodPost, "/users/"+k.userID()+"/logout", nil)
+		k.admin(http.MethodPost, "/users/"+k.userID(keycloakUser)+"/logout", nil)
 	}},
 	{
 		name: "user disabled",
 		withdraw: func(k *keycloak, _, _ string) {
-			k.admin(http.MethodPut, "/users/"+k.userID(), object{"enabled": false})
+			k.admin(http.MethodPut, "/users/"+k.userID(keycloakUser), object{"enabled": false})
 		},
-		restore: func(k *keycloak) { k.admin(http.MethodPut, "/users/"+k.userID(), object{"enabled": true}) },
+		restore: func(k *keycloak) { k.admin(http.MethodPut, "/users/"+k.userID(keycloakUser), object{"enabled": true}) },
 	},
 	{
 		name:     "client disabled",
@@ -163,13 +163,13 @@ func (k *keycloak) end(client, endpoint, parameter, token string) {
 	}
 }
 
-// userID is what the admin API calls the user.
-func (k *keycloak) userID() string {
+// userID is what the admin API calls a user.
+func (k *keycloak) userID(name string) string {
 	k.Helper()
 	var found []struct{ ID string }
-	a := k.admin(http.MethodGet, "/users?exact=true&username="+keycloakUser, nil)
+	a := k.admin(http.MethodGet, "/users?exact=true&username="+name, nil)
 	if err := json.Unmarshal([]byte(a.text), &found); err != nil || len(found) != 1 {
-		k.Fatalf("user: got %s, want one", a.text)
+		k.Fatalf("user %s: got %s, want one", name, a.text)
 	}
 	return found[0].ID
 }
