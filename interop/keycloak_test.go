@@ -44,6 +44,7 @@ func TestKeycloak(t *testing.T) {
 		{"Tenants", testKeycloakTenants},
 		{"Roles", testKeycloakRoles},
 		{"Withdrawal", testKeycloakWithdrawal},
+		{"RotationPassive", testKeycloakRotationPassive},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
 		t.Run(test.name, func(t *testing.T) {
