@@ -43,6 +43,7 @@ func TestKeycloak(t *testing.T) {
 		{"Names", testKeycloakNames},
 		{"Tenants", testKeycloakTenants},
 		{"Roles", testKeycloakRoles},
+		{"FAPI", testKeycloakFAPI},
 		{"Withdrawal", testKeycloakWithdrawal},
 		{"RotationPassive", testKeycloakRotationPassive},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
