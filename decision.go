@@ -19,6 +19,7 @@ type station struct {
 	guard   *identity         // nil if it is no Guard's
 	source  CertificateSource // of its own; nil if it goes by what is found further out
 	standIn *Principal        // of NewContext, for tests
+	expiry  *expiry           // when the contexts of requests end; nil if their tokens don't end them
 	sent    *http.Request     // as it came, of a handler that has found no certificate in it; nil of others
 }
 

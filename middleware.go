@@ -87,6 +87,9 @@ func New(o Options) (*Guard, error) {
 	_, g.prompt = g.source.(sharing)
 	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
+	if !o.OutliveToken {
+		g.station.expiry = &expiry{o.Now, o.Leeway}
+	}
 	return g, nil
 }
 

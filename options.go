@@ -86,6 +86,11 @@ type Options struct {
 	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A dpop.Confirmer has its own.
 	Leeway time.Duration
 
+	// OutliveToken lets requests go on when their token has ended. If false, the context that handlers get ends with the token,
+	// with its leeway, and context.Cause is an *Error with ErrTokenExpired then: event streams, WebSockets and uploads end, and so do
+	// calls to others that are made with the context. A token that is revoked ends nothing by itself: see Guard.Recheck.
+	OutliveToken bool
+
 	// Realm is named in challenges. If empty, none is.
 	Realm string
 

@@ -144,6 +144,9 @@ func hasEnded(ctx context.Context) bool {
 // endOf returns a refusal as ErrRequestEnded where it is an outage for no other reason than that the request has ended.
 // Whether there was an outage as well, the next request tells.
 func endOf(ctx context.Context, e *Error) *Error {
+	if e != nil && e.Reason == ErrUnavailable && endedWithToken(ctx) {
+		return &Error{Reason: ErrTokenExpired, who: e.who}
+	}
 	if e == nil || !hasEnded(ctx) || e.Reason != ErrUnavailable && !errors.Is(e.Err, context.Canceled) {
 		return e
 	}

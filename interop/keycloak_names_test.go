@@ -16,6 +16,7 @@ import (
 type keycloakName struct {
 	id      string
 	subject string // x509.subjectdn
+	issuer  string // x509.casubjectdn; "" to leave it out
 	regex   string // x509.allow.regex.pattern.comparison; "" to leave it out
 
 	passes, refused []string // among namedCertificates
@@ -41,6 +42,14 @@ var keycloakNames = []keycloakName{
 	{
 		id: "name-exact", subject: "CN=by-dn,O=Orders", regex: "false",
 		passes: []string{"owner"}, refused: []string{"thief", "longer name", "further attribute", "the name as text", "comma"},
+	},
+	{
+		id: "name-issuer", subject: "CN=by-dn,O=Orders", issuer: "CN=popauthtest CA", regex: "false",
+		passes: []string{"owner"}, refused: []string{"thief"},
+	},
+	{
+		id: "name-other-issuer", subject: "CN=by-dn,O=Orders", issuer: "CN=Another CA", regex: "false",
+		refused: []string{"owner", "thief"},
 	},
 	{
 		id: "name-unsaid", subject: "CN=by-dn,O=Orders", // a pattern, of a name as Java prints it, with a space
@@ -83,6 +92,9 @@ func testKeycloakNames(t *testing.T, k *keycloak) {
 		client := keycloakClient{id: test.id, bound: "x5t#S256", attributes: map[string]string{"x509.subjectdn": test.subject}}
 		if test.regex != "" {
 			client.attributes["x509.allow.regex.pattern.comparison"] = test.regex
+		}
+		if test.issuer != "" {
+			client.attributes["x509.casubjectdn"] = test.issuer
 		}
 		registration := client.registration()
 		registration["clientAuthenticatorType"] = byCertificate

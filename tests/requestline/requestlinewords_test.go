@@ -200,7 +200,9 @@ func TestRequestLineLogsNoSecrets(t *testing.T) {
 	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil)), LogPerMinute: -1}
 	l := lab.New(t)
 	g := l.Guard(func(o *popauth.Options) { o.Logger, o.LogPerMinute = line.Logger, -1 })
-	rewritten := l.Guard(func(o *popauth.Options) { o.Logger, o.LogPerMinute, o.RequestLine.AllowRewrittenURL = line.Logger, -1, true })
+	rewritten := l.Guard(func(o *popauth.Options) {
+		o.Logger, o.LogPerMinute, o.RequestLine.AllowRewrittenURL = line.Logger, -1, true
+	})
 	for _, tt := range []struct{ line, path, raw string }{
 		{"http://user:hunter2@api/x?access_token=hunter2", "/x", ""},
 		{"http://user:hun/ter2@api/x", "/x", ""},
