@@ -41,7 +41,9 @@ var _ http.RoundTripper = (*Authenticated)(nil)
 var (
 	errEndpoints  = errors.New("popclient: Authenticated.Endpoints is empty: name the token endpoint")
 	errRedirected = errors.New("popclient: an endpoint that the client authenticates at was redirected to: no server may choose that")
-	errForm       = errors.New("popclient: a request to a token endpoint has to be a POST of application/x-www-form-urlencoded")
+	errLedAway    = errors.New("popclient: an endpoint that the client authenticates at redirects: what the form has, such as a code " +
+		"or a refresh token, is not for others. Name the endpoint that it redirects to, if that is right")
+	errForm = errors.New("popclient: a request to a token endpoint has to be a POST of application/x-www-form-urlencoded")
 )
 
 // RoundTrip sends one request, with authentication if it is to one of Endpoints.
@@ -77,7 +79,13 @@ func (a *Authenticated) prepare(r *http.Request, base http.RoundTripper) (*http.
 	if err != nil {
 		return nil, fmt.Errorf("popclient: Authenticated.Authentication: %w", err)
 	}
+	if r.URL == nil {
+		return nil, errURL
+	}
 	if !slices.Contains(a.Endpoints, r.URL.String()) {
+		if a.ledAway(r) {
+			return nil, errLedAway
+		}
 		return r, nil
 	}
 	if r.Response != nil {
@@ -92,6 +100,17 @@ func (a *Authenticated) prepare(r *http.Request, base http.RoundTripper) (*http.
 		return nil, err
 	}
 	return authenticated{clientID: a.ClientID, add: add}.sign(chosen)
+}
+
+// ledAway tells whether one of the endpoints is among those that have redirected to here: after 307 and 308 http.Client
+// sends the form once more.
+func (a *Authenticated) ledAway(r *http.Request) bool {
+	for r != nil && r.Response != nil {
+		if r = r.Response.Request; r != nil && r.URL != nil && slices.Contains(a.Endpoints, r.URL.String()) {
+			return true
+		}
+	}
+	return false
 }
 
 // authenticated is Authenticated for the token endpoint of a MutualTLS, which makes no other requests by it.
