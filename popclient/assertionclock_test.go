@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +111,8 @@ func TestAssertionClockByPlainHTTP(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	a := &popclient.Authenticated{
-		ClientID: "job", Authentication: popclient.PrivateKeyJWT{Key: key, Audience: "https://id.example.com"}, Endpoints: []string{server.URL},
+		ClientID: "job", Authentication: popclient.PrivateKeyJWT{Key: key, Audience: "https://id.example.com"},
+		Endpoints: []string{server.URL},
 	}
 	resp, err := (&http.Client{Transport: a}).PostForm(server.URL, url.Values{"grant_type": {"client_credentials"}})
 	if err != nil {
@@ -119,6 +121,40 @@ func TestAssertionClockByPlainHTTP(t *testing.T) {
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); asked != 1 || string(body) != `{"error":"invalid_client"}` {
 		t.Errorf("got %d requests and %q, want one, and the answer as it was", asked, body)
+	}
+}
+
+// A proxy's Date is wrong, and what a server answers before it looks at assertions must not have it kept: a body that can't
+// be sent again would be refused for good.
+func TestAssertionClockIsNotKeptUnseen(t *testing.T) {
+	s, a := clerk(t, 0, time.Hour)
+	answers := []string{`{"error":"invalid_client"}`, `{"error":"invalid_scope"}`}
+	a.Endpoints = []string{s.issuer.URL + "/late/token"}
+	s.issuer.Handle("/late/token", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		if len(answers) == 0 {
+			s.serve(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, answers[0])
+		answers = answers[1:]
+	}))
+	var got []int
+	for i := range 4 {
+		var body io.Reader = strings.NewReader("grant_type=client_credentials")
+		if i > 0 {
+			body = io.MultiReader(body)
+		}
+		resp, err := (&http.Client{Transport: a}).Post(a.Endpoints[0], "application/x-www-form-urlencoded", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		got = append(got, resp.StatusCode)
+	}
+	if want := []int{400, 401, 200, 200}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

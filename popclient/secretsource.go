@@ -20,7 +20,7 @@ type secretSource func(context.Context) (string, error)
 func newSecretSource(secret string, source secretSource, asking *atomic.Int32) (secretSource, error) {
 	switch {
 	case secret != "" && source != nil:
-		return nil, errors.New("Secret and Source: only one of them can be right")
+		return nil, errors.New("both Secret and Source: only one of them can be right")
 	case source != nil:
 		return func(ctx context.Context) (string, error) {
 			s, err := ask(ctx, source, asking)
