@@ -63,6 +63,7 @@ func (c ClientSecretBasic) complete(clientID, _ string, asking *atomic.Int32) (a
 		if err != nil {
 			return err
 		}
+		note(ctx, clientID, secret)
 		form.Del("client_id") // the header has it
 		// RFC 6749: both parts are encoded first. A colon or a percent sign would else be read as another.
 		r := http.Request{Header: header}
@@ -80,13 +81,14 @@ type ClientSecretPost struct {
 	Source func(context.Context) (string, error)
 }
 
-func (c ClientSecretPost) complete(_, _ string, asking *atomic.Int32) (authenticator, error) {
+func (c ClientSecretPost) complete(clientID, _ string, asking *atomic.Int32) (authenticator, error) {
 	source, err := newSecretSource(c.Secret, c.Source, asking)
 	return authenticator{add: func(ctx context.Context, _ http.Header, form url.Values, _ clock) error {
 		secret, err := source(ctx)
 		if err != nil {
 			return err
 		}
+		note(ctx, clientID, secret)
 		form.Set("client_secret", secret)
 		return nil
 	}}, err

@@ -2,7 +2,9 @@ package popclient_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -150,6 +152,37 @@ func TestSecretOptions(t *testing.T) {
 		_, err := popclient.NewMutualTLS(o)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "verysecret") {
 			t.Errorf("%v: got %v, want %q", test.authentication, err, test.want)
+		}
+	}
+}
+
+// There are servers whose error repeats what they were sent. It is in no error, and so in no log.
+func TestSecretIsNotRepeated(t *testing.T) {
+	const secret = "very+secret%7"
+	for name, repeated := range map[string]string{
+		"as it is": secret, "a form": "client_secret=" + url.QueryEscape(secret) + "&x=%zz",
+		"twice escaped": url.QueryEscape(url.QueryEscape(secret)),
+		"escaped":       url.QueryEscape(secret), "in a URL": "%76ery%2Bsecret%257",
+		"the header": base64.StdEncoding.EncodeToString([]byte("job:" + url.QueryEscape(secret))),
+		"encoded":    base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
+		for kind, authentication := range bySource(func(context.Context) (string, error) { return secret, nil }) {
+			for member, status := range map[string]int{"error": 200, "error_description": 401} {
+				t.Run(name+" "+kind+" "+member, func(t *testing.T) {
+					s := newOffice(t)
+					s.issuer.Handle("/repeats/token", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+						w.WriteHeader(status)
+						fmt.Fprintf(w, `{%q:%q}`, member, "no client with "+repeated)
+					}))
+					client := s.client(t, s.ca.Client("bound"), func(o *popclient.MutualTLSOptions) {
+						o.Authentication, o.Issuer, o.TokenURL = authentication, "", s.issuer.URL+"/repeats/token"
+					})
+					got := ask(t, client, s.api.URL)
+					if strings.Contains(got, repeated) || !strings.Contains(got, fmt.Sprint(status)) || !strings.Contains(got, "withheld") {
+						t.Errorf("VULNERABLE: got %q", got)
+					}
+				})
+			}
 		}
 	}
 }
