@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/settings"
+	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 // claims reads the claims of a token, and holds them against the options.
@@ -131,6 +132,8 @@ func (o omissions) mayBe(iss []byte, issuer string) bool {
 func (o omissions) name(e evidence, t *Token, issuer string) error {
 	if o.clientClaim != "" {
 		switch {
+		case e.folded: // another reader would take that one, as encoding/json does
+			return malformed(strictjson.ErrFolded)
 		case e.named == "":
 			return wrongKind("no claim %q that names a client, and Options.ClientClaim asks for it", o.clientClaim)
 		case t.clientID != "" && t.clientID != e.named:
