@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // Policy is a condition on who a request comes from. The functions of this package make one; the zero Policy allows
@@ -76,14 +77,10 @@ func scopesOf(policies []Policy) []string {
 func Scope(scopes ...string) Policy {
 	scopes = mustScopes("Scope", scopes)
 	return scopePolicy(scopes, func(has []string) error {
-		var missing []string
 		for _, s := range scopes {
 			if !slices.Contains(has, s) {
-				missing = append(missing, s)
+				return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.All(scopes)}}
 			}
-		}
-		if len(missing) > 0 {
-			return &Error{Reason: ErrScope, Err: errors.New(strings.Join(missing, " "))}
 		}
 		return nil
 	})
@@ -94,7 +91,7 @@ func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
 	return scopePolicy(scopes, func(has []string) error {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
-			return &Error{Reason: ErrScope, Err: errors.New("one of " + strings.Join(scopes, " "))}
+			return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.Any(scopes)}}
 		}
 		return nil
 	})
@@ -139,7 +136,7 @@ func Client(ids ...string) Policy {
 		if p.ClientID == "" {
 			return &Error{Reason: ErrForbidden, Err: errNoClient}
 		}
-		return forbidUnless(slices.Contains(ids, p.ClientID), "client")
+		return forbidUnless(ids, p.ClientID, "client")
 	}}
 }
 
@@ -148,15 +145,16 @@ func Client(ids ...string) Policy {
 func Subject(subjects ...string) Policy {
 	subjects = mustStrings("Subject", subjects)
 	return Policy{names: true, allow: func(_ *http.Request, p *Principal) error {
-		return forbidUnless(slices.Contains(subjects, p.Subject), "subject")
+		return forbidUnless(subjects, p.Subject, "subject")
 	}}
 }
 
-func forbidUnless(ok bool, what string) error {
-	if ok {
+// forbidUnless refuses who is none of those.
+func forbidUnless(allowed []string, who, what string) error {
+	if slices.Contains(allowed, who) {
 		return nil
 	}
-	return &Error{Reason: ErrForbidden, Err: errors.New("another " + what)}
+	return &Error{Reason: ErrForbidden, Err: &Mismatch{What: what, Got: mismatch.Text(who), Want: mismatch.Any(allowed)}}
 }
 
 // Bound asks for a token that is bound to a key, in whichever way: what Confirm adds to Authenticate, for Check. Any
@@ -164,7 +162,7 @@ func forbidUnless(ok bool, what string) error {
 func Bound() Policy {
 	bound := func(by []Binding) error {
 		if len(by) == 0 {
-			return ErrBindingMissing
+			return &Error{Reason: ErrBindingMissing, Err: unbound(by, "")}
 		}
 		return nil
 	}
@@ -181,7 +179,7 @@ func BoundBy(members ...string) Policy {
 	return Policy{allow: func(_ *http.Request, p *Principal) error {
 		for _, m := range members {
 			if !slices.ContainsFunc(p.Bindings, func(b Binding) bool { return b.Member == m }) {
-				return ErrBindingMissing
+				return &Error{Reason: ErrBindingMissing, Err: unbound(p.Bindings, m)}
 			}
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/managed"
 	"github.com/seed-171ab058/popauth/internal/onerequest"
 	"github.com/seed-171ab058/popauth/internal/requestline"
+	"github.com/seed-171ab058/popauth/internal/sampling"
 )
 
 // ValidatingSource is a CertificateSource that validates what another one finds, as that of clientcert.Verified does. A Guard's
@@ -165,6 +166,10 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 		source = callers.connection
 	}
 	by := &station{source: source}
+	sampler := &sampling.Sampler{PerPeriod: sampling.DefaultPerPeriod}
+	refuse := func(w http.ResponseWriter, r *http.Request, e *Error) {
+		refuse(w, r.WithContext(sampling.With(r.Context(), sampler)), e)
+	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("popauth: ClientCertificate: nil handler")
@@ -186,14 +191,18 @@ func ClientCertificate(source CertificateSource) func(http.Handler) http.Handler
 					return
 				}
 			}
-			r = own(r)
-			c, err := obtainBy(headers, source, r)
-			r = headers.Strip(r)
+			sent := own(r)
+			c, err := obtainBy(headers, source, sent)
+			r = headers.Strip(sent)
 			if err != nil {
 				refuse(w, r, certificateRefused(r, err))
 				return
 			}
-			d := &decision{finding: finding{outer: passed(r), by: by, arrived: r, leaf: onerequest.Leaf(r), certificate: c}}
+			d := &decision{finding: finding{by: by, certificate: c}}
+			if c == nil {
+				d = without(source, sent)
+			}
+			d.outer, d.arrived, d.leaf = passed(r), r, onerequest.Leaf(r)
 			d.lines.Private(w.Header())
 			next.ServeHTTP(w, d.in(r))
 		})
@@ -209,7 +218,7 @@ func (d *decision) inherited(r *http.Request) *http.Request {
 	}
 	r = own(r)
 	here := &decision{finding: finding{
-		outer: passed(r), by: &station{source: d.by.source}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
+		outer: passed(r), by: &station{source: d.by.source, sent: d.by.sent}, arrived: r, leaf: onerequest.Leaf(r), certificate: c,
 	}}
 	return here.in(r)
 }
@@ -217,6 +226,11 @@ func (d *decision) inherited(r *http.Request) *http.Request {
 // certificateRefused turns what asks for a token into a plain refusal: here is none to ask for.
 func certificateRefused(r *http.Request, err error) *Error {
 	e := endOf(r.Context(), errorOf(err, ErrCertificateMalformed))
+	if x, err := extracted(r); err == nil {
+		if x != nil {
+			explainAbsence(e, x.by.source, x.by.sent)
+		}
+	}
 	if e.Status() == http.StatusUnauthorized {
 		return &Error{Reason: ErrForbidden, Err: e}
 	}

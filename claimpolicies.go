@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -24,7 +25,7 @@ func ACR(values ...string) Policy {
 	return Policy{acr: values, names: true, allow: func(_ *http.Request, p *Principal) error {
 		a, err := readAuthentication(p)
 		if err == nil && !slices.Contains(values, a.acr) {
-			err = errors.New("another acr")
+			err = &Mismatch{What: "acr", Got: mismatch.Text(a.acr), Want: mismatch.Any(values)}
 		}
 		return weak(err)
 	}}
@@ -52,9 +53,10 @@ func (c clock) within(d time.Duration, t time.Time) error {
 	}
 	switch age := c.now().Sub(t); {
 	case age > d+c.leeway:
-		return errors.New("auth_time too long ago")
+		return &Mismatch{What: "auth_time", Got: mismatch.At(t) + ", " + mismatch.By(age) + " ago", Want: fmt.Sprintf("%v ago at most", d)}
 	case age < -c.leeway:
-		return errors.New("auth_time in the future")
+		return &Mismatch{What: "auth_time", Got: mismatch.At(t) + ", " + mismatch.By(age) + " ahead of this clock",
+			Want: "a time that is over"}
 	}
 	return nil
 }

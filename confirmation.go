@@ -2,17 +2,13 @@ package popauth
 
 import (
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/seed-171ab058/popauth/internal/jose"
-	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 // Confirmer proves that the sender of a request holds the key that one member of cnf names.
@@ -126,7 +122,7 @@ func (MutualTLS) Confirm(_ *http.Request, p Presentation) error {
 	}
 	got := p.certificate.digest()
 	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-		return ErrCertificateMismatch
+		return &Error{Reason: ErrCertificateMismatch, Err: wrongCertificate(p, got)}
 	}
 	return nil
 }
@@ -147,10 +143,11 @@ func unconfirmed(b Binding) error {
 
 // confirmers are what a Guard has possession proven by. The zero confirmers confirm no binding.
 type confirmers struct {
-	of       map[string]alternatives // by member of cnf
-	required string                  // the member that every token must have; "" if none
-	bound    bool                    // every token must be bound
-	now      func() time.Time
+	of        map[string]alternatives // by member of cnf
+	required  string                  // the member that every token must have; "" if none
+	bound     bool                    // every token must be bound
+	announced bool                    // soon
+	now       func() time.Time
 }
 
 // alternatives are the Confirmers for one member. They differ in their schemes.
@@ -177,7 +174,8 @@ func schemeOf(c Confirmer) string {
 // newConfirmers returns the Confirmers of a Guard, and their schemes. What they say here counts: one that says something else at
 // each call must not take another's place.
 func newConfirmers(o Options) (confirmers, []challenge, error) {
-	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2, now: o.Now}
+	all := confirmers{of: map[string]alternatives{}, bound: o.fapi2 || o.Binding == BindingRequired,
+		announced: o.Binding == BindingAnnounced, now: o.Now}
 	if o.Resource.DPoPRequired {
 		all.required = memberJKT
 	}
@@ -238,7 +236,7 @@ func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Pre
 	}
 	// RFC 9449, section 7.2: a bound token under Bearer, and an unbound one under another scheme, is a downgrade.
 	if scheme != fit {
-		return ErrBindingScheme
+		return &Error{Reason: ErrBindingScheme, Err: wrongScheme(t, scheme, fit)}
 	}
 	shown.Scheme, shown.now = scheme, c.now
 	for _, last := range [...]bool{false, true} {
@@ -255,7 +253,7 @@ func (c *confirmers) confirm(r *http.Request, t *Token, scheme string, shown Pre
 		}
 	}
 	if c.required != "" && !t.boundBy(c.required) || c.bound && len(t.bindings) == 0 {
-		return ErrBindingMissing
+		return &Error{Reason: ErrBindingMissing, Err: unbound(t.bindings, c.required)}
 	}
 	return nil
 }
@@ -269,71 +267,5 @@ func (c *confirmers) holdFor(t *Token, scheme string, before, now *http.Request)
 	return !slices.ContainsFunc(t.bindings, func(b Binding) bool {
 		way := c.of[b.Member].under(scheme)
 		return way.host == nil || !way.host.HoldsFor(way.Confirmer, before, now)
-	})
-}
-
-// Binding is one member of a token's cnf claim (RFC 7800, section 3): the name of a way to prove possession, and the
-// key's value in it, such as x5t#S256 and a thumbprint.
-//
-// A value that is a JSON object, such as that of jwk, is its text as it stands in the token, in which no member is there twice. A
-// Confirmer that takes objects is shown such a Binding, and no other.
-type Binding struct{ Member, Value string }
-
-// IsObject tells whether the value is a JSON object. No string that begins like one is taken for a value.
-func (b Binding) IsObject() bool { return strings.HasPrefix(b.Value, "{") }
-
-const (
-	memberX5T = "x5t#S256" // RFC 8705, section 3.1
-	memberJKT = "jkt"      // RFC 9449, section 6.1
-)
-
-// readConfirmation reads a cnf claim. RFC 7800, section 3.1, lets a reader ignore members that it does not know; here
-// they are kept, so that what nobody confirms is refused.
-func readConfirmation(text string, at int, cnf []byte) ([]Binding, error) {
-	var list []Binding
-	err := strictjson.MembersAt(cnf, nil, func(member string, v jsontext.Value, inner int) error {
-		b := Binding{Member: member}
-		if v.Kind() == '{' {
-			b.Value = text[at+inner:][:len(v)]
-		} else {
-			var err error
-			if b.Value, err = strictjson.StringAt(text, at+inner, v); err != nil || b.Value == "" || b.IsObject() {
-				return fmt.Errorf("%.64q: %w", member, strictjson.ErrType)
-			}
-		}
-		list = append(list, b)
-		return nil
-	})
-	if err == nil && len(list) == 0 {
-		err = errors.New("no member")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return withoutDescriptions(list), nil
-}
-
-// description is a member of cnf that is no way to prove possession: it describes the key that another member names.
-type description struct{ member, of, value string }
-
-// descriptions are the ones in use. What isn't here, or has another value, is a member like any other, which needs a
-// Confirmer.
-var descriptions = []description{
-	// Keycloak since 26.7 says what kind of thumbprint its jkt is. Its other value, Client-Attestation, stands for a key
-	// that no DPoP proof shows.
-	{member: "kc-jkt-type", of: memberJKT, value: "DPoP"},
-}
-
-// withoutDescriptions leaves out the members that describe a key beside them. One without its key stays, and is refused:
-// a token must not be bound by what nobody has to prove.
-func withoutDescriptions(list []Binding) []Binding {
-	if len(list) == 1 {
-		return list
-	}
-	return slices.DeleteFunc(list, func(b Binding) bool {
-		return slices.ContainsFunc(descriptions, func(d description) bool {
-			return b == Binding{Member: d.member, Value: d.value} &&
-				slices.ContainsFunc(list, func(key Binding) bool { return key.Member == d.of })
-		})
 	})
 }

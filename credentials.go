@@ -2,10 +2,12 @@ package popauth
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/field"
@@ -23,29 +25,44 @@ type credentials struct {
 func readCredentials(r *http.Request, s *schemes, v Verifier) (credentials, *Error) {
 	lines := r.Header["Authorization"]
 	switch {
+	case len(lines) == 0 && r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0:
+		return credentials{}, &Error{Reason: ErrCredentialsMissing, Err: errPreflight}
 	case len(lines) == 0:
 		return credentials{}, &Error{Reason: ErrCredentialsMissing}
 	case len(lines) > 1:
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed,
+			Err: &Mismatch{What: "Authorization", Got: strconv.Itoa(len(lines)) + " header lines", Want: "one"}}
 	}
 	if len(lines[0]) > jose.MaxToken {
 		return credentials{}, &Error{Reason: ErrTokenMalformed,
 			Err: fmt.Errorf("too large: Authorization has %d bytes, and %d are the most", len(lines[0]), jose.MaxToken)}
 	}
-	scheme, token, _ := strings.Cut(lines[0], " ")
+	scheme, token, two := strings.Cut(lines[0], " ")
 	if !field.IsToken(scheme) {
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed}
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, Err: errNoScheme}
 	}
 	under := s.find(scheme)
 	if under == 0 {
-		return credentials{}, &Error{Reason: ErrCredentialsMissing}
+		return credentials{}, &Error{Reason: ErrCredentialsMissing, Err: s.wrongScheme(scheme, !two)}
 	}
 	token = strings.TrimLeft(token, " ") // 1*SP
-	if !readsAll(v, token) && !field.IsToken68(token) || tokenElsewhere(r) {
-		return credentials{}, &Error{Reason: ErrCredentialsMalformed, used: s.name(under)}
+	if !readsAll(v, token) && !field.IsToken68(token) {
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, Err: errNoToken68, used: s.name(under)}
+	}
+	if tokenElsewhere(r) {
+		return credentials{}, &Error{Reason: ErrCredentialsMalformed, Err: errTokenElsewhere, used: s.name(under)}
 	}
 	return credentials{under: under, token: token}, nil
 }
+
+var (
+	errPreflight = errors.New("a browser's preflight request, which has none: put the CORS handler outside of the Guard, so that " +
+		"it answers first")
+	errNoScheme  = errors.New("header Authorization begins with no scheme, such as Bearer")
+	errNoToken68 = errors.New("what follows the scheme in Authorization is no token: empty, or with a character that none has, " +
+		"such as a space or a comma")
+	errTokenElsewhere = errors.New("a parameter access_token in the query or the form beside Authorization: the client has to send one")
+)
 
 // readsAll tells whether a Verifier of ours refuses whatever is no token68: all of a JWT that passes is base64url. Its
 // characters need not be read twice, which is a tenth of what a remembered token takes.

@@ -19,6 +19,8 @@ type station struct {
 	guard   *identity         // nil if it is no Guard's
 	source  CertificateSource // of its own; nil if it goes by what is found further out
 	standIn *Principal        // of NewContext, for tests
+	expiry  *expiry           // when the contexts of requests end; nil if their tokens don't end them
+	sent    *http.Request     // as it came, of a handler that has found no certificate in it; nil of others
 }
 
 // decision is what a station has found out about one request, and hands on in its context: a Guard about its
@@ -158,7 +160,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 	observed := g.observer.begin(r.Context(), StageRecheck)
 	if e := g.line.read(r); e != nil {
 		observed(&decision{}, e)
-		logRefusal(g.refusals.logger, r, e)
+		g.refusals.log.write(r, e)
 		return nil, e
 	}
 	outer := passed(r)
@@ -166,7 +168,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 	if d == nil {
 		err := &Error{Reason: ErrUndecided}
 		observed(&decision{}, err)
-		logRefusal(g.refusals.logger, r, err)
+		g.refusals.log.write(r, err)
 		return nil, err
 	}
 	now, err := g.recheck(r, d)
@@ -176,7 +178,7 @@ func (g *Guard) Recheck(r *http.Request, policies ...Policy) (*Principal, error)
 	}
 	observed(now, err)
 	if err != nil {
-		logRefusal(g.refusals.logger, r, err)
+		g.refusals.log.write(r, err)
 		return nil, err
 	}
 	return now.principal(), nil

@@ -75,6 +75,9 @@ func (o *Options) checkFAPI2(problem settings.Problem) {
 			problem("FAPI2", "Confirmers, entry %d: %w", i, err)
 		}
 	}
+	if o.Binding == BindingAnnounced {
+		problem("FAPI2", "Binding is BindingAnnounced, and every token has to be bound (section 5.3.4, item 4)")
+	}
 	if err := keepsFAPI2(o.Verifier); err != nil {
 		problem("FAPI2", "%w", err)
 	}

@@ -131,7 +131,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jo
 	}
 	defer s.Close()
 	if !jose.IsType(v.types, h.Type) {
-		return nil, nil, wrongKind("header typ is %.64q, and Options.TokenTypes has %q", h.Type, v.types)
+		return nil, nil, v.wrongType(h.Type)
 	}
 	a, err := v.algorithm(h)
 	if err != nil {
@@ -141,7 +141,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string, j jose.JWS, h jo
 	case err != nil:
 		return nil, nil, &Error{Reason: ErrTokenMalformed, Err: err}
 	case !v.omitted.mayBe(iss, v.issuer):
-		return nil, nil, ErrTokenIssuer
+		return nil, nil, v.wrongIssuer(iss)
 	}
 	begun := v.fetches()
 	keys, err := v.verifySignature(ctx, h, a, token, j.Signed, s.Signature)
@@ -187,7 +187,7 @@ func (v *jwtVerifier) renewed(ctx context.Context, h jose.Header, than *keys.Set
 func (v *jwtVerifier) algorithm(h jose.Header) (jose.Algorithm, error) {
 	i := slices.IndexFunc(v.algorithms, func(a jose.Algorithm) bool { return a.Name == h.Algorithm })
 	if i < 0 {
-		return jose.Algorithm{}, ErrTokenAlgorithm
+		return jose.Algorithm{}, v.wrongAlgorithm(h.Algorithm)
 	}
 	return v.algorithms[i], nil
 }
@@ -202,7 +202,7 @@ func (v *jwtVerifier) verifySignature(
 	several, ok := key.([]any)
 	if !ok {
 		if a.Method.Verify(signed, signature, key) != nil {
-			return keys, ErrTokenSignature
+			return keys, v.wrongSignature(h)
 		}
 		return keys, nil
 	}
@@ -211,7 +211,7 @@ func (v *jwtVerifier) verifySignature(
 			return keys, nil
 		}
 	}
-	return keys, ErrTokenSignature
+	return keys, v.wrongSignature(h)
 }
 
 // key lets keyfunc choose the issuer's key for the token, or a []any of the few that have one name. It returns the keys that it was
@@ -268,12 +268,15 @@ func (v *jwtVerifier) foreignKey(ctx context.Context, h jose.Header, a jose.Algo
 			}
 		}
 		if len(fit) != 1 {
-			return nil, ErrTokenKey
+			return nil, &Error{Reason: ErrTokenKey,
+				Err: fmt.Errorf("Options.Keys has returned %d keys that fit alg %q, want one: have the token name its key by kid",
+					len(fit), a.Name)}
 		}
 		key = fit[0]
 	}
 	if !a.Fits(key) {
-		return nil, ErrTokenKey
+		return nil, &Error{Reason: ErrTokenKey, Err: fmt.Errorf("Options.Keys has returned a %T, which is no key for alg %q, or too "+
+			"small", key, a.Name)}
 	}
 	return key, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/settings"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
@@ -42,8 +43,13 @@ func (v *jwtVerifier) validate(t *Token) error {
 		return nil
 	}
 	reason := claimReason(t, err)
-	if reason == ErrTokenAudience {
-		err = fmt.Errorf("aud is %.100q, and Options.Audience has %q", t.audience, v.audience)
+	switch reason {
+	case ErrTokenAudience:
+		err = v.wrongAudience(t)
+	case ErrTokenExpired, ErrTokenNotYetValid:
+		err = wrongTime(t, v.now(), v.leeway)
+	case ErrTokenMalformed:
+		err = errNoExpiration
 	}
 	return &Error{Reason: reason, Err: err, who: t.who()}
 }
@@ -143,7 +149,9 @@ func (o omissions) name(e evidence, t *Token, issuer string) error {
 	}
 	if o.svids {
 		if len(t.subject) <= len(issuer) || t.subject[:len(issuer)] != issuer || !workloadPath.MatchString(t.subject[len(issuer):]) {
-			return &Error{Reason: ErrTokenIssuer, Err: fmt.Errorf("sub is %.100q, and no SPIFFE ID of %s", t.subject, issuer)}
+			return &Error{Reason: ErrTokenIssuer, Err: &Mismatch{
+				What: "sub", Got: mismatch.Text(t.subject), Want: "a SPIFFE ID of " + mismatch.Own(issuer),
+			}}
 		}
 		t.issuer = issuer
 	}

@@ -1,9 +1,11 @@
 package popauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 
 	"github.com/seed-171ab058/popauth/internal/field"
@@ -33,6 +35,7 @@ type Guard struct {
 	policies   authorizer
 	observer   observer
 	refusals   refusals
+	unbound    unboundLog
 	document   *document // nil: none
 }
 
@@ -58,7 +61,7 @@ func New(o Options) (*Guard, error) {
 		named = []Param{{"resource_metadata", published.url}} // RFC 9728, section 5.1
 	}
 	for _, iss := range openIssuers(o.Verifier) {
-		o.Logger.Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
+		cmp.Or(o.Logger, slog.Default()).Warn("token types left open: tokens of other kinds are told by their claims alone", "issuer", iss,
 			"advice", "set TokenTypes to at+jwt if the issuer writes it, else RequiredClaims to what its ID tokens don't have: "+
 				"docs/tokens.md has a row for most")
 	}
@@ -71,7 +74,8 @@ func New(o Options) (*Guard, error) {
 		schemes:    newSchemes(o.Realm, named, own),
 		tokens:     examiner{verifier: o.Verifier, revoked: o.Revoked, now: o.Now, leeway: o.Leeway},
 		confirmers: ways,
-		refusals:   refusals{logger: o.Logger, deny: o.Deny},
+		refusals:   refusals{log: newRefusalLog(o.Logger, o.LogPerMinute), deny: o.Deny},
+		unbound:    newUnboundLog(o.Logger),
 		document:   published,
 	}
 	g.observer = observer{tell: o.Observe, guard: g.identity, schemes: &g.schemes, confirmers: &g.confirmers}
@@ -83,6 +87,9 @@ func New(o Options) (*Guard, error) {
 	_, g.prompt = g.source.(sharing)
 	g.goesBy = goesByOf(g.source)
 	g.station = &station{guard: g.identity, source: o.Certificate}
+	if !o.OutliveToken {
+		g.station.expiry = &expiry{o.Now, o.Leeway}
+	}
 	return g, nil
 }
 
@@ -143,6 +150,7 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 		err = g.policies.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
+		explainAbsence(err, g.source, r)
 		return nil, err
 	}
 	return &Decision{d.principal(), d.pass(clean), d.header.Clone()}, nil
@@ -206,6 +214,7 @@ func (g *Guard) decide(sent, clean *http.Request) (*decision, *Error) {
 	}
 	observed(d, err)
 	if err != nil {
+		explainAbsence(err, g.source, sent)
 		if err.used == "" {
 			err.used = g.schemes.name(d.under)
 		}
@@ -253,7 +262,7 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	t, err := g.tokens.verify(r.Context(), c.token)
 	switch {
 	case err != nil && !field.IsToken68(c.token):
-		return &Error{Reason: ErrCredentialsMalformed}
+		return &Error{Reason: ErrCredentialsMalformed, Err: errNoToken68}
 	case err != nil:
 		return errorOf(err, ErrTokenInvalid)
 	}
@@ -272,6 +281,9 @@ func (g *Guard) authenticate(sent, r *http.Request, d *decision) *Error {
 	shown := Presentation{Token: c.token, certificate: d.certificate, header: &d.header}
 	if err = g.confirmers.confirm(r, d.token, g.schemes.name(d.under), shown); err != nil {
 		return d.errorOf(err, ErrBindingUnconfirmed)
+	}
+	if g.confirmers.announced && len(d.token.bindings) == 0 {
+		g.unbound.write(r, d.token.who(), g.schemes.name(d.under))
 	}
 	return nil
 }

@@ -43,6 +43,11 @@ type Options struct {
 	// with a member that none of them handles is refused.
 	Confirmers []Confirmer
 
+	// Binding says whether every token has to be bound, on routes with Authenticate alone and for Check, too: so one forgotten
+	// Confirm lets no bearer token in. If zero, BindingByRoute. It changes nothing for a token that is bound: that is
+	// confirmed everywhere.
+	Binding BindingRule
+
 	// Certificate finds the certificate of a request's caller. Handlers inside that have no source of their own go by what
 	// it has found. If nil, CallerCertificate: what a handler further out has found, and without one TLSCertificate.
 	Certificate CertificateSource
@@ -80,6 +85,11 @@ type Options struct {
 
 	// Leeway is how far this clock and the issuer's may differ. If zero, 30 s; at most 5 min. A dpop.Confirmer has its own.
 	Leeway time.Duration
+
+	// OutliveToken lets requests go on when their token has ended. If false, the context that handlers get ends with the token,
+	// with its leeway, and context.Cause is an *Error with ErrTokenExpired then: event streams, WebSockets and uploads end, and so do
+	// calls to others that are made with the context. A token that is revoked ends nothing by itself: see Guard.Recheck.
+	OutliveToken bool
 
 	// Realm is named in challenges. If empty, none is.
 	Realm string
@@ -122,11 +132,15 @@ type Options struct {
 	// If zero, 10000; if negative, none.
 	Remember int
 
-	// Logger gets one line for every refusal, "request refused", at Info for the caller's faults and at Warn for those
-	// on this side (status 500 and above). Its attributes are reason and status; error, with the cause, if there is
-	// one; and, once the token is known to be genuine, issuer, client and token_id. What a sender chose is cut at 256
-	// bytes and holds printable ASCII only. If nil, nothing is logged.
+	// Logger gets a line for a refusal, "request refused", at Info for the caller's faults and at Warn for those on this side
+	// (status 500 and above). It has what docs/observability.md lists: why, what was compared, method, path and peer, and, once
+	// the token is known to be genuine, issuer, client and token_id. What a sender chose is cut and holds printable ASCII only.
+	// If nil, slog.Default(); a slog.Logger of slog.DiscardHandler logs nothing.
 	Logger *slog.Logger
+
+	// LogPerMinute is how many lines of one Reason are logged within a minute at most, so that a flood doesn't fill the log. The
+	// next line of that Reason has in its attribute unlogged how many were left out. If zero, 60; if negative, all are logged.
+	LogPerMinute int
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
@@ -140,9 +154,6 @@ func (o Options) complete() (Options, error) {
 	problem := settings.Problems("popauth: Options", &wrong)
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	leeway := o.Leeway
 	settings.Leeway(&o.Leeway, problem)
@@ -193,6 +204,9 @@ func (o Options) complete() (Options, error) {
 			"ClientsWithoutAudience, Leeway and Remember empty: the Verifier decides in their place")
 	} else {
 		o.Verifier = limit(o.Verifier)
+	}
+	if o.Binding < BindingByRoute || o.Binding > BindingRequired {
+		problem("Binding", "%d is none of the constants", o.Binding)
 	}
 	if o.fapi2 {
 		o.checkFAPI2(problem)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // AnyOf asks for at least one of these policies. If none allows the request, the refusal is that of the first that could
@@ -75,7 +77,7 @@ func mustPolicies(policy string, policies []Policy) []Policy {
 func foremost(all []error) (*Error, int) {
 	which := slices.IndexFunc(all, func(err error) bool { return errorOf(err, ErrForbidden).Status() >= http.StatusInternalServerError })
 	if which < 0 {
-		which = slices.IndexFunc(all, func(err error) bool { return !errors.Is(err, errIssuer) })
+		which = slices.IndexFunc(all, func(err error) bool { return !isOtherIssuer(err) })
 	}
 	which = max(which, 0)
 	e := errorOf(all[which], ErrForbidden)
@@ -179,7 +181,7 @@ func (a *authorizer) view(d *decision) *Principal {
 func Issuer(issuers ...string) Policy {
 	issuers = mustStrings("Issuer", issuers)
 	return Policy{issuer: true, allow: func(_ *http.Request, p *Principal) error {
-		return ofIssuer(slices.Contains(issuers, p.Issuer))
+		return ofIssuer(p.Issuer, issuers...)
 	}}
 }
 
@@ -201,7 +203,7 @@ func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 		if iss == "" {
 			return &Error{Reason: ErrForbidden, Err: errNoIssuer}
 		}
-		return ofIssuer(iss == p.Issuer)
+		return ofIssuer(p.Issuer, iss)
 	}}
 }
 
@@ -211,16 +213,24 @@ func AnyIssuer() Policy {
 	return Policy{issuer: true, allow: func(*http.Request, *Principal) error { return nil }}
 }
 
-var (
-	errIssuer   = errors.New("another issuer")
-	errNoIssuer = errors.New("IssuerFunc names no issuer for this request; a path value is there inside of its mux only")
-)
+var errNoIssuer = errors.New("IssuerFunc names no issuer for this request; a path value is there inside of its mux only")
 
-func ofIssuer(ok bool) error {
-	if ok {
+// otherIssuer is the cause of the refusal by a policy on the issuer.
+type otherIssuer struct{ *Mismatch }
+
+// Unwrap returns what was compared.
+func (e otherIssuer) Unwrap() error { return e.Mismatch }
+
+func ofIssuer(iss string, allowed ...string) error {
+	if slices.Contains(allowed, iss) {
 		return nil
 	}
-	return &Error{Reason: ErrForbidden, Err: errIssuer}
+	return &Error{Reason: ErrForbidden, Err: otherIssuer{&Mismatch{What: "issuer", Got: mismatch.Text(iss), Want: mismatch.Any(allowed)}}}
+}
+
+func isOtherIssuer(err error) bool {
+	_, ok := errors.AsType[otherIssuer](err)
+	return ok
 }
 
 // unsaid tells whether the policies compare names and none says whose.

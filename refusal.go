@@ -3,17 +3,14 @@ package popauth
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/seed-171ab058/popauth/internal/calls"
-	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/reply"
 )
 
@@ -62,13 +59,13 @@ func (f Refusal) addTo(h http.Header) {
 
 // refusals is how one Guard answers what it refuses. The zero refusals is for handlers that belong to no Guard.
 type refusals struct {
-	logger *slog.Logger                                     // nil: nothing is logged
-	deny   func(http.ResponseWriter, *http.Request, *Error) // nil: a status and no body
+	log  refusalLog
+	deny func(http.ResponseWriter, *http.Request, *Error) // nil: a status and no body
 }
 
 // answer returns the answer to a request, and logs that it is refused.
 func (f *refusals) answer(r *http.Request, e *Error) Refusal {
-	logRefusal(f.logger, r, e)
+	f.log.write(r, e)
 	return Refusal{Reason: e.Reason.answered(), Status: e.Status(), err: e}
 }
 
@@ -96,44 +93,6 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) { refuse(w, r, Re
 // token, since nobody would take it here. Where the request has ended meanwhile, an outage is ErrRequestEnded.
 func Refused(r *http.Request, err error) *Error {
 	return certificateRefused(r, errorOf(err, ErrForbidden))
-}
-
-// logRefusal writes one line. What a sender chose is cut and stripped of control characters first: not every slog.Handler
-// escapes.
-func logRefusal(logger *slog.Logger, r *http.Request, e *Error) {
-	if logger == nil {
-		return
-	}
-	level := slog.LevelInfo
-	if e.Status() >= http.StatusInternalServerError {
-		level = slog.LevelWarn
-	}
-	if keys.IsEmptySet(e.Err) {
-		level = slog.LevelError // nobody's token counts until the issuer publishes a key
-	}
-	if !logger.Enabled(r.Context(), level) {
-		return
-	}
-	attrs := []slog.Attr{slog.String("reason", printable(string(e.Reason))), slog.Int("status", e.Status())}
-	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", printable(e.Err.Error())))
-	}
-	if who := e.who; who.known {
-		attrs = append(attrs, slog.String("issuer", printable(who.issuer)),
-			slog.String("client", printable(who.client)), slog.String("token_id", printable(who.id)))
-	}
-	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
-}
-
-const maxLogged = 256
-
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), maxLogged)])
 }
 
 // problem is a refusal in the form of RFC 9457. Title and status are those of HTTP, which is what about:blank says
@@ -185,6 +144,9 @@ func hasEnded(ctx context.Context) bool {
 // endOf returns a refusal as ErrRequestEnded where it is an outage for no other reason than that the request has ended.
 // Whether there was an outage as well, the next request tells.
 func endOf(ctx context.Context, e *Error) *Error {
+	if e != nil && e.Reason == ErrUnavailable && endedWithToken(ctx) {
+		return &Error{Reason: ErrTokenExpired, who: e.who}
+	}
 	if e == nil || !hasEnded(ctx) || e.Reason != ErrUnavailable && !errors.Is(e.Err, context.Canceled) {
 		return e
 	}

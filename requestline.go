@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/requestline"
+	"github.com/seed-171ab058/popauth/internal/sampling"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -59,10 +60,13 @@ type RequestLine struct {
 	// under the policies and the DPoP proof of the POST.
 	AllowMethodOverride bool
 
-	// Logger gets a line, like that of Options.Logger, for each request that Handler refuses, or a clientcert.Require or
+	// Logger gets a line, like that of Options.Logger, for a request that Handler refuses, or a clientcert.Require or
 	// ClientCertificate inside of it, for whatever reason: these have no Logger of their own. In Options it has no use. If
-	// nil, nothing is logged.
+	// nil, slog.Default().
 	Logger *slog.Logger
+
+	// LogPerMinute bounds Logger's lines as Options.LogPerMinute does.
+	LogPerMinute int
 }
 
 // Check returns nil if the request has one reading. Otherwise the error is an *Error with ErrRequestLine.
@@ -83,26 +87,27 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
 	}
+	alone := refusals{log: newRefusalLog(l.Logger, l.LogPerMinute)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = own(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
-			rules.Logger = l.Logger
+			rules.Logger, rules.LogPerMinute = l.Logger, l.LogPerMinute
 		}
 		e := rules.read(r)
 		if e != nil && otherEncoding(e) {
-			if plain := inPlain(r, rules); rules.read(plain) == nil {
+			if plain := inPlain(r, rules, alone.log); rules.read(plain) == nil {
 				next.ServeHTTP(w, plain)
 				return
 			}
 		}
 		if e != nil {
-			(&refusals{logger: l.Logger}).write(w, r, e)
+			alone.write(w, r, e)
 			return
 		}
 		if rules != (RequestLine{}) || decoded {
-			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded}))
+			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded, alone.log}))
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -114,6 +119,7 @@ type outerLine struct {
 	rules   RequestLine
 	line    string
 	decoded bool
+	log     refusalLog // of the Handler
 }
 
 type outerLineKey struct{}
@@ -126,23 +132,23 @@ func outerRules(r *http.Request) *outerLine {
 }
 
 // inPlain returns r without encodings other than net/url's own. An encoded slash stays one, in the RawPath.
-func inPlain(r *http.Request, l RequestLine) *http.Request {
+func inPlain(r *http.Request, l RequestLine, log refusalLog) *http.Request {
 	u := *r.URL
 	if uri.HasEncodedSlash(u.RawPath) {
 		u.RawPath = uri.Plain(u.RawPath)
 	} else {
 		u.RawPath = ""
 	}
-	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true}))
+	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true, log}))
 	r.URL = &u
 	return r
 }
 
 // refuse answers a request that is refused by a handler that belongs to no Guard. A Handler further out may have a Logger.
 func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
-	var alone refusals
-	if o := outerRules(r); o != nil {
-		alone.logger = o.rules.Logger
+	alone := refusals{log: refusalLog{sampler: sampling.Of(r.Context())}}
+	if o := outerRules(r); o != nil && o.log.logger != nil {
+		alone.log = o.log
 	}
 	alone.write(w, r, e)
 }
@@ -184,7 +190,7 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 	return RequestLine{
 		l.AllowEncodedSlash || o.AllowEncodedSlash, l.AllowEmptySegments || o.AllowEmptySegments,
 		l.AllowPathParameters || o.AllowPathParameters, l.AllowOtherEncodings || o.AllowOtherEncodings,
-		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil,
+		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil, 0,
 	}
 }
 

@@ -134,10 +134,10 @@ func TestStepUpSaysWhy(t *testing.T) {
 		policy popauth.Policy
 		says   string
 	}{
-		{"no acr", lab.Claims{}, popauth.ACR("mfa"), "another acr"},
+		{"no acr", lab.Claims{}, popauth.ACR("mfa"), `acr is absent, want "mfa"`},
 		{"acr number", lab.Claims{"acr": 5}, popauth.ACR("mfa"), "wrong JSON type"},
 		{"no auth_time", lab.Claims{}, hour, "no auth_time"},
-		{"auth_time long ago", lab.Claims{"auth_time": 1}, hour, "auth_time too long ago"},
+		{"auth_time long ago", lab.Claims{"auth_time": 1}, hour, `ago, want `},
 	} {
 		_, err := g.Check(l.Owner.Request("GET", "/", l.Bound(tt.claims)), tt.policy)
 		if !lab.ReasonIs(err, popauth.ErrStepUp) || !strings.Contains(err.Error(), tt.says) {

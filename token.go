@@ -110,7 +110,7 @@ func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Reason: claimReason(t, err), Err: err, who: t.who()}
+	return &Error{Reason: claimReason(t, err), Err: wrongTime(t, now, leeway), who: t.who()}
 }
 
 // inForce tells whether nothing speaks against the times of the token, as golang-jwt sees it.
@@ -198,7 +198,7 @@ func (t *Token) fill(claims []byte, want tokenKinds, answer bool) (evidence, err
 				err = &Error{Reason: ErrBindingMalformed, Err: err}
 			}
 		}
-		return err
+		return ofClaim(name, err)
 	})
 	if err != nil {
 		return evidence{}, errorOf(err, ErrTokenMalformed)

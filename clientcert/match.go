@@ -16,6 +16,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/calls"
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // Match is a condition on the caller's certificate, for Require and Check, and by Policy for a Guard. The functions of this
@@ -140,27 +141,44 @@ func identified(c *popauth.Certificate) error {
 }
 
 // ofNames makes a Match of what a verified certificate says.
-func ofNames(what string, fits func(*x509.Certificate) bool) Match {
+func ofNames(what string, want []string, fits func(*x509.Certificate) bool) Match {
 	return Match{allow: func(_ *http.Request, c *popauth.Certificate, _ bool) error {
 		if err := identified(c); err != nil {
 			return err
 		}
-		return anotherUnless(fits(c.Leaf), what)
+		if fits(c.Leaf) {
+			return nil
+		}
+		return another(what, namesIn(c.Leaf), want)
 	}}
 }
 
-func anotherUnless(ok bool, what string) error {
-	if ok {
-		return nil
+func another(what, got string, want []string) error {
+	return &popauth.Error{Reason: popauth.ErrForbidden, Err: &popauth.Mismatch{
+		What: what + " of the certificate", Got: got, Want: mismatch.Any(want),
+	}}
+}
+
+// namesIn are the names of a certificate, for the log.
+func namesIn(c *x509.Certificate) string {
+	all := slices.Concat(c.DNSNames, c.EmailAddresses)
+	for _, u := range c.URIs {
+		all = append(all, u.String())
 	}
-	return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("another " + what)}
+	for _, a := range c.IPAddresses {
+		all = append(all, a.String())
+	}
+	if len(all) == 0 {
+		return "none of its alternative names"
+	}
+	return "none of " + mismatch.Texts(all)
 }
 
 var errSharedRoots = errors.New("roots that are not said to be of its trust domain: set Verification.TrustDomains or RootsFor")
 
 // ofTrustDomain is ofNames for names of which each trust domain has its own authorities.
-func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
-	names := ofNames(what, fits)
+func ofTrustDomain(what string, want []string, fits func(*x509.Certificate) bool) Match {
+	names := ofNames(what, want, fits)
 	return Match{allow: func(r *http.Request, c *popauth.Certificate, known bool) error {
 		if err := names.allow(r, c, known); err != nil {
 			return err
@@ -179,7 +197,7 @@ func ofTrustDomain(what string, fits func(*x509.Certificate) bool) Match {
 // that is not plain ASCII letters, digits, hyphens and dots: an international name is written as its A-labels.
 func DNS(names ...string) Match {
 	names = mustFit("DNS", "DNS name", hostName, names)
-	return ofNames("DNS name", func(c *x509.Certificate) bool {
+	return ofNames("DNS name", names, func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.DNS, names...)
 	})
 }
@@ -200,14 +218,14 @@ func URI(uris ...string) Match {
 	}
 	isSPIFFE := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), "spiffe:") }
 	if !slices.ContainsFunc(uris, isSPIFFE) {
-		return ofNames("URI", has(slices.Clone(uris)))
+		return ofNames("URI", slices.Clone(uris), has(slices.Clone(uris)))
 	}
 	// What of these is a SPIFFE ID needs the authorities of its trust domain, the rest does not.
 	spiffe, rest := slices.Clone(uris), slices.DeleteFunc(slices.Clone(uris), isSPIFFE)
 	if len(rest) == 0 {
-		return ofTrustDomain("URI", has(spiffe))
+		return ofTrustDomain("URI", spiffe, has(spiffe))
 	}
-	return AnyOf(ofNames("URI", has(rest)), ofTrustDomain("URI", has(spiffe)))
+	return AnyOf(ofNames("URI", rest, has(rest)), ofTrustDomain("URI", spiffe, has(spiffe)))
 }
 
 // SPIFFE asks for a verified X.509-SVID of one of these workloads, such as spiffe://example.org/batch: the
@@ -224,7 +242,7 @@ func SPIFFE(ids ...string) Match {
 			panic(fmt.Sprintf("clientcert: SPIFFE: %q has a relative path segment", id))
 		}
 	}
-	return ofTrustDomain("SPIFFE ID", func(c *x509.Certificate) bool {
+	return ofTrustDomain("SPIFFE ID", ids, func(c *x509.Certificate) bool {
 		have, _ := certname.URIs(c) // none that counts if they can't be read
 		return len(have) == 1 && slices.Contains(ids, have[0])
 	})
@@ -234,7 +252,7 @@ func SPIFFE(ids ...string) Match {
 // Case doesn't matter after the @, and does before it (RFC 5280, section 7.5). Otherwise it is like DNS.
 func Email(addresses ...string) Match {
 	addresses = mustFit("Email", "mail address", mailAddress, addresses)
-	return ofNames("mail address", func(c *x509.Certificate) bool {
+	return ofNames("mail address", addresses, func(c *x509.Certificate) bool {
 		return certname.Has(c, certname.Mail, addresses...)
 	})
 }
@@ -247,11 +265,11 @@ func IP(addresses ...netip.Addr) Match {
 	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.IsValid() || a.Zone() != "" }) {
 		panic("clientcert: IP: no address, or not a valid one without zone")
 	}
-	want := make([]string, len(addresses))
+	want, shown := make([]string, len(addresses)), make([]string, len(addresses))
 	for i, a := range addresses {
-		want[i] = string(a.Unmap().AsSlice())
+		want[i], shown[i] = string(a.Unmap().AsSlice()), a.Unmap().String()
 	}
-	return ofNames("IP address", func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
+	return ofNames("IP address", shown, func(c *x509.Certificate) bool { return certname.Has(c, certname.IP, want...) })
 }
 
 // Subject asks for a verified certificate whose whole subject is one of these distinguished names, written
@@ -292,7 +310,13 @@ func Thumbprint(thumbprints ...string) Match {
 		want = append(want, base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
 	return Match{names: true, allow: func(_ *http.Request, c *popauth.Certificate, _ bool) error {
-		return anotherUnless(c != nil && oneOf(want, c.Thumbprint), "certificate") // popauth has computed it from the bytes
+		if c == nil {
+			return &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.New("no certificate")}
+		}
+		if !oneOf(want, c.Thumbprint) { // popauth has computed it from the bytes
+			return another("thumbprint", mismatch.Text(c.Thumbprint), want)
+		}
+		return nil
 	}}
 }
 

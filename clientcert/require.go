@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/sampling"
 )
 
 // Require returns middleware for routes where the certificate alone says who is calling, without a token: it lets a
@@ -33,6 +34,10 @@ func Require(source popauth.CertificateSource, matches ...Match) func(http.Handl
 	if source == nil {
 		source = popauth.CallerCertificate()
 	}
+	sampler := &sampling.Sampler{PerPeriod: sampling.DefaultPerPeriod}
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		popauth.Refuse(w, r.WithContext(sampling.With(r.Context(), sampler)), err)
+	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("clientcert: Require: nil handler")
@@ -43,7 +48,7 @@ func Require(source popauth.CertificateSource, matches ...Match) func(http.Handl
 				err = allow(r, c, matches)
 			}
 			if err != nil {
-				popauth.Refuse(w, r, err)
+				refuse(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -51,7 +56,7 @@ func Require(source popauth.CertificateSource, matches ...Match) func(http.Handl
 		found := popauth.ClientCertificate(source)(gate)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := popauth.CheckRequest(r); err != nil {
-				popauth.Refuse(w, r, err)
+				refuse(w, r, err)
 				return
 			}
 			found.ServeHTTP(w, r)

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/memory"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/settings"
 )
 
@@ -116,13 +117,13 @@ func (d *Confirmer) Confirm(r *http.Request, p popauth.Presentation) error {
 	}
 	// Section 4.2: with a token, ath is required as well.
 	if v.token == nil {
-		return malformedProof(errProofClaim)
+		return malformedProof(fmt.Errorf("%w: ath is, with a token", errProofClaim))
 	}
 	// Item 12, first half: the token that is presented, and no other.
 	space := make([]byte, 0, 1024) // on the stack, unless the token is longer than most
 	hash := sha256.Sum256(append(space, p.Token...))
 	if subtle.ConstantTimeCompare(hash[:], v.token) != 1 {
-		return popauth.ErrProofToken
+		return &popauth.Error{Reason: popauth.ErrProofToken, Err: errProofToken}
 	}
 	return d.use(r, v, now)
 }
@@ -156,6 +157,8 @@ func (d *Confirmer) ProveKey(h http.Header, r *http.Request, now time.Time) (thu
 	return base64.RawURLEncoding.EncodeToString(v.signer.key.Thumbprint[:]), nil
 }
 
+var errProofToken = errors.New("ath is not the hash of the token that came with the proof: a proof for the token before, or a stolen one")
+
 var errUnmade = errors.New("the Confirmer was not made by dpop.New")
 
 // client is whoever is to have a header with the answer.
@@ -187,8 +190,9 @@ func (d *Confirmer) verify(r *http.Request, now time.Time, bound []byte, to clie
 	}
 	// Item 8. RFC 9110, section 9.1: methods are case-sensitive.
 	if own := cmp.Or(r.Method, http.MethodGet); proof.method != own {
-		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget,
-			Err: fmt.Errorf("proof for another method: %+.32q, the request's is %+.32q", proof.method, own)}
+		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget, Err: &popauth.Mismatch{
+			What: "htm", Got: mismatch.Text(proof.method), Want: mismatch.Text(own) + ", the request's method",
+		}}
 	}
 	// Item 9.
 	target, err := proof.target(d.options.URL(r))

@@ -103,7 +103,7 @@ func TestDPoPAlgorithms(t *testing.T) {
 				a.Accept(t, a.Request())
 			} else {
 				a.RefuseProof(t, a.Request(), popauth.ErrProofAlgorithm)
-				want := `alg is "` + alg + `", and dpop.Options.Algorithms has ["ES256" `
+				want := `alg of the proof is "` + alg + `", want "ES256" or "ES384" or "Ed25519" or "EdDSA" or "PS256" or "RS256": `
 				if got := a.Last.Error(); !strings.Contains(got, want) {
 					t.Errorf("got %q, want %q in it", got, want)
 				}

@@ -130,7 +130,7 @@ func ExampleOptions_behindAProxy() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// popauth: DPoP proof for another request: proof for another URI: "https://evil.example.com/orders", the request's is "https://api.example.com/v1/orders"
+	// popauth: DPoP proof for another request: htu is "https://evil.example.com/orders", want "https://api.example.com/v1/orders", the request's: a proof for another server's request, or a proxy that rewrites the path: see dpop.Options.BaseURL and URL
 }
 
 // The client is told a nonce and tries again with it. The secrets come from where yours come from; the first makes

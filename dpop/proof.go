@@ -10,9 +10,12 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"encoding/base64"
+
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/jwk"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
@@ -55,10 +58,10 @@ var (
 	errProofCount  = errors.New("more than one DPoP header")
 	errProofSize   = errors.New("proof too large")
 	errProofForm   = errors.New("not three segments of base64url")
-	errProofType   = errors.New("typ is not dpop+jwt")
 	errProofHeader = errors.New("header has crit, b64, zip or enc")
 	errProofClaim  = errors.New("a required claim is missing or empty")
 	errProofID     = errors.New("jti too long")
+	errProofSigned = errors.New("not made with the key in its jwk, or changed on the way")
 )
 
 var proofTypes = []string{"dpop+jwt"}
@@ -114,11 +117,15 @@ func (d *Confirmer) readProof(lines []string, bound []byte) (proof, error) {
 	}
 	// Item 12, second half.
 	if bound != nil && subtle.ConstantTimeCompare(by.key.Thumbprint[:], bound) != 1 {
-		return proof{}, popauth.ErrProofKey
+		return proof{}, &popauth.Error{Reason: popauth.ErrProofKey, Err: &popauth.Mismatch{
+			What: "jkt", Got: mismatch.Own(base64.RawURLEncoding.EncodeToString(by.key.Thumbprint[:])) + " of the proof's key",
+			Want:   mismatch.Own(base64.RawURLEncoding.EncodeToString(bound)) + " of the token's cnf",
+			Advice: "a thief's, or the client has another key than when it got the token",
+		}}
 	}
 	// Item 6.
 	if err := by.algorithm.Method.Verify(j.Signed, parts.Signature, by.key.Public); err != nil {
-		return proof{}, popauth.ErrProofSignature
+		return proof{}, &popauth.Error{Reason: popauth.ErrProofSignature, Err: errProofSigned}
 	}
 	// Item 3: all required claims, but ath, which only a proof for a token needs.
 	p, err := readProofClaims(parts.Payload)
@@ -132,13 +139,14 @@ func (d *Confirmer) readProof(lines []string, bound []byte) (proof, error) {
 func (h proofHeader) signer(accepted []jose.Algorithm) (signer, error) {
 	// Item 4.
 	if !jose.IsType(proofTypes, h.typ) {
-		return signer{}, malformedProof(errProofType)
+		return signer{}, malformedProof(&popauth.Mismatch{What: "typ of the proof", Got: mismatch.Text(h.typ),
+			Want: mismatch.Any(proofTypes)})
 	}
 	// Item 5: an asymmetric algorithm that is allowed here; there are no others in the table.
 	i := slices.IndexFunc(accepted, func(a jose.Algorithm) bool { return a.Name == h.alg })
 	if i < 0 {
-		return signer{}, &popauth.Error{Reason: popauth.ErrProofAlgorithm,
-			Err: fmt.Errorf("alg is %.32q, and dpop.Options.Algorithms has %q", h.alg, namesOf(accepted))}
+		return signer{}, &popauth.Error{Reason: popauth.ErrProofAlgorithm, Err: &popauth.Mismatch{What: "alg of the proof",
+			Got: mismatch.Text(h.alg), Want: mismatch.Any(namesOf(accepted)), Advice: "see dpop.Options.Algorithms"}}
 	}
 	// Item 7, before the key is used: a key that was sent with its private part is nobody's.
 	key, err := jwk.Read(h.key)
@@ -157,7 +165,8 @@ func namesOf(list []jose.Algorithm) []string {
 	for i, a := range list {
 		names[i] = a.Name
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names) // an algorithm may have been given by both of its names
 }
 
 func readProofHeader(b []byte) (proofHeader, error) {
@@ -215,7 +224,7 @@ func readProofClaims(b []byte) (proof, error) {
 			return err
 		})
 	if err == nil && (p.id == "" || p.method == "" || p.uri == "" || p.issued.IsZero()) {
-		err = errProofClaim
+		err = fmt.Errorf("%w: jti, htm, htu and iat are", errProofClaim)
 	}
 	return p, err
 }

@@ -2,11 +2,11 @@ package dpop
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -46,11 +46,29 @@ func (p proof) target(own *url.URL) (string, error) {
 	}
 	got, err := uri.Normalize(p.uri)
 	if err != nil {
-		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: fmt.Errorf("proof for another URI: %+.100q is none", p.uri)}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: &popauth.Mismatch{
+			What: "htu", Got: mismatch.Text(p.uri), Want: mismatch.Text(want) + ", and this is no URI",
+		}}
 	}
 	if got != want {
-		return "", &popauth.Error{Reason: popauth.ErrProofTarget,
-			Err: fmt.Errorf("proof for another URI: %+.100q, the request's is %+.100q", got, want)}
+		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: wrongTarget(got, want)}
 	}
 	return want, nil
+}
+
+// wrongTarget says in which part of the URI the proof's differs from the request's.
+func wrongTarget(got, want string) error {
+	m := &popauth.Mismatch{What: "htu", Got: mismatch.Text(got), Want: mismatch.Text(want) + ", the request's"}
+	g, err := url.Parse(got)
+	w, other := url.Parse(want)
+	switch {
+	case err != nil || other != nil:
+	case g.Path == w.Path:
+		m.Advice = "scheme or host differs: behind a proxy set dpop.Options.BaseURL to the address that clients use"
+	case g.Scheme == w.Scheme && g.Host == w.Host:
+		m.Advice = "the path differs: a proxy rewrites it, and dpop.Options.URL has to undo that, or the proof is for another request"
+	default:
+		m.Advice = "a proof for another server's request, or a proxy that rewrites the path: see dpop.Options.BaseURL and URL"
+	}
+	return m
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"errors"
+	"maps"
+
 	"github.com/seed-171ab058/popauth"
 )
 
@@ -96,4 +99,37 @@ func retireUnless(v, next popauth.Verifier) {
 			r.Retire()
 		}
 	}
+}
+
+// prepare returns the Verifiers of the issuers that are configured or were added.
+func (i *Verifier) prepare() []popauth.Verifier {
+	if i == nil {
+		return nil
+	}
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	var all []popauth.Verifier
+	for _, iss := range slices.Sorted(maps.Keys(i.static)) {
+		all = append(all, i.static[iss].verifier)
+	}
+	return all
+}
+
+// Ready tells whether the Verifiers of all issuers that are configured or were added can decide, and begins to fetch the keys that
+// are missing; see popauth.Guard.Ready. Those that Options.Resolve finds are fetched when they are first needed.
+func (i *Verifier) Ready() bool {
+	all := true
+	for _, v := range i.prepare() {
+		all = ready(v) && all
+	}
+	return all
+}
+
+// Load waits until they can, no longer than ctx. One issuer that fails keeps nobody from the others: the error names all of them.
+func (i *Verifier) Load(ctx context.Context) error {
+	var wrong []error
+	for _, v := range i.prepare() {
+		wrong = append(wrong, succeed(ctx, v))
+	}
+	return errors.Join(wrong...)
 }

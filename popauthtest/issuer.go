@@ -1,6 +1,7 @@
 package popauthtest
 
 import (
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -65,6 +66,14 @@ func NewIssuer(tb TB, algorithms ...string) *Issuer {
 // [Issuer.Server] does.
 func (i *Issuer) Client() *http.Client {
 	return i.Server.Client()
+}
+
+// RootCAs verify the issuer's certificate, for a program that is given an issuer's URL and its authority, as by
+// popauth.RemoteKeysOptions.RootCAs, introspection and popclient.
+func (i *Issuer) RootCAs() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(i.Server.Certificate())
+	return pool
 }
 
 // JWKSURL is where the JWKS is served.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // Trust is a rule by which the peer of a connection is known as the proxy whose headers count. Rules that are given
@@ -67,12 +68,18 @@ func accepts(trust []Trust, r *http.Request) (bool, error) {
 	for _, t := range trust {
 		if t.request != nil && !t.request(r) {
 			if known {
-				return false, &popauth.Error{Reason: popauth.ErrProxySecret}
+				return false, &popauth.Error{Reason: popauth.ErrProxySecret, Err: t.missing(r)}
 			}
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// missing says what the request lacks: none, or another than those that count.
+func (t Trust) missing(r *http.Request) error {
+	return fmt.Errorf("%s came in %d lines, and one with the proxy's secret is wanted: compare the proxy's with that of TrustSecret, and "+
+		"let no client go around it", strings.Join(t.headers, ", "), len(r.Header.Values(t.headers[0])))
 }
 
 // TrustedPeer knows which requests come from a peer that all of its rules accept, for programs that read other headers of their
@@ -99,7 +106,10 @@ func (p *TrustedPeer) Check(r *http.Request) error {
 	case err != nil:
 		return err
 	case !trusted:
-		return &popauth.Error{Reason: popauth.ErrPeerUntrusted}
+		return &popauth.Error{Reason: popauth.ErrPeerUntrusted, Err: &popauth.Mismatch{
+			What: "peer", Got: mismatch.Text(r.RemoteAddr), Want: "the proxy's connection, by all of the Trust rules",
+			Advice: "add the address if the proxy is yours; else somebody goes around it",
+		}}
 	}
 	return nil
 }

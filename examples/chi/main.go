@@ -24,10 +24,10 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-func routes(guard *popauth.Guard, keys *popauth.RemoteKeys) http.Handler {
+func routes(guard *popauth.Guard) http.Handler {
 	r := chi.NewRouter()
 	r.Get("/health", func(http.ResponseWriter, *http.Request) {}) // public: outside the group
-	r.Get("/ready", ready(keys))
+	r.Get("/ready", ready(guard))
 	r.Group(func(r chi.Router) {
 		r.Use(guard.Authenticate, guard.Confirm)
 		r.With(guard.Authorize(popauth.Scope("orders.read"))).Get("/orders", orders)
@@ -42,9 +42,9 @@ func orders(w http.ResponseWriter, r *http.Request) {
 }
 
 // ready answers the load balancer's probe, so that an instance without keys gets no requests.
-func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
+func ready(guard *popauth.Guard) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		if !keys.Ready() {
+		if !guard.Ready() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}
@@ -70,23 +70,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: *issuer})
-	if err != nil {
-		return err
-	}
-	keys.Ready() // starts fetching, so that the first request need not wait
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
-		Keys:     keys,
 		Logger:   logger,
 	})
 	if err != nil {
 		return err
 	}
+	guard.Ready() // starts fetching the keys, so that the first request need not wait
 	server := &http.Server{
 		// Around all routes: every router and handler sees the same path, with %40 decoded to @.
-		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard, keys)),
+		Handler:           popauth.RequestLine{Logger: logger}.Handler(routes(guard)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute, // without it, an idle connection stays open for ever
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},

@@ -22,12 +22,12 @@ import (
 	"github.com/seed-171ab058/popauth"
 )
 
-func routes(guard *popauth.Guard, keys *popauth.RemoteKeys) http.Handler {
+func routes(guard *popauth.Guard) http.Handler {
 	read := guard.Authorize(popauth.Scope("orders.read"))
 	mux := http.NewServeMux()
 	mux.Handle("GET /orders", guard.Confirm(read(http.HandlerFunc(listOrders))))
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {}) // public: no Guard around it
-	mux.HandleFunc("GET /ready", ready(keys))
+	mux.HandleFunc("GET /ready", ready(guard))
 	return mux
 }
 
@@ -37,9 +37,9 @@ func listOrders(w http.ResponseWriter, r *http.Request) {
 }
 
 // ready answers the load balancer's probe, so that an instance without keys gets no requests.
-func ready(keys *popauth.RemoteKeys) http.HandlerFunc {
+func ready(guard *popauth.Guard) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		if !keys.Ready() {
+		if !guard.Ready() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}
@@ -76,21 +76,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	keys, err := popauth.NewRemoteKeys(popauth.RemoteKeysOptions{Issuer: *issuer})
-	if err != nil {
-		return err
-	}
-	keys.Ready() // starts fetching, so that the first request need not wait
 	guard, err := popauth.New(popauth.Options{
 		Issuer:   *issuer,
 		Audience: []string{*audience},
-		Keys:     keys,
 		Logger:   logger,
 	})
 	if err != nil {
 		return err
 	}
-	server := newServer(routes(guard, keys), logger)
+	guard.Ready() // starts fetching the keys, so that the first request need not wait
+	server := newServer(routes(guard), logger)
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err

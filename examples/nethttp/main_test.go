@@ -109,15 +109,13 @@ func TestFreshInstance(t *testing.T) {
 		<-reached
 		_, _ = w.Write(keys)
 	}))
-	options := issuer.Options()
-	fetched, _ := options.Keys.(*popauth.RemoteKeys)
-	guard, err := popauth.New(options)
+	guard, err := popauth.New(issuer.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ca := popauthtest.NewCA(t)
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = newServer(routes(guard, fetched), nil)
+	server.Config = newServer(routes(guard), nil)
 	server.TLS = server.Config.TLSConfig
 	server.TLS.Certificates = []tls.Certificate{ca.Server()}
 	server.StartTLS()

@@ -1,9 +1,11 @@
 package proxies_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -15,9 +17,7 @@ func TestDeadServer(t *testing.T) {
 	c := newCast(t)
 	api := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(api.Close)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	dead := gone.Listener.Addr().String()
-	gone.Close()
+	dead := deadAddress(t)
 	const line = "\tserver ${API};\n"
 	for _, tt := range []struct {
 		name, second string
@@ -51,4 +51,23 @@ func TestDeadServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// deadAddress is one at which nobody listens, and nobody else can: the port stays bound.
+func deadAddress(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	own, ok := name.(*syscall.SockaddrInet4)
+	if err != nil || !ok {
+		t.Fatalf("got %v, %v", name, err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", own.Port)
 }

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -116,7 +117,7 @@ func Read(client *http.Client, r *http.Request) ([]byte, *http.Response, error) 
 	r.Header.Set("Cache-Control", "no-cache") // a cache on the way would hide a rotation
 	answer, err := client.Do(r)
 	if err != nil {
-		return nil, nil, Brief(err)
+		return nil, nil, Brief(advised(err))
 	}
 	defer func() { _ = answer.Body.Close() }() // nothing of it is needed any more
 	if answer.StatusCode == http.StatusNotModified && r.Header.Get("If-None-Match") != "" {
@@ -133,6 +134,14 @@ func Read(client *http.Client, r *http.Request) ([]byte, *http.Response, error) 
 		return nil, nil, fmt.Errorf("more than %d bytes", MaxDocument)
 	}
 	return body, answer, nil
+}
+
+// advised adds which setting admits a certificate that the system's authorities have not issued.
+func advised(err error) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w: if the server's authority is a private one, give it by RootCAs", err)
+	}
+	return err
 }
 
 // Unreadable is the error for a document that can't be read. It says what came: a page for people, perhaps, behind a

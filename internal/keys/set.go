@@ -2,12 +2,12 @@ package keys
 
 import (
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/jose"
+	"github.com/seed-171ab058/popauth/internal/mismatch"
 )
 
 // maxTried is how many keys under one name are tried, so that a token costs no more than three verifications.
@@ -116,13 +116,29 @@ func (s *Set) missing(w Wanted) error {
 	var err error
 	switch {
 	case len(named) == 0:
-		err = fmt.Errorf("key not found by its %s among %d of the issuer%s", w.By, len(s.all), s.leftOut())
+		err = &mismatch.Error{What: w.By, Got: mismatch.Text(w.Name), Want: s.namesBy(w.By),
+			Advice: "a token of another issuer's, or of a key that has been withdrawn" + s.leftOut()}
 	case !slices.ContainsFunc(named, func(k issuerKey) bool { return k.of(w.Issuer) }):
 		err = fmt.Errorf("the key says that it is of issuer %.128q: see Options.KeyIssuer", named[0].issuer)
 	default:
-		err = errors.New("the key of that name is for another algorithm than the token's")
+		err = fmt.Errorf("the key of that name, %s, is for another algorithm than the token's, %s", mismatch.Text(w.Name), w.Algorithm)
 	}
 	return &NotFoundError{err}
+}
+
+// namesBy are the names of the keys that there are.
+func (s *Set) namesBy(by string) string {
+	var all []string
+	for id := range s.named {
+		if id.By == by {
+			all = append(all, id.Name)
+		}
+	}
+	if len(all) == 0 {
+		return fmt.Sprintf("one of the issuer's %d keys, of which none has a %s", len(s.all), by)
+	}
+	slices.Sort(all)
+	return "one of the issuer's keys, " + mismatch.Texts(all)
 }
 
 // leftOut says which keys of the set don't count, and why.

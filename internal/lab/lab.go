@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -38,7 +39,7 @@ func New(tb testing.TB, algorithms ...string) *Lab {
 func (l *Lab) Guard(change ...func(*popauth.Options)) *popauth.Guard {
 	l.Helper()
 	o := l.Issuer.Options()
-	o.Observe = Note
+	o.Observe, o.Logger = Note, slog.New(slog.DiscardHandler)
 	for _, c := range change {
 		c(&o)
 	}

@@ -36,6 +36,7 @@ func TestLogDocumented(t *testing.T) {
 	})
 	read := lab.Chain(g.Confirm, g.Authorize(popauth.Scope("orders.read")))
 	genuine := []string{"client", "issuer", "token_id"}
+	compared := append([]string{"what", "got", "want"}, genuine...)
 	for _, tt := range []struct {
 		name, token, level string
 		client             *popauthtest.Client
@@ -44,8 +45,8 @@ func TestLogDocumented(t *testing.T) {
 		{"passed", l.Bound(), "", l.Owner, nil},
 		{"no token", "", "INFO", l.Owner, nil},
 		{"malformed", "x", "INFO", l.Owner, nil},
-		{"thief", l.Bound(), "INFO", l.Thief, genuine},
-		{"scope", l.Bound(popauthtest.Claims{"scope": "x"}), "INFO", l.Owner, append([]string{"error"}, genuine...)},
+		{"thief", l.Bound(), "INFO", l.Thief, append([]string{"advice"}, compared...)},
+		{"scope", l.Bound(popauthtest.Claims{"scope": "x"}), "INFO", l.Owner, compared},
 		{"down", l.Bound(popauthtest.Claims{"sub": "unknown"}), "WARN", l.Owner, append([]string{"error"}, genuine...)},
 	} {
 		log.Reset()
@@ -69,7 +70,7 @@ func TestLogDocumented(t *testing.T) {
 		if tt.name == "malformed" {
 			delete(line, "error") // whether there is a cause is up to the reader of tokens
 		}
-		want := slices.Sorted(slices.Values(append([]string{"reason", "status"}, tt.attributes...)))
+		want := slices.Sorted(slices.Values(append([]string{"code", "reason", "status", "method", "path", "peer"}, tt.attributes...)))
 		if got := slices.Sorted(maps.Keys(line)); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, want)
 		}

@@ -97,7 +97,7 @@ func TestRequestLineStages(t *testing.T) {
 	key := popauthtest.NewProofKey(t, "")
 	key.Now = l.Clock.Now
 	g := l.Guard(func(o *popauth.Options) {
-		o.Logger = logger
+		o.Logger, o.LogPerMinute = logger, -1
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	})
 	dpopToken := l.Issuer.Token(key.Bound(), popauthtest.Claims{"scope": "orders.read"})
@@ -292,7 +292,7 @@ func TestRequestLineAllow(t *testing.T) {
 func TestRequestLineMethodOverride(t *testing.T) {
 	var log bytes.Buffer
 	l := lab.New(t)
-	g := l.Guard(func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	g := l.Guard(func(o *popauth.Options) { o.Logger, o.LogPerMinute = slog.New(slog.NewTextHandler(&log, nil)), -1 })
 	open := l.Guard(func(o *popauth.Options) { o.RequestLine.AllowMethodOverride = true })
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 		for _, values := range [][]string{{"DELETE"}, {"delete"}, {"POST", "DELETE"}, {"DELETE", "POST"}, {"POST, DELETE"}} {
@@ -430,7 +430,7 @@ func TestRequestLineHandler(t *testing.T) {
 	}
 	var log bytes.Buffer
 	spy := &popauthtest.Spy{}
-	logged := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil))}.Handler(spy)
+	logged := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil)), LogPerMinute: -1}.Handler(spy)
 	for _, tt := range twoReadings {
 		if strings.HasPrefix(tt.rule, "percent-encoding") {
 			continue

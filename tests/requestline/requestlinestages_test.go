@@ -42,7 +42,7 @@ func TestRequestLineErrorSaysWhatToChange(t *testing.T) {
 	}
 	var log bytes.Buffer
 	l := lab.New(t)
-	change := func(o *popauth.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+	change := func(o *popauth.Options) { o.Logger, o.LogPerMinute = slog.New(slog.NewTextHandler(&log, nil)), -1 }
 	strict, loose := l.Guard(change), l.Guard(change, func(o *popauth.Options) { o.RequestLine.AllowRewrittenURL = true })
 	other := l.Guard(change, func(o *popauth.Options) { o.RequestLine.AllowOtherEncodings = true })
 	check := func(g *popauth.Guard, r *http.Request) {

@@ -197,10 +197,12 @@ func TestRequestLineEncodedSlashChangedInside(t *testing.T) {
 // A log never has a query, a fragment or userinfo, whatever the rule.
 func TestRequestLineLogsNoSecrets(t *testing.T) {
 	var log bytes.Buffer
-	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	line := popauth.RequestLine{Logger: slog.New(slog.NewTextHandler(&log, nil)), LogPerMinute: -1}
 	l := lab.New(t)
-	g := l.Guard(func(o *popauth.Options) { o.Logger = line.Logger })
-	rewritten := l.Guard(func(o *popauth.Options) { o.Logger, o.RequestLine.AllowRewrittenURL = line.Logger, true })
+	g := l.Guard(func(o *popauth.Options) { o.Logger, o.LogPerMinute = line.Logger, -1 })
+	rewritten := l.Guard(func(o *popauth.Options) {
+		o.Logger, o.LogPerMinute, o.RequestLine.AllowRewrittenURL = line.Logger, -1, true
+	})
 	for _, tt := range []struct{ line, path, raw string }{
 		{"http://user:hunter2@api/x?access_token=hunter2", "/x", ""},
 		{"http://user:hun/ter2@api/x", "/x", ""},

@@ -1,0 +1,136 @@
+package popauth
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/managed"
+)
+
+// AbsenceExplainer is a CertificateSource that can say why it has found no certificate in a request, for the log: the proxy sent
+// none, or the server asks for none. It is called for a request that is refused for that, never for another, and says nothing
+// about who may pass. The request is as Certificate has seen it. A source that wraps another may hand the question on.
+type AbsenceExplainer interface {
+	CertificateSource
+
+	// ExplainAbsence returns what was looked for, what came, and what to change; nil if it can't tell.
+	ExplainAbsence(*http.Request) error
+}
+
+// explainAbsence says in the log why there is no certificate, where that is why a request is refused. Nothing that the explanation
+// wraps counts as the refusal's cause.
+func explainAbsence(e *Error, source CertificateSource, sent *http.Request) {
+	if e.Err != nil || e.Reason != ErrCertificateMissing && e.Reason != ErrCertificateRequired {
+		return
+	}
+	if why := absentBy(source, sent); why != nil {
+		e.Err = errors.New(why.Error())
+	}
+}
+
+// without returns the decision of a handler that has found no certificate. It keeps the request as it came, with the headers that
+// the handler removes: what is to be said about them is rarely asked.
+func without(source CertificateSource, sent *http.Request) *decision {
+	d := &struct {
+		decision
+		station
+	}{station: station{source: source, sent: sent}}
+	d.by = &d.station
+	return &d.decision
+}
+
+// absentBy asks a source, or those that it wraps.
+func absentBy(source CertificateSource, sent *http.Request) error {
+	if sent == nil { // a certificate was found
+		return nil
+	}
+	switch s := source.(type) {
+	case AbsenceExplainer:
+		return s.ExplainAbsence(sent)
+	case ValidatingSource:
+		return absentBy(s.Unwrap(), sent)
+	}
+	return fmt.Errorf("Options.Certificate, a %T, has found none", source)
+}
+
+// ExplainAbsence implements AbsenceExplainer: it asks the handler further out that has looked for a certificate, else the connection.
+func (s callerSource) ExplainAbsence(r *http.Request) error {
+	if x, err := extracted(r); err == nil && x != nil {
+		return absentBy(x.by.source, x.by.sent)
+	}
+	return s.connection.ExplainAbsence(r)
+}
+
+// ExplainAbsence implements AbsenceExplainer.
+func (tlsSource) ExplainAbsence(r *http.Request) error {
+	switch {
+	case r.TLS == nil:
+		return errors.New("the connection has no TLS, and no proxy is configured: serve TLS with tls.Config.ClientAuth, or set " +
+			"Options.Certificate to what package proxy makes" + others(r, nil))
+	case len(r.TLS.PeerCertificates) == 0 && asksForNone(r):
+		return errors.New("this server asks its clients for none: set ClientAuth of its tls.Config to tls.RequestClientCert or more" +
+			others(r, nil))
+	}
+	return errors.New("the connection's client was asked for one, and has shown none: it has to be configured with its " +
+		"certificate and key" + others(r, nil))
+}
+
+// asksForNone tells whether the server in a request's context is known to ask for no certificate.
+func asksForNone(r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || server == nil {
+		return false
+	}
+	c := server.TLSConfig
+	return c == nil || c.GetConfigForClient == nil && c.ClientAuth == tls.NoClientCert
+}
+
+// ExplainAbsence implements AbsenceExplainer.
+func (s *proxiedSource) ExplainAbsence(r *http.Request) error {
+	proxied, err := s.proxied(r)
+	names := managed.Headers(slices.DeleteFunc(slices.Clone(s.headers), func(h string) bool { return slices.Contains(s.marks, h) }))
+	own := strings.Join(names, ", ")
+	switch {
+	case err != nil:
+		return err
+	case proxied && names.CarriedBy(r):
+		return fmt.Errorf("the proxy, %s, has said by %s that its client has shown none: have the proxy ask for one, and the client "+
+			"send it", peerOf(r), own)
+	case proxied:
+		return fmt.Errorf("the proxy, %s, has sent none of %s: have it forward the certificate%s", peerOf(r), own, others(r, s.headers))
+	case names.CarriedBy(r):
+		return fmt.Errorf("the peer, %s, is no proxy by the trust rule, so what it sent in %s was ignored: add its address if it is "+
+			"yours, "+
+			"or else this is a forgery", peerOf(r), own)
+	}
+	return fmt.Errorf("the peer, %s, is no proxy by the trust rule; of the connection itself: %w", peerOf(r), s.direct.ExplainAbsence(r))
+}
+
+// peerOf is where a request comes from, as its server or a handler further out says.
+func peerOf(r *http.Request) string { return fmt.Sprintf("%.64q", r.RemoteAddr) }
+
+// certificateHeaders are those in which proxies forward a certificate, as package proxy has them.
+var certificateHeaders = []string{
+	"Client-Cert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Client-Cert", "X-Ssl-Cert", "X-Ssl-Client-Cert",
+	"Ssl-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "X-Arr-Clientcert", "Ssl-Client-Certificate",
+	"X-Ssl-Client-Certificate", "X-Client-Cert-Leaf", "Cf-Client-Cert-Der-Base64",
+}
+
+// others names the headers of other proxies' formats that a request has, which nobody has read.
+func others(r *http.Request, own managed.Headers) string {
+	var found []string
+	for _, name := range certificateHeaders {
+		if len(r.Header[name]) > 0 && !own.Manages(name) {
+			found = append(found, name)
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	slices.Sort(found)
+	return "; it has " + strings.Join(found, ", ") + ", which no source here reads: see docs/proxies.md"
+}

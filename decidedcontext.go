@@ -1,0 +1,100 @@
+package popauth
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// decidedContext is the context of a request that a station has decided about. It ends with the token, where the Guard says so: the
+// timer is made when somebody first asks for it, so that a request which is over soon costs none.
+type decidedContext struct {
+	context.Context
+
+	decision *decision
+	own      atomic.Pointer[tokenContext] // nil until it is asked for
+}
+
+// tokenContext is a context that ends with a token.
+type tokenContext struct {
+	context.Context
+
+	cancel context.CancelFunc
+}
+
+// expiry is when the tokens of a Guard end.
+type expiry struct {
+	now    func() time.Time
+	leeway time.Duration
+}
+
+// left is how long a token is yet in force; false if it doesn't end.
+func (e *expiry) left(t *Token) (time.Duration, bool) {
+	if e == nil || t == nil || t.expiresAt.IsZero() {
+		return 0, false
+	}
+	return t.expiresAt.Add(e.leeway).Sub(e.now()), true
+}
+
+// ending returns the context that ends with the token; that of the request if there is no end, or an earlier one.
+func (c *decidedContext) ending() context.Context {
+	if own := c.own.Load(); own != nil {
+		return own
+	}
+	left, ends := c.decision.by.expiry.left(c.decision.token)
+	if !ends {
+		return c.Context
+	}
+	// The request's server cancels the parent when the handler returns, and with it goes the timer.
+	ctx, cancel := context.WithDeadlineCause(c.Context, time.Now().Add(left), &Error{Reason: ErrTokenExpired})
+	own := &tokenContext{ctx, cancel}
+	if !c.own.CompareAndSwap(nil, own) {
+		cancel()
+		return c.own.Load()
+	}
+	return own
+}
+
+// endedWithToken tells whether a request's context has ended since its token has.
+func endedWithToken(ctx context.Context) bool {
+	if ctx.Err() != context.DeadlineExceeded {
+		return false
+	}
+	e, ok := context.Cause(ctx).(*Error) //nolint:errorlint // itself
+	return ok && e != nil && e.Reason == ErrTokenExpired
+}
+
+// Deadline implements context.Context.
+func (c *decidedContext) Deadline() (time.Time, bool) { return c.ending().Deadline() }
+
+// Done implements context.Context.
+func (c *decidedContext) Done() <-chan struct{} { return c.ending().Done() }
+
+// Err implements context.Context.
+func (c *decidedContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if left, ends := c.decision.by.expiry.left(c.decision.token); !ends || left > 0 && c.own.Load() == nil {
+		return nil
+	}
+	return c.ending().Err()
+}
+
+// Value implements context.Context. context.Cause finds by it why this one has ended.
+func (c *decidedContext) Value(key any) any {
+	if key == (decisionKey{}) {
+		return c.decision
+	}
+	if own := c.own.Load(); own != nil {
+		return own.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
+// String is for those who print contexts, as GoString is: a decision has the token in it.
+func (c *decidedContext) String() string { return fmt.Sprint(c.Context) + ".popauth" }
+
+// GoString implements fmt.GoStringer.
+func (c *decidedContext) GoString() string { return c.String() }
