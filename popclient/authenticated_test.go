@@ -205,16 +205,18 @@ func TestAuthenticatedIsNotLedAway(t *testing.T) {
 				ClientID: "job", Authentication: popclient.ClientSecretPost{Secret: secret}, Endpoints: []string{server.URL + path},
 				Base: server.Client().Transport,
 			}
-			resp, err := (&http.Client{Transport: a}).PostForm(server.URL+path,
-				url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}})
-			if err == nil {
-				resp.Body.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), "redirects") {
-				t.Errorf("%d from %s: got %v, want an error of the redirect", status, path, err)
-			}
-			if stolen.Swap(0) != 0 {
-				t.Errorf("VULNERABLE: %d from %s: the refresh token got elsewhere, in plain text", status, path)
+			for _, transport := range []http.RoundTripper{a, &popclient.Proofs{Key: newKey(t, "ES256"), Base: a}} {
+				resp, err := (&http.Client{Transport: transport}).PostForm(server.URL+path,
+					url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}})
+				if err == nil {
+					resp.Body.Close()
+				}
+				if err == nil || !strings.Contains(err.Error(), "redirects") {
+					t.Errorf("%d from %s by %T: got %v, want an error of the redirect", status, path, transport, err)
+				}
+				if stolen.Swap(0) != 0 {
+					t.Errorf("VULNERABLE: %d from %s by %T: the refresh token got elsewhere, in plain text", status, path, transport)
+				}
 			}
 		}
 	}
