@@ -111,7 +111,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 		problem(".ClientID: empty")
 	}
 	if o.Authentication != nil {
-		if m.authenticate, err = completed(o.Authentication, o.ClientID, o.Issuer); err != nil {
+		if m.authenticate, err = completed(o.Authentication, o.ClientID, o.Issuer, &m.secrets); err != nil {
 			problem(".Authentication: %w", err)
 		}
 		m.options.Authentication = nil // its secret is in the function, where nobody prints it
