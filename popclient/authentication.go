@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // ClientAuthentication is how a client authenticates at a token endpoint, where its certificate doesn't do that:
@@ -46,9 +48,7 @@ type ClientSecretBasic struct{ Secret string }
 func (c ClientSecretBasic) complete(clientID, _ string) (authenticator, error) {
 	return func(_ context.Context, header http.Header, form url.Values) error {
 		form.Del("client_id") // the header has it
-		// RFC 6749: both parts are encoded first. A colon or a percent sign would else be read as another.
-		r := http.Request{Header: header}
-		r.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(c.Secret))
+		header.Set("Authorization", field.Basic(clientID, c.Secret))
 		return nil
 	}, needSecret(c.Secret)
 }
