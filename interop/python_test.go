@@ -46,14 +46,14 @@ func TestAuthlib(t *testing.T) {
 		)...)))
 }
 
-// The tokens of django-oauth-toolkit are opaque. Its metadata name no endpoint for introspection, and its answers have
-// an audience only if the client has named a resource (RFC 8707), and neither an issuer nor a subject. It binds none.
+// The tokens of django-oauth-toolkit are opaque. Its issuer is the path that the program gives it, with the metadata below. Its
+// answers have an audience only if the client has named a resource (RFC 8707), and neither an issuer nor a subject. It binds none.
 func TestDjangoOAuthToolkit(t *testing.T) {
 	s := newPython(t, "toolkit_server.py", "/o/introspect/")
 	sc := newScene(s.authorizationServer)
 	options := func(missing bool) introspection.Options {
 		return introspection.Options{
-			Issuer: s.issuer, Endpoint: s.issuer + "/o/introspect/", Audience: []string{opaque}, AllowMissingAudience: missing,
+			Issuer: s.issuer + "/o", Audience: []string{opaque}, AllowMissingAudience: missing,
 		}
 	}
 	strict, lax := s.api(popauth.Options{Verifier: s.introspection(options(false))}),
