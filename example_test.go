@@ -81,7 +81,7 @@ func ExampleNew() {
 	// Output:
 	// popauth: Options.Audience: empty, or has an empty entry
 	// popauth: Options.Issuer: can't be the start of discovery, and Keys is nil: popauth: RemoteKeysOptions.Issuer: not
-	// https but "http": http passes for a loopback address alone, with AllowLoopbackHTTP popauth: Options.Algorithms:
+	// https but "http": http passes for a loopback address alone, where AllowLoopbackHTTP is set popauth: Options.Algorithms:
 	// "HS256" is no asymmetric signature algorithm that is known here
 }
 

@@ -146,7 +146,7 @@ func TestAuthenticatedElsewhere(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			id, password, basic := sent[0].BasicAuth()
-			if basic == test.without || basic && (id != "job" || password != url.QueryEscape(secret)) {
+			if basic == test.without || basic && (id != "job" || password != encodedSecret) {
 				t.Errorf("got the header of %q, %q, want none: %t", id, password, test.without)
 			}
 			if text := sent[0].PostForm.Encode(); strings.Contains(text, "own") || strings.Contains(fmt.Sprint(sent[0].Header), "own") {

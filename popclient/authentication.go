@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-171ab058/popauth/internal/field"
 )
 
 // ClientAuthentication is how a client authenticates at a token endpoint, where its certificate doesn't do that:
@@ -65,9 +67,7 @@ func (c ClientSecretBasic) complete(clientID, _ string, asking *atomic.Int32) (a
 		}
 		note(ctx, clientID, secret)
 		form.Del("client_id") // the header has it
-		// RFC 6749: both parts are encoded first. A colon or a percent sign would else be read as another.
-		r := http.Request{Header: header}
-		r.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(secret))
+		header.Set("Authorization", field.Basic(clientID, secret))
 		return nil
 	}}, err
 }

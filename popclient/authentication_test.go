@@ -23,7 +23,10 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-const secret = "s3cret: %+é"
+const (
+	secret        = "s3cret: %+é"
+	encodedSecret = "s3cret%3A%20%25%2B%C3%A9" // %20 for the space: a plus sign is left as it is by some servers
+)
 
 // signer is a client's key for assertions, and what it is registered with.
 func signer(t testing.TB) (*popclient.Key, *ecdsa.PublicKey) {

@@ -35,7 +35,7 @@ func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
 	case u.Scheme == "http" && loopbackHTTP && IsLoopback(u.Hostname()):
 		return u, nil
 	}
-	return nil, fmt.Errorf("not https but %.16q: http passes for a loopback address alone, with AllowLoopbackHTTP", u.Scheme)
+	return nil, fmt.Errorf("not https but %.16q: http passes for a loopback address alone, where AllowLoopbackHTTP is set", u.Scheme)
 }
 
 func isASCII(s string) bool {
