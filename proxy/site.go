@@ -34,7 +34,7 @@ type Site struct {
 	API         []string // where the API listens, by HTTP: host:port, or unix:/path
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
-	Clients     string   // the file with the authorities whose certificates the proxy reports as verified
+	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy
 }
 
 // managedBySite are the headers that a configuration sets for a reason of its own.
@@ -86,7 +86,11 @@ func (s Site) validate() error {
 	for _, file := range []struct{ name, path string }{
 		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
 	} {
-		if !isFile(file.path) {
+		if file.name == "Clients" && s.Format.program == "caddy" { // trusts no authority
+			if file.path != "" {
+				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
+			}
+		} else if !isFile(file.path) {
 			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
 		}
 	}

@@ -34,8 +34,8 @@ func TestForeignNames(t *testing.T) {
 				w.takeForeign(t, string(separator), "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL",
 					"X-Rewrite-URL")
 				if separator != '-' { // where such a one reaches the service, it refuses
-					w.takeForeign(t, string(separator), "X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Binding",
-						"X-Auth-Tenant")
+					w.takeForeign(t, string(separator), "X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope",
+						"X-Auth-Binding", "X-Auth-Tenant")
 				}
 			}
 		})
