@@ -74,12 +74,21 @@ func (tlsSource) ExplainAbsence(r *http.Request) error {
 	case r.TLS == nil:
 		return errors.New("the connection has no TLS, and no proxy is configured: serve TLS with tls.Config.ClientAuth, or set " +
 			"Options.Certificate to what package proxy makes")
-	case len(r.TLS.PeerCertificates) == 0 && asksForNone(r):
+	case !isServed(r):
+		return errors.New("the connection's client has shown none: this server's tls.Config has to ask for one, by ClientAuth, and the client " +
+			"to be configured with its certificate and key" + others(r, nil))
+	case asksForNone(r):
 		return errors.New("this server asks its clients for none: set ClientAuth of its tls.Config to tls.RequestClientCert or more" +
 			others(r, nil))
 	}
 	return errors.New("the connection's client was asked for one, and has shown none: it has to be configured with its " +
 		"certificate and key" + others(r, nil))
+}
+
+// isServed tells whether a request comes from a server of net/http's, whose configuration is known.
+func isServed(r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && server != nil
 }
 
 // asksForNone tells whether the server in a request's context is known to ask for no certificate.

@@ -119,8 +119,7 @@ func ExampleGuard_Check() {
 	fmt.Println(errors.Is(err, popauth.ErrScope), err)
 	// Output:
 	// client-1 x5t#S256 <nil>
-	// true popauth: scope missing: scope is "orders.read", want "orders.write": the client has to ask for it, and its
-	// user or the issuer to grant it
+	// true popauth: scope missing: scope is "orders.read", want "orders.write": the client has to ask for it, and its user or the issuer to grant it
 }
 
 // An Error's text is for logs. A body for clients is made of constants.

@@ -83,6 +83,7 @@ func HAProxy(cert, verify string) Format {
 func Caddy(cert string) Format {
 	return newFormat(Format{
 		name:     "caddy",
+		program:  "caddy",
 		cert:     cert,
 		encoding: Base64DER,
 		none:     []string{"", "{http.request.tls.client.certificate_der_base64}"},

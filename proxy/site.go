@@ -34,7 +34,7 @@ type Site struct {
 	API         []string // where the API listens, by HTTP: host:port, or unix:/path
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
-	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Envoy
+	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy and Envoy
 }
 
 // managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
@@ -87,7 +87,7 @@ func (s Site) validate() error {
 	for _, file := range []struct{ name, path string }{
 		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
 	} {
-		if file.name == "Clients" && s.Format.program == "envoy" { // trusts no authority
+		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
 			if file.path != "" {
 				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
 			}

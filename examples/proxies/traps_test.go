@@ -62,7 +62,7 @@ func traps(c *cast) []trap {
 		},
 		{
 			proxy: "caddy", mistake: "`header_up -X` beside `header_up X`",
-			old: "header_up X-SSL", new: "header_up -X-SSL-Client-Cert\n		header_up X-SSL",
+			old: "header_up X-Ssl", new: "header_up -X-Ssl-Client-Cert\n		header_up X-Ssl",
 			request: "the owner", as: c.owner, want: "401",
 		},
 		{
