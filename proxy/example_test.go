@@ -91,8 +91,8 @@ func ExampleFormat_WithChain() {
 
 // Istio's default: the gateway ends the caller's TLS, and the sidecar appends an element for the gateway.
 func ExampleFormat_WithHops() {
-	const gateway, batch = "spiffe://cluster.local/ns/istio-system/sa/gateway", "spiffe://cluster.local/ns/default/sa/batch"
-	format := proxy.Envoy().WithHops(gateway)
+	const gateway, batch = "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway", "spiffe://cluster.local/ns/default/sa/batch"
+	format := proxy.Envoy().WithHops("spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
 
 	// What the gateway wrote for the caller, and the sidecar for the gateway or for who came past it.
 	caller := sent("synth-envoy-xfcc-full")
