@@ -131,7 +131,8 @@ func TestRootsFile(t *testing.T) {
 	broken := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})
 	for name, content := range map[string][]byte{
 		"empty": nil, "text": []byte("not yet\n"), "cut off": both[:len(both)-30], "cut off in the first": a.PEM()[:100],
-		"a key": slices.Concat(b.PEM(), key), "no certificate": slices.Concat(b.PEM(), broken), "too large": bytes.Repeat([]byte("\n"), 4<<20+1),
+		"a key": slices.Concat(b.PEM(), key), "no certificate": slices.Concat(b.PEM(), broken),
+		"too large": bytes.Repeat([]byte("\n"), 4<<20+1),
 	} {
 		t.Run("broken: "+name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "ca.crt")
