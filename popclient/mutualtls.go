@@ -54,6 +54,8 @@ type MutualTLS struct {
 	origins []string
 	nonces  nonces // of APIs, for Key
 
+	serverIDs *serverIDs // nil: servers are verified by their names
+
 	authenticate authenticator // at the token endpoint; nil if the certificate does
 
 	// stranger sends what must not have the certificate.
