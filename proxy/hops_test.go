@@ -64,6 +64,7 @@ func TestHops(t *testing.T) {
 		{name: "the hop's URI in quotes", hops: one, value: caller + "," + byHop(`"`+gatewayURI+`"`), want: strange},
 		{name: "the hop's URI beside another", hops: one, value: caller + "," + byHop(workload) + ";URI=" + gatewayURI, want: strange,
 			says: "one of 2 URIs"},
+		{name: "another beside the hop's URI", hops: one, value: caller + "," + byHop(gatewayURI) + ";URI=" + workload, want: strange},
 		{name: "the hop's URI as DNS", hops: one, value: caller + "," + byHop("") + ";DNS=" + gatewayURI, want: strange},
 		{name: "the hop without hash", hops: one, value: caller + ",URI=" + gatewayURI, want: strange},
 		{name: "the hop's hash in capitals", hops: one, want: strange,
