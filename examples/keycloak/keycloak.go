@@ -71,7 +71,8 @@ func (w *world) startKeycloak(ctx context.Context, home string) error {
 		return err
 	}
 	w.Cleanup(p.stop)
-	if err := p.await(ctx, func() error { return w.answers(ctx) }); err != nil {
+	client := w.http(nil)
+	if err := p.await(ctx, func() error { return k.answers(ctx, client) }); err != nil {
 		return err
 	}
 	w.say("issuer        %s, after %.0f s", k.issuer, time.Since(w.started).Seconds())
@@ -96,12 +97,12 @@ func (w *world) writeFiles(home string) error {
 }
 
 // answers asks for the realm's metadata, as clients do.
-func (w *world) answers(ctx context.Context) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.keycloak.issuer+"/.well-known/openid-configuration", http.NoBody)
+func (k keycloak) answers(ctx context.Context, client *http.Client) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.issuer+"/.well-known/openid-configuration", http.NoBody)
 	if err != nil {
 		return err
 	}
-	answer, err := w.http(nil).Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return err
 	}
@@ -112,8 +113,8 @@ func (w *world) answers(ctx context.Context) error {
 	var metadata struct {
 		Issuer string `json:"issuer"`
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&metadata); err != nil || metadata.Issuer != w.keycloak.issuer {
-		return fmt.Errorf("metadata of the realm: got the issuer %q, %w, want %q", metadata.Issuer, err, w.keycloak.issuer)
+	if err := json.NewDecoder(answer.Body).Decode(&metadata); err != nil || metadata.Issuer != k.issuer {
+		return fmt.Errorf("metadata of the realm: got the issuer %q, %w, want %q", metadata.Issuer, err, k.issuer)
 	}
 	return nil
 }

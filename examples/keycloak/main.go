@@ -67,7 +67,7 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	w := &world{out: out, started: time.Now()}
 	defer func() {
 		w.close()
-		if ctx.Err() != nil && !s.serve {
+		if err != nil && ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
 	}()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,9 @@ func TestRun(t *testing.T) {
 	counterpart.Need(t, "bash", "curl")
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
+	var logged bytes.Buffer // whose lines would stand amid the table
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
@@ -67,7 +71,7 @@ func TestRun(t *testing.T) {
 		done <- err
 	}()
 	printed := &bytes.Buffer{}
-	for buffer := make([]byte, 4096); !strings.Contains(printed.String(), "password "); {
+	for buffer := make([]byte, 4096); !administrator.Match(printed.Bytes()); {
 		n, err := read.Read(buffer)
 		printed.Write(buffer[:n])
 		if err != nil {
@@ -79,12 +83,16 @@ func TestRun(t *testing.T) {
 		t.Errorf("README.md: got\n%s\nwant\n%s", want, got)
 	}
 	testCommands(t, commands)
+	testAdministrator(t, commands)
 	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	if err := <-done; err != nil || logged.Len() > 0 {
+		t.Errorf("got %v, and logged %s", err, &logged)
 	}
 	wantNothing(t, temporary)
 }
+
+// administrator is the last line: the console's server and its password.
+var administrator = regexp.MustCompile(`(?m)^The switches are at (\S+)/admin/\S+: admin, password (\S+)$`)
 
 // testCommands pastes them into a shell, which prints the first line of each answer.
 func testCommands(t *testing.T, text string) {
@@ -101,6 +109,18 @@ func testCommands(t *testing.T, text string) {
 	answers := regexp.MustCompile(`HTTP/2 \d+`).FindAllString(string(got), -1)
 	if err != nil || !slices.Equal(answers, want) || len(want) != 3 {
 		t.Errorf("got %v, %v, want %v:\n%s\n%s", answers, err, want, script, got)
+	}
+}
+
+// testAdministrator logs in with the password that is printed.
+func testAdministrator(t *testing.T, text string) {
+	t.Helper()
+	printed := administrator.FindStringSubmatch(text)
+	ca := regexp.MustCompile(`--cacert (\S+)`).FindStringSubmatch(text)
+	got, err := exec.Command("curl", "-sS", "--cacert", ca[1], "-d", "grant_type=password", "-d", "client_id=admin-cli",
+		"-d", "username=admin", "-d", "password="+printed[2], printed[1]+"/realms/master/protocol/openid-connect/token").CombinedOutput()
+	if err != nil || !strings.Contains(string(got), `"access_token"`) {
+		t.Errorf("the administrator's password: got %v, %s", err, got)
 	}
 }
 

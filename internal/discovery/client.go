@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,16 +98,31 @@ type Failure struct {
 	Err      error
 }
 
-func (f Failure) Error() string { return fmt.Sprintf("%s: %v", Shown(f.Place), f.Err) }
+func (f Failure) Error() string { return Shown(f.Place) + ": " + f.text() }
+
+// text doesn't name the place, as net/http's errors do.
+func (f Failure) text() string {
+	text := f.Err.Error()
+	if of, ok := errors.AsType[*url.Error](f.Err); ok {
+		text = strings.Replace(text, of.Error(), of.Err.Error(), 1)
+	}
+	return text
+}
+
 func (f Failure) Unwrap() error { return f.Err }
 
 // Failures are those of all places that were asked, on one line.
 type Failures []Failure
 
+// Error says once what has failed in the same way at several places.
 func (f Failures) Error() string {
-	texts := make([]string, len(f))
-	for i := range f {
-		texts[i] = f[i].Error()
+	var texts []string
+	for i := 0; i < len(f); {
+		places, text := Shown(f[i].Place), f[i].text()
+		for i++; i < len(f) && f[i].text() == text; i++ {
+			places += ", " + Shown(f[i].Place)
+		}
+		texts = append(texts, places+": "+text)
 	}
 	return strings.Join(texts, "; ")
 }

@@ -86,7 +86,7 @@ func TestFind(t *testing.T) {
 		{name: "after a page for people", pages: map[string]string{places[0]: "<html>", places[1]: ownPage}, asked: places[:2]},
 		{name: "where the configuration says", pages: map[string]string{"/x": ownPage},
 			metadataURL: "https://login.example.com/x?key=secret", asked: []string{"/x"}},
-		{name: "nowhere", asked: places, want: "status 404; ", away: true},
+		{name: "nowhere", asked: places, want: "oauth-authorization-server: status 404", away: true},
 		{name: "not where the configuration says", pages: map[string]string{places[0]: ownPage},
 			metadataURL: "https://login.example.com/x?key=secret",
 			asked:       []string{"/x"}, want: "https://login.example.com/x?…: status 404", away: true},

@@ -44,7 +44,8 @@ func Member(body []byte, issuer, member string, aliased bool) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("metadata: %w", err)
 	case said != issuer:
-		err = fmt.Errorf("metadata: of another issuer: its issuer is %.256q, and %.256q is wanted, to the letter", said, issuer)
+		err = fmt.Errorf("metadata: of another issuer: its issuer is %.256q, and %.256q is wanted, to the letter: set Issuer to "+
+			"what the tokens have as iss", said, issuer)
 		if said == "" {
 			err = notMetadata{err}
 		}

@@ -15,7 +15,7 @@ const (
 	keys                        // internal/keys, made of mechanisms
 	root                        // the contract, and what every request meets
 	optIn                       // implements the root's interfaces; none needs another
-	outside                     // examples, tests and measurements, which nothing is made of
+	outside                     // commands, examples, tests and measurements, which nothing is made of
 )
 
 func storeyOf(dir string) storey {
@@ -30,7 +30,7 @@ func storeyOf(dir string) storey {
 			return keys
 		}
 		return mechanism
-	case "bench", "examples", "interop", "tests":
+	case "bench", "cmd", "examples", "interop", "tests":
 		return outside
 	default:
 		return optIn
