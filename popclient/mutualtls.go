@@ -55,6 +55,8 @@ type MutualTLS struct {
 	origins []string
 	nonces  nonces // of APIs, for Key
 
+	serverIDs *serverIDs // nil: servers are verified by their names
+
 	authenticate authenticator // at the token endpoint; add is nil if the certificate does
 	secrets      atomic.Int32  // calls of its Source
 	clocks       nonces        // of token endpoints, for assertions

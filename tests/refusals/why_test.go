@@ -228,10 +228,10 @@ func (l whyLab) proofRows() []whyRow {
 			r := send()()
 			r.Header.Set("Authorization", "Bearer "+bound)
 			return r
-		}, says: []string{"code=binding_scheme", `got="`+`"Bearer"`, `want="`+`"DPoP"`, "bound by DPoP"}},
+		}, says: []string{"code=binding_scheme", `got="` + `"Bearer"`, `want="` + `"DPoP"`, "bound by DPoP"}},
 		{fault: "unbound token under DPoP", options: open, request: func() *http.Request {
 			return l.key.Request("GET", lab.DPoPURL, l.Unbound())
-		}, says: []string{"code=binding_scheme", `got="`+`"DPoP"`, `want="`+`"Bearer"`, "the token isn't bound at all"}},
+		}, says: []string{"code=binding_scheme", `got="` + `"DPoP"`, `want="` + `"Bearer"`, "the token isn't bound at all"}},
 		{fault: "BaseURL of another scheme", options: l.proofs(dpop.Options{BaseURL: "http://api.example.com"}), request: send(),
 			says: []string{"code=proof_target", "what=htu", lab.DPoPURL, "http://api.example.com/orders", "dpop.Options.BaseURL"}},
 		{fault: "a proxy that rewrites the path", options: l.proofs(dpop.Options{BaseURL: "https://api.example.com/v1"}), request: send(),
