@@ -75,8 +75,8 @@ func (tlsSource) ExplainAbsence(r *http.Request) error {
 		return errors.New("the connection has no TLS, and no proxy is configured: serve TLS with tls.Config.ClientAuth, or set " +
 			"Options.Certificate to what package proxy makes")
 	case !isServed(r):
-		return errors.New("the connection's client has shown none: this server's tls.Config has to ask for one, by ClientAuth, and the client " +
-			"to be configured with its certificate and key" + others(r, nil))
+		return errors.New("the connection's client has shown none: this server's tls.Config has to ask for one, by ClientAuth, and the " +
+			"client to be configured with its certificate and key" + others(r, nil))
 	case asksForNone(r):
 		return errors.New("this server asks its clients for none: set ClientAuth of its tls.Config to tls.RequestClientCert or more" +
 			others(r, nil))
