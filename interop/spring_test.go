@@ -137,6 +137,7 @@ func TestSpring(t *testing.T) {
 		{"Table", testSpringTable},
 		{"Popclient", testSpringPopclient},
 		{"Java", testSpringJava},
+		{"Code", testSpringCode},
 		{"Refresh", testSpringRefresh},
 		{"RotationAtOnce", testSpringRotationAtOnce},
 	} {

@@ -12,10 +12,13 @@ import org.springframework.boot.SpringBootConfiguration;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.context.annotation.Bean;
 import org.springframework.core.env.Environment;
+import org.springframework.security.core.userdetails.User;
+import org.springframework.security.core.userdetails.UserDetailsService;
 import org.springframework.security.crypto.factory.PasswordEncoderFactories;
 import org.springframework.security.crypto.password.PasswordEncoder;
 import org.springframework.security.oauth2.core.AuthorizationGrantType;
 import org.springframework.security.oauth2.core.ClientAuthenticationMethod;
+import org.springframework.security.oauth2.jose.jws.SignatureAlgorithm;
 import org.springframework.security.oauth2.server.authorization.client.InMemoryRegisteredClientRepository;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClient;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClientRepository;
@@ -25,6 +28,7 @@ import org.springframework.security.oauth2.server.authorization.settings.TokenSe
 import org.springframework.security.oauth2.server.authorization.token.JwtEncodingContext;
 import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenClaimsContext;
 import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenCustomizer;
+import org.springframework.security.provisioning.InMemoryUserDetailsManager;
 
 /**
  * Spring Authorization Server as Spring Boot configures it, with a few clients, a signing key of this process's own, and
@@ -61,7 +65,24 @@ public class AuthorizationServer {
 			client("opaque-by-dn", ClientAuthenticationMethod.TLS_CLIENT_AUTH).tokenSettings(opaque).clientSettings(ClientSettings.builder()
 				.x509CertificateSubjectDN("CN=by-dn,O=Orders").build()).build(),
 			client("self-signed", ClientAuthenticationMethod.SELF_SIGNED_TLS_CLIENT_AUTH).tokenSettings(bound).clientSettings(ClientSettings.builder()
-				.jwkSetUrl(env.getRequiredProperty("test.self-signed")).build()).build());
+				.jwkSetUrl(env.getRequiredProperty("test.self-signed")).build()).build(),
+			ofUsers("web", ClientAuthenticationMethod.PRIVATE_KEY_JWT).tokenSettings(TokenSettings.builder().reuseRefreshTokens(false).build())
+				.clientSettings(ClientSettings.builder().requireProofKey(true).jwkSetUrl(env.getRequiredProperty("test.self-signed"))
+				.tokenEndpointAuthenticationSigningAlgorithm(SignatureAlgorithm.ES256).build()).build(),
+			ofUsers("web-by-dn", ClientAuthenticationMethod.TLS_CLIENT_AUTH).tokenSettings(TokenSettings.builder()
+				.x509CertificateBoundAccessTokens(true).reuseRefreshTokens(false).build()).clientSettings(ClientSettings.builder()
+				.requireProofKey(false).x509CertificateSubjectDN("CN=by-dn,O=Orders").build()).build());
+	}
+
+	private static RegisteredClient.Builder ofUsers(String id, ClientAuthenticationMethod method) {
+		return RegisteredClient.withId(id).clientId(id).clientAuthenticationMethod(method).scope("orders.read")
+			.authorizationGrantType(AuthorizationGrantType.AUTHORIZATION_CODE).authorizationGrantType(AuthorizationGrantType.REFRESH_TOKEN)
+			.redirectUri("https://shop.example.com/callback");
+	}
+
+	@Bean
+	UserDetailsService users(Environment env) {
+		return new InMemoryUserDetailsManager(User.withUsername("alice").password("{noop}" + env.getRequiredProperty("test.secret")).build());
 	}
 
 	private static RegisteredClient.Builder client(String id, ClientAuthenticationMethod method) {
