@@ -16,9 +16,10 @@
 // realms, in about a minute, and caches that, by default in popauth in the user's cache directory. Later runs start in
 // seconds. Without Java 17, Maven or unzip the tests are skipped; under CI=true they fail.
 //
-//	go test -C interop -v -run 'Spring|Hydra' .
+//	go test -C interop -v -run 'Spring|Nimbus|Hydra' .
 //
 // testdata/spring pins Spring Authorization Server. Maven gets it (25 MB) into the same cache; it is compiled as it starts.
+// testdata/nimbus pins Nimbus' verifier of proofs (2 MB), which reads those of popclient.
 // Hydra is tested only if hydra is in PATH, in CI too: building it takes minutes.
 //
 //	go test -C interop -v -run 'Authlib|Django|Zitadel' .

@@ -38,6 +38,10 @@
 // With MutualTLSOptions.Key a client does both: the certificate authenticates it at the token endpoint, and its tokens
 // are bound to the key. The algorithm has to be one that the server takes: [GenerateKeyFor] asks its metadata.
 //
+// A proof is for the URL as it is sent, to the letter. APIs in Java that verify by Nimbus' oauth2-oidc-sdk (11.38.2, run) decode the
+// path before they compare, and refuse proofs for paths with escapes such as %2F, %2B or %C3%A4, whoever signs them; those that ask
+// a servlet for the URL refuse one with :443 in it. Give such APIs URLs without.
+//
 // # With a secret, or a JWT
 //
 // Binding a token is one thing, and who asks for it another. Where a server wants client_secret_basic, client_secret_post or
