@@ -195,10 +195,12 @@ func TestSPIREX509SVIDs(t *testing.T) {
 		name   string
 		by     *popauthtest.Client
 		later  time.Duration
+		shared bool // the bundle as Roots, which are for all names
 		want   int
 		reason popauth.Reason // of the certificate itself
 	}{
 		{name: "its own", by: batch, want: http.StatusOK},
+		{name: "its own, by roots of no trust domain", by: batch, shared: true, want: http.StatusForbidden},
 		{name: "another workload's", by: workload(t, "example.org", "other"), want: http.StatusForbidden},
 		{name: "another workload's, with the leaf beside it", by: stolen, want: http.StatusForbidden},
 		{name: "of a federated trust domain", by: workload(t, "example.net", "batch"), want: http.StatusForbidden},
@@ -211,12 +213,16 @@ func TestSPIREX509SVIDs(t *testing.T) {
 		{name: "old", by: batch, later: 2 * time.Hour, want: http.StatusForbidden, reason: popauth.ErrCertificateUntrusted},
 		{name: "none", by: nil, want: http.StatusForbidden},
 	} {
-		source, err := clientcert.Verified(popauth.TLSCertificate(), clientcert.Verification{
+		verification := clientcert.Verification{
 			TrustDomains: map[string]*x509.CertPool{
 				"example.org": spireRoots(t, "example.org"), "example.net": spireRoots(t, "example.net"), "example.com": federated.Pool(),
 			},
 			Now: spireClock(t, time.Minute+tt.later),
-		})
+		}
+		if tt.shared {
+			verification.Roots, verification.TrustDomains = spireRoots(t, "example.org"), nil
+		}
+		source, err := clientcert.Verified(popauth.TLSCertificate(), verification)
 		if err != nil {
 			t.Fatal(err)
 		}
