@@ -78,8 +78,8 @@ func (r *Reach) control(_, address string, _ syscall.RawConn) error {
 		return nil
 	}
 	if !r.Inside {
-		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: if that is meant, set the URL of the keys yourself, or "+
-			"give popauth a Client of your own", a.Addr())
+		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: if that is meant, set the URL of the "+
+			"keys yourself, or give popauth a Client of your own", a.Addr())
 	}
 	r.Went.Store(true)
 	return nil

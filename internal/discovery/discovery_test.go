@@ -63,7 +63,8 @@ func TestParseMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, err := discovery.ParseMember(test.member, issuer, discovery.Loopback(test.loopback)); (err == nil) != test.want || (u == nil) == test.want {
+		u, err := discovery.ParseMember(test.member, issuer, discovery.Loopback(test.loopback))
+		if (err == nil) != test.want || (u == nil) == test.want {
 			t.Errorf("%s of %s: got %v, %v, want %v", test.member, test.issuer, u, err, test.want)
 		}
 	}
