@@ -68,15 +68,27 @@ func (s callerSource) ExplainAbsence(r *http.Request) error {
 // ExplainAbsence implements AbsenceExplainer.
 func (tlsSource) ExplainAbsence(r *http.Request) error {
 	switch {
+	case r.TLS == nil && others(r, nil) != "":
+		return errors.New("the connection has no TLS, and no proxy is configured: if one is in front, set Options.Certificate to what " +
+			"package proxy makes" + others(r, nil))
 	case r.TLS == nil:
 		return errors.New("the connection has no TLS, and no proxy is configured: serve TLS with tls.Config.ClientAuth, or set " +
-			"Options.Certificate to what package proxy makes" + others(r, nil))
-	case len(r.TLS.PeerCertificates) == 0 && asksForNone(r):
-		return errors.New("this server asks its clients for none: set ClientAuth of its tls.Config to tls.RequestClientCert or more" +
-			others(r, nil))
+			"Options.Certificate to what package proxy makes")
+	case !isServed(r):
+		return errors.New("the connection's client has shown none: this server's tls.Config has to ask for one, by ClientAuth, and the " +
+			"client to be configured with its certificate and key" + others(r, nil))
+	case asksForNone(r):
+		return errors.New("by http.Server.TLSConfig this server asks its clients for none: set ClientAuth there to tls.RequestClientCert " +
+			"or more; if it is set in another tls.Config, the client has shown none" + others(r, nil))
 	}
 	return errors.New("the connection's client was asked for one, and has shown none: it has to be configured with its " +
 		"certificate and key" + others(r, nil))
+}
+
+// isServed tells whether a request comes from a server of net/http's, whose configuration is known.
+func isServed(r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && server != nil
 }
 
 // asksForNone tells whether the server in a request's context is known to ask for no certificate.
@@ -85,7 +97,7 @@ func asksForNone(r *http.Request) bool {
 	if !ok || server == nil {
 		return false
 	}
-	c := server.TLSConfig
+	c := server.TLSConfig // net/http makes one where there is none
 	return c == nil || c.GetConfigForClient == nil && c.ClientAuth == tls.NoClientCert
 }
 
@@ -101,11 +113,16 @@ func (s *proxiedSource) ExplainAbsence(r *http.Request) error {
 		return fmt.Errorf("the proxy, %s, has said by %s that its client has shown none: have the proxy ask for one, and the client "+
 			"send it", peerOf(r), own)
 	case proxied:
-		return fmt.Errorf("the proxy, %s, has sent none of %s: have it forward the certificate%s", peerOf(r), own, others(r, s.headers))
+		return fmt.Errorf("the proxy, %s, has sent none of %s: have it ask its clients for a certificate and forward that, unless "+
+			"this client has shown none%s",
+			peerOf(r), own, others(r, s.headers))
 	case names.CarriedBy(r):
 		return fmt.Errorf("the peer, %s, is no proxy by the trust rule, so what it sent in %s was ignored: add its address if it is "+
 			"yours, "+
 			"or else this is a forgery", peerOf(r), own)
+	case r.TLS == nil:
+		return fmt.Errorf("the peer, %s, is no proxy by the trust rule, and has come without TLS: add its address if it is your proxy; "+
+			"else somebody goes around the proxy%s", peerOf(r), others(r, s.headers))
 	}
 	return fmt.Errorf("the peer, %s, is no proxy by the trust rule; of the connection itself: %w", peerOf(r), s.direct.ExplainAbsence(r))
 }
@@ -132,5 +149,6 @@ func others(r *http.Request, own managed.Headers) string {
 		return ""
 	}
 	slices.Sort(found)
-	return "; it has " + strings.Join(found, ", ") + ", which no source here reads: see docs/proxies.md"
+	return "; the request has " + strings.Join(found, ", ") + ", which Options.Certificate doesn't read: if the proxy writes it anew in " +
+		"every request, it is its format, see docs/proxies.md; else it is a client's own"
 }

@@ -79,7 +79,7 @@ func Scope(scopes ...string) Policy {
 	return scopePolicy(scopes, func(has []string) error {
 		for _, s := range scopes {
 			if !slices.Contains(has, s) {
-				return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.All(scopes)}}
+				return &Error{Reason: ErrScope, Err: lacking(has, mismatch.All(scopes))}
 			}
 		}
 		return nil
@@ -91,7 +91,7 @@ func AnyScope(scopes ...string) Policy {
 	scopes = mustScopes("AnyScope", scopes)
 	return scopePolicy(scopes, func(has []string) error {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
-			return &Error{Reason: ErrScope, Err: &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: mismatch.Any(scopes)}}
+			return &Error{Reason: ErrScope, Err: lacking(has, mismatch.Any(scopes))}
 		}
 		return nil
 	})

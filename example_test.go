@@ -80,7 +80,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// popauth: Options.Audience: empty, or has an empty entry
-	// popauth: Options.Issuer: can't be the start of discovery, and Keys is nil: popauth: RemoteKeysOptions.Issuer: not https but "http": http passes for a loopback address alone, with AllowLoopbackHTTP
+	// popauth: Options.Issuer: can't be the start of discovery, and Keys is nil: popauth: RemoteKeysOptions.Issuer: not https but "http": http passes for a loopback address alone, where AllowLoopbackHTTP is set, and for keys at a private one where AllowPrivateHTTP is
 	// popauth: Options.Algorithms: "HS256" is no asymmetric signature algorithm that is known here
 }
 
@@ -119,7 +119,7 @@ func ExampleGuard_Check() {
 	fmt.Println(errors.Is(err, popauth.ErrScope), err)
 	// Output:
 	// client-1 x5t#S256 <nil>
-	// true popauth: scope missing: scope is "orders.read", want "orders.write"
+	// true popauth: scope missing: scope is "orders.read", want "orders.write": the client has to ask for it, and its user or the issuer to grant it
 }
 
 // An Error's text is for logs. A body for clients is made of constants.

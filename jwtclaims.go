@@ -11,6 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth/internal/jose"
 	"github.com/seed-171ab058/popauth/internal/mismatch"
 	"github.com/seed-171ab058/popauth/internal/settings"
+	"github.com/seed-171ab058/popauth/internal/strictjson"
 )
 
 // claims reads the claims of a token, and holds them against the options.
@@ -137,8 +138,12 @@ func (o omissions) mayBe(iss []byte, issuer string) bool {
 func (o omissions) name(e evidence, t *Token, issuer string) error {
 	if o.clientClaim != "" {
 		switch {
+		case e.folded: // another reader would take that one, as encoding/json does
+			return malformed(strictjson.ErrFolded)
 		case e.named == "":
-			return wrongKind("no claim %q that names a client, and Options.ClientClaim asks for it", o.clientClaim)
+			return &Error{Reason: ErrTokenType, Err: &Mismatch{What: mismatch.Own(o.clientClaim), Got: mismatch.Absent,
+				Want:   "the client's name",
+				Advice: "set Options.ClientClaim to the claim in which this issuer names the client, see docs/issuers.md"}}
 		case t.clientID != "" && t.clientID != e.named:
 			return malformed(fmt.Errorf("client_id is %.64q, and %s is %.64q", t.clientID, o.clientClaim, e.named))
 		}

@@ -31,7 +31,7 @@ func (v *jwtVerifier) wrongIssuer(iss []byte) error {
 	case v.omitted.svids:
 		m.Want, m.Advice = "none", "a JWT-SVID has none, and JWTOptions.JWTSVIDs is set"
 	case iss == nil:
-		m.Advice = "only SPIFFE's tokens have none: see JWTOptions.JWTSVIDs"
+		m.Advice = "the issuer has to write it; SPIFFE's JWT-SVIDs have none, see JWTOptions.JWTSVIDs"
 	case strings.TrimSuffix(string(iss), "/") == strings.TrimSuffix(v.issuer, "/"):
 		m.Advice = "only the slash at the end differs: set Options.Issuer to what the token says"
 	case strings.EqualFold(string(iss), v.issuer):
@@ -97,8 +97,9 @@ func wrongTime(t *Token, now time.Time, leeway time.Duration) error {
 	case !t.expiresAt.IsZero() && !now.Before(t.expiresAt.Add(leeway)):
 		m.What, m.Got = "exp", mismatch.At(t.expiresAt)
 		m.Want = fmt.Sprintf("after %s, with a leeway of %v", mismatch.At(now.Add(-leeway)), leeway)
-		m.Advice = fmt.Sprintf("it was %s ago by this clock, %s: the client has to get a new token", mismatch.By(now.Sub(t.expiresAt)),
-			mismatch.At(now))
+		m.Advice = fmt.Sprintf("it was %s ago by this clock, %s: the client has to get a new token; where it just has, a clock or a "+
+			"time zone is wrong",
+			mismatch.By(now.Sub(t.expiresAt)), mismatch.At(now))
 	case now.Before(t.NotBefore().Add(-leeway)):
 		begin("nbf", t.NotBefore())
 	default:
@@ -127,12 +128,13 @@ func ofClaim(name string, err error) error {
 
 // wrongScheme is why a token that is bound as it is can't come under that scheme.
 func wrongScheme(t *Token, scheme, fit string) error {
-	m := &Mismatch{What: "Authorization", Got: scheme, Want: fit, Advice: "the token's cnf has no member for it: it isn't bound by DPoP"}
+	m := &Mismatch{What: "Authorization", Got: mismatch.Own(scheme), Want: mismatch.Own(fit),
+		Advice: "the token isn't bound at all: the issuer doesn't bind by DPoP, or the client has sent no proof when it got the token"}
 	switch {
 	case fit != bearer:
 		m.Advice = "the token is bound by DPoP: a thief's request, or a client that takes it for a bearer token"
 	case len(t.bindings) > 0:
-		m.Advice = "the token is bound by " + mismatch.Texts(members(t.bindings)) + " alone"
+		m.Advice = "the token is bound by " + mismatch.Texts(members(t.bindings)) + " alone, and not by DPoP"
 	}
 	return m
 }
@@ -165,7 +167,7 @@ func (s *schemes) wrongScheme(scheme string, alone bool) error {
 	case alone:
 		m.Got, m.Advice = "none, one word alone", "the client has to send Authorization: Bearer TOKEN"
 	case strings.EqualFold(scheme, "DPoP"):
-		m.Got = scheme
+		m.Got = mismatch.Own(scheme)
 		m.Advice = "set Options.Confirmers to a dpop.Confirmer, and MutualTLS{} too where tokens are bound to certificates"
 	case len(scheme) <= longest:
 		m.Got = mismatch.Text(scheme)
@@ -183,11 +185,24 @@ func (s *schemes) names() []string {
 
 // wrongCertificate is why a certificate isn't the one that a token is bound to.
 func wrongCertificate(p Presentation, got [sha256.Size]byte) error {
+	by := " of the certificate of this connection"
+	if source := p.certificate.Source; source != SourceTLS {
+		by = " of the certificate that the proxy has forwarded, by " + mismatch.Text(string(source))
+	}
 	return &Mismatch{
-		What: memberX5T,
-		Got: mismatch.Own(base64.RawURLEncoding.EncodeToString(got[:])) + " of the certificate that came by " +
-			mismatch.Text(string(p.certificate.Source)),
+		What:   memberX5T,
+		Got:    mismatch.Own(base64.RawURLEncoding.EncodeToString(got[:])) + by,
 		Want:   mismatch.Text(p.Binding.Value) + " of the token's cnf",
 		Advice: "a thief's, or the client has renewed its certificate since it got the token",
 	}
+}
+
+// lacking is why a token's scopes aren't enough.
+func lacking(has []string, want string) error {
+	m := &Mismatch{What: "scope", Got: mismatch.Texts(has), Want: want,
+		Advice: "the client has to ask for it, and its user or the issuer to grant it"}
+	if slices.ContainsFunc(has, func(s string) bool { return strings.Contains(s, ",") }) {
+		m.Advice = "a comma separates no scopes: the issuer has to write them with spaces (RFC 8693, section 4.2), or as a list"
+	}
+	return m
 }

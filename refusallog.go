@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,7 +102,7 @@ func causeAttrs(err error) []slog.Attr {
 		attrs := attrsOf(cause)
 		switch {
 		case i == 0:
-			all = attrs
+			all = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == "code" }) // which the line has
 		case i < maxCauses:
 			all = append(all, slog.Attr{Key: "cause" + strconv.Itoa(i+1), Value: slog.GroupValue(attrs...)})
 		}

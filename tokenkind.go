@@ -111,6 +111,7 @@ type evidence struct {
 	client   bool   // a client's name
 	required int    // how many of the required claims there are
 	named    string // what Options.ClientClaim says
+	folded   bool   // there is one whose name differs from it in case only
 }
 
 // claim takes one claim of a token into account.
@@ -121,6 +122,8 @@ func (e *evidence) claim(name, text string, at int, v jsontext.Value, want token
 	}
 	if name == want.client {
 		e.named, _ = strictjson.StringAt(text, at, v) // what is no string names nobody
+	} else if want.client != "" && strings.EqualFold(name, want.client) {
+		e.folded = true
 	}
 	switch name {
 	case "client_id", "azp", "cid", "appid":

@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (x *examiner) unrevoked(ctx context.Context, t *Token) *Error {
 	revoked, err := x.revoked(ctx, t)
 	switch {
 	case err != nil:
-		return &Error{Reason: ErrUnavailable, Err: err, who: t.who()}
+		return &Error{Reason: ErrUnavailable, Err: fmt.Errorf("Options.Revoked: %w", err), who: t.who()}
 	case revoked:
 		return &Error{Reason: ErrTokenRevoked, who: t.who()}
 	}

@@ -43,7 +43,8 @@ type Verification struct {
 	// RootsFor finds the roots for one certificate at one request, in place of Roots: those of the customer to whom its
 	// names or the host belong, or those of the moment where they change while the API runs. They count for each name in
 	// the certificate. Nil refuses it with 403, an error with 503 unless it wraps another Reason. Results are remembered
-	// for each pool, so return the same one as long as it is valid, and another, not a changed one, after that.
+	// for each pool, so return the same one as long as it is valid, and another, not a changed one, after that. RootsFile and
+	// Bundles make such functions, for roots in a file and in SPIFFE bundles.
 	RootsFor func(*http.Request, *x509.Certificate) (*x509.CertPool, error)
 
 	// Intermediates help to find the way to a root, as do those that came with the certificate. They are not trusted

@@ -2,8 +2,10 @@ package dpop
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/mismatch"
@@ -69,9 +71,20 @@ func wrongTarget(got, want string) error {
 	case g.Path == w.Path:
 		m.Advice = "scheme or host differs: behind a proxy set dpop.Options.BaseURL to the address that clients use"
 	case g.Scheme == w.Scheme && g.Host == w.Host:
-		m.Advice = "the path differs: a proxy rewrites it, and dpop.Options.URL has to undo that, or the proof is for another request"
+		m.Advice = rewritten(g.EscapedPath(), w.EscapedPath())
 	default:
 		m.Advice = "a proof for another server's request, or a proxy that rewrites the path: see dpop.Options.BaseURL and URL"
 	}
 	return m
+}
+
+// rewritten says what a proxy does to a path, where the client's is the request's but for its beginning.
+func rewritten(sent, own string) string {
+	if before, ok := strings.CutSuffix(own, sent); ok {
+		return fmt.Sprintf("dpop.Options.BaseURL puts %.64q before the path, or a proxy does, and the client doesn't", before)
+	}
+	if before, ok := strings.CutSuffix(sent, own); ok {
+		return fmt.Sprintf("a proxy takes %.64q from the path: add it to dpop.Options.BaseURL", before)
+	}
+	return "the path differs: a proof for another request, or a proxy that rewrites the path, which dpop.Options.URL has to undo"
 }

@@ -3,9 +3,9 @@ package forwardauth
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/seed-171ab058/popauth"
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
@@ -14,7 +14,7 @@ import (
 func otherURL(r *http.Request) error {
 	scheme, _ := r.Context().Value(schemeKey{}).(string)
 	for name, values := range r.Header {
-		if like := asHyphens(name); like != "X-ORIGINAL-URL" && like != "X-REWRITE-URL" {
+		if like := field.Fold(name); like != "x-original-url" && like != "x-rewrite-url" {
 			continue
 		}
 		for _, value := range values { // of the client, or of a proxy that says the same twice
@@ -26,14 +26,4 @@ func otherURL(r *http.Request) error {
 		}
 	}
 	return nil
-}
-
-// asHyphens is a header's name as CGI-like interfaces see it, for whom all these characters are one.
-func asHyphens(name string) string {
-	return strings.ToUpper(strings.Map(func(c rune) rune {
-		if c == '_' || c == '.' {
-			return '-'
-		}
-		return c
-	}, name))
 }

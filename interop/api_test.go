@@ -60,6 +60,7 @@ func (s *authorizationServer) api(o popauth.Options, policies ...popauth.Policy)
 	mux := http.NewServeMux()
 	mux.Handle(confirmed, guard.Confirm(read))
 	mux.Handle(authenticated, guard.Authenticate(read))
+	mux.Handle("/{tenant}"+confirmed, guard.Confirm(read))
 	a.Server = popauthtest.NewServer(s, mux, func(c *tls.Config) { c.Certificates = []tls.Certificate{s.certificate} })
 	return a
 }
@@ -118,7 +119,13 @@ func wanted(reason popauth.Reason) outcome {
 // use sends a token as bearer, from one who has this certificate.
 func (a *api) use(tb testing.TB, client *popauthtest.Client, token string) outcome {
 	tb.Helper()
-	r, err := http.NewRequest(http.MethodGet, a.URL+confirmed, nil)
+	return a.at(tb, confirmed, client, token)
+}
+
+// at sends it to this path.
+func (a *api) at(tb testing.TB, path string, client *popauthtest.Client, token string) outcome {
+	tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, a.URL+path, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package interop has only tests: of popauth against authorization servers and clients of others, and of the module mcpsession
 // and popclient against the conformance suite of the Model Context Protocol. They run in processes of their own, on
-// loopback. The servers are Keycloak, Spring Authorization Server, Ory Hydra, and oidc-provider and oauth2-mock-server of
-// npm, where openid-client, oauth4webapi, dpop and jose are from too.
+// loopback. The servers are Keycloak, Spring Authorization Server, Ory Hydra, zitadel/oidc's, Authlib and django-oauth-toolkit, and
+// oidc-provider and oauth2-mock-server of npm, where openid-client, oauth4webapi, dpop and jose are from too.
 //
 //	npm ci --prefix interop --ignore-scripts
 //	go test -C interop -v
@@ -20,4 +20,9 @@
 //
 // testdata/spring pins Spring Authorization Server. Maven gets it (25 MB) into the same cache; it is compiled as it starts.
 // Hydra is tested only if hydra is in PATH, in CI too: building it takes minutes.
+//
+//	go test -C interop -v -run 'Authlib|Django|Zitadel' .
+//
+// testdata/python pins the first two, with all that they need, by the checksums of wheels. Pip puts these (15 MB) into the same
+// cache, and so the go command does with the provider of testdata/zitadel, a module of its own.
 package interop

@@ -40,7 +40,12 @@ func TestKeycloak(t *testing.T) {
 		{"Expired", testKeycloakExpired},
 		{"Stolen", testKeycloakStolen},
 		{"Popclient", testKeycloakPopclient},
+		{"Names", testKeycloakNames},
+		{"Tenants", testKeycloakTenants},
+		{"Roles", testKeycloakRoles},
+		{"FAPI", testKeycloakFAPI},
 		{"Withdrawal", testKeycloakWithdrawal},
+		{"RotationPassive", testKeycloakRotationPassive},
 		{"RotationAtOnce", testKeycloakRotationAtOnce}, // last: others' tokens end with the old keys
 	} {
 		t.Run(test.name, func(t *testing.T) {

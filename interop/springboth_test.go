@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/internal/counterpart"
+	"github.com/seed-171ab058/popauth/introspection"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/popclient"
 )
@@ -53,11 +55,45 @@ func (s *spring) guarded() *api {
 	return s.api(o)
 }
 
+// asking is an API that asks Spring about tokens.
+func (s *spring) asking() *api {
+	s.Helper()
+	v, err := introspection.New(introspection.Options{
+		Issuer: s.issuer, Audience: []string{structured}, Client: &http.Client{Transport: s.transport(nil)},
+		Authentication: introspection.ClientSecretBasic{ID: "api-by-secret", Secret: clientSecret},
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return s.api(popauth.Options{Verifier: v})
+}
+
+// opaque is an opaque token, which is bound if the transport proves a key.
+func (s *spring) opaque(transport http.RoundTripper) string {
+	s.Helper()
+	token, err := s.token(transport, clientcredentials.Config{
+		ClientID: "opaque-by-secret", ClientSecret: clientSecret, TokenURL: s.metadata.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader,
+	}, structured)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if strings.Contains(token.AccessToken, ".") {
+		s.Errorf("got %s, want an opaque token", token.AccessToken)
+	}
+	return token.AccessToken
+}
+
 // Spring's tokens, with their owner and with thieves.
 func testSpringTable(t *testing.T, s *spring) {
 	sc := newScene(s.authorizationServer)
-	a := s.guarded()
+	a, asking := s.guarded(), s.asking()
 	ofCertificate, ofKey, unbound := sc.tokens(structured)
+	askedOfCertificate, err := s.bound(s.byDN, "opaque-by-dn", structured)
+	if err != nil {
+		t.Fatal(err)
+	}
+	askedOfKey := s.opaque(&popclient.Proofs{Key: sc.key, Base: s.transport(nil)})
+	askedUnbound := s.opaque(s.transport(nil))
 	selfSigned, err := s.bound(s.selfSigned, "self-signed", structured)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +103,11 @@ func testSpringTable(t *testing.T, s *spring) {
 		{"JWT", "jkt", "jkt", ofKey, a, confirmed, ""},
 		{"JWT", "unbound", "", unbound, a, confirmed, ""},
 		{"JWT", "bearer", "", unbound, a, authenticated, ""},
+		{"opaque", "x5t#S256", "x5t#S256", askedOfCertificate.AccessToken, asking, confirmed, ""},
+		{"opaque", "jkt", "jkt", askedOfKey, asking, confirmed, ""},
+		{"opaque", "unbound", "", askedUnbound, asking, confirmed, ""},
+		{"opaque", "bearer", "", askedUnbound, asking, authenticated, ""},
+		{"JWT", "asked", "x5t#S256", ofCertificate, asking, confirmed, ""},
 	}))
 	a.want(t, s.selfSigned, selfSigned.AccessToken, "self-signed, its owner", "")
 	a.want(t, s.byDN, selfSigned.AccessToken, "self-signed, another", popauth.ErrCertificateMismatch)

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/seed-171ab058/popauth/internal/field"
 	"github.com/seed-171ab058/popauth/internal/jose"
 )
 
@@ -80,9 +81,8 @@ func (c ClientSecretBasic) completed(string, func() time.Time) (ClientAuthentica
 	return withholding(c), needed(c.ID, c.Secret)
 }
 
-// authenticate encodes both parts first, as RFC 6749 has it: a colon or a percent sign would else be read as another.
 func (c ClientSecretBasic) authenticate(r *http.Request, _ url.Values) error {
-	r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret))
+	r.Header.Set("Authorization", field.Basic(c.ID, c.Secret))
 	return nil
 }
 

@@ -48,6 +48,9 @@ func TestClientAuthentication(t *testing.T) {
 	}{
 		"client_secret_basic": {introspection.ClientSecretBasic{ID: id, Secret: secret}, func(r *http.Request) bool {
 			user, password, _ := r.BasicAuth()
+			if plain, err := url.PathUnescape(password); plain != secret || err != nil {
+				t.Errorf("got %q for servers that decode percent signs alone, want %q", plain, secret)
+			}
 			user, err := url.QueryUnescape(user) // RFC 6749, section 2.3.1
 			password, err2 := url.QueryUnescape(password)
 			return user == id && password == secret && err == nil && err2 == nil && !r.PostForm.Has("client_id")

@@ -36,7 +36,8 @@ type answer struct {
 }
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := a.base.RoundTrip(r)
+	ctx, said := withSent(r.Context())
+	resp, err := a.base.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		return nil, discovery.Brief(err)
 	}
@@ -51,11 +52,11 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	read, err := readAnswer(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, refuse(resp.StatusCode, read, discovery.Pause(discovery.Status(resp), time.Now()))
+		return nil, refuse(resp.StatusCode, said.withhold(read), discovery.Pause(discovery.Status(resp), time.Now()))
 	case err != nil:
 		return nil, fmt.Errorf("the answer: %w", err)
 	case read.code != "": // there are servers that say no with 200
-		return nil, refuse(resp.StatusCode, read, 0)
+		return nil, refuse(resp.StatusCode, said.withhold(read), 0)
 	case read.Token == "" || strings.ContainsFunc(read.Token, notNQCHAR):
 		return nil, errToken
 	}

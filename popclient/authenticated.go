@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 )
 
 // Authenticated is an http.RoundTripper that authenticates a client at an authorization server's endpoints: by a secret,
@@ -34,6 +35,9 @@ type Authenticated struct {
 
 	// Base sends the requests. If nil, http.DefaultTransport.
 	Base http.RoundTripper
+
+	clocks  nonces
+	secrets atomic.Int32 // calls of a Source
 }
 
 var _ http.RoundTripper = (*Authenticated)(nil)
@@ -41,7 +45,9 @@ var _ http.RoundTripper = (*Authenticated)(nil)
 var (
 	errEndpoints  = errors.New("popclient: Authenticated.Endpoints is empty: name the token endpoint")
 	errRedirected = errors.New("popclient: an endpoint that the client authenticates at was redirected to: no server may choose that")
-	errForm       = errors.New("popclient: a request to a token endpoint has to be a POST of application/x-www-form-urlencoded")
+	errLedAway    = errors.New("popclient: an endpoint that the client authenticates at redirects: what the form has, such as a code " +
+		"or a refresh token, is not for others. Name the endpoint that it redirects to, if that is right")
+	errForm = errors.New("popclient: a request to a token endpoint has to be a POST of application/x-www-form-urlencoded")
 )
 
 // RoundTrip sends one request, with authentication if it is to one of Endpoints.
@@ -50,69 +56,75 @@ func (a *Authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	signed, err := a.prepare(r, base)
+	by, here, err := a.prepare(r)
 	if err != nil {
 		closeBody(r.Body)
 		return nil, err
 	}
-	resp, err := base.RoundTrip(signed)
-	if err != nil {
-		return nil, err
+	if !here {
+		return base.RoundTrip(r)
 	}
-	resp.Request = r // the one without credentials
-	return resp, nil
+	return authenticated{base: base, clientID: a.ClientID, by: by, clocks: &a.clocks}.RoundTrip(r)
 }
 
-func (a *Authenticated) prepare(r *http.Request, base http.RoundTripper) (*http.Request, error) {
-	if len(a.Endpoints) == 0 {
-		return nil, errEndpoints
+// prepare tells whether a request is to one of Endpoints.
+func (a *Authenticated) prepare(r *http.Request) (by authenticator, here bool, err error) {
+	switch {
+	case len(a.Endpoints) == 0:
+		return by, false, errEndpoints
+	case a.ClientID == "":
+		return by, false, errors.New("popclient: Authenticated.ClientID is empty")
+	case a.Authentication == nil:
+		return by, false, errors.New("popclient: Authenticated.Authentication is nil")
+	case r.URL == nil:
+		return by, false, errURL
 	}
-	if a.ClientID == "" {
-		return nil, errors.New("popclient: Authenticated.ClientID is empty")
+	if by, err = completed(a.Authentication, a.ClientID, "", &a.secrets); err != nil {
+		return by, false, fmt.Errorf("popclient: Authenticated.Authentication: %w", err)
 	}
-	if a.Authentication == nil {
-		return nil, errors.New("popclient: Authenticated.Authentication is nil")
+	here = slices.Contains(a.Endpoints, r.URL.String())
+	switch {
+	case !here && a.ledAway(r):
+		return by, false, errLedAway
+	case here && r.Response != nil:
+		return by, false, errRedirected
 	}
-	add, err := completed(a.Authentication, a.ClientID, "")
-	if err != nil {
-		return nil, fmt.Errorf("popclient: Authenticated.Authentication: %w", err)
-	}
-	if !slices.Contains(a.Endpoints, r.URL.String()) {
-		return r, nil
-	}
-	if r.Response != nil {
-		return nil, errRedirected
-	}
-	if _, err := originOf(r.URL); err != nil {
-		return nil, err
-	}
-	// A secret in plain text is kept from proxies elsewhere, as tokens are.
-	chosen, err := (&exchange{base: base, trusted: true}).direct(r)
-	if err != nil {
-		return nil, err
-	}
-	return authenticated{clientID: a.ClientID, add: add}.sign(chosen)
+	return by, here, nil
 }
 
-// authenticated is Authenticated for the token endpoint of a MutualTLS, which makes no other requests by it.
+// ledAway tells whether one of the endpoints is among those that have redirected to here: after 307 and 308 http.Client
+// sends the form once more.
+func (a *Authenticated) ledAway(r *http.Request) bool {
+	for r != nil && r.Response != nil {
+		if r = r.Response.Request; r != nil && r.URL != nil && slices.Contains(a.Endpoints, r.URL.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// authenticated is Authenticated for requests to one endpoint.
 type authenticated struct {
 	base     http.RoundTripper
 	clientID string
-	add      authenticator
+	by       authenticator
+	clocks   *nonces // of servers, for assertions
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. A secret in plain text is kept from proxies elsewhere, as tokens are.
 func (a authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
-	signed, err := a.sign(r)
-	if err != nil {
-		closeBody(r.Body)
-		return nil, err
+	e := exchange{key: a.by.key, base: a.base, nonces: a.clocks, refusal: refusedClient, authenticate: a.sign, trusted: true}
+	if a.by.key == nil {
+		e.refusal = func(*http.Response) string { return "" }
 	}
-	return a.base.RoundTrip(signed)
+	return e.roundTrip(r, func() (err error) {
+		e.origin, err = originOf(r.URL)
+		return err
+	})
 }
 
 // sign returns r with authentication.
-func (a authenticated) sign(r *http.Request) (*http.Request, error) {
+func (a authenticated) sign(r *http.Request, by clock) (*http.Request, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" || r.Method != http.MethodPost || r.Body == nil {
 		return nil, errForm
@@ -130,7 +142,7 @@ func (a authenticated) sign(r *http.Request) (*http.Request, error) {
 	}
 	signed := r.WithContext(r.Context())
 	signed.Header = r.Header.Clone()
-	if err := a.add.replace(r.Context(), a.clientID, signed.Header, form); err != nil {
+	if err := a.by.replace(r.Context(), a.clientID, signed.Header, form, by); err != nil {
 		return nil, err
 	}
 	closeBody(r.Body)

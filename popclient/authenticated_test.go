@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,7 +146,7 @@ func TestAuthenticatedElsewhere(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			id, password, basic := sent[0].BasicAuth()
-			if basic == test.without || basic && (id != "job" || password != url.QueryEscape(secret)) {
+			if basic == test.without || basic && (id != "job" || password != encodedSecret) {
 				t.Errorf("got the header of %q, %q, want none: %t", id, password, test.without)
 			}
 			if text := sent[0].PostForm.Encode(); strings.Contains(text, "own") || strings.Contains(fmt.Sprint(sent[0].Header), "own") {
@@ -178,5 +180,51 @@ func TestAuthenticatedThroughAProxy(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "proxy that is not on it") {
 		t.Errorf("got %v, want an error of the proxy", err)
+	}
+}
+
+// A refresh token and a code are for the endpoint alone: after 307 and 308 http.Client would send the form to wherever
+// the endpoint says.
+func TestAuthenticatedIsNotLedAway(t *testing.T) {
+	var stolen atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.FormValue("refresh_token") != "" {
+			stolen.Add(1)
+		}
+	}))
+	t.Cleanup(thief.Close)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+"/token", status) })
+		mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", status) })
+		mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+"/token", status) })
+		server := httptest.NewTLSServer(mux)
+		t.Cleanup(server.Close)
+		for _, path := range []string{"/token", "/twice"} {
+			a := &popclient.Authenticated{
+				ClientID: "job", Authentication: popclient.ClientSecretPost{Secret: secret}, Endpoints: []string{server.URL + path},
+				Base: server.Client().Transport,
+			}
+			for _, transport := range []http.RoundTripper{a, &popclient.Proofs{Key: newKey(t, "ES256"), Base: a}} {
+				resp, err := (&http.Client{Transport: transport}).PostForm(server.URL+path,
+					url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}})
+				if err == nil {
+					resp.Body.Close()
+				}
+				if err == nil || !strings.Contains(err.Error(), "redirects") {
+					t.Errorf("%d from %s by %T: got %v, want an error of the redirect", status, path, transport, err)
+				}
+				if stolen.Swap(0) != 0 {
+					t.Errorf("VULNERABLE: %d from %s by %T: the refresh token got elsewhere, in plain text", status, path, transport)
+				}
+			}
+		}
+	}
+	resp, err := (&popclient.Authenticated{
+		ClientID: "job", Authentication: popclient.ClientSecretPost{Secret: secret}, Endpoints: []string{thief.URL},
+	}).RoundTrip(&http.Request{Method: http.MethodPost})
+	if err == nil {
+		resp.Body.Close()
+		t.Error("without URL: got an answer, want an error")
 	}
 }

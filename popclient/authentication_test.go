@@ -2,6 +2,7 @@ package popclient_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
@@ -22,7 +23,10 @@ import (
 	"github.com/seed-171ab058/popauth/popclient"
 )
 
-const secret = "s3cret: %+é"
+const (
+	secret        = "s3cret: %+é"
+	encodedSecret = "s3cret%3A%20%25%2B%C3%A9" // %20 for the space: a plus sign is left as it is by some servers
+)
 
 // signer is a client's key for assertions, and what it is registered with.
 func signer(t testing.TB) (*popclient.Key, *ecdsa.PublicKey) {
@@ -246,6 +250,39 @@ func TestKeyIsNotPrinted(t *testing.T) {
 	for _, key := range []*popclient.Key{nil, {}} {
 		if got := fmt.Sprint(key); got != "popclient.Key{}" {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// Fmt asks no method of an unexported field's value, nor one with a pointer receiver of a copy.
+func TestKeyIsNotPrintedFromWithin(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := popclient.NewKey(private, "EdDSA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newRealm(t)
+	o := s.options(s.ca.Client("job"))
+	o.Key = key
+	m, err := popclient.NewMutualTLS(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, holder := range []any{
+		m, *key, []popclient.Key{*key}, struct{ key popclient.Key }{*key}, struct{ key *popclient.Key }{key},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			got := fmt.Sprintf(verb, holder)
+			for _, secret := range []string{"%v", "%s", "%q", "%x", "%d", "%#v"} {
+				shown := strings.Trim(strings.TrimPrefix(fmt.Sprintf(secret, []byte(private)), "[]byte"), "[]{}")
+				if strings.Contains(got, shown) {
+					t.Errorf("VULNERABLE: %T by %s has the private key: %.200q", holder, verb, got)
+					break
+				}
+			}
 		}
 	}
 }

@@ -90,12 +90,19 @@ func (c clock) near(now time.Time) bool {
 }
 
 // settle keeps the clock that was tried, if the proof was accepted: what a server answers before it looks at proofs says
-// nothing.
+// nothing. An assertion was accepted if a token came of it; what else is refused may have been looked at before, and the
+// next request tries the clock once more.
 func (e *exchange) settle(resp *http.Response, by clock) {
 	if s := resp.StatusCode; !e.tried || s >= 500 || s == http.StatusUnauthorized || s == http.StatusTooManyRequests {
 		return
 	}
-	e.nonces.keep(e.origin, func(k *known) { k.clock = by })
+	e.nonces.keep(e.origin, func(k *known) {
+		if e.authenticate != nil && resp.StatusCode >= http.StatusMultipleChoices {
+			k.trial = by
+			return
+		}
+		k.clock = by
+	})
 }
 
 // postpone leaves the clock that this request can't try to the next one.

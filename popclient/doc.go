@@ -72,6 +72,9 @@
 //		Key: key, Source: config.TokenSource(ctx), Origins: []string{"https://api.example.com"},
 //	}}
 //
+// A secret that a vault or a file changes while the client runs comes from Source of [ClientSecretBasic]. The clock of assertions is
+// put right as that of proofs is, see [PrivateKeyJWT].
+//
 // # What servers do
 //
 // A server that doesn't know DPoP issues a token of the type Bearer, which is an error that says so. A client of several

@@ -23,8 +23,12 @@ type exchange struct {
 	// own are the headers that a request can't bring along itself.
 	own []string
 
-	// refusal is the error of a response by which a proof is refused, use_dpop_nonce or invalid_dpop_proof; else "".
+	// refusal is the error of a response by which a proof is refused, use_dpop_nonce or invalid_dpop_proof, or an assertion,
+	// invalid_client; else "".
 	refusal func(*http.Response) string
+
+	// authenticate takes the place of token and proof; nil if there are those.
+	authenticate func(*http.Request, clock) (*http.Request, error)
 
 	origin  string
 	trusted bool   // may carry credentials
@@ -137,6 +141,10 @@ func (e *exchange) sign(r *http.Request, body io.ReadCloser, said known) (*http.
 	if !e.trusted {
 		return signed, nil
 	}
+	if e.authenticate != nil {
+		e.signed = e.key.now()
+		return e.authenticate(signed, said.clock)
+	}
 	if e.bearer {
 		signed.Header.Set("Authorization", bearer+" "+e.token)
 		return signed, nil
@@ -175,7 +183,7 @@ func replay(r *http.Request) (io.ReadCloser, bool) {
 // counted counts how often what is below sends the request: a transport that repeats it on another connection, as
 // net/http's own does, sends one proof twice.
 func (e *exchange) counted(ctx context.Context) context.Context {
-	if !e.trusted || e.bearer {
+	if !e.trusted || e.bearer || e.authenticate != nil {
 		return ctx
 	}
 	e.sent = new(atomic.Int32)

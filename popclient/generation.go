@@ -30,8 +30,8 @@ func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	g := &generation{client: m, certificate: c, key: newCertificateKey(c, m.options.Timeout)}
 	g.transport = m.newConnections(g.present)
 	g.tokens = g.transport
-	if m.authenticate != nil { // below Proofs: what is repeated for a nonce is authenticated anew
-		g.tokens = authenticated{g.tokens, m.options.ClientID, m.authenticate}
+	if m.authenticate.add != nil { // below Proofs: what is repeated for a nonce is authenticated anew
+		g.tokens = authenticated{g.tokens, m.options.ClientID, m.authenticate, &m.clocks}
 	}
 	if m.options.Key != nil {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.tokens}

@@ -28,7 +28,7 @@ type Key struct {
 	// says is wrong with it, see DPoP.
 	Now func() time.Time
 
-	signer     crypto.Signer
+	signer     func() crypto.Signer // a function, so that fmt prints no private key: it asks no method of an unexported field
 	alg        algorithm
 	header     string // the JOSE header, encoded
 	thumbprint string
@@ -136,7 +136,10 @@ func newKey(signer crypto.Signer, a algorithm) (*Key, error) {
 		return nil, fmt.Errorf("popclient: public key: %w", err)
 	}
 	header := `{"typ":"dpop+jwt","alg":"` + a.name + `","jwk":` + string(b) + `}`
-	key := &Key{signer: signer, alg: a, header: encode([]byte(header)), thumbprint: encode(read.Thumbprint[:])}
+	key := &Key{
+		signer: func() crypto.Signer { return signer }, alg: a,
+		header: encode([]byte(header)), thumbprint: encode(read.Thumbprint[:]),
+	}
 	if !inMemory(signer) {
 		key.places = make(chan struct{}, maxSigning)
 	}
@@ -191,7 +194,7 @@ func (k *Key) sign(input []byte) ([]byte, error) {
 		h.Write(input)
 		input = h.Sum(nil)
 	}
-	signature, err := k.signer.Sign(rand.Reader, input, k.alg.options)
+	signature, err := k.signer().Sign(rand.Reader, input, k.alg.options)
 	if err != nil {
 		return nil, fmt.Errorf("popclient: sign: %w", err)
 	}

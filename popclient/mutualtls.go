@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/discovery"
@@ -54,7 +55,11 @@ type MutualTLS struct {
 	origins []string
 	nonces  nonces // of APIs, for Key
 
-	authenticate authenticator // at the token endpoint; nil if the certificate does
+	serverIDs *serverIDs // nil: servers are verified by their names
+
+	authenticate authenticator // at the token endpoint; add is nil if the certificate does
+	secrets      atomic.Int32  // calls of its Source
+	clocks       nonces        // of token endpoints, for assertions
 
 	// stranger sends what must not have the certificate.
 	stranger *http.Transport

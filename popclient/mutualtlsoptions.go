@@ -70,6 +70,18 @@ type MutualTLSOptions struct {
 	// RootCAs verify the authorization server and the API. If nil, those of Transport, and else the system's.
 	RootCAs *x509.CertPool
 
+	// ServerIDs are SPIFFE IDs by the names of hosts in lower case, without port, of servers that have them in place of host
+	// names: {"orders.internal": "spiffe://example.org/orders"}. The certificate of such a host must have that ID as its only
+	// URI, and a chain to ServerRoots; its other names and RootCAs don't count. Each handshake is verified so, one that resumes a
+	// session too. All other hosts are verified by their names as before, and none can be called by an IP address then. If nil, all
+	// are verified by their names.
+	ServerIDs map[string]string
+
+	// ServerRoots finds the roots for the certificate of a host in ServerIDs, at each handshake: clientcert.Bundles and
+	// clientcert.RootsFile make such functions. The request is an empty one. It is required with ServerIDs. An open connection
+	// is used until it is closed, whatever is withdrawn meanwhile: CloseIdleConnections has the next one verified.
+	ServerRoots func(*http.Request, *x509.Certificate) (*x509.CertPool, error)
+
 	// Transport is copied for each certificate: its proxy, timeouts, limits and TLS settings apply. TLS is never below
 	// 1.2. It must not dial TLS itself, nor skip the verification of servers. If nil, http.DefaultTransport.
 	Transport *http.Transport
@@ -99,11 +111,11 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	case (o.Issuer == "") == (o.TokenURL == ""):
 		problem(": either Issuer or TokenURL must be set")
 	case o.TokenURL != "":
-		if _, err = discovery.ParseURL(o.TokenURL, false); err != nil {
+		if _, err = discovery.ParseURL(o.TokenURL, discovery.NoHTTP); err != nil {
 			problem(".TokenURL: %w", err)
 		}
 	default:
-		if m.issuer, err = discovery.NewIssuer(o.Issuer, false); err != nil {
+		if m.issuer, err = discovery.NewIssuer(o.Issuer, discovery.NoHTTP); err != nil {
 			problem(".Issuer: %w", err)
 		}
 	}
@@ -111,7 +123,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 		problem(".ClientID: empty")
 	}
 	if o.Authentication != nil {
-		if m.authenticate, err = completed(o.Authentication, o.ClientID, o.Issuer); err != nil {
+		if m.authenticate, err = completed(o.Authentication, o.ClientID, o.Issuer, &m.secrets); err != nil {
 			problem(".Authentication: %w", err)
 		}
 		m.options.Authentication = nil // its secret is in the function, where nobody prints it
@@ -144,6 +156,7 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	if err = checkTransport(o.Transport); err != nil {
 		problem(".Transport: %w", err)
 	}
+	m.serverIDs = newServerIDs(&o, problem)
 	if o.Timeout < 0 {
 		problem(".Timeout: negative")
 	}

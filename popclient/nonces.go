@@ -13,6 +13,8 @@ const (
 	useNonce = "use_dpop_nonce"
 	badProof = "invalid_dpop_proof"
 
+	badClient = "invalid_client"
+
 	// maxOrigins and maxNonce bound what servers can make a client remember, and send.
 	maxOrigins = 100
 	maxNonce   = 2 << 10

@@ -61,7 +61,7 @@ func readOrigins(of string, list []string) ([]string, error) {
 func admit(r *http.Request, meant []string) (origin string, trusted bool, err error) {
 	origin, err = originOf(r.URL)
 	if err == nil && meant != nil && !slices.Contains(meant, origin) {
-		err = errOrigin
+		err = fmt.Errorf("%w: %.200s, and Origins are %s: add it there if the token is for it too", errOrigin, origin, shown(meant))
 	}
 	if r.Response == nil {
 		return origin, err == nil, err

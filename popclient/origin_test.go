@@ -1,6 +1,7 @@
 package popclient_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -155,4 +156,46 @@ func TestRedirectFetchesNoToken(t *testing.T) {
 	if n != 1 {
 		t.Errorf("got %d tokens, want 1", n)
 	}
+}
+
+// Whoever reads the error has to see which of the two is wrong.
+func TestOriginErrorNamesBoth(t *testing.T) {
+	long := "https://" + strings.Repeat("a", 60) + "." + strings.Repeat("b", 60)
+	d := &popclient.DPoP{
+		Key: newKey(t, "ES256"), Source: static("token", "DPoP"), Origins: []string{"https://api.example.com"}, Base: never{t},
+	}
+	for asked, want := range map[string]string{
+		"https://api.example.com:8443/x?token=hidden": `https://api.example.com:8443, and Origins are ["https://api.example.com"]`,
+		long + "/x": `and Origins are`,
+	} {
+		r, err := http.NewRequest(http.MethodGet, asked, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := d.RoundTrip(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: got %v, want %s", asked, err, want)
+		}
+	}
+	for range 1000 {
+		d.Origins = append(d.Origins, long+":8443")
+	}
+	resp, err := d.RoundTrip(&http.Request{URL: &url.URL{Scheme: "https", Host: strings.Repeat("c", 4000) + ".example"}})
+	if err == nil {
+		resp.Body.Close()
+	}
+	if err == nil || len(err.Error()) > 600 {
+		t.Errorf("got an error of %d bytes, want a short one", len(fmt.Sprint(err)))
+	}
+}
+
+// never sends nothing.
+type never struct{ t testing.TB }
+
+func (n never) RoundTrip(*http.Request) (*http.Response, error) {
+	n.t.Error("VULNERABLE: sent")
+	return nil, errors.New("sent")
 }

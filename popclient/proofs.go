@@ -42,18 +42,38 @@ func (p *Proofs) RoundTrip(r *http.Request) (*http.Response, error) {
 const maxAnswer = 64 << 10
 
 // refusedToken is the error by which an authorization server refuses a proof, or asks for a nonce (RFC 9449, sections 5
-// and 8). The body can be read after it as before.
+// and 8).
 func refusedToken(resp *http.Response) string {
 	if resp.StatusCode != http.StatusBadRequest {
 		return ""
 	}
+	if code := errorOf(resp); code == useNonce || code == badProof {
+		return code
+	}
+	return ""
+}
+
+// refusedClient is the error by which an authorization server refuses an assertion (RFC 7521, section 4.2.1), which may have
+// been too old or of the future.
+func refusedClient(resp *http.Response) string {
+	if resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnauthorized {
+		return ""
+	}
+	if code := errorOf(resp); code == badClient {
+		return code
+	}
+	return ""
+}
+
+// errorOf is the error of an answer; "" if it has none that can be read. The body can be read after it as before.
+func errorOf(resp *http.Response) string {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // an error comes again for whoever reads on
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(b), resp.Body), resp.Body}
 	code, err := discovery.MemberOf(b, "error")
-	if err != nil || code != useNonce && code != badProof {
+	if err != nil {
 		return ""
 	}
 	return code

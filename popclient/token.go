@@ -193,7 +193,7 @@ func (m *MutualTLS) otherType(typ string) string {
 // alone, others the chain.
 func (g *generation) presented(err error) string {
 	no, ok := errors.AsType[*oauth2.RetrieveError](err)
-	if !ok || no.ErrorCode != "invalid_client" || g.client.authenticate != nil {
+	if !ok || no.ErrorCode != "invalid_client" || g.client.authenticate.add != nil {
 		return ""
 	}
 	c := g.certificate

@@ -175,6 +175,9 @@ func (m *MutualTLS) newTransport(present presents) *http.Transport {
 	if m.options.RootCAs != nil {
 		config.RootCAs = m.options.RootCAs
 	}
+	if m.serverIDs != nil {
+		m.serverIDs.configure(config)
+	}
 	if config.ClientSessionCache != nil {
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}

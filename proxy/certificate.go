@@ -145,6 +145,8 @@ func (s *reader) decode(h http.Header) (*popauth.Certificate, error) {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return nil, &popauth.Error{Reason: popauth.ErrCertificateTooLarge, Err: err}
+	case errors.Is(err, ErrHops):
+		return nil, &popauth.Error{Reason: popauth.ErrPeerUntrusted, Err: err}
 	case err != nil:
 		return nil, &popauth.Error{Reason: popauth.ErrCertificateMalformed, Err: err}
 	case p.Leaf == nil:

@@ -50,7 +50,7 @@ func albOthers() []string {
 // empty as well.
 func Cloudflare() Format {
 	f := RFC9440()
-	f.name = "cloudflare"
+	f.name, f.program = "cloudflare", ""
 	f.none = []string{""}
 	f.others = []string{"Cf-Client-Cert-Der-Base64", "Cf-Client-Cert-Sha256"}
 	return newFormat(f)

@@ -3,8 +3,8 @@ package proxy
 import "errors"
 
 // Error is a class of refusal. Every error of [Format.Decode] on a valid format is one of the constants below for
-// [errors.Is]; its text is made of constants of this package, configured header names and counts, so a log line
-// never carries a byte that the sender of a request chose.
+// [errors.Is]; its text is made of constants of this package, configured names and counts, so a log line never carries a byte
+// that the sender of a request chose. ErrHops alone also has the URIs that came, quoted and cut.
 type Error string
 
 const (
@@ -14,12 +14,16 @@ const (
 
 	// ErrTooLarge is the class of values beyond a limit of the package. It asks for status 431.
 	ErrTooLarge Error = "proxy: client certificate too large"
+
+	// ErrHops is the class of requests that did not come by the proxies that [Format.WithHops] names, and of their elements as
+	// a caller's. It asks for status 403.
+	ErrHops Error = "proxy: not by the proxies of WithHops"
 )
 
 // Error returns the text of the class.
 func (e Error) Error() string { return string(e) }
 
-// A refusal is a class with its reason, which is a constant.
+// A refusal is a class with its reason, which is a constant, but for ErrHops.
 type refusal struct {
 	class  Error
 	header string // a configured name, or empty
@@ -47,6 +51,7 @@ func in(header string, err error) error {
 		r.class = ErrTooLarge
 	}
 	if own, ok := errors.AsType[*refusal](err); ok {
+		r.class = own.class
 		r.reason = own.reason
 	}
 	return r

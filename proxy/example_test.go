@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/seed-171ab058/popauth/proxy"
 )
@@ -86,6 +87,25 @@ func ExampleFormat_WithChain() {
 		"X-SSL-Client-Chain", sent("haproxy-chain-der-base64"),
 	)))
 	// Output: certificate, 1 more, verified: true
+}
+
+// Istio's default: the gateway ends the caller's TLS, and the sidecar appends an element for the gateway.
+func ExampleFormat_WithHops() {
+	const gateway, batch = "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway", "spiffe://cluster.local/ns/default/sa/batch"
+	format := proxy.Envoy().WithHops("spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
+
+	// What the gateway wrote for the caller, and the sidecar for the gateway or for who came past it.
+	caller := sent("synth-envoy-xfcc-full")
+	peer := ",By=spiffe://cluster.local/ns/default/sa/orders;Hash=" + strings.Repeat("0a", 32) + `;Subject="";URI=`
+
+	show(format.Decode(header("X-Forwarded-Client-Cert", caller+peer+gateway)))
+	show(format.Decode(header("X-Forwarded-Client-Cert", peer[1:]+gateway)))
+	_, err := format.Decode(header("X-Forwarded-Client-Cert", caller+peer+batch))
+	fmt.Println(errors.Is(err, proxy.ErrHops))
+	// Output:
+	// certificate, 1 more, verified: false
+	// no certificate
+	// true
 }
 
 func ExampleRFC9440() {

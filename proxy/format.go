@@ -49,6 +49,8 @@ type Format struct {
 	judge    func(verdict func(name string) (string, bool)) Verdict // nil: the proxy has no verdict
 	verified bool                                                   // by the name of the header
 
+	hops []string // URIs of my own proxies, whose elements follow the caller's
+
 	foreign  []string // headers of the proxy's other mode: their presence is an error
 	others   []string // headers that the proxy sends and that are not read
 	problems []error  // of the options
@@ -81,8 +83,8 @@ func (f Format) Validate() error {
 }
 
 // Decode reads the certificate that h presents. Three outcomes: a certificate; none, with a nil Leaf and a nil
-// error; or an error of class [ErrMalformed] or [ErrTooLarge]. A Format that [Format.Validate] refuses returns an
-// error of neither class.
+// error; or an error of class [ErrMalformed], [ErrTooLarge] or [ErrHops]. A Format that [Format.Validate] refuses returns an
+// error of no class.
 func (f Format) Decode(h http.Header) (Presented, error) {
 	if f.name == "" || len(f.problems)+len(f.clashes) > 0 {
 		return Presented{}, errors.New("proxy: invalid Format")
@@ -91,6 +93,13 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 		return Presented{}, err
 	}
 	value, sent := line(h, f.cert)
+	if f.hops != nil {
+		var err error
+		if value, err = f.beforeHops(value, sent); err != nil {
+			return Presented{}, in(f.cert, err)
+		}
+		sent = value != ""
+	}
 	if !sent && f.always {
 		return Presented{}, in(f.cert, malformed("not there, and the proxy has to send it always, empty without a certificate"))
 	}
@@ -105,6 +114,11 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 	certs, err := f.encoding(value)
 	if err != nil {
 		return Presented{}, in(f.cert, err)
+	}
+	if f.hops != nil {
+		if err := f.notHop(certs[0]); err != nil {
+			return Presented{}, in(f.cert, err)
+		}
 	}
 	chain, err := f.decodeChain(h, certs[0])
 	if err != nil {

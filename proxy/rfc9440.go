@@ -11,6 +11,7 @@ import "strings"
 func RFC9440() Format {
 	return newFormat(Format{
 		name:       "rfc9440",
+		program:    "rfc9440",
 		cert:       "Client-Cert",
 		encoding:   ByteSequence,
 		chain:      []string{"Client-Cert-Chain"},

@@ -40,6 +40,7 @@ func IngressNginx() Format {
 func Apache(cert, verify string) Format {
 	return newFormat(Format{
 		name:       "apache",
+		program:    "apache",
 		cert:       cert,
 		encoding:   PEMFolded,
 		none:       []string{"", "(null)"},
@@ -61,6 +62,7 @@ func Apache(cert, verify string) Format {
 func HAProxy(cert, verify string) Format {
 	return newFormat(Format{
 		name:       "haproxy",
+		program:    "haproxy",
 		cert:       cert,
 		encoding:   Base64DER,
 		none:       []string{""},
@@ -81,6 +83,7 @@ func HAProxy(cert, verify string) Format {
 func Caddy(cert string) Format {
 	return newFormat(Format{
 		name:     "caddy",
+		program:  "caddy",
 		cert:     cert,
 		encoding: Base64DER,
 		none:     []string{"", "{http.request.tls.client.certificate_der_base64}"},

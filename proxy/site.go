@@ -34,14 +34,15 @@ type Site struct {
 	API         []string // where the API listens, by HTTP: host:port, or unix:/path
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
-	Clients     string   // the file with the authorities whose certificates the proxy reports as verified
+	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy and Envoy
 }
 
-// managedBySite are the headers that a configuration sets for a reason of its own.
-var managedBySite = [...]string{
-	"Authorization", "Dpop", "Cookie", "Early-Data", "Http2-Settings", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
-	"X-Original-Url", "X-Rewrite-Url",
-}
+// managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
+// take for the method or the path.
+var (
+	managedBySite    = [...]string{"Authorization", "Dpop", "Cookie", "Early-Data", "Http2-Settings"}
+	overridesRequest = [...]string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
+)
 
 // validate reports every problem that the site has whatever the proxy is.
 func (s Site) validate() error {
@@ -62,7 +63,7 @@ func (s Site) validate() error {
 		names = append(names, s.SecretHeader)
 	}
 	seen := map[string]bool{}
-	for _, name := range managedBySite {
+	for _, name := range slices.Concat(managedBySite[:], overridesRequest[:]) {
 		seen[field.Fold(name)] = true
 	}
 	for _, name := range names {
@@ -86,7 +87,11 @@ func (s Site) validate() error {
 	for _, file := range []struct{ name, path string }{
 		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
 	} {
-		if !isFile(file.path) {
+		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
+			if file.path != "" {
+				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
+			}
+		} else if !isFile(file.path) {
 			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
 		}
 	}

@@ -10,22 +10,27 @@ import (
 // Envoy reads X-Forwarded-Client-Cert as Envoy writes it, and with it Istio's gateways, Contour and others built on
 // Envoy. The value is exactly one element with exactly one Hash, which must be the SHA-256 of the certificate in
 // Cert, or the first one of Chain; an element that holds neither, as an Istio sidecar adds, is an error, since a
-// hash alone is no certificate. Keys that Envoy does not write and keys that it writes once but came twice are
-// errors. There is no verdict: Envoy sends what was presented, so Verified is never set.
+// hash alone is no certificate: behind a sidecar, [Format.WithHops] says whose elements follow the caller's. Keys that
+// Envoy does not write and keys that it writes once but came twice are errors. There is no verdict: Envoy sends what
+// was presented, so Verified is never set.
 //
 // Set forward_client_cert_details to SANITIZE_SET, with cert (and chain) in set_current_client_cert_details; modes
 // that forward or append keep elements that a client sent. That is for the hop where the caller's own TLS ends: on a
 // hop behind it, such as a sidecar, the certificate is the gateway's, whoever calls. Envoy does not quote URI and DNS,
 // which hold text of the client's certificate: the rules above refuse keys and elements that such text tries to add.
 func Envoy() Format {
-	return newFormat(Format{name: "envoy", cert: "X-Forwarded-Client-Cert", encoding: xfcc})
+	return newFormat(Format{name: "envoy", program: "envoy", cert: "X-Forwarded-Client-Cert", encoding: xfcc})
 }
 
 // xfcc reads one element and returns its certificate and chain, leaf first.
 func xfcc(value string) ([][]byte, error) {
-	e, err := scanElement(value)
-	if err != nil {
+	e, more, err := scanElement(value)
+	switch {
+	case err != nil:
 		return nil, err
+	case more != "":
+		return nil, malformed("more than one element: name your own proxies behind the one that ends the caller's TLS in WithHops, " +
+			"and set SANITIZE_SET there")
 	}
 	certs, err := e.certificates()
 	if err != nil {
@@ -38,12 +43,18 @@ func xfcc(value string) ([][]byte, error) {
 }
 
 // An element holds the keys that matter; empty means that the key is missing.
-type element struct{ hash, cert, chain string }
+type element struct {
+	hash, cert, chain string
+	uris              []string
+	quoted            bool   // one of uris, which Envoy never quotes
+	text              string // all of it
+}
 
 func (e element) certificates() ([][]byte, error) {
 	switch {
 	case e.cert == "" && e.chain == "":
-		return nil, malformed("element without a certificate")
+		return nil, malformed("element without a certificate: set cert in set_current_client_cert_details where the caller's " +
+			"TLS ends, and name the proxies behind it in WithHops")
 	case e.chain == "":
 		return PEMPercent(e.cert)
 	case e.cert == "":
@@ -63,17 +74,33 @@ func (e element) certificates() ([][]byte, error) {
 	return chain, nil
 }
 
-// scanElement splits one element into its pairs: key=value, separated by semicolons.
-func scanElement(s string) (e element, err error) {
+// scanElements splits a whole value.
+func scanElements(s string) (all []element, err error) {
+	for more := "," + s; more != ""; {
+		if len(all) > 2*maxHops {
+			return nil, malformed("more than 20 elements")
+		}
+		var e element
+		if e, more, err = scanElement(more[1:]); err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// scanElement splits the first element into its pairs: key=value, separated by semicolons. More is what follows it, from the
+// comma on.
+func scanElement(s string) (e element, more string, err error) {
 	var seen [4]bool // hash, cert, chain, subject
-	for {
+	for all := s; ; {
 		key, rest, ok := strings.Cut(s, "=")
 		if !ok {
-			return element{}, malformed("pair without a value")
+			return element{}, "", malformed("pair without a value")
 		}
 		value, quoted, rest, err := scanValue(rest)
 		if err != nil {
-			return element{}, err
+			return element{}, "", err
 		}
 		once, want := -1, true
 		switch lower(key) {
@@ -85,26 +112,29 @@ func scanElement(s string) (e element, err error) {
 			once, want, e.chain = 2, quoted && value != "", value
 		case "subject":
 			once, want = 3, quoted
-		case "by", "uri", "dns": // Envoy repeats these, and leaves them empty
+		case "uri":
+			e.uris, e.quoted = append(e.uris, value), e.quoted || quoted
+		case "by", "dns": // Envoy repeats these and URI, and leaves them empty
 		default:
-			return element{}, malformed("unknown key")
+			return element{}, "", malformed("unknown key")
 		}
 		switch {
 		case !want:
-			return element{}, malformed("value not in the form of its key")
+			return element{}, "", malformed("value not in the form of its key")
 		case once >= 0 && seen[once]:
-			return element{}, malformed("key twice")
+			return element{}, "", malformed("key twice")
 		case once >= 0:
 			seen[once] = true
 		}
-		if rest == "" {
-			return e, nil
+		if rest == "" || rest[0] == ',' {
+			e.text = all[:len(all)-len(rest)]
+			return e, rest, nil
 		}
 		s = rest[1:]
 	}
 }
 
-// scanValue reads up to the semicolon that follows a value, or to the end. A value that starts with a quote ends
+// scanValue reads up to the semicolon or comma that follows a value, or to the end. A value that starts with a quote ends
 // with the next one that no backslash escapes, and nothing but a separator may follow. Outside of quotes a backslash
 // is an ordinary character: were it an escape, a client's text could swallow the separator that Envoy adds after it.
 func scanValue(s string) (value string, quoted bool, rest string, err error) {
@@ -120,14 +150,10 @@ func scanValue(s string) (value string, quoted bool, rest string, err error) {
 		}
 		value, rest = s[:end], s[end:]
 	}
-	switch {
-	case rest == "" || rest[0] == ';':
+	if rest == "" || rest[0] == ';' || rest[0] == ',' {
 		return value, quoted, rest, nil
-	case rest[0] == ',':
-		return "", false, "", malformed("more than one element")
-	default:
-		return "", false, "", malformed("quote inside of a value, or text after one")
 	}
+	return "", false, "", malformed("quote inside of a value, or text after one")
 }
 
 // closingQuote returns the index of the quote that ends the quoted string s starts with, or -1.

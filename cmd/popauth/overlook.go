@@ -69,7 +69,7 @@ func (s *setting) mend(e *popauth.Error) bool {
 		if !errors.As(e.Err, &m) {
 			return false
 		}
-		s.request.Header.Set("Authorization", m.Want+" ")
+		s.request.Header.Set("Authorization", strings.Trim(m.Want, `"`)+" ")
 	case popauth.ErrBindingMissing:
 		s.bound = false
 	case popauth.ErrScope:

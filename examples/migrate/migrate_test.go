@@ -38,8 +38,12 @@ func TestMigrations(t *testing.T) {
 		after       func() (func(http.Handler) http.Handler, error)
 	}{
 		{"auth0", bound,
-			func() (func(http.Handler) http.Handler, error) { return auth0Before(issuer.URL, popauthtest.Audience, issuer.Client()) },
-			func() (func(http.Handler) http.Handler, error) { return auth0After(issuer.URL, popauthtest.Audience, issuer.RootCAs()) }},
+			func() (func(http.Handler) http.Handler, error) {
+				return auth0Before(issuer.URL, popauthtest.Audience, issuer.Client())
+			},
+			func() (func(http.Handler) http.Handler, error) {
+				return auth0After(issuer.URL, popauthtest.Audience, issuer.RootCAs())
+			}},
 		{"jwtauth", bound,
 			func() (func(http.Handler) http.Handler, error) {
 				return as(jwtauthBefore(publicKey(t, issuer), issuer.URL, popauthtest.Audience, ok)), nil
@@ -52,7 +56,9 @@ func TestMigrations(t *testing.T) {
 			func() (func(http.Handler) http.Handler, error) {
 				return keyfuncBefore(byHand, issuer.URL, popauthtest.Audience), nil
 			},
-			func() (func(http.Handler) http.Handler, error) { return keyfuncAfter(byHand, issuer.URL, popauthtest.Audience) }},
+			func() (func(http.Handler) http.Handler, error) {
+				return keyfuncAfter(byHand, issuer.URL, popauthtest.Audience)
+			}},
 		{"hs256", shared,
 			func() (func(http.Handler) http.Handler, error) { return hs256Before(secret, popauthtest.Audience), nil },
 			func() (func(http.Handler) http.Handler, error) {
@@ -157,4 +163,3 @@ func TestPage(t *testing.T) {
 		t.Errorf("quoted %d functions", quoted)
 	}
 }
-

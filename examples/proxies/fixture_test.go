@@ -285,6 +285,16 @@ type way struct {
 
 // ask sends a request through the proxy twice, the second time on a resumed session, and names the outcome.
 func (l *lane) ask(w way, as *popauthtest.Client, fields []field) (outcome string, resumed bool) {
+	config := l.config(w, as)
+	first, _ := l.once(config, w.alpn, fields)
+	second, resumed := l.once(config, w.alpn, fields)
+	if first != second {
+		return first + ", resumed " + second, resumed
+	}
+	return first, resumed
+}
+
+func (l *lane) config(w way, as *popauthtest.Client) *tls.Config {
 	config := &tls.Config{
 		ServerName: "localhost", RootCAs: l.authority.Pool(), NextProtos: []string{w.alpn}, MinVersion: w.version, MaxVersion: w.version,
 		ClientSessionCache: tls.NewLRUClientSessionCache(0),
@@ -296,12 +306,7 @@ func (l *lane) ask(w way, as *popauthtest.Client, fields []field) (outcome strin
 			return &as.Certificate, nil
 		}
 	}
-	first, _ := l.once(config, w.alpn, fields)
-	second, resumed := l.once(config, w.alpn, fields)
-	if first != second {
-		return first + ", resumed " + second, resumed
-	}
-	return first, resumed
+	return config
 }
 
 func (l *lane) once(config *tls.Config, alpn string, fields []field) (outcome string, resumed bool) {

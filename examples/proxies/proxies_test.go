@@ -77,7 +77,7 @@ func rows(c *cast) []row {
 	maps.Copy(either, verified)
 	either["nginx h2"] = "200 verified"
 	dropped := maps.Clone(verified) // or else the Guard refuses them
-	dropped["apache"], dropped["caddy"] = "400", "400"
+	dropped["apache"] = "400"
 	expired := map[string]string{"nginx": "400", "caddy": "200", "caddy 2.11": "200", "traefik": "200", "envoy": "200"}
 	return []row{
 		{name: "the owner", as: c.owner, want: "200 verified", except: verified},

@@ -15,35 +15,86 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-const wanted = "# Replace the four ${…}, by hand or: envsubst '$LISTEN $API $CERTS $PROXY_SECRET' <nginx.conf\n" +
-	"# Or have proxy.Site write it, with your values.\n#\n"
+// written are the sites whose configurations are shipped, with the values that stand for variables there.
+var written = []struct {
+	file  string
+	head  string // before what the Site writes
+	site  proxy.Site
+	write func(proxy.Site) (string, error)
+	vars  []string
+}{
+	{
+		file: "nginx.conf", head: "# Replace the four ${…}, by hand or: envsubst '$LISTEN $API $CERTS $PROXY_SECRET' <nginx.conf\n",
+		site: proxy.Site{
+			Format: proxy.Nginx(sslNames[0], sslNames[1]), Listen: "65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+		},
+		write: proxy.Site.Nginx, vars: []string{"65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+	{
+		file: "envoy.yaml", head: "# Replace the six ${…}, by hand or:\n" +
+			"# envsubst '$LISTEN_HOST $LISTEN_PORT $API_HOST $API_PORT $CERTS $PROXY_SECRET' <envoy.yaml\n",
+		site:  proxy.Site{Format: proxy.Envoy(), Listen: "192.0.2.1:65535", API: []string{"api.invalid:65534"}},
+		write: proxy.Site.Envoy,
+		vars:  []string{"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}", "65534", "${API_PORT}"},
+	},
+	{
+		file: "haproxy.cfg", head: haproxyHead,
+		site: proxy.Site{
+			Format: proxy.HAProxy(sslNames[0], sslNames[1]), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+			Certificate: "/certs/server.pem",
+		},
+		write: proxy.Site.HAProxy, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+	{
+		file: "haproxy-rfc9440.cfg", head: haproxyHead,
+		site: proxy.Site{
+			Format: proxy.RFC9440(), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+			Certificate: "/certs/server.pem",
+		},
+		write: proxy.Site.HAProxy, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+	{
+		file: "apache.conf", head: "# The four ${…} come from the environment of httpd (on Debian /etc/apache2/envvars) or from Define.\n",
+		site: proxy.Site{
+			Format: proxy.Apache(sslNames[0], sslNames[1]), Listen: "192.0.2.1:65535", API: []string{"api.invalid:1"}, Clients: clientsCA,
+		},
+		write: proxy.Site.Apache, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}"},
+	},
+}
 
-// The shipped file is what a Site writes.
+const haproxyHead = "# The four ${…} come from the environment of haproxy.\n"
+
+const clientsCA = "/certs/clients-ca.crt"
+
+// The shipped files are what a Site writes.
 func TestShippedIsWritten(t *testing.T) {
-	text, err := proxy.Site{
-		Format:       proxy.Nginx(sslNames[0], sslNames[1]),
-		SecretHeader: "X-Proxy-Secret", Secret: "<the proxy's secret>", Listen: "65535", API: []string{"api.invalid:1"},
-		Certificate: "/certs/server.crt", Key: "/certs/server.key", Clients: "/certs/clients-ca.crt",
-	}.Nginx()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = wanted + strings.NewReplacer("<the proxy's secret>", "${PROXY_SECRET}", "65535", "${LISTEN}", "api.invalid:1", "${API}",
-		"/certs/", "${CERTS}/").Replace(text)
-	shipped, err := os.ReadFile("nginx.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text == string(shipped) {
-		return
-	}
-	if *update {
-		if err := os.WriteFile("nginx.conf", []byte(text), 0o600); err != nil {
+	for _, tt := range written {
+		s := tt.site
+		s.SecretHeader, s.Secret, s.Key = "X-Proxy-Secret", "<the proxy's secret>", s.Certificate
+		if s.Certificate == "" {
+			s.Certificate, s.Key = "/certs/server.crt", "/certs/server.key"
+		}
+		text, err := tt.write(s)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		text = tt.head + "# Or have proxy.Site write it, with your values.\n#\n" +
+			strings.NewReplacer(append(tt.vars, "<the proxy's secret>", "${PROXY_SECRET}", "/certs/", "${CERTS}/")...).Replace(text)
+		shipped, err := os.ReadFile(tt.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text == string(shipped) {
+			continue
+		}
+		if *update {
+			if err := os.WriteFile(tt.file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		t.Errorf("%s is something else; after a change that is meant: go test ./examples/proxies -run Written -update", tt.file)
 	}
-	t.Error("nginx.conf is something else; after a change that is meant: go test ./examples/proxies -run Written -update")
 }
 
 // oddFiles writes the files of a proxy into a directory whose name means something in a configuration.
@@ -61,8 +112,9 @@ func oddFiles(t *testing.T, c *cast, server tls.Certificate) (dir string) {
 	for _, der := range server.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	for name, content := range map[string][]byte{
-		"crt": chain, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), "ca": c.clients,
+		"crt": chain, "key": keyPEM, "crt.key": keyPEM, "ca": c.clients,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
@@ -72,9 +124,9 @@ func oddFiles(t *testing.T, c *cast, server tls.Certificate) (dir string) {
 }
 
 // oddText is a text of printable characters but the dollar sign, with those that mean something in a configuration more often.
-func oddText(r *rand.Rand, n int) string {
+func oddText(r *rand.Rand) string {
 	b := []byte("x")
-	for len(b) < n {
+	for len(b) < 40 {
 		c := byte(' ' + r.IntN('~'-' '+1))
 		if r.IntN(2) == 0 {
 			c = "\\\"'{};# "[r.IntN(8)]
@@ -99,7 +151,7 @@ func TestWrittenNginx(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1)) // the same each time
-			cert, verify, header, hidden := randomName(r), randomName(r)+"V", randomName(r)+"S", oddText(r, 40)
+			cert, verify, header, hidden := randomName(r), randomName(r)+"V", randomName(r)+"S", oddText(r)
 			k := kinds[0]
 			k.format, k.names = proxy.Nginx(cert, verify), []string{cert, verify}
 			owner := "200 verified"

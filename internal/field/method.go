@@ -3,8 +3,8 @@ package field
 // overrides are the headers by which frameworks let a POST be another method.
 var overrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
 
-// OverridesMethod tells whether name is that of a header by which frameworks let a POST be another method. It takes underscores
-// and dots for hyphens, as CGI and what grew out of it do.
+// OverridesMethod tells whether name is that of a header by which frameworks let a POST be another method. It takes all
+// spellings that Fold makes one of.
 func OverridesMethod(name string) bool {
 	if len(name) < len("X-Http-Method") || name[0] != 'X' && name[0] != 'x' {
 		return false
@@ -19,14 +19,7 @@ func OverridesMethod(name string) bool {
 
 func alike(name, want string) bool {
 	for i := range len(want) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		if c != want[i] {
+		if FoldByte(name[i]) != want[i] {
 			return false
 		}
 	}

@@ -13,9 +13,12 @@ func TestOverridesMethod(t *testing.T) {
 		"x-http-method":          true,
 		"X_Http_Method":          true,
 		"X.Method.Override":      true,
+		"X~HTTP-method!override": true, // any character, as in Fold
+		"X|Method-Override":      true,
 		"X-Http-Methods":         false,
 		"X-Http-Metho":           false,
-		"X/Http-Method":          false,
+		"XaHttp-Method":          false,
+		"X-Ht-p-Method":          false,
 		"Y-Http-Method":          false,
 		"X-Request-Id":           false,
 		"Method-Override":        false,

@@ -25,7 +25,7 @@ func TestLogEventsDocumented(t *testing.T) {
 		}
 		if entry.IsDir() {
 			switch path {
-			case ".git", "bench", "examples", filepath.Join("internal", "lab"), "interop", "tests", "popauthtest":
+			case ".git", "bench", "cmd", "examples", filepath.Join("internal", "lab"), "interop", "tests", "popauthtest":
 				return filepath.SkipDir
 			}
 			return nil

@@ -46,7 +46,7 @@ func TestLogDocumented(t *testing.T) {
 		{"no token", "", "INFO", l.Owner, nil},
 		{"malformed", "x", "INFO", l.Owner, nil},
 		{"thief", l.Bound(), "INFO", l.Thief, append([]string{"advice"}, compared...)},
-		{"scope", l.Bound(popauthtest.Claims{"scope": "x"}), "INFO", l.Owner, compared},
+		{"scope", l.Bound(popauthtest.Claims{"scope": "x"}), "INFO", l.Owner, append([]string{"advice"}, compared...)},
 		{"down", l.Bound(popauthtest.Claims{"sub": "unknown"}), "WARN", l.Owner, append([]string{"error"}, genuine...)},
 	} {
 		log.Reset()

@@ -57,6 +57,11 @@ func selfHosted() []entry {
 			TokenTypes:     []string{"JWT"},
 			RequiredClaims: []string{"client_id", "scp"},
 		}},
+		{title: "Authlib", corpus: "authlib", options: popauth.Options{
+			Issuer:     "https://auth.example.com",
+			Audience:   []string{"https://api.example.com"},
+			TokenTypes: []string{"at+jwt"},
+		}},
 		{title: "Duende IdentityServer", corpus: "duende", options: popauth.Options{
 			Issuer:     "https://id.example.com",
 			Audience:   []string{"urn:orders"},

@@ -101,7 +101,7 @@ func TestPageLinks(t *testing.T) {
 	}
 	anchors := map[string]bool{}
 	for _, line := range strings.Split(string(text), "\n") {
-		if title, ok := strings.CutPrefix(line, "## "); ok {
+		if level, title, ok := strings.Cut(line, " "); ok && (level == "##" || level == "###") {
 			anchors[anchor(title)] = true
 		}
 	}

@@ -95,6 +95,10 @@ func TestClientClaim(t *testing.T) {
 				t.Errorf("%s, %v: got %q, ran %t, want a refusal of the token", claim, claims, d.reason, d.as != nil)
 			}
 		}
+		// Go's encoding/json takes the last of the two for the claim, in whatever case it is.
+		for _, other := range []string{strings.ToUpper(claim), strings.ToUpper(claim[:1]) + claim[1:]} {
+			decide(t, o, token(popauthtest.Claims{claim: "web", other: "thief"})).refusedFor(t, popauth.ErrTokenMalformed, "in case only")
+		}
 		decide(t, o, token(popauthtest.Claims{"act": map[string]any{claim: "web"}})).refusedFor(t, popauth.ErrTokenType, "ClientClaim")
 		if claim != "client_id" {
 			decide(t, o, token(popauthtest.Claims{"client_id": "web"})).refusedFor(t, popauth.ErrTokenType, "ClientClaim")

@@ -87,3 +87,14 @@ func TestProxies(t *testing.T) {
 		t.Error("got no gateway")
 	}
 }
+
+func behindIstio() proxy.Format {
+	format := proxy.Envoy().WithHops("spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
+	return format
+}
+
+func TestHops(t *testing.T) {
+	if err := behindIstio().Validate(); err != nil {
+		t.Error(err)
+	}
+}

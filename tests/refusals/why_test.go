@@ -192,7 +192,7 @@ func (l whyLab) credentialRows() []whyRow {
 			return r
 		}, says: []string{"code=credentials_missing", "method=OPTIONS", "preflight", "put the CORS handler outside of the Guard"}},
 		{fault: "DPoP scheme without its Confirmer", request: l.with("DPoP " + token),
-			says: []string{"code=credentials_missing", "got=DPoP", `"Bearer"`, "Options.Confirmers", "dpop.Confirmer"}},
+			says: []string{"code=credentials_missing", `"DPoP"`, `"Bearer"`, "Options.Confirmers", "dpop.Confirmer"}},
 		{fault: "scheme Token", request: l.with("Token " + token), says: []string{"code=credentials_missing", `"Token"`, `"Bearer"`}},
 		{fault: "token without a scheme", request: l.with(token),
 			says: []string{"code=credentials_missing", "one word alone", "Authorization: Bearer"}},
@@ -205,7 +205,7 @@ func (l whyLab) credentialRows() []whyRow {
 			return l.Owner.Request("GET", "/orders?access_token="+token, token)
 		}, says: []string{"code=credentials_malformed", "access_token in the query"}},
 		{fault: "a thief with another certificate", request: func() *http.Request { return l.Thief.Request("GET", "/orders", token) },
-			says: []string{"code=certificate_mismatch", "what=x5t#S256", "of the certificate that came by", "of the token's cnf",
+			says: []string{"code=certificate_mismatch", "what=x5t#S256", "of the certificate of this connection", "of the token's cnf",
 				"client=client-1"}},
 		{fault: "token not bound", request: l.get(l.Unbound()),
 			says: []string{"code=binding_missing", "what=cnf", "got=absent", "the issuer has to bind the token"}},
@@ -228,14 +228,14 @@ func (l whyLab) proofRows() []whyRow {
 			r := send()()
 			r.Header.Set("Authorization", "Bearer "+bound)
 			return r
-		}, says: []string{"code=binding_scheme", "got=Bearer", "want=DPoP", "bound by DPoP"}},
+		}, says: []string{"code=binding_scheme", `got="` + `"Bearer"`, `want="` + `"DPoP"`, "bound by DPoP"}},
 		{fault: "unbound token under DPoP", options: open, request: func() *http.Request {
 			return l.key.Request("GET", lab.DPoPURL, l.Unbound())
-		}, says: []string{"code=binding_scheme", "got=DPoP", "want=Bearer", "isn't bound by DPoP"}},
+		}, says: []string{"code=binding_scheme", `got="` + `"DPoP"`, `want="` + `"Bearer"`, "the token isn't bound at all"}},
 		{fault: "BaseURL of another scheme", options: l.proofs(dpop.Options{BaseURL: "http://api.example.com"}), request: send(),
 			says: []string{"code=proof_target", "what=htu", lab.DPoPURL, "http://api.example.com/orders", "dpop.Options.BaseURL"}},
 		{fault: "a proxy that rewrites the path", options: l.proofs(dpop.Options{BaseURL: "https://api.example.com/v1"}), request: send(),
-			says: []string{"code=proof_target", "https://api.example.com/v1/orders", "the path differs", "dpop.Options.URL"}},
+			says: []string{"code=proof_target", "https://api.example.com/v1/orders", `dpop.Options.BaseURL puts "/v1" before the path`}},
 		{fault: "proof for another method", options: open, request: send(popauthtest.Claims{"htm": "POST"}),
 			says: []string{"code=proof_target", "what=htm", `"POST"`, `"GET"`}},
 		{fault: "client's clock is slow", options: open, request: send(popauthtest.Claims{"iat": now.Unix() - 600}),
@@ -263,7 +263,7 @@ func (l whyLab) policyRows() []whyRow {
 			says: []string{"code=scope", `got="` + `"orders.read"`, `want="` + `"orders.write"`}},
 		{fault: "scopes with commas", stage: allow(popauth.Scope("orders.read")),
 			request: l.get(l.Bound(popauthtest.Claims{"scope": "a,orders.read"})),
-			says:    []string{"code=scope", `"a,orders.read"`}},
+			says:    []string{"code=scope", `"a,orders.read"`, "a comma separates no scopes"}},
 		{fault: "another client", stage: allow(popauth.Client("batch")), request: l.get(l.Bound()),
 			says: []string{"code=forbidden", "what=client", `"client-1"`, `"batch"`}},
 		{fault: "another subject", stage: allow(popauth.Subject("bob")), request: l.get(l.Bound()),
@@ -297,18 +297,18 @@ func TestLineSaysWhyNoCertificate(t *testing.T) {
 		header http.Header
 		says   []string
 	}{
-		{fault: "ClientAuth is not set", says: []string{"this server asks its clients for none", "tls.RequestClientCert"}},
+		{fault: "ClientAuth is not set", says: []string{"this server asks its clients for none", "set ClientAuth there", "tls.RequestClientCert"}},
 		{fault: "client without a certificate", auth: tls.RequestClientCert, says: []string{"was asked for one, and has shown none"}},
 		{fault: "a proxy in front, and no Options.Certificate", plain: true, header: header,
-			says: []string{"no TLS, and no proxy is configured", "it has X-Forwarded-Client-Cert", "docs/proxies.md"}},
+			says: []string{"no TLS, and no proxy is configured", "the request has X-Forwarded-Client-Cert", "docs/proxies.md"}},
 		{fault: "wrong address in TrustPeers", source: behind(proxy.Envoy(), "10.0.0.0/8"), plain: true, header: header,
 			says: []string{"127.0.0.1:", "is no proxy by the trust rule", "X-Forwarded-Client-Cert was ignored"}},
 		{fault: "the proxy sends no header", source: behind(proxy.Envoy(), "127.0.0.0/8"), plain: true,
 			says: []string{"the proxy, ", "has sent none of X-Forwarded-Client-Cert"}},
 		{fault: "another proxy's format", source: behind(proxy.RFC9440(), "127.0.0.0/8"), plain: true, header: header,
-			says: []string{"has sent none of Client-Cert", "it has X-Forwarded-Client-Cert"}},
+			says: []string{"has sent none of Client-Cert", "the request has X-Forwarded-Client-Cert"}},
 		{fault: "neither the proxy nor a header", source: behind(proxy.Envoy(), "10.0.0.0/8"), plain: true,
-			says: []string{"is no proxy by the trust rule; of the connection itself: the connection has no TLS"}},
+			says: []string{"is no proxy by the trust rule, and has come without TLS: add its address"}},
 	} {
 		var log bytes.Buffer
 		logger := slog.New(slog.NewTextHandler(&log, nil))

@@ -20,8 +20,10 @@ import org.springframework.security.oauth2.server.authorization.client.InMemoryR
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClient;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClientRepository;
 import org.springframework.security.oauth2.server.authorization.settings.ClientSettings;
+import org.springframework.security.oauth2.server.authorization.settings.OAuth2TokenFormat;
 import org.springframework.security.oauth2.server.authorization.settings.TokenSettings;
 import org.springframework.security.oauth2.server.authorization.token.JwtEncodingContext;
+import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenClaimsContext;
 import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenCustomizer;
 
 /**
@@ -46,10 +48,17 @@ public class AuthorizationServer {
 		String secret = env.getRequiredProperty("test.secret"); // one for both, salted: the repository refuses equal texts
 		PasswordEncoder encoder = PasswordEncoderFactories.createDelegatingPasswordEncoder();
 		TokenSettings bound = TokenSettings.builder().x509CertificateBoundAccessTokens(true).build();
+		TokenSettings opaque = TokenSettings.builder().x509CertificateBoundAccessTokens(true)
+			.accessTokenFormat(OAuth2TokenFormat.REFERENCE).build();
 		return new InMemoryRegisteredClientRepository(
 			client("unbound", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret)).build(),
 			client("by-key", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret)).build(),
 			client("by-dn", ClientAuthenticationMethod.TLS_CLIENT_AUTH).tokenSettings(bound).clientSettings(ClientSettings.builder()
+				.x509CertificateSubjectDN("CN=by-dn,O=Orders").build()).build(),
+			client("api-by-secret", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret)).build(),
+			client("opaque-by-secret", ClientAuthenticationMethod.CLIENT_SECRET_BASIC).clientSecret(encoder.encode(secret))
+				.tokenSettings(opaque).build(),
+			client("opaque-by-dn", ClientAuthenticationMethod.TLS_CLIENT_AUTH).tokenSettings(opaque).clientSettings(ClientSettings.builder()
 				.x509CertificateSubjectDN("CN=by-dn,O=Orders").build()).build(),
 			client("self-signed", ClientAuthenticationMethod.SELF_SIGNED_TLS_CLIENT_AUTH).tokenSettings(bound).clientSettings(ClientSettings.builder()
 				.jwkSetUrl(env.getRequiredProperty("test.self-signed")).build()).build());
@@ -62,6 +71,11 @@ public class AuthorizationServer {
 
 	@Bean
 	OAuth2TokenCustomizer<JwtEncodingContext> audience(Environment env) {
+		return c -> c.getClaims().audience(List.of(env.getRequiredProperty("test.audience")));
+	}
+
+	@Bean
+	OAuth2TokenCustomizer<OAuth2TokenClaimsContext> audienceOfOpaqueTokens(Environment env) {
 		return c -> c.getClaims().audience(List.of(env.getRequiredProperty("test.audience")));
 	}
 }
