@@ -47,7 +47,7 @@ func TestContextEndsOnce(t *testing.T) {
 	<-ctx.Done()
 	before := ctx.Err()
 	cancel()
-	if after := ctx.Err(); before != context.DeadlineExceeded || after != before {
+	if after := ctx.Err(); !errors.Is(before, context.DeadlineExceeded) || !errors.Is(after, context.DeadlineExceeded) {
 		t.Errorf("got %v, then %v, want %v both times", before, after, context.DeadlineExceeded)
 	}
 }
