@@ -3,6 +3,7 @@ package issuers
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"errors"
 	"maps"
@@ -130,9 +131,12 @@ func (i *Verifier) Load(ctx context.Context) error {
 	if i == nil {
 		return popauth.ErrUnconfigured
 	}
-	var wrong []error
-	for _, v := range i.prepare() {
-		wrong = append(wrong, succeed(ctx, v))
+	all := i.prepare()
+	wrong := make([]error, len(all))
+	var calls sync.WaitGroup
+	for n, v := range all { // one that hangs takes no time from the others
+		calls.Go(func() { wrong[n] = succeed(ctx, v) })
 	}
+	calls.Wait()
 	return errors.Join(wrong...)
 }
