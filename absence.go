@@ -78,8 +78,8 @@ func (tlsSource) ExplainAbsence(r *http.Request) error {
 		return errors.New("the connection's client has shown none: this server's tls.Config has to ask for one, by ClientAuth, and the " +
 			"client to be configured with its certificate and key" + others(r, nil))
 	case asksForNone(r):
-		return errors.New("this server asks its clients for none: set ClientAuth of its tls.Config to tls.RequestClientCert or more" +
-			others(r, nil))
+		return errors.New("by http.Server.TLSConfig this server asks its clients for none: set ClientAuth there to tls.RequestClientCert " +
+			"or more; if it is set in another tls.Config, the client has shown none" + others(r, nil))
 	}
 	return errors.New("the connection's client was asked for one, and has shown none: it has to be configured with its " +
 		"certificate and key" + others(r, nil))
@@ -97,7 +97,7 @@ func asksForNone(r *http.Request) bool {
 	if !ok || server == nil {
 		return false
 	}
-	c := server.TLSConfig
+	c := server.TLSConfig // net/http makes one where there is none
 	return c == nil || c.GetConfigForClient == nil && c.ClientAuth == tls.NoClientCert
 }
 

@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -73,10 +74,13 @@ func (c *decidedContext) Done() <-chan struct{} { return c.ending().Done() }
 
 // Err implements context.Context.
 func (c *decidedContext) Err() error {
+	if own := c.own.Load(); own != nil { // ended by the one, it isn't ended once more by the other
+		return own.Err()
+	}
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
-	if left, ends := c.decision.by.expiry.left(c.decision.token); !ends || left > 0 && c.own.Load() == nil {
+	if left, ends := c.decision.by.expiry.left(c.decision.token); !ends || left > 0 {
 		return nil
 	}
 	return c.ending().Err()
@@ -93,8 +97,14 @@ func (c *decidedContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// String is for those who print contexts, as GoString is: a decision has the token in it.
-func (c *decidedContext) String() string { return fmt.Sprint(c.Context) + ".popauth" }
+// String is for those who print contexts: a decision has the token in it. Of the context outside it says what those of package
+// context say, its own name or its type: what else is in it is its program's, which may be changing it.
+func (c *decidedContext) String() string {
+	if named, ok := c.Context.(fmt.Stringer); ok {
+		return named.String() + ".popauth"
+	}
+	return fmt.Sprintf("%T.popauth", c.Context)
+}
 
-// GoString implements fmt.GoStringer.
-func (c *decidedContext) GoString() string { return c.String() }
+// Format implements fmt.Formatter: no verb prints more.
+func (c *decidedContext) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }

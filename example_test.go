@@ -80,7 +80,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// popauth: Options.Audience: empty, or has an empty entry
-	// popauth: Options.Issuer: can't be the start of discovery, and Keys is nil: popauth: RemoteKeysOptions.Issuer: not https but "http": http passes for a loopback address alone, where AllowLoopbackHTTP is set
+	// popauth: Options.Issuer: can't be the start of discovery, and Keys is nil: popauth: RemoteKeysOptions.Issuer: not https but "http": http passes for a loopback address alone, where AllowLoopbackHTTP is set, and for keys at a private one where AllowPrivateHTTP is
 	// popauth: Options.Algorithms: "HS256" is no asymmetric signature algorithm that is known here
 }
 

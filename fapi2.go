@@ -113,8 +113,8 @@ func (v *jwtVerifier) FAPI2() error {
 	if v.endless {
 		problem("AllowMissingExpiration", "true (section 5.3.4)")
 	}
-	if k, ok := v.keys.(*RemoteKeys); ok && k.made() && k.loopback {
-		problem("Keys", "AllowLoopbackHTTP is true (sections 5.2.1 and 5.4.2)")
+	if k, ok := v.keys.(*RemoteKeys); ok && k.made() && k.plain {
+		problem("Keys", "AllowLoopbackHTTP or AllowPrivateHTTP is true (sections 5.2.1 and 5.4.2)")
 	}
 	return errors.Join(wrong...)
 }

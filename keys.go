@@ -113,6 +113,12 @@ type RemoteKeysOptions struct {
 	// false, everything is https.
 	AllowLoopbackHTTP bool
 
+	// AllowPrivateHTTP lets URLs be http also if their host's address is inside of a network, such as http://keycloak:8080 among
+	// containers: where it isn't, nothing is sent. Danger: who is on that network, or answers for its names, can put his own keys
+	// in the place of the issuer's, and make any token. Client must have no Transport, and no proxy of the environment may be in
+	// between. If false, http is for loopback at most.
+	AllowPrivateHTTP bool
+
 	// Timeout bounds one fetch, metadata included. If zero, 10 s.
 	Timeout time.Duration
 
@@ -148,9 +154,9 @@ type RemoteKeysOptions struct {
 // issuer does not have wraps ErrTokenKey. How a token names its key is as with StaticKeys. Make it with NewRemoteKeys,
 // without which it has no keys; it is safe for concurrent use.
 type RemoteKeys struct {
-	remote   *keys.Remote
-	issuer   string // as configured; "" if the JWK Set's URL is given
-	loopback bool   // they may come by http
+	remote *keys.Remote
+	issuer string // as configured; "" if the JWK Set's URL is given
+	plain  bool   // they may come by http
 }
 
 // NewRemoteKeys makes no request. The error lists every problem of the options.
@@ -158,23 +164,30 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	var wrong []error
 	problem := settings.Problems("popauth: RemoteKeysOptions", &wrong)
 	from := keys.RemoteOptions{Floor: o.Refresh} // what it is if it is set
+	plain := discovery.Loopback(o.AllowLoopbackHTTP)
+	if o.AllowPrivateHTTP {
+		plain = discovery.PrivateHTTP
+		if o.Client != nil && o.Client.Transport != nil {
+			problem("AllowPrivateHTTP", "set, but Client has a Transport, which can't be held to private addresses")
+		}
+	}
 	var err error
 	switch {
 	case (o.Issuer == "") == (o.URL == ""):
 		problem("Issuer", "either Issuer or URL must be set")
 	case o.URL != "":
-		if from.URL, err = discovery.ParseURL(o.URL, o.AllowLoopbackHTTP); err != nil {
+		if from.URL, err = discovery.ParseURL(o.URL, plain); err != nil {
 			problem("URL", "%w", err)
 		}
 		if o.MetadataURL != "" {
 			problem("MetadataURL", "set, but URL says already where the keys are")
 		}
 	case o.MetadataURL != "":
-		if from.Issuer, err = discovery.NewIssuerAt(o.Issuer, o.MetadataURL, o.AllowLoopbackHTTP); err != nil {
+		if from.Issuer, err = discovery.NewIssuerAt(o.Issuer, o.MetadataURL, plain); err != nil {
 			problem("MetadataURL", "%w", err)
 		}
 	default:
-		if from.Issuer, err = discovery.NewIssuer(o.Issuer, o.AllowLoopbackHTTP); err != nil {
+		if from.Issuer, err = discovery.NewIssuer(o.Issuer, plain); err != nil {
 			problem("Issuer", "%w", err)
 		}
 	}
@@ -195,7 +208,7 @@ func NewRemoteKeys(o RemoteKeysOptions) (*RemoteKeys, error) {
 	from.Client, from.Now = discovery.NewClient(o.Client, o.Now), o.Now
 	from.Client.Trust(o.RootCAs)
 	from.Timeout, from.Wait, from.Refresh, from.MaxAge, from.Cooldown = o.Timeout, o.Wait, o.Refresh, o.MaxAge, o.Cooldown
-	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer, loopback: o.AllowLoopbackHTTP}, nil
+	return &RemoteKeys{remote: keys.NewRemote(from), issuer: o.Issuer, plain: plain != discovery.NoHTTP}, nil
 }
 
 // KeyfuncCtx returns keyfunc's choice of key for a token: several, to be tried in turn, where the issuer has given one name to

@@ -150,7 +150,9 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 		err = g.policies.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
-		explainAbsence(err, g.source, r)
+		if d == nil || d.certificate == nil {
+			explainAbsence(err, g.source, r)
+		}
 		return nil, err
 	}
 	return &Decision{d.principal(), d.pass(clean), d.header.Clone()}, nil

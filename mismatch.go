@@ -162,17 +162,22 @@ func members(by []Binding) []string {
 // may be a token.
 func (s *schemes) wrongScheme(scheme string, alone bool) error {
 	m := &Mismatch{What: "scheme of Authorization", Got: "an unknown one", Want: mismatch.Any(s.names())}
-	const longest = 16 // bytes; of those that are registered SCRAM-SHA-256 is
 	switch {
 	case alone:
 		m.Got, m.Advice = "none, one word alone", "the client has to send Authorization: Bearer TOKEN"
 	case strings.EqualFold(scheme, "DPoP"):
 		m.Got = mismatch.Own(scheme)
 		m.Advice = "set Options.Confirmers to a dpop.Confirmer, and MutualTLS{} too where tokens are bound to certificates"
-	case len(scheme) <= longest:
+	case slices.ContainsFunc(namedSchemes, func(s string) bool { return strings.EqualFold(s, scheme) }):
 		m.Got = mismatch.Text(scheme)
 	}
 	return m
+}
+
+// namedSchemes are those of IANA's registry, and further ones in use. Any other word may be a secret.
+var namedSchemes = []string{
+	"Basic", "Bearer", "Digest", "HOBA", "Mutual", "Negotiate", "NTLM", "OAuth", "GNAP", "SCRAM-SHA-1", "SCRAM-SHA-256", "vapid",
+	"Concealed", "PrivateToken", "Token", "JWT", "ApiKey", "Api-Key", "Key", "AWS4-HMAC-SHA256", "MAC", "Hawk", "Signature", "access_token",
 }
 
 func (s *schemes) names() []string {

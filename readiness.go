@@ -3,6 +3,7 @@ package popauth
 import (
 	"context"
 	"errors"
+	"sync"
 )
 
 // prepared is a Verifier that needs something before it can decide, such as the issuer's keys.
@@ -34,12 +35,13 @@ func (g *Guard) Preload(ctx context.Context) error {
 	if g == nil || g.tokens.verifier == nil {
 		return ErrUnconfigured
 	}
-	var wrong []error
-	for _, p := range preparedParts(g.tokens.verifier) {
-		if err := p.Load(ctx); err != nil {
-			wrong = append(wrong, err)
-		}
+	parts := preparedParts(g.tokens.verifier)
+	wrong := make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, p := range parts { // one that hangs takes no time from the others
+		all.Go(func() { wrong[i] = p.Load(ctx) })
 	}
+	all.Wait()
 	return errors.Join(wrong...)
 }
 

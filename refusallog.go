@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"regexp"
-
 	"github.com/seed-171ab058/popauth/internal/keys"
 	"github.com/seed-171ab058/popauth/internal/sampling"
 	"github.com/seed-171ab058/popauth/internal/uri"
@@ -61,23 +59,13 @@ func (l refusalLog) write(r *http.Request, e *Error) {
 	logger.LogAttrs(r.Context(), level, "request refused", attrs...)
 }
 
-// shownPath is a request's path without what may be a secret: a query or a fragment, also where its mark is encoded, and userinfo
-// where others than net/http see one.
+// shownPath is a request's path without what may be a secret.
 func shownPath(r *http.Request) string {
 	if r.URL == nil {
 		return ""
 	}
-	s := r.URL.EscapedPath()
-	if strings.HasPrefix(s, "//") {
-		s = uri.Shown(s)
-	}
-	if at := queryMark.FindStringIndex(s); at != nil {
-		s = s[:at[0]]
-	}
-	return s
+	return uri.Shown(r.URL.EscapedPath())
 }
-
-var queryMark = regexp.MustCompile(`[?#]|%(25)*(3[Ff]|23)`)
 
 // attrs are whose token it is, as far as it says.
 func (w who) attrs() []slog.Attr {

@@ -243,13 +243,17 @@ func (b *brokenRule) Error() string {
 // maxQuoted leaves room for two quotations and the cure in a line of maxLogged bytes.
 const maxQuoted = 42
 
-// quoted leaves out a query and a fragment, which may hold a token, and userinfo where others than net/http see one.
+// quoted leaves out a query and a fragment, which may hold a token, also where their mark is encoded, and userinfo where others
+// than net/http see one.
 func quoted(s string) string {
 	if strings.HasPrefix(s, "//") {
 		s = uri.Shown(s)
 	}
-	if i := strings.IndexAny(s, "?#"); i >= 0 {
-		s = s[:max(i, 1)] // the one that nobody has in a path is quoted itself
+	switch from, to, ok := uri.Mark(s); {
+	case ok && from == 0:
+		s = s[:to] // what nobody has in a path is quoted itself
+	case ok:
+		s = s[:from]
 	}
 	q := strconv.QuoteToASCII(s[:min(len(s), maxQuoted)])
 	if len(q) > maxQuoted+2 {

@@ -73,7 +73,9 @@ func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = g.policies.allow(clean, d, h.stage, h.policies)
 	}
 	if err != nil {
-		explainAbsence(err, g.source, r)
+		if d == nil || d.certificate == nil {
+			explainAbsence(err, g.source, r)
+		}
 		g.refusals.write(w, clean, err)
 		return
 	}

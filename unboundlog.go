@@ -14,7 +14,7 @@ type unboundLog struct {
 	sampler *sampling.Sampler
 }
 
-// maxAnnounced is how many clients are told apart: where more come with unbound tokens, some are logged more often.
+// maxAnnounced is how many clients are told apart: where more come with unbound tokens, the others share a line.
 const maxAnnounced = 1000
 
 func newUnboundLog(logger *slog.Logger) unboundLog {

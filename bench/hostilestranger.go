@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ func (s *stranger) guard(o popauth.Options) *popauth.Guard {
 			o.Keys = s.keys
 		}
 	}
+	o.Logger = slog.New(slog.DiscardHandler)
 	g, err := popauth.New(o)
 	if err != nil {
 		s.tb.Fatalf("bench: %v", err)

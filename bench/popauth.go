@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -44,6 +45,7 @@ func (a API) popauth(ctx context.Context, m memory, k popauth.RemoteKeysOptions,
 	}
 	o := popauth.Options{
 		Issuer: a.Issuer, Audience: []string{Audience}, Keys: keys, Algorithms: []string{a.Algorithm}, Confirmers: confirmers,
+		Logger: slog.New(slog.DiscardHandler), // as the others, which log nothing
 	}
 	remembering(&o, m)
 	return popauth.New(o)

@@ -49,7 +49,7 @@ func (p proof) target(own *url.URL) (string, error) {
 	got, err := uri.Normalize(p.uri)
 	if err != nil {
 		return "", &popauth.Error{Reason: popauth.ErrProofTarget, Err: &popauth.Mismatch{
-			What: "htu", Got: mismatch.Text(p.uri), Want: mismatch.Text(want) + ", and this is no URI",
+			What: "htu", Got: shown(p.uri), Want: shown(want) + ", and this is no URI",
 		}}
 	}
 	if got != want {
@@ -58,9 +58,12 @@ func (p proof) target(own *url.URL) (string, error) {
 	return want, nil
 }
 
+// shown is a URI for the log: a client that writes its query or its password into htu has no more of them there than others.
+func shown(of string) string { return mismatch.Text(uri.Shown(of)) }
+
 // wrongTarget says in which part of the URI the proof's differs from the request's.
 func wrongTarget(got, want string) error {
-	m := &popauth.Mismatch{What: "htu", Got: mismatch.Text(got), Want: mismatch.Text(want) + ", the request's"}
+	m := &popauth.Mismatch{What: "htu", Got: shown(got), Want: shown(want) + ", the request's"}
 	g, err := url.Parse(got)
 	w, other := url.Parse(want)
 	switch {

@@ -99,13 +99,13 @@ type Options struct {
 // discovered is the issuer whose metadata say where the endpoint is, or the keys of signed answers.
 func (o *Options) discovered(problem settings.Problem) *discovery.Issuer {
 	if o.MetadataURL != "" {
-		issuer, err := discovery.NewIssuerAt(o.Issuer, o.MetadataURL, o.AllowLoopbackHTTP)
+		issuer, err := discovery.NewIssuerAt(o.Issuer, o.MetadataURL, discovery.Loopback(o.AllowLoopbackHTTP))
 		if err != nil {
 			problem("MetadataURL", "%w", err)
 		}
 		return issuer
 	}
-	issuer, err := discovery.NewIssuer(o.Issuer, o.AllowLoopbackHTTP)
+	issuer, err := discovery.NewIssuer(o.Issuer, discovery.Loopback(o.AllowLoopbackHTTP))
 	if err != nil {
 		problem("Issuer", "can't be the start of discovery: %w", err)
 	}

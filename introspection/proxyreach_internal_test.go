@@ -86,7 +86,7 @@ func TestReachThroughAProxy(t *testing.T) {
 
 	client := discovery.NewClient(nil, time.Now)
 	trust(client.HTTP)
-	from, err := discovery.NewIssuer(issuer, false)
+	from, err := discovery.NewIssuer(issuer, discovery.NoHTTP)
 	if err != nil {
 		t.Fatal(err)
 	}

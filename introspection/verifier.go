@@ -101,7 +101,7 @@ func New(o Options) (*Verifier, error) {
 	o.Audience = slices.Clone(o.Audience)
 	var err error
 	if o.Endpoint != "" {
-		if i.found, err = discovery.ParseURL(o.Endpoint, o.AllowLoopbackHTTP); err != nil {
+		if i.found, err = discovery.ParseURL(o.Endpoint, discovery.Loopback(o.AllowLoopbackHTTP)); err != nil {
 			problem("Endpoint", "%w", err)
 		}
 	}

@@ -3,6 +3,7 @@ package issuers
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"errors"
 	"maps"
@@ -103,9 +104,6 @@ func retireUnless(v, next popauth.Verifier) {
 
 // prepare returns the Verifiers of the issuers that are configured or were added.
 func (i *Verifier) prepare() []popauth.Verifier {
-	if i == nil {
-		return nil
-	}
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	var all []popauth.Verifier
@@ -118,6 +116,9 @@ func (i *Verifier) prepare() []popauth.Verifier {
 // Ready tells whether the Verifiers of all issuers that are configured or were added can decide, and begins to fetch the keys that
 // are missing; see popauth.Guard.Ready. Those that Options.Resolve finds are fetched when they are first needed.
 func (i *Verifier) Ready() bool {
+	if i == nil {
+		return false
+	}
 	all := true
 	for _, v := range i.prepare() {
 		all = ready(v) && all
@@ -127,9 +128,15 @@ func (i *Verifier) Ready() bool {
 
 // Load waits until they can, no longer than ctx. One issuer that fails keeps nobody from the others: the error names all of them.
 func (i *Verifier) Load(ctx context.Context) error {
-	var wrong []error
-	for _, v := range i.prepare() {
-		wrong = append(wrong, succeed(ctx, v))
+	if i == nil {
+		return popauth.ErrUnconfigured
 	}
+	all := i.prepare()
+	wrong := make([]error, len(all))
+	var calls sync.WaitGroup
+	for n, v := range all { // one that hangs takes no time from the others
+		calls.Go(func() { wrong[n] = succeed(ctx, v) })
+	}
+	calls.Wait()
 	return errors.Join(wrong...)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -63,6 +64,26 @@ func (c *Client) Request(method, target, token string) *http.Request {
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	return r
+}
+
+// RequestVia is [Client.Request] as the API gets it from a proxy at that address, which has ended the client's TLS: without TLS, and
+// with the headers by which the proxy reports the client's certificate, or that there is none. The format is one of package proxy,
+// such as proxy.Envoy(). It panics as well if the format can't be encoded. A secret of the proxy's is for the test to set.
+func (c *Client) RequestVia(format interface {
+	Encode(der []byte) (http.Header, error)
+}, peer, method, target, token string) *http.Request {
+	var der []byte
+	if c.hasCertificate() {
+		der = c.Certificate.Certificate[0]
+	}
+	sent, err := format.Encode(der)
+	if err != nil {
+		panic("popauthtest: RequestVia: " + err.Error())
+	}
+	r := c.Request(method, target, token)
+	r.TLS, r.RemoteAddr = nil, peer
+	maps.Copy(r.Header, sent)
 	return r
 }
 

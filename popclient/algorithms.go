@@ -20,7 +20,7 @@ var preferred = [...]string{"ES256", "Ed25519", "EdDSA", "ES384", "PS256", "RS25
 // them. The client fetches the metadata; if nil, one that doesn't follow the metadata into a private network. An issuer that
 // lists none, or none that is known here, is an error.
 func GenerateKeyFor(ctx context.Context, client *http.Client, issuer string) (*Key, error) {
-	i, err := discovery.NewIssuer(issuer, true)
+	i, err := discovery.NewIssuer(issuer, discovery.LoopbackHTTP)
 	if err != nil {
 		return nil, fmt.Errorf("popclient: issuer: %w", err)
 	}

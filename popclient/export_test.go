@@ -66,7 +66,7 @@ func (m *MutualTLS) MetadataAge(d time.Duration) {
 
 // ReadEndpoint reads a metadata document of that issuer.
 func ReadEndpoint(body []byte, issuer string) (string, error) {
-	i, err := discovery.NewIssuer(issuer, false)
+	i, err := discovery.NewIssuer(issuer, discovery.NoHTTP)
 	if err != nil {
 		return "", err
 	}

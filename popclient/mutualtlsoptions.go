@@ -111,11 +111,11 @@ func NewMutualTLS(o MutualTLSOptions) (*MutualTLS, error) {
 	case (o.Issuer == "") == (o.TokenURL == ""):
 		problem(": either Issuer or TokenURL must be set")
 	case o.TokenURL != "":
-		if _, err = discovery.ParseURL(o.TokenURL, false); err != nil {
+		if _, err = discovery.ParseURL(o.TokenURL, discovery.NoHTTP); err != nil {
 			problem(".TokenURL: %w", err)
 		}
 	default:
-		if m.issuer, err = discovery.NewIssuer(o.Issuer, false); err != nil {
+		if m.issuer, err = discovery.NewIssuer(o.Issuer, discovery.NoHTTP); err != nil {
 			problem(".Issuer: %w", err)
 		}
 	}

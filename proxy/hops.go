@@ -12,19 +12,19 @@ import (
 
 const maxHops = 10
 
-// WithHops names my own proxies behind the one where the caller's TLS ends, as each is named to the next: by the URI in its
+// WithHops names the proxies of your own behind the one where the caller's TLS ends, as each is named to the next: by the URI in its
 // certificate, such as a SPIFFE ID, in the order that a request takes. It is for [Envoy], where every hop appends an element
 // for the peer whose certificate it has seen. For Istio's default, a gateway and the API's sidecar, that is the gateway alone:
 //
 //	proxy.Envoy().WithHops("spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
 //
 // Exactly these elements, to the letter and in order, must end each value, and are taken off. One that is left is the
-// caller's; if none is, the caller has no certificate. A value that ends otherwise, and a request without any, came past my
-// proxies, or these are named wrongly: it is an error of class [ErrHops], which says what was expected and what came. So is
+// caller's; if none is, the caller has no certificate. A value that ends otherwise, and a request without any, came past these
+// proxies, or they are named wrongly: it is an error of class [ErrHops], which says what was expected and what came. So is
 // a caller with one of these URIs: an own proxy is never a caller.
 //
 // The proxy where the caller's TLS ends has SANITIZE_SET with cert, each one behind it APPEND_FORWARD with uri, as Istio's
-// have, and demands certificates of an authority of my own whose URIs have no comma or semicolon, since Envoy doesn't quote
+// have, and demands certificates of an authority of your own whose URIs have no comma or semicolon, since Envoy doesn't quote
 // them. With FORWARD_ONLY on the last hop whoever reaches it writes what he likes, these URIs too. With SANITIZE_SET on the
 // last hop no caller has a certificate.
 //

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -149,7 +150,7 @@ func (a *api) handler() (http.Handler, error) {
 		}
 		guard, err := popauth.New(popauth.Options{
 			Verifier: verifier, Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs},
-			Certificate: source, Deny: deny, Now: a.clock.Now,
+			Certificate: source, Deny: deny, Now: a.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			return nil, err

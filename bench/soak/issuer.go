@@ -131,7 +131,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-changed:
 		case <-r.Context().Done():
-			return
+			panic(http.ErrAbortHandler) // to return would be an answer
 		}
 	case limited:
 		w.Header().Set("Retry-After", retryAfter)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -224,6 +225,7 @@ func (w *world) open(ingress string) error {
 
 	secrets := [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}
 	options := w.issuer.Options(audience)
+	options.Logger = slog.New(slog.DiscardHandler) // what is refused here is meant to be
 	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
 	settings := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,6 +121,7 @@ func (w *world) start() error {
 		Scopes: []string{"orders.cancel"}, // what a tool asks for: the Guard can't see inside
 	}
 	options.Deny = popauth.ProblemDetails
+	options.Logger = slog.New(slog.DiscardHandler) // what is refused here is meant to be
 	guard, err := popauth.New(options)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +86,7 @@ func (s *service) open() error {
 		return err
 	}
 	options.Observe = m.guard("orders")
+	options.Logger = slog.New(slog.DiscardHandler) // the metrics are what is shown
 	guard, err := popauth.New(options)
 	if err != nil {
 		return err

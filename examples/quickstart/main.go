@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -80,6 +81,7 @@ func newWorld() (*world, error) {
 		w.reason.Store(e.Reason.Error())
 		rw.WriteHeader(e.Status())
 	}
+	options.Logger = slog.New(slog.DiscardHandler) // the last column says why
 	guard, err := popauth.New(options)
 	if err != nil {
 		return nil, err

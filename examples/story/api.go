@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -74,7 +75,8 @@ func serveAPI(ctx context.Context, args []string, out io.Writer) error {
 	}
 	guard, err := popauth.New(popauth.Options{
 		Issuer: *issuer, Audience: []string{audience}, Keys: keys, Certificate: source,
-		Leeway: time.Millisecond, // all share one clock here; the default, 30 s, would be too long to wait
+		Logger: slog.New(slog.DiscardHandler), // what is refused here is meant to be
+		Leeway: time.Millisecond,              // all share one clock here; the default, 30 s, would be too long to wait
 	})
 	if err != nil {
 		return err

@@ -76,13 +76,23 @@ func (c *Client) Find(ctx context.Context, issuer *Issuer, member string, aliase
 	return Location{}, all
 }
 
+// errUnheld is for a URL of AllowPrivateHTTP.
+var errUnheld = errors.New("http through a proxy, or by a Transport of somebody else's: nothing tells whether the address is private")
+
 // Get gets a document, or a 304 without one if an ETag was sent; see Read.
 func (c *Client) Get(ctx context.Context, u *url.URL, etag string, reach *Reach) ([]byte, *http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Guarded && !ToProxy(r) {
+	held := c.Guarded && !ToProxy(r)
+	if u.Scheme == "http" && !IsLoopback(u.Hostname()) {
+		if !held {
+			return nil, nil, errUnheld
+		}
+		reach.Only = true
+	}
+	if held {
 		r = r.WithContext(WithReach(ctx, reach))
 	}
 	if etag != "" {

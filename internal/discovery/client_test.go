@@ -56,9 +56,9 @@ func (body) Close() error { return nil }
 
 func newIssuer(t *testing.T, metadataURL string) *discovery.Issuer {
 	t.Helper()
-	issuer, err := discovery.NewIssuer(issuerURL, false)
+	issuer, err := discovery.NewIssuer(issuerURL, discovery.NoHTTP)
 	if metadataURL != "" {
-		issuer, err = discovery.NewIssuerAt(issuerURL, metadataURL, false)
+		issuer, err = discovery.NewIssuerAt(issuerURL, metadataURL, discovery.NoHTTP)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 // any address, and for another one at each look.
 type Reach struct {
 	Inside bool        // addresses inside of a network are fine too
+	Only   bool        // no others are
 	Went   atomic.Bool // the connection led inside
 }
 
@@ -71,11 +72,14 @@ func (r *Reach) control(_, address string, _ syscall.RawConn) error {
 		return fmt.Errorf("no address: %w", err)
 	}
 	if !IsInside(a.Addr()) {
+		if r.Only {
+			return fmt.Errorf("%s is outside of networks, and the URL is http, which passes for a private address alone", a.Addr())
+		}
 		return nil
 	}
 	if !r.Inside {
-		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: give popauth a Client of your own if "+
-			"that is meant", a.Addr())
+		return fmt.Errorf("%s is inside of a network, or of this machine, and the issuer is not: if that is meant, set the URL of the "+
+			"keys yourself, or give popauth a Client of your own", a.Addr())
 	}
 	r.Went.Store(true)
 	return nil

@@ -3,9 +3,14 @@ package discovery
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // names is a resolver for which every name stands for 127.0.0.1, as an attacker's name server could say.
@@ -49,7 +54,12 @@ func TestControl(t *testing.T) {
 		address    string
 		inside, ok bool // the request may lead inside; it is let through
 		went       bool
+		only       bool // and nowhere else
 	}{
+		{address: "93.184.215.14:80", inside: true, only: true},
+		{address: "[2606:2800:21f:cb07::1]:80", inside: true, only: true},
+		{address: "10.0.0.1:80", inside: true, only: true, ok: true, went: true},
+		{address: "10.0.0.1:80", only: true},
 		{address: "93.184.215.14:443", ok: true},
 		{address: "93.184.215.14:443", inside: true, ok: true},
 		{address: "[2606:2800:21f:cb07::1]:443", ok: true},
@@ -59,7 +69,7 @@ func TestControl(t *testing.T) {
 		{address: "no address", inside: true},
 		{address: "localhost:443", inside: true},
 	} {
-		r := &Reach{Inside: tt.inside}
+		r := &Reach{Inside: tt.inside, Only: tt.only}
 		if err := r.control("tcp", tt.address, nil); (err == nil) != tt.ok || r.Went.Load() != tt.went {
 			t.Errorf("%s, inside %t: got %v, went inside: %t, want %t, %t", tt.address, tt.inside, err, r.Went.Load(), tt.ok, tt.went)
 		}
@@ -98,5 +108,28 @@ func TestDialledAddressDecides(t *testing.T) {
 		if tt.reach != nil && tt.reach.Went.Load() != (tt.want == "") {
 			t.Errorf("%s: went inside: got %t", tt.name, tt.reach.Went.Load())
 		}
+	}
+}
+
+// By http a document comes from a private address, under whatever name, and never through what can't be held to that.
+func TestGetByPrivateHTTP(t *testing.T) {
+	for _, v := range []string{"HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"} {
+		t.Setenv(v, "")
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("keys")) }))
+	defer s.Close()
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	u := &url.URL{Scheme: "http", Host: "keycloak:" + port, Path: "/"}
+	c := NewClient(nil, time.Now)
+	if transport, ok := c.HTTP.Transport.(*http.Transport); ok {
+		transport.DialContext = dial(names(t))
+	}
+	reach := &Reach{Inside: true}
+	if b, _, err := c.Get(t.Context(), u, "", reach); err != nil || string(b) != "keys" || !reach.Only {
+		t.Errorf("got %q, %v, held to private addresses: %t", b, err, reach.Only)
+	}
+	other := NewClient(&http.Client{Transport: http.DefaultTransport}, time.Now)
+	if _, _, err := other.Get(t.Context(), u, "", &Reach{Inside: true}); !errors.Is(err, errUnheld) {
+		t.Errorf("another Transport: got %v, want %v", err, errUnheld)
 	}
 }

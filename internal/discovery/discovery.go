@@ -17,8 +17,26 @@ const MaxDocument = 1 << 20
 
 const maxRedirects = 3
 
-// ParseURL accepts https URLs of a host and a path, and http ones of loopback if that is allowed.
-func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
+// Plain is where URLs may lead by http. Everything may be https.
+type Plain int
+
+// The rules, from the strictest.
+const (
+	NoHTTP       Plain = iota
+	LoopbackHTTP       // hosts that are written as a loopback address, or localhost
+	PrivateHTTP        // and hosts whose address is inside of a network, which shows when it is dialled: see Client.Get
+)
+
+// Loopback is LoopbackHTTP if that is allowed.
+func Loopback(allowed bool) Plain {
+	if allowed {
+		return LoopbackHTTP
+	}
+	return NoHTTP
+}
+
+// ParseURL accepts https URLs of a host and a path, and http ones as far as that is allowed.
+func ParseURL(s string, plain Plain) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case len(s) > maxURL:
@@ -32,10 +50,19 @@ func ParseURL(s string, loopbackHTTP bool) (*url.URL, error) {
 		return nil, fmt.Errorf("host %.128q is not in ASCII: write it in its A-label form, xn--…", u.Hostname())
 	case u.Scheme == "https":
 		return u, nil
-	case u.Scheme == "http" && loopbackHTTP && IsLoopback(u.Hostname()):
+	case u.Scheme == "http" && plain >= LoopbackHTTP && IsLoopback(u.Hostname()):
+		return u, nil
+	case u.Scheme == "http" && plain == PrivateHTTP && !isPublic(u.Hostname()):
 		return u, nil
 	}
-	return nil, fmt.Errorf("not https but %.16q: http passes for a loopback address alone, where AllowLoopbackHTTP is set", u.Scheme)
+	return nil, fmt.Errorf("not https but %.16q: http passes for a loopback address alone, where AllowLoopbackHTTP is set, "+
+		"and for keys at a private one where AllowPrivateHTTP is", u.Scheme)
+}
+
+// isPublic tells whether a host is written as an address outside of networks.
+func isPublic(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && !IsInside(a)
 }
 
 func isASCII(s string) bool {
@@ -44,8 +71,8 @@ func isASCII(s string) bool {
 
 // ParseIssuer is ParseURL for an issuer, which has no query (OpenID Connect Discovery 1.0, section 3; RFC 8414,
 // section 2).
-func ParseIssuer(s string, loopbackHTTP bool) (*url.URL, error) {
-	u, err := ParseURL(s, loopbackHTTP)
+func ParseIssuer(s string, plain Plain) (*url.URL, error) {
+	u, err := ParseURL(s, plain)
 	if err == nil && (u.RawQuery != "" || u.ForceQuery) {
 		return nil, errors.New("has a query")
 	}
@@ -54,8 +81,8 @@ func ParseIssuer(s string, loopbackHTTP bool) (*url.URL, error) {
 
 // ParseMember is ParseURL for a URL that the issuer's metadata names: one that is not less protected than the issuer,
 // nor inside of where the issuer isn't.
-func ParseMember(s string, issuer *url.URL, loopbackHTTP bool) (*url.URL, error) {
-	u, err := ParseURL(s, loopbackHTTP)
+func ParseMember(s string, issuer *url.URL, plain Plain) (*url.URL, error) {
+	u, err := ParseURL(s, plain)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,8 @@ func TestParseMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, err := discovery.ParseMember(test.member, issuer, test.loopback); (err == nil) != test.want || (u == nil) == test.want {
+		u, err := discovery.ParseMember(test.member, issuer, discovery.Loopback(test.loopback))
+		if (err == nil) != test.want || (u == nil) == test.want {
 			t.Errorf("%s of %s: got %v, %v, want %v", test.member, test.issuer, u, err, test.want)
 		}
 	}
@@ -72,10 +73,10 @@ func TestParseMember(t *testing.T) {
 // The error of a host that is not in ASCII says how to write it, wherever a URL is read.
 func TestHostInASCII(t *testing.T) {
 	for name, parse := range map[string]func(string) (*url.URL, error){
-		"ParseURL":    func(s string) (*url.URL, error) { return discovery.ParseURL(s, true) },
-		"ParseIssuer": func(s string) (*url.URL, error) { return discovery.ParseIssuer(s, true) },
+		"ParseURL":    func(s string) (*url.URL, error) { return discovery.ParseURL(s, discovery.LoopbackHTTP) },
+		"ParseIssuer": func(s string) (*url.URL, error) { return discovery.ParseIssuer(s, discovery.LoopbackHTTP) },
 		"ParseMember": func(s string) (*url.URL, error) {
-			return discovery.ParseMember(s, &url.URL{Scheme: "https", Host: "a"}, true)
+			return discovery.ParseMember(s, &url.URL{Scheme: "https", Host: "a"}, discovery.LoopbackHTTP)
 		},
 	} {
 		if _, err := parse("https://bücher.example/"); err == nil || !strings.Contains(err.Error(), "A-label") {
@@ -93,7 +94,7 @@ func TestLocations(t *testing.T) {
 		host + "/a%2Fb": {host + "/a%2Fb" + openID, host + oauth + "/a%2Fb", host + openID + "/a%2Fb", host + "/a%2Fb" + oauth},
 		host + "/t/":    {host + "/t" + openID, host + oauth + "/t", host + openID + "/t", host + "/t" + oauth},
 	} {
-		u, err := discovery.ParseIssuer(issuer, false)
+		u, err := discovery.ParseIssuer(issuer, discovery.NoHTTP)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +107,7 @@ func TestLocations(t *testing.T) {
 		}
 	}
 	for _, issuer := range []string{"https://id.example.com?", "https://id.example.com?x=y", "http://id.example.com", "http://127.0.0.1"} {
-		if u, err := discovery.ParseIssuer(issuer, false); err == nil || u != nil {
+		if u, err := discovery.ParseIssuer(issuer, discovery.NoHTTP); err == nil || u != nil {
 			t.Errorf("%s: got %v, want an error", issuer, u)
 		}
 	}

@@ -46,6 +46,7 @@ func Read(jwks []byte) (*Set, error) {
 		return nil, &emptySet{set.leftOut()}
 	}
 	set.choose()
+	set.nameAll()
 	set.bytes = set.weight()
 	return set, nil
 }

@@ -40,7 +40,7 @@ func TestWhatMetadataNamesStaysOutside(t *testing.T) {
 		if tr, ok := client.HTTP.Transport.(*http.Transport); !ok || tr.DialContext == nil || !client.Guarded {
 			t.Fatal("the transport judges no address")
 		}
-		from, err := discovery.NewIssuer(issuer, false)
+		from, err := discovery.NewIssuer(issuer, discovery.NoHTTP)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestKeysStayWhereTheMetadataWas(t *testing.T) {
 	const issuer, keys = "https://id.example.com", "https://keys.example.net/jwks"
 	for _, inside := range []bool{false, true} {
 		client := discovery.NewClient(nil, time.Now)
-		from, err := discovery.NewIssuer(issuer, false)
+		from, err := discovery.NewIssuer(issuer, discovery.NoHTTP)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,6 +42,7 @@ type Set struct {
 	all    []issuerKey
 	chosen map[Hint]chosenKey // by keyfunc, where a kid and an algorithm leave one key
 	left   []string           // why keys were left out
+	names  map[string]string  // by each way of naming, what the keys are called, for errors
 	bytes  int64              // about what all that needs
 }
 
@@ -128,17 +129,26 @@ func (s *Set) missing(w Wanted) error {
 
 // namesBy are the names of the keys that there are.
 func (s *Set) namesBy(by string) string {
-	var all []string
-	for id := range s.named {
-		if id.By == by {
-			all = append(all, id.Name)
+	if names := s.names[by]; names != "" {
+		return "one of the issuer's keys, " + names
+	}
+	return fmt.Sprintf("one of the issuer's %d keys, of which none has a %s", len(s.all), by)
+}
+
+// nameAll lists the names once: strangers ask for unknown ones as often as they like.
+func (s *Set) nameAll() {
+	s.names = map[string]string{}
+	for _, by := range namings {
+		var all []string
+		for id := range s.named {
+			if id.By == by {
+				all = append(all, id.Name)
+			}
+		}
+		if slices.Sort(all); len(all) > 0 {
+			s.names[by] = mismatch.Texts(all)
 		}
 	}
-	if len(all) == 0 {
-		return fmt.Sprintf("one of the issuer's %d keys, of which none has a %s", len(s.all), by)
-	}
-	slices.Sort(all)
-	return "one of the issuer's keys, " + mismatch.Texts(all)
 }
 
 // leftOut says which keys of the set don't count, and why.
@@ -161,6 +171,9 @@ func (s *Set) weight() int64 {
 	}
 	for id := range s.named {
 		n += name + int64(len(id.Name))
+	}
+	for _, names := range s.names {
+		n += int64(len(names))
 	}
 	return n + name*int64(len(s.chosen))
 }

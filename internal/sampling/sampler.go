@@ -16,10 +16,12 @@ const DefaultPerPeriod = 60
 // concurrent use.
 type Sampler struct {
 	PerPeriod int // not positive: all
-	MaxKinds  int // of an open set: how many are told apart, before all are forgotten; zero for a closed one
+	MaxKinds  int // of an open set: how many are told apart, while the others count as one; zero for a closed one
 
 	mu    sync.Mutex
 	kinds map[string]*kind
+	since time.Time // the kinds are told apart
+	rest  kind      // of an open set
 }
 
 // kind is what has come of one kind since a Period began.
@@ -36,15 +38,8 @@ func (s *Sampler) Allow(of string, now time.Time) (write bool, left int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.kinds[of]
-	if k == nil {
-		if s.kinds == nil || s.MaxKinds > 0 && len(s.kinds) >= s.MaxKinds {
-			s.kinds = map[string]*kind{}
-		}
-		k = &kind{since: now}
-		s.kinds[of] = k
-	}
-	if age := now.Sub(k.since); age >= Period || age < 0 { // the clock was set back
+	k := s.kind(of, now)
+	if over(now.Sub(k.since)) {
 		k.since, k.written = now, 0
 	}
 	if k.written >= s.PerPeriod {
@@ -55,6 +50,27 @@ func (s *Sampler) Allow(of string, now time.Time) (write bool, left int) {
 	left, k.left = k.left, 0
 	return true, left
 }
+
+// kind returns what has come of that kind. Where there are too many, those of an earlier Period make room.
+func (s *Sampler) kind(of string, now time.Time) *kind {
+	if k := s.kinds[of]; k != nil {
+		return k
+	}
+	full := s.MaxKinds > 0 && len(s.kinds) >= s.MaxKinds
+	switch {
+	case s.kinds == nil || full && over(now.Sub(s.since)):
+		s.kinds, s.since = map[string]*kind{}, now
+	case full:
+		return &s.rest
+	}
+	k := &kind{since: now}
+	s.kinds[of] = k
+	return k
+}
+
+// over tells whether a Period of that age is. It is too where the clock was set back. By less than a Period that is no matter:
+// of those that come at once, one that has read the clock before another may ask after it.
+func over(age time.Duration) bool { return age.Abs() >= Period }
 
 type key struct{}
 

@@ -2,6 +2,7 @@ package sampling_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,6 +32,52 @@ func TestSampler(t *testing.T) {
 		if write, left := s.Allow(step.kind, start.Add(step.after)); write != step.write || left != step.left {
 			t.Errorf("%+v: got %v, %d", step, write, left)
 		}
+	}
+}
+
+// Of many that come at once, one that has read the clock before another may ask after it. It begins no new period.
+func TestSamplerOfManyAtOnce(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	s := &sampling.Sampler{PerPeriod: 3}
+	lines := 0
+	for i := range 100 {
+		for range 5 {
+			if write, _ := s.Allow("a", start.Add(-time.Duration(i)*time.Millisecond)); write {
+				lines++
+			}
+		}
+	}
+	if lines != 3 {
+		t.Errorf("got %d lines, want 3", lines)
+	}
+}
+
+// However many kinds there are, and in whatever order they come, the lines of a period are bounded, and so is the memory.
+func TestSamplerOfManyKinds(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	s := &sampling.Sampler{PerPeriod: 1, MaxKinds: 10}
+	lines, left := 0, 0
+	ask := func(i int, at time.Time) {
+		write, more := s.Allow(strconv.Itoa(i), at)
+		if write {
+			lines++
+		}
+		left += more
+	}
+	for range 50 {
+		for i := range 11 {
+			ask(i, start)
+		}
+	}
+	if lines > 11 {
+		t.Errorf("got %d lines of 11 kinds, want one each", lines)
+	}
+	lines = 0
+	for i := range 11 {
+		ask(100+i, start.Add(sampling.Period)) // others: those of the last period make room
+	}
+	if lines != 11 || left != 49 {
+		t.Errorf("a period later: got %d lines and %d left out of the kinds that shared one, want 11 and 49", lines, left)
 	}
 }
 

@@ -99,6 +99,8 @@ func TestShown(t *testing.T) {
 		"/a/b@c": "/a/b@c", "/a?x=@//": "/a", "/a#x": "/a", "?x": "", "": "", "/a//b@c": "/a//b@c",
 		"http://u:p@api/x": "http://...@api/x", "http://u:p/@@api/x": "http://...@api/x", "http://api/x": "http://api/x",
 		"//u:p@api": "//...@api", "u:p@api:443": "...@api:443", "foo:u:p@//x": "...@//x",
+		"/a%3Fx": "/a", "/a%3fx?y": "/a", "/a%23x": "/a", "/a%253Fx": "/a", "/a%25252523x": "/a", "//u:p@api/a%3f@": "//...@api/a",
+		"/a%3E%25x": "/a%3E%25x",
 	} {
 		if got := uri.Shown(target); got != want {
 			t.Errorf("%q: got %q, want %q", target, got, want)

@@ -1,6 +1,9 @@
 package uri
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Plain spells an escaped path as net/url writes it, but for encoded slashes, which stay encoded: so routers that compare
 // the escaped path see no other encoding, and none of them sees a slash that nobody has sent.
@@ -54,11 +57,11 @@ func Sendable(path string) string {
 // taken tells whether net/url takes c unescaped in a URL.RawPath.
 func taken(c byte) bool { return unreserved(c) || strings.IndexByte("!$&'()*+,;=:@[]/", c) >= 0 }
 
-// Shown is what a log may have of a request target: no query and no fragment, which may hold a token, and of an authority
-// no userinfo, which holds a password.
+// Shown is what a log may have of a URI or a request target, whatever it is: no query and no fragment, which may hold a token,
+// also where their mark is encoded, and of an authority no userinfo, which holds a password.
 func Shown(target string) string {
-	if i := strings.IndexAny(target, "?#"); i >= 0 {
-		target = target[:i]
+	if from, _, ok := Mark(target); ok {
+		target = target[:from]
 	}
 	at := strings.LastIndexByte(target, '@')
 	slashes := strings.Index(target, "//")
@@ -69,4 +72,14 @@ func Shown(target string) string {
 		return target[:slashes+2] + "..." + target[at:]
 	}
 	return "..." + target[at:]
+}
+
+var mark = regexp.MustCompile(`[?#]|%(25)*(3[Ff]|23)`)
+
+// Mark tells where the mark of a query or a fragment stands, encoded or not; false if there is none.
+func Mark(target string) (from, to int, ok bool) {
+	if at := mark.FindStringIndex(target); at != nil {
+		return at[0], at[1], true
+	}
+	return 0, 0, false
 }

@@ -297,7 +297,7 @@ func TestLineSaysWhyNoCertificate(t *testing.T) {
 		header http.Header
 		says   []string
 	}{
-		{fault: "ClientAuth is not set", says: []string{"this server asks its clients for none", "tls.RequestClientCert"}},
+		{fault: "ClientAuth is not set", says: []string{"this server asks its clients for none", "set ClientAuth there"}},
 		{fault: "client without a certificate", auth: tls.RequestClientCert, says: []string{"was asked for one, and has shown none"}},
 		{fault: "a proxy in front, and no Options.Certificate", plain: true, header: header,
 			says: []string{"no TLS, and no proxy is configured", "the request has X-Forwarded-Client-Cert", "docs/proxies.md"}},

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -110,6 +111,7 @@ func (w *world) open() error {
 		w.reason.Store(e.Reason.Error())
 		rw.WriteHeader(e.Status())
 	}
+	options.Logger = slog.New(slog.DiscardHandler) // the last column says why
 	guard, err := popauth.New(options)
 	if err != nil {
 		return err

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/seed-171ab058/popauth/proxy"
+)
+
+// Each proxy's configuration is what a Site writes for the same options, and a secret never comes by a flag.
+func TestProxy(t *testing.T) {
+	l := newLab(t)
+	l.file("secret", []byte("a secret of the proxy's\n"))
+	common := []string{"--listen", "8443", "--api", "127.0.0.1:8080", "--certificate", "/tls/crt", "--key", "/tls/crt.key",
+		"--secret-file", l.path("secret")}
+	site := proxy.Site{SecretHeader: "X-Proxy-Secret", Secret: "a secret of the proxy's", Listen: "8443", API: []string{"127.0.0.1:8080"},
+		Certificate: "/tls/crt", Key: "/tls/crt.key"}
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		format  proxy.Format
+		clients string
+		write   func(proxy.Site) (string, error)
+	}{
+		{"nginx", []string{"--clients", "/tls/ca"}, proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), "/tls/ca", proxy.Site.Nginx},
+		{"apache", []string{"--clients", "/tls/ca"}, proxy.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify"), "/tls/ca",
+			proxy.Site.Apache},
+		{"haproxy", []string{"--clients", "/tls/ca", "--rfc9440"}, proxy.RFC9440(), "/tls/ca", proxy.Site.HAProxy},
+		{"caddy", []string{"--header", "X-Cert"}, proxy.Caddy("X-Cert"), "", proxy.Site.Caddy},
+		{"envoy", nil, proxy.Envoy(), "", proxy.Site.Envoy},
+	} {
+		s := site
+		s.Format, s.Clients = tt.format, tt.clients
+		want, err := tt.write(s)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		status, out, errOut := l.run("", append(append([]string{"proxy", tt.name}, common...), tt.args...)...)
+		if status != exitOK || out != want {
+			t.Errorf("%s: got %d, %s%s, want %s", tt.name, status, out, errOut, want)
+		}
+	}
+	for name, args := range map[string][]string{
+		"no such proxy": {"proxy", "squid"}, "nothing": {"proxy", "nginx"},
+		"relative path": {"proxy", "envoy", "--api", "127.0.0.1:1", "--certificate", "crt", "--key", "/k"},
+	} {
+		if status, out, errOut := l.run("", args...); status != exitUsage || out != "" || !strings.HasPrefix(errOut, "popauth: ") {
+			t.Errorf("%s: got %d, %s%s", name, status, out, errOut)
+		}
+	}
+	if err := os.WriteFile(l.path("secret"), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errOut := l.run("", append([]string{"proxy", "envoy"}, common...)...); status != exitUsage ||
+		!strings.Contains(errOut, "16 bytes") {
+		t.Errorf("short secret: got %d, %s", status, errOut)
+	}
+}
