@@ -19,7 +19,7 @@
 //	go test -C interop -v -run 'Spring|Nimbus|Hydra' .
 //
 // testdata/spring pins Spring Authorization Server. Maven gets it (25 MB) into the same cache; it is compiled as it starts.
-// testdata/nimbus pins Nimbus' verifier of proofs (2 MB), which reads those of popclient.
+// testdata/nimbus pins Nimbus' verifiers of proofs (2 MB), which read those of popclient.
 // Hydra is tested only if hydra is in PATH, in CI too: building it takes minutes.
 //
 //	go test -C interop -v -run 'Authlib|Django|Zitadel' .

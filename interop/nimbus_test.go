@@ -110,6 +110,12 @@ func (a *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.nonce != "" {
 		w.Header().Set("DPoP-Nonce", a.nonce)
 		if !strings.Contains(a.seen(), `"nonce":"`+a.nonce+`"`) {
+			if a.last.token == "" { // a token endpoint (RFC 9449, section 8)
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"error":"use_dpop_nonce"}`))
+				return
+			}
 			w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		}
@@ -132,12 +138,17 @@ func (a *recorder) seen() string {
 // send has popclient send a request, and is what came.
 func (a *recorder) send(key *popclient.Key, method, url string) nimbusRequest {
 	a.t.Helper()
+	return a.sendBy(key, &popclient.DPoP{
+		Key: key, Source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "an-access-token", TokenType: "DPoP"}), Base: a.base,
+	}, method, url)
+}
+
+// sendBy sends a request by this transport.
+func (a *recorder) sendBy(key *popclient.Key, transport http.RoundTripper, method, url string) nimbusRequest {
+	a.t.Helper()
 	r, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		a.t.Fatal(err)
-	}
-	transport := &popclient.DPoP{
-		Key: key, Source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "an-access-token", TokenType: "DPoP"}), Base: a.base,
 	}
 	resp, err := transport.RoundTrip(r)
 	if err != nil {
@@ -204,6 +215,9 @@ func TestNimbusVerifier(t *testing.T) {
 	nonces := newRecorder(t, true)
 	nonces.nonce = "a-nonce"
 	all = append(all, nonces.send(key, http.MethodGet, "https://api.example.com/nonce"))
+	for _, endpoint := range []*recorder{a, nonces} {
+		all = append(all, endpoint.sendBy(key, &popclient.Proofs{Key: key, Base: endpoint.base}, http.MethodPost, "https://id.example.com/token"))
+	}
 	nimbus(t, append(all, nimbusThieves(t, a, nonces, key)...))
 }
 
@@ -233,7 +247,14 @@ func nimbusThieves(t *testing.T, a, nonces *recorder, key *popclient.Key) (all [
 	used := a.send(key, http.MethodGet, "https://api.example.com/orders")
 	again := used
 	again.what, again.want = "used", "InvalidDPoPProofException"
+	// Here Nimbus sees no difference. Package dpop does.
+	decoded := a.send(key, http.MethodGet, "https://api.example.com/a/b")
+	decoded.what, decoded.url = "another path, once it's decoded", "https://api.example.com/a%2Fb"
+	byOther := a.sendBy(key, &popclient.Proofs{Key: proofKey(t, newKey(t)), Base: a.base}, http.MethodPost, "https://id.example.com/token")
+	byOther.what, byOther.want = "another key, for a token", "another key"
+	elsewhere := a.sendBy(key, &popclient.Proofs{Key: key, Base: a.base}, http.MethodPost, "https://id.example.com/token")
+	elsewhere.what, elsewhere.url, elsewhere.want = "another token endpoint", "https://id.example.net/token", nimbusOtherURL
 	stale := nonces.send(key, http.MethodGet, "https://api.example.com/orders")
 	stale.what, stale.nonce, stale.want = "another nonce", "the-next-nonce", "InvalidDPoPNonceException"
-	return append(all, used, again, stale)
+	return append(all, used, again, decoded, byOther, elsewhere, stale)
 }
