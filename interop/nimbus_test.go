@@ -216,7 +216,8 @@ func TestNimbusVerifier(t *testing.T) {
 	nonces.nonce = "a-nonce"
 	all = append(all, nonces.send(key, http.MethodGet, "https://api.example.com/nonce"))
 	for _, endpoint := range []*recorder{a, nonces} {
-		all = append(all, endpoint.sendBy(key, &popclient.Proofs{Key: key, Base: endpoint.base}, http.MethodPost, "https://id.example.com/token"))
+		proofs := &popclient.Proofs{Key: key, Base: endpoint.base}
+		all = append(all, endpoint.sendBy(key, proofs, http.MethodPost, "https://id.example.com/token"))
 	}
 	nimbus(t, append(all, nimbusThieves(t, a, nonces, key)...))
 }
