@@ -18,6 +18,7 @@ const (
 	StageAuthorize    Stage = "authorize"    // Authorize, and Check with policies
 	StageRecheck      Stage = "recheck"      // Recheck, while a request lasts
 	StageOutside      Stage = "outside"      // Refuse and Refusal, for a refusal that is not this Guard's own
+	StageDoor         Stage = "door"         // RequestLine.Handler, ClientCertificate and clientcert.Require, which belong to no Guard
 )
 
 // Observation is what one stage has decided about one request, for metrics and traces. Whatever a sender does, its

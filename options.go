@@ -122,7 +122,7 @@ type Options struct {
 	// Requests are those of StageAuthenticate, and those of StageOutside that no stage came before. A Check is a decision,
 	// not an answer: each one that fails has a Reason, whatever the handler answers. The context is the request's. Calls
 	// come from many goroutines at once and must not block; a panic is not recovered. clientcert.Require,
-	// ClientCertificate and RequestLine.Handler belong to no Guard and are not observed. If nil, nothing is.
+	// ClientCertificate and RequestLine.Handler belong to no Guard: see RequestLine.Observe. If nil, nothing is observed.
 	Observe func(context.Context, Observation)
 
 	// Remember is how many verified tokens are remembered, so that their signatures need not be verified again. Of each

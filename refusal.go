@@ -59,13 +59,17 @@ func (f Refusal) addTo(h http.Header) {
 
 // refusals is how one Guard answers what it refuses. The zero refusals is for handlers that belong to no Guard.
 type refusals struct {
-	log  refusalLog
-	deny func(http.ResponseWriter, *http.Request, *Error) // nil: a status and no body
+	log     refusalLog
+	observe func(context.Context, Observation)               // of what belongs to no Guard; nil: nobody is told
+	deny    func(http.ResponseWriter, *http.Request, *Error) // nil: a status and no body
 }
 
 // answer returns the answer to a request, and logs that it is refused.
 func (f *refusals) answer(r *http.Request, e *Error) Refusal {
 	f.log.write(r, e)
+	if f.observe != nil {
+		f.observe(r.Context(), Observation{Stage: StageDoor, Reason: e.Reason.answered(), Status: e.Status()})
+	}
 	return Refusal{Reason: e.Reason.answered(), Status: e.Status(), err: e}
 }
 

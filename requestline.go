@@ -67,6 +67,10 @@ type RequestLine struct {
 
 	// LogPerMinute bounds Logger's lines as Options.LogPerMinute does.
 	LogPerMinute int
+
+	// Observe is called for each request that gets a line from Logger, with StageDoor, as Options.Observe is for a Guard's: these
+	// belong to no Guard. In Options it has no use. If nil, nothing is.
+	Observe func(context.Context, Observation)
 }
 
 // Check returns nil if the request has one reading. Otherwise the error is an *Error with ErrRequestLine.
@@ -87,17 +91,17 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("popauth: RequestLine: nil handler")
 	}
-	alone := refusals{log: newRefusalLog(l.Logger, l.LogPerMinute)}
+	alone := refusals{log: newRefusalLog(l.Logger, l.LogPerMinute), observe: l.Observe}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = own(r)
 		rules, decoded := l, false
 		if o := outerRules(r); o != nil { // what a Handler further out allows and has decoded stays so
 			rules, decoded = l.or(o.rules), o.decoded
-			rules.Logger, rules.LogPerMinute = l.Logger, l.LogPerMinute
+			rules.Logger, rules.LogPerMinute, rules.Observe = l.Logger, l.LogPerMinute, l.Observe
 		}
 		e := rules.read(r)
 		if e != nil && otherEncoding(e) {
-			if plain := inPlain(r, rules, alone.log); rules.read(plain) == nil {
+			if plain := inPlain(r, rules, &alone); rules.read(plain) == nil {
 				next.ServeHTTP(w, plain)
 				return
 			}
@@ -106,8 +110,8 @@ func (l RequestLine) Handler(next http.Handler) http.Handler {
 			alone.write(w, r, e)
 			return
 		}
-		if rules != (RequestLine{}) || decoded {
-			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded, alone.log}))
+		if rules.allowed() != (requestline.Allowed{}) || decoded || l.Logger != nil || l.Observe != nil {
+			r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{rules, r.RequestURI, decoded, &alone}))
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -119,7 +123,7 @@ type outerLine struct {
 	rules   RequestLine
 	line    string
 	decoded bool
-	log     refusalLog // of the Handler
+	alone   *refusals // of the Handler
 }
 
 type outerLineKey struct{}
@@ -132,14 +136,14 @@ func outerRules(r *http.Request) *outerLine {
 }
 
 // inPlain returns r without encodings other than net/url's own. An encoded slash stays one, in the RawPath.
-func inPlain(r *http.Request, l RequestLine, log refusalLog) *http.Request {
+func inPlain(r *http.Request, l RequestLine, alone *refusals) *http.Request {
 	u := *r.URL
 	if uri.HasEncodedSlash(u.RawPath) {
 		u.RawPath = uri.Plain(u.RawPath)
 	} else {
 		u.RawPath = ""
 	}
-	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true, log}))
+	r = r.WithContext(context.WithValue(r.Context(), outerLineKey{}, &outerLine{l, r.RequestURI, true, alone}))
 	r.URL = &u
 	return r
 }
@@ -147,8 +151,11 @@ func inPlain(r *http.Request, l RequestLine, log refusalLog) *http.Request {
 // refuse answers a request that is refused by a handler that belongs to no Guard. A Handler further out may have a Logger.
 func refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	alone := refusals{log: refusalLog{sampler: sampling.Of(r.Context())}}
-	if o := outerRules(r); o != nil && o.log.logger != nil {
-		alone.log = o.log
+	if o := outerRules(r); o != nil {
+		alone.observe = o.alone.observe
+		if o.alone.log.logger != nil {
+			alone.log = o.alone.log
+		}
 	}
 	alone.write(w, r, e)
 }
@@ -190,7 +197,7 @@ func (l RequestLine) or(o RequestLine) RequestLine {
 	return RequestLine{
 		l.AllowEncodedSlash || o.AllowEncodedSlash, l.AllowEmptySegments || o.AllowEmptySegments,
 		l.AllowPathParameters || o.AllowPathParameters, l.AllowOtherEncodings || o.AllowOtherEncodings,
-		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil, 0,
+		l.AllowRewrittenURL || o.AllowRewrittenURL, l.AllowMethodOverride || o.AllowMethodOverride, nil, 0, nil,
 	}
 }
 

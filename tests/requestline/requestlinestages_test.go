@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -300,7 +301,7 @@ func TestRequestLineOpeningsOfOneself(t *testing.T) {
 				lab.Retarget(r, map[string]string{"decodes": "/%6Frders", "opens": "//orders"}[kind])
 				w := httptest.NewRecorder()
 				outer.Handler(tt.change(g.Confirm(spy))).ServeHTTP(w, r)
-				if want := inner == tt.line; (spy.Ran() == 1) != want || !want && w.Code != 400 {
+				if want := reflect.DeepEqual(inner, tt.line); (spy.Ran() == 1) != want || !want && w.Code != 400 {
 					t.Errorf("%s, Handler %s: got %d, ran %d, want a pass: %t", name, kind, w.Code, spy.Ran(), want)
 				}
 			}
