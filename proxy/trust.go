@@ -171,8 +171,8 @@ const minSecret = 16
 func TrustSecret(header string, secrets ...string) Trust {
 	header = http.CanonicalHeaderKey(header)
 	t := Trust{headers: []string{header}}
-	if !field.IsToken(header) || strings.ContainsAny(header, "_.") {
-		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens")
+	if !isPlainName(header) {
+		t.problem = errors.New("TrustSecret: not a header's name of letters, digits and hyphens, a letter first")
 	}
 	if why := field.Taken(header); why != "" {
 		t.problem = fmt.Errorf("TrustSecret: no secret arrives in %s, since %s: name another, such as X-Proxy-Secret", header, why)
@@ -199,6 +199,11 @@ func TrustSecret(header string, secrets ...string) Trust {
 		return ok == 1
 	}
 	return t
+}
+
+// isPlainName tells a name that no configuration's language takes for something else, and no program for another name.
+func isPlainName(name string) bool {
+	return isName(name) && strings.ContainsRune("abcdefghijklmnopqrstuvwxyz", rune(name[0]|0x20))
 }
 
 type peerKey struct{}
