@@ -27,7 +27,7 @@ func (f Format) Encode(der []byte) (http.Header, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("proxy: %s: no value that is known here stands for a certificate of %d bytes: its Encoding or verdict is its own",
+	return nil, fmt.Errorf("proxy: %s: no known value stands for a certificate of %d bytes: its Encoding or verdict is its own",
 		f.name, len(der))
 }
 
