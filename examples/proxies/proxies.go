@@ -279,7 +279,8 @@ func (p *Proxy) awaitUp(server tls.Certificate) error {
 		default:
 		}
 		if conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", p.Address, config); err == nil {
-			return conn.Close()
+			_ = conn.Close() // it is up, however the proxy ends this
+			return nil
 		}
 	}
 	return errors.New("not up within 20 s")
