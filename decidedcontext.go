@@ -13,8 +13,11 @@ import (
 type decidedContext struct {
 	context.Context
 
-	decision *decision
-	own      atomic.Pointer[tokenContext] // nil until it is asked for
+	// Named as those of context.WithValue: adapters to other servers copy what a context holds by these names.
+	key decisionKey
+	val *decision
+
+	own atomic.Pointer[tokenContext] // nil until it is asked for
 }
 
 // tokenContext is a context that ends with a token.
@@ -43,7 +46,7 @@ func (c *decidedContext) ending() context.Context {
 	if own := c.own.Load(); own != nil {
 		return own
 	}
-	left, ends := c.decision.by.expiry.left(c.decision.token)
+	left, ends := c.val.by.expiry.left(c.val.token)
 	if !ends {
 		return c.Context
 	}
@@ -80,7 +83,7 @@ func (c *decidedContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
-	if left, ends := c.decision.by.expiry.left(c.decision.token); !ends || left > 0 {
+	if left, ends := c.val.by.expiry.left(c.val.token); !ends || left > 0 {
 		return nil
 	}
 	return c.ending().Err()
@@ -89,7 +92,7 @@ func (c *decidedContext) Err() error {
 // Value implements context.Context. context.Cause finds by it why this one has ended.
 func (c *decidedContext) Value(key any) any {
 	if key == (decisionKey{}) {
-		return c.decision
+		return c.val
 	}
 	if own := c.own.Load(); own != nil {
 		return own.Value(key)

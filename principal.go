@@ -91,7 +91,7 @@ func innermost(ctx context.Context) *decision {
 
 // in returns r with the decision in its context.
 func (d *decision) in(r *http.Request) *http.Request {
-	return r.WithContext(&decidedContext{Context: r.Context(), decision: d})
+	return r.WithContext(&decidedContext{Context: r.Context(), val: d})
 }
 
 // real leaves out stand-ins, which nothing goes by.
