@@ -91,7 +91,7 @@ func (c *decidedContext) Err() error {
 
 // Value implements context.Context. context.Cause finds by it why this one has ended.
 func (c *decidedContext) Value(key any) any {
-	if key == (decisionKey{}) {
+	if key == any(c.key) {
 		return c.val
 	}
 	if own := c.own.Load(); own != nil {
