@@ -89,20 +89,23 @@ func (d *dpopLane) rows() []dpopRow {
 	}
 	own := d.base + "/orders"
 	return []dpopRow{
-		{name: "no nonce yet", want: "401 nonce_required", header: func(d *dpopLane) http.Header { return d.proven(d.key.Proof("GET", own, d.token)) }},
+		{name: "no nonce yet", want: "401 nonce_required",
+			header: func(d *dpopLane) http.Header { return d.proven(d.key.Proof("GET", own, d.token)) }},
 		{name: "the owner, with the nonce of that answer", want: "200", header: func(d *dpopLane) http.Header {
 			used = d.proof(own)
 			return d.proven(used)
 		}},
 		{name: "that proof once more", want: "401 proof_replayed", header: func(d *dpopLane) http.Header { return d.proven(used) }},
-		{name: "no proof", want: "401 proof_missing", header: func(d *dpopLane) http.Header { return http.Header{"Authorization": {"DPoP " + d.token}} }},
+		{name: "no proof", want: "401 proof_missing",
+			header: func(d *dpopLane) http.Header { return http.Header{"Authorization": {"DPoP " + d.token}} }},
 		{name: "the token as a bearer token", want: "401 binding_scheme", header: func(d *dpopLane) http.Header {
 			return http.Header{"Authorization": {"Bearer " + d.token}, "Dpop": {d.proof(own)}}
 		}},
 		{name: "a proof by another key", want: "401 proof_key", header: func(d *dpopLane) http.Header {
 			return d.proven(d.other.Proof("GET", own, d.token, popauthtest.Claims{"nonce": d.nonce}))
 		}},
-		{name: "a proof for another path", want: "401 proof_target", header: func(d *dpopLane) http.Header { return d.proven(d.proof(d.base + "/admin")) }},
+		{name: "a proof for another path", want: "401 proof_target",
+			header: func(d *dpopLane) http.Header { return d.proven(d.proof(d.base + "/admin")) }},
 		{name: "a proof for another method", want: "401 proof_target", header: func(d *dpopLane) http.Header {
 			return d.proven(d.key.Proof("POST", own, d.token, popauthtest.Claims{"nonce": d.nonce}))
 		}},
@@ -120,18 +123,21 @@ func (d *dpopLane) rows() []dpopRow {
 			return with(d.proven(d.proof(own)), "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http",
 				"Forwarded", "host=evil.example;proto=http")
 		}},
-		{name: "two proofs", want: "401 proof_malformed", header: func(d *dpopLane) http.Header { return with(d.proven(d.proof(own)), "Dpop", d.proof(own)) }},
+		{name: "two proofs", want: "401 proof_malformed",
+			header: func(d *dpopLane) http.Header { return with(d.proven(d.proof(own)), "Dpop", d.proof(own)) }},
 		{name: "two proofs in one line", want: "401 proof_malformed", header: func(d *dpopLane) http.Header {
 			return d.proven(d.proof(own) + ", " + d.proof(own))
 		}},
-		{name: "a certificate-bound token, with a proof for its certificate", as: d.thief, want: "401 binding_scheme", header: func(d *dpopLane) http.Header {
-			t := d.cast.token(d.owner)
-			return http.Header{"Authorization": {"DPoP " + t}, "Dpop": {d.key.Proof("GET", own, t, popauthtest.Claims{"nonce": d.nonce})}}
-		}},
+		{name: "a certificate-bound token, with a proof for its certificate", as: d.thief, want: "401 binding_scheme",
+			header: func(d *dpopLane) http.Header {
+				t := d.cast.token(d.owner)
+				return http.Header{"Authorization": {"DPoP " + t}, "Dpop": {d.key.Proof("GET", own, t, popauthtest.Claims{"nonce": d.nonce})}}
+			}},
 		{name: "a certificate-bound token, with its certificate", as: d.owner, want: "200", header: func(d *dpopLane) http.Header {
 			return http.Header{"Authorization": {"Bearer " + d.cast.token(d.owner)}}
 		}},
-		{name: "a token bound to both, with the proof alone", want: "401 certificate_missing", header: func(d *dpopLane) http.Header { return d.both(own) }},
+		{name: "a token bound to both, with the proof alone", want: "401 certificate_missing",
+			header: func(d *dpopLane) http.Header { return d.both(own) }},
 		{name: "the same, with the proof and another certificate", as: d.thief, want: "401 certificate_mismatch",
 			header: func(d *dpopLane) http.Header { return d.both(own) }},
 		{name: "the same, with the proof and the certificate", as: d.owner, want: "200",

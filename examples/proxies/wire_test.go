@@ -32,6 +32,17 @@ func exchange1(conn net.Conn, fields []field) (reply, error) {
 
 // exchangeFor makes one request over HTTP/1.1 for a target, which need not be a path.
 func exchangeFor(conn net.Conn, target string, fields []field) (reply, error) {
+	answer, err := exchangeRaw(conn, target, fields)
+	if err != nil {
+		return reply{}, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return reply{answer.StatusCode, string(body)}, err
+}
+
+// exchangeRaw leaves the answer's body to the caller.
+func exchangeRaw(conn net.Conn, target string, fields []field) (*http.Response, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, host(conn))
 	for _, f := range fields {
@@ -39,13 +50,7 @@ func exchangeFor(conn net.Conn, target string, fields []field) (reply, error) {
 	}
 	b.WriteString("\r\n")
 	_, _ = io.WriteString(conn, b.String()) // if nobody takes it, there may be an answer that says why
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		return reply{}, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	return reply{answer.StatusCode, string(body)}, err
+	return http.ReadResponse(bufio.NewReader(conn), nil)
 }
 
 // What of HTTP/2 is needed for one request (RFC 9113, section 6).
