@@ -43,12 +43,17 @@ func exchangeFor(conn net.Conn, target string, fields []field) (reply, error) {
 
 // exchangeRaw leaves the answer's body to the caller.
 func exchangeRaw(conn net.Conn, target string, fields []field) (*http.Response, error) {
+	return exchangeMessage(conn, http.MethodGet, target, fields, "")
+}
+
+// exchangeMessage sends a body as it is, with its framing.
+func exchangeMessage(conn net.Conn, method, target string, fields []field, body string) (*http.Response, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, host(conn))
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host(conn))
 	for _, f := range fields {
 		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
 	}
-	b.WriteString("\r\n")
+	b.WriteString("\r\n" + body)
 	_, _ = io.WriteString(conn, b.String()) // if nobody takes it, there may be an answer that says why
 	return http.ReadResponse(bufio.NewReader(conn), nil)
 }
