@@ -15,12 +15,15 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
+// certificates is how many TestRandomNames sends.
+const certificates = 1200
+
 // A certificate is its bytes, whatever its names are: none of them confuses a proxy's quoting or the reading of its header. Each
 // owner passes, and the token of the one before doesn't.
 func TestRandomNames(t *testing.T) {
 	need(t, "nginx", "apache", "haproxy", "caddy")
 	c := newCast(t)
-	n := 1200
+	n := certificates
 	if testing.Short() {
 		n = 60
 	}
