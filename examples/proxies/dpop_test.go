@@ -75,8 +75,8 @@ func (d *dpopLane) proven(proof string) http.Header {
 	return http.Header{"Authorization": {"DPoP " + d.token}, "Dpop": {proof}}
 }
 
-func (d *dpopLane) proof(target string, claims ...popauthtest.Claims) string {
-	return d.key.Proof("GET", target, d.token, append(claims, popauthtest.Claims{"nonce": d.nonce})...)
+func (d *dpopLane) proof(target string) string {
+	return d.key.Proof("GET", target, d.token, popauthtest.Claims{"nonce": d.nonce})
 }
 
 func (d *dpopLane) rows() []dpopRow {
@@ -131,7 +131,8 @@ func (d *dpopLane) rows() []dpopRow {
 		{name: "a certificate-bound token, with a proof for its certificate", as: d.thief, want: "401 binding_scheme",
 			header: func(d *dpopLane) http.Header {
 				t := d.cast.token(d.owner)
-				return http.Header{"Authorization": {"DPoP " + t}, "Dpop": {d.key.Proof("GET", own, t, popauthtest.Claims{"nonce": d.nonce})}}
+				proof := d.key.Proof("GET", own, t, popauthtest.Claims{"nonce": d.nonce})
+				return http.Header{"Authorization": {"DPoP " + t}, "Dpop": {proof}}
 			}},
 		{name: "a certificate-bound token, with its certificate", as: d.owner, want: "200", header: func(d *dpopLane) http.Header {
 			return http.Header{"Authorization": {"Bearer " + d.cast.token(d.owner)}}

@@ -19,7 +19,7 @@ type message struct {
 	name   string
 	as     *popauthtest.Client
 	token  bool // the owner's
-	start  string
+	method string
 	fields func(l *lane) []field
 	body   func(l *lane) string
 	want   string
@@ -27,7 +27,7 @@ type message struct {
 }
 
 func messages(c *cast) []message {
-	upgrade := func(l *lane) []field {
+	upgrade := func(*lane) []field {
 		return []field{
 			{"Connection", "Upgrade"}, {"Upgrade", "websocket"},
 			{"Sec-WebSocket-Version", "13"},
@@ -63,14 +63,17 @@ func messages(c *cast) []message {
 	// Both files leave Upgrade out.
 	plain := map[string]string{"nginx": "200", "apache": "200"}
 	return []message{
-		{name: "the owner, forged trailers", as: c.owner, token: true, start: "POST", fields: chunked, body: trailers, want: "200"},
-		{name: "no certificate, forged trailers", token: true, start: "POST", fields: chunked, body: trailers, want: "401"},
-		{name: "another certificate, forged trailers", as: c.thief, token: true, start: "POST", fields: chunked, body: trailers, want: "401"},
-		{name: "the owner, WebSocket", as: c.owner, token: true, start: "GET", fields: upgrade, want: "101", except: plain},
-		{name: "no certificate, WebSocket", token: true, start: "GET", fields: upgrade, want: "401"},
-		{name: "another certificate, WebSocket, forged headers", as: c.thief, token: true, start: "GET", fields: forgedUpgrade, want: "401"},
-		{name: "a preflight, which has no token", start: "OPTIONS", fields: preflight, want: "401"},
-		{name: "the same, of a caller with a certificate", as: c.owner, start: "OPTIONS", fields: preflight, want: "401"},
+		{name: "the owner, forged trailers", as: c.owner, token: true, method: "POST", fields: chunked, body: trailers, want: "200"},
+		{name: "no certificate, forged trailers", token: true, method: "POST", fields: chunked, body: trailers,
+			want: "401"},
+		{name: "another certificate, forged trailers", as: c.thief, token: true, method: "POST", fields: chunked, body: trailers,
+			want: "401"},
+		{name: "the owner, WebSocket", as: c.owner, token: true, method: "GET", fields: upgrade, want: "101", except: plain},
+		{name: "no certificate, WebSocket", token: true, method: "GET", fields: upgrade, want: "401"},
+		{name: "another certificate, WebSocket, forged headers", as: c.thief, token: true, method: "GET", fields: forgedUpgrade,
+			want: "401"},
+		{name: "a preflight, which has no token", method: "OPTIONS", fields: preflight, want: "401"},
+		{name: "the same, of a caller with a certificate", as: c.owner, method: "OPTIONS", fields: preflight, want: "401"},
 	}
 }
 
@@ -149,7 +152,7 @@ func (l *lane) message(t *testing.T, m message) string {
 		body = m.body(l)
 	}
 	before := l.spy.Ran()
-	answer, err := exchangeMessage(conn, m.start, "/orders", fields, body)
+	answer, err := exchangeMessage(conn, m.method, "/orders", fields, body)
 	if err != nil {
 		return l.judge(reply{}, err, before)
 	}

@@ -48,7 +48,8 @@ var proxies3 = []proxy3{
 		name: "traefik", wheel: counterpart.Traefik(), format: proxy.Traefik(),
 		settings: func() proxies.Settings {
 			static := proxies.Configuration("traefik-static.yaml")
-			return proxies.Settings{Static: strings.Replace(static, "    address: \"${LISTEN}\"\n", "    address: \"${LISTEN}\"\n    http3: {}\n", 1)}
+			address := "    address: \"${LISTEN}\"\n"
+			return proxies.Settings{Static: strings.Replace(static, address, address+"    http3: {}\n", 1)}
 		},
 		lines: func(der []byte) http.Header {
 			return http.Header{"x-forwarded-tls-client-cert": {base64.StdEncoding.EncodeToString(der)}}
@@ -136,7 +137,7 @@ func TestProxiesHTTP3(t *testing.T) {
 				{"an expired certificate", expired, bearer(issuer.Token(expired.Bound())), 200},
 				{"the owner of a key", nobody, func() http.Header { return proven(key, bound, f.base) }, 200},
 				{"the token of the key, without a proof", nobody, bearer(bound), 401},
-				{"the token of the key, with a proof for another URL", nobody, func() http.Header { return proven(key, bound, f.base+"x") }, 401},
+				{"the same, with a proof for another URL", nobody, func() http.Header { return proven(key, bound, f.base+"x") }, 401},
 			} {
 				f.twice(t, tt.name, tt.as, tt.header, tt.want)
 			}
