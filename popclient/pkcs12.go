@@ -1,6 +1,8 @@
 package popclient
 
 import (
+	"crypto/fips140"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -18,7 +20,21 @@ var (
 	errPKCS12     = errors.New("not PKCS#12 in DER")
 	errMAC        = errors.New("not protected by a password as a whole")
 	errIterations = errors.New("too many iterations")
+	errFIPS       = errors.New("FIPS 140-3 forbids what the file is protected by: write it anew with " +
+		"-keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256")
 )
+
+// decodeChain is pkcs12.DecodeChain, which panics at old algorithms where GODEBUG=fips140=only forbids them.
+func decodeChain(der []byte, password string) (key any, first *x509.Certificate, others []*x509.Certificate, err error) {
+	defer func() {
+		if fips140.Enforced() {
+			if why := recover(); why != nil {
+				err = fmt.Errorf("%v: %w", why, errFIPS)
+			}
+		}
+	}()
+	return pkcs12.DecodeChain(der, password)
+}
 
 // explain adds to what is wrong with a file how to mend it.
 func explain(err error, file string) error {
