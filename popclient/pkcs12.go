@@ -20,8 +20,8 @@ var (
 	errPKCS12     = errors.New("not PKCS#12 in DER")
 	errMAC        = errors.New("not protected by a password as a whole")
 	errIterations = errors.New("too many iterations")
-	errFIPS       = errors.New("FIPS 140-3 forbids what the file is protected by: write it anew with " +
-		"-keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256")
+	errFIPS       = errors.New("FIPS 140-3 forbids what the file is protected by: give its certificate and key in PEM, " +
+		"to CertificateFiles")
 )
 
 // decodeChain is pkcs12.DecodeChain, which panics at old algorithms where GODEBUG=fips140=only forbids them.
@@ -41,7 +41,7 @@ func explain(err error, file string) error {
 	text := err.Error()
 	const again = "openssl pkcs12 -in %s -nodes -out all.pem && openssl pkcs12 -export -in all.pem -out new.p12"
 	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, errIterations):
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, errIterations), errors.Is(err, errFIPS):
 		return err
 	case strings.Contains(text, "exactly one key bag"):
 		return fmt.Errorf("more than one private key in the file, of which only one can be meant: take that one out by its alias: "+
