@@ -7,8 +7,8 @@ const (
 	pemEnd   = "-----END CERTIFICATE-----"
 )
 
-// PEMPercent reads one percent-encoded PEM certificate, as nginx's $ssl_client_escaped_cert, ingress-nginx, Kong and
-// AWS ALB send it. A plus sign is literal whether it is encoded or not; %2B is decoded once. The text is one
+// PEMPercent reads one percent-encoded PEM certificate, as nginx's $ssl_client_escaped_cert, ingress-nginx, Kong,
+// AWS ALB, CloudFront and Azure Application Gateway send it. A plus sign is literal whether it is encoded or not; %2B is decoded once. The text is one
 // CERTIFICATE block (RFC 7468, section 5) with LF or CRLF line ends, without headers, and nothing around it but a
 // final line end.
 func PEMPercent(value string) ([][]byte, error) {
@@ -33,6 +33,20 @@ func PEMPercentList(value string) ([][]byte, error) {
 		return nil, err
 	}
 	return scanPEM(text, maxCertificates, "\n", "\r\n")
+}
+
+// Base64PEM reads one certificate as standard base64 of its PEM text, as Fastly's tls.client.certificate.raw_certificate_b64, F5's
+// [b64encode [X509::whole …]] and Apache's %{base64:…} write it. The base64 is as strict as that of [Base64DER], the text as
+// that of [PEMPercent].
+func Base64PEM(value string) ([][]byte, error) {
+	if len(value) > maxValue {
+		return nil, tooLarge("over 16 KiB")
+	}
+	text, err := strictBase64(value)
+	if err != nil {
+		return nil, err
+	}
+	return scanPEM(string(text), 1, "\n", "\r\n")
 }
 
 // PEMFolded reads one PEM certificate whose line ends were each replaced by one space, as Apache's
