@@ -182,7 +182,7 @@ func TestPlatforms(t *testing.T) {
 
 // The table has these rows, in the order of the alphabet, with these very calls.
 func TestPlatformsPage(t *testing.T) {
-	rows := tableRows(t, "platforms")
+	rows := tableRows(t)
 	calls := platformCalls(t)
 	if len(calls) != len(platforms(t)) {
 		t.Fatalf("got %d calls, want one for each of %d", len(calls), len(platforms(t)))
@@ -205,17 +205,23 @@ func TestPlatformsPage(t *testing.T) {
 	}
 }
 
-// tableRows returns the cells of a marked table of the page by the first one of each row.
-func tableRows(t *testing.T, mark string) map[string][]string {
+// platformsPage is docs/platforms.md.
+func platformsPage(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/platforms.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "<!-- "+mark+" -->\n")
+	return string(text)
+}
+
+// tableRows returns the cells of the table of platforms by the first one of each row.
+func tableRows(t *testing.T) map[string][]string {
+	t.Helper()
+	_, table, _ := strings.Cut(platformsPage(t), "<!-- platforms -->\n")
 	table, _, ok := strings.Cut(table, "<!-- end -->")
 	if !ok {
-		t.Fatalf("docs/platforms.md: no table %s", mark)
+		t.Fatal("docs/platforms.md: no table of platforms")
 	}
 	rows, before := map[string][]string{}, ""
 	for i, line := range strings.Split(strings.TrimSpace(table), "\n") {
@@ -224,7 +230,7 @@ func tableRows(t *testing.T, mark string) map[string][]string {
 		}
 		cells := strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "| "), " |"), " | ")
 		name := cells[0]
-		if folded := strings.ToLower(strings.ReplaceAll(name, "`", "")); folded < before && mark == "platforms" {
+		if folded := strings.ToLower(strings.ReplaceAll(name, "`", "")); folded < before {
 			t.Errorf("docs/platforms.md: %s: not in the order of the alphabet", name)
 		} else {
 			before = folded
