@@ -194,8 +194,8 @@ func TestPlatformsPage(t *testing.T) {
 			t.Errorf("docs/platforms.md: no row begins with %q", name)
 		case row[1] != "`"+call+"`":
 			t.Errorf("docs/platforms.md: %s: got the call %s, want `%s`", name, row[1], call)
-		case len(row) != 5 || !strings.Contains(row[4], "](http"):
-			t.Errorf("docs/platforms.md: %s: got %d columns, want 5, the last with a link to the source", name, len(row))
+		case len(row) != 6 || !strings.Contains(row[5], "](http"):
+			t.Errorf("docs/platforms.md: %s: got %d columns, want 6, the last with a link to the source", name, len(row))
 		}
 	}
 	for name := range rows {

@@ -86,13 +86,17 @@ func traps() []trap {
 			forged: base64DER("X-ARR-ClientCert"), status: 200},
 		{platform: "Kong", mistake: "no plugin that removes `X-Client-Cert*`", format: proxy.Kong(), forged: escaped(cert), status: 200},
 		{platform: "Linkerd", mistake: "its name for the caller is taken for a certificate", format: proxy.RFC9440(),
-			forged: func([]byte) []string { return []string{"l5d-client-id", "owner.ns.serviceaccount.identity.linkerd.cluster.local"} },
+			forged: func([]byte) []string {
+				return []string{"l5d-client-id", "owner.ns.serviceaccount.identity.linkerd.cluster.local"}
+			},
 			status: 401},
 		{platform: "OpenShift router", mistake: "a route for plain HTTP, before the fix of CVE-2026-46579",
 			format: proxy.HAProxy("X-SSL-Client-DER", "X-SSL-Client-Verify"),
 			forged: base64DER("X-SSL-Client-DER", "X-SSL-Client-Verify", "0"), status: 200},
 		{platform: "any", mistake: "only the hash of the certificate is forwarded", format: proxy.CloudflareLegacy(),
-			forged: func(der []byte) []string { return []string{"Cf-Client-Cert-Sha256", strings.TrimPrefix(hash(der), "Hash=")} },
+			forged: func(der []byte) []string {
+				return []string{"Cf-Client-Cert-Sha256", strings.TrimPrefix(hash(der), "Hash=")}
+			},
 			status: 400},
 	}
 }
