@@ -67,6 +67,7 @@ func TestCloudFront(t *testing.T) {
 		{"a client's own, without CloudFront's word", proxy.CloudFrontPassthrough(), []string{"Client-Cert", sequence}, malformed},
 		{"hash alone, passthrough", proxy.CloudFrontPassthrough(), []string{sha, hex, present, "1"}, malformed},
 		{"switched to required", proxy.CloudFrontPassthrough(), []string{pem, leaf, present, "1"}, malformed},
+		{"both, passthrough", proxy.CloudFrontPassthrough(), []string{pem, leaf, "Client-Cert", sequence, present, "1"}, malformed},
 		{"two lines", proxy.CloudFrontPassthrough(), []string{"Client-Cert", sequence, "Client-Cert", sequence, present, "1"}, malformed},
 		{"chain alone", proxy.CloudFrontPassthrough(), []string{"Client-Cert-Chain", sequence, present, "0"}, malformed},
 	} {

@@ -72,6 +72,7 @@ func TestAPIGateway(t *testing.T) {
 		{"the owner", madeOf(event{clientCertPEM: owners}, token), 200},
 		{"the owner, without the last line end", madeOf(event{clientCertPEM: strings.TrimSpace(owners)}, token), 200},
 		{"the owner, CRLF", madeOf(event{clientCertPEM: strings.ReplaceAll(owners, "\n", "\r\n")}, token), 200},
+		{"the owner, with the adapter's headers", madeOf(event{clientCertPEM: owners}, token, forged...), 200},
 		{"a thief", madeOf(event{clientCertPEM: thiefs}, token), 401},
 		{"a thief, forged headers", madeOf(event{clientCertPEM: thiefs}, token, forged...), 401},
 		{"no certificate, forged headers", madeOf(event{}, token, forged...), 401},

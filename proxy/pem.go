@@ -35,20 +35,6 @@ func PEMPercentList(value string) ([][]byte, error) {
 	return scanPEM(text, maxCertificates, "\n", "\r\n")
 }
 
-// Base64PEM reads one certificate as standard base64 of its PEM text, as Fastly's tls.client.certificate.raw_certificate_b64, F5's
-// [b64encode [X509::whole …]] and Apache's %{base64:…} write it. The base64 is as strict as that of [Base64DER], the text as
-// that of [PEMPercent].
-func Base64PEM(value string) ([][]byte, error) {
-	if len(value) > maxValue {
-		return nil, tooLarge("over 16 KiB")
-	}
-	text, err := strictBase64(value)
-	if err != nil {
-		return nil, err
-	}
-	return scanPEM(string(text), 1, "\n", "\r\n")
-}
-
 // PEMFolded reads one PEM certificate whose line ends were each replaced by one space, as Apache's
 // %{SSL_CLIENT_CERT}s sends it, and nginx's deprecated $ssl_client_cert once net/http has unfolded it. A tab or a
 // bare LF in all of those places is read too; a mixture is not.
