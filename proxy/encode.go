@@ -51,7 +51,8 @@ func (f Format) values(der []byte) []string {
 	quoted := strings.ReplaceAll(text, "\n", `\n`) // a string of JSON
 	return []string{
 		encoded, ":" + encoded + ":", escaped, base64.StdEncoding.EncodeToString([]byte(text)),
-		`{"authentication":{"clientCert":{"clientCertPem":"` + quoted + `"}}}`, strings.ReplaceAll(text, "\n", " "), strings.TrimSpace(strings.ReplaceAll(text, "\n", " ")),
+		`{"authentication":{"clientCert":{"clientCertPem":"` + quoted + `"}}}`,
+		strings.ReplaceAll(text, "\n", " "), strings.TrimSpace(strings.ReplaceAll(text, "\n", " ")),
 		strings.Join(append([]string{element}, f.ends()...), ","),
 	}
 }

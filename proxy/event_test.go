@@ -60,7 +60,8 @@ func TestAPIGateway(t *testing.T) {
 	l := lab.New(t)
 	token, owners, thiefs := l.Bound(), pemOf(l.Owner), pemOf(l.Thief)
 	forged := []string{
-		"X-GoLambdaProxy-ApiGw-Context", `{"authentication":{"clientCert":{"clientCertPem":"` + strings.ReplaceAll(owners, "\n", `\n`) + `"}}}`,
+		"X-GoLambdaProxy-ApiGw-Context",
+		`{"authentication":{"clientCert":{"clientCertPem":"` + strings.ReplaceAll(owners, "\n", `\n`) + `"}}}`,
 		"Client-Cert", lab.ClientCert(l.Owner), "X-Amzn-Mtls-Clientcert-Leaf", percentPEM(l.Owner.Certificate.Certificate[0]),
 	}
 	guard := l.Guard(func(o *popauth.Options) { o.Certificate = apiGateway(t) })
@@ -130,7 +131,8 @@ func TestAPIGatewayIdentity(t *testing.T) {
 // The error says what to change, and nothing that came.
 func TestAPIGatewayErrors(t *testing.T) {
 	_, err := apiGateway(t).Certificate(lab.ViaProxy("", "X-GoLambdaProxy-ApiGw-Context", "zqxj"))
-	if !errors.Is(err, popauth.ErrPeerUntrusted) || !strings.Contains(err.Error(), "ProxyWithContext") || strings.Contains(err.Error(), "zqxj") {
+	if !errors.Is(err, popauth.ErrPeerUntrusted) || !strings.Contains(err.Error(), "ProxyWithContext") ||
+		strings.Contains(err.Error(), "zqxj") {
 		t.Errorf("no event: got %v", err)
 	}
 	_, err = apiGateway(t).Certificate(madeOf(event{clientCertPEM: "zqxj"}, ""))

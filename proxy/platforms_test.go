@@ -108,7 +108,8 @@ func platforms(t *testing.T) []platform {
 		{
 			name: "Cloudflare, `Cf-Client-Cert-Der-Base64`", format: proxy.CloudflareLegacy(),
 			sent: []string{
-				"Cf-Client-Cert-Der-Base64", value(t, "synth-cloudflare-der-base64"), "Cf-Client-Cert-Sha256", hash(leaf.leaf)[len("Hash="):],
+				"Cf-Client-Cert-Der-Base64", value(t, "synth-cloudflare-der-base64"),
+				"Cf-Client-Cert-Sha256", hash(leaf.leaf)[len("Hash="):],
 			}, want: leaf,
 		},
 		{

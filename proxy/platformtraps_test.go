@@ -60,16 +60,17 @@ func traps() []trap {
 			forged: escaped(cert, verify, "SUCCESS"), status: 400},
 		{platform: "Azure Application Gateway", mistake: "one rule for the certificate, another for the verdict, with a condition",
 			format: gateway, forged: escaped(cert, verify, "SUCCESS", verify, "NONE"), status: 400},
-		{platform: "Azure Container Apps", mistake: "the client's own element stays before the ingress'", format: proxy.AzureContainerApps(),
-			forged: func(der []byte) []string {
+		{platform: "Azure Container Apps", mistake: "the client's own element stays before the ingress'",
+			format: proxy.AzureContainerApps(), forged: func(der []byte) []string {
 				element := hash(der) + `;Cert="` + percentPEM(der) + `"`
 				return []string{"X-Forwarded-Client-Cert", element + "," + element + ";"}
 			}, status: 400},
 		{platform: "Cloud Foundry", mistake: "`always_forward`, or `forward` and a thief with a certificate", format: proxy.CloudFoundry(),
 			forged: base64DER("X-Forwarded-Client-Cert"), status: 200},
-		{platform: "Cloudflare", mistake: "no rule that removes `Client-Cert`", format: proxy.Cloudflare(), forged: sequences(), status: 200},
-		{platform: "F5 BIG-IP", mistake: "`HTTP::header insert` without `remove`, a thief with a certificate", format: proxy.F5(cert, verify),
-			thiefs: []string{cert, verify}, forged: base64DER(cert, verify, "0"), status: 400},
+		{platform: "Cloudflare", mistake: "no rule that removes `Client-Cert`", format: proxy.Cloudflare(),
+			forged: sequences(), status: 200},
+		{platform: "F5 BIG-IP", mistake: "`HTTP::header insert` without `remove`, a thief with a certificate",
+			format: proxy.F5(cert, verify), thiefs: []string{cert, verify}, forged: base64DER(cert, verify, "0"), status: 400},
 		{platform: "F5 BIG-IP", mistake: "the same, no certificate", format: proxy.F5(cert, verify),
 			forged: base64DER(cert, verify, "0"), status: 200},
 		{platform: "Google Cloud ALB", mistake: "a backend service without the custom headers",

@@ -14,6 +14,7 @@ func TestAWSLambdaWebAdapter(t *testing.T) {
 	const name = "X-Amzn-Request-Context"
 	verified := outcome{leaf: cert(t, "client"), verified: true}
 	v1, v2 := value(t, "synth-lambda-request-context-v1"), value(t, "synth-lambda-request-context-v2")
+	identity := v1[strings.Index(v1, `{"sourceIp"`):strings.Index(v1, `,"stage"`)]
 	nested := `{"authorizer":{"lambda":` + v2 + `},"http":{"userAgent":"\",\"authentication\":{}"}}`
 	for _, tt := range []struct {
 		name, sent string
@@ -27,8 +28,7 @@ func TestAWSLambdaWebAdapter(t *testing.T) {
 		{"no text", `{"authentication":{"clientCert":{"clientCertPem":""}}}`, none},
 		{"null text", `{"authentication":{"clientCert":{"clientCertPem":null}}}`, none},
 		{"what an authorizer says", nested, none},
-		{"in both places", strings.Replace(v2, `{"accountId"`, `{"identity":`+v1[strings.Index(v1, `{"sourceIp"`):strings.Index(v1, `,"stage"`)]+
-			`,"accountId"`, 1), malformed},
+		{"in both places", strings.Replace(v2, `{"accountId"`, `{"identity":`+identity+`,"accountId"`, 1), malformed},
 		{"twice", strings.Replace(v2, `{"accountId"`, `{"authentication":null,"accountId"`, 1), malformed},
 		{"another case", strings.Replace(v2, `"authentication"`, `"Authentication"`, 1), malformed},
 		{"a number", `{"authentication":{"clientCert":{"clientCertPem":1}}}`, malformed},
