@@ -229,8 +229,8 @@ func TestTheAdaptersOwnReader(t *testing.T) {
 	f := newFunction(t, "http")
 	var accessor core.RequestAccessorV2
 	headers := forged(f.owner)
-	headers["x-golambdaproxy-apigw-context"], _, _ = strings.Cut(headers["x-golambdaproxy-apigw-context"], `,"identity"`) // it splits at commas
-	headers["x-golambdaproxy-apigw-context"] += "}"
+	v2, _, _ := strings.Cut(headers["x-golambdaproxy-apigw-context"], `,"identity"`) // it splits at commas
+	headers["x-golambdaproxy-apigw-context"] = v2 + "}"
 	event := gateways[0].event(t, f.bound(), pemOf(f.thief), headers)
 	r, err := accessor.ProxyEventToHTTPRequest(decoded[events.APIGatewayV2HTTPRequest](t, event))
 	if err != nil {
@@ -265,7 +265,9 @@ func TestLoadBalancer(t *testing.T) {
 				{"a thief", event(targetGroup, leaf(f.thief)), 401},
 				{"no certificate", event(targetGroup, nil), 401},
 				{"another target group, the owner's certificate", event(targetGroup+"h", forged(f.owner)), 401},
-				{"switched to passthrough", event(targetGroup, map[string]string{"x-amzn-mtls-clientcert": url.PathEscape(pemOf(f.owner))}), 400},
+				{"switched to passthrough", event(targetGroup, map[string]string{
+					"x-amzn-mtls-clientcert": url.PathEscape(pemOf(f.owner)),
+				}), 400},
 			} {
 				before := f.spy.Ran()
 				got := f.call(t, tt.event.json(t))
@@ -277,7 +279,8 @@ func TestLoadBalancer(t *testing.T) {
 				return
 			}
 			two := event(targetGroup, leaf(f.thief))
-			two.at("multiValueHeaders")["x-amzn-mtls-clientcert-leaf"] = []any{url.PathEscape(pemOf(f.owner)), url.PathEscape(pemOf(f.thief))}
+			both := []any{url.PathEscape(pemOf(f.owner)), url.PathEscape(pemOf(f.thief))}
+			two.at("multiValueHeaders")["x-amzn-mtls-clientcert-leaf"] = both
 			if got := f.call(t, two.json(t)); got != http.StatusBadRequest {
 				t.Errorf("two values: got %d, want 400", got)
 			}
