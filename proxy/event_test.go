@@ -83,6 +83,7 @@ func TestAPIGateway(t *testing.T) {
 		{"text before it", madeOf(event{clientCertPEM: "x\n" + owners}, token), 400},
 		{"no PEM", madeOf(event{clientCertPEM: "CERT_CONTENT"}, token), 400}, // as AWS' sample has it
 		{"too large", madeOf(event{clientCertPEM: strings.Repeat("a", 16<<10+1)}, token), 431},
+		{"PEM of something else", madeOf(event{clientCertPEM: pemText(sequence(9))}, token), 400},
 		{"a key for a certificate", madeOf(event{clientCertPEM: strings.ReplaceAll(owners, "CERTIFICATE", "PRIVATE KEY")}, token), 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
