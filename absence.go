@@ -134,7 +134,7 @@ func peerOf(r *http.Request) string { return fmt.Sprintf("%.64q", r.RemoteAddr) 
 var certificateHeaders = []string{
 	"Client-Cert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Client-Cert", "X-Ssl-Cert", "X-Ssl-Client-Cert",
 	"Ssl-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "X-Arr-Clientcert", "Ssl-Client-Certificate",
-	"X-Ssl-Client-Certificate", "X-Client-Cert-Leaf", "Cf-Client-Cert-Der-Base64",
+	"X-Ssl-Client-Certificate", "X-Client-Cert-Leaf", "Cf-Client-Cert-Der-Base64", "Cloudfront-Viewer-Cert-Pem", "X-Ssl-Client-Der",
 }
 
 // others names the headers of other proxies' formats that a request has, which nobody has read.

@@ -82,6 +82,28 @@ var proxyFormats = []struct {
 	{proxy.AzureAppService(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", lab.Base64Of(der)} }},
 	{proxy.IISARR(), func(der, _ []byte) []string { return []string{"X-ARR-ClientCert", lab.Base64Of(der)} }},
 	{proxy.CloudFoundry(), func(der, _ []byte) []string { return []string{"X-Forwarded-Client-Cert", lab.Base64Of(der)} }},
+	{proxy.CloudFront(), func(der, _ []byte) []string {
+		return []string{"CloudFront-Viewer-Cert-Pem", escaped(der), "CloudFront-Viewer-Cert-Present", "1"}
+	}},
+	{proxy.CloudFrontPassthrough(), func(der, between []byte) []string {
+		return []string{"Client-Cert", ":" + lab.Base64Of(der) + ":", "Client-Cert-Chain", ":" + lab.Base64Of(between) + ":",
+			"CloudFront-Viewer-Cert-Present", "1"}
+	}},
+	{proxy.AzureApplicationGateway("X-Client-Cert", "X-Client-Verify"), func(der, _ []byte) []string {
+		return []string{"X-Client-Cert", escaped(der), "X-Client-Verify", "SUCCESS"}
+	}},
+	{proxy.AzureContainerApps(), func(der, between []byte) []string {
+		sum := sha256.Sum256(der)
+		return []string{"X-Forwarded-Client-Cert", "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + escaped(der) + `";Chain="` +
+			escaped(between) + `";`}
+	}},
+	{proxy.F5("X-Client-Cert", "X-Client-Verify"), func(der, _ []byte) []string {
+		return []string{"X-Client-Cert", lab.Base64Of(der), "X-Client-Verify", "0"}
+	}},
+	{proxy.AWSLambdaWebAdapter(), func(der, _ []byte) []string {
+		return []string{"X-Amzn-Request-Context", `{"authentication":{"clientCert":{"clientCertPem":"` +
+			strings.ReplaceAll(certificatePEM(der), "\n", `\n`) + `"}}}`}
+	}},
 	{proxy.GoogleCloud(proxy.GoogleCloudHeaders{}), func(der, between []byte) []string {
 		return []string{
 			"X-Client-Cert-Leaf", ":" + lab.Base64Of(der) + ":", "X-Client-Cert-Chain", ":" + lab.Base64Of(between) + ":",

@@ -13,10 +13,16 @@ func Base64DER(value string) ([][]byte, error) {
 		return nil, tooLarge("over 16 KiB")
 	}
 	der, err := base64DER(value)
-	if err != nil {
-		return nil, err
+	switch {
+	case err == nil:
+		return [][]byte{der}, nil
+	case strings.HasPrefix(value, "-----BEGIN%20"):
+		return nil, malformed("percent-encoded PEM, where base64 of the DER is expected: Azure Application Gateway, nginx and AWS " +
+			"write that, see docs/platforms.md for its format")
+	case strings.HasPrefix(value, "LS0tLS1CRUdJTi"): // -----BEGIN
+		return nil, malformed("base64 of PEM, where base64 of the DER is expected: see Base64PEM")
 	}
-	return [][]byte{der}, nil
+	return nil, err
 }
 
 // Base64DERList reads one to ten certificates in standard base64, separated by single commas without spaces, leaf

@@ -6,33 +6,6 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-func TestAWSALB(t *testing.T) {
-	const leafName, chainName = "X-Amzn-Mtls-Clientcert-Leaf", "X-Amzn-Mtls-Clientcert"
-	client := cert(t, "client")
-	leaf, chain := value(t, "synth-aws-alb-leaf-safechars"), value(t, "synth-aws-alb-passthrough-chain")
-	t.Run("verify", func(t *testing.T) {
-		f := proxy.AWSALBVerify()
-		check(t, f, header(leafName, leaf), outcome{leaf: client, verified: true})
-		check(t, f, header(leafName, value(t, "synth-aws-alb-leaf-pct3D")), outcome{leaf: client, verified: true})
-		check(t, f, header(), none)
-		check(t, f, header(leafName, ""), none)
-		check(t, f, header(leafName, chain), malformed)
-		check(t, f, header(chainName, chain), malformed)
-		check(t, f, header(leafName, leaf, chainName, chain), malformed)
-		check(t, f, header(leafName, leaf, chainName, ""), malformed)
-		check(t, f, header(leafName, leaf, leafName, leaf), malformed)
-	})
-	t.Run("passthrough", func(t *testing.T) {
-		f := proxy.AWSALBPassthrough()
-		check(t, f, header(chainName, chain), outcome{leaf: client, chain: certs(t, "int")})
-		check(t, f, header(chainName, leaf), outcome{leaf: client})
-		check(t, f, header(), none)
-		check(t, f, header(chainName, ""), none)
-		check(t, f, header(leafName, leaf), malformed)
-		check(t, f, header(leafName, leaf, chainName, chain), malformed)
-	})
-}
-
 func TestCloudflare(t *testing.T) {
 	f := proxy.Cloudflare()
 	leaf, chain := byteSequence(cert(t, "client")), value(t, "synth-rfc9440-chain-two")

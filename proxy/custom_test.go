@@ -147,3 +147,31 @@ func TestCustomEmptyValueNeedsItsVerdict(t *testing.T) {
 	check(t, f, header("X-A", "-"), malformed)
 	check(t, f, header(), none)
 }
+
+// An Encoding says that a value holds no certificate by ErrNone alone; a verdict about one and a chain are errors then, as without
+// the header.
+func TestErrNone(t *testing.T) {
+	client := cert(t, "client")
+	encoding := func(value string) ([][]byte, error) {
+		switch value {
+		case "none":
+			return nil, errors.Join(errors.New("empty"), proxy.ErrNone)
+		case "both":
+			return [][]byte{client}, proxy.ErrNone
+		case "nothing":
+			return nil, nil
+		}
+		return [][]byte{client}, nil
+	}
+	f := proxy.Custom(proxy.CustomHeaders{
+		Certificate: "X-A", Encoding: encoding, Chain: "X-C", ChainEncoding: proxy.Base64DER, Verdict: "X-B", Judge: proxy.NginxVerify,
+	})
+	check(t, f, header("X-A", "x", "X-B", "SUCCESS"), outcome{leaf: client, verified: true})
+	check(t, f, header("X-A", "none", "X-B", "NONE"), none)
+	check(t, f, header("X-A", "both", "X-B", "NONE"), none)
+	check(t, f, header("X-A", "none", "X-B", "SUCCESS"), malformed)
+	check(t, f, header("X-A", "none"), malformed) // somebody has removed the verdict
+	check(t, f, header("X-A", "none", "X-B", "NONE", "X-C", b64(client)), malformed)
+	check(t, f, header("X-A", "nothing", "X-B", "NONE"), malformed)
+	check(t, f, header("X-A", "nothing", "X-B", "SUCCESS"), malformed)
+}

@@ -5,6 +5,9 @@
 //		proxy.TrustPeers(netip.MustParsePrefix("10.0.4.7/32")), proxy.TrustSecret("X-Proxy-Secret", secret))
 //	guard, err := popauth.New(popauth.Options{…, Certificate: source})
 //
+// The format of a product is found by its name in docs/platforms.md. [APIGateway] and [TrustEvent] are for functions, which events reach
+// and no connections.
+//
 // A [Trust] is a rule by which a connection or request is the proxy's; [Trusted] asks such rules for other purposes, and
 // [URL] for that of DPoP proofs. [ConnContext] keeps the peer of a connection for them.
 //

@@ -37,7 +37,7 @@ const absent = "\x00"
 // values are what a proxy may write for a certificate.
 func (f Format) values(der []byte) []string {
 	if der == nil {
-		all := append([]string{absent}, f.none...)
+		all := append([]string{absent, "{}"}, f.none...)
 		if f.hops != nil {
 			all = append(all, strings.Join(f.ends(), ","))
 		}
@@ -48,8 +48,11 @@ func (f Format) values(der []byte) []string {
 	sum := sha256.Sum256(der)
 	escaped := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 	element := "Hash=" + hex.EncodeToString(sum[:]) + `;Cert="` + escaped + `"`
+	quoted := strings.ReplaceAll(text, "\n", `\n`) // a string of JSON
 	return []string{
-		encoded, ":" + encoded + ":", escaped, strings.ReplaceAll(text, "\n", " "), strings.TrimSpace(strings.ReplaceAll(text, "\n", " ")),
+		encoded, ":" + encoded + ":", escaped, base64.StdEncoding.EncodeToString([]byte(text)),
+		`{"authentication":{"clientCert":{"clientCertPem":"` + quoted + `"}}}`,
+		strings.ReplaceAll(text, "\n", " "), strings.TrimSpace(strings.ReplaceAll(text, "\n", " ")),
 		strings.Join(append([]string{element}, f.ends()...), ","),
 	}
 }

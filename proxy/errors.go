@@ -2,8 +2,8 @@ package proxy
 
 import "errors"
 
-// Error is a class of refusal. Every error of [Format.Decode] on a valid format is one of the constants below for
-// [errors.Is]; its text is made of constants of this package, configured names and counts, so a log line never carries a byte
+// Error is a class of refusal. Every error of [Format.Decode] on a valid format is one of the constants below but
+// ErrNone for [errors.Is]; its text is made of constants of this package, configured names and counts, so a log line never carries a byte
 // that the sender of a request chose. ErrHops alone also has the URIs that came, quoted and cut.
 type Error string
 
@@ -14,6 +14,10 @@ const (
 
 	// ErrTooLarge is the class of values beyond a limit of the package. It asks for status 431.
 	ErrTooLarge Error = "proxy: client certificate too large"
+
+	// ErrNone is no refusal: an [Encoding] returns it for a value that says within itself that there is no certificate. Decode
+	// never does.
+	ErrNone Error = "proxy: no certificate in the value"
 
 	// ErrHops is the class of requests that did not come by the proxies that [Format.WithHops] names, and of their elements as
 	// a caller's. It asks for status 403.

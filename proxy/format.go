@@ -25,7 +25,8 @@ type Presented struct {
 
 // An Encoding decodes the text of one header to certificates, leaf first. The ones of this package check everything
 // themselves; what others return is checked to be one to ten complete certificates, and the text of their errors is
-// dropped.
+// dropped. One for values that may say within themselves that there is no certificate, such as JSON, returns [ErrNone] for
+// these. Whatever else stands in such a header is removed with it: a handler doesn't see it.
 type Encoding func(value string) ([][]byte, error)
 
 // A Format is the form in which a proxy sends a client's certificate. The zero Format is invalid: it decodes nothing.
@@ -48,6 +49,9 @@ type Format struct {
 	verdicts []string                                               // names of verdict headers
 	judge    func(verdict func(name string) (string, bool)) Verdict // nil: the proxy has no verdict
 	verified bool                                                   // by the name of the header
+
+	presence     bool     // the verdict says whether there is a certificate, so it can't be left out
+	fingerprints []string // headers with a hash of the certificate, which never stands for it
 
 	hops []string // URIs of my own proxies, whose elements follow the caller's
 
@@ -104,16 +108,28 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 		return Presented{}, in(f.cert, malformed("not there, and the proxy has to send it always, empty without a certificate"))
 	}
 	present := sent && !slices.Contains(f.none, value)
+	var certs [][]byte
+	if present {
+		var err error
+		certs, err = f.encoding(value)
+		switch {
+		case errors.Is(err, ErrNone):
+			present = false
+		case err != nil:
+			return Presented{}, in(f.cert, err)
+		}
+	}
+	if !present {
+		if err := f.noFingerprint(h); err != nil {
+			return Presented{}, err
+		}
+	}
 	verdict, err := f.verdict(h, present, sent && value != "")
 	if err != nil {
 		return Presented{}, err
 	}
 	if !present {
 		return Presented{}, f.noChain(h)
-	}
-	certs, err := f.encoding(value)
-	if err != nil {
-		return Presented{}, in(f.cert, err)
 	}
 	if f.hops != nil {
 		if err := f.notHop(certs[0]); err != nil {
@@ -166,6 +182,17 @@ func (f Format) verdict(h http.Header, present, sent bool) (Verdict, error) {
 		return Unknown, in(f.verdicts[0], err)
 	}
 	return verdict, nil
+}
+
+// noFingerprint requires that a hash comes with what it is of. The proxy has seen a certificate, then, and doesn't send it.
+func (f Format) noFingerprint(h http.Header) error {
+	for _, name := range f.fingerprints {
+		if value, _ := line(h, name); value != "" {
+			return in(name, malformed("hash of a certificate, and no certificate: a hash alone confirms nothing, since the thumbprint "+
+				"is computed from the certificate; have the proxy send "+f.cert+", too"))
+		}
+	}
+	return nil
 }
 
 // noChain requires that no chain comes without a certificate (RFC 9440, section 2.3).

@@ -28,14 +28,20 @@ func presets() []proxy.Format {
 		proxy.GoogleCloud(proxy.GoogleCloudHeaders{}),
 		proxy.Cloudflare(), proxy.CloudflareLegacy(),
 		proxy.AzureAppService(), proxy.IISARR(), proxy.Kong(), proxy.CloudFoundry(),
+		proxy.CloudFront(), proxy.CloudFrontPassthrough(), proxy.AWSLambdaWebAdapter(),
+		proxy.AzureApplicationGateway(certHeader, verifyHeader), proxy.AzureContainerApps(), proxy.F5(certHeader, verifyHeader),
 	}
 }
 
 // Every function that returns a Format is among presets, so that FuzzFormats has it, and has a row on the page.
 func TestEveryPreset(t *testing.T) {
-	page, err := os.ReadFile("../docs/proxies.md")
-	if err != nil {
-		t.Fatal(err)
+	var page string
+	for _, name := range []string{"../docs/proxies.md", "../docs/platforms.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page += string(text)
 	}
 	files, err := filepath.Glob("*.go")
 	if err != nil {
@@ -65,15 +71,15 @@ func TestEveryPreset(t *testing.T) {
 			}
 		}
 	}
-	if len(constructors) < 19 {
+	if len(constructors) < 25 {
 		t.Errorf("got the constructors %q, want all", constructors)
 	}
 	for _, name := range constructors {
 		if !called[name] && name != "Custom" { // of any names
 			t.Errorf("%s: not among presets: add it there", name)
 		}
-		if !strings.Contains(string(page), "proxy."+name+"(") {
-			t.Errorf("%s: no row in docs/proxies.md", name)
+		if !strings.Contains(page, "proxy."+name+"(") {
+			t.Errorf("%s: no row in docs/proxies.md or docs/platforms.md", name)
 		}
 	}
 }
@@ -102,6 +108,16 @@ func TestHeaders(t *testing.T) {
 		"kong": "X-Client-Cert X-Client-Cert-Chain X-Client-Cert-Serial X-Client-Cert-Issuer-Dn X-Client-Cert-Subject-Dn " +
 			"X-Client-Cert-Fingerprint",
 		"cloud-foundry": "X-Forwarded-Client-Cert",
+		"cloudfront": "Cloudfront-Viewer-Cert-Pem Cloudfront-Viewer-Cert-Present Cloudfront-Viewer-Cert-Sha256 Client-Cert " +
+			"Client-Cert-Chain Cloudfront-Viewer-Cert-Serial-Number Cloudfront-Viewer-Cert-Issuer Cloudfront-Viewer-Cert-Subject " +
+			"Cloudfront-Viewer-Cert-Validity",
+		"cloudfront-passthrough": "Client-Cert Client-Cert-Chain Cloudfront-Viewer-Cert-Present Cloudfront-Viewer-Cert-Sha256 " +
+			"Cloudfront-Viewer-Cert-Pem Cloudfront-Viewer-Cert-Serial-Number Cloudfront-Viewer-Cert-Issuer " +
+			"Cloudfront-Viewer-Cert-Subject Cloudfront-Viewer-Cert-Validity",
+		"aws-lambda-web-adapter":    "X-Amzn-Request-Context",
+		"azure-application-gateway": "X-Ssl-Client-Cert X-Ssl-Client-Verify",
+		"azure-container-apps":      "X-Forwarded-Client-Cert",
+		"f5":                        "X-Ssl-Client-Cert X-Ssl-Client-Verify",
 	}
 	for _, f := range presets() {
 		got := f.Headers()

@@ -13,6 +13,7 @@ func newFormat(f Format) Format {
 	f.verdicts = canonical(f.verdicts)
 	f.foreign = canonical(f.foreign)
 	f.others = canonical(f.others)
+	f.fingerprints = canonical(f.fingerprints)
 	f.clashes = f.checkNames()
 	return f
 }
@@ -33,7 +34,7 @@ func (f Format) names() []use {
 	for _, group := range []struct {
 		role  string
 		names []string
-	}{{"chain", f.chain}, {"verdict", f.verdicts}, {"other mode", f.foreign}, {"other", f.others}} {
+	}{{"chain", f.chain}, {"verdict", f.verdicts}, {"hash", f.fingerprints}, {"other mode", f.foreign}, {"other", f.others}} {
 		for _, name := range group.names {
 			uses = append(uses, use{group.role, name})
 		}

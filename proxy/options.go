@@ -22,10 +22,13 @@ func (f Format) WithChain(headers ...string) Format {
 
 // WithoutVerdict reads certificates without the proxy's verdict, for a proxy that is not configured to send it.
 // Verified is then never set. The verdict headers stay among [Format.Headers]. Formats without a verdict report a
-// problem.
+// problem, and so do those of CloudFront, whose verdict says whether there is a certificate at all.
 func (f Format) WithoutVerdict() Format {
-	if f.judge == nil {
+	switch {
+	case f.judge == nil:
 		return f.problem("no verdict to leave out")
+	case f.presence:
+		return f.problem("its verdict says whether there is a certificate at all: have the proxy send " + f.verdicts[0])
 	}
 	f.judge = nil
 	f.others = slices.Concat(f.others, f.verdicts)

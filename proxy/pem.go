@@ -7,10 +7,10 @@ const (
 	pemEnd   = "-----END CERTIFICATE-----"
 )
 
-// PEMPercent reads one percent-encoded PEM certificate, as nginx's $ssl_client_escaped_cert, ingress-nginx, Kong and
-// AWS ALB send it. A plus sign is literal whether it is encoded or not; %2B is decoded once. The text is one
-// CERTIFICATE block (RFC 7468, section 5) with LF or CRLF line ends, without headers, and nothing around it but a
-// final line end.
+// PEMPercent reads one percent-encoded PEM certificate, as nginx's $ssl_client_escaped_cert, ingress-nginx, Kong,
+// AWS ALB, CloudFront and Azure Application Gateway send it. A plus sign is literal whether it is encoded or not; %2B
+// is decoded once. The text is one CERTIFICATE block (RFC 7468, section 5) with LF or CRLF line ends, without headers,
+// and nothing around it but a final line end.
 func PEMPercent(value string) ([][]byte, error) {
 	if len(value) > maxValue {
 		return nil, tooLarge("over 16 KiB")

@@ -52,7 +52,7 @@ var identities = [...]string{
 	"Client-Cert*", "X-Client-Cert*", "X-Forwarded-Client-Cert*", "X-Forwarded-Tls-Client-Cert*", "Ssl-Client-*", "X-Ssl-*",
 	"X-Arr-Clientcert*",
 	"X-Amzn-Mtls-*", "X-Client-Verify*", "X-Tls-Client-*", "Cf-Client-Cert*", "Cloudfront-Viewer-Cert*", "Tls-Client-*", "X-Auth-*",
-	"Early-Data",
+	"X-Amzn-Request-Context", "Early-Data",
 }
 
 // NewSender makes a Sender. The error lists every problem.

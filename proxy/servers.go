@@ -127,3 +127,20 @@ func Kong() Format {
 		},
 	})
 }
+
+// F5 reads [b64encode [SSL::cert 0]] from the header cert and [SSL::verify_result] from the header verify, which an iRule of BIG-IP
+// sets, named by its author. The result is the number of an OpenSSL error, as [HAProxy]'s: 0 with a certificate sets Verified. There
+// is no chain.
+//
+// The iRule must remove both headers first, outside of its condition, and HTTP::header insert adds a line to those that are there.
+// For [b64encode [X509::whole [SSL::cert 0]]] use [Custom] with [Base64PEM].
+func F5(cert, verify string) Format {
+	return newFormat(Format{
+		name:     "f5",
+		cert:     cert,
+		encoding: Base64DER,
+		none:     []string{""},
+		verdicts: []string{verify},
+		judge:    judged(verify, HAProxyVerify),
+	})
+}

@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth/proxy"
@@ -266,4 +268,19 @@ func TestKong(t *testing.T) {
 	check(t, f, header(chain, percentPEM(client, ca)), malformed)
 	check(t, f, header(name, sent, chain, "x"), malformed)
 	check(t, f, header(name, sent, chain, percentPEM(client), chain, percentPEM(ca)), malformed)
+}
+
+func TestF5(t *testing.T) {
+	f := proxy.F5(certHeader, verifyHeader)
+	client, sent := outcome{leaf: cert(t, "client")}, value(t, "haproxy-der-base64")
+	check(t, f, header(certHeader, sent, verifyHeader, "0"), outcome{leaf: client.leaf, verified: true})
+	check(t, f, header(certHeader, sent, verifyHeader, "18"), client)
+	check(t, f, header(certHeader, sent), malformed)
+	check(t, f, header(certHeader, sent, verifyHeader, "ok"), malformed)
+	check(t, f, header(certHeader, sent, certHeader, sent, verifyHeader, "0"), malformed) // insert, and no remove
+	check(t, f, header(), none)
+	_, err := f.Decode(header(certHeader, value(t, "apache-base64-of-pem"), verifyHeader, "0"))
+	if !errors.Is(err, proxy.ErrMalformed) || !strings.Contains(err.Error(), "Base64PEM") {
+		t.Errorf("base64 of PEM: got %v, want the Encoding for it", err)
+	}
 }

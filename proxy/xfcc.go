@@ -24,22 +24,53 @@ func Envoy() Format {
 
 // xfcc reads one element and returns its certificate and chain, leaf first.
 func xfcc(value string) ([][]byte, error) {
-	e, more, err := scanElement(value)
-	switch {
-	case err != nil:
+	e, err := soleElement(value)
+	if err != nil {
 		return nil, err
-	case more != "":
-		return nil, malformed("more than one element: name your own proxies behind the one that ends the caller's TLS in WithHops, " +
-			"and set SANITIZE_SET there")
 	}
 	certs, err := e.certificates()
 	if err != nil {
 		return nil, err
 	}
-	if sum := sha256.Sum256(certs[0]); hex.EncodeToString(sum[:]) != e.hash {
-		return nil, malformed("hash missing or of another certificate")
+	return certs, e.confirms(certs[0])
+}
+
+// xfccContainerApps is xfcc for a value that may end with a semicolon, and whose Chain may leave the leaf out.
+func xfccContainerApps(value string) ([][]byte, error) {
+	e, err := soleElement(strings.TrimSuffix(value, ";"))
+	if err != nil {
+		return nil, err
 	}
-	return certs, nil
+	between := e.chain
+	if e.cert != "" {
+		e.chain = ""
+	}
+	certs, err := e.certificates()
+	if err == nil && e.chain != between {
+		var chain [][]byte
+		chain, err = PEMPercentList(between)
+		if err == nil && bytes.Equal(chain[0], certs[0]) {
+			chain = chain[1:]
+		}
+		certs = append(certs, chain...)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case len(certs) > maxCertificates:
+		return nil, tooLarge("more than 10 certificates")
+	}
+	return certs, e.confirms(certs[0])
+}
+
+// soleElement reads a value of one element.
+func soleElement(value string) (element, error) {
+	e, more, err := scanElement(value)
+	if err == nil && more != "" {
+		err = malformed("more than one element: name your own proxies behind the one that ends the caller's TLS in WithHops, " +
+			"and set SANITIZE_SET there")
+	}
+	return e, err
 }
 
 // An element holds the keys that matter; empty means that the key is missing.
@@ -50,11 +81,19 @@ type element struct {
 	text              string // all of it
 }
 
+// confirms holds Hash against the certificate that the text says.
+func (e element) confirms(der []byte) error {
+	if sum := sha256.Sum256(der); hex.EncodeToString(sum[:]) != e.hash {
+		return malformed("hash missing or of another certificate")
+	}
+	return nil
+}
+
 func (e element) certificates() ([][]byte, error) {
 	switch {
 	case e.cert == "" && e.chain == "":
-		return nil, malformed("element without a certificate: set cert in set_current_client_cert_details where the caller's " +
-			"TLS ends, and name the proxies behind it in WithHops")
+		return nil, malformed("element without a certificate, and its Hash alone confirms nothing: set cert in " +
+			"set_current_client_cert_details where the caller's TLS ends, and name the proxies behind it in WithHops")
 	case e.chain == "":
 		return PEMPercent(e.cert)
 	case e.cert == "":

@@ -179,6 +179,8 @@ func TestDeployScriptFormats(t *testing.T) {
 		proxy.Envoy(), proxy.Traefik(), proxy.AWSALBVerify(), proxy.AWSALBPassthrough(),
 		proxy.GoogleCloud(proxy.GoogleCloudHeaders{}), proxy.Cloudflare(), proxy.CloudflareLegacy(),
 		proxy.AzureAppService(), proxy.IISARR(), proxy.Kong(), proxy.CloudFoundry(),
+		proxy.CloudFront(), proxy.CloudFrontPassthrough(), proxy.AzureApplicationGateway("A-Cert", "A-Verify"), proxy.AzureContainerApps(),
+		proxy.F5("A-Cert", "A-Verify"), proxy.AWSLambdaWebAdapter(),
 	} {
 		out, status := d.run(t, map[string]string{"format": printed(f)})
 		lines, err := textproto.NewReader(bufio.NewReader(strings.NewReader(out))).ReadMIMEHeader()
