@@ -34,7 +34,10 @@ type Site struct {
 	API         []string // where the API listens, by HTTP: host:port, or unix:/path
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
-	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy and Envoy
+
+	// Clients is the file with the authorities whose certificates the proxy reports as verified. Caddy and Envoy report none: leave
+	// it empty. So does Traefik, which by these authorities decides whom it lets in; empty: everybody.
+	Clients string
 }
 
 // managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
@@ -87,7 +90,11 @@ func (s Site) validate() error {
 	for _, file := range []struct{ name, path string }{
 		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
 	} {
-		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
+		p := s.Format.program
+		if file.name == "Clients" && p == "traefik" && file.path == "" {
+			continue
+		}
+		if file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
 			if file.path != "" {
 				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
 			}
