@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -225,7 +226,8 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...prox
 		tb.Fatal(err)
 	}
 	l.spy = &popauthtest.Spy{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name := range r.Header {
+		_, _ = io.Copy(io.Discard, r.Body) // and with it the trailer
+		for name := range merged(r.Header, r.Trailer) {
 			n := strings.ToLower(name)
 			for _, part := range []string{"client", "secret", "method", "original", "rewrite"} {
 				if strings.Contains(n, part) {
@@ -246,6 +248,12 @@ func newAPI(tb testing.TB, c *cast, k kind, listener net.Listener, trust ...prox
 	l.api.Start()
 	tb.Cleanup(l.api.Close)
 	return l
+}
+
+func merged(h, trailer http.Header) http.Header {
+	all := h.Clone()
+	maps.Copy(all, trailer)
+	return all
 }
 
 func (l *lane) start(tb testing.TB, api, configuration string) {

@@ -56,9 +56,10 @@ const (
 // spellers are the proxies with what they do. An API that isn't of Go must not find a client's certificate, secret, path or method
 // under any name that it takes for the proxy's; where a proxy passes it on, that is for the Guard: see TestSpellingsPassed.
 var spellers = []struct {
-	kind string
-	lua  bool // Apache with apache-names.lua
-	want string
+	kind     string
+	lua      bool // Apache with apache-names.lua
+	insecure bool // Traefik's entry point believes every sender
+	want     string
 }{
 	{kind: "nginx", want: removed},
 	{kind: "apache", want: passed},
@@ -68,6 +69,7 @@ var spellers = []struct {
 	{kind: "caddy", want: removed},
 	{kind: "caddy 2.11", want: removed},
 	{kind: "traefik", want: removed},
+	{kind: "traefik", insecure: true, want: removed},
 	{kind: "envoy", want: removed},
 }
 
@@ -80,12 +82,15 @@ func TestSpellings(t *testing.T) {
 		if tt.lua {
 			name, configuration = name+" with Lua", withLua(t)
 		}
+		if tt.insecure {
+			name, k.static = name+" insecure", insecure()
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := newRecorder(t)
 			front, err := proxies.Start(k.proxy, proxies.Settings{
 				Program: k.program(t), API: api.Listener.Addr().String(), Secret: secret, Server: c.authority.Server(), Clients: c.clients,
-				Configuration: configuration,
+				Configuration: configuration, Static: k.static,
 			})
 			if err != nil {
 				t.Fatal(err)
