@@ -28,6 +28,16 @@ func TestProxy(t *testing.T) {
 			proxy.Site.Apache},
 		{"haproxy", []string{"--clients", "/tls/ca", "--rfc9440"}, proxy.RFC9440(), "/tls/ca", proxy.Site.HAProxy},
 		{"caddy", []string{"--header", "X-Cert"}, proxy.Caddy("X-Cert"), "", proxy.Site.Caddy},
+		{"traefik", []string{"--part", "static", "--dynamic-file", "/t/a.yaml"}, proxy.Traefik(), "",
+			func(s proxy.Site) (string, error) {
+				static, _, err := s.Traefik("/t/a.yaml")
+				return static, err
+			}},
+		{"traefik", []string{"--part", "dynamic", "--clients", "/tls/ca"}, proxy.Traefik(), "/tls/ca",
+			func(s proxy.Site) (string, error) {
+				_, dynamic, err := s.Traefik("/etc/traefik/api.yaml")
+				return dynamic, err
+			}},
 		{"envoy", nil, proxy.Envoy(), "", proxy.Site.Envoy},
 	} {
 		s := site
@@ -43,6 +53,10 @@ func TestProxy(t *testing.T) {
 	}
 	for name, args := range map[string][]string{
 		"no such proxy": {"proxy", "squid"}, "nothing": {"proxy", "nginx"},
+		"neither of two parts": {"proxy", "traefik", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
+		"another part":         {"proxy", "traefik", "--part", "both", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
+		"a relative dynamic file": {"proxy", "traefik", "--part", "static", "--dynamic-file", "a", "--api", "127.0.0.1:1", "--certificate",
+			"/c", "--key", "/k"},
 		"relative path": {"proxy", "envoy", "--api", "127.0.0.1:1", "--certificate", "crt", "--key", "/k"},
 	} {
 		if status, out, errOut := l.run("", args...); status != exitUsage || out != "" || !strings.HasPrefix(errOut, "popauth: ") {
