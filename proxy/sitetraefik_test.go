@@ -78,7 +78,7 @@ func TestSiteTraefik(t *testing.T) {
 		{"authorities", func(s *proxy.Site) { s.Clients = "/c/a b" },
 			[]string{"clientAuthType: VerifyClientCertIfGiven\n", `caFiles: ["/c/a b"]`}, "clientAuthType: RequestClientCert"},
 		{"no secret", func(s *proxy.Site) { s.SecretHeader, s.Secret = "", "" }, []string{`"X-Forwarded-Tls-Client-Cert": ""`}, "ecret"},
-		{"a name that YAML takes for a number", func(s *proxy.Site) { s.SecretHeader = "12" }, []string{`"12": "0123456789abcdef"`}, ""},
+		{"a name that YAML takes for a value", func(s *proxy.Site) { s.SecretHeader = "Null" }, []string{`"Null": "0123456789abcdef"`}, ""},
 		{"an action of a template", func(s *proxy.Site) { s.Secret = `{{env "HOME"}}{{` },
 			[]string{`"X-Secret": "\u007b\u007benv \"HOME\"}}\u007b\u007b"`}, "{{"},
 	} {

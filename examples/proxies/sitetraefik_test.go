@@ -1,6 +1,7 @@
 package proxies_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -129,7 +130,8 @@ func TestTraefikQuotes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(dynamic), 0o600); err != nil {
+		// Not in place: Traefik would read half a file.
+		if err := errors.Join(os.WriteFile(dir+"/new", []byte(dynamic), 0o600), os.Rename(dir+"/new", file)); err != nil {
 			t.Fatal(err)
 		}
 		if front == nil {
