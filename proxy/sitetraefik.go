@@ -21,7 +21,8 @@ var traefikStaticTemplate string
 //	static, dynamic, err := site.Traefik("/etc/traefik/api.yaml")
 //
 // To add the API to a Traefik that runs already, take the dynamic one, and from the static one what its entry point has under
-// http. Other files must not have tls.options called default, of which Traefik takes none if there are two.
+// http. No other provider may have tls.options called default: Traefik takes neither then, and asks for no certificate. Traefik
+// reads the dynamic file as soon as it changes, so write another and rename it.
 //
 // It is an error for the API to be at a unix socket, which Traefik doesn't reach.
 func (s Site) Traefik(file string) (static, dynamic string, err error) {

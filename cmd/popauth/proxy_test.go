@@ -8,6 +8,16 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
+func traefikStatic(s proxy.Site) (string, error) {
+	static, _, err := s.Traefik("/t/a.yaml")
+	return static, err
+}
+
+func traefikDynamic(s proxy.Site) (string, error) {
+	_, dynamic, err := s.Traefik("/etc/traefik/api.yaml")
+	return dynamic, err
+}
+
 // Each proxy's configuration is what a Site writes for the same options, and a secret never comes by a flag.
 func TestProxy(t *testing.T) {
 	l := newLab(t)
@@ -29,15 +39,9 @@ func TestProxy(t *testing.T) {
 		{"haproxy", []string{"--clients", "/tls/ca", "--rfc9440"}, proxy.RFC9440(), "/tls/ca", proxy.Site.HAProxy},
 		{"caddy", []string{"--header", "X-Cert"}, proxy.Caddy("X-Cert"), "", proxy.Site.Caddy},
 		{"traefik", []string{"--part", "static", "--dynamic-file", "/t/a.yaml"}, proxy.Traefik(), "",
-			func(s proxy.Site) (string, error) {
-				static, _, err := s.Traefik("/t/a.yaml")
-				return static, err
-			}},
+			traefikStatic},
 		{"traefik", []string{"--part", "dynamic", "--clients", "/tls/ca"}, proxy.Traefik(), "/tls/ca",
-			func(s proxy.Site) (string, error) {
-				_, dynamic, err := s.Traefik("/etc/traefik/api.yaml")
-				return dynamic, err
-			}},
+			traefikDynamic},
 		{"envoy", nil, proxy.Envoy(), "", proxy.Site.Envoy},
 	} {
 		s := site

@@ -34,7 +34,8 @@ func TestPaths(t *testing.T) {
 				api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI }))
 				t.Cleanup(api.Close)
 				front, err := proxies.Start(k.proxy, proxies.Settings{
-					Program: k.program(t), API: api.Listener.Addr().String(), Secret: secret, Server: c.authority.Server(), Clients: c.clients,
+					Program: k.program(t), API: api.Listener.Addr().String(), Secret: secret, Server: c.authority.Server(),
+					Clients: c.clients,
 				})
 				if err != nil {
 					t.Fatal(err)

@@ -81,32 +81,38 @@ func (d *dying) counts() (last int, kept bool) {
 	return last, kept
 }
 
+// resenders are the proxies, one of them also with a change of its file.
+var resenders = []struct {
+	name, kind string
+	change     [2]string
+}{
+	{name: "nginx", kind: "nginx"}, {name: "apache", kind: "apache"}, {name: "haproxy", kind: "haproxy"}, {name: "caddy", kind: "caddy"},
+	{name: "caddy 2.11", kind: "caddy 2.11"}, {name: "traefik", kind: "traefik"},
+	{
+		name: "traefik, `maxIdleConnsPerHost: -1`", kind: "traefik",
+		change: [2]string{"maxIdleConnsPerHost: 200", "maxIdleConnsPerHost: -1"},
+	},
+	{name: "envoy", kind: "envoy"},
+}
+
+var resent = []struct{ name, method, head, body string }{
+	{name: "GET", method: "GET"},
+	{name: "POST with a body", method: "POST", head: "Content-Length: 5\r\n", body: "hello"},
+	{name: "POST without", method: "POST", head: "Content-Length: 0\r\n"},
+	{name: "DELETE", method: "DELETE"},
+	{name: "POST without, `Idempotency-Key`", method: "POST", head: "Content-Length: 0\r\nIdempotency-Key: 1\r\n"},
+	{name: "POST with a body, `Idempotency-Key`", method: "POST", head: "Content-Length: 5\r\nIdempotency-Key: 1\r\n", body: "hello"},
+}
+
 // How often a request reaches an API that dies when it has run the handler, and what the client gets. What arrives twice has the same
 // proof with it, which has been used by then.
 func TestResends(t *testing.T) {
 	need(t, "nginx", "apache", "haproxy", "caddy")
 	c := newCast(t)
-	columns := []struct {
-		name, kind string
-		change     [2]string
-	}{
-		{"nginx", "nginx", [2]string{}}, {"apache", "apache", [2]string{}}, {"haproxy", "haproxy", [2]string{}}, {"caddy", "caddy", [2]string{}},
-		{"caddy 2.11", "caddy 2.11", [2]string{}}, {"traefik", "traefik", [2]string{}},
-		{"traefik, `maxIdleConnsPerHost: -1`", "traefik", [2]string{"maxIdleConnsPerHost: 200", "maxIdleConnsPerHost: -1"}},
-		{"envoy", "envoy", [2]string{}},
-	}
-	rows := []struct{ name, method, head, body string }{
-		{"GET", "GET", "", ""},
-		{"POST with a body", "POST", "Content-Length: 5\r\n", "hello"},
-		{"POST without", "POST", "Content-Length: 0\r\n", ""},
-		{"DELETE", "DELETE", "", ""},
-		{"POST without, `Idempotency-Key`", "POST", "Content-Length: 0\r\nIdempotency-Key: 1\r\n", ""},
-		{"POST with a body, `Idempotency-Key`", "POST", "Content-Length: 5\r\nIdempotency-Key: 1\r\n", "hello"},
-	}
 	var mu sync.Mutex
 	got := map[string]string{}
 	t.Run("", func(t *testing.T) {
-		for _, column := range columns {
+		for _, column := range resenders {
 			t.Run(column.name, func(t *testing.T) {
 				t.Parallel()
 				k, api := kindOf(column.kind), newDying(t)
@@ -122,11 +128,11 @@ func TestResends(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(front.Stop)
-				for _, row := range rows {
+				for _, row := range resent {
 					answer := c.askTwice(t, front.Address, row.method, row.head, row.body)
 					last, kept := api.counts()
 					if want := column.change[0] == ""; last == 0 || kept != want {
-						t.Errorf("%s: got %d arrivals, the first on a connection that was used before %t, want %t", row.name, last, kept, want)
+						t.Errorf("%s: got %d arrivals, on a connection that was used before %t, want %t", row.name, last, kept, want)
 					}
 					mu.Lock()
 					got[row.name+column.name] = fmt.Sprintf("%d, %s", last, answer)
@@ -136,12 +142,12 @@ func TestResends(t *testing.T) {
 		}
 	})
 	table := [][]string{{"request"}}
-	for _, column := range columns {
+	for _, column := range resenders {
 		table[0] = append(table[0], column.name)
 	}
-	for _, row := range rows {
+	for _, row := range resent {
 		line := []string{row.name}
-		for _, column := range columns {
+		for _, column := range resenders {
 			line = append(line, got[row.name+column.name])
 		}
 		table = append(table, line)
@@ -161,9 +167,11 @@ func (c *cast) askTwice(t *testing.T, address, method, head, body string) string
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	outcome := ""
-	for _, head := range []string{"GET /a HTTP/1.1\r\nHost: " + host(conn) + "\r\n", method + " /b HTTP/1.1\r\nHost: " + host(conn) +
-		"\r\nLast: 1\r\n" + head} {
-		_, _ = io.WriteString(conn, head+"\r\n"+map[bool]string{true: body}[strings.HasPrefix(head, method+" /b")])
+	for _, request := range []string{
+		fmt.Sprintf("GET /a HTTP/1.1\r\nHost: %s\r\n\r\n", host(conn)),
+		fmt.Sprintf("%s /b HTTP/1.1\r\nHost: %s\r\nLast: 1\r\n%s\r\n%s", method, host(conn), head, body),
+	} {
+		_, _ = io.WriteString(conn, request)
 		answer, err := http.ReadResponse(reader, nil)
 		if err != nil {
 			return "closed"

@@ -32,7 +32,8 @@ func TestTraefikFilesAreWritten(t *testing.T) {
 			text: "# Replace the two ${…}, by hand or: envsubst '$LISTEN $CONF' <traefik-static.yaml\n" + or + static,
 		},
 		{
-			file: "traefik.yaml", vars: []string{"api.invalid:1", "${API}", "/certs/", "${CERTS}/", "<the proxy's secret>", "${PROXY_SECRET}"},
+			file: "traefik.yaml",
+			vars: []string{"api.invalid:1", "${API}", "/certs/", "${CERTS}/", "<the proxy's secret>", "${PROXY_SECRET}"},
 			text: "# Replace the three ${…}, by hand or: envsubst '$API $CERTS $PROXY_SECRET' <traefik.yaml\n" + or + dynamic,
 		},
 	} {
@@ -67,8 +68,8 @@ func TestWrittenTraefik(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 3)) // the same each time
 			s := proxy.Site{
-				Format: k.format, SecretHeader: randomName(r) + "S", Secret: oddText(r) + `{{env "HOME"}}${HOME}$HOME%{{`, Listen: "127.0.0.1:65535",
-				Certificate: dir + "/crt", Key: dir + "/key",
+				Format: k.format, SecretHeader: randomName(r) + "S", Secret: oddText(r) + `{{env "HOME"}}${HOME}$HOME%{{`,
+				Listen: "127.0.0.1:65535", Certificate: dir + "/crt", Key: dir + "/key",
 			}
 			set := optionSet{owner: "200"}
 			listen := [2]string{"127.0.0.1:65535", "${LISTEN}"}

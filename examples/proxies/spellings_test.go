@@ -102,7 +102,8 @@ func TestSpellings(t *testing.T) {
 			}
 			for _, alpn := range []string{"http/1.1", "h2"} {
 				for _, as := range []*popauthtest.Client{nil, c.owner} {
-					if h, status := api.ask(t, c, front.Address, alpn, as, nil); status != http.StatusOK || h.Get("X-Proxy-Secret") != secret {
+					h, status := api.ask(t, c, front.Address, alpn, as, nil)
+					if status != http.StatusOK || h.Get("X-Proxy-Secret") != secret {
 						t.Fatalf("%s: got %d %q, want 200 and the secret", alpn, status, h)
 					}
 					for i := range spellings(managed[0]) {
@@ -164,12 +165,10 @@ func withLua(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	//nolint:gosec // G302: nothing here is secret
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "apache-names.lua")
-	//nolint:gosec // G306: the same
 	if err := os.WriteFile(path, script, 0o644); err != nil {
 		t.Fatal(err)
 	}

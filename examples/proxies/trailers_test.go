@@ -35,31 +35,39 @@ func TestTrailers(t *testing.T) {
 				{"the owner", &c.owner.Certificate, "200"},
 			} {
 				for _, head := range []string{"", announced} {
-					config := &tls.Config{
-						ServerName: "localhost", RootCAs: c.authority.Pool(), MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"},
-					}
-					if tt.as != nil {
-						config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tt.as, nil }
-					}
-					conn, err := tls.Dial("tcp", l.front.Address, config)
-					if err != nil {
-						t.Fatal(err)
-					}
 					before := l.spy.Ran()
-					_, _ = fmt.Fprintf(conn, "POST /orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%sTransfer-Encoding: chunked\r\n\r\n"+
-						"5\r\nhello\r\n0\r\n%s\r\n", host(conn), c.token(c.owner), head, lines.String())
-					answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-					r := reply{}
-					if err == nil {
-						_, _ = io.Copy(io.Discard, answer.Body)
-						r.status = answer.StatusCode
-					}
-					conn.Close()
-					if got := l.judge(r, err, before); got != tt.want {
+					status, err := l.askTrailing(t, tt.as, head, lines.String())
+					if got := l.judge(reply{status: status}, err, before); got != tt.want {
 						t.Errorf("%s, announced %t: got %s, want %s", tt.name, head != "", got, tt.want)
 					}
 				}
 			}
 		})
 	}
+}
+
+// askTrailing sends a request of the owner's token with a body, and lines behind it.
+func (l *lane) askTrailing(t *testing.T, as *tls.Certificate, head, lines string) (status int, err error) {
+	t.Helper()
+	config := &tls.Config{
+		ServerName: "localhost", RootCAs: l.authority.Pool(), MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"},
+	}
+	if as != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return as, nil }
+	}
+	conn, err := tls.Dial("tcp", l.front.Address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = fmt.Fprintf(conn, "POST /orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", host(conn), l.token(l.owner))
+	_, _ = io.WriteString(conn, head+"Transfer-Encoding: chunked\r\n\r\n")
+	_, _ = io.WriteString(conn, "5\r\nhello\r\n0\r\n"+lines+"\r\n")
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
 }
