@@ -47,6 +47,7 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 		"headers":   s.Format.Headers,
 		"overrides": func() []string { return overridesRequest[:] },
 		"file":      func() string { return file },
+		"rule":      s.traefikRule,
 		"listen": func() string {
 			if isPort(s.Listen) {
 				return ":" + s.Listen
@@ -61,6 +62,14 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 		return "", "", err
 	}
 	return static, dynamic, nil
+}
+
+// traefikRule is the rule of the API's router.
+func (s Site) traefikRule() string {
+	if len(s.Hosts) == 0 {
+		return "PathPrefix(`/`)"
+	}
+	return "Host(`" + strings.Join(s.Hosts, "`) || Host(`") + "`)"
 }
 
 // traefikQuoted is a string in double quotes of YAML. Traefik reads a dynamic file as a template of Go first, in which two braces

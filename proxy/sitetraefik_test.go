@@ -40,6 +40,9 @@ func TestSiteTraefikRefuses(t *testing.T) {
 		{"the secret's header is where the request came from", func(s *proxy.Site) { s.SecretHeader = "X-Forwarded-Host" }, "another use"},
 		{"a secret of two lines", func(s *proxy.Site) { s.Secret = "0123456789abcdef\nx" }, "printable"},
 		{"relative authorities", func(s *proxy.Site) { s.Clients = "ca" }, "Site.Clients"},
+		{"a host that ends the rule", func(s *proxy.Site) { s.Hosts = []string{"a.example", "a`) || PathPrefix(`/"} }, "Site.Hosts"},
+		{"a host with its port", func(s *proxy.Site) { s.Hosts = []string{"a.example:443"} }, "Site.Hosts"},
+		{"no host", func(s *proxy.Site) { s.Hosts = []string{""} }, "Site.Hosts"},
 		{"no key", func(s *proxy.Site) { s.Key = "" }, "Site.Key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,6 +78,9 @@ func TestSiteTraefik(t *testing.T) {
 			[]string{`address: "[::1]:443"`, `- url: "http://[::1]:1"`}, ""},
 		{"two addresses", func(s *proxy.Site) { s.API = []string{"a.example:1", "b.example:2"} },
 			[]string{`- url: "http://a.example:1"` + "\n", `- url: "http://b.example:2"` + "\n"}, ""},
+		{"hosts", func(s *proxy.Site) { s.Hosts = []string{"a.example", "b-1.example"} },
+			[]string{"rule: \"Host(`a.example`) || Host(`b-1.example`)\"\n"}, "PathPrefix"},
+		{"any host", func(*proxy.Site) {}, []string{"rule: \"PathPrefix(`/`)\"\n"}, "Host("},
 		{"authorities", func(s *proxy.Site) { s.Clients = "/c/a b" },
 			[]string{"clientAuthType: VerifyClientCertIfGiven\n", `caFiles: ["/c/a b"]`}, "clientAuthType: RequestClientCert"},
 		{"no secret", func(s *proxy.Site) { s.SecretHeader, s.Secret = "", "" }, []string{`"X-Forwarded-Tls-Client-Cert": ""`}, "ecret"},

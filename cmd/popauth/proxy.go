@@ -99,6 +99,7 @@ func newProxy() *cobra.Command {
 	f.StringVar(&h.secretFile, "secret-file", "", "file with that secret, of 16 bytes or more; without it there is none")
 	f.StringVar(&h.part, "part", "", "traefik: which of its two files to print: static or dynamic (required there)")
 	f.StringVar(&h.dynamicFile, "dynamic-file", "/etc/traefik/api.yaml", "traefik: where the dynamic file will be")
+	f.StringSliceVar(&h.site.Hosts, "host", nil, "traefik: a name by which callers ask; without it any")
 	f.StringVar(&h.site.Listen, "listen", "443", "where the proxy listens: a port, or an IP address and a port")
 	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path (required)")
 	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path (required)")

@@ -14,6 +14,7 @@ func traefikStatic(s proxy.Site) (string, error) {
 }
 
 func traefikDynamic(s proxy.Site) (string, error) {
+	s.Hosts = []string{"api.example"}
 	_, dynamic, err := s.Traefik("/etc/traefik/api.yaml")
 	return dynamic, err
 }
@@ -40,7 +41,7 @@ func TestProxy(t *testing.T) {
 		{"caddy", []string{"--header", "X-Cert"}, proxy.Caddy("X-Cert"), "", proxy.Site.Caddy},
 		{"traefik", []string{"--part", "static", "--dynamic-file", "/t/a.yaml"}, proxy.Traefik(), "",
 			traefikStatic},
-		{"traefik", []string{"--part", "dynamic", "--clients", "/tls/ca"}, proxy.Traefik(), "/tls/ca",
+		{"traefik", []string{"--part", "dynamic", "--host", "api.example", "--clients", "/tls/ca"}, proxy.Traefik(), "/tls/ca",
 			traefikDynamic},
 		{"envoy", nil, proxy.Envoy(), "", proxy.Site.Envoy},
 	} {

@@ -1,6 +1,7 @@
 package proxies_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,7 +18,7 @@ import (
 func TestTraefikFilesAreWritten(t *testing.T) {
 	static, dynamic, err := proxy.Site{
 		Format: proxy.Traefik(), SecretHeader: "X-Proxy-Secret", Secret: "<the proxy's secret>", Listen: "192.0.2.1:65535",
-		API: []string{"api.invalid:1"}, Certificate: "/certs/server.crt", Key: "/certs/server.key",
+		API: []string{"api.invalid:1"}, Certificate: "/certs/server.crt", Key: "/certs/server.key", Hosts: []string{"host.invalid"},
 	}.Traefik("/conf/traefik.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -33,8 +34,10 @@ func TestTraefikFilesAreWritten(t *testing.T) {
 		},
 		{
 			file: "traefik.yaml",
-			vars: []string{"api.invalid:1", "${API}", "/certs/", "${CERTS}/", "<the proxy's secret>", "${PROXY_SECRET}"},
-			text: "# Replace the three ${…}, by hand or: envsubst '$API $CERTS $PROXY_SECRET' <traefik.yaml\n" + or + dynamic,
+			vars: []string{
+				"host.invalid", "${HOST}", "api.invalid:1", "${API}", "/certs/", "${CERTS}/", "<the proxy's secret>", "${PROXY_SECRET}",
+			},
+			text: "# Replace the four ${…}, by hand or: envsubst '$HOST $API $CERTS $PROXY_SECRET' <traefik.yaml\n" + or + dynamic,
 		},
 	} {
 		text := strings.NewReplacer(tt.vars...).Replace(tt.text)
@@ -73,10 +76,11 @@ func TestWrittenTraefik(t *testing.T) {
 			}
 			set := optionSet{owner: "200"}
 			listen := [2]string{"127.0.0.1:65535", "${LISTEN}"}
-			selfSigned := "200"
+			selfSigned, elsewhere := "200", "200"
 			if seed%2 == 1 {
 				s.Listen, listen = "65535", [2]string{"65535", "${LISTEN_PORT}"}
 				s.Clients, selfSigned = dir+"/ca", "closed"
+				s.Hosts, elsewhere = []string{"api.example", "localhost"}, "404"
 			}
 			l := newAPI(t, c, k, nil, proxy.TrustPeers(loopback), proxy.TrustSecret(s.SecretHeader, s.Secret))
 			s.API = []string{l.api.Listener.Addr().String()}
@@ -101,11 +105,27 @@ func TestWrittenTraefik(t *testing.T) {
 			if got, _ := l.ask(ways[1], c.selfSigned, []field{token}); got != selfSigned {
 				t.Errorf("a self-signed certificate: got %s, want %s", got, selfSigned)
 			}
+			if got := l.elsewhere(t); got != elsewhere {
+				t.Errorf("the owner, for another host: got %s, want %s", got, elsewhere)
+			}
 			if got, want := l.named.Load(), s.Clients != ""; got != want {
 				t.Errorf("names authorities to callers: got %t, want %t", got, want)
 			}
 		})
 	}
+}
+
+// elsewhere is the outcome of the owner's request for a host of his choice.
+func (l *lane) elsewhere(t *testing.T) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", l.front.Address, l.config(ways[1], l.owner))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	before := l.spy.Ran()
+	r, err := exchangeFor(conn, "https://evil.example/orders", []field{{"Authorization", "Bearer " + l.token(l.owner)}})
+	return l.judge(r, err, before)
 }
 
 // Whatever a secret is, and the files are called, Traefik reads them as they are. It reads its file anew whenever that is written.

@@ -85,7 +85,7 @@ func traps(c *cast) []trap {
 			request: "the owner", as: c.owner, want: "401",
 		},
 		{
-			proxy: "traefik", mistake: "`tls.options` by another name than `default`, and a rule without `Host`",
+			proxy: "traefik", mistake: "`tls.options` by another name than `default`",
 			old: "    default:\n      # Every", new: "    clients:\n      # Every",
 			request: "the owner", as: c.owner, want: "401",
 		},
