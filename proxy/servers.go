@@ -96,10 +96,11 @@ func Caddy(cert string) Format {
 // the client chose.
 //
 // forwardedHeaders.trustedIPs and insecure let the client's own header pass: clear it in a middleware before
-// passTLSClientCert, as examples/proxies/traefik.yaml does.
+// passTLSClientCert, as [Site.Traefik] does.
 func Traefik() Format {
 	return newFormat(Format{
 		name:     "traefik",
+		program:  "traefik",
 		cert:     "X-Forwarded-Tls-Client-Cert",
 		encoding: Base64DERList,
 		none:     []string{""},

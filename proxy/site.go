@@ -34,7 +34,14 @@ type Site struct {
 	API         []string // where the API listens, by HTTP: host:port, or unix:/path
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
-	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy and Envoy
+
+	// Clients is the file with the authorities whose certificates the proxy reports as verified. Caddy and Envoy report none: leave
+	// it empty. Traefik reports none either, but lets other certificates than theirs not in; empty: any certificate.
+	Clients string
+
+	// Hosts are the names by which callers ask, for Traefik alone; empty: any name. Where the API learns its name from the proxy, as by
+	// URL, a caller chooses it otherwise: a proof for evil.example, which somebody has got there, is one for the API then.
+	Hosts []string
 }
 
 // managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
@@ -84,10 +91,21 @@ func (s Site) validate() error {
 			problem("API", "got %q, want host:port or unix:/path", address)
 		}
 	}
+	for _, host := range s.Hosts {
+		if s.Format.program != "traefik" {
+			problem("Hosts", "got %q, and only Traefik's configuration compares names: leave it empty, and set dpop.Options.BaseURL", host)
+		} else if !isHost(host) {
+			problem("Hosts", "got %q, want a host's name without a port", host)
+		}
+	}
 	for _, file := range []struct{ name, path string }{
 		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
 	} {
-		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
+		p := s.Format.program
+		if file.name == "Clients" && p == "traefik" && file.path == "" {
+			continue
+		}
+		if file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
 			if file.path != "" {
 				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
 			}
@@ -133,7 +151,12 @@ func isUpstream(text string) bool {
 		return a.Port() > 0 && a.Addr().Zone() == "" && a.String() == text
 	}
 	host, port, ok := strings.Cut(text, ":")
-	return ok && isPort(port) && strings.Trim(host, "-.") == host && host != "" && !strings.ContainsFunc(host, func(c rune) bool {
+	return ok && isPort(port) && isHost(host)
+}
+
+// isHost takes a name or an IPv4 address, by its characters.
+func isHost(text string) bool {
+	return text != "" && strings.Trim(text, "-.") == text && !strings.ContainsFunc(text, func(c rune) bool {
 		return c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 	})
 }

@@ -48,6 +48,7 @@ func TestSiteRefuses(t *testing.T) {
 		change func(*proxy.Site)
 		want   string
 	}{
+		{"hosts, which nginx doesn't compare", func(s *proxy.Site) { s.Hosts = []string{"a.example"} }, "Site.Hosts"},
 		{"the zero Format", func(s *proxy.Site) { s.Format = proxy.Format{} }, "zero Format"},
 		{"a format of another proxy", func(s *proxy.Site) { s.Format = proxy.Apache("X-Cert", "X-Verify") }, "nginx doesn't write"},
 		{"a format under nginx's name", func(s *proxy.Site) {

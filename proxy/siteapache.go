@@ -18,7 +18,7 @@ var apacheTemplate string
 // secret to begin with "expr=". ProxyPass takes one address of the API.
 //
 // httpd removes headers by exact names only. What the API reads is safe: popauth knows the other spellings, too. Those of
-// X-Original-URL and X-Rewrite-URL reach the API.
+// X-Original-URL and X-Rewrite-URL reach the API, unless mod_lua refuses them: see apache-names.lua in examples/proxies.
 func (s Site) Apache() (string, error) {
 	wrong := []error{s.validate()}
 	problem := func(name, format string, args ...any) {

@@ -14,7 +14,8 @@ import (
 
 // URLHeaders names the headers in which a proxy reports the URL that its client asked for, such as X-Forwarded-Proto,
 // X-Forwarded-Host and X-Forwarded-Prefix. Name only those that the proxy replaces on every request: any other is the
-// client's own. For a field that is empty, the request's own counts (dpop.RequestURL); without Prefix there is none.
+// client's own. For a field that is empty, the request's own counts (dpop.RequestURL); without Prefix there is none. The host is
+// what the client asked for: have the proxy refuse all but your names, or a proof for evil.example is one for the API.
 type URLHeaders struct{ Scheme, Host, Prefix string }
 
 // URL returns a function for dpop.Options.URL of an API that is behind a proxy with several names or prefixes; for one

@@ -8,6 +8,17 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
+func traefikStatic(s proxy.Site) (string, error) {
+	static, _, err := s.Traefik("/t/a.yaml")
+	return static, err
+}
+
+func traefikDynamic(s proxy.Site) (string, error) {
+	s.Hosts = []string{"api.example"}
+	_, dynamic, err := s.Traefik("/etc/traefik/api.yaml")
+	return dynamic, err
+}
+
 // Each proxy's configuration is what a Site writes for the same options, and a secret never comes by a flag.
 func TestProxy(t *testing.T) {
 	l := newLab(t)
@@ -28,6 +39,10 @@ func TestProxy(t *testing.T) {
 			proxy.Site.Apache},
 		{"haproxy", []string{"--clients", "/tls/ca", "--rfc9440"}, proxy.RFC9440(), "/tls/ca", proxy.Site.HAProxy},
 		{"caddy", []string{"--header", "X-Cert"}, proxy.Caddy("X-Cert"), "", proxy.Site.Caddy},
+		{"traefik", []string{"--part", "static", "--dynamic-file", "/t/a.yaml"}, proxy.Traefik(), "",
+			traefikStatic},
+		{"traefik", []string{"--part", "dynamic", "--host", "api.example", "--clients", "/tls/ca"}, proxy.Traefik(), "/tls/ca",
+			traefikDynamic},
 		{"envoy", nil, proxy.Envoy(), "", proxy.Site.Envoy},
 	} {
 		s := site
@@ -43,6 +58,10 @@ func TestProxy(t *testing.T) {
 	}
 	for name, args := range map[string][]string{
 		"no such proxy": {"proxy", "squid"}, "nothing": {"proxy", "nginx"},
+		"neither of two parts": {"proxy", "traefik", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
+		"another part":         {"proxy", "traefik", "--part", "both", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
+		"a relative dynamic file": {"proxy", "traefik", "--part", "static", "--dynamic-file", "a", "--api", "127.0.0.1:1", "--certificate",
+			"/c", "--key", "/k"},
 		"relative path": {"proxy", "envoy", "--api", "127.0.0.1:1", "--certificate", "crt", "--key", "/k"},
 	} {
 		if status, out, errOut := l.run("", args...); status != exitUsage || out != "" || !strings.HasPrefix(errOut, "popauth: ") {

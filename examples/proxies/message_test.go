@@ -46,6 +46,9 @@ func messages(c *cast) []message {
 		}
 		return []field{{"Transfer-Encoding", "chunked"}, {"Trailer", strings.Join(names, ", ")}, {"Connection", "close"}}
 	}
+	unannounced := func(*lane) []field {
+		return []field{{"Transfer-Encoding", "chunked"}, {"Connection", "close"}}
+	}
 	trailers := func(l *lane) string {
 		var b strings.Builder
 		b.WriteString("2\r\n{}\r\n0\r\n")
@@ -64,6 +67,7 @@ func messages(c *cast) []message {
 	plain := map[string]string{"nginx": "200", "apache": "200"}
 	return []message{
 		{name: "the owner, forged trailers", as: c.owner, token: true, method: "POST", fields: chunked, body: trailers, want: "200"},
+		{name: "the same, without `Trailer:`", as: c.owner, token: true, method: "POST", fields: unannounced, body: trailers, want: "200"},
 		{name: "no certificate, forged trailers", token: true, method: "POST", fields: chunked, body: trailers,
 			want: "401"},
 		{name: "another certificate, forged trailers", as: c.thief, token: true, method: "POST", fields: chunked, body: trailers,

@@ -70,8 +70,13 @@ func traps(c *cast) []trap {
 			request: "no certificate, forged headers", fields: (*lane).forged, want: "401",
 		},
 		{
-			proxy: "traefik", mistake: "the same, and no `clean`: **popauth can't tell**", insecure: true,
-			old: "[clean, certificate, secret]", new: "[certificate, secret]",
+			proxy: "traefik", mistake: "the same, and a router without `replace`", insecure: true,
+			old: "[replace, certificate]", new: "[certificate]",
+			request: "no certificate, forged headers", fields: (*lane).forged, want: "400",
+		},
+		{
+			proxy: "traefik", mistake: "the same, and `replace` without the certificate's name: **popauth can't tell**", insecure: true,
+			old:     `          "X-Forwarded-Tls-Client-Cert": ""` + "\n",
 			request: "no certificate, forged headers", fields: (*lane).forged, want: "200",
 		},
 		{
@@ -80,8 +85,8 @@ func traps(c *cast) []trap {
 			request: "the owner", as: c.owner, want: "401",
 		},
 		{
-			proxy: "traefik", mistake: "a rule without `Host`",
-			old: "Host(`${HOST}`)", new: "PathPrefix(`/`)",
+			proxy: "traefik", mistake: "`tls.options` by another name than `default`",
+			old: "    default:\n      # Every", new: "    clients:\n      # Every",
 			request: "the owner", as: c.owner, want: "401",
 		},
 		{
