@@ -35,6 +35,8 @@ type Site struct {
 	Certificate string   // the file with the proxy's certificate: an absolute path, as all files
 	Key         string   // the file with the key for it
 	Clients     string   // the file with the authorities whose certificates the proxy reports as verified; empty for Caddy and Envoy
+
+	Cluster Cluster // for IngressNginx and Istio, in place of the five above
 }
 
 // managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
@@ -44,8 +46,42 @@ var (
 	overridesRequest = [...]string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
 )
 
-// validate reports every problem that the site has whatever the proxy is.
+// validate reports every problem that the site has whatever the proxy is, outside of a cluster.
 func (s Site) validate() error {
+	wrong := []error{s.validateHeaders()}
+	problem := func(name, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("proxy: Site."+name+": "+format, args...))
+	}
+	if !s.Cluster.isZero() {
+		problem("Cluster", "is for IngressNginx and Istio: leave it empty")
+	}
+	if !isListen(s.Listen) {
+		problem("Listen", "got %q, want a port, or an IP address and a port: 443 or 192.0.2.1:443", s.Listen)
+	}
+	if len(s.API) == 0 {
+		problem("API", "no address of the API")
+	}
+	for _, address := range s.API {
+		if !isUpstream(address) {
+			problem("API", "got %q, want host:port or unix:/path", address)
+		}
+	}
+	for _, file := range []struct{ name, path string }{
+		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
+	} {
+		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
+			if file.path != "" {
+				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
+			}
+		} else if !isFile(file.path) {
+			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// validateHeaders reports every problem of the format, of the secret, and of the names of both together.
+func (s Site) validateHeaders() error {
 	wrong := []error{s.Format.Validate()}
 	problem := func(name, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("proxy: Site."+name+": "+format, args...))
@@ -71,28 +107,6 @@ func (s Site) validate() error {
 			problem("Format", "%q has another use: name another header", name)
 		} else {
 			seen[key] = true
-		}
-	}
-	if !isListen(s.Listen) {
-		problem("Listen", "got %q, want a port, or an IP address and a port: 443 or 192.0.2.1:443", s.Listen)
-	}
-	if len(s.API) == 0 {
-		problem("API", "no address of the API")
-	}
-	for _, address := range s.API {
-		if !isUpstream(address) {
-			problem("API", "got %q, want host:port or unix:/path", address)
-		}
-	}
-	for _, file := range []struct{ name, path string }{
-		{"Certificate", s.Certificate}, {"Key", s.Key}, {"Clients", s.Clients},
-	} {
-		if p := s.Format.program; file.name == "Clients" && (p == "caddy" || p == "envoy") { // these trust no authority
-			if file.path != "" {
-				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
-			}
-		} else if !isFile(file.path) {
-			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
 		}
 	}
 	return errors.Join(wrong...)
