@@ -24,7 +24,7 @@ func ExampleSite_Istio() {
 		return
 	}
 	for line := range strings.Lines(text) {
-		if strings.Contains(line, "mode: ") || strings.Contains(line, "forward_client_cert_details: ") || strings.Contains(line, "cluster.local/ns") {
+		if strings.Contains(line, "mode: ") || strings.Contains(line, "details: ") || strings.Contains(line, "cluster.local/ns") {
 			fmt.Println(strings.TrimSpace(line))
 		}
 	}
