@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ type half struct {
 	header, verify           string
 	rfc9440, verdict         bool
 	secretHeader, secretFile string
+	gatewayID                string
 	site                     proxy.Site
 }
 
@@ -30,7 +32,13 @@ var writers = map[string]struct {
 	"haproxy": {half.haproxy, proxy.Site.HAProxy},
 	"caddy":   {func(h half) proxy.Format { return proxy.Caddy(h.header) }, proxy.Site.Caddy},
 	"envoy":   {func(half) proxy.Format { return proxy.Envoy() }, proxy.Site.Envoy},
+
+	"ingress-nginx": {func(h half) proxy.Format { return h.judged(proxy.IngressNginx()) }, proxy.Site.IngressNginx},
+	"istio":         {func(h half) proxy.Format { return proxy.Envoy().WithHops(h.gatewayID) }, proxy.Site.Istio},
 }
+
+// clustered tells which of them write for a cluster.
+func clustered(name string) bool { return name == "ingress-nginx" || name == "istio" }
 
 func (h half) judged(f proxy.Format) proxy.Format {
 	if h.verdict {
@@ -57,7 +65,9 @@ func newProxy() *cobra.Command {
 			"What a client may not send is removed in every spelling. The secret is in what is printed: keep it as you keep the key.",
 		Example: "  popauth proxy nginx --secret-file secret --listen 443 --api 10.0.4.8:8080 \\\n" +
 			"    --certificate /etc/tls/server.crt --key /etc/tls/server.key --clients /etc/tls/clients.crt >nginx.conf\n" +
-			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key",
+			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key\n" +
+			"  popauth proxy ingress-nginx --secret-file secret --host api.example.com --namespace shop --service orders:8080 \\\n" +
+			"    --certificate api-tls --clients clients-ca | kubectl apply -f -",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -76,17 +86,28 @@ func newProxy() *cobra.Command {
 	f.BoolVar(&h.rfc9440, "rfc9440", false, "haproxy: send Client-Cert as RFC 9440 has it")
 	f.StringVar(&h.secretHeader, "secret-header", "X-Proxy-Secret", "header with the secret by which the API knows the proxy")
 	f.StringVar(&h.secretFile, "secret-file", "", "file with that secret, of 16 bytes or more; without it there is none")
-	f.StringVar(&h.site.Listen, "listen", "443", "where the proxy listens: a port, or an IP address and a port")
-	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path (required)")
-	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path (required)")
-	f.StringVar(&h.site.Key, "key", "", "file with its key (required)")
-	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict")
-	for _, name := range []string{"api", "certificate", "key"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err)
-		}
-	}
+	f.StringVar(&h.site.Listen, "listen", "", "where the proxy listens: a port, or an IP address and a port; 443 if empty")
+	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path")
+	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path; in a cluster the Secret "+
+		"with it and its key")
+	f.StringVar(&h.site.Key, "key", "", "file with its key")
+	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict; "+
+		"in a cluster the Secret with them")
+	h.clusterFlags(c)
 	return c
+}
+
+// clusterFlags are those of a cluster, for ingress-nginx and Istio.
+func (h *half) clusterFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&h.site.Cluster.Host, "host", "", "cluster: the name by which callers know the API")
+	f.StringVar(&h.site.Cluster.Namespace, "namespace", "", "cluster: that of the API")
+	f.StringVar(&h.site.Cluster.Service, "service", "", "cluster: the API's Service, and the number of its port: orders:8080")
+	f.StringVar(&h.site.Cluster.Controller, "controller", "", "ingress-nginx: its ConfigMap; ingress-nginx/ingress-nginx-controller if empty")
+	f.StringVar(&h.site.Cluster.Class, "class", "", "ingress-nginx: its IngressClass; nginx if empty")
+	f.StringVar(&h.site.Cluster.Pods, "pods", "", "istio: a label that the API's pods have, and no others: app=orders")
+	f.StringVar(&h.site.Cluster.Gateway, "gateway", "", "istio: a label of the gateway's pods; istio=ingressgateway if empty")
+	f.StringVar(&h.gatewayID, "gateway-id", "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway", "istio: the gateway's SPIFFE ID")
 }
 
 func (h half) write(name string) (string, error) {
@@ -101,6 +122,12 @@ func (h half) write(name string) (string, error) {
 			return "", err
 		}
 		h.site.SecretHeader, h.site.Secret = h.secretHeader, strings.TrimRight(string(b), "\r\n")
+	}
+	if clustered(name) {
+		h.site.Cluster.Certificate, h.site.Cluster.Clients = h.site.Certificate, h.site.Clients
+		h.site.Certificate, h.site.Clients = "", ""
+	} else {
+		h.site.Listen = cmp.Or(h.site.Listen, "443")
 	}
 	text, err := w.write(h.site)
 	if err != nil {
