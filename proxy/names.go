@@ -13,6 +13,7 @@ func newFormat(f Format) Format {
 	f.verdicts = canonical(f.verdicts)
 	f.foreign = canonical(f.foreign)
 	f.others = canonical(f.others)
+	f.tells = canonical(f.tells)
 	f.clashes = f.checkNames()
 	return f
 }

@@ -77,7 +77,7 @@ func traps(c *cast) []trap {
 		{
 			proxy: "traefik", mistake: "`info` for `pem`",
 			old: "pem: true", new: "info: { subject: { commonName: true } }",
-			request: "the owner", as: c.owner, want: "401",
+			request: "the owner", as: c.owner, want: "400",
 		},
 		{
 			proxy: "traefik", mistake: "a rule without `Host`",
