@@ -199,7 +199,11 @@ func (d *Confirmer) verify(r *http.Request, now time.Time, bound []byte, to clie
 		}}
 	}
 	// Item 9.
-	target, err := proof.target(d.options.URL(r))
+	own := d.options.URL(r)
+	if own == nil {
+		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget, Err: untold(r, d.options.URL)}
+	}
+	target, err := proof.target(own)
 	if err != nil {
 		return verified{}, err
 	}

@@ -158,7 +158,7 @@ func TestClaim(t *testing.T) {
 
 // A WebSocket passes, and the API sees who it is from, whatever the client lists in Connection.
 func TestWebSocket(t *testing.T) {
-	for _, l := range lanes[1:] { // nginx.conf leaves Upgrade out
+	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, nil)
@@ -195,7 +195,7 @@ func TestWebSocket(t *testing.T) {
 
 // A proof for the https URL is good for a WebSocket, which Traefik reports as wss.
 func TestWebSocketByProof(t *testing.T) {
-	for _, l := range lanes[1:] {
+	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, func(w *world) { w.nonceless = true })
@@ -250,6 +250,36 @@ func TestCaddyPrefix(t *testing.T) {
 			ask() // for the nonce
 			if got := ask(); !strings.HasPrefix(got, "200") {
 				t.Errorf("got %s, want 200", got)
+			}
+		})
+	}
+}
+
+// Of upgrades WebSockets pass alone: another protocol would carry requests that nobody has asked about.
+func TestOtherUpgrade(t *testing.T) {
+	for _, l := range lanes {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			upgraded := make(chan string, 1)
+			w := opened(t, l, func(w *world) {
+				w.api = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { upgraded <- r.Header.Get("Upgrade") })
+			})
+			answer, err := w.send(request{header: http.Header{
+				"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMAAABkAAQAAP__"},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			select {
+			case got := <-upgraded:
+				if got != "" {
+					t.Errorf("the API sees Upgrade: %s", got)
+				}
+			default:
+				if answer.StatusCode < 400 {
+					t.Errorf("got %d", answer.StatusCode)
+				}
 			}
 		})
 	}
