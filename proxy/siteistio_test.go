@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -167,19 +168,21 @@ func inside(value any, path []string) any {
 
 // What docs/proxies.md has for the mesh's configuration, in place of the EnvoyFilters, is as published too.
 func TestMeshConfiguration(t *testing.T) {
-	block := `
-gatewayTopology:
-  forwardClientCertDetails: SANITIZE_SET
-proxyHeaders:
-  forwardedClientCert: APPEND_FORWARD
-  setCurrentClientCertDetails:
-    uri: true
-`
+	page, err := os.ReadFile("../docs/proxies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(string(page), "```yaml\nmeshConfig:")
+	block, _, ok2 := strings.Cut("meshConfig:"+block, "```")
+	if !ok || !ok2 {
+		t.Fatal("the page has no such block")
+	}
 	documents, err := lab.YAML(block)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, problem := range published(t, "istio.json")["mesh.istio.io/v1alpha1 ProxyConfig"].problems("", documents[0]) {
+	config := under(documents[0], "meshConfig", "defaultConfig")
+	for _, problem := range published(t, "istio.json")["mesh.istio.io/v1alpha1 ProxyConfig"].problems("", config) {
 		t.Error(problem)
 	}
 }
