@@ -166,24 +166,32 @@ func inside(value any, path []string) any {
 	return value
 }
 
-// What docs/proxies.md has for the mesh's configuration, in place of the EnvoyFilters, is as published too.
+// What the pages have for the mesh's configuration is as published, too.
 func TestMeshConfiguration(t *testing.T) {
-	page, err := os.ReadFile("../docs/proxies.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, block, ok := strings.Cut(string(page), "```yaml\nmeshConfig:")
-	block, _, ok2 := strings.Cut("meshConfig:"+block, "```")
-	if !ok || !ok2 {
-		t.Fatal("the page has no such block")
-	}
-	documents, err := lab.YAML(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := under(documents[0], "meshConfig", "defaultConfig")
-	for _, problem := range published(t, "istio.json")["mesh.istio.io/v1alpha1 ProxyConfig"].problems("", config) {
-		t.Error(problem)
+	kinds := published(t, "istio.json")
+	for page, tt := range map[string]struct {
+		kind string
+		path []string
+	}{
+		"../docs/proxies.md":     {"ProxyConfig", []string{"meshConfig", "defaultConfig"}},
+		"../docs/forwardauth.md": {"ExtensionProvider", []string{"meshConfig", "extensionProviders", "0"}},
+	} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, block, ok := strings.Cut(string(text), "```yaml\nmeshConfig:")
+		block, _, ok2 := strings.Cut("meshConfig:"+block, "```")
+		if !ok || !ok2 {
+			t.Fatalf("%s has no such block", page)
+		}
+		documents, err := lab.YAML(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range kinds["mesh.istio.io/v1alpha1 "+tt.kind].problems(page, inside(documents[0], tt.path)) {
+			t.Error(problem)
+		}
 	}
 }
 
