@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	meshPrefix  = "spiffe://cluster.local/ns/default/sa/"
 	meshGateway = meshPrefix + "gateway"
 	managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 	routerType  = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
