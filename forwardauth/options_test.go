@@ -68,7 +68,8 @@ func TestForwardAuthOptions(t *testing.T) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
 		{"a path and headers", func(o *forwardauth.Options) { o.Headers.Path = "/auth/" }, []string{"Headers.Path: the question is"}},
-		{"a path without its end", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth") }, []string{"Headers.Path: got"}},
+		{"a path without its end", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth") },
+			[]string{"Headers.Path: got"}},
 		{"a relative path", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("auth/") }, []string{"Headers.Path: got"}},
 		{"a path with an empty segment", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth//") },
 			[]string{"Headers.Path: got"}},

@@ -20,7 +20,7 @@ func (h Headers) pathProblem() error {
 	case h.Method+h.URI+h.Scheme+h.Host+h.URL != "":
 		return fmt.Errorf("forwardauth: Headers.Path: the question is the request then: leave the names of headers empty, or it")
 	case !strings.HasPrefix(h.Path, "/") || !strings.HasSuffix(h.Path, "/") || strings.Contains(h.Path, "//") ||
-		strings.Contains(h.Path, "/.") || strings.ContainsFunc(h.Path, func(c rune) bool { return c != '/' && c != '.' && !fitName(string(c)) }):
+		strings.Contains(h.Path, "/.") || !fitName(strings.NewReplacer("/", "-", ".", "-").Replace(h.Path)):
 		return fmt.Errorf("forwardauth: Headers.Path: got %q, want what stands before the name of the policies: /auth/", h.Path)
 	}
 	return nil

@@ -29,7 +29,8 @@ func TestExtAuthz(t *testing.T) {
 	}
 	forged := http.Header{
 		"X-Original-Method": {"DELETE"}, "X-Original-Uri": {"/admin"}, "X-Original-Host": {"evil.example"}, "X-Original-Proto": {"http"},
-		"X-Forwarded-Method": {"DELETE"}, "X-Forwarded-Uri": {"/admin"}, "X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"http"},
+		"X-Forwarded-Method": {"DELETE"}, "X-Forwarded-Uri": {"/admin"}, "X-Forwarded-Host": {"evil.example"},
+		"X-Forwarded-Proto": {"http"},
 	}
 	for _, tt := range []struct {
 		name, method, target, host string
@@ -42,7 +43,8 @@ func TestExtAuthz(t *testing.T) {
 		{name: "the root", method: "GET", target: "/auth/orders.read/", host: "api.example.com", url: "GET https://api.example.com/"},
 		{name: "another method and a port", method: "DELETE", target: "/auth/orders.write/a/b", host: "api.example.com:8443",
 			url: "DELETE https://api.example.com:8443/a/b"},
-		{name: "a path like the question's", method: "GET", target: "/auth/x/auth/y/z", host: "a.example", url: "GET https://a.example/auth/y/z"},
+		{name: "a path like the question's", method: "GET", target: "/auth/x/auth/y/z", host: "a.example",
+			url: "GET https://a.example/auth/y/z"},
 		{name: "what a client says", method: "GET", target: "/auth/orders.read/orders", host: "api.example.com", header: forged,
 			url: "GET https://api.example.com/orders"},
 		{name: "another path", method: "GET", target: "/orders", host: "a.example", want: popauth.ErrForwardedRequest},
@@ -50,7 +52,8 @@ func TestExtAuthz(t *testing.T) {
 		{name: "the name alone", method: "GET", target: "/auth/orders.read", host: "a.example", want: popauth.ErrForwardedRequest},
 		{name: "a slash in the query alone", method: "GET", target: "/auth/orders.read?x=/orders", host: "a.example",
 			want: popauth.ErrForwardedRequest},
-		{name: "a name with an escape", method: "GET", target: "/auth/orders%2eread/orders", host: "a.example", want: popauth.ErrRequestLine},
+		{name: "a name with an escape", method: "GET", target: "/auth/orders%2eread/orders", host: "a.example",
+			want: popauth.ErrRequestLine},
 		{name: "dot segments", method: "GET", target: "/auth/orders.read/../orders.admin/x", host: "a.example",
 			want: popauth.ErrRequestLine},
 		{name: "absolute", method: "GET", target: "http://a.example/auth/orders.read/x", host: "a.example",

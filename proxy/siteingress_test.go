@@ -54,7 +54,8 @@ func TestSiteIngressNginxRefuses(t *testing.T) {
 		change func(*proxy.Site)
 		want   string
 	}{
-		{"nginx's format under its own names", func(s *proxy.Site) { s.Format = proxy.Nginx("X-Cert", "X-Verify") }, "use proxy.IngressNginx"},
+		{"nginx's format under its own names", func(s *proxy.Site) { s.Format = proxy.Nginx("X-Cert", "X-Verify") },
+			"use proxy.IngressNginx"},
 		{"a format under its name", func(s *proxy.Site) {
 			s.Format = proxy.Custom(proxy.CustomHeaders{Name: "ingress-nginx", Certificate: "X-Cert", Encoding: proxy.Base64DER})
 		}, "use proxy.IngressNginx"},
@@ -81,7 +82,8 @@ func TestSiteIngressNginxRefuses(t *testing.T) {
 		{"a namespace of two lines", func(s *proxy.Site) { s.Cluster.Namespace = "a\nb" }, "Cluster.Namespace"},
 		{"a Secret elsewhere", func(s *proxy.Site) { s.Cluster.Certificate = "other/api-tls" }, "Cluster.Certificate"},
 		{"no authorities", func(s *proxy.Site) { s.Cluster.Clients = "" }, "Cluster.Clients"},
-		{"a controller without a namespace", func(s *proxy.Site) { s.Cluster.Controller = "ingress-nginx-controller" }, "Cluster.Controller"},
+		{"a controller without a namespace", func(s *proxy.Site) { s.Cluster.Controller = "ingress-nginx-controller" },
+			"Cluster.Controller"},
 		{"a class with a quote", func(s *proxy.Site) { s.Cluster.Class = `nginx"` }, "Cluster.Class"},
 		{"a label of Istio's", func(s *proxy.Site) { s.Cluster.Pods = "app=orders" }, "leave them empty"},
 	} {

@@ -211,8 +211,9 @@ func FuzzSiteIstio(f *testing.F) {
 		if err != nil || len(documents) != 6 {
 			t.Fatalf("%v, %d documents in\n%s", err, len(documents), text)
 		}
-		if got := inside(documents[1], strings.Fields("spec http 0 headers request set X-Secret")); got != strings.ReplaceAll(secret, "%", "%%") {
-			t.Errorf("got %q, want %q", got, secret)
+		want := strings.ReplaceAll(secret, "%", "%%")
+		if got := inside(documents[1], strings.Fields("spec http 0 headers request set X-Secret")); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 		key, value, _ := strings.Cut(pods, "=")
 		if got := inside(documents[5], []string{"spec", "selector", "matchLabels", key}); got != value {

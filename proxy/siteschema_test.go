@@ -201,7 +201,7 @@ func TestSiteKubectl(t *testing.T) {
 			var read []map[string]any
 			for i, d := range documents {
 				one := d.(map[string]any)
-				c := exec.Command(kubectl, "label", "--local", "-f", "-", "popauth=read", "-o", "json") //nolint:gosec // of the system
+				c := exec.Command(kubectl, "label", "--local", "-f", "-", "popauth=read", "-o", "json")
 				c.Env = append(os.Environ(), "HOME="+t.TempDir(), "KUBECONFIG=")
 				c.Stdin = strings.NewReader(strings.Split(text, "\n---\n")[i])
 				out, err := c.Output()

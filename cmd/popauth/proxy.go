@@ -103,11 +103,13 @@ func (h *half) clusterFlags(c *cobra.Command) {
 	f.StringVar(&h.site.Cluster.Host, "host", "", "cluster: the name by which callers know the API")
 	f.StringVar(&h.site.Cluster.Namespace, "namespace", "", "cluster: that of the API")
 	f.StringVar(&h.site.Cluster.Service, "service", "", "cluster: the API's Service, and the number of its port: orders:8080")
-	f.StringVar(&h.site.Cluster.Controller, "controller", "", "ingress-nginx: its ConfigMap; ingress-nginx/ingress-nginx-controller if empty")
+	f.StringVar(&h.site.Cluster.Controller, "controller", "", "ingress-nginx: its ConfigMap; "+
+		"ingress-nginx/ingress-nginx-controller if empty")
 	f.StringVar(&h.site.Cluster.Class, "class", "", "ingress-nginx: its IngressClass; nginx if empty")
 	f.StringVar(&h.site.Cluster.Pods, "pods", "", "istio: a label that the API's pods have, and no others: app=orders")
 	f.StringVar(&h.site.Cluster.Gateway, "gateway", "", "istio: a label of the gateway's pods; istio=ingressgateway if empty")
-	f.StringVar(&h.gatewayID, "gateway-id", "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway", "istio: the gateway's SPIFFE ID")
+	f.StringVar(&h.gatewayID, "gateway-id", "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
+		"istio: the gateway's SPIFFE ID")
 }
 
 func (h half) write(name string) (string, error) {

@@ -200,7 +200,8 @@ func TestWebSocketByProof(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, func(w *world) { w.nonceless = true })
 			proof := func(base string) string { return w.key.Proof("GET", base+"/orders", w.dpop) }
-			webSocket(t, w, request{as: &popauthtest.Client{}, proof: proof}, "Upgrade", `issuer, "alice", "orders-batch", "orders.read", "jkt"`)
+			const want = `issuer, "alice", "orders-batch", "orders.read", "jkt"`
+			webSocket(t, w, request{as: &popauthtest.Client{}, proof: proof}, "Upgrade", want)
 		})
 	}
 }

@@ -125,7 +125,8 @@ func TestIngressNginxWebSocket(t *testing.T) {
 	for _, connection := range []string{"Upgrade", "Upgrade, X-Auth-Subject, X-Original-URL, ssl-client-cert"} {
 		webSocket(t, w, request{}, connection, `issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`)
 		proof := func(base string) string { return w.key.Proof("GET", base+"/orders", w.dpop) }
-		webSocket(t, w, request{as: &popauthtest.Client{}, proof: proof}, connection, `issuer, "alice", "orders-batch", "orders.read", "jkt"`)
+		const want = `issuer, "alice", "orders-batch", "orders.read", "jkt"`
+		webSocket(t, w, request{as: &popauthtest.Client{}, proof: proof}, connection, want)
 	}
 }
 

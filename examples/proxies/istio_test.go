@@ -329,7 +329,9 @@ func TestWrittenIstio(t *testing.T) {
 				t.Errorf("a self-signed certificate: got %s, want an alert", got)
 			}
 			for name, as := range map[string]*popauthtest.Client{"no certificate": nil, "another certificate": c.thief} {
-				for _, spelled := range []func(string) string{func(s string) string { return s }, hyphensTo("_"), hyphensTo("."), hyphensTo("~")} {
+				for _, spelled := range []func(string) string{
+					func(s string) string { return s }, hyphensTo("_"), hyphensTo("."), hyphensTo("~"),
+				} {
 					for _, xfcc := range []field{element, whole} {
 						fields := append(respelled(append([]field{xfcc, {"X-Proxy-Secret", guessed}}, overrides...), spelled), token)
 						got, _ := outer.ask(ways[1], as, fields)

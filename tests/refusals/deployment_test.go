@@ -85,7 +85,8 @@ func deploymentRows(der []byte) []deploymentRow {
 	const untold = "tells of a certificate, and "
 	row("info for pem", proxy.Traefik(), 400, sent("X-Forwarded-Tls-Client-Cert-Info", "Subject%3D%22CN%3Dx%22"),
 		"X-Forwarded-Tls-Client-Cert-Info: "+untold+"X-Forwarded-Tls-Client-Cert has none")
-	row("names alone", proxy.IngressNginx().WithoutVerdict(), 400, sent("Ssl-Client-Subject-Dn", "CN=x"), untold+"Ssl-Client-Cert has none")
+	row("names alone", proxy.IngressNginx().WithoutVerdict(), 400, sent("Ssl-Client-Subject-Dn", "CN=x"),
+		untold+"Ssl-Client-Cert has none")
 	row("a serial number alone", proxy.Kong(), 400, sent("X-Client-Cert-Serial", "1"), untold+"X-Client-Cert has none")
 	row("a subject alone", proxy.AWSALBVerify(), 400, sent("X-Amzn-Mtls-Clientcert-Subject", "CN=x"), untold)
 	row("a subject alone", proxy.AWSALBPassthrough(), 400, sent("X-Amzn-Mtls-Clientcert-Subject", "CN=x"), untold)
@@ -93,12 +94,13 @@ func deploymentRows(der []byte) []deploymentRow {
 	row("a hash alone", proxy.Envoy(), 400, sent("X-Forwarded-Client-Cert", appended(gateway)), "element without a certificate")
 
 	// Other hops than those that are named.
-	row("two elements, no hops", proxy.Envoy(), 400, sent("X-Forwarded-Client-Cert", element+","+appended(gateway)), "more than one element",
-		"WithHops")
+	row("two elements, no hops", proxy.Envoy(), 400, sent("X-Forwarded-Client-Cert", element+","+appended(gateway)),
+		"more than one element", "WithHops")
 	row("no header", hops, 403, nil, "want elements of", gateway, "got no header")
 	row("the caller's alone", hops, 403, sent("X-Forwarded-Client-Cert", element), "got elements of one without URI")
 	row("another's at the end", hops, 403, sent("X-Forwarded-Client-Cert", element+","+appended(other)), "got elements of", other)
-	row("too few", proxy.Envoy().WithHops(gateway, other), 403, sent("X-Forwarded-Client-Cert", appended(gateway)), "got elements of", gateway)
+	row("too few", proxy.Envoy().WithHops(gateway, other), 403, sent("X-Forwarded-Client-Cert", appended(gateway)),
+		"got elements of", gateway)
 	row("too many", hops, 403, sent("X-Forwarded-Client-Cert", element+","+appended(other)+","+appended(gateway)),
 		"2 elements before these")
 	return rows
