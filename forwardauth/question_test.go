@@ -87,3 +87,15 @@ func TestExtAuthz(t *testing.T) {
 		})
 	}
 }
+
+// A name that is empty is none, also where empty segments are allowed.
+func TestExtAuthzWithoutName(t *testing.T) {
+	l := newLab(t)
+	l.o.Headers, l.o.Guard.RequestLine.AllowEmptySegments = forwardauth.ExtAuthz("/auth/"), true
+	r := l.asked()
+	r.RequestURI, r.URL.Path, r.Host = "/auth//orders", "/auth//orders", "api.example.com"
+	answer := l.answer(l.endpoint().Confirm(), r)
+	if !errors.Is(l.reason, popauth.ErrForwardedRequest) {
+		t.Errorf("got %d, %v", answer.StatusCode, l.reason)
+	}
+}
