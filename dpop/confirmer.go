@@ -94,6 +94,10 @@ func (d *Confirmer) Algorithms() []string {
 	return slices.Clone(d.options.Algorithms)
 }
 
+// NeedsNonces tells whether proofs without a nonce are refused: Options.Nonces is set. Package forwardauth asks, since not every proxy
+// hands nonces on.
+func (d *Confirmer) NeedsNonces() bool { return d != nil && d.options.Nonces != nil }
+
 // HoldsFor tells whether a proof that is good for the one request is good for the other: both have the same URL.
 func (d *Confirmer) HoldsFor(c popauth.Confirmer, before, after *http.Request) bool {
 	return c == popauth.Confirmer(d) && d.made() && d.sameTarget(before, after)
@@ -195,7 +199,11 @@ func (d *Confirmer) verify(r *http.Request, now time.Time, bound []byte, to clie
 		}}
 	}
 	// Item 9.
-	target, err := proof.target(d.options.URL(r))
+	own := d.options.URL(r)
+	if own == nil {
+		return verified{}, &popauth.Error{Reason: popauth.ErrProofTarget, Err: untold(r, d.options.URL)}
+	}
+	target, err := proof.target(own)
 	if err != nil {
 		return verified{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/dpop"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -99,6 +100,21 @@ func TestUnmadeConfirmer(t *testing.T) {
 		}
 		if c.HoldsFor(c, r, r) {
 			t.Errorf("%s: it holds for a request", name)
+		}
+	}
+}
+
+func TestNeedsNonces(t *testing.T) {
+	var none *dpop.Confirmer
+	for name, tt := range map[string]struct {
+		c    *dpop.Confirmer
+		want bool
+	}{
+		"nil": {none, false}, "without": {lab.Proofs(dpop.Options{}), false},
+		"with": {lab.Proofs(dpop.Options{Nonces: dpop.StatelessNonces{Secrets: [][]byte{make([]byte, 32)}}}), true},
+	} {
+		if got := tt.c.NeedsNonces(); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
 		}
 	}
 }

@@ -14,6 +14,14 @@ import (
 
 var errOwnURI = errors.New("the request's own URI can't be told")
 
+// untold says why a request's own URL can't be told, where its function does.
+func untold(r *http.Request, f func(*http.Request) *url.URL) error {
+	if why := uri.WhyUntold(r, f); why != nil {
+		return fmt.Errorf("%w: %w", errOwnURI, why)
+	}
+	return errOwnURI
+}
+
 // RequestURL returns the URL of a request as its client sent it to this process, without query: scheme and port of
 // the connection, the host that the request names, and the escaped path of the request line, which routers and
 // http.StripPrefix leave alone. It returns nil if there is no such URL, as with a Host header that is more than a host

@@ -37,6 +37,11 @@
 // A location of the proxy names the path at which it asks, and so selects the policies. Everything is checked against
 // the original request, which the proxy reports in headers: method and URL of a DPoP proof, and a popauth.PolicyFunc.
 //
+// # Preflights
+//
+// A browser's preflight has no token, and is refused with 401 as every request without. Nothing here makes an exception: have the
+// proxy answer preflights itself, before it asks. docs/forwardauth.md has the lines of each.
+//
 // # The answers
 //
 // An allowed request is answered with 200 and the caller's identity, in the headers

@@ -86,6 +86,10 @@ func New(o Options) (*Endpoint, error) {
 			}
 		}
 	}
+	if o.Headers.DropsNonces && slices.ContainsFunc(o.Guard.Confirmers, needsNonces) {
+		problem("Headers", "the proxy hands on no DPoP-Nonce, and dpop.Options.Nonces asks for one: no client would ever get in; leave "+
+			"Nonces off behind it, or have it hand them on and set DropsNonces to false")
+	}
 	if e.guard, err = popauth.New(o.Guard); err != nil {
 		problem("Guard", "%w", err)
 	}
@@ -98,6 +102,12 @@ func New(o Options) (*Endpoint, error) {
 // among tells whether a header has one of these names, in any spelling.
 func among(names []string, header string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return field.Fold(name) == field.Fold(header) })
+}
+
+// needsNonces tells whether a Confirmer refuses proofs without a nonce, as a dpop.Confirmer with Nonces says of itself.
+func needsNonces(c popauth.Confirmer) bool {
+	asking, ok := c.(interface{ NeedsNonces() bool })
+	return ok && asking.NeedsNonces()
 }
 
 // isNil tells whether there is no Proxy, or a nil pointer in it, as beside an error that nobody has looked at.

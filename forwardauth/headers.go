@@ -27,8 +27,16 @@ type Headers struct {
 	// URL is one absolute URL in place of URI, Scheme and Host: https://api.example.com/orders?page=2
 	URL string
 
+	// Path is for a proxy whose question is the request itself, behind this path and one segment, as ExtAuthz has it. The others are
+	// empty then, but OneChallenge and DropsNonces.
+	Path string
+
 	// OneChallenge puts all challenges of an answer on one WWW-Authenticate line, for a proxy that hands on no more.
 	OneChallenge bool
+
+	// DropsNonces says that the proxy hands on no DPoP-Nonce with a 401. New reports a dpop.Confirmer with Nonces then: no client
+	// would ever get one, nor get in.
+	DropsNonces bool
 }
 
 // Nginx returns the headers that examples/forwardauth/nginx.conf sets: X-Original-Method, X-Original-URI,
@@ -40,9 +48,10 @@ func Nginx() Headers {
 
 // IngressNginx returns the headers that ingress-nginx sets for the annotation auth-url: X-Original-Method, and one
 // X-Original-URL. It passes on all that a client sends beside them, so that those of Nginx would be the client's own.
-// The host is what the client says: set dpop.Options.BaseURL where the API has one name.
+// The host is what the client says: set dpop.Options.BaseURL where the API has one name. It hands on no nonces; where a
+// configuration-snippet does, as docs/forwardauth.md has it, set DropsNonces to false.
 func IngressNginx() Headers {
-	return Headers{Method: "X-Original-Method", URL: "X-Original-URL", OneChallenge: true}
+	return Headers{Method: "X-Original-Method", URL: "X-Original-URL", OneChallenge: true, DropsNonces: true}
 }
 
 // Envoy returns the headers that examples/forwardauth/envoy.yaml sets: the same as Nginx's, with challenges on lines of
@@ -66,6 +75,9 @@ func Caddy() Headers { return Traefik() }
 
 // names are the headers to read: the method's, and the URL's or its three parts'.
 func (h Headers) names() []string {
+	if h.Path != "" {
+		return nil
+	}
 	if h.URL != "" {
 		return []string{h.Method, h.URL}
 	}
@@ -80,6 +92,9 @@ func (h Headers) canonical() Headers {
 
 func (h Headers) problems() []error {
 	var wrong []error
+	if h.Path != "" {
+		return append(wrong, h.pathProblem())
+	}
 	seen := map[string]bool{}
 	fields := []string{"Method", "URI", "Scheme", "Host"}
 	if h.URL != "" {
@@ -120,20 +135,20 @@ func (h Headers) original(r *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	if !isMethod(s.method) {
-		return nil, unreported(h.Method, "no method")
+		return nil, unreported(cmp.Or(h.Method, "the question's method"), "no method")
 	}
 	// RFC 9112, section 3.2: there is no fragment. A proxy and an API that cut one off would see another path than policies.
 	odd := func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }
 	if len(s.target) > maxURI || !strings.HasPrefix(s.target, "/") || strings.ContainsFunc(s.target, odd) {
-		return nil, unreported(cmp.Or(h.URL, h.URI), "no path and query")
+		return nil, unreported(cmp.Or(h.URL, h.URI, "the question's path"), "no path and query")
 	}
 	u, err := url.ParseRequestURI(s.target)
 	if err != nil {
-		return nil, unreported(cmp.Or(h.URL, h.URI), "no path and query")
+		return nil, unreported(cmp.Or(h.URL, h.URI, "the question's path"), "no path and query")
 	}
 	host, err := uri.Authority(s.scheme, s.authority) // an error for a scheme other than http and https
 	if err != nil {
-		return nil, unreported(cmp.Or(h.URL, h.Host), "no host, or none of http or https")
+		return nil, unreported(cmp.Or(h.URL, h.Host, "the question's host"), "no host, or none of http or https")
 	}
 	o := r.WithContext(onerequest.WithQuestion(context.WithValue(r.Context(), schemeKey{}, s.scheme), r))
 	o.Method, o.RequestURI, o.URL, o.Host = s.method, s.target, u, host
@@ -151,6 +166,9 @@ type said struct{ method, scheme, authority, target string }
 
 // report reads what the proxy says, and takes an absolute URL apart.
 func (h Headers) report(r *http.Request) (said, error) {
+	if h.Path != "" {
+		return h.question(r)
+	}
 	var values [4]string
 	for i, name := range h.names() {
 		switch lines := r.Header[name]; {

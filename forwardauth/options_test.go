@@ -10,10 +10,44 @@ import (
 
 	"github.com/seed-171ab058/popauth"
 	"github.com/seed-171ab058/popauth/clientcert"
+	"github.com/seed-171ab058/popauth/dpop"
 	"github.com/seed-171ab058/popauth/forwardauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/proxy"
 )
+
+// nonced makes a Confirmer that asks for nonces.
+func nonced(t *testing.T) *dpop.Confirmer {
+	t.Helper()
+	d, err := dpop.New(dpop.Options{
+		BaseURL: "https://api.example.com",
+		Nonces:  dpop.StatelessNonces{Secrets: [][]byte{[]byte("at least 32 bytes of a secret to make nonces")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// A proxy that has been told to hand nonces on, and any with proofs that need none, is no mistake.
+func TestNoncesHandedOn(t *testing.T) {
+	handing := forwardauth.IngressNginx()
+	handing.DropsNonces = false
+	plain, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]struct {
+		headers forwardauth.Headers
+		proofs  *dpop.Confirmer
+	}{"handed on": {handing, nonced(t)}, "no nonces": {forwardauth.IngressNginx(), plain}, "nginx": {forwardauth.Nginx(), nonced(t)}} {
+		l := newLab(t)
+		l.o.Headers, l.o.Guard.Confirmers = o.headers, []popauth.Confirmer{popauth.MutualTLS{}, o.proofs}
+		if _, err := forwardauth.New(l.o); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 func TestForwardAuthOptions(t *testing.T) {
 	for _, tt := range []struct {
@@ -33,6 +67,18 @@ func TestForwardAuthOptions(t *testing.T) {
 		{"a URL with an underscore", func(o *forwardauth.Options) {
 			o.Headers = forwardauth.Headers{Method: "X-Original-Method", URL: "X_URL"}
 		}, []string{"Headers.URL"}},
+		{"a path and headers", func(o *forwardauth.Options) { o.Headers.Path = "/auth/" }, []string{"Headers.Path: the question is"}},
+		{"a path without its end", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth") },
+			[]string{"Headers.Path: got"}},
+		{"a relative path", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("auth/") }, []string{"Headers.Path: got"}},
+		{"a path with an empty segment", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth//") },
+			[]string{"Headers.Path: got"}},
+		{"a path with dots", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/auth/../") }, []string{"Headers.Path: got"}},
+		{"a path with an escape", func(o *forwardauth.Options) { o.Headers = forwardauth.ExtAuthz("/a%75th/") },
+			[]string{"Headers.Path: got"}},
+		{"nonces behind a proxy that drops them", func(o *forwardauth.Options) {
+			o.Headers, o.Guard.Confirmers = forwardauth.IngressNginx(), []popauth.Confirmer{popauth.MutualTLS{}, nonced(t)}
+		}, []string{"Options.Headers: the proxy hands on no DPoP-Nonce"}},
 		{"the connection's certificate", func(o *forwardauth.Options) {
 			o.Guard.Certificate = popauth.TLSCertificate()
 		}, []string{"Guard: Certificate"}},

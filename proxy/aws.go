@@ -19,6 +19,7 @@ func AWSALBVerify() Format {
 		verified: true,
 		foreign:  []string{albChain},
 		others:   albOthers(),
+		tells:    albOthers(),
 	})
 }
 
@@ -34,6 +35,7 @@ func AWSALBPassthrough() Format {
 		none:     []string{""},
 		foreign:  []string{albLeaf},
 		others:   albOthers(),
+		tells:    albOthers(),
 	})
 }
 

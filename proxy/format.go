@@ -57,6 +57,7 @@ type Format struct {
 
 	foreign  []string // headers of the proxy's other mode: their presence is an error
 	others   []string // headers that the proxy sends and that are not read
+	tells    []string // those of others that have a value beside a certificate only
 	problems []error  // of the options
 	clashes  []error  // of the names
 }
@@ -129,7 +130,10 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 		return Presented{}, err
 	}
 	if !present {
-		return Presented{}, f.noChain(h)
+		if err := f.noChain(h); err != nil {
+			return Presented{}, err
+		}
+		return Presented{}, f.untold(h)
 	}
 	if f.hops != nil {
 		if err := f.notHop(certs[0]); err != nil {
@@ -202,6 +206,17 @@ func (f Format) noChain(h http.Header) error {
 			if !slices.Contains(f.chainNone, value) {
 				return in(name, malformed("chain without a certificate"))
 			}
+		}
+	}
+	return nil
+}
+
+// untold requires that nothing tells of a certificate that the proxy hasn't sent. None would be the client's fault then, and is the
+// deployment's.
+func (f Format) untold(h http.Header) error {
+	for _, name := range f.tells {
+		if slices.ContainsFunc(h[name], func(value string) bool { return value != "" }) {
+			return in(name, malformed("tells of a certificate, and "+f.cert+" has none: have the proxy send the certificate itself"))
 		}
 	}
 	return nil

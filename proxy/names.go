@@ -14,6 +14,7 @@ func newFormat(f Format) Format {
 	f.foreign = canonical(f.foreign)
 	f.others = canonical(f.others)
 	f.fingerprints = canonical(f.fingerprints)
+	f.tells = canonical(f.tells)
 	f.clashes = f.checkNames()
 	return f
 }

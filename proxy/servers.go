@@ -26,6 +26,7 @@ func IngressNginx() Format {
 	f := Nginx("ssl-client-cert", "ssl-client-verify")
 	f.name = "ingress-nginx"
 	f.others = []string{"ssl-client-subject-dn", "ssl-client-issuer-dn"}
+	f.tells = f.others
 	return newFormat(f)
 }
 
@@ -105,6 +106,7 @@ func Traefik() Format {
 		encoding: Base64DERList,
 		none:     []string{""},
 		others:   []string{"X-Forwarded-Tls-Client-Cert-Info"},
+		tells:    []string{"X-Forwarded-Tls-Client-Cert-Info"},
 	})
 }
 
@@ -114,6 +116,7 @@ func Traefik() Format {
 //
 // When a client sent no certificate the plugin leaves the client's own headers in place: remove them first.
 func Kong() Format {
+	others := []string{"X-Client-Cert-Serial", "X-Client-Cert-Issuer-DN", "X-Client-Cert-Subject-DN", "X-Client-Cert-Fingerprint"}
 	return newFormat(Format{
 		name:      "kong",
 		cert:      "X-Client-Cert",
@@ -123,9 +126,8 @@ func Kong() Format {
 		chains:    PEMPercentList,
 		chainNone: []string{""},
 		chainFull: true,
-		others: []string{
-			"X-Client-Cert-Serial", "X-Client-Cert-Issuer-DN", "X-Client-Cert-Subject-DN", "X-Client-Cert-Fingerprint",
-		},
+		others:    others,
+		tells:     others,
 	})
 }
 

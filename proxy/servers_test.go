@@ -247,7 +247,8 @@ func TestTraefik(t *testing.T) {
 	check(t, f, header(name, value(t, "traefik-pem-rsa4096-3")), outcome{leaf: cert(t, "rcli"), chain: certs(t, "rint", "rca")})
 	check(t, f, header(), none)
 	check(t, f, header(name, ""), none)
-	check(t, f, header(name+"-Info", value(t, "traefik-info")), none)
+	check(t, f, header(name+"-Info", value(t, "traefik-info")), malformed) // info without pem
+	check(t, f, header(name+"-Info", ""), none)
 	check(t, f, header(name, value(t, "synth-traefik-2.9.1-queryescaped")), malformed)
 	check(t, f, header(name, value(t, "traefik-pem-leaf-int"), name, value(t, "traefik-pem-leaf-int")), malformed)
 	check(t, f, header(name, value(t, "traefik-pem-leaf-int")+", "+value(t, "traefik-pem-leaf-int")), malformed)

@@ -42,6 +42,8 @@ type Site struct {
 	// Hosts are the names by which callers ask, for Traefik alone; empty: any name. Where the API learns its name from the proxy, as by
 	// URL, a caller chooses it otherwise: a proof for evil.example, which somebody has got there, is one for the API then.
 	Hosts []string
+
+	Cluster Cluster // for IngressNginx and Istio, in place of Listen and what follows
 }
 
 // managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
@@ -51,34 +53,14 @@ var (
 	overridesRequest = [...]string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
 )
 
-// validate reports every problem that the site has whatever the proxy is.
+// validate reports every problem that the site has whatever the proxy is, outside of a cluster.
 func (s Site) validate() error {
-	wrong := []error{s.Format.Validate()}
+	wrong := []error{s.validateHeaders()}
 	problem := func(name, format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("proxy: Site."+name+": "+format, args...))
 	}
-	names := s.Format.Headers()
-	if (s.SecretHeader == "") != (s.Secret == "") {
-		problem("Secret", "a header and a secret belong together: set both, or neither")
-	} else if s.Secret != "" {
-		if why := TrustSecret(s.SecretHeader, s.Secret).problem; why != nil {
-			problem("Secret", "%w", why)
-		}
-		if !isPrintable(s.Secret) || strings.TrimSpace(s.Secret) != s.Secret {
-			problem("Secret", "a header's value is printable ASCII without spaces at its ends: choose such a secret")
-		}
-		names = append(names, s.SecretHeader)
-	}
-	seen := map[string]bool{}
-	for _, name := range slices.Concat(managedBySite[:], overridesRequest[:]) {
-		seen[field.Fold(name)] = true
-	}
-	for _, name := range names {
-		if key := field.Fold(name); seen[key] || field.Taken(name) != "" {
-			problem("Format", "%q has another use: name another header", name)
-		} else {
-			seen[key] = true
-		}
+	if !s.Cluster.isZero() {
+		problem("Cluster", "is for IngressNginx and Istio: leave it empty")
 	}
 	if !isListen(s.Listen) {
 		problem("Listen", "got %q, want a port, or an IP address and a port: 443 or 192.0.2.1:443", s.Listen)
@@ -111,6 +93,38 @@ func (s Site) validate() error {
 			}
 		} else if !isFile(file.path) {
 			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// validateHeaders reports every problem of the format, of the secret, and of the names of both together.
+func (s Site) validateHeaders() error {
+	wrong := []error{s.Format.Validate()}
+	problem := func(name, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("proxy: Site."+name+": "+format, args...))
+	}
+	names := s.Format.Headers()
+	if (s.SecretHeader == "") != (s.Secret == "") {
+		problem("Secret", "a header and a secret belong together: set both, or neither")
+	} else if s.Secret != "" {
+		if why := TrustSecret(s.SecretHeader, s.Secret).problem; why != nil {
+			problem("Secret", "%w", why)
+		}
+		if !isPrintable(s.Secret) || strings.TrimSpace(s.Secret) != s.Secret {
+			problem("Secret", "a header's value is printable ASCII without spaces at its ends: choose such a secret")
+		}
+		names = append(names, s.SecretHeader)
+	}
+	seen := map[string]bool{}
+	for _, name := range slices.Concat(managedBySite[:], overridesRequest[:]) {
+		seen[field.Fold(name)] = true
+	}
+	for _, name := range names {
+		if key := field.Fold(name); seen[key] || field.Taken(name) != "" {
+			problem("Format", "%q has another use: name another header", name)
+		} else {
+			seen[key] = true
 		}
 	}
 	return errors.Join(wrong...)

@@ -35,17 +35,20 @@ func (s Site) Envoy() (string, error) {
 			}
 			return envoyAddress(s.Listen)
 		},
-		"patterns": func() []string {
-			patterns := []string{otherSpellings(s.Format.cert)}
-			if s.SecretHeader != "" {
-				patterns = append(patterns, spellings(s.SecretHeader))
-			}
-			for _, name := range overridesRequest {
-				patterns = append(patterns, spellings(name))
-			}
-			return patterns
-		},
+		"patterns": s.removedByEnvoy,
 	})
+}
+
+// removedByEnvoy are the patterns of what a client may not send, once Envoy has set the certificate's header.
+func (s Site) removedByEnvoy() []string {
+	patterns := []string{otherSpellings(s.Format.cert)}
+	if s.SecretHeader != "" {
+		patterns = append(patterns, spellings(s.SecretHeader))
+	}
+	for _, name := range overridesRequest {
+		patterns = append(patterns, spellings(name))
+	}
+	return patterns
 }
 
 // envoyKind is the type of a cluster: only one that looks names up takes names, and only one that doesn't takes sockets.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,6 +45,7 @@ func URL(headers URLHeaders, trust ...Trust) (func(*http.Request) *url.URL, erro
 		trusted, err := accepts(trust, r)
 		switch {
 		case err != nil:
+			uri.Untold(r, "the proxy's address, and not its secret, see TrustSecret")
 			return nil
 		case !trusted:
 			base, err := uri.BaseOf(r)
@@ -61,28 +63,46 @@ func (h URLHeaders) read(r *http.Request) *url.URL {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	ok := true
-	take := func(name, otherwise string) string {
+	wrong := func(name, what string) *url.URL {
+		uri.Untold(r, "proxy.URLHeaders: "+http.CanonicalHeaderKey(name)+": "+what+"; have the proxy set it on every request, or name "+
+			"another")
+		return nil
+	}
+	values := [3]string{scheme, r.Host, "/"}
+	for i, name := range [...]string{h.Scheme, h.Host, h.Prefix} {
 		if name == "" {
-			return otherwise
+			continue
 		}
-		lines := r.Header[http.CanonicalHeaderKey(name)]
-		if len(lines) != 1 || lines[0] == "" || strings.Contains(lines[0], ",") {
-			ok = false
-			return ""
+		var what string
+		if values[i], what = one(r.Header[http.CanonicalHeaderKey(name)]); what != "" {
+			return wrong(name, what)
 		}
-		return lines[0]
 	}
-	scheme, host, prefix := take(h.Scheme, scheme), take(h.Host, r.Host), take(h.Prefix, "/")
-	if !ok || scheme != "http" && scheme != "https" {
-		return nil
+	if values[0] != "http" && values[0] != "https" {
+		return wrong(h.Scheme, "neither http nor https")
 	}
-	host, err := uri.Authority(scheme, host)
-	if err != nil || !strings.HasPrefix(prefix, "/") {
-		return nil
+	host, err := uri.Authority(values[0], values[1])
+	if err != nil {
+		return wrong(cmp.Or(h.Host, "Host"), "no host")
 	}
-	if prefix, err = uri.Path(prefix); err != nil {
-		return nil
+	prefix := values[2]
+	if prefix, err = uri.Path(prefix); err != nil || !strings.HasPrefix(values[2], "/") {
+		return wrong(h.Prefix, "no path")
 	}
-	return uri.Base{Scheme: scheme, Host: host, Prefix: strings.TrimSuffix(prefix, "/")}.URL(r)
+	return uri.Base{Scheme: values[0], Host: host, Prefix: strings.TrimSuffix(prefix, "/")}.URL(r)
+}
+
+// one is the value of a header that has to have one, or what it has instead.
+func one(lines []string) (value, what string) {
+	switch {
+	case len(lines) == 0:
+		return "", "not there"
+	case len(lines) > 1:
+		return "", fmt.Sprintf("in %d lines", len(lines))
+	case lines[0] == "":
+		return "", "empty"
+	case strings.Contains(lines[0], ","):
+		return "", "a list of values: of several proxies in a row, the last has to pass on what the first has set"
+	}
+	return lines[0], ""
 }

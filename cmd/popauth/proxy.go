@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +19,7 @@ type half struct {
 	rfc9440, verdict         bool
 	secretHeader, secretFile string
 	part, dynamicFile        string // of Traefik
+	gatewayID                string
 	site                     proxy.Site
 }
 
@@ -32,6 +34,9 @@ var writers = map[string]struct {
 	"caddy":   {func(h half) proxy.Format { return proxy.Caddy(h.header) }, site(proxy.Site.Caddy)},
 	"traefik": {func(half) proxy.Format { return proxy.Traefik() }, half.traefik},
 	"envoy":   {func(half) proxy.Format { return proxy.Envoy() }, site(proxy.Site.Envoy)},
+
+	"ingress-nginx": {func(h half) proxy.Format { return h.judged(proxy.IngressNginx()) }, site(proxy.Site.IngressNginx)},
+	"istio":         {func(h half) proxy.Format { return proxy.Envoy().WithHops(h.gatewayID) }, site(proxy.Site.Istio)},
 }
 
 func site(write func(proxy.Site) (string, error)) func(half) (string, error) {
@@ -51,6 +56,9 @@ func (h half) traefik() (string, error) {
 	}
 	return "", fmt.Errorf("--part: got %q, want static or dynamic: Traefik has two files", h.part)
 }
+
+// clustered tells which of them write for a cluster.
+func clustered(name string) bool { return name == "ingress-nginx" || name == "istio" }
 
 func (h half) judged(f proxy.Format) proxy.Format {
 	if h.verdict {
@@ -78,7 +86,9 @@ func newProxy() *cobra.Command {
 			"The secret is in what is printed: keep it as you keep the key.",
 		Example: "  popauth proxy nginx --secret-file secret --listen 443 --api 10.0.4.8:8080 \\\n" +
 			"    --certificate /etc/tls/server.crt --key /etc/tls/server.key --clients /etc/tls/clients.crt >nginx.conf\n" +
-			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key",
+			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key\n" +
+			"  popauth proxy ingress-nginx --secret-file secret --host api.example.com --namespace shop --service orders:8080 \\\n" +
+			"    --certificate api-tls --clients clients-ca | kubectl apply -f -",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -99,19 +109,30 @@ func newProxy() *cobra.Command {
 	f.StringVar(&h.secretFile, "secret-file", "", "file with that secret, of 16 bytes or more; without it there is none")
 	f.StringVar(&h.part, "part", "", "traefik: which of its two files to print: static or dynamic (required there)")
 	f.StringVar(&h.dynamicFile, "dynamic-file", "/etc/traefik/api.yaml", "traefik: where the dynamic file will be")
-	f.StringSliceVar(&h.site.Hosts, "host", nil, "traefik: a name by which callers ask; without it any")
-	f.StringVar(&h.site.Listen, "listen", "443", "where the proxy listens: a port, or an IP address and a port")
-	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path (required)")
-	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path (required)")
-	f.StringVar(&h.site.Key, "key", "", "file with its key (required)")
-	f.StringVar(&h.site.Clients, "clients", "",
-		"file with the authorities of clients' certificates, where the proxy gives a verdict; traefik lets only these in")
-	for _, name := range []string{"api", "certificate", "key"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err)
-		}
-	}
+	f.StringSliceVar(&h.site.Hosts, "host", nil, "traefik: a name by which callers ask, any if empty; cluster: that of the API")
+	f.StringVar(&h.site.Listen, "listen", "", "where the proxy listens: a port, or an IP address and a port; 443 if empty")
+	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path")
+	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path; in a cluster the Secret "+
+		"with it and its key")
+	f.StringVar(&h.site.Key, "key", "", "file with its key")
+	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict; "+
+		"traefik lets only these in; in a cluster the Secret with them")
+	h.clusterFlags(c)
 	return c
+}
+
+// clusterFlags are those of a cluster, for ingress-nginx and Istio.
+func (h *half) clusterFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&h.site.Cluster.Namespace, "namespace", "", "cluster: that of the API")
+	f.StringVar(&h.site.Cluster.Service, "service", "", "cluster: the API's Service, and the number of its port: orders:8080")
+	f.StringVar(&h.site.Cluster.Controller, "controller", "", "ingress-nginx: its ConfigMap; "+
+		"ingress-nginx/ingress-nginx-controller if empty")
+	f.StringVar(&h.site.Cluster.Class, "class", "", "ingress-nginx: its IngressClass; nginx if empty")
+	f.StringVar(&h.site.Cluster.Pods, "pods", "", "istio: a label that the API's pods have, and no others: app=orders")
+	f.StringVar(&h.site.Cluster.Gateway, "gateway", "", "istio: a label of the gateway's pods; istio=ingressgateway if empty")
+	f.StringVar(&h.gatewayID, "gateway-id", "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
+		"istio: the gateway's SPIFFE ID")
 }
 
 func (h half) write(name string) (string, error) {
@@ -126,6 +147,16 @@ func (h half) write(name string) (string, error) {
 			return "", err
 		}
 		h.site.SecretHeader, h.site.Secret = h.secretHeader, strings.TrimRight(string(b), "\r\n")
+	}
+	if clustered(name) {
+		if len(h.site.Hosts) > 1 {
+			return "", fmt.Errorf("--host: got %q, want one name in a cluster", h.site.Hosts)
+		}
+		h.site.Cluster.Host, h.site.Hosts = strings.Join(h.site.Hosts, ""), nil
+		h.site.Cluster.Certificate, h.site.Cluster.Clients = h.site.Certificate, h.site.Clients
+		h.site.Certificate, h.site.Clients = "", ""
+	} else {
+		h.site.Listen = cmp.Or(h.site.Listen, "443")
 	}
 	text, err := w.write(h)
 	if err != nil {

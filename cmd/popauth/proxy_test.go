@@ -56,13 +56,42 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s: got %d, %s%s, want %s", tt.name, status, out, errOut, want)
 		}
 	}
+	cluster := proxy.Cluster{Host: "api.example.com", Namespace: "shop", Service: "orders:8080", Certificate: "api-tls", Clients: "ca"}
+	placed := []string{"--host", "api.example.com", "--namespace", "shop", "--service", "orders:8080", "--certificate", "api-tls",
+		"--clients", "ca", "--secret-file", l.path("secret")}
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		format proxy.Format
+		change func(*proxy.Cluster)
+		write  func(proxy.Site) (string, error)
+	}{
+		{"ingress-nginx", []string{"--controller", "edge/c", "--class", "edge"}, proxy.IngressNginx(),
+			func(c *proxy.Cluster) { c.Controller, c.Class = "edge/c", "edge" }, proxy.Site.IngressNginx},
+		{"istio", []string{"--pods", "app=orders", "--gateway", "istio=edge", "--gateway-id", "spiffe://x/ns/edge/sa/g"},
+			proxy.Envoy().WithHops("spiffe://x/ns/edge/sa/g"),
+			func(c *proxy.Cluster) { c.Pods, c.Gateway = "app=orders", "istio=edge" }, proxy.Site.Istio},
+	} {
+		s := proxy.Site{Format: tt.format, SecretHeader: site.SecretHeader, Secret: site.Secret, Cluster: cluster}
+		tt.change(&s.Cluster)
+		want, err := tt.write(s)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		status, out, errOut := l.run("", append(append([]string{"proxy", tt.name}, placed...), tt.args...)...)
+		if status != exitOK || out != want {
+			t.Errorf("%s: got %d, %s%s, want %s", tt.name, status, out, errOut, want)
+		}
+	}
 	for name, args := range map[string][]string{
 		"no such proxy": {"proxy", "squid"}, "nothing": {"proxy", "nginx"},
 		"neither of two parts": {"proxy", "traefik", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
 		"another part":         {"proxy", "traefik", "--part", "both", "--api", "127.0.0.1:1", "--certificate", "/c", "--key", "/k"},
 		"a relative dynamic file": {"proxy", "traefik", "--part", "static", "--dynamic-file", "a", "--api", "127.0.0.1:1", "--certificate",
 			"/c", "--key", "/k"},
-		"relative path": {"proxy", "envoy", "--api", "127.0.0.1:1", "--certificate", "crt", "--key", "/k"},
+		"a file in a cluster": append([]string{"proxy", "istio", "--key", "/k"}, placed...), "no cluster": {"proxy", "ingress-nginx"},
+		"a cluster for nginx": append([]string{"proxy", "nginx"}, placed...),
+		"relative path":       {"proxy", "envoy", "--api", "127.0.0.1:1", "--certificate", "crt", "--key", "/k"},
 	} {
 		if status, out, errOut := l.run("", args...); status != exitUsage || out != "" || !strings.HasPrefix(errOut, "popauth: ") {
 			t.Errorf("%s: got %d, %s%s", name, status, out, errOut)

@@ -82,14 +82,71 @@ func askIngress(t *testing.T, w *world, passes func(string) string) {
 	}
 }
 
-// A nonce is lost on its way through ingress-nginx: docs/forwardauth.md says to do without.
+// noncesSnippet is a configuration-snippet, which the controller refuses unless it is told otherwise.
+const noncesSnippet = `		auth_request_set $popauth_nonce $upstream_http_dpop_nonce;
+		add_header DPoP-Nonce $popauth_nonce always;
+`
+
+// A nonce is lost on its way through ingress-nginx, with a 401 and with a 200, but for a configuration-snippet. New reports the former,
+// so this is told otherwise.
 func TestIngressNginxNonces(t *testing.T) {
+	for _, snippet := range []string{"", noncesSnippet} {
+		w := opened(t, lanes[0], func(w *world) {
+			headers := forwardauth.IngressNginx()
+			headers.DropsNonces = false
+			w.setup = setup{headers: headers, certificate: proxy.IngressNginx(),
+				configuration: strings.Replace(ingressConf, "	location / {\n", "	location / {\n"+snippet, 1)}
+		})
+		ask := func() string {
+			proof := func(base string) string {
+				return w.key.Proof("GET", base+"/orders", w.dpop, popauthtest.Claims{"nonce": w.nonce})
+			}
+			got, err := w.outcome(request{as: &popauthtest.Client{}, proof: proof})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		if got, want := ask(), "401 use_dpop_nonce, 2 challenges"; got != want || (w.nonce != "") != (snippet != "") {
+			t.Errorf("got %s, nonce %q, want %s, and one with the snippet alone", got, w.nonce, want)
+		}
+		if got := ask(); strings.HasPrefix(got, "200") != (snippet != "") {
+			t.Errorf("with the nonce: got %s", got)
+		}
+	}
+}
+
+// A WebSocket passes with the caller's identity, whatever it lists in Connection, and a proof for its https URL does.
+func TestIngressNginxWebSocket(t *testing.T) {
 	w := opened(t, lanes[0], func(w *world) {
+		w.nonceless = true
 		w.setup = setup{configuration: ingressConf, headers: forwardauth.IngressNginx(), certificate: proxy.IngressNginx()}
 	})
-	proof := func(base string) string { return w.key.Proof("GET", base+"/orders", w.dpop) }
-	got, err := w.outcome(request{as: &popauthtest.Client{}, proof: proof})
-	if want := "401 use_dpop_nonce, 2 challenges"; err != nil || got != want || w.nonce != "" {
-		t.Errorf("got %s, %v, nonce %q, want %s without one", got, err, w.nonce, want)
+	for _, connection := range []string{"Upgrade", "Upgrade, X-Auth-Subject, X-Original-URL, ssl-client-cert"} {
+		webSocket(t, w, request{}, connection, `issuer, "alice", "orders-batch", "orders.read", "x5t#S256"`)
+		proof := func(base string) string { return w.key.Proof("GET", base+"/orders", w.dpop) }
+		const want = `issuer, "alice", "orders-batch", "orders.read", "jkt"`
+		webSocket(t, w, request{as: &popauthtest.Client{}, proof: proof}, connection, want)
+	}
+}
+
+// webSocket asks for one, and compares what the API sees.
+func webSocket(t *testing.T, w *world, r request, connection, want string) {
+	t.Helper()
+	r.header = http.Header{
+		"Connection": {connection}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	before := len(w.upstream.seen)
+	answer, err := w.send(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusSwitchingProtocols || len(w.upstream.seen) != before+1 {
+		t.Fatalf("Connection: %s: got %d, want 101", connection, answer.StatusCode)
+	}
+	if got := w.shown(w.upstream.seen[before]); got != want {
+		t.Errorf("Connection: %s: the API sees %s, want %s", connection, got, want)
 	}
 }

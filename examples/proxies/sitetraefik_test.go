@@ -105,7 +105,7 @@ func TestWrittenTraefik(t *testing.T) {
 			if got, _ := l.ask(ways[1], c.selfSigned, []field{token}); got != selfSigned {
 				t.Errorf("a self-signed certificate: got %s, want %s", got, selfSigned)
 			}
-			if got := l.elsewhere(t); got != elsewhere {
+			if got := l.atEvil(t); got != elsewhere {
 				t.Errorf("the owner, for another host: got %s, want %s", got, elsewhere)
 			}
 			if got, want := l.named.Load(), s.Clients != ""; got != want {
@@ -115,8 +115,8 @@ func TestWrittenTraefik(t *testing.T) {
 	}
 }
 
-// elsewhere is the outcome of the owner's request for a host of his choice.
-func (l *lane) elsewhere(t *testing.T) string {
+// atEvil is the outcome of the owner's request for a host of his choice.
+func (l *lane) atEvil(t *testing.T) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", l.front.Address, l.config(ways[1], l.owner))
 	if err != nil {

@@ -243,3 +243,15 @@ func (r recorder) ask(t *testing.T, c *cast, address, alpn string, as *popauthte
 	}
 	return h, answer.status
 }
+
+// arrived are the names of headers that the API sees beside the usual ones.
+func (r recorder) arrived(t *testing.T, c *cast, address, alpn string, fields []field, usual []string) (names []string, status int) {
+	t.Helper()
+	h, status := r.ask(t, c, address, alpn, nil, fields)
+	for name := range h {
+		if !slices.Contains(usual, name) {
+			names = append(names, name)
+		}
+	}
+	return names, status
+}

@@ -82,7 +82,7 @@ func traps(c *cast) []trap {
 		{
 			proxy: "traefik", mistake: "`info` for `pem`",
 			old: "pem: true", new: "info: { subject: { commonName: true } }",
-			request: "the owner", as: c.owner, want: "401",
+			request: "the owner", as: c.owner, want: "400",
 		},
 		{
 			proxy: "traefik", mistake: "`tls.options` by another name than `default`",

@@ -55,6 +55,37 @@ func sending(secret string, api *url.URL) http.Handler {
 	return gateway
 }
 
+func onIngress(secret string) (string, error) {
+	site := proxy.Site{
+		Format: proxy.IngressNginx(), SecretHeader: "X-Proxy-Secret", Secret: secret,
+		Cluster: proxy.Cluster{
+			Host: "api.example.com", Namespace: "shop", Service: "orders:8080",
+			Certificate: "api-tls", Clients: "clients-ca", // Secrets in Namespace
+		},
+	}
+	text, err := site.IngressNginx() // for kubectl apply
+	return text, err
+}
+
+func onIstio(secret string) (string, popauth.CertificateSource, error) {
+	format := proxy.Envoy().WithHops("spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
+	site := proxy.Site{
+		Format: format, SecretHeader: "X-Proxy-Secret", Secret: secret,
+		Cluster: proxy.Cluster{
+			Host: "api.example.com", Namespace: "shop", Service: "orders:8080", Pods: "app=orders",
+			Certificate: "api-tls", // a Secret in the gateway's namespace
+		},
+	}
+	text, err := site.Istio() // for kubectl apply
+	if err != nil {
+		log.Fatal(err)
+	}
+	source, err := proxy.Certificate(format,
+		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.6/32")), // the sidecar
+		proxy.TrustSecret("X-Proxy-Secret", secret))
+	return text, source, err
+}
+
 func asSent(api *url.URL) http.Handler {
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(api) // a URL without a path
@@ -71,6 +102,17 @@ func aroundRouter(router http.Handler) *http.Server {
 		Handler:           popauth.RequestLine{Logger: logger}.Handler(router),
 	}
 	return server
+}
+
+// What docs/proxies.md has for a cluster is written, and its source is one.
+func TestCluster(t *testing.T) {
+	const secret = "sixteen-bytes-and-more"
+	if text, err := onIngress(secret); err != nil || text == "" {
+		t.Error(err)
+	}
+	if text, source, err := onIstio(secret); err != nil || text == "" || source == nil {
+		t.Error(err)
+	}
 }
 
 // What docs/proxies.md and docs/routers.md have runs no handler without a token.
