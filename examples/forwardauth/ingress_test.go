@@ -60,11 +60,14 @@ func askIngress(t *testing.T, w *world, passes func(string) string) {
 		{name: "no certificate", as: nobody, want: passes("401 invalid_token, 2 challenges")},
 		{name: "another certificate", as: w.thief, want: passes("401 invalid_token, 2 challenges")},
 		{
-			name: "a proof for another path", as: nobody, proof: proof("/orders"), target: "/admin",
+			name: "a proof for another path", as: nobody, proof: proof("/orders"), target: "/orders/2",
 			want: passes("401 invalid_dpop_proof, 2 challenges"),
 		},
 		{
-			name: "the same, and the forged report of it", as: nobody, proof: proof("/orders"), target: "/admin",
+			name: "a path without a route", as: nobody, proof: proof("/admin"), target: "/admin", want: passes("403"),
+		},
+		{
+			name: "a proof for another path, and the forged report of it", as: nobody, proof: proof("/orders"), target: "/admin",
 			header: reported(w.host(), "GET", "/orders"), want: "500",
 		},
 		{

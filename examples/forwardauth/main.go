@@ -20,7 +20,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -43,6 +42,9 @@ var caddyfile string
 //go:embed traefik.yaml
 var traefikYAML string
 
+//go:embed traefik-static.yaml
+var traefikStatic string
+
 //go:embed envoy.yaml
 var envoyYAML string
 
@@ -54,12 +56,11 @@ type setup struct {
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
-	asked         bool // a client's own X-Auth-… reach the service, which refuses them; else the proxy removes them first
 }
 
 var setups = map[string]setup{
 	"nginx": {
-		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
+		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After",
 		certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 	},
 	"caddy": {
@@ -67,38 +68,36 @@ var setups = map[string]setup{
 		certificate: proxy.Caddy("X-SSL-Client-Cert"),
 	},
 	"traefik": {
-		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
+		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After",
 		certificate: proxy.Traefik(),
 	},
 	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: proxy.Envoy(), down: "503", outage: "503"},
 }
 
-// service is the authentication service: one path for each set of policies.
-func service(guard popauth.Options, s setup, secret string) (http.Handler, error) {
+// site is the API behind a proxy. What it lacks to write the proxy's file is where everything listens.
+func site(guard popauth.Options, s setup, secret string) (forwardauth.Site, error) {
 	trust := []proxy.Trust{
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
 		proxy.TrustSecret("X-Proxy-Secret", secret),
 	}
 	peer, err := proxy.Trusted(trust...)
 	if err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
 	if guard.Certificate, err = proxy.Certificate(s.certificate, trust...); err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
 	endpoint, err := forwardauth.New(forwardauth.Options{Guard: guard, Headers: s.headers, Proxy: peer, Claims: s.claims})
 	if err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
-	read := endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading))
-	// No ServeMux: Envoy puts the original path behind this one, and would hand its client the redirect to a clean path.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path+"/", "/auth/orders.read/") {
-			http.NotFound(w, r)
-			return
-		}
-		read.ServeHTTP(w, r)
-	}), nil
+	return forwardauth.Site{
+		Endpoint: endpoint, Format: s.certificate, Secret: secret,
+		Routes: []forwardauth.Route{{
+			Path:    "/orders",
+			Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)),
+		}},
+	}, nil
 }
 
 // reading sees the original request.
@@ -194,6 +193,8 @@ type world struct {
 	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
 	configure    func(configuration string) string
+	write        func(forwardauth.Site) (configuration, static string, err error) // instead of the shipped files
+	secret       string                                                           // the proxy's
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -227,19 +228,25 @@ func (w *world) open(ingress string) error {
 	options := w.issuer.Options(audience)
 	options.Logger = slog.New(slog.DiscardHandler) // what is refused here is meant to be
 	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
-	settings := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
+	possession := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
-		settings.Nonces = nil
+		possession.Nonces = nil
 	}
-	proofs, err := dpop.New(settings)
+	proofs, err := dpop.New(possession)
 	if err != nil {
 		return err
 	}
 	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Revoked = revoked
-	secret := rand.Text()
+	if w.secret == "" {
+		w.secret = rand.Text()
+	}
+	behind, err := site(options, w.setup, w.secret)
+	if err != nil {
+		return err
+	}
 	if w.handler == nil {
-		if w.handler, err = service(options, w.setup, secret); err != nil {
+		if w.handler, err = behind.Handler(); err != nil {
 			return err
 		}
 	}
@@ -252,10 +259,17 @@ func (w *world) open(ingress string) error {
 	}
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
-	w.proxy, err = proxies.Start(ingress, proxies.Settings{
-		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
-		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
-	})
+	settings := proxies.Settings{
+		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: w.secret,
+		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration, Static: traefikStatic,
+	}
+	if w.write != nil {
+		behind.API, behind.Service = []string{settings.API}, []string{settings.Auth}
+		if settings.Configuration, settings.Static, err = w.write(behind); err != nil {
+			return err
+		}
+	}
+	w.proxy, err = proxies.Start(ingress, settings)
 	if err != nil {
 		return err
 	}
