@@ -152,7 +152,7 @@ func TestClaim(t *testing.T) {
 
 // A WebSocket passes, and the API sees who it is from, whatever the client lists in Connection.
 func TestWebSocket(t *testing.T) {
-	for _, l := range lanes[1:] { // nginx.conf leaves Upgrade out
+	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			w := opened(t, l, nil)

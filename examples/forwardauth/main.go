@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"errors"
@@ -56,6 +57,8 @@ type setup struct {
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
+	secretHeader  string // empty: X-Proxy-Secret
+	routes        func(*forwardauth.Endpoint) []forwardauth.Route
 }
 
 var setups = map[string]setup{
@@ -78,7 +81,7 @@ var setups = map[string]setup{
 func site(guard popauth.Options, s setup, secret string) (forwardauth.Site, error) {
 	trust := []proxy.Trust{
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-		proxy.TrustSecret("X-Proxy-Secret", secret),
+		proxy.TrustSecret(cmp.Or(s.secretHeader, "X-Proxy-Secret"), secret),
 	}
 	peer, err := proxy.Trusted(trust...)
 	if err != nil {
@@ -91,13 +94,18 @@ func site(guard popauth.Options, s setup, secret string) (forwardauth.Site, erro
 	if err != nil {
 		return forwardauth.Site{}, err
 	}
-	return forwardauth.Site{
-		Endpoint: endpoint, Format: s.certificate, Secret: secret,
-		Routes: []forwardauth.Route{{
-			Path:    "/orders",
-			Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)),
-		}},
-	}, nil
+	if s.routes == nil {
+		s.routes = orderly
+	}
+	return forwardauth.Site{Endpoint: endpoint, Format: s.certificate, Secret: secret, Routes: s.routes(endpoint)}, nil
+}
+
+// orderly are the routes of the shipped files.
+func orderly(endpoint *forwardauth.Endpoint) []forwardauth.Route {
+	return []forwardauth.Route{{
+		Path:    "/orders",
+		Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)),
+	}}
 }
 
 // reading sees the original request.

@@ -102,8 +102,11 @@ func TestShippedIsWritten(t *testing.T) {
 }
 
 // written writes the files of a proxy for this run: where it listens, and where its certificate is, stay variables.
-func written(ingress string) func(forwardauth.Site) (configuration, static string, err error) {
+func written(ingress string, change ...func(*forwardauth.Site)) func(forwardauth.Site) (configuration, static string, err error) {
 	return func(s forwardauth.Site) (configuration, static string, err error) {
+		for _, c := range change {
+			c(&s)
+		}
 		s.Listen, s.Certificate, s.Key = "192.0.2.1:65535", "/certs/server.crt", "/certs/server.key"
 		dir := "${CERTS}/"
 		switch ingress {
