@@ -75,7 +75,7 @@ const question = "/auth"
 // such a proxy, too.
 var reports = [...]string{"X-Original-Method", "X-Original-URI", "X-Original-Proto", "X-Original-Host", "X-Forwarded-Method",
 	"X-Forwarded-Uri", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme",
-	"X-Real-Ip", "Forwarded"}
+	"X-Real-Ip", "Forwarded", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info"}
 
 // validate reports every problem that the site has for a proxy: its name for formats, how many headers those have, and the Headers of
 // its question.
@@ -178,7 +178,7 @@ func (s Site) agree() (wrong []error) {
 			problem("Format", "the Endpoint's Guard.Certificate doesn't read %s: give it the same format", name)
 		}
 	}
-	used := slices.Concat(proxyfile.Overrides(), reports[:])
+	used := s.others()
 	for _, name := range slices.Concat(sent, secrets, s.Endpoint.caller.Names()) {
 		if among(used, name) || field.Taken(name) != "" {
 			problem("Endpoint", "%q has another use: name another header", name)
@@ -240,8 +240,14 @@ func (s Site) odd() string {
 	return strings.Join(all, "|")
 }
 
-// others are the headers of a client's that an API may take for something else, and that a proxy doesn't set.
-func (s Site) others() []string { return slices.Concat(proxyfile.Overrides(), reports[:]) }
+// others are the headers of a client's that an API may take for something else, and that this proxy doesn't set.
+func (s Site) others() []string {
+	var sent []string
+	if s.Format != nil {
+		sent = s.Format.Headers()
+	}
+	return slices.DeleteFunc(slices.Concat(proxyfile.Overrides(), reports[:]), func(name string) bool { return among(sent, name) })
+}
 
 // written fills a template, for which every method of a Site has the same functions.
 func (s Site) written(text string, functions template.FuncMap) (string, error) {

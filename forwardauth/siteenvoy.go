@@ -47,7 +47,7 @@ func (s Site) Envoy() (string, error) {
 
 // envoyPatterns are those of the headers to remove before the question.
 func (s Site) envoyPatterns() []string {
-	patterns := []string{"x[^a-z0-9]auth[^a-z0-9].*"}
+	patterns := []string{"x[^a-z0-9]auth[^a-z0-9].*", "x[^a-z0-9]envoy[^a-z0-9].*"}
 	for _, name := range s.Endpoint.caller.Names() {
 		if !strings.HasPrefix(name, "X-Auth-") {
 			patterns = append(patterns, proxyfile.Spellings(name))
@@ -56,10 +56,11 @@ func (s Site) envoyPatterns() []string {
 	if name := s.secretHeader(); name != "" {
 		patterns = append(patterns, proxyfile.Spellings(name))
 	}
-	for _, name := range s.others() {
-		patterns = append(patterns, proxyfile.Spellings(name))
+	for _, name := range append(s.others(), "X-Forwarded-Host") {
+		if name != "X-Forwarded-Client-Cert" { // which Envoy has removed or set
+			patterns = append(patterns, proxyfile.Spellings(name))
+		}
 	}
-	patterns = append(patterns, proxyfile.Spellings("X-Forwarded-Host"))
 	for _, name := range []string{"X-Forwarded-Client-Cert", "X-Forwarded-For", "X-Forwarded-Proto"} {
 		patterns = append(patterns, proxyfile.OtherSpellings(name))
 	}

@@ -48,7 +48,6 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 	functions := template.FuncMap{
 		"pattern": pattern, "quoted": traefikQuoted, "unsent": s.unsent,
 		"dynamic": func() string { return file },
-		"foreign": s.others,
 		"list": func(all []string) string {
 			quoted := make([]string, len(all))
 			for i, text := range all {

@@ -195,6 +195,7 @@ type world struct {
 	key          *popauthtest.ProofKey // of the owner, for DPoP
 	token, dpop  string                // the owner's
 	nonceless    bool                  // no proof needs one
+	arrived      string                // the target of the last raw request, as the API sees it
 	nonce        string                // the last that was sent
 	proof        string                // the last that was accepted
 	upstream     *orders
