@@ -3,6 +3,7 @@ package forwardauth
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -249,8 +250,13 @@ func (s Site) others() []string {
 	return slices.DeleteFunc(slices.Concat(proxyfile.Overrides(), reports[:]), func(name string) bool { return among(sent, name) })
 }
 
-// written fills a template, for which every method of a Site has the same functions.
+// written fills a template.
 func (s Site) written(text string, functions template.FuncMap) (string, error) {
+	return proxyfile.Fill(text, s, s.functions(functions))
+}
+
+// functions are those that every template has, and further ones.
+func (s Site) functions(more template.FuncMap) template.FuncMap {
 	all := template.FuncMap{
 		"identity": s.Endpoint.caller.Names,
 		"secret":   s.secretHeader,
@@ -268,10 +274,8 @@ func (s Site) written(text string, functions template.FuncMap) (string, error) {
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 		"allowed": func() string { return strings.Join(append([]string{"Authorization", "DPoP"}, s.CORS.Headers...), ", ") },
 	}
-	for name, f := range functions {
-		all[name] = f
-	}
-	return proxyfile.Fill(text, s, all)
+	maps.Copy(all, more)
+	return all
 }
 
 // reads says what the Endpoint has, beside its Headers.

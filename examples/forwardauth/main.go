@@ -221,7 +221,7 @@ func (w *world) close() {
 }
 
 func (w *world) open(ingress string) error {
-	if w.upstream = (&orders{}); w.setup.configuration == "" {
+	if w.upstream = (&orders{}); w.setup.headers == (forwardauth.Headers{}) {
 		w.setup = setups[ingress]
 	}
 	if w.configure != nil {
