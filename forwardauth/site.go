@@ -59,16 +59,6 @@ type CertificateFormat interface {
 	Validate() error
 }
 
-// CORS are the pages of which a browser may ask the API. Answers to them say so, refusals too, and show WWW-Authenticate and
-// DPoP-Nonce; what the API says of this itself is removed.
-type CORS struct {
-	_ [0]func()
-
-	Origins []string // such as https://app.example.com
-	Methods []string // such as GET
-	Headers []string // beside Authorization and DPoP, such as Content-Type
-}
-
 // question is the path at which the proxies ask. Envoy puts the original one behind it.
 const question = "/auth"
 
@@ -171,7 +161,7 @@ func (s Site) agree() (wrong []error) {
 	}
 	for _, name := range s.Endpoint.told {
 		if !among(slices.Concat(sent, secrets), name) {
-			problem("Format", "the Endpoint's Guard.Certificate reads %s, and the proxy doesn't set it: give the Site the same format", name)
+			problem("Format", "the Endpoint's Guard.Certificate reads %s, which the proxy doesn't set: give the Site the same format", name)
 		}
 	}
 	for _, name := range sent {
@@ -185,33 +175,6 @@ func (s Site) agree() (wrong []error) {
 			problem("Endpoint", "%q has another use: name another header", name)
 		}
 		used = append(used, name)
-	}
-	return wrong
-}
-
-func (c *CORS) problems() (wrong []error) {
-	if c == nil {
-		return nil
-	}
-	if len(c.Origins) == 0 || len(c.Methods) == 0 {
-		wrong = append(wrong, errors.New("forwardauth: Site.CORS: Origins and Methods: name at least one of each"))
-	}
-	for _, origin := range c.Origins {
-		scheme, host, _ := strings.Cut(origin, "://")
-		if scheme != "https" && scheme != "http" || !proxyfile.IsUpstream(host) && !proxyfile.IsUpstream(host+":1") ||
-			strings.HasPrefix(host, "unix:") || strings.ToLower(origin) != origin {
-			wrong = append(wrong, fmt.Errorf("forwardauth: Site.CORS.Origins: got %q, want https:// and a host in lower case", origin))
-		}
-	}
-	for _, name := range c.Methods {
-		if !field.IsMethod(name) || !fitName(name) {
-			wrong = append(wrong, fmt.Errorf("forwardauth: Site.CORS.Methods: got %q, want a method in upper case", name))
-		}
-	}
-	for _, name := range c.Headers {
-		if !fitName(name) {
-			wrong = append(wrong, fmt.Errorf("forwardauth: Site.CORS.Headers: %q is not a header's name of letters, digits and hyphens", name))
-		}
 	}
 	return wrong
 }
@@ -285,9 +248,10 @@ func (s Site) reads() []string {
 		lines = append(lines, "Proxy: one that knows the secret in "+name)
 	}
 	if s.Format != nil {
-		lines = append(lines, fmt.Sprintf("Guard.Certificate: of the format %s, in %s", s.Format.Name(), strings.Join(s.Format.Headers(), " and ")))
+		lines = append(lines, "Guard.Certificate: of the format "+s.Format.Name()+", in "+strings.Join(s.Format.Headers(), " and "))
 	}
-	if claims := slices.DeleteFunc(s.Endpoint.caller.Names(), func(name string) bool { return slices.Contains(identity, name) }); len(claims) > 0 {
+	claims := slices.DeleteFunc(s.Endpoint.caller.Names(), func(name string) bool { return slices.Contains(identity, name) })
+	if len(claims) > 0 {
 		lines = append(lines, "Claims: those in "+strings.Join(claims, ", "))
 	}
 	return lines

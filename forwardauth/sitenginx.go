@@ -25,7 +25,7 @@ func (s Site) Nginx() (string, error) {
 	if slices.ContainsFunc(slices.Concat([]string{s.Secret, s.Certificate, s.Key, s.Clients}, s.API, s.Service), func(text string) bool {
 		return strings.Contains(text, "$")
 	}) {
-		wrong = append(wrong, errors.New("forwardauth: Site: nginx takes a dollar sign for a variable's: choose a secret and names without"))
+		wrong = append(wrong, errors.New("forwardauth: Site: nginx takes a dollar sign for a variable's: choose values without"))
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return "", err

@@ -21,8 +21,8 @@ import (
 var ingressConf string
 
 // ingressed writes the Ingress, and makes of it what ingress-nginx would.
-func ingressed(t *testing.T, snippets bool, change func(yaml string) string) func(forwardauth.Site) (configuration, static string, err error) {
-	return func(s forwardauth.Site) (configuration, static string, err error) {
+func ingressed(t *testing.T, snippets bool, change func(yaml string) string) func(forwardauth.Site) (string, string, error) {
+	return func(s forwardauth.Site) (string, string, error) {
 		text, err := s.IngressNginx(forwardauth.Ingress{
 			Namespace: "shop", Name: "orders", Host: "localhost", Certificate: "server", Clients: "clients-ca", API: "orders", Port: 80,
 			Snippets: snippets,
@@ -174,7 +174,9 @@ func TestIngressNginxWithoutPass(t *testing.T) {
 			})
 		})
 		own := url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.owner.Certificate.Certificate[0]})))
-		got, err := w.outcome(request{as: w.authority.Client("thief"), header: http.Header{"Ssl-Client-Cert": {strings.ReplaceAll(own, "+", "%20")}}})
+		got, err := w.outcome(request{
+			as: w.authority.Client("thief"), header: http.Header{"Ssl-Client-Cert": {strings.ReplaceAll(own, "+", "%20")}},
+		})
 		if passes := strings.HasPrefix(got, "200"); err != nil || passes == with {
 			t.Errorf("with the annotation %t: a thief got %s, %v", with, got, err)
 		}

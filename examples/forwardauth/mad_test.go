@@ -85,7 +85,8 @@ func TestBrokenService(t *testing.T) {
 				})
 			})
 			for _, say = range []string{
-				"", "HTTP/1.1 200 OK\r\nX-Auth-Issuer: a\r\n", "HTTP/1.1 ", "SSH-2.0-OpenSSH_9.2\r\n", "200\r\n\r\n", "\x15\x03\x01\x00\x02\x02\x46",
+				"", "HTTP/1.1 200 OK\r\nX-Auth-Issuer: a\r\n", "HTTP/1.1 ", "SSH-2.0-OpenSSH_9.2\r\n", "200\r\n\r\n",
+				"\x15\x03\x01\x00\x02\x02\x46",
 				"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 000 OK\r\nX-Auth-Issuer: a\r\nContent-Length: 0\r\n\r\n",
 				"HTTP/1.1 2000 OK\r\nX-Auth-Issuer: a\r\nContent-Length: 0\r\n\r\n",
 				"HTTP/1.1 101 Switching Protocols\r\nX-Auth-Issuer: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",

@@ -28,8 +28,10 @@ type optionSet struct {
 func drawOptions(r *rand.Rand, ingress string) optionSet {
 	o := optionSet{
 		secret: oddSecret(r, ingress), secretHeader: oddName(r) + "-S", cert: oddName(r) + "-C", verify: oddName(r) + "-V",
-		claims: map[string]string{oddName(r) + "-T": `https://claims.example/"tenant'{$x};#`, "X-Auth-" + oddName(r): "tenant", "T1": "tenant"},
-		area:   "/" + []string{"admin", "a.b~c", "A_d-min", "v1/admin"}[r.IntN(4)],
+		claims: map[string]string{
+			oddName(r) + "-T": `https://claims.example/"tenant'{$x};#`, "X-Auth-" + oddName(r): "tenant", "T1": "tenant",
+		},
+		area: "/" + []string{"admin", "a.b~c", "A_d-min", "v1/admin"}[r.IntN(4)],
 	}
 	return o
 }
@@ -96,7 +98,8 @@ func TestWrittenSets(t *testing.T) {
 				}
 				w.confuse(t, o, token)
 				for _, size := range []int{0, 1 << 10, 1 << 20} {
-					if got, _ := w.raw(t, w.thief, "POST", "/orders", token, "", size); got != 401 && got != 0 { // 0 where the end comes first
+					// 0 where the end of the connection comes first.
+					if got, _ := w.raw(t, w.thief, "POST", "/orders", token, "", size); got != 401 && got != 0 {
 						t.Errorf("a thief with %d bytes: got %d, want 401", size, got)
 					}
 					if got, seen := w.raw(t, w.owner, "POST", "/orders", token, "", size); got != 200 || len(seen) != 1 {
@@ -143,7 +146,8 @@ func (w *world) forgeAll(t *testing.T, o optionSet, separator, token string) {
 		as          *popauthtest.Client
 		want        int
 	}{
-		{"no token", "", nil, 401}, {"no certificate", token, nil, 401}, {"a thief", token, w.thief, 401}, {"the owner", token, w.owner, 200},
+		{"no token", "", nil, 401}, {"no certificate", token, nil, 401},
+		{"a thief", token, w.thief, 401}, {"the owner", token, w.owner, 200},
 	} {
 		got, seen := w.raw(t, tt.as, "GET", "/orders", tt.token, lines.String(), 0)
 		if got != tt.want || len(seen) != map[int]int{200: 1}[tt.want] {

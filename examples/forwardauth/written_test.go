@@ -24,7 +24,8 @@ var shipped = []struct {
 	{
 		proxy: "nginx", file: "nginx.conf",
 		head:  "# Replace the five ${…}, by hand or: envsubst '$LISTEN $API $AUTH $CERTS $PROXY_SECRET' <nginx.conf\n",
-		write: forwardauth.Site.Nginx, vars: []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}", "auth.invalid:2", "${AUTH}"},
+		write: forwardauth.Site.Nginx,
+		vars:  []string{"192.0.2.1:65535", "${LISTEN}", "api.invalid:1", "${API}", "auth.invalid:2", "${AUTH}"},
 	},
 	{
 		proxy: "caddy", file: "Caddyfile",
@@ -57,7 +58,8 @@ var shipped = []struct {
 		head: "# Replace the eight ${…}, by hand or:\n" +
 			"# envsubst '$LISTEN_HOST $LISTEN_PORT $API_HOST $API_PORT $AUTH_HOST $AUTH_PORT $CERTS $PROXY_SECRET' <envoy.yaml\n",
 		write: forwardauth.Site.Envoy, vars: []string{
-			"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}", "port_value: 1 ", "port_value: ${API_PORT} ",
+			"192.0.2.1", "${LISTEN_HOST}", "65535", "${LISTEN_PORT}", "api.invalid", "${API_HOST}",
+			"port_value: 1 ", "port_value: ${API_PORT} ",
 			"auth.invalid", "${AUTH_HOST}", "port_value: 2 ", "port_value: ${AUTH_PORT} ",
 		},
 	},

@@ -1,0 +1,41 @@
+package forwardauth
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
+)
+
+// Traefik takes the file for a template first, and for YAML then: both leave a value as it is.
+func FuzzTraefikQuoted(f *testing.F) {
+	f.Add(`{{ env "HOME" }}`)
+	f.Add(`"} {{/* \x7B {{"`)
+	f.Add(`{{{`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !proxyfile.IsPrintable(text) {
+			return
+		}
+		parsed, err := template.New("").Parse(traefikQuoted(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := parsed.Execute(&b, nil); err != nil {
+			t.Fatal(err)
+		}
+		// JSON's strings are YAML's, but for \x7B.
+		var got string
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(b.String(), `\x7B`, `\u007b`)), &got); err != nil {
+			if strings.Contains(text, `\x7B`) {
+				return
+			}
+			t.Fatalf("%s: %v", b.String(), err)
+		}
+		if got != text && !strings.Contains(text, `\x7B`) {
+			t.Errorf("got %q, want %q", got, text)
+		}
+	})
+}
