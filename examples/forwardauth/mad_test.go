@@ -3,9 +3,13 @@ package main
 import (
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seed-171ab058/popauth/forwardauth"
 )
 
 // What answers in the service's place may say anything: a request passes with 2xx and an issuer alone.
@@ -61,6 +65,38 @@ func TestMadService(t *testing.T) {
 			for range 3 {
 				if got, err := w.outcome(request{}); err != nil || !strings.HasPrefix(got, "5") || strings.Contains(got, "API") {
 					t.Errorf("VULNERABLE: nobody listens: got %s, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
+// A service that takes a question and ends the connection has used the proof: the next one isn't asked.
+func TestAskedOnce(t *testing.T) {
+	for _, l := range lanes {
+		if l.proxy == "traefik" { // takes one address
+			continue
+		}
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			var second atomic.Int32
+			silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				second.Add(1)
+				panic(http.ErrAbortHandler)
+			}))
+			t.Cleanup(silent.Close)
+			w := opened(t, l, func(w *world) {
+				w.handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+				w.write = written(l.proxy, func(s *forwardauth.Site) {
+					s.Service = append(s.Service, silent.Listener.Addr().String())
+				})
+			})
+			for n := range int32(4) {
+				if got, err := w.outcome(request{}); err != nil || !strings.HasPrefix(got, "5") || len(w.upstream.seen) > 0 {
+					t.Errorf("got %s, %v, want 5xx", got, err)
+				}
+				if asked := w.questions.Load() + second.Load(); asked > n+1 {
+					t.Fatalf("asked %d times for %d requests", asked, n+1)
 				}
 			}
 		})

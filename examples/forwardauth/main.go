@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 
 	"github.com/seed-171ab058/popauth"
@@ -201,6 +202,7 @@ type world struct {
 	upstream     *orders
 	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
+	questions    atomic.Int32 // that it has got
 	configure    func(configuration string) string
 	write        func(forwardauth.Site) (configuration, static string, err error) // instead of the shipped files
 	secret       string                                                           // the proxy's
@@ -259,7 +261,10 @@ func (w *world) open(ingress string) error {
 			return err
 		}
 	}
-	w.auth = httptest.NewUnstartedServer(w.handler)
+	w.auth = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.questions.Add(1)
+		w.handler.ServeHTTP(rw, r)
+	}))
 	w.auth.Config.ConnContext = proxy.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
