@@ -155,7 +155,7 @@ func TestWebSocket(t *testing.T) {
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
-			w := opened(t, l, nil)
+			w := opened(t, l, func(w *world) { w.write = written(l.proxy) })
 			for _, connection := range []string{"Upgrade", "Upgrade, X-Auth-Subject, X-Auth-Issuer, X-Proxy-Secret"} {
 				before := len(w.upstream.seen)
 				r := request{header: http.Header{

@@ -203,6 +203,7 @@ type world struct {
 	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
 	questions    atomic.Int32 // that it has got
+	bodies       atomic.Int32 // that have come with one
 	configure    func(configuration string) string
 	write        func(forwardauth.Site) (configuration, static string, err error) // instead of the shipped files
 	secret       string                                                           // the proxy's
@@ -263,6 +264,9 @@ func (w *world) open(ingress string) error {
 	}
 	w.auth = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.questions.Add(1)
+		if n, _ := io.Copy(io.Discard, r.Body); n > 0 {
+			w.bodies.Add(1)
+		}
 		w.handler.ServeHTTP(rw, r)
 	}))
 	w.auth.Config.ConnContext = proxy.ConnContext
