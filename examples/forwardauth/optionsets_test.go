@@ -190,7 +190,7 @@ func (w *world) seesOwner(t *testing.T, o optionSet, separator string, h http.He
 }
 
 // ambiguous is what programs take for different paths.
-var ambiguous = regexp.MustCompile(`(?i)^foo:|^/[^?]*(//|/\.\.?(/|;|$)|%2e|%2f|%5c|%3b|%25|%0|;|\\)`)
+var ambiguous = regexp.MustCompile(`(?i)^foo:http|^/[^?]*(//|/\.\.?(/|;|$)|%2e|%2f|%5c|%3b|%25|%0|;|\\)`)
 
 // confuse asks for the guarded area in all ways that some API takes for it, with a token for the rest.
 func (w *world) confuse(t *testing.T, o optionSet, token string) {
