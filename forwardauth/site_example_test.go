@@ -60,7 +60,8 @@ func ExampleSite() {
 	if err != nil {
 		panic(err)
 	}
-	_ = &http.Server{Addr: site.Service[0], Handler: service, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: site.Service[0], Handler: service, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second}
+	fmt.Println(server.Addr)
 
 	text, err := site.Nginx() // for the file that nginx includes
 	if err != nil {
@@ -72,6 +73,7 @@ func ExampleSite() {
 		}
 	}
 	// Output:
+	// 127.0.0.1:9090
 	// "~*^/orders/admin(/|$)" 1;
 	// "~*^/orders(/|$)" 1;
 	// auth_request_set $said_x_auth_tenant $upstream_http_x_auth_tenant;

@@ -95,9 +95,18 @@ func TestSiteRefuses(t *testing.T) {
 			{"null", func(s *forwardauth.Site) { s.CORS = cors("null") }, "CORS.Origins"},
 			{"an origin that ends a directive", func(s *forwardauth.Site) { s.CORS = cors(`https://a"; x`) }, "CORS.Origins"},
 			{"no origin", func(s *forwardauth.Site) { s.CORS = cors() }, "CORS: Origins"},
-			{"a method in lower case", func(s *forwardauth.Site) { s.CORS = cors("https://a"); s.CORS.Methods = []string{"get"} }, "CORS.Methods"},
-			{"a method that ends a string", func(s *forwardauth.Site) { s.CORS = cors("https://a"); s.CORS.Methods = []string{`G'`} }, "CORS.Methods"},
-			{"a header that ends a string", func(s *forwardauth.Site) { s.CORS = cors("https://a"); s.CORS.Headers = []string{`A"`} }, "CORS.Headers"},
+			{"a method in lower case", func(s *forwardauth.Site) {
+				s.CORS = cors("https://a")
+				s.CORS.Methods = []string{"get"}
+			}, "CORS.Methods"},
+			{"a method that ends a string", func(s *forwardauth.Site) {
+				s.CORS = cors("https://a")
+				s.CORS.Methods = []string{`G'`}
+			}, "CORS.Methods"},
+			{"a header that ends a string", func(s *forwardauth.Site) {
+				s.CORS = cors("https://a")
+				s.CORS.Headers = []string{`A"`}
+			}, "CORS.Headers"},
 		} {
 			s := wr.site(t, nil)
 			tt.change(&s)
@@ -141,8 +150,10 @@ func TestSiteRefusesForOne(t *testing.T) {
 		{"a variable in a path", files[:1], func(s *forwardauth.Site) { s.Key = "/$host/key" }, "dollar"},
 		{"a placeholder in a path", files[1:2], func(s *forwardauth.Site) { s.Key = "/{env.HOME}" }, "brace"},
 		{"what Caddy can't quote", files[1:2], func(s *forwardauth.Site) { s.Secret += "\\`" }, "can't quote"},
-		{"a space in a socket's path", files[1:2], func(s *forwardauth.Site) { s.Service = []string{"unix:/a b"} }, "some of its characters"},
-		{"two services", []string{"traefik", "ingress-nginx"}, func(s *forwardauth.Site) { s.Service = append(s.Service, "b:1") }, "Site.Service"},
+		{"a space in a socket's path", files[1:2], func(s *forwardauth.Site) { s.Service = []string{"unix:/a b"} },
+			"some of its characters"},
+		{"two services", []string{"traefik", "ingress-nginx"}, func(s *forwardauth.Site) { s.Service = append(s.Service, "b:1") },
+			"Site.Service"},
 		{"a socket", []string{"traefik", "ingress-nginx"}, func(s *forwardauth.Site) { s.Service = []string{"unix:/a"} }, "Site"},
 		{"a socket and a name", files[3:], func(s *forwardauth.Site) { s.API = []string{"unix:/a", "b:1"} }, "give an IP address"},
 	} {
@@ -208,7 +219,8 @@ func TestSiteNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Binding", "X-Auth-Tenant", "Team"} {
+		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Binding", "X-Auth-Tenant",
+			"Team"} {
 			if n := len(regexp.MustCompile(`(?i)\b`+name+`\b`).FindAllString(text, -1)); n < 2 && !(n == 1 && wr.name == "envoy") {
 				// Taken from the client, set from the answer; Envoy's file has a pattern for the first.
 				t.Errorf("%s: %s stands there %d times, want twice", wr.name, name, n)
@@ -228,7 +240,8 @@ func TestSiteNames(t *testing.T) {
 		} else {
 			text, err = wr.write(s)
 		}
-		if err != nil || regexp.MustCompile(`(?i)optional_no_ca|client_auth|clientAuthType|ACCEPT_UNTRUSTED|X-Proxy-Secret: `).MatchString(text) {
+		asks := regexp.MustCompile(`(?i)optional_no_ca|client_auth|clientAuthType|ACCEPT_UNTRUSTED|X-Proxy-Secret: `)
+		if err != nil || asks.MatchString(text) {
 			t.Errorf("%s without certificates and secret: got %v\n%s", wr.name, err, text)
 		}
 	}

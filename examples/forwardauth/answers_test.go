@@ -130,7 +130,8 @@ func TestClaim(t *testing.T) {
 					w.setup.claims, w.write = map[string]string{header: "tenant"}, written(l.proxy)
 				})
 				for _, tt := range []struct{ tenant, forged, want string }{
-					{tenant: "acme", want: "acme"}, {tenant: ""}, {tenant: "acme", forged: "evil", want: "acme"}, {tenant: "", forged: "evil"},
+					{tenant: "acme", want: "acme"}, {tenant: ""},
+					{tenant: "acme", forged: "evil", want: "acme"}, {tenant: "", forged: "evil"},
 				} {
 					r := request{token: w.issuer.Token(claims(w.owner.Bound(), popauthtest.Claims{"tenant": tt.tenant}))}
 					if tt.forged != "" {

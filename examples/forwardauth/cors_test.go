@@ -42,7 +42,9 @@ func TestPreflights(t *testing.T) {
 				if tt.origin != "" {
 					header.Set("Origin", tt.origin)
 				}
-				answer, _ := w.get(t, request{method: "OPTIONS", target: tt.target, header: header, as: &popauthtest.Client{}, token: "none"})
+				answer, _ := w.get(t, request{
+					method: "OPTIONS", target: tt.target, header: header, as: &popauthtest.Client{}, token: "none",
+				})
 				got := answer.Header.Get("Access-Control-Allow-Origin")
 				allows := strings.ToLower(answer.Header.Get("Access-Control-Allow-Headers"))
 				if want := map[bool]string{true: tt.origin}[tt.allowed]; got != want || tt.allowed && (answer.StatusCode >= 300 ||
