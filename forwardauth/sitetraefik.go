@@ -48,6 +48,7 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 	functions := template.FuncMap{
 		"pattern": pattern, "quoted": traefikQuoted, "unsent": s.unsent,
 		"dynamic": func() string { return file },
+		"other":   otherThan,
 		"list": func(all []string) string {
 			quoted := make([]string, len(all))
 			for i, text := range all {
@@ -74,4 +75,14 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 // traefikQuoted is a string of YAML in a file that Traefik takes for a template first, in which two braces begin an action.
 func traefikQuoted(text string) string {
 	return strings.ReplaceAll(proxyfile.YAMLQuoted(text), "{", `\x7B`)
+}
+
+// otherThan is a regular expression without lookahead for every text but a word, in any case: one that is shorter or longer, or that
+// has another letter somewhere.
+func otherThan(word string) string {
+	all := []string{fmt.Sprintf(".{0,%d}", len(word)-1), fmt.Sprintf(".{%d,}", len(word)+1)}
+	for i := range len(word) {
+		all = append(all, fmt.Sprintf(".{%d}[^%s%s].*", i, word[i:i+1], strings.ToUpper(word[i:i+1])))
+	}
+	return "^(" + strings.Join(all, "|") + ")$"
 }

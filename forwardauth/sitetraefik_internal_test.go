@@ -2,12 +2,25 @@ package forwardauth
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"text/template"
 
 	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
+
+func TestOtherThan(t *testing.T) {
+	p := regexp.MustCompile(otherThan("websocket"))
+	for text, want := range map[string]bool{
+		"websocket": false, "WebSocket": false, "": true, "h2c": true, "websocket2": true, "websocke": true, "websockex": true,
+		"xebsocket": true, "websocket, h2c": true, "websocket,x": true,
+	} {
+		if got := p.MatchString(text); got != want {
+			t.Errorf("%q: got %t, want %t", text, got, want)
+		}
+	}
+}
 
 // Traefik takes the file for a template first, and for YAML then: both leave a value as it is.
 func FuzzTraefikQuoted(f *testing.F) {

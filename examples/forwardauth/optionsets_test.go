@@ -259,7 +259,8 @@ func (w *world) raw(t *testing.T, as *popauthtest.Client, method, target, token,
 	if method == "POST" {
 		lines += fmt.Sprintf("Content-Length: %d\r\n", size)
 	}
-	_, _ = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n", method, target, w.host(), lines)
+	_, _ = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%sConnection: close, X-Auth-Subject, X-Auth-Issuer, %s, %s\r\n\r\n",
+		method, target, w.host(), lines, w.setup.secretHeader, w.setup.certificate.Headers()[0])
 	_, _ = conn.Write(bytes.Repeat([]byte("x"), size))
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
