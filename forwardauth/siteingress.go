@@ -25,9 +25,9 @@ type Ingress struct {
 	API         string // the Service of the API
 	Port        int    // of that Service
 
-	// Snippets uses configuration-snippet, which hands on DPoP-Nonce and removes what frameworks take for the method. The controller
-	// refuses it unless it has allow-snippet-annotations and annotations-risk-level: Critical. Without it a client with
-	// dpop.Options.Nonces gets in never.
+	// Snippets uses configuration-snippet, which lets WebSockets pass, hands on DPoP-Nonce and removes what frameworks take for the
+	// method. The controller refuses it unless it has allow-snippet-annotations and annotations-risk-level: Critical. Without it
+	// nothing is upgraded, and with dpop.Options.Nonces no DPoP client ever gets in.
 	Snippets bool
 }
 

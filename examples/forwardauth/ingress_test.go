@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/pem"
 	"fmt"
@@ -74,8 +75,9 @@ func rendered(t *testing.T, text, api string) string {
 		fmt.Fprintf(&location, "auth_request_set $authHeader%d $upstream_http_%s;\nproxy_set_header '%s' $authHeader%d;\n", i,
 			strings.ReplaceAll(strings.ToLower(name), "-", "_"), name, i)
 	}
+	connection := cmp.Or(annotations["connection-proxy-header"], "$connection_upgrade")
 	location.WriteString("proxy_set_header Host $http_host;\nproxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection " +
-		"$connection_upgrade;\nproxy_set_header X-Forwarded-Host $http_host;\nproxy_set_header X-Forwarded-Proto $scheme;\n" +
+		connection + ";\nproxy_set_header X-Forwarded-Host $http_host;\nproxy_set_header X-Forwarded-Proto $scheme;\n" +
 		certificate + "proxy_set_header ssl-client-verify $ssl_client_verify;\nproxy_http_version 1.1;\n" + snippet +
 		"proxy_pass http://" + api + ";\n")
 	for _, path := range paths { // pathType: Prefix
@@ -226,6 +228,27 @@ func askIngress(t *testing.T, w *world) {
 		got, _, _ = strings.Cut(got, ", AND Ssl")
 		if err != nil || got != r.want {
 			t.Errorf("%s: got %s, %v, want %s", r.name, got, err, r.want)
+		}
+	}
+}
+
+// A connection is handed over for a WebSocket alone, and without snippets for nothing.
+func TestIngressNginxUpgrades(t *testing.T) {
+	for _, snippets := range []bool{false, true} {
+		api := &lenient{}
+		w := opened(t, lanes[0], func(w *world) {
+			ingress(t, w, snippets, unchanged)
+			w.api = api
+		})
+		for to, want := range map[string]bool{"h2c": false, "x": false, "websocket, h2c": false, "websocket": snippets} {
+			answer, err := w.send(request{header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {to}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if got := answer.StatusCode == http.StatusSwitchingProtocols; got != want {
+				t.Errorf("snippets %t, %s: got %d, want it handed over: %t", snippets, to, answer.StatusCode, want)
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func (l *lenient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	l.upgrades = append(l.upgrades, r.Header.Values("Upgrade")...)
 	l.mu.Unlock()
-	if to := r.Header.Get("Upgrade"); to != "" {
+	if to := r.Header.Get("Upgrade"); to != "" && strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
