@@ -218,10 +218,16 @@ func (s Site) written(text string, functions template.FuncMap) (string, error) {
 	return proxyfile.Fill(text, s, s.functions(functions))
 }
 
+// further are the headers of the identity that a pattern for X-Auth-… doesn't match.
+func (s Site) further() []string {
+	return slices.DeleteFunc(s.Endpoint.caller.Names(), func(name string) bool { return strings.HasPrefix(name, "X-Auth-") })
+}
+
 // functions are those that every template has, and further ones.
 func (s Site) functions(more template.FuncMap) template.FuncMap {
 	all := template.FuncMap{
 		"identity": s.Endpoint.caller.Names,
+		"further":  s.further,
 		"secret":   s.secretHeader,
 		"others":   s.others,
 		"routes":   s.routes,

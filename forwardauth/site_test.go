@@ -247,6 +247,42 @@ func TestSiteNames(t *testing.T) {
 	}
 }
 
+// The pages that may ask are named, and a route for all the rest is the last.
+func TestSiteCORS(t *testing.T) {
+	for _, wr := range writers {
+		s := wr.site(t, nil)
+		s.CORS = &forwardauth.CORS{Origins: []string{"https://app.example:8443"}, Methods: []string{"DELETE"}, Headers: []string{"X-Page"}}
+		s.Routes = slices.Insert(s.Routes, 0, forwardauth.Route{Path: "/", Handler: s.Routes[0].Handler})
+		text, err := wr.write(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"https://app.example:8443", "DELETE", "X-Page", "/orders"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s has no %s", wr.name, want)
+			}
+		}
+	}
+	s := writers[0].site(t, func(o *forwardauth.Options) {
+		o.Proxy = trusted(append(proxyPeer, proxy.TrustSecret("X-Other-Secret", secret))...)
+	})
+	if _, err := s.Nginx(); err == nil || !strings.Contains(err.Error(), "2 headers") {
+		t.Errorf("two secrets: got %v", err)
+	}
+	s = writers[0].site(t, nil)
+	s.Listen = "192.0.2.1:443"
+	if text, err := s.Nginx(); err != nil || !strings.Contains(text, "listen 192.0.2.1:443 ssl") {
+		t.Errorf("an address: got %v", err)
+	}
+	for _, wr := range writers[1:4] {
+		s := wr.site(t, nil)
+		s.Listen = "[2001:db8::1]:443"
+		if text, err := wr.write(s); err != nil || !strings.Contains(text, "2001:db8::1") {
+			t.Errorf("%s, an address: got %v", wr.name, err)
+		}
+	}
+}
+
 func TestIngressProblems(t *testing.T) {
 	wr := writers[4]
 	for name, change := range map[string]func(*forwardauth.Ingress){

@@ -48,10 +48,8 @@ func (s Site) Envoy() (string, error) {
 // envoyPatterns are those of the headers to remove before the question.
 func (s Site) envoyPatterns() []string {
 	patterns := []string{"x[^a-z0-9]auth[^a-z0-9].*", "x[^a-z0-9]envoy[^a-z0-9].*"}
-	for _, name := range s.Endpoint.caller.Names() {
-		if !strings.HasPrefix(name, "X-Auth-") {
-			patterns = append(patterns, proxyfile.Spellings(name))
-		}
+	for _, name := range s.further() {
+		patterns = append(patterns, proxyfile.Spellings(name))
 	}
 	if name := s.secretHeader(); name != "" {
 		patterns = append(patterns, proxyfile.Spellings(name))
