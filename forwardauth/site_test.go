@@ -221,8 +221,7 @@ func TestSiteNames(t *testing.T) {
 		}
 		for _, name := range []string{"X-Auth-Issuer", "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Binding", "X-Auth-Tenant",
 			"Team"} {
-			if n := len(regexp.MustCompile(`(?i)\b`+name+`\b`).FindAllString(text, -1)); n < 2 && !(n == 1 && wr.name == "envoy") {
-				// Taken from the client, set from the answer; Envoy's file has a pattern for the first.
+			if n := len(regexp.MustCompile(`(?i)\b`+name+`\b`).FindAllString(text, -1)); n < wanted(wr.name, name) {
 				t.Errorf("%s: %s stands there %d times, want twice", wr.name, name, n)
 			}
 		}
@@ -281,6 +280,14 @@ func TestSiteCORS(t *testing.T) {
 			t.Errorf("%s, an address: got %v", wr.name, err)
 		}
 	}
+}
+
+// wanted is how often a header stands in a file: taken from the client, and set from the answer. Patterns stand for X-Auth-….
+func wanted(proxy, header string) int {
+	if !strings.HasPrefix(header, "X-Auth-") {
+		return 2
+	}
+	return map[string]int{"nginx": 2, "caddy": 2, "ingress-nginx": 2, "traefik": 1}[proxy]
 }
 
 func TestIngressProblems(t *testing.T) {
