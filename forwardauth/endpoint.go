@@ -33,7 +33,7 @@ type Options struct {
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
-	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: docs/forwardauth.md has them.
+	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: a Site writes them.
 	Claims map[string]string
 }
 

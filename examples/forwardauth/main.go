@@ -8,6 +8,7 @@ package main
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"flag"
@@ -192,6 +193,7 @@ type world struct {
 	program      string // of the proxy, if it isn't the installed one
 	issuer       *popauthtest.Issuer
 	authority    *popauthtest.CA
+	server       tls.Certificate // of the proxy
 	owner, thief *popauthtest.Client
 	key          *popauthtest.ProofKey // of the owner, for DPoP
 	token, dpop  string                // the owner's
@@ -231,6 +233,7 @@ func (w *world) open(ingress string) error {
 		w.setup.configuration = w.configure(w.setup.configuration)
 	}
 	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
+	w.server = w.authority.Server()
 	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")
 	w.key = popauthtest.NewProofKey(w, "ES256")
 	w.token = w.issuer.Token(claims(w.owner.Bound()))
@@ -279,7 +282,7 @@ func (w *world) open(ingress string) error {
 	w.Cleanup(api.Close)
 	settings := proxies.Settings{
 		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: w.secret,
-		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration, Static: traefikStatic,
+		Server: w.server, Clients: w.authority.PEM(), Configuration: w.setup.configuration, Static: traefikStatic,
 	}
 	if w.write != nil {
 		behind.API, behind.Service = []string{settings.API}, []string{settings.Auth}

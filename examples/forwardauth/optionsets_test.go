@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -78,8 +82,40 @@ func (o optionSet) open(t *testing.T, l lane) *world {
 				{Path: o.area, Handler: e.Authorize(popauth.Bound(), popauth.Scope("admin"))},
 			}
 		}
-		w.write = written(l.proxy)
+		w.write = written(l.proxy, func(s *forwardauth.Site) { oddFiles(t, w, l.proxy, s) })
 	})
+}
+
+// oddFiles puts the proxy's files into a directory whose name means something in a configuration.
+func oddFiles(t *testing.T, w *world, ingress string, s *forwardauth.Site) {
+	t.Helper()
+	name := `a b";{{x}}#'\%`
+	if ingress == "caddy" {
+		name = strings.NewReplacer("{", "(", "}", ")").Replace(name)
+	}
+	dir := filepath.Join(t.TempDir(), name)
+	key, err := x509.MarshalPKCS8PrivateKey(w.server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain []byte
+	for _, der := range w.server.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string][]byte{
+		"crt": chain, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), "ca": w.authority.PEM(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Certificate, s.Key = dir+"/crt", dir+"/key"
+	if ingress == "nginx" {
+		s.Clients = dir + "/ca"
+	}
 }
 
 // What a Site writes for options of all kinds is run as it is: the owner passes, and the API sees what the token says; thieves don't,

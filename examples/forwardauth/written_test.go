@@ -106,14 +106,16 @@ func TestShippedIsWritten(t *testing.T) {
 // written writes the files of a proxy for this run: where it listens, and where its certificate is, stay variables.
 func written(ingress string, change ...func(*forwardauth.Site)) func(forwardauth.Site) (configuration, static string, err error) {
 	return func(s forwardauth.Site) (configuration, static string, err error) {
+		s.Listen, s.Certificate, s.Key = "192.0.2.1:65535", "/certs/server.crt", "/certs/server.key"
+		if ingress == "nginx" {
+			s.Clients = "/certs/clients-ca.crt"
+		}
 		for _, c := range change {
 			c(&s)
 		}
-		s.Listen, s.Certificate, s.Key = "192.0.2.1:65535", "/certs/server.crt", "/certs/server.key"
 		dir := "${CERTS}/"
 		switch ingress {
 		case "nginx":
-			s.Clients = "/certs/clients-ca.crt"
 			configuration, err = s.Nginx()
 		case "caddy":
 			dir = "{$CERTS}/"
