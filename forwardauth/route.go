@@ -86,22 +86,15 @@ type service struct {
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	original, err := s.endpoint.original(r)
 	if err != nil {
-		s.refuse(w, r, err)
+		s.endpoint.guard.Refuse(w, r, err) // on one line at most: nothing here asks for credentials
 		return
 	}
 	at, err := s.route(original.URL)
 	if err != nil {
-		s.refuse(w, r, err)
+		s.endpoint.guard.Refuse(w, r, err) // on one line at most: nothing here asks for credentials
 		return
 	}
 	s.routes[at].Handler.ServeHTTP(w, r)
-}
-
-func (s *service) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if s.endpoint.headers.OneChallenge {
-		w = &joining{ResponseWriter: w}
-	}
-	s.endpoint.guard.Refuse(w, r, err)
 }
 
 var (

@@ -127,9 +127,15 @@ func TestRoutesOneChallenge(t *testing.T) {
 	l := newLab(t)
 	l.o.Headers.OneChallenge, l.o.Guard.Deny = true, nil
 	l.o.Guard.RequestLine.AllowEmptySegments = true
-	var r ran
-	h := l.routed(&r)
-	for _, path := range []string{"/orders", "/orders//admin"} {
+	e := l.endpoint()
+	h, err := forwardauth.Site{
+		Endpoint: e, Format: siteFormat(l.o), Secret: secret,
+		Routes: []forwardauth.Route{{Path: "/orders/admin", Handler: e.Confirm()}},
+	}.Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/orders/admin", "/orders//admin", "/orders"} {
 		answer := l.answer(h, l.asked(header("Authorization"), header("X-Forwarded-Uri", path)))
 		if lines := answer.Header.Values("WWW-Authenticate"); len(lines) > 1 || answer.StatusCode == 200 {
 			t.Errorf("%s: got %d %q, want at most one line", path, answer.StatusCode, lines)
