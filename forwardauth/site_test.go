@@ -91,6 +91,8 @@ func TestSiteRefuses(t *testing.T) {
 			{"no service", func(s *forwardauth.Site) { s.Service = nil }, "Site.Service"},
 			{"a service by URL", func(s *forwardauth.Site) { s.Service = []string{"http://auth"} }, "Site.Service"},
 			{"an origin with a path", func(s *forwardauth.Site) { s.CORS = cors("https://a.example/") }, "CORS.Origins"},
+			{"an origin of another scheme", func(s *forwardauth.Site) { s.CORS = cors("ftp://a.example") }, "CORS.Origins"},
+			{"an origin as no browser sends it", func(s *forwardauth.Site) { s.CORS = cors("https://A.example") }, "CORS.Origins"},
 			{"an origin for all", func(s *forwardauth.Site) { s.CORS = cors("*") }, "CORS.Origins"},
 			{"null", func(s *forwardauth.Site) { s.CORS = cors("null") }, "CORS.Origins"},
 			{"an origin that ends a directive", func(s *forwardauth.Site) { s.CORS = cors(`https://a"; x`) }, "CORS.Origins"},
@@ -167,6 +169,10 @@ func TestSiteRefusesForOne(t *testing.T) {
 				t.Errorf("%s, %s: got %v, want an error with %q", wr.name, tt.name, err, tt.want)
 			}
 		}
+	}
+	s := writers[0].site(t, func(o *forwardauth.Options) { o.Guard.Certificate = nil })
+	if _, err := s.Nginx(); err == nil || !strings.Contains(err.Error(), "doesn't read X-Cert") {
+		t.Errorf("a format that the Endpoint doesn't read: got %v", err)
 	}
 	for _, opened := range []popauth.RequestLine{{AllowOtherEncodings: true}, {AllowEncodedSlash: true}} {
 		s := writers[3].site(t, func(o *forwardauth.Options) { o.Guard.RequestLine = opened })
