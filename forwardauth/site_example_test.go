@@ -16,10 +16,6 @@ import (
 // An API in any language behind nginx: the service and nginx.conf are of one Site.
 func ExampleSite() {
 	secret := "0123456789abcdef" // of the environment, in earnest
-	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
-	if err != nil {
-		panic(err)
-	}
 	format := proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify")
 	trust := []proxy.Trust{
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")), proxy.TrustSecret("X-Proxy-Secret", secret),
@@ -38,7 +34,7 @@ func ExampleSite() {
 			Audience:    []string{"https://api.example.com"},
 			TokenTypes:  []string{"at+jwt"},
 			Certificate: source,
-			Confirmers:  []popauth.Confirmer{popauth.MutualTLS{}, proofs},
+			Confirmers:  []popauth.Confirmer{popauth.MutualTLS{}, proofs(dpop.Options{BaseURL: "https://api.example.com"})},
 		},
 		Headers: forwardauth.Nginx(),
 		Proxy:   peer,

@@ -56,21 +56,7 @@ func TestPreflights(t *testing.T) {
 				if tt.allowed && w.questions.Load() != before || api.count() > 0 {
 					t.Errorf("%s: the service was asked, or the API ran", tt.name)
 				}
-				// What follows, with a token and without.
-				for _, r := range []request{{target: tt.target}, {target: tt.target, as: &popauthtest.Client{}}} {
-					if tt.origin != "" {
-						r.header = http.Header{"Origin": {tt.origin}}
-					}
-					answer, _ := w.get(t, r)
-					want := map[bool][]string{true: {tt.origin}}[tt.allowed]
-					exposed := strings.Join(answer.Header.Values("Access-Control-Expose-Headers"), ",")
-					if status := map[bool]int{true: 401, false: 200}[r.as != nil]; answer.StatusCode != status ||
-						!slices.Equal(answer.Header.Values("Access-Control-Allow-Origin"), want) ||
-						answer.Header.Get("Access-Control-Allow-Credentials") != "" ||
-						tt.allowed && (!strings.Contains(exposed, "WWW-Authenticate") || !strings.Contains(exposed, "DPoP-Nonce")) {
-						t.Errorf("%s: got %d %v, want %d for the origin %q", tt.name, answer.StatusCode, answer.Header, status, want)
-					}
-				}
+				w.readBy(t, tt.name, tt.origin, tt.target, tt.allowed)
 				api.mu.Lock()
 				api.ran = 0
 				api.mu.Unlock()
@@ -81,5 +67,24 @@ func TestPreflights(t *testing.T) {
 				t.Errorf("a path without a route: got %d, want 404", answer.StatusCode)
 			}
 		})
+	}
+}
+
+// readBy sends what follows a preflight, with a token's key and without: the page that may reads the answer, and no other.
+func (w *world) readBy(t *testing.T, name, origin, target string, allowed bool) {
+	t.Helper()
+	for _, r := range []request{{target: target}, {target: target, as: &popauthtest.Client{}}} {
+		if origin != "" {
+			r.header = http.Header{"Origin": {origin}}
+		}
+		answer, _ := w.get(t, r)
+		want := map[bool][]string{true: {origin}}[allowed]
+		exposed := strings.Join(answer.Header.Values("Access-Control-Expose-Headers"), ",")
+		if status := map[bool]int{true: 401, false: 200}[r.as != nil]; answer.StatusCode != status ||
+			!slices.Equal(answer.Header.Values("Access-Control-Allow-Origin"), want) ||
+			answer.Header.Get("Access-Control-Allow-Credentials") != "" ||
+			allowed && (!strings.Contains(exposed, "WWW-Authenticate") || !strings.Contains(exposed, "DPoP-Nonce")) {
+			t.Errorf("%s: got %d %v, want %d for the origin %q", name, answer.StatusCode, answer.Header, status, want)
+		}
 	}
 }

@@ -275,6 +275,11 @@ func (w *world) open(ingress string) error {
 	w.auth.Config.ConnContext = proxy.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
+	return w.front(ingress, behind)
+}
+
+// front starts the API and the proxy.
+func (w *world) front(ingress string, behind forwardauth.Site) (err error) {
 	if w.api == nil {
 		w.api = w.upstream
 	}
