@@ -59,8 +59,8 @@ func TestOtherUpgrades(t *testing.T) {
 				}
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				_, _ = fmt.Fprintf(conn, "GET /orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s\r\n%s", w.host(), w.token, lines,
-					body)
+				_, _ = fmt.Fprintf(conn, "GET /orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s\r\n%s", w.host(), w.token,
+					lines, body)
 				answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
 					return 0
