@@ -19,6 +19,16 @@
 //		Headers: forwardauth.Nginx(),
 //		Proxy:   peer,
 //	})
+//	site := forwardauth.Site{
+//		Endpoint: endpoint, …
+//		Routes: []forwardauth.Route{{Path: "/orders", Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"))}},
+//	}
+//	service, err := site.Handler() // the server's
+//	// …
+//	file, err := site.Nginx() // the proxy's, with the same names
+//
+// Without a Site the path at which the proxy asks selects the policies, and its configuration is written by hand:
+//
 //	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
 //
 // A request that the proxy and the API could read differently is refused with 400 and popauth.ErrRequestLine: see
@@ -29,13 +39,13 @@
 // popauth.RequestLine.Handler.
 //
 // The proxy's locations must cover letter case and a slash at the end: an API that serves /ADMIN or /admin/ as /admin
-// needs a location that matches both.
+// needs a location that matches both. A Route does.
 //
 // Don't put a popauth.RequestLine.Handler around an Endpoint: the Endpoint checks the original request itself, and
 // Handler would refuse the headers that report its method.
 //
-// A location of the proxy names the path at which it asks, and so selects the policies. Everything is checked against
-// the original request, which the proxy reports in headers: method and URL of a DPoP proof, and a popauth.PolicyFunc.
+// Everything is checked against the original request, which the proxy reports in headers: method and URL of a DPoP proof, and a
+// popauth.PolicyFunc.
 //
 // # Preflights
 //

@@ -33,7 +33,7 @@ type Options struct {
 
 	// Claims names further claims that are handed on, by the header for each, such as "X-Auth-Tenant": "tenant". A
 	// claim is a string, at the top level of the token; a token with one of another type is refused with 403. If nil,
-	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: docs/forwardauth.md has them.
+	// none. The proxy's configuration needs a line for each, as for X-Auth-Subject: a Site writes them.
 	Claims map[string]string
 }
 
@@ -54,6 +54,7 @@ type Endpoint struct {
 	headers Headers
 	line    popauth.RequestLine
 	caller  *Identity
+	told    []string // the headers that the source of certificates reads
 }
 
 // New makes an Endpoint. The error lists every problem of the options. It makes no request.
@@ -79,9 +80,9 @@ func New(o Options) (*Endpoint, error) {
 			o.Guard.Certificate = none{}
 		}
 		o.Guard.Certificate = withSecrets(o.Guard.Certificate, o.Proxy.Headers())
-		told, _ := o.Guard.Certificate.Headers() // popauth.New reports the error
+		e.told, _ = o.Guard.Certificate.Headers() // popauth.New reports the error
 		for header := range o.Claims {
-			if among(slices.Concat(e.headers.names(), told), header) {
+			if among(slices.Concat(e.headers.names(), e.told), header) {
 				problem("Claims", "%s: the proxy tells something else in it: name another header", header)
 			}
 		}

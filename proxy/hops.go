@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-171ab058/popauth/internal/certname"
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 const maxHops = 10
@@ -50,7 +51,7 @@ func (f Format) WithHops(uris ...string) Format {
 
 func isHop(uri string) bool {
 	scheme, rest, ok := strings.Cut(uri, ":")
-	return ok && scheme != "" && rest != "" && isPrintable(uri) && !strings.ContainsAny(uri, ` ,;"\`)
+	return ok && scheme != "" && rest != "" && proxyfile.IsPrintable(uri) && !strings.ContainsAny(uri, ` ,;"\`)
 }
 
 // beforeHops takes the elements of the hops off a value, and returns the caller's, or "" if there is none.

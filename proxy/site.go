@@ -3,14 +3,11 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 // Site is an API behind a proxy, as the configuration of that proxy needs it. Its methods write that configuration, so that
@@ -46,12 +43,8 @@ type Site struct {
 	Cluster Cluster // for IngressNginx and Istio, in place of Listen and what follows
 }
 
-// managedBySite are the headers that a configuration sets or needs for a reason of its own, and overridesRequest those that frameworks
-// take for the method or the path.
-var (
-	managedBySite    = [...]string{"Authorization", "Dpop", "Cookie", "Early-Data", "Http2-Settings"}
-	overridesRequest = [...]string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
-)
+// managedBySite are the headers that a configuration sets or needs for a reason of its own.
+var managedBySite = [...]string{"Authorization", "Dpop", "Cookie", "Early-Data", "Http2-Settings"}
 
 // validate reports every problem that the site has whatever the proxy is, outside of a cluster.
 func (s Site) validate() error {
@@ -62,21 +55,21 @@ func (s Site) validate() error {
 	if !s.Cluster.isZero() {
 		problem("Cluster", "is for IngressNginx and Istio: leave it empty")
 	}
-	if !isListen(s.Listen) {
+	if !proxyfile.IsListen(s.Listen) {
 		problem("Listen", "got %q, want a port, or an IP address and a port: 443 or 192.0.2.1:443", s.Listen)
 	}
 	if len(s.API) == 0 {
 		problem("API", "no address of the API")
 	}
 	for _, address := range s.API {
-		if !isUpstream(address) {
+		if !proxyfile.IsUpstream(address) {
 			problem("API", "got %q, want host:port or unix:/path", address)
 		}
 	}
 	for _, host := range s.Hosts {
 		if s.Format.program != "traefik" {
 			problem("Hosts", "got %q, and only Traefik's configuration compares names: leave it empty, and set dpop.Options.BaseURL", host)
-		} else if !isHost(host) {
+		} else if !proxyfile.IsHost(host) {
 			problem("Hosts", "got %q, want a host's name without a port", host)
 		}
 	}
@@ -91,7 +84,7 @@ func (s Site) validate() error {
 			if file.path != "" {
 				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
 			}
-		} else if !isFile(file.path) {
+		} else if !proxyfile.IsFile(file.path) {
 			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
 		}
 	}
@@ -111,13 +104,13 @@ func (s Site) validateHeaders() error {
 		if why := TrustSecret(s.SecretHeader, s.Secret).problem; why != nil {
 			problem("Secret", "%w", why)
 		}
-		if !isPrintable(s.Secret) || strings.TrimSpace(s.Secret) != s.Secret {
+		if !proxyfile.IsPrintable(s.Secret) || strings.TrimSpace(s.Secret) != s.Secret {
 			problem("Secret", "a header's value is printable ASCII without spaces at its ends: choose such a secret")
 		}
 		names = append(names, s.SecretHeader)
 	}
 	seen := map[string]bool{}
-	for _, name := range slices.Concat(managedBySite[:], overridesRequest[:]) {
+	for _, name := range slices.Concat(managedBySite[:], proxyfile.Overrides()) {
 		seen[field.Fold(name)] = true
 	}
 	for _, name := range names {
@@ -128,65 +121,4 @@ func (s Site) validateHeaders() error {
 		}
 	}
 	return errors.Join(wrong...)
-}
-
-// written fills a configuration's template. It is parsed here, so that a program that writes none holds no templates.
-func (s Site) written(text string, functions template.FuncMap) (string, error) {
-	t, err := template.New("").Funcs(functions).Option("missingkey=error").Parse(text)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	if err := t.Execute(&b, s); err != nil {
-		return "", err
-	}
-	return b.String(), nil
-}
-
-func isPort(text string) bool {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && n > 0 && text[0] != '0'
-}
-
-func isListen(text string) bool {
-	if isPort(text) {
-		return true
-	}
-	a, err := netip.ParseAddrPort(text)
-	return err == nil && a.Port() > 0 && a.Addr().Zone() == "" && a.String() == text
-}
-
-// isUpstream takes a host by its characters: of a name, of an IPv4 address, or an IPv6 address in brackets.
-func isUpstream(text string) bool {
-	if file, ok := strings.CutPrefix(text, "unix:"); ok {
-		return isFile(file) && !strings.Contains(file, ":")
-	}
-	if a, err := netip.ParseAddrPort(text); err == nil {
-		return a.Port() > 0 && a.Addr().Zone() == "" && a.String() == text
-	}
-	host, port, ok := strings.Cut(text, ":")
-	return ok && isPort(port) && isHost(host)
-}
-
-// isHost takes a name or an IPv4 address, by its characters.
-func isHost(text string) bool {
-	return text != "" && strings.Trim(text, "-.") == text && !strings.ContainsFunc(text, func(c rune) bool {
-		return c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
-	})
-}
-
-// isFile requires a plain path. Programs take others for something else: "data:" and "engine:" are nginx's.
-func isFile(text string) bool {
-	return path.IsAbs(text) && path.Clean(text) == text && text != "/" && isPrintable(text)
-}
-
-func isPrintable(text string) bool {
-	return !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' })
-}
-
-// isBare tells whether no configuration's language has a use for a character of text.
-func isBare(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
-		return !slices.Contains([]rune("-._/:[]"), c) && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
-	})
 }

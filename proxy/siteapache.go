@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed apache.conf.tmpl
@@ -47,16 +49,16 @@ func (s Site) Apache() (string, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return "", err
 	}
-	return s.written(apacheTemplate, template.FuncMap{
+	return proxyfile.Fill(apacheTemplate, s, template.FuncMap{
 		"quoted": apacheQuoted, "value": apacheValue,
 		"reads":       func() string { return s.reads("Apache") },
 		"certificate": func() string { return s.Format.cert },
 		"verdicts":    func() []string { return s.Format.verdicts },
 		"chain":       func() []string { return s.Format.chain },
 		"others":      func() []string { return s.Format.others },
-		"overrides":   func() []string { return overridesRequest[:] },
+		"overrides":   func() []string { return proxyfile.Overrides() },
 		"host": func() string {
-			if isPort(s.Listen) {
+			if proxyfile.IsPort(s.Listen) {
 				return "*:" + s.Listen
 			}
 			return s.Listen

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed Caddyfile.tmpl
@@ -37,7 +39,7 @@ func (s Site) Caddy() (string, error) {
 		}
 	}
 	for _, address := range s.API {
-		if !isBare(address) {
+		if !proxyfile.IsBare(address) {
 			problem("API: got %q, and Caddy has a use for some of its characters: choose letters, digits and -._/", address)
 		}
 	}
@@ -48,36 +50,11 @@ func (s Site) Caddy() (string, error) {
 	if a, err := netip.ParseAddrPort(s.Listen); err == nil {
 		address, port = a.Addr().String(), fmt.Sprint(a.Port())
 	}
-	return s.written(caddyTemplate, template.FuncMap{
-		"word": caddyWord, "quoted": caddyQuoted, "upstream": caddyUpstream,
-		"certificate": func() string { return s.Format.cert },
-		"address":     func() string { return address },
-		"port":        func() string { return port },
-		// Of a token (RFC 9110, section 5.6.2).
-		"otherCharacters": func() []string { return strings.Split("_.~!#$%&'+^|`*", "") },
+	return proxyfile.Fill(caddyTemplate, s, template.FuncMap{
+		"word": proxyfile.CaddyWord, "quoted": proxyfile.CaddyQuoted, "upstream": proxyfile.CaddyUpstream,
+		"certificate":     func() string { return s.Format.cert },
+		"address":         func() string { return address },
+		"port":            func() string { return port },
+		"otherCharacters": proxyfile.CaddyOther,
 	})
-}
-
-// caddyWord is an argument of a directive, quoted if need be.
-func caddyWord(text string) string {
-	if isBare(text) {
-		return text
-	}
-	return caddyQuoted(text)
-}
-
-// caddyQuoted is an argument in quotes, in which a backslash takes the meaning of a quote, and can't be taken its own; or in
-// backquotes, in which all but a backquote is as it is.
-func caddyQuoted(text string) string {
-	if strings.Contains(text, `\`) {
-		return "`" + text + "`"
-	}
-	return `"` + strings.ReplaceAll(text, `"`, `\"`) + `"`
-}
-
-func caddyUpstream(address string) string {
-	if file, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix/" + file
-	}
-	return address
 }

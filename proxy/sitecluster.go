@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 // Cluster is where an API runs in Kubernetes, and the names of what is there. It is for [Site.IngressNginx] and [Site.Istio].
@@ -49,7 +51,7 @@ func (s Site) validateCluster() error {
 	if !isDomain(c.Host) || !strings.Contains(c.Host, ".") {
 		problem("Cluster.Host", "got %q, want a domain's name in lower case, without a port: api.example.com", c.Host)
 	}
-	if name, port := c.service(); !isLabel(name) || !isPort(port) {
+	if name, port := c.service(); !isLabel(name) || !proxyfile.IsPort(port) {
 		problem("Cluster.Service", "got %q, want the Service's name and the number of its port: orders:8080", c.Service)
 	}
 	if !isLabel(c.Namespace) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed haproxy.cfg.tmpl
@@ -27,7 +29,7 @@ func (s Site) HAProxy() (string, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return "", err
 	}
-	return s.written(haproxyTemplate, template.FuncMap{
+	return proxyfile.Fill(haproxyTemplate, s, template.FuncMap{
 		"quoted": haproxyQuoted, "value": haproxyValue,
 		"rfc":         func() bool { return s.Format.program == "rfc9440" },
 		"reads":       func() string { return s.reads("HAProxy") },
@@ -36,7 +38,7 @@ func (s Site) HAProxy() (string, error) {
 		"chain":       func() []string { return s.Format.chain },
 		"patterns":    s.removed,
 		"listen": func() string {
-			if isPort(s.Listen) {
+			if proxyfile.IsPort(s.Listen) {
 				return haproxyQuoted("*:" + s.Listen)
 			}
 			return haproxyQuoted(s.Listen)

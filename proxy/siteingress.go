@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"github.com/seed-171ab058/popauth/internal/field"
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed ingress-nginx.yaml.tmpl
@@ -66,10 +67,10 @@ func (s Site) IngressNginx() (string, error) {
 	if len(s.Format.verdicts) == 0 {
 		verdict += ".WithoutVerdict()"
 	}
-	return s.written(ingressTemplate, template.FuncMap{
-		"quoted":    envoyQuoted,
+	return proxyfile.Fill(ingressTemplate, s, template.FuncMap{
+		"quoted":    proxyfile.YAMLQuoted,
 		"reads":     func() string { return verdict },
-		"removed":   func() []string { return slices.Concat(s.Format.Headers(), overridesRequest[:]) },
+		"removed":   func() []string { return slices.Concat(s.Format.Headers(), proxyfile.Overrides()) },
 		"name":      c.name,
 		"namespace": func() string { return namespace },
 		"config":    func() string { return name },

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed istio.yaml.tmpl
@@ -51,8 +53,8 @@ func (s Site) Istio() (string, error) {
 		return "", err
 	}
 	service, port := c.service()
-	return s.written(istioTemplate, template.FuncMap{
-		"quoted": envoyQuoted, "value": envoyValue,
+	return proxyfile.Fill(istioTemplate, s, template.FuncMap{
+		"quoted": proxyfile.YAMLQuoted, "value": proxyfile.EnvoyValue,
 		"hop":          func() string { return s.Format.hops[0] },
 		"name":         c.name,
 		"gateway":      func() istioGateway { return gateway },
@@ -62,7 +64,7 @@ func (s Site) Istio() (string, error) {
 		"podValue":     func() string { return podValue },
 		"host":         func() string { return service + "." + c.Namespace + ".svc.cluster.local" },
 		"port":         func() string { return port },
-		"overrides":    func() []string { return overridesRequest[:] },
+		"overrides":    func() []string { return proxyfile.Overrides() },
 		"patterns":     s.removedByEnvoy,
 	})
 }

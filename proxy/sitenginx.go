@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed nginx.conf.tmpl
@@ -29,23 +31,10 @@ func (s Site) Nginx() (string, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return "", err
 	}
-	return s.written(nginxTemplate, template.FuncMap{
-		"word": nginxWord, "quoted": nginxQuoted,
+	return proxyfile.Fill(nginxTemplate, s, template.FuncMap{
+		"word": proxyfile.NginxWord, "quoted": proxyfile.NginxQuoted,
 		"certificate": func() string { return s.Format.cert },
 		"verdicts":    func() []string { return s.Format.verdicts },
 		"others":      func() []string { return s.Format.others },
 	})
-}
-
-// nginxWord is a parameter of a directive, quoted if need be.
-func nginxWord(text string) string {
-	if isBare(text) {
-		return text
-	}
-	return nginxQuoted(text)
-}
-
-// nginxQuoted is a parameter in quotes: a backslash takes the meaning of the quotes and of another backslash.
-func nginxQuoted(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

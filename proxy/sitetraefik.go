@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-171ab058/popauth/internal/proxyfile"
 )
 
 //go:embed traefik.yaml.tmpl
@@ -36,7 +38,7 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 			problem("API: got %q, and Traefik reaches no unix socket: give host:port", address)
 		}
 	}
-	if !isFile(file) {
+	if !proxyfile.IsFile(file) {
 		problem("Traefik: got the file %q, want an absolute path of printable ASCII", file)
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -45,20 +47,20 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 	functions := template.FuncMap{
 		"quoted":    traefikQuoted,
 		"headers":   s.Format.Headers,
-		"overrides": func() []string { return overridesRequest[:] },
+		"overrides": func() []string { return proxyfile.Overrides() },
 		"file":      func() string { return file },
 		"rule":      s.traefikRule,
 		"listen": func() string {
-			if isPort(s.Listen) {
+			if proxyfile.IsPort(s.Listen) {
 				return ":" + s.Listen
 			}
 			return s.Listen
 		},
 	}
-	if static, err = s.written(traefikStaticTemplate, functions); err != nil {
+	if static, err = proxyfile.Fill(traefikStaticTemplate, s, functions); err != nil {
 		return "", "", err
 	}
-	if dynamic, err = s.written(traefikTemplate, functions); err != nil {
+	if dynamic, err = proxyfile.Fill(traefikTemplate, s, functions); err != nil {
 		return "", "", err
 	}
 	return static, dynamic, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/seed-171ab058/popauth/forwardauth"
@@ -15,7 +16,8 @@ func TestExtAuthz(t *testing.T) {
 		if got := len(report.FindAllString(w.setup.configuration, -1)); got != 4 {
 			t.Fatalf("got %d headers that report the request, want 4", got)
 		}
-		w.setup.configuration = report.ReplaceAllString(w.setup.configuration, "")
+		w.setup.configuration = strings.Replace(report.ReplaceAllString(w.setup.configuration, ""), `path_prefix: "/auth"`,
+			`path_prefix: "/auth/orders.read"`, 1)
 		w.setup.headers = forwardauth.ExtAuthz("/auth/")
 	})
 	for _, r := range w.rows() {

@@ -6,7 +6,9 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"flag"
@@ -20,8 +22,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 
 	"github.com/seed-171ab058/popauth"
@@ -43,6 +45,9 @@ var caddyfile string
 //go:embed traefik.yaml
 var traefikYAML string
 
+//go:embed traefik-static.yaml
+var traefikStatic string
+
 //go:embed envoy.yaml
 var envoyYAML string
 
@@ -54,12 +59,13 @@ type setup struct {
 	down          string // the answer if the service doesn't answer
 	outage        string // and if it answers 503
 	claims        map[string]string
-	asked         bool // a client's own X-Auth-… reach the service, which refuses them; else the proxy removes them first
+	secretHeader  string // empty: X-Proxy-Secret
+	routes        func(*forwardauth.Endpoint) []forwardauth.Route
 }
 
 var setups = map[string]setup{
 	"nginx": {
-		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After", asked: true,
+		configuration: nginxConf, headers: forwardauth.Nginx(), down: "503", outage: "503, Retry-After",
 		certificate: proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"),
 	},
 	"caddy": {
@@ -67,38 +73,41 @@ var setups = map[string]setup{
 		certificate: proxy.Caddy("X-SSL-Client-Cert"),
 	},
 	"traefik": {
-		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After", asked: true,
+		configuration: traefikYAML, headers: forwardauth.Traefik(), down: "500", outage: "503, Retry-After",
 		certificate: proxy.Traefik(),
 	},
 	"envoy": {configuration: envoyYAML, headers: forwardauth.Envoy(), certificate: proxy.Envoy(), down: "503", outage: "503"},
 }
 
-// service is the authentication service: one path for each set of policies.
-func service(guard popauth.Options, s setup, secret string) (http.Handler, error) {
+// site is the API behind a proxy. What it lacks to write the proxy's file is where everything listens.
+func site(guard popauth.Options, s setup, secret string) (forwardauth.Site, error) {
 	trust := []proxy.Trust{
 		proxy.TrustPeers(netip.MustParsePrefix("127.0.0.1/32")),
-		proxy.TrustSecret("X-Proxy-Secret", secret),
+		proxy.TrustSecret(cmp.Or(s.secretHeader, "X-Proxy-Secret"), secret),
 	}
 	peer, err := proxy.Trusted(trust...)
 	if err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
 	if guard.Certificate, err = proxy.Certificate(s.certificate, trust...); err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
 	endpoint, err := forwardauth.New(forwardauth.Options{Guard: guard, Headers: s.headers, Proxy: peer, Claims: s.claims})
 	if err != nil {
-		return nil, err
+		return forwardauth.Site{}, err
 	}
-	read := endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading))
-	// No ServeMux: Envoy puts the original path behind this one, and would hand its client the redirect to a clean path.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path+"/", "/auth/orders.read/") {
-			http.NotFound(w, r)
-			return
-		}
-		read.ServeHTTP(w, r)
-	}), nil
+	if s.routes == nil {
+		s.routes = orderly
+	}
+	return forwardauth.Site{Endpoint: endpoint, Format: s.certificate, Secret: secret, Routes: s.routes(endpoint)}, nil
+}
+
+// orderly are the routes of the shipped files.
+func orderly(endpoint *forwardauth.Endpoint) []forwardauth.Route {
+	return []forwardauth.Route{{
+		Path:    "/orders",
+		Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read"), popauth.PolicyFunc(reading)),
+	}}
 }
 
 // reading sees the original request.
@@ -184,16 +193,22 @@ type world struct {
 	program      string // of the proxy, if it isn't the installed one
 	issuer       *popauthtest.Issuer
 	authority    *popauthtest.CA
+	server       tls.Certificate // of the proxy
 	owner, thief *popauthtest.Client
 	key          *popauthtest.ProofKey // of the owner, for DPoP
 	token, dpop  string                // the owner's
 	nonceless    bool                  // no proof needs one
+	arrived      string                // the target of the last raw request, as the API sees it
 	nonce        string                // the last that was sent
 	proof        string                // the last that was accepted
 	upstream     *orders
 	api          http.Handler // the upstream, or another one
 	handler      http.Handler // of the authentication service
+	questions    atomic.Int32 // that it has got
+	bodies       atomic.Int32 // that have come with one
 	configure    func(configuration string) string
+	write        func(forwardauth.Site) (configuration, static string, err error) // instead of the shipped files
+	secret       string                                                           // the proxy's
 	auth         *httptest.Server
 	proxy        *proxies.Proxy
 }
@@ -211,13 +226,14 @@ func (w *world) close() {
 }
 
 func (w *world) open(ingress string) error {
-	if w.upstream = (&orders{}); w.setup.configuration == "" {
+	if w.upstream = (&orders{}); w.setup.headers == (forwardauth.Headers{}) {
 		w.setup = setups[ingress]
 	}
 	if w.configure != nil {
 		w.setup.configuration = w.configure(w.setup.configuration)
 	}
 	w.issuer, w.authority = popauthtest.NewIssuer(w), popauthtest.NewCA(w)
+	w.server = w.authority.Server()
 	w.owner, w.thief = w.authority.Client("orders-batch"), popauthtest.SelfSigned(w, "thief")
 	w.key = popauthtest.NewProofKey(w, "ES256")
 	w.token = w.issuer.Token(claims(w.owner.Bound()))
@@ -227,35 +243,59 @@ func (w *world) open(ingress string) error {
 	options := w.issuer.Options(audience)
 	options.Logger = slog.New(slog.DiscardHandler) // what is refused here is meant to be
 	// The proxy's port is the kernel's choice; an API with one name sets BaseURL.
-	settings := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
+	possession := dpop.Options{URL: forwardauth.OriginalURL, Nonces: dpop.StatelessNonces{Secrets: secrets}}
 	if w.nonceless {
-		settings.Nonces = nil
+		possession.Nonces = nil
 	}
-	proofs, err := dpop.New(settings)
+	proofs, err := dpop.New(possession)
 	if err != nil {
 		return err
 	}
 	options.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, proofs}
 	options.Revoked = revoked
-	secret := rand.Text()
+	if w.secret == "" {
+		w.secret = rand.Text()
+	}
+	behind, err := site(options, w.setup, w.secret)
+	if err != nil {
+		return err
+	}
 	if w.handler == nil {
-		if w.handler, err = service(options, w.setup, secret); err != nil {
+		if w.handler, err = behind.Handler(); err != nil {
 			return err
 		}
 	}
-	w.auth = httptest.NewUnstartedServer(w.handler)
+	w.auth = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.questions.Add(1)
+		if n, _ := io.Copy(io.Discard, r.Body); n > 0 {
+			w.bodies.Add(1)
+		}
+		w.handler.ServeHTTP(rw, r)
+	}))
 	w.auth.Config.ConnContext = proxy.ConnContext
 	w.auth.Start()
 	w.Cleanup(w.auth.Close)
+	return w.front(ingress, behind)
+}
+
+// front starts the API and the proxy.
+func (w *world) front(ingress string, behind forwardauth.Site) (err error) {
 	if w.api == nil {
 		w.api = w.upstream
 	}
 	api := httptest.NewServer(w.api)
 	w.Cleanup(api.Close)
-	w.proxy, err = proxies.Start(ingress, proxies.Settings{
-		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: secret,
-		Server: w.authority.Server(), Clients: w.authority.PEM(), Configuration: w.setup.configuration,
-	})
+	settings := proxies.Settings{
+		Program: w.program, API: api.Listener.Addr().String(), Auth: w.auth.Listener.Addr().String(), Secret: w.secret,
+		Server: w.server, Clients: w.authority.PEM(), Configuration: w.setup.configuration, Static: traefikStatic,
+	}
+	if w.write != nil {
+		behind.API, behind.Service = []string{settings.API}, []string{settings.Auth}
+		if settings.Configuration, settings.Static, err = w.write(behind); err != nil {
+			return err
+		}
+	}
+	w.proxy, err = proxies.Start(ingress, settings)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func TestRefusedBodies(t *testing.T) {
 					if r.Header.Get("Authorization") != "Bearer good" {
 						rw.WriteHeader(http.StatusUnauthorized)
 					}
+					rw.Header().Set("X-Auth-Issuer", w.issuer.URL)
 				})
 			})
 			for _, http2 := range []bool{false, true} {
