@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
+	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newVersion())
 	return root
 }
 
