@@ -2,15 +2,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := runIn(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
 
 // The exit statuses.
 const (
@@ -23,12 +31,16 @@ const (
 type refusedError struct{ error }
 
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	return runIn(context.Background(), args, in, out, errOut)
+}
+
+func runIn(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.Execute()
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -50,7 +62,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newVersion())
+	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newServeTest(), newVersion())
 	return root
 }
 

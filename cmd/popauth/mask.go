@@ -69,6 +69,9 @@ func (m *mask) header(name, value string) string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Authorization", "Proxy-Authorization":
 		scheme, credentials, _ := strings.Cut(value, " ")
+		if strings.EqualFold(scheme, "Basic") {
+			return scheme + " …" // its beginning is the secret's too, after a short name
+		}
 		return scheme + " " + cut(credentials)
 	case "Dpop", "Cookie", "Set-Cookie":
 		return cut(value)
