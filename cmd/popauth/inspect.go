@@ -72,6 +72,9 @@ type jwtParts struct {
 func splitJWT(token string) (jwtParts, error) {
 	var p jwtParts
 	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return p, fmt.Errorf("%d parts, want the three of a JWT (RFC 7515, section 7.1)", len(parts))
+	}
 	for i, into := range []*map[string]any{&p.header, &p.claims} {
 		b, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err != nil {
