@@ -220,7 +220,7 @@ func (k *call) run(ctx context.Context, in io.Reader, out, errOut io.Writer) err
 		return err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return refusedError{fmt.Errorf("the API answers %s%s", shown(resp.Status), shown(h.transcript.mask.text(advice(resp))))}
+		return refusedError{fmt.Errorf("the API refuses: %s%s", shown(resp.Status), advice(resp))}
 	}
 	return nil
 }
@@ -250,17 +250,14 @@ func (k *call) save(out io.Writer, body io.Reader, m *mask) error {
 	return err
 }
 
-// advice says what the challenges of an answer ask for.
+// advice says what to do about a refusal. Its challenges are printed with the exchange.
 func advice(resp *http.Response) string {
-	text := ""
-	for _, c := range resp.Header.Values("WWW-Authenticate") {
-		text += ": " + c
-	}
+	challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized && text != "":
-		text += "; popauth explain says which check fails"
-	case resp.StatusCode == http.StatusForbidden && strings.Contains(text, "insufficient_scope"):
-		text += "; ask for it by --scope"
+	case resp.StatusCode == http.StatusUnauthorized && challenges != "":
+		return "; popauth explain says which check fails"
+	case resp.StatusCode == http.StatusForbidden && strings.Contains(challenges, "insufficient_scope"):
+		return "; ask for the scope by --scope"
 	}
-	return text
+	return ""
 }

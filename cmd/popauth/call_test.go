@@ -143,7 +143,7 @@ func TestCallTokenFile(t *testing.T) {
 		{"wrong-certificate", certificate, "/", exitRefused, "an API must refuse it"},
 		{"unknown-cnf", certificate, "/", exitRefused, "invalid_token"},
 		{"unsigned", certificate, "/", exitRefused, "invalid_token"},
-		{"no-scope", certificate, "/", exitRefused, "ask for it by --scope"},
+		{"no-scope", certificate, "/", exitRefused, "ask for the scope by --scope"},
 	} {
 		file := f.fetch(tt.kind)
 		args := append([]string{"call", f.API + tt.path, "--ca", f.Files["ca"], "--token-file", file}, tt.shown...)

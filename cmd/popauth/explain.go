@@ -73,7 +73,7 @@ func newExplain() *cobra.Command {
 	f.BoolVar(&q.confirm, "bound", true, "the route demands a bound token, as Confirm does")
 	f.StringVar(&q.request, "request", "", "file with a whole request, or -: raw HTTP, HAR, or a curl command, which is not run")
 	f.IntVar(&q.entry, "entry", 0, "the entry of a HAR file, from 1")
-	f.StringVar(&q.format, "proxy-format", "", "the certificate is in headers of the request: "+strings.Join(formatNames(), ", "))
+	f.StringVar(&q.format, "proxy-format", "", "proxy whose headers in the request have the certificate: nginx, envoy, … ; ? lists them")
 	f.StringVar(&q.header, "header", "X-SSL-Client-Cert", "header with the certificate, where the format lets you name it")
 	f.StringVar(&q.verify, "verify-header", "X-SSL-Client-Verify", "header with the proxy's verdict, likewise; empty: there is none")
 	for _, name := range []string{"issuer", "audience"} {

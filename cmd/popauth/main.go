@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newServeTest(), newVersion())
+	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newServeTest(), newMan(), newVersion())
 	return root
 }
 
@@ -70,7 +70,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program",
-		Example: "  popauth version",
+		Example: "  popauth version\n  popauth version | cut -d ' ' -f 2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			version := "unknown"

@@ -19,8 +19,8 @@ func newServeTest() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve-test [flags]",
 		Short: "Serve a throw-away issuer and a guarded API on loopback, to learn and to test with",
-		Long: "serve-test makes an authority, certificates and keys, in a private directory that is removed at the end, and serves until it is " +
-			"interrupted.\n" +
+		Long: "serve-test makes an authority, certificates and keys, in a private directory that is removed at the end, and serves until " +
+			"it\nis interrupted. " +
 			"Why the API refuses is logged on standard error. Nothing outside of this machine can reach it.",
 		Example: "  popauth serve-test\n" +
 			"  popauth serve-test --json --nonces >bed.json &",
