@@ -18,6 +18,7 @@ type half struct {
 	rfc9440, verdict         bool
 	secretHeader, secretFile string
 	site                     proxy.Site
+	check                    []string
 }
 
 // writers are the proxies that can be written for.
@@ -48,19 +49,31 @@ func (h half) haproxy() proxy.Format {
 
 func newProxy() *cobra.Command {
 	h := half{site: proxy.Site{}}
-	names := slices.Sorted(maps.Keys(writers))
+	names := append(slices.Sorted(maps.Keys(writers)), "traefik")
 	c := &cobra.Command{
 		Use:   "proxy " + strings.Join(names, "|"),
 		Short: "Print the configuration of the proxy in front of an API",
 		Long: "proxy prints the configuration of a proxy that ends TLS, and hands the client's certificate to an API with " +
 			"proxy.Certificate.\n" +
-			"What a client may not send is removed in every spelling. The secret is in what is printed: keep it as you keep the key.",
+			"What a client may not send is removed in every spelling. The secret is in what is printed: keep it as you keep the key.\n" +
+			"--check reads a configuration that you have, of nginx, Caddy, Traefik or Envoy, and says what in it lets a client's own\n" +
+			"header through, or keeps an owner's certificate away. The exit status is 1 then.",
 		Example: "  popauth proxy nginx --secret-file secret --listen 443 --api 10.0.4.8:8080 \\\n" +
 			"    --certificate /etc/tls/server.crt --key /etc/tls/server.key --clients /etc/tls/clients.crt >nginx.conf\n" +
-			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key",
+			"  popauth proxy nginx --check /etc/nginx/nginx.conf --header X-SSL-Client-Cert --secret-header X-Proxy-Secret",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(h.check) > 0 {
+				secret := ""
+				if h.secretFile != "" || c.Flags().Changed("secret-header") {
+					secret = h.secretHeader
+				}
+				return h.examine(c.Context(), c.InOrStdin(), c.OutOrStdout(), args[0], secret)
+			}
+			if err := h.complete(args[0]); err != nil {
+				return err
+			}
 			text, err := h.write(args[0])
 			if err != nil {
 				return err
@@ -81,12 +94,25 @@ func newProxy() *cobra.Command {
 	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path (required)")
 	f.StringVar(&h.site.Key, "key", "", "file with its key (required)")
 	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict")
-	for _, name := range []string{"api", "certificate", "key"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err)
+	f.StringArrayVar(&h.check, "check", nil, "configuration to read instead, or - ; Traefik's second file after another --check")
+	return c
+}
+
+// complete tells what is missing of a site.
+func (h half) complete(name string) error {
+	if _, ok := writers[name]; !ok {
+		return fmt.Errorf("%s: nothing is written for it: copy examples/proxies/%s.yaml, and check it by --check", name, name)
+	}
+	var wrong []error
+	for _, f := range []struct {
+		name  string
+		empty bool
+	}{{"api", len(h.site.API) == 0}, {"certificate", h.site.Certificate == ""}, {"key", h.site.Key == ""}} {
+		if f.empty {
+			wrong = append(wrong, fmt.Errorf("--%s is required", f.name))
 		}
 	}
-	return c
+	return errors.Join(wrong...)
 }
 
 func (h half) write(name string) (string, error) {
