@@ -18,13 +18,19 @@ type caddyConfig struct {
 }
 
 type caddyServer struct {
-	Listen   []string     `json:"listen"`
-	Routes   []caddyRoute `json:"routes"`
-	Policies []struct {
-		Clients *struct {
-			Mode string `json:"mode"`
-		} `json:"client_authentication"`
-	} `json:"tls_connection_policies"`
+	Listen   []string      `json:"listen"`
+	Routes   []caddyRoute  `json:"routes"`
+	Policies []caddyPolicy `json:"tls_connection_policies"`
+}
+
+// caddyPolicy is for the names that it matches, and the first one that does counts.
+type caddyPolicy struct {
+	Match *struct {
+		SNI []string `json:"sni"`
+	} `json:"match"`
+	Clients *struct {
+		Mode string `json:"mode"`
+	} `json:"client_authentication"`
 }
 
 type caddyRoute struct {
@@ -63,6 +69,7 @@ type caddyState struct {
 	set     map[string]string // by names in lower case
 	deleted []string          // patterns in lower case
 	opaque  bool              // targets without path are answered
+	hosts   []string          // that it may be for; nil: any
 }
 
 func (s caddyState) clone() caddyState {
@@ -70,7 +77,7 @@ func (s caddyState) clone() caddyState {
 	for name, value := range s.set {
 		set[name] = value
 	}
-	return caddyState{set, slices.Clone(s.deleted), s.opaque}
+	return caddyState{set, slices.Clone(s.deleted), s.opaque, s.hosts}
 }
 
 // gone tells whether a name that a client sends is removed or replaced.
@@ -100,8 +107,10 @@ func caddyMatches(pattern, name string) bool {
 
 type caddyCheck struct {
 	report
-	expect  Expect
+	expect Expect
+
 	reached bool
+	hosts   []string // that lead to the API; "" is any
 }
 
 // Caddy reads Caddy's configuration as JSON.
@@ -117,7 +126,7 @@ func Caddy(name string, text []byte, e Expect) ([]Finding, error) {
 	for id, server := range config.Apps.HTTP.Servers {
 		where := "servers/" + id
 		before := c.reached
-		c.reached = false
+		c.reached, c.hosts = false, nil
 		c.routes(where, server.Routes, caddyState{set: map[string]string{}})
 		if c.reached {
 			c.connection(where, server)
@@ -134,9 +143,10 @@ func (c *caddyCheck) connection(where string, server caddyServer) {
 	if slices.ContainsFunc(server.Listen, func(s string) bool { return strings.HasSuffix(s, ":80") }) {
 		c.add(Plain, where, "https://…", "port 80 leads to the API: tokens can be read on the way, and no certificate comes")
 	}
-	asks := len(server.Policies) > 0
-	for _, p := range server.Policies {
-		asks = asks && p.Clients != nil && p.Clients.Mode != ""
+	asks := true
+	for _, host := range c.hosts {
+		at := slices.IndexFunc(server.Policies, func(p caddyPolicy) bool { return p.Match == nil || host != "" && slices.Contains(p.Match.SNI, host) })
+		asks = asks && at >= 0 && server.Policies[at].Clients != nil && server.Policies[at].Clients.Mode != ""
 	}
 	if !asks {
 		c.add(NoCertificate, where, "tls { client_auth { mode request } }", "there is no client_auth, or not for all names: no owner can show a "+
@@ -151,6 +161,9 @@ func (c *caddyCheck) routes(where string, list []caddyRoute, s caddyState) {
 		own := s
 		if len(route.Match) > 0 {
 			own = s.clone() // what it does, it may not do to every request
+			if hosts := hostsOf(route.Match); hosts != nil {
+				own.hosts = hosts
+			}
 		}
 		for j, h := range route.Handle {
 			place := fmt.Sprintf("%s/handle/%d", at, j)
@@ -165,6 +178,9 @@ func (c *caddyCheck) routes(where string, list []caddyRoute, s caddyState) {
 				}
 			case "reverse_proxy":
 				c.reached = true
+				if c.hosts = append(c.hosts, own.hosts...); own.hosts == nil {
+					c.hosts = append(c.hosts, "")
+				}
 				c.proxy(place, h, own.clone())
 			}
 		}
@@ -172,6 +188,19 @@ func (c *caddyCheck) routes(where string, list []caddyRoute, s caddyState) {
 			s = own
 		}
 	}
+}
+
+// hostsOf are the hosts that a route is for; nil if it is for any.
+func hostsOf(match []map[string]json.RawMessage) []string {
+	var all []string
+	for _, m := range match {
+		var hosts []string
+		if json.Unmarshal(m["host"], &hosts) != nil || len(hosts) == 0 {
+			return nil
+		}
+		all = append(all, hosts...)
+	}
+	return all
 }
 
 // odd tells the matcher of targets without path: not path /*.

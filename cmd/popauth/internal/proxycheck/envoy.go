@@ -87,12 +87,8 @@ func Envoy(name string, text []byte, e Expect) ([]Finding, error) {
 func (c *envoyCheck) manager(where string, chain, m node) {
 	c.connection(where, chain)
 	c.details(where, m)
-	switch m.in("common_http_protocol_options").text("headers_with_underscores_action") {
-	case "DROP_HEADER", "REJECT_REQUEST":
-	default:
-		c.add(Underscores, where, "common_http_protocol_options: { headers_with_underscores_action: DROP_HEADER }",
-			"a client's X_Forwarded_Client_Cert reaches the API, which may take it for the proxy's")
-	}
+	action := m.in("common_http_protocol_options").text("headers_with_underscores_action")
+	underscores := action != "DROP_HEADER" && action != "REJECT_REQUEST"
 	if m.in("rds") != nil {
 		c.add(Unread, where, "give the routes as route_config", "the routes come by RDS, and aren't in this file")
 		return
@@ -103,7 +99,7 @@ func (c *envoyCheck) manager(where string, chain, m node) {
 		for i, route := range host.list("routes") {
 			if to := route.in("route"); to != nil {
 				levels := []node{route, host, config}
-				c.route(fmt.Sprintf("%s/%s/routes/%d", where, host.text("name"), i), levels, cleaned)
+				c.route(fmt.Sprintf("%s/%s/routes/%d", where, host.text("name"), i), levels, cleaned, underscores)
 				if to.in("retry_policy") != nil || host.in("retry_policy") != nil {
 					c.add(Repeated, where, "leave retry_policy out", "a request is sent again: its DPoP proof is used by then")
 				}
@@ -191,13 +187,13 @@ func filters(m node) cleaning {
 	return all
 }
 
-func (c *envoyCheck) route(where string, levels []node, cleaned cleaning) {
+func (c *envoyCheck) route(where string, levels []node, cleaned cleaning, underscores bool) {
 	for _, level := range levels {
 		for _, name := range level.strings("request_headers_to_remove") {
 			cleaned.names = append(slices.Clone(cleaned.names), strings.ToLower(name))
 		}
 	}
-	var open, odd []string
+	var open, odd, under []string
 	for _, name := range overrides {
 		if !cleaned.gone(name) {
 			open = append(open, name)
@@ -209,10 +205,18 @@ func (c *envoyCheck) route(where string, levels []node, cleaned cleaning) {
 	}
 	for _, name := range append(c.expect.names(), overrides...) {
 		for _, other := range spelled(name) {
-			if other != name && !strings.Contains(other, "_") && !cleaned.gone(other) { // underscores are looked at above
+			switch {
+			case other == name || cleaned.gone(other):
+			case !strings.Contains(other, "_"):
 				odd = append(odd, other)
+			case underscores:
+				under = append(under, other)
 			}
 		}
+	}
+	if len(under) > 0 {
+		c.add(Underscores, where, "common_http_protocol_options: { headers_with_underscores_action: DROP_HEADER }",
+			"a client's %s reaches the API, which may take it for the proxy's", under[0])
 	}
 	if len(odd) > 0 {
 		c.add(Spellings, where, "a HeaderMutation filter as popauth proxy envoy writes it", "a client's %s and %d more spellings reach the API, which "+
