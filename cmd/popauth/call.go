@@ -40,9 +40,11 @@ func newCall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "call URL [flags]",
 		Short: "Call an API with a bound token, and prove possession of what it is bound to",
-		Long: "call gets a token as popauth token does, or takes that of --token-file. It follows no redirect. The exit status is 1 if the API " +
+		Long: "call gets a token as popauth token does, or takes that of --token-file. It follows no redirect. The exit status is 1 " +
+			"if the API " +
 			"refuses.",
-		Example: "  popauth call https://api.example.com/orders --issuer https://id.example.com --client-id batch --cert client.crt --key client.key\n" +
+		Example: "  popauth call https://api.example.com/orders --issuer https://id.example.com --client-id batch --cert client.crt " +
+			"--key client.key\n" +
 			"  popauth call https://api.example.com/orders --token-file token.txt --dpop-key dpop.pem --curl request.conf",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -2,12 +2,10 @@ package main
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/seed-171ab058/popauth/cmd/popauth/internal/testbed"
-	"github.com/seed-171ab058/popauth/internal/counterpart"
 )
 
 // field is an issuer and an API that are served for one test, and whoever calls them.
@@ -183,7 +180,8 @@ func TestCallPrintsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"call", f.API + "/?token=" + string(token), "--ca", f.Files["ca"], "--token-file", file, "--dpop-key", f.Files["dpop-key"]}
+	args := []string{"call", f.API + "/?token=" + string(token), "--ca", f.Files["ca"], "--token-file", file, "--dpop-key",
+		f.Files["dpop-key"]}
 	if status, out, errOut := f.run("", args...); status != exitOK || strings.Contains(out+errOut, string(token)) {
 		t.Errorf("token sent back: got %d, %s%s", status, out, errOut)
 	}
@@ -218,7 +216,8 @@ func TestToken(t *testing.T) {
 		{"both keys", []string{"--dpop", "--dpop-key", f.Files["dpop-key"]}, []string{"give one of them"}},
 		{"no secret", []string{"--auth", "client_secret_post"}, []string{secretVariable}},
 		{"no such method", []string{"--auth", "magic"}, []string{"want tls_client_auth, client_secret_basic"}},
-		{"wrong secret", append(f.who("secret, bound to the key"), "--client-secret-file", f.Files["ca"]), []string{"401", "invalid_client"}},
+		{"wrong secret", append(f.who("secret, bound to the key"), "--client-secret-file", f.Files["ca"]), []string{"401",
+			"invalid_client"}},
 		{"resource elsewhere", append(f.who("secret, bound to the key"), "--resource", "https://b.example"), []string{"invalid_target"}},
 		{"another authority", append(f.who("certificate"), "--ca", f.Files["thief-cert"]), []string{"certificate"}},
 		{"plain http", []string{"--token-endpoint", "http://id.example.com/token", "--client-id", "x", "--dpop", "--client-secret-file",
@@ -278,60 +277,6 @@ func TestCallPKCS12(t *testing.T) {
 		t.Errorf("got %d, %s%s", status, out, errOut)
 	}
 	f.curl(append(args, "--curl", f.path("p12.conf")), "orders-batch")
-}
-
-// curl runs the command that is printed. No secret is in it.
-func (f *field) curl(args []string, want string) {
-	f.Helper()
-	counterpart.Need(f, "bash", "curl")
-	status, out, errOut := f.run("", args...)
-	if status != exitOK || tokenPattern.MatchString(out+errOut) || strings.Contains(out, "its password") {
-		f.Fatalf("got %d, %s%s", status, out, errOut)
-	}
-	got, err := exec.Command("bash", "-c", "set -e\n"+out).CombinedOutput()
-	if err != nil || !strings.Contains(string(got), want) {
-		f.Errorf("%s: got %v, %s", out, err, got)
-	}
-}
-
-// The printed curl commands run as they are.
-func TestCurl(t *testing.T) {
-	f := newField(t, testbed.Options{})
-	f.file("body file.json", []byte(`{"a":"b"}`))
-	odd := "it's \"$HOME\" `x` \\ \t\n|"
-	for _, name := range everybody {
-		base := append([]string{"call", f.API + "/a%20b?x='y'&z=$(id)", "--curl", f.path("it's a.conf")}, f.who(name)...)
-		f.curl(base, `"path":"/a b","query":"x='y'\u0026z=$(id)"`)
-		written := append(base, "--scope", "orders.write")
-		quoted, err := json.Marshal(odd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.curl(append(written, "-d", odd, "-X", "PUT"), `"body":`+string(quoted))
-		f.curl(append(written, "-d", "@"+f.path("body file.json")), `{\"a\":\"b\"}`)
-	}
-	if info, err := os.Stat(f.path("it's a.conf")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file: got %v, %v, want 0600", info, err)
-	}
-}
-
-// A nonce of an answer goes into the next command.
-func TestCurlNonce(t *testing.T) {
-	f := newField(t, testbed.Options{Nonces: true})
-	counterpart.Need(t, "bash", "curl")
-	base := append([]string{"call", f.API, "--curl", f.path("conf")}, f.who("secret, bound to the key")...)
-	_, out, _ := f.run("", base...)
-	got, err := exec.Command("bash", "-c", strings.Replace(out, "\ncurl ", "\ncurl --include ", 1)).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, nonce, ok := strings.Cut(strings.ToLower(string(got)), "dpop-nonce: ")
-	if !ok {
-		t.Fatalf("got %s, want a nonce", got)
-	}
-	at := strings.Index(strings.ToLower(string(got)), "dpop-nonce: ") + len("dpop-nonce: ")
-	nonce, _, _ = strings.Cut(string(got)[at:], "\r\n")
-	f.curl(append(base, "--nonce", nonce), "orders-batch")
 }
 
 // A file is whole or as it was, and nobody else may read it.

@@ -20,7 +20,7 @@ import (
 )
 
 // secretVariable has the client's secret, where it is in no file: a flag would be in the process list.
-const secretVariable = "POPAUTH_CLIENT_SECRET"
+const secretVariable = "POPAUTH_CLIENT_SECRET" //nolint:gosec // the name of a variable
 
 // The ways in which a client authenticates, by their names in metadata (RFC 8414).
 const (

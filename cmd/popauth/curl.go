@@ -50,7 +50,8 @@ func (k *call) writeCurl(out io.Writer, h *holder, t *oauth2.Token) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "# %s holds the token%s: remove it afterwards\n%s%s\n", shown(k.curl), passwordToo(k, lines), proofNote(h, k), command)
+	_, err = fmt.Fprintf(out, "# %s holds the token%s: remove it afterwards\n%s%s\n", shown(k.curl), passwordToo(k, lines),
+		proofNote(h, k), command)
 	return err
 }
 
@@ -65,7 +66,8 @@ func proofNote(h *holder, k *call) string {
 	if h.key == nil {
 		return ""
 	}
-	note := "# The proof is for this method and URL, and good once. APIs take it for a short time, popauth for a minute after it was made.\n"
+	note := "# The proof is for this method and URL, and good once. APIs take it for a short time, popauth for a minute after it was " +
+		"made.\n"
 	if k.nonce == "" {
 		note += "# An API that asks for a nonce answers 401 with DPoP-Nonce: make the command anew with --nonce.\n"
 	}

@@ -64,7 +64,8 @@ func newSession(t *testing.T) *session {
 	}
 	for name, content := range map[string][]byte{
 		"keys.json": l.issuer.JWKS(), "client.crt": certificatePEM(l.owner), "token.txt": []byte(wrong), "late.txt": []byte(late),
-		"request.har": entry, "secret": []byte("a secret of the proxy's"), "new.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		"request.har": entry, "secret": []byte("a secret of the proxy's"),
+		"new.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
 	} {
 		l.file(name, content)
 	}

@@ -84,7 +84,8 @@ func TestMan(t *testing.T) {
 			t.Errorf("%s: its page has no examples", c.CommandPath())
 		}
 	}
-	if status, _, errOut := (&lab{T: t}).run("", "man", filepath.Join(dir, "none")); status != exitUsage || !strings.Contains(errOut, "none") {
+	if status, _, errOut := (&lab{T: t}).run("", "man", filepath.Join(dir, "none")); status != exitUsage || !strings.Contains(errOut,
+		"none") {
 		t.Errorf("no such directory: got %d, %s", status, errOut)
 	}
 }

@@ -25,7 +25,8 @@ func newMan() *cobra.Command {
 				return fmt.Errorf("%s: want a directory", args[0])
 			}
 			c.Root().DisableAutoGenTag = true // a page says the same whenever it is made
-			return doc.GenManTree(c.Root(), &doc.GenManHeader{Title: "POPAUTH", Section: "1", Source: "popauth", Manual: "popauth"}, args[0])
+			return doc.GenManTree(c.Root(), &doc.GenManHeader{Title: "POPAUTH", Section: "1", Source: "popauth", Manual: "popauth"},
+				args[0])
 		},
 	}
 }

@@ -9,7 +9,8 @@ import (
 func opensslFor(t *testing.T, l *lab) *exec.Cmd {
 	t.Helper()
 	return exec.Command("bash", "-c", "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 1 "+
-		"-keyout '"+l.path("server.key")+"' -out '"+l.path("server.crt")+"' && cp '"+l.path("server.crt")+"' '"+l.path("clients-ca.crt")+"'")
+		"-keyout '"+l.path("server.key")+"' -out '"+l.path("server.crt")+"' && cp '"+l.path("server.crt")+"' "+
+		"'"+l.path("clients-ca.crt")+"'")
 }
 
 func nginxDump(l *lab) (string, error) {

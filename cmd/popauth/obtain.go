@@ -160,7 +160,8 @@ func (k *keyed) Token() (*oauth2.Token, error) {
 	}
 	k.mask.add(t.AccessToken)
 	if !strings.EqualFold(t.TokenType, "DPoP") {
-		return nil, fmt.Errorf("token: its type is %.20q, want DPoP: the server has not bound it to the key. Switch DPoP on there for this client",
+		return nil, fmt.Errorf("token: its type is %.20q, want DPoP: the server has not bound it to the key. Switch DPoP on there for "+
+			"this client",
 			t.TokenType)
 	}
 	return t, nil

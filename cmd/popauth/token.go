@@ -19,9 +19,11 @@ func newToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token --issuer ISSUER --client-id ID [flags]",
 		Short: "Get a token that is bound to a certificate or a key, and say what it is",
-		Long:  "token asks by client_credentials (RFC 6749, section 4.4). The exchange goes to standard error, what the token says to standard output.",
+		Long: "token asks by client_credentials (RFC 6749, section 4.4). The exchange goes to standard error, what the token says to " +
+			"standard output.",
 		Example: "  popauth token --issuer https://id.example.com --client-id batch --cert client.crt --key client.key --out token.txt\n" +
-			"  popauth token --issuer https://id.example.com --client-id batch --client-secret-file secret --dpop-key dpop.pem --out token.txt",
+			"  popauth token --issuer https://id.example.com --client-id batch --client-secret-file secret --dpop-key dpop.pem --out " +
+			"token.txt",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.printToken(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), file)
@@ -100,7 +102,8 @@ func (h *holder) compare(token string) {
 		case h.leaf == nil:
 			t.print("warning: the token is bound to the certificate %s: give --cert\n", want)
 		case x5t(h.leaf) != want:
-			t.print("warning: the token is bound to the certificate %s, and %s is %s: an API must refuse it\n", want, h.client.cert, x5t(h.leaf))
+			t.print("warning: the token is bound to the certificate %s, and %s is %s: an API must refuse it\n", want, h.client.cert,
+				x5t(h.leaf))
 		}
 	}
 	if want := text(cnf["jkt"]); want != "" {
@@ -108,7 +111,8 @@ func (h *holder) compare(token string) {
 		case h.key == nil:
 			t.print("warning: the token is bound to the key %s: give --dpop-key\n", want)
 		case h.key.Thumbprint() != want:
-			t.print("warning: the token is bound to the key %s, and that of the proofs is %s: an API must refuse it\n", want, h.key.Thumbprint())
+			t.print("warning: the token is bound to the key %s, and that of the proofs is %s: an API must refuse it\n", want,
+				h.key.Thumbprint())
 		}
 	}
 }

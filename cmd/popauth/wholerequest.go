@@ -95,7 +95,7 @@ func (q question) explainRequest(ctx context.Context, in io.Reader, out, errOut 
 	if err != nil {
 		return fmt.Errorf("--request: %s: %w", q.request, err)
 	}
-	r := kept.Request.WithContext(ctx)
+	r := kept.WithContext(ctx)
 	origin, err := q.origin(kept)
 	if err != nil {
 		return err

@@ -79,7 +79,8 @@ func readRaw(b []byte) (*Request, error) {
 		return nil, errors.New("no Host header, so nobody knows what URL was called")
 	}
 	for name, values := range r.Header {
-		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values,
+			func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
 			return nil, fmt.Errorf("a header that no server takes (RFC 9110, section 5): %.20q", name)
 		}
 	}

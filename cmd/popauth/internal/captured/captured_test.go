@@ -14,12 +14,15 @@ import (
 func TestRead(t *testing.T) {
 	const target = "/a%20b/%2e?x=1&y='2'"
 	for name, text := range map[string]string{
-		"raw":                "POST " + target + " HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: DPoP t\r\nDPoP: p\r\n\r\nbody",
-		"raw of a file":      "POST " + target + " HTTP/1.1\nHost: api.example.com\nAuthorization: DPoP t\nDPoP: p",
-		"raw of HTTP/2":      "\n\nPOST " + target + " HTTP/2\nhost: api.example.com\nauthorization: DPoP t\ndpop: p\n\n",
-		"curl":               `curl 'https://api.example.com/a%20b/%2e?x=1&y='\''2'\''' -X POST -H 'authorization: DPoP t' -H "DPoP: p" --data-raw '{}' --compressed`,
-		"curl, lines":        "$ curl --url \"https://api.example.com/a%20b/%2e?x=1&y='2'\" \\\n  -HAuthorization:\\ DPoP\\ t \\\n -sSd '{\"a\":1}' -H $'DPoP: p'\n",
-		"curl, other Host":   `curl https://127.0.0.1:8443/a%20b/%2e?x=1\&y=\'2\' -H 'Host: api.example.com' --json {} -H 'Authorization: DPoP t' -H DPoP:p -k`,
+		"raw":           "POST " + target + " HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: DPoP t\r\nDPoP: p\r\n\r\nbody",
+		"raw of a file": "POST " + target + " HTTP/1.1\nHost: api.example.com\nAuthorization: DPoP t\nDPoP: p",
+		"raw of HTTP/2": "\n\nPOST " + target + " HTTP/2\nhost: api.example.com\nauthorization: DPoP t\ndpop: p\n\n",
+		"curl": `curl 'https://api.example.com/a%20b/%2e?x=1&y='\''2'\''' -X POST -H 'authorization: DPoP t' ` +
+			`-H "DPoP: p" --data-raw '{}' --compressed`,
+		"curl, lines": "$ curl --url \"https://api.example.com/a%20b/%2e?x=1&y='2'\" \\\n  -HAuthorization:\\ DPoP\\ t \\\n " +
+			"-sSd '{\"a\":1}' -H $'DPoP: p'\n",
+		"curl, other Host": `curl https://127.0.0.1:8443/a%20b/%2e?x=1\&y=\'2\' -H 'Host: api.example.com' --json {} ` +
+			`-H 'Authorization: DPoP t' -H DPoP:p -k`,
 		"HAR":                har(t, `{"log":{"entries":[`, `]}}`, target),
 		"entry":              har(t, ``, ``, target),
 		"request of a entry": strings.TrimSuffix(strings.TrimPrefix(har(t, ``, ``, target), `{"request":`), `,"response":{"status":200}}`),
@@ -42,8 +45,10 @@ func har(t *testing.T, before, after, target string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return before + `{"request":{"method":"POST","url":` + string(url) + `,"httpVersion":"h2","headers":[{"name":":authority","value":"api.example.com"},` +
-		`{"name":"Authorization","value":"DPoP t"},{"name":"DPoP","value":"p"},{"name":"content-length","value":"4"}]},"response":{"status":200}}` + after
+	return before + `{"request":{"method":"POST","url":` + string(url) +
+		`,"httpVersion":"h2","headers":[{"name":":authority","value":"api.example.com"},` +
+		`{"name":"Authorization","value":"DPoP t"},{"name":"DPoP","value":"p"},{"name":"content-length","value":"4"}]},` +
+		`"response":{"status":200}}` + after
 }
 
 // A command is never run, and what a shell would do something for is refused.
@@ -143,23 +148,25 @@ func TestReadStrict(t *testing.T) {
 		entry int
 		says  string
 	}{
-		"empty":               {" \n", 0, "empty"},
-		"no request":          {"hello", 0, "RFC 9112"},
-		"two hosts":           {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 0, "Host"},
-		"no host":             {"GET / HTTP/1.1\r\n\r\n", 0, "no Host"},
-		"pseudo-headers":      {":method: GET\n:path: /\n", 0, "copy the request as cURL"},
-		"name with a space":   {"GET / HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer x\r\n\r\n", 0, "RFC 9110"},
-		"entry of raw HTTP":   {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, "none"},
-		"member twice":        {`{"request":{"method":"GET","url":"https://a","url":"https://b","headers":[]}}`, 0, "ambiguous"},
-		"no HAR":              {`{"a":1}`, 0, "no HAR file"},
-		"cut off":             {`{"log":{"entries":[{"request":{"meth`, 0, "no HAR file"},
-		"which entry":         {`{"log":{"entries":[{"request":{"method":"GET","url":"https://a/x?secret=1"}},{}]}}`, 0, "1: GET https://a/x (0)"},
-		"no such entry":       {`{"log":{"entries":[{"request":{"method":"GET","url":"https://a/x"}},{}]}}`, 7, "of 2"},
-		"entry without any":   {`{"log":{"entries":[{}]}}`, 1, "of 1"},
-		"line end in a value": {`{"request":{"method":"GET","url":"https://a","headers":[{"name":"a","value":"b\r\nAuthorization: Bearer x"}]}}`, 0, "line end"},
-		"line end in a name":  {`{"request":{"method":"GET","url":"https://a","headers":[{"name":"a: b\nc","value":"d"}]}}`, 0, "line end"},
-		"method":              {`{"request":{"method":"GET / HTTP/1.1\nA: b","url":"https://a"}}`, 0, "method"},
-		"scheme":              {`{"request":{"method":"GET","url":"file:///etc/passwd"}}`, 0, "URL"},
+		"empty":             {" \n", 0, "empty"},
+		"no request":        {"hello", 0, "RFC 9112"},
+		"two hosts":         {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 0, "Host"},
+		"no host":           {"GET / HTTP/1.1\r\n\r\n", 0, "no Host"},
+		"pseudo-headers":    {":method: GET\n:path: /\n", 0, "copy the request as cURL"},
+		"name with a space": {"GET / HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer x\r\n\r\n", 0, "RFC 9110"},
+		"entry of raw HTTP": {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, "none"},
+		"member twice":      {`{"request":{"method":"GET","url":"https://a","url":"https://b","headers":[]}}`, 0, "ambiguous"},
+		"no HAR":            {`{"a":1}`, 0, "no HAR file"},
+		"cut off":           {`{"log":{"entries":[{"request":{"meth`, 0, "no HAR file"},
+		"which entry": {`{"log":{"entries":[{"request":{"method":"GET","url":"https://a/x?secret=1"}},{}]}}`, 0,
+			"1: GET https://a/x (0)"},
+		"no such entry":     {`{"log":{"entries":[{"request":{"method":"GET","url":"https://a/x"}},{}]}}`, 7, "of 2"},
+		"entry without any": {`{"log":{"entries":[{}]}}`, 1, "of 1"},
+		"line end in a value": {`{"request":{"method":"GET","url":"https://a","headers":[` +
+			`{"name":"a","value":"b\r\nAuthorization: Bearer x"}]}}`, 0, "line end"},
+		"line end in a name": {`{"request":{"method":"GET","url":"https://a","headers":[{"name":"a: b\nc","value":"d"}]}}`, 0, "line end"},
+		"method":             {`{"request":{"method":"GET / HTTP/1.1\nA: b","url":"https://a"}}`, 0, "method"},
+		"scheme":             {`{"request":{"method":"GET","url":"file:///etc/passwd"}}`, 0, "URL"},
 	} {
 		_, err := captured.Read([]byte(tt.text), tt.entry)
 		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "secret") {

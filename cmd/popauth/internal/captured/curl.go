@@ -113,14 +113,17 @@ func curlOptions() []curlOption {
 		{"next", "", false, unread("--next: two requests, want one")},
 		{"netrc", "n", false, unread("--netrc: that file isn't opened")},
 	}
-	for _, name := range strings.Fields("key cacert capath cert-type key-type pass output:o max-time:m connect-timeout resolve connect-to proxy:x " +
-		"write-out:w retry retry-delay cookie-jar:c interface tls-max ciphers tls13-ciphers range:r limit-rate dump-header:D stderr trace " +
+	for _, name := range strings.Fields("key cacert capath cert-type key-type pass output:o max-time:m connect-timeout resolve " +
+		"connect-to proxy:x " +
+		"write-out:w retry retry-delay cookie-jar:c interface tls-max ciphers tls13-ciphers range:r limit-rate dump-header:D stderr " +
+		"trace " +
 		"trace-ascii noproxy unix-socket proxy-user:U max-redirs") {
 		long, short, _ := strings.Cut(name, ":")
 		all = append(all, curlOption{long, short, true, ignored})
 	}
 	for _, name := range strings.Fields("silent:s show-error:S include:i verbose:v insecure:k location:L globoff:g fail:f progress-bar:# " +
-		"compressed http1.0:0 http1.1 http2 http2-prior-knowledge http3 fail-with-body ipv4:4 ipv6:6 tlsv1.2 tlsv1.3 no-buffer:N remote-name:O " +
+		"compressed http1.0:0 http1.1 http2 http2-prior-knowledge http3 fail-with-body ipv4:4 ipv6:6 tlsv1.2 tlsv1.3 no-buffer:N " +
+		"remote-name:O " +
 		"path-as-is no-progress-meter tr-encoding basic") {
 		long, short, _ := strings.Cut(name, ":")
 		all = append(all, curlOption{long, short, false, ignored})

@@ -72,7 +72,8 @@ func readHAR(b []byte, entry int) (*Request, error) {
 		return nil, fmt.Errorf("HAR: %w", err)
 	}
 	if !named {
-		r.Notes = append(r.Notes, "the entry has no Authorization: browsers leave credentials out of a HAR file unless it is saved with sensitive data")
+		r.Notes = append(r.Notes, "the entry has no Authorization: browsers leave credentials out of a HAR file unless it is saved "+
+			"with sensitive data")
 	}
 	return r, nil
 }

@@ -145,12 +145,16 @@ func (c *caddyCheck) connection(where string, server caddyServer) {
 	}
 	asks := true
 	for _, host := range c.hosts {
-		at := slices.IndexFunc(server.Policies, func(p caddyPolicy) bool { return p.Match == nil || host != "" && slices.Contains(p.Match.SNI, host) })
+		at := slices.IndexFunc(server.Policies, func(p caddyPolicy) bool {
+			return p.Match == nil || host != "" &&
+				slices.Contains(p.Match.SNI, host)
+		})
 		asks = asks && at >= 0 && server.Policies[at].Clients != nil && server.Policies[at].Clients.Mode != ""
 	}
 	if !asks {
-		c.add(NoCertificate, where, "tls { client_auth { mode request } }", "there is no client_auth, or not for all names: no owner can show a "+
-			"certificate")
+		c.add(NoCertificate, where, "tls { client_auth { mode request } }",
+			"there is no client_auth, or not for all names: no owner can show a "+
+				"certificate")
 	}
 }
 
@@ -209,7 +213,8 @@ func odd(match []map[string]json.RawMessage) bool {
 		var not []struct {
 			Path []string `json:"path"`
 		}
-		if raw, ok := m["not"]; ok && len(m) == 1 && json.Unmarshal(raw, &not) == nil && len(not) == 1 && slices.Equal(not[0].Path, []string{"/*"}) {
+		if raw, ok := m["not"]; ok && len(m) == 1 && json.Unmarshal(raw, &not) == nil && len(not) == 1 && slices.Equal(not[0].Path,
+			[]string{"/*"}) {
 			return true
 		}
 	}
@@ -244,7 +249,8 @@ func (c *caddyCheck) proxy(where string, h caddyHandler, s caddyState) {
 		for _, pattern := range ops.Delete {
 			if caddyMatches(strings.ToLower(pattern), strings.ToLower(name)) {
 				again[strings.ToLower(name)] = true
-				c.add(RemovedAgain, where, "leave header_up -"+name+" out", "%s is set and removed: removals run last, and leave nothing", name)
+				c.add(RemovedAgain, where, "leave header_up -"+name+" out",
+					"%s is set and removed: removals run last, and leave nothing", name)
 			}
 		}
 	}
@@ -315,7 +321,8 @@ func (c *caddyCheck) client(where string, s caddyState) {
 		}
 	}
 	if len(open) > 0 {
-		c.add(Override, where, "request_header -"+open[0], "a client's %s reaches the API, and frameworks take it for the method or the path",
+		c.add(Override, where, "request_header -"+open[0], "a client's %s reaches the API, and frameworks take it for the method or "+
+			"the path",
 			strings.Join(open, ", "))
 	}
 	for _, name := range append(c.expect.names(), overrides...) {
@@ -326,8 +333,9 @@ func (c *caddyCheck) client(where string, s caddyState) {
 		}
 	}
 	if len(odd) > 0 {
-		c.add(Spellings, where, "request_header -*_* and so on, as popauth proxy caddy writes it", "a client's %s and %d more spellings reach the "+
-			"API, which may take them for the proxy's", odd[0], len(odd)-1)
+		c.add(Spellings, where, "request_header -*_* and so on, as popauth proxy caddy writes it",
+			"a client's %s and %d more spellings reach the "+
+				"API, which may take them for the proxy's", odd[0], len(odd)-1)
 	}
 	for _, name := range []string{"Authorization", "DPoP"} {
 		if s.gone(name) && !strings.Contains(s.set[strings.ToLower(name)], "{http.request.header."+name) {

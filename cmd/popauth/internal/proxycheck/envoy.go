@@ -111,8 +111,9 @@ func (c *envoyCheck) manager(where string, chain, m node) {
 func (c *envoyCheck) connection(where string, chain node) {
 	tls := chain.in("transport_socket", "typed_config")
 	if tls == nil {
-		c.add(Plain, where, "transport_socket with DownstreamTlsContext", "a listener without TLS leads to the API: tokens can be read on the way, "+
-			"and no certificate comes")
+		c.add(Plain, where, "transport_socket with DownstreamTlsContext",
+			"a listener without TLS leads to the API: tokens can be read on the way, "+
+				"and no certificate comes")
 		return
 	}
 	common := tls.in("common_tls_context")
@@ -145,8 +146,9 @@ func (c *envoyCheck) details(where string, m node) {
 		c.add(WrongValue, where, "set_current_client_cert_details: { cert: true }", "%s has a hash and no certificate", name)
 	}
 	if set["uri"] == true || set["dns"] == true {
-		c.add(Names, where, "set_current_client_cert_details: { cert: true, chain: true }", "Envoy doesn't quote uri and dns: a comma in the name of "+
-			"a client's certificate makes another element")
+		c.add(Names, where, "set_current_client_cert_details: { cert: true, chain: true }",
+			"Envoy doesn't quote uri and dns: a comma in the name of "+
+				"a client's certificate makes another element")
 	}
 }
 
@@ -200,8 +202,9 @@ func (c *envoyCheck) route(where string, levels []node, cleaned cleaning, unders
 		}
 	}
 	if len(open) > 0 {
-		c.add(Override, where, "request_headers_to_remove: ["+open[0]+"]", "a client's %s reaches the API, and frameworks take it for the method or "+
-			"the path", strings.Join(open, ", "))
+		c.add(Override, where, "request_headers_to_remove: ["+open[0]+"]",
+			"a client's %s reaches the API, and frameworks take it for the method or "+
+				"the path", strings.Join(open, ", "))
 	}
 	for _, name := range append(c.expect.names(), overrides...) {
 		for _, other := range spelled(name) {
@@ -219,8 +222,9 @@ func (c *envoyCheck) route(where string, levels []node, cleaned cleaning, unders
 			"a client's %s reaches the API, which may take it for the proxy's", under[0])
 	}
 	if len(odd) > 0 {
-		c.add(Spellings, where, "a HeaderMutation filter as popauth proxy envoy writes it", "a client's %s and %d more spellings reach the API, which "+
-			"may take them for the proxy's", odd[0], len(odd)-1)
+		c.add(Spellings, where, "a HeaderMutation filter as popauth proxy envoy writes it",
+			"a client's %s and %d more spellings reach the API, which "+
+				"may take them for the proxy's", odd[0], len(odd)-1)
 	}
 	for _, name := range c.expect.Others {
 		if !cleaned.gone(name) {

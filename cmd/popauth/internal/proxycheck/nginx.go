@@ -33,7 +33,7 @@ func Nginx(name, text string, e Expect) ([]Finding, error) {
 }
 
 // passes are the directives by which a location leads to a server, and those that set its headers.
-var passes = map[string]string{"proxy_pass": "proxy_set_header", "grpc_pass": "grpc_set_header"}
+var passes = map[string]string{"proxy_pass": "proxy_set_header", "grpc_pass": "grpc_set_header"} //nolint:gosec // names
 
 // walk looks at every place that leads to a server.
 func (c *nginxCheck) walk(outer *directive, block []*directive) (reached bool) {
@@ -44,7 +44,8 @@ func (c *nginxCheck) walk(outer *directive, block []*directive) (reached bool) {
 			continue
 		}
 		if slices.Contains([]string{"fastcgi_pass", "uwsgi_pass", "scgi_pass"}, d.name) {
-			c.add(Unread, d.line, "lead to the API by proxy_pass", "%s makes variables of headers, in which X-Name and X_Name are one", d.name)
+			c.add(Unread, d.line, "lead to the API by proxy_pass", "%s makes variables of headers, in which X-Name and X_Name are "+
+				"one", d.name)
 			reached = true
 		}
 		if c.walk(d, d.block) {
@@ -78,7 +79,8 @@ func (c *nginxCheck) place(at, pass *directive, setter string) {
 		}
 	}
 	if len(open) > 0 {
-		c.add(Override, where, setter+" "+open[0]+` "";`, "a client's %s reaches the API, and frameworks take it for the method or the path",
+		c.add(Override, where, setter+" "+open[0]+` "";`, "a client's %s reaches the API, and frameworks take it for the method or "+
+			"the path",
 			strings.Join(open, ", "))
 	}
 	for _, name := range []string{"Authorization", "DPoP"} {
@@ -129,7 +131,8 @@ func (c *nginxCheck) missing(where string, at *directive, setter string, level *
 		}
 		for _, d := range find(block, setter) {
 			if len(d.args) == 2 && strings.EqualFold(d.args[0], name) {
-				c.add(NotInherited, where, fix, "%s is set in %s, but not here: a level with any %s of its own inherits none, so a client's own "+
+				c.add(NotInherited, where, fix, "%s is set in %s, but not here: a level with any %s of its own inherits none, so a "+
+					"client's own "+
 					"header passes", name, d.line, setter)
 				return
 			}
@@ -237,9 +240,11 @@ func (c *nginxCheck) server(at *directive, where string, set map[string][]string
 				"certificate comes")
 		}
 	}
-	if values := set["early-data"]; effective(server, c.top, "ssl_early_data", "off") == "on" && !slices.Contains(values, "$ssl_early_data") {
-		c.add(EarlyData, where, "proxy_set_header Early-Data $ssl_early_data;", "ssl_early_data is on, and the API isn't told what anybody may "+
-			"have sent again")
+	if values := set["early-data"]; effective(server, c.top, "ssl_early_data", "off") == "on" && !slices.Contains(values,
+		"$ssl_early_data") {
+		c.add(EarlyData, where, "proxy_set_header Early-Data $ssl_early_data;",
+			"ssl_early_data is on, and the API isn't told what anybody may "+
+				"have sent again")
 	}
 }
 
@@ -251,7 +256,8 @@ func (c *nginxCheck) names(block []*directive) {
 			continue
 		}
 		if effective(d, c.top, "underscores_in_headers", "off") == "on" {
-			c.add(Underscores, d.line, "underscores_in_headers off;", "a client's X_SSL_Client_Cert reaches the API, which may take it for "+
+			c.add(Underscores, d.line, "underscores_in_headers off;", "a client's X_SSL_Client_Cert reaches the API, which may take "+
+				"it for "+
 				"X-SSL-Client-Cert")
 		}
 		if effective(d, c.top, "ignore_invalid_headers", "on") == "off" {

@@ -164,15 +164,14 @@ func (t *nginxTokens) statement() (words []string, end byte, line int, err error
 			}
 			return nil, 0, t.line, nil
 		}
-		c := t.text[t.at]
-		switch {
-		case c == ';' || c == '{':
+		switch c := t.text[t.at]; c {
+		case ';', '{':
 			t.at++
 			if len(words) == 0 {
 				return nil, 0, 0, fmt.Errorf("%s:%d: %q without a directive", t.file, t.line, c)
 			}
 			return words, c, line, nil
-		case c == '}':
+		case '}':
 			if len(words) > 0 {
 				return nil, 0, 0, fmt.Errorf("%s:%d: a brace within a directive", t.file, t.line)
 			}
@@ -195,13 +194,13 @@ func (t *nginxTokens) statement() (words []string, end byte, line int, err error
 
 func (t *nginxTokens) space() {
 	for t.at < len(t.text) {
-		switch c := t.text[t.at]; {
-		case c == '\n':
+		switch t.text[t.at] {
+		case '\n':
 			t.line++
 			t.at++
-		case c == ' ' || c == '\t' || c == '\r':
+		case ' ', '\t', '\r':
 			t.at++
-		case c == '#':
+		case '#':
 			for t.at < len(t.text) && t.text[t.at] != '\n' {
 				t.at++
 			}

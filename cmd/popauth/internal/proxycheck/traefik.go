@@ -149,16 +149,19 @@ func (c *traefikCheck) certificate(where string, list []traefikMiddleware) {
 		value, set := headerOf(m, name)
 		switch {
 		case m.Pass != nil && !m.Pass.PEM:
-			c.add(WrongValue, where, "passTLSClientCert: {pem: true}", "passTLSClientCert has no pem: the API gets a certificate from nobody")
+			c.add(WrongValue, where, "passTLSClientCert: {pem: true}", "passTLSClientCert has no pem: the API gets a certificate from "+
+				"nobody")
 			passed = true
 		case m.Pass != nil && !cleared:
-			c.add(NotSet, where, fmt.Sprintf(fix, name), "%s isn't cleared before passTLSClientCert, which leaves a client's own in place where there "+
+			c.add(NotSet, where, fmt.Sprintf(fix, name), "%s isn't cleared before passTLSClientCert, which leaves a client's own in "+
+				"place where there "+
 				"is no certificate", name)
 			passed = true
 		case m.Pass != nil:
 			passed = true
 		case set && passed:
-			c.add(RemovedAgain, where, fmt.Sprintf(fix, name), "%s is set by a middleware after passTLSClientCert: the certificate is gone", name)
+			c.add(RemovedAgain, where, fmt.Sprintf(fix, name), "%s is set by a middleware after passTLSClientCert: the certificate is "+
+				"gone", name)
 		case set && value == "":
 			cleared = true
 		case set:
@@ -167,7 +170,8 @@ func (c *traefikCheck) certificate(where string, list []traefikMiddleware) {
 		}
 	}
 	if !passed {
-		c.add(NotSet, where, fmt.Sprintf(fix, name), "there is no passTLSClientCert: no owner's certificate reaches the API, and a client's own "+
+		c.add(NotSet, where, fmt.Sprintf(fix, name), "there is no passTLSClientCert: no owner's certificate reaches the API, and a "+
+			"client's own "+
 			"header may")
 	}
 }
@@ -209,11 +213,13 @@ func (c *traefikCheck) rest(where string, list []traefikMiddleware) {
 		c.add(NotSet, where, fmt.Sprintf(`customRequestHeaders: {%s: ""}`, name), "%s is not cleared: a client's own header passes", name)
 	}
 	if len(open) > 0 {
-		c.add(Override, where, fmt.Sprintf(`customRequestHeaders: {%s: ""}`, open[0]), "a client's %s reaches the API, and frameworks take it for "+
-			"the method or the path", strings.Join(open, ", "))
+		c.add(Override, where, fmt.Sprintf(`customRequestHeaders: {%s: ""}`, open[0]),
+			"a client's %s reaches the API, and frameworks take it for "+
+				"the method or the path", strings.Join(open, ", "))
 	}
 	if name := c.expect.Secret; name != "" && last[strings.ToLower(name)] == "" {
-		c.add(NoSecret, where, fmt.Sprintf(`customRequestHeaders: {%s: "…"}`, name), "%s is not set: the API refuses what comes from here", name)
+		c.add(NoSecret, where, fmt.Sprintf(`customRequestHeaders: {%s: "…"}`, name),
+			"%s is not set: the API refuses what comes from here", name)
 	}
 	for _, name := range []string{"Authorization", "DPoP"} {
 		if value, ok := last[strings.ToLower(name)]; ok {
@@ -224,7 +230,8 @@ func (c *traefikCheck) rest(where string, list []traefikMiddleware) {
 
 func (c *traefikCheck) tls(where string, r traefikRouter) {
 	if r.TLS == nil {
-		c.add(Plain, where, "tls: {options: clients}", "a router without TLS leads to the API: tokens can be read on the way, and no certificate "+
+		c.add(Plain, where, "tls: {options: clients}", "a router without TLS leads to the API: tokens can be read on the way, and no "+
+			"certificate "+
 			"comes")
 		return
 	}
@@ -244,7 +251,8 @@ func (c *traefikCheck) tls(where string, r traefikRouter) {
 			"tls.options.%s asks for no certificate: no owner can show one", name)
 	}
 	if name != "default" && !strings.Contains(r.Rule, "Host(") && !strings.Contains(r.Rule, "HostSNI(") {
-		c.add(OptionsUnused, where, "rule: Host(`…`) && …", "the rule names no host, so Traefik ignores tls.options.%s, and asks for no certificate",
+		c.add(OptionsUnused, where, "rule: Host(`…`) && …", "the rule names no host, so Traefik ignores tls.options.%s, and asks for "+
+			"no certificate",
 			name)
 	}
 }

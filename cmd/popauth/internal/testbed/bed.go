@@ -154,8 +154,9 @@ func (b *Bed) startIssuer(o Options) error {
 		return err
 	}
 	b.issuer.Metadata = popauthtest.Claims{
-		"mtls_endpoint_aliases":                            popauthtest.Claims{"token_endpoint": b.id.URL + "/mtls/token"},
-		"token_endpoint_auth_methods_supported":            []string{"tls_client_auth", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+		"mtls_endpoint_aliases": popauthtest.Claims{"token_endpoint": b.id.URL + "/mtls/token"},
+		"token_endpoint_auth_methods_supported": []string{"tls_client_auth", "client_secret_basic", "client_secret_post",
+			"private_key_jwt"},
 		"token_endpoint_auth_signing_alg_values_supported": []string{"ES256"},
 		"dpop_signing_alg_values_supported":                proofs.Algorithms(),
 	}
@@ -216,7 +217,8 @@ type Description struct {
 func (b *Bed) Describe() Description {
 	d := Description{
 		Issuer: b.id.URL, API: b.api.URL, Audience: Audience, TokenEndpoint: b.id.URL + "/token", CertEndpoint: b.id.URL + "/mtls/token",
-		ClientID: ClientID, Thumbprint: b.owner.Thumbprint(), JKT: b.jkt, Directory: b.Directory, Files: b.Files, Tokens: map[string]string{},
+		ClientID: ClientID, Thumbprint: b.owner.Thumbprint(), JKT: b.jkt, Directory: b.Directory, Files: b.Files,
+		Tokens: map[string]string{},
 	}
 	for name := range b.kinds() {
 		d.Tokens[name] = b.id.URL + "/tokens/" + name

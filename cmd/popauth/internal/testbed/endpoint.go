@@ -49,7 +49,8 @@ func (b *Bed) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"access_token": b.issuer.Token(claims), "token_type": confirmation.TokenType(), "expires_in": int(lifetime.Seconds()), "scope": scope,
+		"access_token": b.issuer.Token(claims), "token_type": confirmation.TokenType(), "expires_in": int(lifetime.Seconds()),
+		"scope": scope,
 	})
 }
 
