@@ -46,7 +46,7 @@ func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer t.mu.Unlock()
 	line := fmt.Sprintf("%s %s", r.Method, t.target(r.URL))
 	if err != nil {
-		t.print("%s%s: %s\n", asked, line, t.mask.text(err.Error()))
+		t.print("%s%s: %s\n", asked, line, err)
 		return nil, err
 	}
 	if !t.verbose {
@@ -61,9 +61,9 @@ func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// print prints lines. What a server sends can't move the cursor.
+// print prints lines. What a server sends can't move the cursor, nor show a secret that it was sent.
 func (t *transcript) print(format string, args ...any) {
-	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+	for line := range strings.Lines(t.mask.text(fmt.Sprintf(format, args...))) {
 		_, _ = fmt.Fprintln(t.out, shown(strings.TrimRight(line, "\r\n")))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,11 +46,20 @@ func runIn(ctx context.Context, args []string, in io.Reader, out, errOut io.Writ
 		return exitOK
 	}
 	if refused, ok := err.(refusedError); ok { //nolint:errorlint // cobra returns it as it is
-		_, _ = fmt.Fprintln(errOut, refused)
+		_, _ = fmt.Fprintln(errOut, printable(refused))
 		return exitRefused
 	}
-	_, _ = fmt.Fprintln(errOut, "popauth:", err)
+	_, _ = fmt.Fprintln(errOut, "popauth:", printable(err))
 	return exitUsage
+}
+
+// printable is an error's text, of which a server or a file may have chosen a part, in its lines.
+func printable(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = shown(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 func newRoot() *cobra.Command {

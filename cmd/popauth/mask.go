@@ -43,7 +43,7 @@ func (m *mask) text(s string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, secret := range m.known {
-		for _, form := range []string{secret, url.QueryEscape(secret)} {
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
 			s = strings.ReplaceAll(s, form, cut(form))
 		}
 	}
