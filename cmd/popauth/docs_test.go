@@ -54,6 +54,20 @@ func newSession(t *testing.T) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const site = `server {
+	listen 443 ssl;
+	ssl_certificate /etc/tls/server.crt;
+	ssl_certificate_key /etc/tls/server.key;
+	ssl_verify_client optional_no_ca;
+	proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;
+	proxy_set_header X-SSL-Client-Verify $ssl_client_verify;
+	proxy_next_upstream off;
+	location /orders {
+		proxy_set_header X-Proxy-Secret "0123456789abcdef";
+		proxy_pass http://10.0.4.8:8080;
+	}
+}
+`
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +78,7 @@ func newSession(t *testing.T) *session {
 	}
 	for name, content := range map[string][]byte{
 		"keys.json": l.issuer.JWKS(), "client.crt": certificatePEM(l.owner), "token.txt": []byte(wrong), "late.txt": []byte(late),
-		"request.har": entry, "secret": []byte("a secret of the proxy's"),
+		"request.har": entry, "site.conf": []byte(site), "secret": []byte("a secret of the proxy's"),
 		"new.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
 	} {
 		l.file(name, content)

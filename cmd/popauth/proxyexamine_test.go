@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -330,5 +331,31 @@ func TestProxyCheckDump(t *testing.T) {
 	if status, out, _ := l.run("", "proxy", "nginx", "--check", l.path("nginx.conf")); status != exitRefused || !strings.Contains(out,
 		"unread") {
 		t.Errorf("the file alone: got %d, %s, want that its includes are not read", status, out)
+	}
+}
+
+// Each finding is that of some mistake here, and the page says what follows from it.
+func TestProxyCheckCodes(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("internal", "proxycheck", "finding.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "command.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := []string{"no-upstream"} // of an empty file
+	for _, f := range fronts() {
+		for _, b := range f.all {
+			made = append(made, strings.Fields(b.codes)...)
+		}
+	}
+	for _, m := range regexp.MustCompile(`Code = "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1) {
+		if !slices.Contains(made, m[1]) {
+			t.Errorf("%s: no broken configuration has it", m[1])
+		}
+		if !strings.Contains(string(page), "`"+m[1]+"`") {
+			t.Errorf("%s: docs/command.md doesn't know it", m[1])
+		}
 	}
 }

@@ -321,8 +321,7 @@ func (c *caddyCheck) client(where string, s caddyState) {
 		}
 	}
 	if len(open) > 0 {
-		c.add(Override, where, "request_header -"+open[0], "a client's %s reaches the API, and frameworks take it for the method or "+
-			"the path",
+		c.add(Override, where, "request_header -"+open[0], overridesText,
 			strings.Join(open, ", "))
 	}
 	for _, name := range append(c.expect.names(), overrides...) {

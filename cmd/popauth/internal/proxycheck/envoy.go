@@ -203,8 +203,7 @@ func (c *envoyCheck) route(where string, levels []node, cleaned cleaning, unders
 	}
 	if len(open) > 0 {
 		c.add(Override, where, "request_headers_to_remove: ["+open[0]+"]",
-			"a client's %s reaches the API, and frameworks take it for the method or "+
-				"the path", strings.Join(open, ", "))
+			overridesText, strings.Join(open, ", "))
 	}
 	for _, name := range append(c.expect.names(), overrides...) {
 		for _, other := range spelled(name) {

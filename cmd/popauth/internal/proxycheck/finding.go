@@ -68,6 +68,8 @@ func (e Expect) names() []string {
 // overrides are headers that frameworks take for the method or the path.
 var overrides = []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
 
+const overridesText = "a client's own reach the API, and frameworks take them for the method or the path: %s"
+
 // separators are what CGI and its heirs take for a hyphen: the characters of a token (RFC 9110, section 5.6.2) but letters, digits and
 // the hyphen.
 const separators = "_.~!#$%&'+^|`*"

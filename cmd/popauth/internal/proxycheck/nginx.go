@@ -29,7 +29,7 @@ func Nginx(name, text string, e Expect) ([]Finding, error) {
 	if !reached {
 		c.add(NoUpstream, name, "give the file with the proxy_pass", "there is no proxy_pass and no grpc_pass in it")
 	}
-	return c.sorted(), nil
+	return c.findings, nil // in the order of the lines
 }
 
 // passes are the directives by which a location leads to a server, and those that set its headers.
@@ -79,8 +79,7 @@ func (c *nginxCheck) place(at, pass *directive, setter string) {
 		}
 	}
 	if len(open) > 0 {
-		c.add(Override, where, setter+" "+open[0]+` "";`, "a client's %s reaches the API, and frameworks take it for the method or "+
-			"the path",
+		c.add(Override, where, setter+" "+open[0]+` "";`, overridesText,
 			strings.Join(open, ", "))
 	}
 	for _, name := range []string{"Authorization", "DPoP"} {

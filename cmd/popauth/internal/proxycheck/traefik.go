@@ -214,8 +214,7 @@ func (c *traefikCheck) rest(where string, list []traefikMiddleware) {
 	}
 	if len(open) > 0 {
 		c.add(Override, where, fmt.Sprintf(`customRequestHeaders: {%s: ""}`, open[0]),
-			"a client's %s reaches the API, and frameworks take it for "+
-				"the method or the path", strings.Join(open, ", "))
+			overridesText, strings.Join(open, ", "))
 	}
 	if name := c.expect.Secret; name != "" && last[strings.ToLower(name)] == "" {
 		c.add(NoSecret, where, fmt.Sprintf(`customRequestHeaders: {%s: "…"}`, name),
