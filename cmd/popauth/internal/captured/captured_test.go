@@ -98,6 +98,11 @@ func TestReadCurlRunsNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for _, text := range []string{`curl https://a.example -H @headers`, `curl https://a.example -K headers`} {
+		if _, err := captured.Read([]byte(text), 0); err == nil || !strings.Contains(err.Error(), "isn't opened") {
+			t.Errorf("%s: got %v, want that the file isn't opened", text, err)
+		}
+	}
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 		t.Error("VULNERABLE: a command was run")
 	}
