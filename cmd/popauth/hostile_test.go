@@ -108,3 +108,20 @@ func TestCallHostileServer(t *testing.T) {
 		}
 	}
 }
+
+// A server that ignores the resource, as some do, is told by the token's aud.
+func TestTokenForAnotherResource(t *testing.T) {
+	l := newLab(t)
+	key := popauthtest.NewProofKey(t, "")
+	l.issuer.Handle("POST /token", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"DPoP","expires_in":60}`, l.issuer.Token(key.Bound()))
+	}))
+	t.Setenv(secretVariable, "a secret")
+	status, out, errOut := l.run("", "token", "--issuer", l.issuer.URL, "--ca", l.path("ca.pem"), "--client-id", "x", "--dpop",
+		"--resource", "https://b.example", "--resource", popauthtest.Audience)
+	if status != exitOK || !strings.Contains(errOut, "not for the resource https://b.example") ||
+		strings.Contains(errOut, "resource "+popauthtest.Audience) || !strings.Contains(errOut, "an API must refuse it") {
+		t.Errorf("got %d, %s%s", status, out, errOut)
+	}
+}

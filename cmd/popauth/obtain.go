@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,7 +73,7 @@ func (h *holder) byCertificate(params url.Values, origins []string) (source, err
 	m, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
 		Issuer: c.issuer, TokenURL: c.endpoint, ClientID: c.id, Certificate: h.certificate, Authentication: h.authentication,
 		Scopes: c.scopes, Resources: c.resources, Params: params, Key: h.key, Origins: origins, RootCAs: h.roots, Transport: transport,
-		Wrap: h.transcript.around, Timeout: c.timeout, Logger: slog.New(slog.NewTextHandler(h.transcript.out, nil)),
+		Wrap: h.transcript.around, Timeout: c.timeout,
 	})
 	if err != nil {
 		return source{}, err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,11 @@ func (h *holder) compare(token string) {
 	p, err := splitJWT(token)
 	if err != nil {
 		return
+	}
+	for _, resource := range h.client.resources {
+		if aud := plain(p.claims["aud"]); aud != resource && !strings.Contains(aud, `"`+resource+`"`) {
+			t.print("warning: the token is for %s, and not for the resource %s: the server has to set its aud\n", aud, resource)
+		}
 	}
 	cnf, _ := p.claims["cnf"].(map[string]any)
 	if len(cnf) == 0 {
