@@ -220,6 +220,8 @@ func TestToken(t *testing.T) {
 			"invalid_client"}},
 		{"resource elsewhere", append(f.who("secret, bound to the key"), "--resource", "https://b.example"), []string{"invalid_target"}},
 		{"another authority", append(f.who("certificate"), "--ca", f.Files["thief-cert"]), []string{"certificate"}},
+		{"plain http, by certificate", append(f.who("certificate")[2:], "--issuer", "http://id.example.com", "--resource", "x",
+			"--param", "scope=a"), []string{"--issuer: ", "--resource: ", "--param: "}},
 		{"plain http", []string{"--token-endpoint", "http://id.example.com/token", "--client-id", "x", "--dpop", "--client-secret-file",
 			f.Files["client-secret"]}, []string{"--token-endpoint", "http"}},
 	} {

@@ -65,6 +65,12 @@ func (h *holder) obtain(ctx context.Context, origins []string) (source, error) {
 	return h.byKey(ctx, params, origins)
 }
 
+// flagNames has the flags for the options whose problems are reported.
+var flagNames = strings.NewReplacer("popclient: MutualTLSOptions.Issuer", "--issuer", "popclient: MutualTLSOptions.TokenURL", "--token-endpoint",
+	"popclient: MutualTLSOptions.Scopes", "--scope", "popclient: MutualTLSOptions.Resources", "--resource",
+	"popclient: MutualTLSOptions.Params", "--param", "popclient: MutualTLSOptions.Authentication", "--auth",
+	"popclient: MutualTLSOptions.Certificate", "--cert", "popclient: MutualTLSOptions", "options")
+
 // byCertificate is for clients that have a certificate, whether it authenticates them, binds the token, or both.
 func (h *holder) byCertificate(params url.Values, origins []string) (source, error) {
 	c := h.client
@@ -76,7 +82,7 @@ func (h *holder) byCertificate(params url.Values, origins []string) (source, err
 		Wrap: h.transcript.around, Timeout: c.timeout,
 	})
 	if err != nil {
-		return source{}, err
+		return source{}, errors.New(flagNames.Replace(err.Error()))
 	}
 	return source{api: m, token: func(ctx context.Context) (*oauth2.Token, error) {
 		own, err := m.Credentials(ctx)

@@ -308,9 +308,9 @@ func TestProxyCheckErrors(t *testing.T) {
 
 // A dump of nginx -T is read with what its files include, where they include it.
 func TestProxyCheckDump(t *testing.T) {
-	counterpart.Need(t, "nginx")
+	counterpart.Need(t, "nginx", "bash", "openssl")
 	l := newLab(t)
-	counterpart.Run(t, opensslFor(t, l))
+	certificatesFor(t, l)
 	site := strings.NewReplacer("${LISTEN}", "127.0.0.1:8443", "${API}", "127.0.0.1:1", "${CERTS}", l.dir, "${PROXY_SECRET}",
 		"0123456789abcdef").
 		Replace(proxies.Configuration("nginx.conf"))

@@ -70,6 +70,14 @@ func describeBed(out io.Writer, d testbed.Description) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
+	file := map[string]string{} // as a shell reads it
+	for name, path := range d.Files {
+		quoted, err := commandLine([]string{path})
+		if err != nil {
+			return err
+		}
+		file[name] = quoted
+	}
 	_, err := fmt.Fprintf(out, `
 Until you press Ctrl-C these work in another terminal:
 
@@ -84,7 +92,7 @@ popauth call %[5]s/orders --ca %[1]s --issuer %[8]s --client-id %[9]s --cert %[2
 
 # a token that is bound to a key: 200
 popauth call %[5]s/orders --ca %[1]s --issuer %[8]s --client-id %[9]s --client-secret-file %[10]s --dpop-key %[11]s
-`, d.Files["ca"], d.Files["owner-cert"], d.Files["owner-key"], d.Tokens["certificate"], d.API, d.Files["thief-cert"], d.Files["thief-key"],
-		d.Issuer, d.ClientID, d.Files["client-secret"], d.Files["dpop-key"])
+`, file["ca"], file["owner-cert"], file["owner-key"], d.Tokens["certificate"], d.API, file["thief-cert"], file["thief-key"],
+		d.Issuer, d.ClientID, file["client-secret"], file["dpop-key"])
 	return err
 }
