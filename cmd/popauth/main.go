@@ -72,7 +72,8 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newToken(), newCall(), newServeTest(), newMan(), newVersion())
+	root.AddCommand(newToken(), newCall(), newServeTest(), newMan())
+	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
 	return root
 }
 
