@@ -46,7 +46,8 @@ func TestWrap(t *testing.T) {
 	client = s.client(t, s.ca.Client("job"), func(o *popclient.MutualTLSOptions) {
 		o.Wrap = func(http.RoundTripper) http.RoundTripper { return nil }
 	})
-	if _, err := client.Do(request(t, "GET", s.api.URL+"/orders", nil)); err == nil || !strings.Contains(err.Error(), "Wrap has returned nil") {
+	_, err := client.Do(request(t, "GET", s.api.URL+"/orders", nil))
+	if err == nil || !strings.Contains(err.Error(), "Wrap has returned nil") {
 		t.Errorf("got %v, want an error about Wrap", err)
 	}
 	s.check(t, 1, 1)
