@@ -23,7 +23,8 @@ func TestCommand(t *testing.T) {
 	a := p.api(popauth.Options{Verifier: popauth.JWTOr(jwts, p.introspection(introspection.Options{Remember: -1}))})
 	dir := t.TempDir()
 	program := filepath.Join(dir, "popauth")
-	if out, err := exec.Command("go", "build", "-C", filepath.Join("..", "cmd", "popauth"), "-o", program, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-C", filepath.Join("..", "cmd", "popauth"), "-o", program, ".")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(newKey(t))

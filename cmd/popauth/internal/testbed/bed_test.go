@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"crypto/ecdsa"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -31,13 +32,18 @@ func newBed(t *testing.T) *Bed {
 // assertion is a JWT of the client's, with claims changed.
 func (b *Bed) newAssertion(t *testing.T, change func(jwt.MapClaims)) string {
 	t.Helper()
+	return b.newAssertionBy(t, b.assertion, change)
+}
+
+func (b *Bed) newAssertionBy(t *testing.T, key *ecdsa.PrivateKey, change func(jwt.MapClaims)) string {
+	t.Helper()
 	claims := jwt.MapClaims{
 		"iss": ClientID, "sub": ClientID, "aud": b.id.URL, "jti": "1", "exp": time.Now().Add(time.Minute).Unix(),
 	}
 	if change != nil {
 		change(claims)
 	}
-	s, err := jwt.NewWithClaims(jwt.SigningMethodES256, claims).SignedString(b.assertion)
+	s, err := jwt.NewWithClaims(jwt.SigningMethodES256, claims).SignedString(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +70,7 @@ func TestTokenEndpoint(t *testing.T) {
 		return all
 	}
 	again := assertion(nil)
+	forged := b.newAssertionBy(t, b.key, func(c jwt.MapClaims) { c["jti"] = "9" })
 	for _, tt := range []struct {
 		name string
 		form url.Values
@@ -81,6 +88,9 @@ func TestTokenEndpoint(t *testing.T) {
 		{"without exp", assertion(func(c jwt.MapClaims) { c["jti"] = "5"; delete(c, "exp") }), "invalid_client"},
 		{"without jti", assertion(func(c jwt.MapClaims) { delete(c, "jti") }), "invalid_client"},
 		{"of another", assertion(func(c jwt.MapClaims) { c["jti"], c["iss"] = "6", "x" }), "invalid_client"},
+		{"about another", assertion(func(c jwt.MapClaims) { c["jti"], c["sub"] = "8", "x" }), "invalid_client"},
+		{"by another key", url.Values{"client_assertion": {forged}, "client_assertion_type": again["client_assertion_type"]},
+			"invalid_client"},
 		{"of another type", with(assertion(func(c jwt.MapClaims) { c["jti"] = "7" }), "client_assertion_type", "x"), "invalid_client"},
 		{"another grant", with(secret, "grant_type", "password"), "unsupported_grant_type"},
 		{"another scope", with(secret, "scope", "admin"), "invalid_scope"},

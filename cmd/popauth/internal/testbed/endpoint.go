@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/seed-171ab058/popauth/clientauth"
 	"github.com/seed-171ab058/popauth/popauthtest"
@@ -126,14 +126,35 @@ func (b *Bed) verify(assertion string, r *http.Request) string {
 	if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return "client_assertion_type is another"
 	}
-	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(assertion, &claims, func(*jwt.Token) (any, error) { return &b.assertion.PublicKey, nil },
-		jwt.WithValidMethods([]string{"ES256"}), jwt.WithExpirationRequired(), jwt.WithIssuer(ClientID), jwt.WithSubject(ClientID))
+	signed, err := jose.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
-		return "assertion: " + err.Error()
+		return "assertion: no JWS with ES256"
 	}
-	if !slices.ContainsFunc([]string{b.id.URL, b.id.URL + "/token"}, func(s string) bool { return slices.Contains(claims.Audience, s) }) {
+	payload, err := signed.Verify(&b.assertion.PublicKey)
+	if err != nil {
+		return "assertion: signed by another key"
+	}
+	var claims struct {
+		Issuer   string `json:"iss"`
+		Subject  string `json:"sub"`
+		Audience any    `json:"aud"` // a string, or several
+		ID       string `json:"jti"`
+		Expires  int64  `json:"exp"`
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return "assertion: claims of other types than RFC 7523 has"
+	}
+	audience, _ := claims.Audience.([]any)
+	if one, ok := claims.Audience.(string); ok {
+		audience = []any{one}
+	}
+	switch {
+	case claims.Issuer != ClientID || claims.Subject != ClientID:
+		return "assertion: iss and sub aren't the client"
+	case !slices.Contains(audience, any(b.id.URL)) && !slices.Contains(audience, any(b.id.URL+"/token")):
 		return "assertion: for another audience"
+	case !time.Now().Before(time.Unix(claims.Expires, 0)):
+		return "assertion: expired, or without exp"
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
