@@ -66,7 +66,8 @@ func (h *holder) obtain(ctx context.Context, origins []string) (source, error) {
 }
 
 // flagNames has the flags for the options whose problems are reported.
-var flagNames = strings.NewReplacer("popclient: MutualTLSOptions.Issuer", "--issuer", "popclient: MutualTLSOptions.TokenURL", "--token-endpoint",
+var flagNames = strings.NewReplacer("popclient: MutualTLSOptions.Issuer", "--issuer", "popclient: MutualTLSOptions.TokenURL",
+	"--token-endpoint",
 	"popclient: MutualTLSOptions.Scopes", "--scope", "popclient: MutualTLSOptions.Resources", "--resource",
 	"popclient: MutualTLSOptions.Params", "--param", "popclient: MutualTLSOptions.Authentication", "--auth",
 	"popclient: MutualTLSOptions.Certificate", "--cert", "popclient: MutualTLSOptions", "options")

@@ -126,7 +126,7 @@ func (b *Bed) verify(assertion string, r *http.Request) string {
 	if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return "client_assertion_type is another"
 	}
-	signed, err := jose.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return "assertion: no JWS with ES256"
 	}
