@@ -86,6 +86,11 @@ type MutualTLSOptions struct {
 	// 1.2. It must not dial TLS itself, nor skip the verification of servers. If nil, http.DefaultTransport.
 	Transport *http.Transport
 
+	// Wrap is put around what sends the requests of a certificate, to the authorization server and to the API, for traces and
+	// logs. It sees each request as it is sent, also one that is repeated, with its token and the client's secret, and must return
+	// the answers as they come. It is called for each new certificate. If nil, nothing is put around.
+	Wrap func(http.RoundTripper) http.RoundTripper
+
 	// Timeout bounds one fetch of a token, metadata included, one wait for Certificate, and one signature by a key of the
 	// certificate that is not in memory. If zero, 10 s.
 	Timeout time.Duration

@@ -23,6 +23,28 @@ type connections struct {
 	direct *http.Transport
 	tunnel *http.Transport // for proxies that are reached over TLS; nil if there is no proxy, or no certificate
 	proxy  func(*http.Request) (*url.URL, error)
+	around http.RoundTripper // what Wrap has put around send; nil: nothing
+}
+
+var errWrap = errors.New("popclient: MutualTLSOptions.Wrap has returned nil")
+
+// sender is an http.RoundTripper of a function.
+type sender func(*http.Request) (*http.Response, error)
+
+func (s sender) RoundTrip(r *http.Request) (*http.Response, error) { return s(r) }
+
+// wrapped are the connections with what the options' Wrap puts around them.
+func (m *MutualTLS) wrapped(c *connections) *connections {
+	if m.options.Wrap == nil {
+		return c
+	}
+	if c.around = m.options.Wrap(sender(c.send)); c.around == nil {
+		c.around = sender(func(r *http.Request) (*http.Response, error) {
+			closeBody(r.Body)
+			return nil, errWrap
+		})
+	}
+	return c
 }
 
 // newConnections shares nothing with any other, as newTransport says.
@@ -37,9 +59,17 @@ func (m *MutualTLS) newConnections(present presents) *connections {
 	return c
 }
 
-// RoundTrip implements http.RoundTripper. A proxy is shown no certificate: net/http has one TLS configuration for it and for
-// the server behind it.
+// RoundTrip implements http.RoundTripper.
 func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.around != nil {
+		return c.around.RoundTrip(r)
+	}
+	return c.send(r)
+}
+
+// send sends one request. A proxy is shown no certificate: net/http has one TLS configuration for it and for the server
+// behind it.
+func (c *connections) send(r *http.Request) (*http.Response, error) {
 	if c.tunnel == nil {
 		return c.direct.RoundTrip(r)
 	}

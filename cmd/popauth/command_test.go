@@ -180,6 +180,7 @@ func TestExplain(t *testing.T) {
 			says: []string{"refused: binding_scheme"}},
 		{name: "ID token", token: l.bound(popauthtest.Claims{"at_hash": "x"}), args: []string{"--typ", "JWT"}, status: exitRefused,
 			says: []string{"refused: token_type"}},
+		{name: "one part", token: "e30", status: exitRefused, says: []string{"refused: token_malformed"}},
 		{name: "no JWT", token: "opaque", status: exitRefused, says: []string{"refused: token_malformed"}},
 	} {
 		status, out, errOut := l.explain(tt.token, tt.args...)

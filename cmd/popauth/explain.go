@@ -3,23 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-171ab058/popauth"
-	"github.com/seed-171ab058/popauth/dpop"
 )
 
 // question is what explain is asked.
@@ -30,22 +23,33 @@ type question struct {
 	method, url               string
 	at                        string
 	confirm                   bool
+	request                   string
+	entry                     int
+	format, header, verify    string
 }
 
 func newExplain() *cobra.Command {
 	var q question
 	c := &cobra.Command{
-		Use:   "explain --issuer ISSUER --audience API [flags] TOKEN|FILE|-",
+		Use:   "explain --issuer ISSUER --audience API [flags] TOKEN|FILE|-|--request FILE",
 		Short: "Say check by check whether an API with popauth would take a token, and why not",
 		Long: "explain asks the very decision of a Guard. After a check that fails it goes on as if that had not, to say what would " +
 			"come next.\n" +
 			"With --jwks nothing is asked of anybody; without it the keys are fetched from the issuer.\n" +
 			"A token in the arguments is in the process list: better give a file, or - for standard input.",
 		Example: "  popauth explain --issuer https://id.example.com --audience https://api.example.com --cert client.crt token.txt\n" +
-			"  popauth explain --issuer https://id.example.com --audience https://api.example.com --jwks keys.json \\\n" +
-			"    --proof proof.txt --method GET --url https://api.example.com/orders token.txt",
-		Args: cobra.ExactArgs(1),
+			"  popauth explain --issuer https://id.example.com --audience https://api.example.com --request request.har --entry 3",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if q.request != "" {
+				return q.explainRequest(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr(), args, c.Flags())
+			}
+			if len(args) == 0 {
+				return errors.New("no token: give it, a file with it, - for standard input, or --request FILE")
+			}
+			if q.entry != 0 || q.format != "" {
+				return errors.New("--entry and --proxy-format are for the request of --request FILE")
+			}
 			token, err := valueOf(args[0], c.InOrStdin())
 			if err != nil {
 				return err
@@ -67,6 +71,11 @@ func newExplain() *cobra.Command {
 	f.StringVar(&q.url, "url", "", "the request's URL, as its client calls it")
 	f.StringVar(&q.at, "at", "", "the time of the request, as 2006-01-02T15:04:05Z (default now)")
 	f.BoolVar(&q.confirm, "bound", true, "the route demands a bound token, as Confirm does")
+	f.StringVar(&q.request, "request", "", "file with a whole request, or -: raw HTTP, HAR, or a curl command, which is not run")
+	f.IntVar(&q.entry, "entry", 0, "the entry of a HAR file, from 1")
+	f.StringVar(&q.format, "proxy-format", "", "proxy whose headers in the request have the certificate: nginx, envoy, … ; ? lists them")
+	f.StringVar(&q.header, "header", "X-SSL-Client-Cert", "header with the certificate, where the format lets you name it")
+	f.StringVar(&q.verify, "verify-header", "X-SSL-Client-Verify", "header with the proxy's verdict, likewise; empty: there is none")
 	for _, name := range []string{"issuer", "audience"} {
 		if err := c.MarkFlagRequired(name); err != nil {
 			panic(err)
@@ -105,6 +114,10 @@ func (q question) explain(ctx context.Context, out io.Writer, token string) erro
 	if err != nil {
 		return err
 	}
+	return s.explain(ctx, out)
+}
+
+func (s *setting) explain(ctx context.Context, out io.Writer) error {
 	var failed []*popauth.Error
 	whole := false // every check was reached
 	for range 2 * len(checks) {
@@ -121,7 +134,7 @@ func (q question) explain(ctx context.Context, out io.Writer, token string) erro
 		}
 	}
 	w := newTable(out)
-	printChecks(w, failed, whole, s.skipped(token))
+	printChecks(w, failed, whole, s.skipped(s.token))
 	if err := w.flush(); err != nil {
 		return err
 	}
@@ -212,139 +225,4 @@ func printFailure(w *table, name string, e *popauth.Error) {
 	case e.Err != nil:
 		w.line("", "  %v", e.Err)
 	}
-}
-
-// setting is a Guard's options and a request. What fails is overlooked step by step, by another token: one that would not fail there,
-// signed by a key of this program's own.
-type setting struct {
-	options popauth.Options
-	request *http.Request
-	token   string // as it was given
-	bound   bool   // the route demands a bound token
-	scopes  []string
-	now     time.Time
-	signed  *rewritten // nil: the token is as it was given
-
-	asked struct { // what the route demands
-		bound  bool
-		scopes []string
-	}
-	unverifiable bool // nobody has looked at the signature
-}
-
-func (q question) setting(token string) (*setting, error) {
-	s := &setting{token: token, now: time.Now()}
-	if q.at != "" {
-		at, err := time.Parse(time.RFC3339, q.at)
-		if err != nil {
-			return nil, fmt.Errorf("--at: %w", err)
-		}
-		s.now = at
-	}
-	target := q.url
-	if target == "" {
-		target = "https://api.example.com/"
-	}
-	u, err := url.Parse(target)
-	if err != nil || u.Host == "" {
-		return nil, errors.New("--url: no URL with a host")
-	}
-	keys, err := q.keys()
-	if err != nil {
-		return nil, err
-	}
-	proofs, err := dpop.New(dpop.Options{BaseURL: u.Scheme + "://" + u.Host})
-	if err != nil {
-		return nil, fmt.Errorf("--url: %w", err)
-	}
-	s.options = popauth.Options{
-		Issuer: q.issuer, Audience: q.audience, Keys: keys, TokenTypes: q.types, Logger: slog.New(slog.DiscardHandler),
-		Confirmers: []popauth.Confirmer{popauth.MutualTLS{}, proofs}, Now: func() time.Time { return s.now },
-	}
-	if s.request, err = q.request(u, token); err != nil {
-		return nil, err
-	}
-	s.bound, s.scopes = q.confirm, q.scopes
-	s.asked.bound, s.asked.scopes = q.confirm, q.scopes
-	return s, nil
-}
-
-func (q question) keys() (popauth.KeySource, error) {
-	if q.jwks != "" {
-		b, err := readFile(q.jwks, nil)
-		if err != nil {
-			return nil, err
-		}
-		keys, err := popauth.StaticKeys(b)
-		if err != nil {
-			return nil, fmt.Errorf("--jwks: %w", err)
-		}
-		return keys, nil
-	}
-	o := popauth.RemoteKeysOptions{Issuer: q.issuer, AllowLoopbackHTTP: true}
-	if q.authorities != "" {
-		b, err := readFile(q.authorities, nil)
-		if err != nil {
-			return nil, err
-		}
-		o.RootCAs = x509.NewCertPool()
-		if !o.RootCAs.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("--ca: %s has no certificate in PEM", q.authorities)
-		}
-	}
-	return popauth.NewRemoteKeys(o)
-}
-
-// request is what the client sends, as a handler behind TLS gets it.
-func (q question) request(u *url.URL, token string) (*http.Request, error) {
-	r := httptest.NewRequest(q.method, u.RequestURI(), http.NoBody)
-	r.Host = u.Host
-	r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: u.Hostname()}
-	scheme := q.scheme
-	if q.proof != "" {
-		b, err := valueOf(q.proof, nil)
-		if err != nil {
-			return nil, err
-		}
-		r.Header.Set("DPoP", string(bytes.TrimSpace(b)))
-		if scheme == "" {
-			scheme = "DPoP"
-		}
-	}
-	if scheme == "" {
-		scheme = "Bearer"
-	}
-	r.Header.Set("Authorization", scheme+" "+token)
-	if q.cert != "" {
-		m, err := materialOf(context.Background(), q.cert, nil)
-		if err == nil && len(m.certificates) == 0 {
-			err = errors.New("no certificate in it")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("--cert: %s: %w", q.cert, err)
-		}
-		r.TLS.PeerCertificates = leafFirst(m.certificates)
-	}
-	return r, nil
-}
-
-// decide asks a Guard; nil if the request would pass.
-func (s *setting) decide(ctx context.Context) (*popauth.Error, error) {
-	g, err := popauth.New(s.options)
-	if err != nil {
-		return nil, err
-	}
-	var policies []popauth.Policy
-	if s.bound {
-		policies = append(policies, popauth.Bound())
-	}
-	if len(s.scopes) > 0 {
-		policies = append(policies, popauth.Scope(s.scopes...))
-	}
-	_, err = g.Check(s.request.Clone(ctx), policies...)
-	var e *popauth.Error
-	if err != nil && !errors.As(err, &e) {
-		return nil, err
-	}
-	return e, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,34 +60,6 @@ func inspect(out io.Writer, b []byte, now time.Time) error {
 		return err
 	}
 	return w.flush()
-}
-
-// jwtParts are a JWT's header and claims.
-type jwtParts struct {
-	header, claims   map[string]any
-	rawHeader, claim []byte
-}
-
-func splitJWT(token string) (jwtParts, error) {
-	var p jwtParts
-	parts := strings.Split(token, ".")
-	for i, into := range []*map[string]any{&p.header, &p.claims} {
-		b, err := base64.RawURLEncoding.DecodeString(parts[i])
-		if err != nil {
-			return p, fmt.Errorf("part %d of the JWT is not base64url without padding (RFC 7515, section 2)", i+1)
-		}
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.UseNumber()
-		if err := d.Decode(into); err != nil || *into == nil {
-			return p, fmt.Errorf("part %d of the JWT is no JSON object (RFC 7519, section 7.2)", i+1)
-		}
-		if i == 0 {
-			p.rawHeader = b
-		} else {
-			p.claim = b
-		}
-	}
-	return p, nil
 }
 
 func inspectJWT(w *table, token string, now time.Time) error {

@@ -2,15 +2,24 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := runIn(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
 
 // The exit statuses.
 const (
@@ -23,21 +32,34 @@ const (
 type refusedError struct{ error }
 
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	return runIn(context.Background(), args, in, out, errOut)
+}
+
+func runIn(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.Execute()
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if refused, ok := err.(refusedError); ok { //nolint:errorlint // cobra returns it as it is
-		_, _ = fmt.Fprintln(errOut, refused)
+		_, _ = fmt.Fprintln(errOut, printable(refused))
 		return exitRefused
 	}
-	_, _ = fmt.Fprintln(errOut, "popauth:", err)
+	_, _ = fmt.Fprintln(errOut, "popauth:", printable(err))
 	return exitUsage
+}
+
+// printable is an error's text, of which a server or a file may have chosen a part, in its lines.
+func printable(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = shown(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 func newRoot() *cobra.Command {
@@ -50,6 +72,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
+	root.AddCommand(newToken(), newCall(), newServeTest(), newMan())
 	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
 	return root
 }
@@ -58,7 +81,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program",
-		Example: "  popauth version",
+		Example: "  popauth version\n  popauth version | cut -d ' ' -f 2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			version := "unknown"

@@ -21,6 +21,7 @@ type half struct {
 	part, dynamicFile        string // of Traefik
 	gatewayID                string
 	site                     proxy.Site
+	check                    []string
 }
 
 // writers are the proxies that can be written for.
@@ -82,16 +83,27 @@ func newProxy() *cobra.Command {
 		Short: "Print the configuration of the proxy in front of an API",
 		Long: "proxy prints the configuration of a proxy that ends TLS, and hands the client's certificate to an API with " +
 			"proxy.Certificate.\n" +
-			"What a client may not send is removed in every spelling, but by Apache, which knows exact names only.\n" +
-			"The secret is in what is printed: keep it as you keep the key.",
+			"What a client may not send is removed in every spelling, but by Apache, which knows exact names only. The secret is in\n" +
+			"what is printed: keep it as you keep the key. --check reads a configuration that you have, of nginx, Caddy, Traefik or\n" +
+			"Envoy, and says what in it lets a client's own header through, or keeps an owner's certificate away: exit status 1.",
 		Example: "  popauth proxy nginx --secret-file secret --listen 443 --api 10.0.4.8:8080 \\\n" +
 			"    --certificate /etc/tls/server.crt --key /etc/tls/server.key --clients /etc/tls/clients.crt >nginx.conf\n" +
-			"  popauth proxy envoy --listen 443 --api 127.0.0.1:8080 --certificate /etc/tls/server.crt --key /etc/tls/server.key\n" +
 			"  popauth proxy ingress-nginx --secret-file secret --host api.example.com --namespace shop --service orders:8080 \\\n" +
-			"    --certificate api-tls --clients clients-ca | kubectl apply -f -",
+			"    --certificate api-tls --clients clients-ca | kubectl apply -f -\n" +
+			"  popauth proxy nginx --check /etc/nginx/nginx.conf --header X-SSL-Client-Cert --secret-header X-Proxy-Secret",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(h.check) > 0 {
+				secret := ""
+				if h.secretFile != "" || c.Flags().Changed("secret-header") {
+					secret = h.secretHeader
+				}
+				return h.examine(c.Context(), c.InOrStdin(), c.OutOrStdout(), args[0], secret)
+			}
+			if err := h.complete(args[0]); err != nil {
+				return err
+			}
 			text, err := h.write(args[0])
 			if err != nil {
 				return err
@@ -118,7 +130,25 @@ func newProxy() *cobra.Command {
 	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict; "+
 		"traefik lets only these in; in a cluster the Secret with them")
 	h.clusterFlags(c)
+	f.StringArrayVar(&h.check, "check", nil, "configuration to read instead, or - ; Traefik's second file after another --check")
 	return c
+}
+
+// complete tells what is missing of a site.
+func (h half) complete(name string) error {
+	if clustered(name) {
+		return nil // Site says it, by the names of Cluster
+	}
+	var wrong []error
+	for _, f := range []struct {
+		name  string
+		empty bool
+	}{{"api", len(h.site.API) == 0}, {"certificate", h.site.Certificate == ""}, {"key", h.site.Key == ""}} {
+		if f.empty {
+			wrong = append(wrong, fmt.Errorf("--%s is required", f.name))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // clusterFlags are those of a cluster, for ingress-nginx and Istio.
