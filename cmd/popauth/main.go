@@ -51,6 +51,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
+	root.AddCommand(newProbe())
 	return root
 }
 
