@@ -26,7 +26,6 @@ func answerChecks() []Check {
 			Want: "neither public nor s-maxage: shared caches would give it to others", run: cachePublic},
 		{Name: "cache-refusal", Section: "RFC 9111, section 3", Severity: Low, Title: "Cache-Control of a refusal",
 			Want: "nothing that lets a cache keep it", run: cacheRefusal},
-		{Name: "two-hosts", Section: "RFC 9112, section 3.2", Severity: Low, Title: "two Host lines, without credentials", Want: "400", run: twoHosts},
 	}
 }
 
@@ -187,10 +186,4 @@ func cacheRefusal(s *session) verdict {
 		}
 		return passed()
 	})
-}
-
-func twoHosts(s *session) verdict {
-	return s.judge(func(a answer) bool { return a.err == nil && a.status != http.StatusBadRequest && a.status/100 != 5 }, s.owner, []variant{
-		{"", func(c *call) { c.without(); c.host = s.url.Host + "\r\nHost: other.example" }},
-	}).asked("")
 }

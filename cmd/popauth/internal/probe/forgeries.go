@@ -290,9 +290,16 @@ func foldedForged(s *session) verdict {
 func trailerForged(s *session) verdict {
 	var all []variant
 	for _, one := range s.allWritten() {
-		all = append(all, variant{one.name, func(c *call) {
-			c.link.certificate, c.chunked, c.trailer = nil, true, one.fields
-		}})
+		for _, announced := range []bool{true, false} {
+			all = append(all, variant{one.name, func(c *call) {
+				c.link.certificate, c.chunked, c.trailer = nil, true, one.fields
+				for _, f := range one.fields {
+					if announced {
+						c.add("Trailer", f.name)
+					}
+				}
+			}})
+		}
 	}
 	return s.refused(all...)
 }

@@ -54,10 +54,7 @@ func (s *session) metadata() *document {
 		places[order[0]] = s.resource(strings.TrimPrefix(order[0], wellKnown))
 	}
 	for _, place := range order {
-		a := s.answerTo(place, func(c *call) {
-			c.without()
-			c.target, c.proof, c.link.certificate = place, nil, nil
-		})
+		a := s.fetched(place)
 		if a.err != nil || a.status != http.StatusOK {
 			continue
 		}
@@ -68,6 +65,14 @@ func (s *session) metadata() *document {
 		return d
 	}
 	return nil
+}
+
+// fetched is what the API has at a path for everybody.
+func (s *session) fetched(path string) answer {
+	return s.answerTo(path, func(c *call) {
+		c.without()
+		c.target, c.proof, c.link.certificate = path, nil, nil
+	})
 }
 
 // announced is what a challenge names.
@@ -162,8 +167,11 @@ func metadataChallenge(s *session) verdict {
 		return found("it is no https URL")
 	case u.Scheme != s.url.Scheme || u.Host != s.url.Host:
 		return skipped("it is at %s, to which nothing was sent", s.discreet(u.Host))
-	case s.metadata() == nil:
-		return found("it names a place where there is no metadata")
+	}
+	a := s.fetched(u.EscapedPath())
+	var members map[string]any
+	if a.err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &members) != nil || members == nil {
+		return found("it names a place that is answered with %s, and no metadata", a.outcome())
 	}
 	return passed()
 }

@@ -86,6 +86,7 @@ func proofHostHeader(s *session) verdict {
 			s.forHost(c)
 			c.host, c.target = elsewhereHost, s.url.Scheme+"://"+elsewhereHost+c.target
 		}},
+		variant{"a second Host", func(c *call) { s.forHost(c); c.host += "\r\nHost: " + elsewhereHost }},
 		variant{"the request line", func(c *call) {
 			s.forHost(c)
 			c.target = s.url.Scheme + "://" + elsewhereHost + c.target
