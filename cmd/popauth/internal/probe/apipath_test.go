@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // strange tells a request for another path that a router behind the guard takes for the resource's.
@@ -72,7 +74,7 @@ func (a *api) strange(r *http.Request) bool {
 
 // needLenience are the holes of servers that take what net/http refuses.
 var needLenience = []string{
-	"header-space", "header-folded", "path-backslash", "path-fragment", "path-odd-url", "path-control", "path-double-encoding", "path-encoded-dots",
+	"lenient", "header-space", "header-folded", "path-backslash", "path-fragment", "path-odd-url", "path-control", "path-double-encoding", "path-encoded-dots",
 }
 
 var (
@@ -127,6 +129,10 @@ func serveLeniently(conn *tls.Conn, h http.Handler) {
 	answer := w.Result()
 	answer.Close = true
 	_ = answer.Write(conn)
+	// What is left unread would cut the answer off.
+	_ = conn.CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	_, _ = io.Copy(io.Discard, conn)
 }
 
 func readHead(conn net.Conn) ([]byte, error) {

@@ -57,6 +57,7 @@ const (
 	needsJWT                    // the token is a JWT, which can be altered
 	needsTLS                    // the API is reached by TLS
 	needsHTTP2                  // the API speaks HTTP/2
+	needsOther                  // the API's TLS takes the other certificate
 )
 
 var missing = []struct {

@@ -148,10 +148,10 @@ func listOrders(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `{"orders":["12 apples"]}`)
 }
 
-func (l *lab) popauthDirect(nonces dpop.NonceSource) string {
+func (l *lab) popauthDirect(nonces dpop.NonceSource, configure ...func(*httptest.Server)) string {
 	l.Helper()
 	var h http.Handler
-	server := l.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }))
+	server := l.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }), configure...)
 	h = l.guarded(server.URL, nonces, nil)
 	return server.URL + "/orders"
 }

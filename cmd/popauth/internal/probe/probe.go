@@ -122,6 +122,9 @@ func (s *session) verdict(c Check) verdict {
 	if s.ctx.Err() != nil {
 		return unclear("%v", context.Cause(s.ctx))
 	}
+	if c.needs&needsOther != 0 && !s.otherConnects {
+		return unclear("the API's TLS refuses the other certificate: give one that it takes, of another client")
+	}
 	return c.run(s)
 }
 
@@ -196,9 +199,6 @@ func (s *session) remarks() []string {
 		all = append(all, "the token is no JWT, so that it could not be altered")
 	} else if s.token.confirmation() == nil {
 		all = append(all, "the token names no key in cnf: unless the API learns of one by introspection, it is good in any hands")
-	}
-	if s.options.Certificate != nil && s.options.Other == nil {
-		all = append(all, "the other certificate was self-signed: where the API's TLS takes certificates of an authority alone, give one of them")
 	}
 	if !s.stable {
 		all = append(all, "the owner gets another body each time: paths were compared by what the bodies have in common")

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -26,6 +27,11 @@ func TestRight(t *testing.T) {
 	for name, open := range map[string]func(*lab) string{
 		"direct":      func(l *lab) string { return l.popauthDirect(nil) },
 		"with nonces": func(l *lab) string { return l.popauthDirect(nonces()) },
+		"certificates demanded": func(l *lab) string {
+			return l.popauthDirect(nil, func(s *httptest.Server) {
+				s.TLS.ClientAuth, s.TLS.ClientCAs = tls.RequireAndVerifyClientCert, l.ca.Pool()
+			})
+		},
 		"nginx": func(l *lab) string {
 			return l.behind("nginx", "", proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"))
 		},
@@ -41,6 +47,9 @@ func TestRight(t *testing.T) {
 		},
 	} {
 		for _, by := range bearers {
+			if name == "certificates demanded" && by == "key" {
+				continue
+			}
 			t.Run(name+" "+by, func(t *testing.T) {
 				l := newLab(t)
 				l.wantRight(l.options(by, open(l), l.ca.Pool()), 100)

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,14 +34,16 @@ type session struct {
 	token *token // nil: it is no JWT
 	thief *Key
 	lookalike
-	control  answer // to the owner
-	stable   bool   // the owner gets the same body each time
-	http2    bool   // the API speaks it, and the owner passes by it
-	nonce    string // the last that the API has sent
-	nonces   bool   // it asks for them
-	proof    string // the last one sent
-	refusals []refusal
-	seen     map[string]answer // by what was sent
+	control answer // to the owner
+	stable  bool   // the owner gets the same body each time
+	http2   bool   // the API speaks it, and the owner passes by it
+	// Whether one without a certificate, and one with the other, gets as far as an answer.
+	noneConnects, otherConnects bool
+	nonce                       string // the last that the API has sent
+	nonces                      bool   // it asks for them
+	proof                       string // the last one sent
+	refusals                    []refusal
+	seen                        map[string]answer // by what was sent
 }
 
 // refusal is an answer that was none to the owner's request.
@@ -230,7 +233,16 @@ func (s *session) open() error {
 		a := s.send(c)
 		s.http2 = s.accepted(a)
 	}
+	s.noneConnects, s.otherConnects = s.connects(nil), s.other != nil && s.connects(s.other)
 	return nil
+}
+
+// connects sends no token.
+func (s *session) connects(certificate *tls.Certificate) bool {
+	c := s.stolen()
+	c.without()
+	c.link.certificate = certificate
+	return s.send(c).err == nil
 }
 
 // reachable are the addresses that take a connection.

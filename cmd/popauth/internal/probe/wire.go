@@ -36,7 +36,8 @@ func (a answer) closed() bool {
 	var alert tls.AlertError
 	var op *net.OpError
 	return errors.As(a.err, &alert) || errors.As(a.err, &op) && op.Op == "remote error" || errors.Is(a.err, io.EOF) ||
-		errors.Is(a.err, io.ErrUnexpectedEOF) || errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE)
+		errors.Is(a.err, io.ErrUnexpectedEOF) || errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) ||
+		a.err != nil && (strings.HasPrefix(a.err.Error(), "stream error: ") || strings.Contains(a.err.Error(), "GOAWAY")) // HTTP/2
 }
 
 // config is the handshake of a link.
