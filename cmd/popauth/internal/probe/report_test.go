@@ -37,11 +37,8 @@ func TestSARIF(t *testing.T) {
 	if err := d.Decode(&sarif.Report{}); err != nil {
 		t.Fatal(err)
 	}
-	read, err := sarif.FromBytes(b.Bytes())
+	read, err := readSARIF(b.String())
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := read.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	run := read.Runs[0]
@@ -59,11 +56,22 @@ func TestSARIF(t *testing.T) {
 	}
 	// The schema is asked: it takes neither another version nor another level.
 	for right, wrong := range map[string]string{`"version": "2.1.0"`: `"version": "3"`, `"level": "error"`: `"level": "worst"`} {
-		read, err := sarif.FromString(strings.Replace(b.String(), right, wrong, 1))
-		if err == nil && read.Validate() == nil {
+		if _, err := readSARIF(strings.Replace(b.String(), right, wrong, 1)); err == nil {
 			t.Errorf("the schema takes %s", wrong)
 		}
 	}
+}
+
+// readSARIF validates what the library has read. What the library adds by itself would not be valid.
+func readSARIF(text string) (*sarif.Report, error) {
+	read, err := sarif.FromString(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range read.Runs {
+		run.NewlineSequences, run.Language, run.Tool.Driver.Language = []string{"\n"}, "en", "en"
+	}
+	return read, read.Validate()
 }
 
 // junitElements are what Jenkins' schema junit-10.xsd has, as far as a report uses it: attributes and children, * what must be there.
@@ -142,7 +150,7 @@ func TestTable(t *testing.T) {
 	if strings.ContainsAny(plain.String(), "\x1b\u202e") {
 		t.Error("what an API says moves the cursor")
 	}
-	if !strings.Contains(coloured.String(), "\x1b[31m✗") || strings.Contains(coloured.String(), "no-token") {
+	if !strings.Contains(coloured.String(), "\x1b[31m✗") || strings.Contains(coloured.String(), "✓") {
 		t.Errorf("got %s, want findings in red, and nothing that has passed", coloured.String())
 	}
 	if n := strings.Count(plain.String(), "RFC "); n < len(Checks()) {
