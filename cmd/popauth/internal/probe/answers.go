@@ -153,7 +153,7 @@ func reflectHTML(s *session) verdict {
 		a := s.send(c)
 		kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 		if kind != "application/json" && kind != "text/plain" && !strings.HasSuffix(kind, "+json") && bytes.Contains(a.body, []byte(markup)) {
-			return found("%s stands in an answer of type %q", name, s.discreet(kind))
+			return found("%s stands in an answer of type %q", name, kind)
 		}
 	}
 	return passed()

@@ -91,7 +91,7 @@ func (s *session) runAll(checks []Check) []Result {
 	for i, c := range checks {
 		s.options.Progress(i, len(checks), s.sent, c.Name)
 		v := s.verdict(c)
-		results = append(results, Result{Check: c, State: v.state, Detail: v.detail})
+		results = append(results, Result{Check: c, State: v.state, Detail: s.discreet(v.detail)})
 		if i+1 < len(checks) && checks[i+1].Topic == c.Topic {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -268,7 +269,19 @@ func (s *session) refusedOwner(a answer) error {
 	}
 	said := ""
 	if lines := a.header.Values("WWW-Authenticate"); len(lines) > 0 {
-		said = ": " + strings.ReplaceAll(strings.Join(lines, ", "), s.options.Token, "…")
+		said = ": " + s.discreet(strings.Join(lines, ", "))
 	}
 	return fmt.Errorf("the owner's own request was answered with %s%s", a.outcome(), said)
+}
+
+// signed is what may be a token or a proof, or a part of one.
+var signed = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
+
+// discreet is a text that an API may have written, without the owner's secrets, and not too long.
+func (s *session) discreet(text string) string {
+	text = signed.ReplaceAllString(strings.ReplaceAll(text, s.options.Token, "…"), "…")
+	if len(text) > 400 {
+		text = strings.ToValidUTF8(text[:400], "") + "…"
+	}
+	return text
 }
