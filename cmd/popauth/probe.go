@@ -30,9 +30,10 @@ func newProbe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "probe URL --token-file FILE (--cert FILE --key FILE | --dpop-key FILE) [flags]",
 		Short: "Send an API what thieves send, with its owner's leave, and say what it doesn't refuse",
-		Long: "probe needs a token that the API takes, and what it is bound to, and leave to test. It begins if the owner passes, sends " +
-			"GET\nand HEAD alone, and nothing to anybody but the URL's origin. --list has all checks. Exit status: 0, nothing found; 1, " +
-			"something\nwas; 2, nothing can be said. The token may come from the environment as " + tokenVariable + ".",
+		Long: "probe needs leave to test, a token that the API takes, and the certificate or key that the token is bound to.\n" +
+			"It begins if the owner passes, sends GET and HEAD alone, and nothing to anybody but the URL's origin.\n" +
+			"Exit status: 0, nothing was found; 1, something was; 2, nothing can be said, or not everything.\n" +
+			"The token may come from the environment, as " + tokenVariable + ".",
 		Example: "  popauth probe https://api.example.com/orders --token-file token --cert owner.crt --key owner.key\n" +
 			"  popauth probe https://api.example.com/orders --token-file - --dpop-key key.jwk --format sarif <token >probe.sarif",
 		Args: func(_ *cobra.Command, args []string) error {

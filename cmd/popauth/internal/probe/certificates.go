@@ -58,7 +58,7 @@ func certificateChecks() []Check {
 		{Name: "certificate-resumed-none", Section: "RFC 8446, section 2.2", Severity: Critical, needs: needsCert,
 			Title: "the token over a resumed session that began without a certificate", Want: want, run: resumed(tls.VersionTLS13, none)},
 		{Name: "certificate-resumed-tls12", Section: "RFC 5246, section 7.3", Severity: Critical, needs: needsCert,
-			Title: "the same over TLS 1.2", Want: want, run: resumed(tls.VersionTLS12, other, none)},
+			Title: "the token over a resumed session of TLS 1.2 that began with another certificate, or with none", Want: want, run: resumed(tls.VersionTLS12, other, none)},
 		{Name: "certificate-head", Section: "RFC 9110, section 9.3.2", Severity: High, needs: needsCert | needsOther,
 			Title: "HEAD with the token and another certificate", Want: "what GET is answered",
 			run: refuse(other, func(_ *session, c *call) { c.method = http.MethodHead })},

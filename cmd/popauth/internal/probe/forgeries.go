@@ -70,18 +70,18 @@ func forgeryChecks() []Check {
 			return s.forged(s.subjects(), s.none(), s.others())
 		}},
 		{"header-underscore", "RFC 3875, section 4.1.18", "forged headers of all of them, with underscores for hyphens", spelledWith("_")},
-		{"header-dot", "RFC 3875, section 4.1.18", "the same, with dots for hyphens", spelledWith(".")},
-		{"header-last-hyphen", "RFC 3875, section 4.1.18", "the same, with an underscore for the last hyphen", spelledLast},
-		{"header-lower-case", "RFC 9110, section 5.1", "the same in lower case", func(s *session) verdict {
+		{"header-dot", "RFC 3875, section 4.1.18", "forged headers of all of them, with dots for hyphens", spelledWith(".")},
+		{"header-last-hyphen", "RFC 3875, section 4.1.18", "forged headers of all of them, with an underscore for the last hyphen", spelledLast},
+		{"header-lower-case", "RFC 9110, section 5.1", "forged headers of all of them, in lower case", func(s *session) verdict {
 			return s.forged(respelled(s.allWritten(), strings.ToLower), s.none())
 		}},
-		{"header-twice", "RFC 9110, section 5.3", "each of them twice: empty or another's, and the owner's", twiceForged},
-		{"header-http2", "RFC 9113, section 8.2", "each of them over HTTP/2", http2Forged},
-		{"header-space", "RFC 9112, section 5.1", "each of them with a space before the colon", func(s *session) verdict {
+		{"header-twice", "RFC 9110, section 5.3", "forged headers of all of them, each twice: empty, and the owner's", twiceForged},
+		{"header-http2", "RFC 9113, section 8.2", "forged headers of all of them, over HTTP/2", http2Forged},
+		{"header-space", "RFC 9112, section 5.1", "forged headers of all of them, with a space before the colon", func(s *session) verdict {
 			return s.forged(respelled(s.allWritten(), func(name string) string { return name + " " }), s.none())
 		}},
-		{"header-folded", "RFC 9112, section 5.2", "each of them in a line that continues another", foldedForged},
-		{"header-trailer", "RFC 9110, section 6.5.1", "each of them behind a body in chunks", trailerForged},
+		{"header-folded", "RFC 9112, section 5.2", "forged headers of all of them, in a line that continues another", foldedForged},
+		{"header-trailer", "RFC 9110, section 6.5.1", "forged headers of all of them, behind a body in chunks", trailerForged},
 		{"header-connection", "RFC 9110, section 7.6.1", "a Connection line that names what a proxy sets", connectionStripped},
 	} {
 		check := Check{Name: c.name, Section: c.section, Severity: Critical, needs: needsCert, Title: c.title, Want: wantRemoved, run: c.run}

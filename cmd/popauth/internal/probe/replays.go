@@ -23,12 +23,12 @@ func replayChecks() []Check {
 	}
 	all := []Check{
 		check("replay", "a proof that was used, again", replayed(func(*session, *call) {})),
-		check("replay-later", "the same after seconds", replayedLater),
-		check("replay-address", "the same to the API's second address", replayedAddress),
-		check("replay-http2", "the same over HTTP/2", replayed(func(_ *session, c *call) { c.link.http2 = true })),
+		check("replay-later", "a proof that was used, again after seconds", replayedLater),
+		check("replay-address", "a proof that was used, again at the API's second address", replayedAddress),
+		check("replay-http2", "a proof that was used, again over HTTP/2", replayed(func(_ *session, c *call) { c.link.http2 = true })),
 		check("replay-at-once", "one proof in requests at the same time", replayedAtOnce),
-		check("replay-respelled", "the same in another spelling, or with another signature that anybody can make of it", replayedRespelled),
-		check("replay-query", "the same with another query, which a proof doesn't cover", replayed(func(_ *session, c *call) {
+		check("replay-respelled", "a proof that was used, in another spelling, or with the other signature that anybody can make of it", replayedRespelled),
+		check("replay-query", "a proof that was used, again with another query", replayed(func(_ *session, c *call) {
 			c.withQuery("popauth_probe", "1")
 		})),
 	}
