@@ -2,9 +2,11 @@ package probe
 
 import (
 	"bytes"
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
+	"syscall"
 )
 
 // answerChecks look at what an answer gives away.
@@ -12,6 +14,8 @@ func answerChecks() []Check {
 	return []Check{
 		{Name: "server-error", Section: "RFC 9110, section 15.6.1", Severity: Medium, Title: "credentials that can't be read",
 			Want: "400 or 401: an error of the server's is a bug that somebody can reach", run: serverError},
+		{Name: "still-up", Section: "RFC 9110, section 15.6.1", Severity: High, Title: "odd request lines without credentials, and then the owner",
+			Want: "what the owner was answered before: a request that ends the program ends it for all", run: stillUp},
 		{Name: "stack-trace", Section: "RFC 9110, section 17.14", Severity: Low, Title: "the inside of the program in an answer",
 			Want: "none", run: stackTrace},
 		{Name: "reflect-token", Section: "RFC 6750, section 5.3", Severity: Medium, Title: "the token or the proof in a refusal",
@@ -55,6 +59,26 @@ func serverError(s *session) verdict {
 		all = append(all, variant{scheme, func(c *call) { c.instead(scheme + "=" + long[:50]) }})
 	}
 	return s.judge(func(a answer) bool { return a.status >= 500 && a.unknown() == "" }, s.owner, all).asked("answered with 5xx")
+}
+
+// stillUp sends what programs in some languages raise an exception for, outside of whatever would catch it.
+func stillUp(s *session) verdict {
+	for _, target := range []string{"//", "https://@/", "/%", "/%c0%af", "http://[::1", "/?%", "/" + strings.Repeat("a/", 500), "*"} {
+		c := s.stolen()
+		c.without()
+		c.target = target
+		s.send(c)
+	}
+	c := s.stolen()
+	c.without()
+	c.host = "[::1"
+	s.send(c)
+	if a := s.send(s.owner()); errors.Is(a.err, syscall.ECONNREFUSED) {
+		return found("nobody takes connections any more")
+	} else if !s.accepted(a) {
+		return unclear("afterwards the owner's own request came to %s", a.outcome())
+	}
+	return passed()
 }
 
 // asked words a finding that isn't about who passes.

@@ -26,6 +26,7 @@ type api struct {
 	owner  *x509.Certificate
 	nonces bool
 
+	listener  io.Closer
 	mu        sync.Mutex
 	used      map[string]bool // proofs
 	confirmed map[string]bool // tokens, for an API that remembers them
@@ -47,6 +48,7 @@ func (l *lab) openAPI(hole string) *api {
 	// By name, as TLS has none for an address.
 	server := l.serve(a, a.transport)
 	a.url = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	a.listener = server.Listener
 	if a.has("replay-address") {
 		l.second(server)
 	}
@@ -69,6 +71,8 @@ func invalid(code string) error { return refused{http.StatusUnauthorized, code, 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.cors(w, r)
 	switch {
+	case a.has("still-up") && r.RequestURI == "//":
+		a.listener.Close()
 	case strings.HasPrefix(r.RequestURI, wellKnown):
 		a.describe(w, r)
 	case a.strange(r):

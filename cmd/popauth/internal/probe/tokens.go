@@ -232,7 +232,7 @@ func malleable(s *session) verdict {
 	texts := map[string]string{
 		"padded":              s.options.Token + "=",
 		"a dot more":          s.options.Token + ".",
-		"a space in the JSON": encodeWithSpace(s.token),
+		"white space in the signature": spaced(s.token),
 	}
 	if last := s.token.parts[2]; len(last)%4 != 0 && last != "" { // bits that decode to nothing
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -245,8 +245,8 @@ func malleable(s *session) verdict {
 	return s.refused(tokens(texts)...)
 }
 
-// encodeWithSpace has white space inside of the third part, which lenient decoders skip.
-func encodeWithSpace(t *token) string {
+// spaced has white space inside of the third part, which lenient decoders skip.
+func spaced(t *token) string {
 	if len(t.parts[2]) < 4 {
 		return "popauth-probe"
 	}
