@@ -109,8 +109,8 @@ func (p *probing) run(ctx context.Context, in io.Reader, out, errOut io.Writer) 
 	report, err := probe.Run(ctx, p.options)
 	if err != nil {
 		if errors.Is(err, probe.ErrOwner) {
-			err = fmt.Errorf("%w\nGive a URL that the owner may GET, a token that is in force, and the certificate or key that it is bound "+
-				"to.\npopauth inspect says what the token is bound to, popauth thumbprint what a certificate or key has", err)
+			err = fmt.Errorf("%w\nGive a URL that the owner may GET, a token that is in force, and the certificate or key that it is "+
+				"bound to.\npopauth inspect says what the token is bound to, popauth thumbprint what a certificate or key has", err)
 		}
 		return err
 	}

@@ -54,7 +54,10 @@ func newProbed(t *testing.T, change func(*probed)) *probed {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /orders", guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "2 orders\n") })))
+	mux.Handle("GET /orders", guard.Confirm(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, "2 orders\n")
+	})))
 	h = popauth.RequestLine{Logger: o.Logger}.Handler(mux)
 	if p.believes {
 		h = believing(h)
@@ -190,7 +193,8 @@ func TestProbeFinds(t *testing.T) {
 func TestProbeErrors(t *testing.T) {
 	p := newProbed(t, func(*probed) {})
 	p.file("old.token", []byte(p.bound(popauthtest.Claims{"exp": 1700000000})))
-	p.file("public.jwk", []byte(`{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`))
+	p.file("public.jwk", []byte(`{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",`+
+		`"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`))
 	p.file("headers", []byte("Authorization: Bearer x\n"))
 	t.Setenv(tokenVariable, "")
 	for _, tt := range []struct {
@@ -199,7 +203,8 @@ func TestProbeErrors(t *testing.T) {
 		says []string
 	}{
 		{"no URL", []string{"probe"}, []string{"want one URL"}},
-		{"http", []string{"probe", "http://api.example.com/", "--token-file", p.path("token"), "--dpop-key", p.path("key.jwk")}, []string{"https only"}},
+		{"http", []string{"probe", "http://api.example.com/", "--token-file", p.path("token"), "--dpop-key", p.path("key.jwk")},
+			[]string{"https only"}},
 		{"no token", []string{"probe", p.api.URL, "--dpop-key", p.path("key.jwk")}, []string{"--token-file", tokenVariable}},
 		{"nothing to prove", []string{"probe", p.api.URL, "--token-file", p.path("token")}, []string{"certificate or the DPoP key"}},
 		{"no such file", []string{"probe", p.api.URL, "--token-file", p.path("nowhere"), "--cert", p.path("nothing")},
@@ -208,12 +213,14 @@ func TestProbeErrors(t *testing.T) {
 			[]string{p.path("owner.pem"), "--key names"}},
 		{"public key", []string{"probe", p.api.URL, "--token-file", p.path("token"), "--dpop-key", p.path("public.jwk")},
 			[]string{p.path("public.jwk"), "without its private key"}},
-		{"headers of its own", []string{"probe", p.api.URL, "--token-file", p.path("token"), "--dpop-key", p.path("key.jwk"), "--header-file",
+		{"headers of its own", []string{"probe", p.api.URL, "--token-file", p.path("token"), "--dpop-key", p.path("key.jwk"),
+			"--header-file",
 			p.path("headers")}, []string{"Authorization is what the probe itself writes"}},
 		{"format", []string{"probe", p.api.URL, "--format", "pdf"}, []string{"want table, json, junit or sarif"}},
 		{"severity", []string{"probe", p.api.URL, "--fail-on", "bad"}, []string{"info, low, medium, high, critical"}},
 		{"check", append([]string{"probe", p.api.URL, "--checks", "x"}, p.owned()...), []string{"--list has the names"}},
-		{"owner refused", append([]string{"probe", p.api.URL + "/orders", "--ca", p.path("api.pem")}, p.owned("--token-file", p.path("old.token"))...),
+		{"owner refused", append([]string{"probe", p.api.URL + "/orders", "--ca", p.path("api.pem")},
+			p.owned("--token-file", p.path("old.token"))...),
 			[]string{"the API refuses its owner", "401 Unauthorized", "popauth inspect"}},
 		{"another authority", append([]string{"probe", p.api.URL + "/orders"}, p.owned()...), []string{"refuses its owner", "certificate"}},
 	} {

@@ -23,7 +23,7 @@ import (
 )
 
 // tokenVariable has the access token where no file does: a flag would be in the process list.
-const tokenVariable = "POPAUTH_TOKEN"
+const tokenVariable = "POPAUTH_TOKEN" //nolint:gosec // the name of a variable
 
 // probeFiles name the files with what a probe is made with. Secrets come by no other way.
 type probeFiles struct {

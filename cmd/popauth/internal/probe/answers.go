@@ -14,16 +14,18 @@ func answerChecks() []Check {
 	return []Check{
 		{Name: "server-error", Section: "RFC 9110, section 15.6.1", Severity: Medium, Title: "credentials that can't be read",
 			Want: "400 or 401: an error of the server's is a bug that somebody can reach", run: serverError},
-		{Name: "still-up", Section: "RFC 9110, section 15.6.1", Severity: High, Title: "odd request lines without credentials, and then the owner",
-			Want: "what the owner was answered before: a request that ends the program ends it for all", run: stillUp},
+		{Name: "still-up", Section: "RFC 9110, section 15.6.1", Severity: High,
+			Title: "odd request lines without credentials, and then the owner",
+			Want:  "what the owner was answered before: a request that ends the program ends it for all", run: stillUp},
 		{Name: "stack-trace", Section: "RFC 9110, section 17.14", Severity: Low, Title: "the inside of the program in an answer",
 			Want: "none", run: stackTrace},
 		{Name: "reflect-token", Section: "RFC 6750, section 5.3", Severity: Medium, Title: "the token or the proof in a refusal",
 			Want: "nothing of it: refusals are in logs and on screens", run: reflectToken},
 		{Name: "reflect-challenge", Section: "RFC 6750, section 3", Severity: Medium, Title: "what was sent, in WWW-Authenticate",
 			Want: "nothing of it", run: reflectChallenge},
-		{Name: "reflect-header", Section: "RFC 9112, section 11.1", Severity: High, Title: "an encoded line break in the query and the path",
-			Want: "no header that the sender has written", run: reflectHeader},
+		{Name: "reflect-header", Section: "RFC 9112, section 11.1", Severity: High,
+			Title: "an encoded line break in the query and the path",
+			Want:  "no header that the sender has written", run: reflectHeader},
 		{Name: "reflect-html", Section: "RFC 9110, section 17.3", Severity: Medium, Title: "markup in path and query",
 			Want: "no page that has it", run: reflectHTML},
 		{Name: "cache-public", Section: "RFC 9111, section 3.5", Severity: Medium, Title: "Cache-Control of the owner's answer",
@@ -36,11 +38,13 @@ func answerChecks() []Check {
 func serverError(s *session) verdict {
 	long := strings.Repeat("A", 4096)
 	values := map[string]string{
-		"three dots": "...", "base64 that is no JSON": "AAAA.AAAA.AAAA", "numbers for objects": encode([]byte("1")) + "." + encode([]byte("2")) + ".AAAA",
-		"an empty header": encode([]byte("{}")) + "." + encode([]byte("{}")) + ".", "five parts": "AAAA.AAAA.AAAA.AAAA.AAAA",
+		"three dots": "...", "base64 that is no JSON": "AAAA.AAAA.AAAA",
+		"numbers for objects": encode([]byte("1")) + "." + encode([]byte("2")) + ".AAAA",
+		"an empty header":     encode([]byte("{}")) + "." + encode([]byte("{}")) + ".", "five parts": "AAAA.AAAA.AAAA.AAAA.AAAA",
 		"alg that is no text": encode([]byte(`{"alg":[]}`)) + "." + encode([]byte("{}")) + ".AAAA", "a long one": long,
 		"kid that is no text": encode([]byte(`{"alg":"ES256","kid":{}}`)) + "." + encode([]byte(`{"exp":"x"}`)) + "." + long[:86],
-		"bytes above ASCII":   "\xff\xfe\xfd", "percent signs": "%s%n%00", "null": encode([]byte("null")) + "." + encode([]byte("null")) + ".AAAA",
+		"bytes above ASCII":   "\xff\xfe\xfd", "percent signs": "%s%n%00",
+		"null":         encode([]byte("null")) + "." + encode([]byte("null")) + ".AAAA",
 		"deep nesting": encode([]byte(strings.Repeat("[", 1000))) + "." + long[:100] + ".AAAA",
 	}
 	var all []variant
@@ -176,7 +180,8 @@ func reflectHTML(s *session) verdict {
 		change(c)
 		a := s.send(c)
 		kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-		if kind != "application/json" && kind != "text/plain" && !strings.HasSuffix(kind, "+json") && bytes.Contains(a.body, []byte(markup)) {
+		if kind != "application/json" && kind != "text/plain" && !strings.HasSuffix(kind, "+json") &&
+			bytes.Contains(a.body, []byte(markup)) {
 			return found("%s stands in an answer of type %q", name, kind)
 		}
 	}

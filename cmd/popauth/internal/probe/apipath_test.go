@@ -74,7 +74,8 @@ func (a *api) strange(r *http.Request) bool {
 
 // needLenience are the holes of servers that take what net/http refuses.
 var needLenience = []string{
-	"lenient", "header-space", "header-folded", "path-backslash", "path-fragment", "path-odd-url", "path-control", "path-double-encoding", "path-encoded-dots",
+	"lenient", "header-space", "header-folded", "path-backslash", "path-fragment", "path-odd-url", "path-control", "path-double-encoding",
+	"path-encoded-dots",
 }
 
 var (

@@ -19,7 +19,8 @@ func (a *api) prove(r *http.Request, scheme, text, jkt string) error {
 	bad := invalid("invalid_dpop_proof")
 	lines := r.Header["Dpop"]
 	switch {
-	case a.has("dpop-as-bearer") && scheme == "Bearer" && len(lines) == 0, a.has("dpop-with-certificate") && len(r.TLS.PeerCertificates) > 0,
+	case a.has("dpop-as-bearer") && scheme == "Bearer" && len(lines) == 0, a.has("dpop-with-certificate") &&
+		len(r.TLS.PeerCertificates) > 0,
 		a.has("proof-missing") && len(lines) == 0, a.has("proof-http2") && r.ProtoMajor == 2,
 		a.has("proof-empty") && len(lines) == 1 && lines[0] == "", a.has("proof-garbage") && len(lines) == 1 && lines[0] == "popauth-probe",
 		a.has("proof-is-token") && len(lines) == 1 && lines[0] == text,
@@ -63,7 +64,8 @@ func (a *api) readProof(text, jkt string) (p provenProof, ok bool) {
 	}
 	for i, into := range []*map[string]any{&p.header, &p.claims} {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(parts[i])
-		if err != nil || json.Unmarshal(b, into) != nil || *into == nil || i == 1 && !a.has("proof-claim-twice") && strings.Count(string(b), `"htu"`) > 1 {
+		if err != nil || json.Unmarshal(b, into) != nil || *into == nil || i == 1 && !a.has("proof-claim-twice") &&
+			strings.Count(string(b), `"htu"`) > 1 {
 			return p, false
 		}
 	}

@@ -188,7 +188,8 @@ func (a *api) presented(r *http.Request, x5t, token string) bool {
 		a.has("certificate-resumed-none") && none && r.TLS.DidResume,
 		a.has("certificate-other") && !none, a.has("certificate-http2-other") && !none && r.ProtoMajor == 2,
 		a.has("certificate-head") && r.Method == http.MethodHead,
-		a.has("certificate-resumed") && r.TLS.DidResume, a.has("certificate-resumed-tls12") && r.TLS.DidResume && r.TLS.Version == tls.VersionTLS12:
+		a.has("certificate-resumed") && r.TLS.DidResume, a.has("certificate-resumed-tls12") && r.TLS.DidResume &&
+			r.TLS.Version == tls.VersionTLS12:
 		return true
 	}
 	if a.has("certificate-second-connection") {

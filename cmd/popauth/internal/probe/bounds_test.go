@@ -13,11 +13,13 @@ import (
 
 // Everything that is wrong with the options is said at once, and nothing is sent.
 func TestOptions(t *testing.T) {
-	_, err := Run(context.Background(), Options{URL: "http://api.example.com/orders", Token: "two words", Methods: []string{"post"}, Rate: -1})
+	_, err := Run(context.Background(), Options{URL: "http://api.example.com/orders", Token: "two words", Methods: []string{"post"},
+		Rate: -1})
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, want := range []string{"https only", "one line of visible", "want the certificate or the DPoP key", "capital letters", "more than nothing"} {
+	for _, want := range []string{"https only", "one line of visible", "want the certificate or the DPoP key", "capital letters",
+		"more than nothing"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}

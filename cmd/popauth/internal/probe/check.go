@@ -110,7 +110,7 @@ func Checks() []Check {
 		{"token", tokenChecks()},
 		{"certificate", certificateChecks()},
 		{"certificate headers", forgeryChecks()},
-		{"proof", proofChecks()},
+		{"proof", slices.Concat(schemeChecks(), proofChecks(), claimChecks())},
 		{"target of a proof", targetChecks()},
 		{"replay", replayChecks()},
 		{"path", pathChecks()},

@@ -11,7 +11,8 @@ import (
 var loggedIn = []string{
 	"Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Auth-Request-User",
 	"X-Auth-Request-Email", "X-Auth-User", "X-Auth-Subject", "X-Auth-Issuer", "X-Auth-Client", "X-Auth-Scope", "X-Authenticated-User",
-	"X-User", "X-User-Id", "X-WebAuth-User", "X-Consumer-Username", "X-Consumer-Id", "X-Userinfo", "X-Client-Id", "X-Goog-Authenticated-User-Email",
+	"X-User", "X-User-Id", "X-WebAuth-User", "X-Consumer-Username", "X-Consumer-Id", "X-Userinfo", "X-Client-Id",
+	"X-Goog-Authenticated-User-Email",
 	"X-MS-Client-Principal-Name", "X-Amzn-Oidc-Identity", "X-Token-Subject", "X-JWT-Claim-Sub",
 }
 
@@ -41,7 +42,8 @@ func credentialChecks() []Check {
 		{Name: "method-override", Section: "RFC 9110, section 9.3.7", Severity: High,
 			Title: "no token, in a GET that a header calls OPTIONS or HEAD", Want: "401", run: methodOverride},
 		{Name: "other-methods", Section: "RFC 9110, section 9.1", Severity: High,
-			Title: "the token without certificate and proof, by each further method that --allow-methods names", Want: "401", run: otherMethods},
+			Title: "the token without certificate and proof, by each further method that --allow-methods names", Want: "401",
+			run: otherMethods},
 		{Name: "scheme-unknown", Section: "RFC 9110, section 11.4", Severity: Medium,
 			Title: "the owner's request under schemes that carry no such token", Want: "401", run: unknownSchemes},
 		{Name: "scheme-letter-case", Section: "RFC 9110, section 11.1", Severity: Info, Title: "the owner's scheme in other letters",
@@ -56,8 +58,9 @@ func credentialChecks() []Check {
 			Want: "401: a form is for methods that have one", run: inBody},
 		{Name: "token-in-cookie", Section: "RFC 6750, section 2", Severity: Medium, Title: "the owner's token in cookies",
 			Want: "401: browsers send cookies by themselves", run: inCookie},
-		{Name: "token-in-header", Section: "RFC 6750, section 2", Severity: Low, Title: "the owner's token in headers other than Authorization",
-			Want: "401: what cleans Authorization doesn't clean these", run: inHeaders},
+		{Name: "token-in-header", Section: "RFC 6750, section 2", Severity: Low,
+			Title: "the owner's token in headers other than Authorization",
+			Want:  "401: what cleans Authorization doesn't clean these", run: inHeaders},
 		{Name: "two-tokens", Section: "RFC 6750, section 2", Severity: Medium, Title: "the owner's token, and another in the query",
 			Want: "400, or the one in Authorization decides: here the one in the query is the owner's", run: twoTokens},
 	}

@@ -15,43 +15,11 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-// family are the forms in which one kind of proxy reports a client's certificate.
-type family struct {
-	name, title, section string
-	formats              []proxy.Format
-}
-
 const (
 	headersOf   = "forged headers of "
 	ofAProxy    = "RFC 9440, section 4"
 	wantRemoved = "401: such a header counts if the proxy has set it, and the proxy removes the client's own"
 )
-
-func families() []family {
-	return []family{
-		{"header-client-cert", "Client-Cert, as byte sequence, and as written by hand", "RFC 9440, section 4",
-			[]proxy.Format{proxy.RFC9440(), proxy.RFC9440Template()}},
-		{"header-envoy", "Envoy and Istio: X-Forwarded-Client-Cert", ofAProxy, []proxy.Format{proxy.Envoy()}},
-		{"header-nginx", "nginx: X-SSL-Client-Cert and others", ofAProxy, []proxy.Format{
-			proxy.Nginx("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.Nginx("X-Client-Cert", "X-Client-Verify"),
-			proxy.Nginx("X-SSL-Cert", "X-SSL-Verify"), proxy.Nginx("X-Client-Certificate", "X-Client-Certificate-Verify")}},
-		{"header-ingress-nginx", "ingress-nginx: ssl-client-cert", ofAProxy, []proxy.Format{proxy.IngressNginx()}},
-		{"header-apache", "Apache: SSL_CLIENT_CERT and others", ofAProxy, []proxy.Format{
-			proxy.Apache("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.Apache("SSL-Client-Cert", "SSL-Client-Verify")}},
-		{"header-haproxy", "HAProxy: X-SSL-Client-Cert in DER", ofAProxy, []proxy.Format{
-			proxy.HAProxy("X-SSL-Client-Cert", "X-SSL-Client-Verify"), proxy.HAProxy("X-SSL-Client-DER", "X-SSL-Client-Verify")}},
-		{"header-caddy", "Caddy: X-SSL-Client-Cert and others", ofAProxy, []proxy.Format{
-			proxy.Caddy("X-SSL-Client-Cert"), proxy.Caddy("X-Client-Cert"), proxy.Caddy("X-Client-Certificate")}},
-		{"header-traefik", "Traefik: X-Forwarded-Tls-Client-Cert", ofAProxy, []proxy.Format{proxy.Traefik()}},
-		{"header-aws", "load balancers of AWS: X-Amzn-Mtls-Clientcert", ofAProxy, []proxy.Format{proxy.AWSALBVerify(), proxy.AWSALBPassthrough()}},
-		{"header-google", "load balancers of Google Cloud: X-Client-Cert-Leaf", ofAProxy,
-			[]proxy.Format{proxy.GoogleCloud(proxy.GoogleCloudHeaders{})}},
-		{"header-azure", "App Service and IIS: X-ARR-ClientCert", ofAProxy, []proxy.Format{proxy.AzureAppService(), proxy.IISARR()}},
-		{"header-cloudflare", "Cloudflare: Cf-Client-Cert-Der-Base64", ofAProxy, []proxy.Format{proxy.Cloudflare(), proxy.CloudflareLegacy()}},
-		{"header-kong", "Kong: X-Client-Cert", ofAProxy, []proxy.Format{proxy.Kong()}},
-		{"header-cloudfoundry", "the routers of Cloud Foundry: X-Forwarded-Client-Cert", ofAProxy, []proxy.Format{proxy.CloudFoundry()}},
-	}
-}
 
 func forgeryChecks() []Check {
 	var all []Check
@@ -71,7 +39,8 @@ func forgeryChecks() []Check {
 		}},
 		{"header-underscore", "RFC 3875, section 4.1.18", "forged headers of all of them, with underscores for hyphens", spelledWith("_")},
 		{"header-dot", "RFC 3875, section 4.1.18", "forged headers of all of them, with dots for hyphens", spelledWith(".")},
-		{"header-last-hyphen", "RFC 3875, section 4.1.18", "forged headers of all of them, with an underscore for the last hyphen", spelledLast},
+		{"header-last-hyphen", "RFC 3875, section 4.1.18", "forged headers of all of them, with an underscore for the last hyphen",
+			spelledLast},
 		{"header-lower-case", "RFC 9110, section 5.1", "forged headers of all of them, in lower case", func(s *session) verdict {
 			return s.forged(respelled(s.allWritten(), strings.ToLower), s.none())
 		}},
@@ -84,7 +53,8 @@ func forgeryChecks() []Check {
 		{"header-trailer", "RFC 9110, section 6.5.1", "forged headers of all of them, behind a body in chunks", trailerForged},
 		{"header-connection", "RFC 9110, section 7.6.1", "a Connection line that names what a proxy sets", connectionStripped},
 	} {
-		check := Check{Name: c.name, Section: c.section, Severity: Critical, needs: needsCert, Title: c.title, Want: wantRemoved, run: c.run}
+		check := Check{Name: c.name, Section: c.section, Severity: Critical, needs: needsCert, Title: c.title, Want: wantRemoved,
+			run: c.run}
 		if c.name == "header-http2" {
 			check.needs |= needsHTTP2
 		}
@@ -180,7 +150,8 @@ func (s *session) thumbprints() []set {
 	long, short := sha256.Sum256(der), sha1.Sum(der) //nolint:gosec // as proxies send it
 	var all []set
 	for name, value := range map[string]string{
-		"thumbprints in base64url": encode(long[:]), "thumbprints in hex": hex.EncodeToString(long[:]), "SHA-1 in hex": hex.EncodeToString(short[:]),
+		"thumbprints in base64url": encode(long[:]), "thumbprints in hex": hex.EncodeToString(long[:]),
+		"SHA-1 in hex": hex.EncodeToString(short[:]),
 	} {
 		one := set{name: name}
 		for _, header := range append([]string{"X-Forwarded-Client-Cert"}, thumbprintNames...) {
@@ -205,7 +176,8 @@ func (s *session) subjects() []set {
 		return nil
 	}
 	one := set{name: "subjects"}
-	for _, name := range []string{"X-SSL-Client-S-DN", "X-SSL-Subject-DN", "SSL-Client-Subject-DN", "X-SSL-Client-DN", "X-Client-DN", "SSL-Client-S-DN",
+	for _, name := range []string{"X-SSL-Client-S-DN", "X-SSL-Subject-DN", "SSL-Client-Subject-DN", "X-SSL-Client-DN", "X-Client-DN",
+		"SSL-Client-S-DN",
 		"X-Client-Subject", "X-Client-Cert-Subject", "Cf-Client-Cert-Subject-DN", "X-Amzn-Mtls-Clientcert-Subject"} {
 		one.fields = append(one.fields, field{name, plain(own.Subject.String())})
 	}

@@ -73,7 +73,8 @@ func (l *lab) serve(h http.Handler, configure ...func(*httptest.Server)) *httpte
 	l.Helper()
 	server := httptest.NewUnstartedServer(h)
 	server.EnableHTTP2 = true
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{l.ca.Server()}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{l.ca.Server()}, ClientAuth: tls.RequestClientCert,
+		MinVersion: tls.VersionTLS12}
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	for _, c := range configure {
 		c(server)

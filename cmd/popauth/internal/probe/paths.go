@@ -23,7 +23,8 @@ func pathChecks() []Check {
 			return []string{"/." + p, "/popauth-probe/.." + p, p + "/.", p + "/x/..", "/.." + p}
 		}),
 		check("path-encoded-dots", "RFC 3986, section 6.2.2.3", "%2e%2e in the path", func(p string) []string {
-			return []string{"/%2e" + p, "/popauth-probe/%2e%2e" + p, "/popauth-probe/.%2e" + p, "/popauth-probe/%2E%2E" + p, p + "/%2e", p + "/x/%2e%2e"}
+			return []string{"/%2e" + p, "/popauth-probe/%2e%2e" + p, "/popauth-probe/.%2e" + p, "/popauth-probe/%2E%2E" + p, p + "/%2e",
+				p + "/x/%2e%2e"}
 		}),
 		check("path-encoded-slash", "RFC 3986, section 2.2", "%2f in the path", func(p string) []string {
 			return []string{"/" + "%2f" + p[1:], p + "%2f", "/popauth-probe%2f.." + p, "/popauth-probe%2f%2e%2e" + p}
@@ -61,9 +62,10 @@ func pathChecks() []Check {
 			Title: "a whole URL in the request line: this API's, and another's", Want: want, run: absoluteForms},
 		{Name: "path-rewritten", Section: "RFC 9110, section 7.1", Severity: Critical,
 			Title: "another path, and the resource's in a header that frameworks take for it", Want: want, run: rewrittenPaths},
-		check("path-empty-authority", "RFC 9112, section 3.2.2", "a URL with an odd authority in the request line", func(p string) []string {
-			return append(first(p, "http:///popauth-probe/.."), "https://@"+p, "http://x@y"+p, "//"+"other.example"+p)
-		}),
+		check("path-empty-authority", "RFC 9112, section 3.2.2", "a URL with an odd authority in the request line",
+			func(p string) []string {
+				return append(first(p, "http:///popauth-probe/.."), "https://@"+p, "http://x@y"+p, "//"+"other.example"+p)
+			}),
 	}
 	return all
 }
@@ -112,7 +114,8 @@ func swapFirst(p string) string {
 func absoluteForms(s *session) verdict {
 	var all []variant
 	for _, origin := range []string{
-		s.url.Scheme + "://" + s.url.Host, "http://" + s.url.Host, "https://other.example", "http://localhost", "HTTPS://" + s.url.Host + "/",
+		s.url.Scheme + "://" + s.url.Host, "http://" + s.url.Host, "https://other.example", "http://localhost",
+		"HTTPS://" + s.url.Host + "/",
 	} {
 		all = append(all, variant{origin, func(c *call) { c.target = origin + c.target }})
 	}

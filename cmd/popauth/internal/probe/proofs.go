@@ -9,22 +9,23 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-func proofChecks() []Check {
-	const want, bound = "401, invalid_dpop_proof", "401: the token is bound to another key"
-	claim := func(name string, value any) func(*session) verdict {
-		return refuse(func(_ *session, c *call) { c.proof.claims = map[string]any{name: value} })
-	}
-	header := func(name string, value any) func(*session) verdict {
-		return refuse(func(_ *session, c *call) { c.proof.header = map[string]any{name: value} })
-	}
-	withKey := func(name, section string, severity Severity, title, want string, run func(*session) verdict) Check {
-		return Check{Name: name, Section: section, Severity: severity, needs: needsKey, Title: title, Want: want, run: run}
-	}
+// withKey is a check for those whose token is bound to a key.
+func withKey(name, section string, severity Severity, title, want string, run func(*session) verdict) Check {
+	return Check{Name: name, Section: section, Severity: severity, needs: needsKey, Title: title, Want: want, run: run}
+}
+
+const badProof = "401, invalid_dpop_proof"
+
+// schemeChecks are those for which no proof is made.
+func schemeChecks() []Check {
+	const want = badProof
 	return []Check{
-		withKey("dpop-as-bearer", "RFC 9449, section 7.2", Critical, "the token under Bearer, without a proof", "401, invalid_token", asBearer),
+		withKey("dpop-as-bearer", "RFC 9449, section 7.2", Critical, "the token under Bearer, without a proof", "401, invalid_token",
+			asBearer),
 		withKey("dpop-as-bearer-with-proof", "RFC 9449, section 7.2", Medium, "the token under Bearer, beside the owner's proof",
 			"401: the scheme of the token is DPoP", refuse(func(_ *session, c *call) { c.scheme = "Bearer" })),
-		withKey("dpop-with-certificate", "RFC 9449, section 7.2", High, "the token under Bearer, over a connection with a thief's certificate",
+		withKey("dpop-with-certificate", "RFC 9449, section 7.2", High,
+			"the token under Bearer, over a connection with a thief's certificate",
 			"401: the certificate isn't what the token is bound to", withCertificate),
 		withKey("proof-missing", "RFC 9449, section 7.1", Critical, "the token without a proof", want,
 			refuse(func(_ *session, c *call) { c.proof = nil })),
@@ -32,6 +33,15 @@ func proofChecks() []Check {
 			refuse(func(_ *session, c *call) { c.proof, c.proofs = nil, []string{""} })),
 		withKey("proof-garbage", "RFC 9449, section 4.3, item 2", Critical, "a DPoP line that is no JWT", want,
 			refuse(func(_ *session, c *call) { c.proof, c.proofs = nil, []string{"popauth-probe"} })),
+	}
+}
+
+func proofChecks() []Check {
+	const want, bound = badProof, "401: the token is bound to another key"
+	header := func(name string, value any) func(*session) verdict {
+		return refuse(func(_ *session, c *call) { c.proof.header = map[string]any{name: value} })
+	}
+	return []Check{
 		withKey("proof-other-key", "RFC 9449, section 4.3, item 12", Critical, "a proof of a thief's own key", bound,
 			refuse(func(s *session, c *call) { c.proof.key = s.thief })),
 		withKey("proof-signature", "RFC 9449, section 4.3, item 6", Critical, "the owner's key in the proof, and a thief's signature", want,
@@ -52,30 +62,45 @@ func proofChecks() []Check {
 				}
 			})),
 		withKey("proof-alg-none", "RFC 9449, section 4.3, item 5", Critical, "the owner's key in a proof with alg none", want, proofNone),
-		withKey("proof-alg-hmac", "RFC 9449, section 4.3, item 5", Critical, "a proof with an HMAC, the owner's public key being the secret", want,
+		withKey("proof-alg-hmac", "RFC 9449, section 4.3, item 5", Critical,
+			"a proof with an HMAC, the owner's public key being the secret", want,
 			proofHMAC),
-		withKey("proof-typ", "RFC 9449, section 4.3, item 4", Medium, "a proof whose typ is JWT or at+jwt, or that has none", want, proofTyp),
+		withKey("proof-typ", "RFC 9449, section 4.3, item 4", Medium, "a proof whose typ is JWT or at+jwt, or that has none", want,
+			proofTyp),
 		withKey("proof-is-token", "RFC 9449, section 4.3, item 4", High, "the access token in the place of the proof", want,
 			refuse(func(_ *session, c *call) { c.proof, c.proofs = nil, []string{c.token} })),
-		withKey("proof-private-key", "RFC 9449, section 4.3, item 7", Low, "a private member in the jwk, which is made up", want, privateMember),
+		withKey("proof-private-key", "RFC 9449, section 4.3, item 7", Low, "a private member in the jwk, which is made up", want,
+			privateMember),
 		withKey("proof-jwk-missing", "RFC 9449, section 4.3, item 3", Low, "a proof without jwk", want, header("jwk", omit)),
 		withKey("proof-crit", "RFC 7515, section 4.1.11", Low, "a proof with a critical extension that nobody knows", want,
 			refuse(func(_ *session, c *call) {
 				c.proof.header = map[string]any{"crit": []string{"popauth_probe"}, "popauth_probe": true}
 			})),
+	}
+}
+
+// claimChecks send proofs whose signature is right, and whose claims are not.
+func claimChecks() []Check {
+	const want = badProof
+	claim := func(name string, value any) func(*session) verdict {
+		return refuse(func(_ *session, c *call) { c.proof.claims = map[string]any{name: value} })
+	}
+	return []Check{
 		withKey("proof-jti-missing", "RFC 9449, section 4.3, item 3", Medium, "a proof without jti", want, claim("jti", omit)),
 		withKey("proof-iat-missing", "RFC 9449, section 4.3, item 3", Medium, "a proof without iat", want, claim("iat", omit)),
 		withKey("proof-htm-missing", "RFC 9449, section 4.3, item 3", High, "a proof without htm", want, claim("htm", omit)),
 		withKey("proof-htu-missing", "RFC 9449, section 4.3, item 3", High, "a proof without htu", want, claim("htu", omit)),
 		withKey("proof-ath-missing", "RFC 9449, section 4.3, item 12", High, "a proof without ath", want, claim("ath", omit)),
-		withKey("proof-ath-other", "RFC 9449, section 4.3, item 12", High, "a proof for another token", want, claim("ath", encode(make([]byte, 32)))),
+		withKey("proof-ath-other", "RFC 9449, section 4.3, item 12", High, "a proof for another token", want,
+			claim("ath", encode(make([]byte, 32)))),
 		withKey("proof-iat-old", "RFC 9449, section 4.3, item 11", High, "a proof that was made an hour ago, and one of yesterday", want,
 			proofTime(-time.Hour, -24*time.Hour)),
 		withKey("proof-iat-future", "RFC 9449, section 4.3, item 11", Medium, "a proof that is made in an hour, and one of tomorrow", want,
 			proofTime(time.Hour, 24*time.Hour)),
 		withKey("proof-twice", "RFC 9449, section 4.3, item 1", Medium, "two proofs, in two lines or in one", want, proofTwice),
 		withKey("proof-claim-twice", "RFC 7519, section 4", Low, "a proof that says htu twice", want, claimTwice),
-		withKey("proof-nonce", "RFC 9449, section 4.3, item 10", High, "a proof with a nonce that the API hasn't made", "401, use_dpop_nonce", proofNonce),
+		withKey("proof-nonce", "RFC 9449, section 4.3, item 10", High, "a proof with a nonce that the API hasn't made",
+			"401, use_dpop_nonce", proofNonce),
 		{Name: "proof-http2", Section: "RFC 9449, section 7.1", Severity: Critical, needs: needsKey | needsHTTP2,
 			Title: "the token over HTTP/2, without a proof, and with a thief's", Want: want, run: proofHTTP2},
 	}

@@ -27,7 +27,8 @@ func replayChecks() []Check {
 		check("replay-address", "a proof that was used, again at the API's second address", replayedAddress),
 		check("replay-http2", "a proof that was used, again over HTTP/2", replayed(func(_ *session, c *call) { c.link.http2 = true })),
 		check("replay-at-once", "one proof in requests at the same time", replayedAtOnce),
-		check("replay-respelled", "a proof that was used, in another spelling, or with the other signature that anybody can make of it", replayedRespelled),
+		check("replay-respelled", "a proof that was used, in another spelling, or with the other signature that anybody can make of it",
+			replayedRespelled),
 		check("replay-query", "a proof that was used, again with another query", replayed(func(_ *session, c *call) {
 			c.withQuery("popauth_probe", "1")
 		})),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -18,7 +19,8 @@ import (
 
 // sample has a result of each state.
 func sample() *Report {
-	r := &Report{URL: "https://api.example.com/orders", Began: time.Unix(1790000000, 0).UTC(), Seconds: 1.5, Requests: 9, Remarks: []string{"a"}}
+	r := &Report{URL: "https://api.example.com/orders", Began: time.Unix(1790000000, 0).UTC(), Seconds: 1.5, Requests: 9,
+		Remarks: []string{"a"}}
 	for i, c := range Checks() {
 		r.Results = append(r.Results, Result{c, []State{Passed, Found, Skipped, Unclear}[i%4], "<answered> & \"quoted\" \x1b[31m\u202e"})
 	}
@@ -77,9 +79,10 @@ func readSARIF(text string) (*sarif.Report, error) {
 // junitElements are what Jenkins' schema junit-10.xsd has, as far as a report uses it: attributes and children, * what must be there.
 var junitElements = map[string]struct{ attributes, children string }{
 	"testsuites": {"name time tests failures errors", "testsuite"},
-	"testsuite":  {"name* tests* failures* errors* group time skipped timestamp hostname id package file log url", "testsuite properties testcase system-out system-err"},
-	"testcase":   {"name* time classname group", "skipped error failure system-out system-err"},
-	"failure":    {"type message", ""}, "error": {"type message", ""}, "skipped": {"type message", ""},
+	"testsuite": {"name* tests* failures* errors* group time skipped timestamp hostname id package file log url",
+		"testsuite properties testcase system-out system-err"},
+	"testcase": {"name* time classname group", "skipped error failure system-out system-err"},
+	"failure":  {"type message", ""}, "error": {"type message", ""}, "skipped": {"type message", ""},
 }
 
 func TestJUnit(t *testing.T) {
@@ -94,7 +97,8 @@ func TestJUnit(t *testing.T) {
 	}
 	n := junit.Totals{}
 	for _, s := range suites {
-		n.Tests, n.Failed, n.Error, n.Skipped = n.Tests+s.Totals.Tests, n.Failed+s.Totals.Failed, n.Error+s.Totals.Error, n.Skipped+s.Totals.Skipped
+		n.Tests, n.Failed, n.Error, n.Skipped = n.Tests+s.Totals.Tests, n.Failed+s.Totals.Failed, n.Error+s.Totals.Error,
+			n.Skipped+s.Totals.Skipped
 	}
 	low := 0
 	for _, x := range r.Results {
@@ -109,7 +113,7 @@ func TestJUnit(t *testing.T) {
 	var open []string
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -198,7 +202,8 @@ func TestNoSecrets(t *testing.T) {
 		l := newLab(t)
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
-			if r.Header.Get("Authorization") != "" && (r.Header.Get("DPoP") != "" || len(r.TLS.PeerCertificates) > 0) && r.URL.Path == "/orders" {
+			if r.Header.Get("Authorization") != "" && (r.Header.Get("DPoP") != "" || len(r.TLS.PeerCertificates) > 0) &&
+				r.URL.Path == "/orders" {
 				h.Set("Cache-Control", "public, "+r.Header.Get("Authorization"))
 				listOrders(w, r)
 				return

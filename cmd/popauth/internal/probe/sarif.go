@@ -85,7 +85,8 @@ func (r *Report) SARIF(w io.Writer) error {
 	}
 	for i, x := range r.Results {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
-			ID: x.Name, Short: sarifText{x.Title}, Full: sarifText{x.Section + ": sent: " + x.Title + ". A right API: " + x.Want}, HelpURI: documentation,
+			ID: x.Name, Short: sarifText{x.Title}, Full: sarifText{x.Section + ": sent: " + x.Title + ". A right API: " + x.Want},
+			HelpURI:       documentation,
 			Configuration: sarifLevel{levels[x.Severity]}, Properties: sarifProperties{[]string{"security", x.Topic}, security[x.Severity]},
 		})
 		kind, level := "fail", levels[x.Severity]
@@ -99,8 +100,9 @@ func (r *Report) SARIF(w io.Writer) error {
 		sum := sha256.Sum256([]byte(r.URL + " " + x.Name))
 		run.Results = append(run.Results, sarifResult{
 			RuleID: x.Name, RuleIndex: i, Kind: kind, Level: level,
-			Message:   sarifText{x.Title + ": " + shown(x.Detail) + ". Want: " + x.Want},
-			Locations: []sarifLocation{{sarifPhysical{sarifArtifact{r.URL}}}}, Fingerprints: map[string]string{"probe/v1": hex.EncodeToString(sum[:])},
+			Message:      sarifText{x.Title + ": " + shown(x.Detail) + ". Want: " + x.Want},
+			Locations:    []sarifLocation{{sarifPhysical{sarifArtifact{r.URL}}}},
+			Fingerprints: map[string]string{"probe/v1": hex.EncodeToString(sum[:])},
 		})
 	}
 	return indented(w, sarifLog{

@@ -253,7 +253,7 @@ func (s *session) reachable() []netip.Addr {
 		defer cancel()
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(a, s.port).String())
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 		}
 		return err != nil
 	})

@@ -111,7 +111,8 @@ func forwardedHost(s *session) verdict {
 
 func forwardedPath(s *session) verdict {
 	var all []variant
-	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Original-URI", "X-Forwarded-Prefix", "X-Forwarded-Path"} {
+	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Original-URI", "X-Forwarded-Prefix",
+		"X-Forwarded-Path"} {
 		all = append(all, variant{name, func(c *call) {
 			c.proof.claims = map[string]any{"htu": s.resource("/popauth-probe")}
 			c.add(name, "/popauth-probe")

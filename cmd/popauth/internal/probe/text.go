@@ -10,7 +10,8 @@ import (
 
 // colours are those of a terminal.
 var colours = map[any]string{
-	Found: "\x1b[31m", Unclear: "\x1b[33m", Passed: "\x1b[32m", Skipped: "\x1b[2m", Critical: "\x1b[1;31m", High: "\x1b[31m", Medium: "\x1b[33m",
+	Found: "\x1b[31m", Unclear: "\x1b[33m", Passed: "\x1b[32m", Skipped: "\x1b[2m", Critical: "\x1b[1;31m", High: "\x1b[31m",
+	Medium: "\x1b[33m",
 }
 
 var marks = map[State]string{Found: "✗", Unclear: "?", Passed: "✓", Skipped: "-"}
@@ -34,7 +35,8 @@ func (r *Report) Table(w io.Writer, all, colour bool) error {
 			topic = x.Topic
 			p.line("\n%s", topic)
 		}
-		p.line("%s %s  %s  %s", paint(x.State, marks[x.State]), padded(x.Name, 29), paint(x.Severity, padded(x.Severity.String(), 8)), x.Section)
+		p.line("%s %s  %s  %s", paint(x.State, marks[x.State]), padded(x.Name, 29), paint(x.Severity, padded(x.Severity.String(), 8)),
+			x.Section)
 		if x.State == Skipped {
 			p.line("    %s", shown(x.Detail))
 		}

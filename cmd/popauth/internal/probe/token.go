@@ -55,9 +55,9 @@ func (t *token) unsigned(header, claims map[string]any, signature string) string
 	return encode(h) + "." + encode(c) + "." + signature
 }
 
-// resigned is the altered token, signed by a key that the issuer doesn't have.
-func (t *token) resigned(k *Key, header, claims map[string]any) string {
-	h, c := t.altered(header, claims)
+// resigned is the token with another header, signed by a key that the issuer doesn't have.
+func (t *token) resigned(k *Key, header map[string]any) string {
+	h, c := t.altered(header, nil)
 	text, err := k.sealed(h, c)
 	if err != nil {
 		return ""

@@ -23,7 +23,8 @@ func tokenChecks() []Check {
 		{Name: "token-signature-missing", Section: "RFC 8725, section 3.3", Severity: Critical, needs: needsJWT,
 			Title: "the token without its signature", Want: "401", run: signatureMissing},
 		{Name: "token-signature-changed", Section: "RFC 8725, section 3.3", Severity: Critical, needs: needsJWT,
-			Title: "the token with another signature", Want: "401", run: altered(func(t *token) string { return t.resignature(flipped(t.parts[2])) })},
+			Title: "the token with another signature", Want: "401",
+			run: altered(func(t *token) string { return t.resignature(flipped(t.parts[2])) })},
 		{Name: "token-signature-zero", Section: "RFC 8725, section 3.3", Severity: Critical, needs: needsJWT,
 			Title: "a signature of zeros, which some verifiers of ECDSA take for anybody's", Want: "401", run: altered(zeroSignature)},
 		{Name: "token-claims-changed", Section: "RFC 8725, section 3.3", Severity: Critical, needs: needsJWT,
@@ -39,7 +40,8 @@ func tokenChecks() []Check {
 		{Name: "token-certificate-in-header", Section: "RFC 7515, section 4.1.6", Severity: Critical, needs: needsJWT,
 			Title: "signed with the key of a certificate in the header, as x5c", Want: "401", run: altered(nil, certificateInHeader)},
 		{Name: "token-other-key", Section: "RFC 8725, section 3.3", Severity: Critical, needs: needsJWT,
-			Title: "signed with a key that the issuer doesn't have, under the kid of one that it has, or under none", Want: "401", run: otherKey},
+			Title: "signed with a key that the issuer doesn't have, under the kid of one that it has, or under none", Want: "401",
+			run: otherKey},
 		{Name: "token-hmac-empty", Section: "RFC 8725, section 3.2", Severity: Critical, needs: needsJWT,
 			Title: "HS256 with an empty secret, or with one that is easy to guess", Want: "401", run: hmacGuessed},
 		{Name: "token-hmac-public", Section: "RFC 8725, section 2.1", Severity: Critical, needs: needsJWT,
@@ -49,14 +51,16 @@ func tokenChecks() []Check {
 		{Name: "token-is-proof", Section: "RFC 8725, section 3.11", Severity: Critical, needs: needsJWT,
 			Title: "a DPoP proof with the token's claims, in the place of the token", Want: "401", run: altered(nil, proofAsToken)},
 		{Name: "token-malleable", Section: "RFC 7515, section 2", Severity: Low, needs: needsJWT,
-			Title: "the token in another spelling of base64url", Want: "401: what is revoked or remembered by its text has only one", run: malleable},
+			Title: "the token in another spelling of base64url", Want: "401: what is revoked or remembered by its text has only one",
+			run: malleable},
 		{Name: "token-expired", Section: "RFC 9068, section 4", Severity: High, needs: needsJWT,
 			Title: "the owner's token, if it has expired by now", Want: "401", run: expired},
 		{Name: "token-cnf-unknown", Section: "RFC 7800, section 3.1", Severity: High, needs: needsJWT,
 			Title: "the owner's token, if its cnf names a key in another way than those that were proved",
 			Want:  "401: what isn't understood isn't proved", run: cnfUnknown},
 		{Name: "token-not-bound", Section: "RFC 9700, section 2.2.1", Severity: Medium, needs: needsJWT,
-			Title: "the owner's token, if it has no cnf, without certificate and proof", Want: "a token that is good in one client's hands alone", run: notBound},
+			Title: "the owner's token, if it has no cnf, without certificate and proof",
+			Want:  "a token that is good in one client's hands alone", run: notBound},
 		{Name: "token-must-refuse", Section: "RFC 9068, section 4", Severity: High,
 			Title: "tokens that were given to be refused: expired, an ID token, for another API", Want: "401", run: mustRefuse},
 	}
@@ -148,7 +152,7 @@ func cnfReplaced(s *session) verdict {
 }
 
 func keyInHeader(s *session) string {
-	return s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "jwk": s.thief.jwk, "kid": omit}, nil)
+	return s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "jwk": s.thief.jwk, "kid": omit})
 }
 
 func certificateInHeader(s *session) string {
@@ -158,13 +162,13 @@ func certificateInHeader(s *session) string {
 		return "popauth-probe"
 	}
 	chain := []string{base64.StdEncoding.EncodeToString(c.Certificate[0])}
-	return s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "x5c": chain, "kid": omit}, nil)
+	return s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "x5c": chain, "kid": omit})
 }
 
 func otherKey(s *session) verdict {
 	return s.refused(tokens(map[string]string{
-		"the same kid": s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg}, nil),
-		"no kid":       s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "kid": omit}, nil),
+		"the same kid": s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg}),
+		"no kid":       s.token.resigned(s.thief, map[string]any{"alg": s.thief.alg, "kid": omit}),
 	})...)
 }
 
@@ -225,13 +229,13 @@ func kidPath(s *session) verdict {
 }
 
 func proofAsToken(s *session) string {
-	return s.token.resigned(s.thief, map[string]any{"typ": "dpop+jwt", "alg": s.thief.alg, "jwk": s.thief.jwk, "kid": omit}, nil)
+	return s.token.resigned(s.thief, map[string]any{"typ": "dpop+jwt", "alg": s.thief.alg, "jwk": s.thief.jwk, "kid": omit})
 }
 
 func malleable(s *session) verdict {
 	texts := map[string]string{
-		"padded":              s.options.Token + "=",
-		"a dot more":          s.options.Token + ".",
+		"padded":                       s.options.Token + "=",
+		"a dot more":                   s.options.Token + ".",
 		"white space in the signature": spaced(s.token),
 	}
 	if last := s.token.parts[2]; len(last)%4 != 0 && last != "" { // bits that decode to nothing
