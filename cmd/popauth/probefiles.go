@@ -82,16 +82,13 @@ func (f probeFiles) read(in io.Reader, o *probe.Options) error {
 		o.Header, err = headerLines(text)
 		return err
 	})
+	o.MustRefuse = map[string]string{}
 	for _, pair := range f.mustRefuse {
-		what, file, ok := strings.Cut(pair, "=")
-		if !ok || what == "" || file == "" {
+		what, file, _ := strings.Cut(pair, "=")
+		if what == "" || file == "" {
 			problems = append(problems, fmt.Errorf("--must-refuse %s: want WHAT=FILE", pair))
-			continue
 		}
 		step("--must-refuse", file, func(text []byte) error {
-			if o.MustRefuse == nil {
-				o.MustRefuse = map[string]string{}
-			}
 			o.MustRefuse[what] = string(bytes.TrimSpace(text))
 			return nil
 		})

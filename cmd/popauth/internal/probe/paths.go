@@ -16,8 +16,7 @@ func pathChecks() []Check {
 		}}
 	}
 	const alike, target = "RFC 3986, section 6.2.2", "RFC 9112, section 3.2"
-	first := func(p, before string) []string { return []string{before + p} }
-	all := []Check{
+	return []Check{
 		check("path-encoded-letter", "RFC 3986, section 6.2.2.2", "a letter of the path percent-encoded", encodedLetters),
 		check("path-dot-segments", "RFC 3986, section 6.2.2.3", "/./ and /x/../ in the path", func(p string) []string {
 			return []string{"/." + p, "/popauth-probe/.." + p, p + "/.", p + "/x/..", "/.." + p}
@@ -64,10 +63,9 @@ func pathChecks() []Check {
 			Title: "another path, and the resource's in a header that frameworks take for it", Want: want, run: rewrittenPaths},
 		check("path-empty-authority", "RFC 9112, section 3.2.2", "a URL with an odd authority in the request line",
 			func(p string) []string {
-				return append(first(p, "http:///popauth-probe/.."), "https://@"+p, "http://x@y"+p, "//"+"other.example"+p)
+				return []string{"http:///popauth-probe/.." + p, "https://@"+p, "http://x@y"+p, "//other.example" + p}
 			}),
 	}
-	return all
 }
 
 // strangePaths asks under each path.
