@@ -89,8 +89,8 @@ func (p *probed) finds(url string, flags, want, refused []string) {
 	if out, err := exec.Command("go", "build", "-C", "../cmd/popauth", "-o", program, ".").CombinedOutput(); err != nil {
 		p.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.Command(program, append([]string{"probe", url, "--ca", p.file("ca.pem", p.ca.PEM()), "--rate", "500", "--format", "json"},
-		flags...)...).Output()
+	out, err := exec.Command(program, append([]string{"probe", url, "--ca", p.file("ca.pem", p.ca.PEM()), "--rate", "500",
+		"--format", "json"}, flags...)...).Output()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) && failed.ExitCode() != 1 && len(out) == 0 {
 		p.Fatalf("%v: %s", err, failed.Stderr)

@@ -48,10 +48,7 @@ func (f probeFiles) read(in io.Reader, o *probe.Options) error {
 		}
 	}
 	o.Token = strings.TrimSpace(os.Getenv(tokenVariable))
-	step("--token-file", f.token, func(text []byte) error {
-		o.Token = string(bytes.TrimSpace(text))
-		return nil
-	})
+	step("--token-file", f.token, func(text []byte) error { o.Token = string(bytes.TrimSpace(text)); return nil })
 	if o.Token == "" {
 		problems = append(problems, fmt.Errorf("no token: give --token-file, or the environment variable %s", tokenVariable))
 	}
@@ -68,8 +65,7 @@ func (f probeFiles) read(in io.Reader, o *probe.Options) error {
 		return err
 	})
 	step("--ca", f.authorities, func(text []byte) error {
-		o.RootCAs = x509.NewCertPool()
-		if !o.RootCAs.AppendCertsFromPEM(text) {
+		if o.RootCAs = x509.NewCertPool(); !o.RootCAs.AppendCertsFromPEM(text) {
 			return errors.New("no certificate in PEM")
 		}
 		return nil

@@ -74,7 +74,7 @@ func (a *api) genuine(header, claims map[string]any, input string, signature []b
 		if bytes.Equal(signature, make([]byte, len(signature))) {
 			return true
 		}
-	case "token-signature-changed":
+	case "token-signature-changed", "token-cnf-replaced":
 		return true
 	case "token-claims-changed":
 		if claims["popauth_probe"] == true {
@@ -84,8 +84,6 @@ func (a *api) genuine(header, claims map[string]any, input string, signature []b
 		if claims["cnf"] == nil {
 			return true
 		}
-	case "token-cnf-replaced":
-		return true
 	case "token-hmac-empty":
 		return a.verified(alg, input, signature) || isMAC(alg, input, signature, nil)
 	case "token-hmac-public":
@@ -236,8 +234,8 @@ func (a *api) inHeaders(r *http.Request, x5t string) bool {
 	}
 	envoy := formats["header-envoy"]
 	switch a.hole {
-	case "header-underscore", "header-dot", "header-last-hyphen":
-		sep := map[string]string{"header-underscore": "_", "header-dot": ".", "header-last-hyphen": "_"}[a.hole]
+	case "header-underscore", "header-dot", "header-last-hyphen", "header-tilde":
+		sep := map[string]string{"header-underscore": "_", "header-dot": ".", "header-last-hyphen": "_", "header-tilde": "~"}[a.hole]
 		h = http.Header{}
 		for name, v := range r.Header {
 			if strings.Contains(name, sep) && (a.hole != "header-last-hyphen" || strings.Contains(name, "-")) {

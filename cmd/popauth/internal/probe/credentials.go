@@ -115,7 +115,8 @@ func head(change func(*call)) func(*session) verdict {
 
 func methodOverride(s *session) verdict {
 	var all []variant
-	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_Method_Override",
+		"X~HTTP~Method~Override"} {
 		for _, method := range []string{http.MethodOptions, http.MethodHead} {
 			all = append(all, variant{name + ": " + method, func(c *call) { c.without(); c.add(name, method) }})
 		}

@@ -39,6 +39,7 @@ func forgeryChecks() []Check {
 		}},
 		{"header-underscore", "RFC 3875, section 4.1.18", "forged headers of all of them, with underscores for hyphens", spelledWith("_")},
 		{"header-dot", "RFC 3875, section 4.1.18", "forged headers of all of them, with dots for hyphens", spelledWith(".")},
+		{"header-tilde", "RFC 3875, section 4.1.18", "forged headers of all of them, with other characters for hyphens", spelledWith("~")},
 		{"header-last-hyphen", "RFC 3875, section 4.1.18", "forged headers of all of them, with an underscore for the last hyphen",
 			spelledLast},
 		{"header-lower-case", "RFC 9110, section 5.1", "forged headers of all of them, in lower case", func(s *session) verdict {

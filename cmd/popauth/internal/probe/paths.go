@@ -63,7 +63,7 @@ func pathChecks() []Check {
 			Title: "another path, and the resource's in a header that frameworks take for it", Want: want, run: rewrittenPaths},
 		check("path-empty-authority", "RFC 9112, section 3.2.2", "a URL with an odd authority in the request line",
 			func(p string) []string {
-				return []string{"http:///popauth-probe/.." + p, "https://@"+p, "http://x@y"+p, "//other.example" + p}
+				return []string{"http:///popauth-probe/.." + p, "https://@" + p, "http://x@y" + p, "//other.example" + p}
 			}),
 	}
 }
@@ -122,7 +122,9 @@ func absoluteForms(s *session) verdict {
 
 func rewrittenPaths(s *session) verdict {
 	var all []variant
-	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Original-URI", "X-Forwarded-Path"} {
+	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Original-URI", "X-Forwarded-Path",
+		"X_Original_URL",
+		"X~Original~URL", "X_Rewrite_URL", "X~Rewrite~URL"} {
 		for _, p := range []string{"/", "/popauth-probe", s.url.EscapedPath()} {
 			all = append(all, variant{name + " beside " + p, func(c *call) {
 				value := s.url.RequestURI()
