@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,6 +79,44 @@ func TestBudget(t *testing.T) {
 	sent, took := n.Load()-before, time.Since(began)
 	if limit := 2*30 + int64(took.Seconds()*30) + 2; sent > limit {
 		t.Errorf("got %d requests in %v, want %d at most", sent, took, limit)
+	}
+}
+
+// GET and HEAD alone are sent, by one who says who he is, unless other methods are allowed; whoever waits is told how far it is.
+func TestMethods(t *testing.T) {
+	l := newLab(t)
+	a := l.openAPI("")
+	var seen sync.Map
+	server := l.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r.Method, true)
+		if r.Header.Get("User-Agent") != "popauth-probe" {
+			t.Errorf("got User-Agent %q", r.Header.Get("User-Agent"))
+		}
+		a.ServeHTTP(w, r)
+	}))
+	methods := func() string {
+		var all []string
+		seen.Range(func(k, _ any) bool { all = append(all, k.(string)); return true })
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	o := l.options("certificate", server.URL+"/orders", l.ca.Pool())
+	last := -1
+	o.Progress = func(done, all, requests int, name string) {
+		if done != last+1 || all != len(Checks()) || (name == "") != (done == all) || requests < done/10 {
+			t.Errorf("progress: got %d of %d after %d, %d requests, %q", done, all, last, requests, name)
+		}
+		last = done
+	}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	if got := methods(); got != "GET HEAD" || last != len(Checks()) {
+		t.Errorf("got %s, want GET and HEAD; progress ended at %d", got, last)
+	}
+	o.Progress, o.Methods, o.Checks = nil, []string{"POST", "OPTIONS"}, []string{"other-methods"}
+	if r, err := Run(context.Background(), o); err != nil || r.Count(Passed) != 1 || methods() != "GET HEAD OPTIONS POST" {
+		t.Errorf("got %v, %s, want POST and OPTIONS, too", err, methods())
 	}
 }
 

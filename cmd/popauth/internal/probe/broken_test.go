@@ -17,6 +17,7 @@ func TestRightAPI(t *testing.T) {
 	for _, by := range bearers {
 		for _, server := range []string{"", "lenient"} {
 			t.Run(by+" "+server, func(t *testing.T) {
+				t.Parallel()
 				l := newLab(t)
 				o := l.options(by, l.openAPI(server).url+"/orders", l.ca.Pool())
 				o.Origin = "https://app.example"

@@ -51,6 +51,7 @@ func TestRight(t *testing.T) {
 				continue
 			}
 			t.Run(name+" "+by, func(t *testing.T) {
+				t.Parallel()
 				l := newLab(t)
 				l.wantRight(l.options(by, open(l), l.ca.Pool()), 100)
 			})
