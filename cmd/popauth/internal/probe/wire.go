@@ -36,8 +36,21 @@ func (a answer) closed() bool {
 	var alert tls.AlertError
 	var op *net.OpError
 	return errors.As(a.err, &alert) || errors.As(a.err, &op) && op.Op == "remote error" || errors.Is(a.err, io.EOF) ||
-		errors.Is(a.err, io.ErrUnexpectedEOF) || errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) ||
-		a.err != nil && (strings.HasPrefix(a.err.Error(), "stream error: ") || strings.Contains(a.err.Error(), "GOAWAY")) // HTTP/2
+		errors.Is(a.err, io.ErrUnexpectedEOF) || errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) || a.closed2()
+}
+
+// closed2 tells the same of HTTP/2, whose errors in net/http have no type. The handshake is over then, so that a connection that can't
+// be established is one that the server has closed because of the certificate, as it does in TLS 1.3.
+func (a answer) closed2() bool {
+	if a.err == nil {
+		return false
+	}
+	for _, text := range []string{"stream error: ", "GOAWAY", "http2: client conn could not be established"} {
+		if strings.Contains(a.err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // config is the handshake of a link.
