@@ -2,9 +2,12 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -67,18 +70,84 @@ func TestBudget(t *testing.T) {
 	if n.Load() > 40 || r.Count(Unclear) < 50 || !strings.Contains(details(r, Unclear), "number of requests is used up") {
 		t.Errorf("got %d requests, %s", n.Load(), r.Summary())
 	}
-	o.MaxRequests, o.Rate, o.Checks = 1000, 30, []string{"no-*", "empty-token", "certificate-missing"}
-	began, before := time.Now(), n.Load()
-	if _, err := Run(context.Background(), o); err != nil {
-		t.Fatal(err)
-	}
-	o.Checks = []string{"header-nginx", "header-envoy", "header-underscore"}
+	before, began := n.Load(), time.Now()
+	o.MaxRequests, o.Rate, o.Checks = 1000, 40, []string{"header-underscore", "header-dot"}
 	if _, err := Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	sent, took := n.Load()-before, time.Since(began)
-	if limit := 2*30 + int64(took.Seconds()*30) + 2; sent > limit {
-		t.Errorf("got %d requests in %v, want %d at most", sent, took, limit)
+	if most := 40 + int64(took.Seconds()*40) + 2; sent < 50 || sent > most {
+		t.Errorf("got %d requests in %v, want 50 and %d at most", sent, took, most)
+	}
+}
+
+// Of an answer there is as much as the bound, however much comes.
+func TestRead(t *testing.T) {
+	endless := io.MultiReader(strings.NewReader("HTTP/1.1 401 Unauthorized\r\n\r\n"), repeated("x"))
+	if a := read(endless, http.MethodGet); a.status != http.StatusUnauthorized || len(a.body) != maxBody {
+		t.Errorf("got %d, %d bytes, want %d", a.status, len(a.body), maxBody)
+	}
+	if a := read(repeated("HTTP/1.1 100 Continue\r\n\r\n"), http.MethodGet); a.err == nil {
+		t.Error("answers without an end: got no error")
+	}
+}
+
+// repeated is a text without an end.
+type repeated string
+
+func (r repeated) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = r[i%len(r)]
+	}
+	return len(b) - len(b)%len(r), nil
+}
+
+// An API that has had enough, or is down, has refused nobody.
+func TestBusy(t *testing.T) {
+	l := newLab(t)
+	for _, status := range []int{429, 502, 503, 504} {
+		a := l.openAPI("")
+		server := l.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if len(r.TLS.PeerCertificates) == 0 {
+				w.WriteHeader(status)
+				return
+			}
+			a.ServeHTTP(w, r)
+		}))
+		o := l.options("certificate", server.URL+"/orders", l.ca.Pool())
+		o.Checks = []string{"certificate-missing", "certificate-other"}
+		r, err := Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Results[0].State != Unclear || r.Results[1].State != Passed {
+			t.Errorf("%d: got %+v", status, r.Results)
+		}
+	}
+}
+
+// A thief who gets no connection because of his certificate alone is not one who was refused with a token.
+func TestStrictTLS(t *testing.T) {
+	l := newLab(t)
+	url := l.popauthDirect(nil, func(s *httptest.Server) {
+		s.TLS.ClientAuth, s.TLS.ClientCAs = tls.RequireAndVerifyClientCert, l.ca.Pool()
+	})
+	o := l.options("certificate", url, l.ca.Pool())
+	for _, other := range []*tls.Certificate{nil, o.Other} {
+		o.Other, o.Checks = other, []string{"certificate-missing", "certificate-other", "header-nginx"}
+		r, err := Run(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []State{Passed, Unclear, Skipped}
+		if other != nil {
+			want = []State{Passed, Passed, Passed}
+		}
+		for i, x := range r.Results {
+			if x.State != want[i] {
+				t.Errorf("another certificate: %t, %s: got %s %s, want %s", other != nil, x.Name, x.State, x.Detail, want[i])
+			}
+		}
 	}
 }
 
@@ -113,6 +182,15 @@ func TestMethods(t *testing.T) {
 	}
 	if got := methods(); got != "GET HEAD" || last != len(Checks()) {
 		t.Errorf("got %s, want GET and HEAD; progress ended at %d", got, last)
+	}
+	u, err := o.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := &session{ctx: context.Background(), options: o, url: u}
+	c := quiet.owner()
+	if c.method = "DELETE"; !errors.Is(quiet.send(c).err, errMethod) {
+		t.Error("DELETE: got no error")
 	}
 	o.Progress, o.Methods, o.Checks = nil, []string{"POST", "OPTIONS"}, []string{"other-methods"}
 	if r, err := Run(context.Background(), o); err != nil || r.Count(Passed) != 1 || methods() != "GET HEAD OPTIONS POST" {

@@ -145,9 +145,6 @@ func (s *session) judge(accepted func(answer) bool, base func() *call, variants 
 	for _, v := range variants {
 		c := base()
 		v.change(c)
-		if !s.options.allows(c.method) {
-			continue
-		}
 		a := s.send(c)
 		if why := a.unknown(); why != "" {
 			doubt = named(v.name, "came to "+why)

@@ -53,10 +53,15 @@ type refusal struct {
 	leaked bool // it repeats the token or the proof
 }
 
+var errMethod = errors.New("the method was not allowed")
+
 var errBudget = errors.New("no more requests: see MaxRequests")
 
 // send makes one request, within rate and number.
 func (s *session) send(c *call) answer {
+	if !s.options.allows(c.method) {
+		return answer{err: errMethod}
+	}
 	if err := s.take(1); err != nil {
 		return answer{err: err}
 	}
