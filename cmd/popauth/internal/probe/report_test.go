@@ -22,7 +22,8 @@ func sample() *Report {
 	r := &Report{URL: "https://api.example.com/orders", Began: time.Unix(1790000000, 0).UTC(), Seconds: 1.5, Requests: 9,
 		Remarks: []string{"a"}}
 	for i, c := range Checks() {
-		r.Results = append(r.Results, Result{c, []State{Passed, Found, Skipped, Unclear}[i%4], "<answered> & \"quoted\" \x1b[31m\u202e\u2066"})
+		r.Results = append(r.Results, Result{c, []State{Passed, Found, Skipped, Unclear}[i%4],
+			"<answered> & \"quoted\" \x1b[31m\u202e\u2066"})
 	}
 	return r
 }
