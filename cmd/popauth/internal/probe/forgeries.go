@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"crypto/fips140"
 	"crypto/sha1" //nolint:gosec // some proxies send it
 	"crypto/sha256"
 	"crypto/tls"
@@ -148,12 +149,14 @@ var thumbprintNames = []string{
 // thumbprints has the owner's in each form that such headers have.
 func (s *session) thumbprints() []set {
 	der := s.options.Certificate.Certificate[0]
-	long, short := sha256.Sum256(der), sha1.Sum(der) //nolint:gosec // as proxies send it
+	long := sha256.Sum256(der)
+	values := map[string]string{"thumbprints in base64url": encode(long[:]), "thumbprints in hex": hex.EncodeToString(long[:])}
+	if !fips140.Enforced() { // there crypto/sha1 panics
+		short := sha1.Sum(der) //nolint:gosec // as proxies send it
+		values["SHA-1 in hex"] = hex.EncodeToString(short[:])
+	}
 	var all []set
-	for name, value := range map[string]string{
-		"thumbprints in base64url": encode(long[:]), "thumbprints in hex": hex.EncodeToString(long[:]),
-		"SHA-1 in hex": hex.EncodeToString(short[:]),
-	} {
+	for name, value := range values {
 		one := set{name: name}
 		for _, header := range append([]string{"X-Forwarded-Client-Cert"}, thumbprintNames...) {
 			if header == "X-Forwarded-Client-Cert" {
