@@ -5,13 +5,12 @@ import (
 	"crypto/sha1" //nolint:gosec // some proxies send it
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
-
-	"crypto/x509"
 
 	"github.com/seed-171ab058/popauth/proxy"
 )
