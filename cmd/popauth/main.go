@@ -74,6 +74,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newToken(), newCall(), newServeTest(), newMan())
 	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
+	root.AddCommand(newProbe())
 	return root
 }
 
