@@ -81,7 +81,11 @@ func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	maps.Copy(w.Header(), d.header)
 	d.lines.Private(w.Header())
-	r = d.pass(clean)
+	if r = d.pass(clean); r != clean {
+		if own, ok := r.Context().(*decidedContext); ok {
+			defer own.release()
+		}
+	}
 	for h.inner != nil {
 		h = h.inner
 		if err := g.policies.allow(r, d, h.stage, h.policies); err != nil {
