@@ -152,7 +152,7 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 		err = g.policies.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
-		if d == nil || d.certificate == nil {
+		if d != nil && d.certificate == nil { // of its own refusals decide has asked
 			explainAbsence(err, g.source, r)
 		}
 		return nil, err

@@ -73,7 +73,7 @@ func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = g.policies.allow(clean, d, h.stage, h.policies)
 	}
 	if err != nil {
-		if d == nil || d.certificate == nil {
+		if d != nil && d.certificate == nil { // of its own refusals decide has asked
 			explainAbsence(err, g.source, r)
 		}
 		g.refusals.write(w, clean, err)
