@@ -53,7 +53,9 @@ func absent(t *testing.T, l *lab.Lab, source popauth.CertificateSource, r *http.
 }
 
 // nobody is a request without a certificate.
-func nobody(token string) *http.Request { return (*popauthtest.Client)(nil).Request("GET", "/orders", token) }
+func nobody(token string) *http.Request {
+	return (*popauthtest.Client)(nil).Request("GET", "/orders", token)
+}
 
 type nilError struct{ text string }
 
