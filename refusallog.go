@@ -96,6 +96,7 @@ const (
 	maxLogged = 256     // bytes of what a sender chose
 	maxMethod = 32      // bytes of a method
 	maxCause  = 2 << 10 // bytes of a cause's text, in which each part that a sender chose is cut already
+	maxWant   = 4 << 10 // bytes of what would do, which is whole unless a program makes it of a request
 	maxCauses = 4       // of those that are joined
 )
 
@@ -163,7 +164,7 @@ func attrsOf(err error) []slog.Attr {
 	}
 	add("what", m.What, maxLogged)
 	add("got", m.Got, maxCause)
-	add("want", m.Want, len(m.Want))
+	add("want", m.Want, maxWant)
 	add("advice", m.Advice, maxCause)
 	return all
 }
