@@ -16,7 +16,7 @@ import (
 func TestStream(t *testing.T) {
 	var l *lasting.Lab
 	l = lasting.New(t, func(g *popauth.Guard) http.Handler {
-		return Routes(g, lasting.Every, func(ctx context.Context, subject string) <-chan string { return l.News(ctx, subject) })
+		return API{g, lasting.Every, func(ctx context.Context, subject string) <-chan string { return l.News(ctx, subject) }}.Routes()
 	})
 	read := func(c *popauthtest.Client, token string) (int, string, time.Duration) {
 		t.Helper()

@@ -17,7 +17,7 @@ import (
 func TestSocket(t *testing.T) {
 	var l *lasting.Lab
 	l = lasting.New(t, func(g *popauth.Guard) http.Handler {
-		return Routes(g, lasting.Every, func(ctx context.Context, subject string) <-chan string { return l.News(ctx, subject) })
+		return API{g, lasting.Every, func(ctx context.Context, subject string) <-chan string { return l.News(ctx, subject) }}.Routes()
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
