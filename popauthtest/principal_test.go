@@ -88,7 +88,8 @@ func TestPrincipalIsTheGuards(t *testing.T) {
 	same := popauthtest.Claims{"iss": issuer.URL, "jti": "7", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
 	details := []any{popauthtest.Claims{"type": "order", "id": 7}}
 	for name, claims := range map[string]popauthtest.Claims{
-		"as it is": {}, "scopes": {"scope": "a b"}, "a list": {"scp": []string{"a", "b"}}, "audiences": {"aud": []string{"x", popauthtest.Audience}},
+		"as it is": {}, "scopes": {"scope": "a b"}, "a list": {"scp": []string{"a", "b"}},
+		"audiences": {"aud": []string{"x", popauthtest.Audience}},
 		"no client": {"client_id": popauthtest.Omit}, "no user": {"sub": popauthtest.Omit},
 		"a user's login":      {"sub": "alice", "acr": "phr", "auth_time": 1_800_000_000, "authorization_details": details},
 		"claims of all types": {"tenant": 7, "roles": []string{"a"}, "nested": popauthtest.Claims{"é": nil}, "big": 1 << 60},

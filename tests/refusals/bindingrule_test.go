@@ -43,7 +43,7 @@ func bindingDoors(t *testing.T, l lab.Lab, rule popauth.BindingRule) []bindingDo
 	several := issuersOf(t, map[string]popauth.Verifier{l.Issuer.URL: jwt})
 	silent := popauth.RequestLine{Logger: slog.New(slog.DiscardHandler)}
 	source := popauth.ClientCertificate(popauth.TLSCertificate())
-	outer := ruled()
+	outer, shown := ruled(), clientcert.Thumbprint(l.Owner.Thumbprint(), l.Thief.Thumbprint())
 	byRoute := l.Guard(func(o *popauth.Options) { // whose proofs are its own: each is good for one use
 		o.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	})
@@ -57,7 +57,7 @@ func bindingDoors(t *testing.T, l lab.Lab, rule popauth.BindingRule) []bindingDo
 		{name: "JWTOr, another", open: verified(popauth.JWTOr(jwt, opaque)).Authenticate, mint: l.Issuer.Opaque},
 		{name: "behind ClientCertificate", open: lab.Chain(source, ruled().Authenticate), mint: l.Issuer.Token},
 		{name: "around Require", mint: l.Issuer.Token,
-			open: lab.Chain(silent.Handler, outer.Authenticate, clientcert.Require(nil, clientcert.Thumbprint(l.Owner.Thumbprint(), l.Thief.Thumbprint())), outer.Authenticate)},
+			open: lab.Chain(silent.Handler, outer.Authenticate, clientcert.Require(nil, shown), outer.Authenticate)},
 		{name: "inside of one by route", open: lab.Chain(byRoute.Authenticate, ruled().Authenticate), mint: l.Issuer.Token},
 		{name: "around one by route", open: lab.Chain(ruled().Authenticate, byRoute.Authenticate), mint: l.Issuer.Token},
 		{name: "forwardauth", open: forwarding(t, l, rule), mint: l.Issuer.Token, by: asked},
@@ -119,7 +119,8 @@ func forwarding(t *testing.T, l lab.Lab, rule popauth.BindingRule) func(http.Han
 func asked(r *http.Request) *http.Request {
 	q := httptest.NewRequest(http.MethodGet, "http://auth.internal/", http.NoBody)
 	q.RemoteAddr = "192.0.2.1:4711"
-	for name, value := range map[string]string{"Method": r.Method, "Proto": "https", "Host": r.Host, "Uri": r.URL.RequestURI(), "For": "198.51.100.7"} {
+	for name, value := range map[string]string{"Method": r.Method, "Proto": "https", "Host": r.Host, "Uri": r.URL.RequestURI(),
+		"For": "198.51.100.7"} {
 		q.Header.Set("X-Forwarded-"+name, value)
 	}
 	for _, name := range []string{"Authorization", "Dpop"} {

@@ -125,8 +125,8 @@ func hostilePlaces(l *lab.Lab, key *popauthtest.ProofKey, nginx proxy.Format, s 
 }
 
 // attributes are the ones that docs/observability.md lists, and those of slog itself.
-var attributes = []string{"time", "level", "msg", "code", "reason", "status", "method", "path", "peer", "error", "what", "got", "want", "advice",
-	"issuer", "client", "token_id", "cause2", "cause3", "cause4"}
+var attributes = []string{"time", "level", "msg", "code", "reason", "status", "method", "path", "peer", "error", "what", "got", "want",
+	"advice", "issuer", "client", "token_id", "cause2", "cause3", "cause4"}
 
 // checkKeys reads a line as a program does that takes one attribute after another.
 func checkKeys(t *testing.T, what string, line []byte) {
