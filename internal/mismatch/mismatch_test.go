@@ -47,7 +47,8 @@ func TestTimes(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for d, want := range map[time.Duration]string{
-		-1500 * time.Microsecond: "2ms", 9999 * time.Millisecond: "9.999s", 10*time.Second + 400*time.Millisecond: "10s", -time.Hour: "1h0m0s",
+		-1500 * time.Microsecond: "2ms", 9999 * time.Millisecond: "9.999s", 10*time.Second + 400*time.Millisecond: "10s",
+		-time.Hour: "1h0m0s",
 	} {
 		if got := mismatch.By(d); got != want {
 			t.Errorf("%d: got %s, want %s", d, got, want)

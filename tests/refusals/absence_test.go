@@ -70,8 +70,8 @@ func TestExplainersFaults(t *testing.T) {
 		says    string
 	}{
 		{name: "can't tell", explain: func() error { return nil }},
-		{name: "panics", explain: func() error { panic("oh no") }, says: "ExplainAbsence of Options.Certificate, a *refusals_test.explainer, " +
-			"has panicked: oh no"},
+		{name: "panics", explain: func() error { panic("oh no") }, says: "ExplainAbsence of Options.Certificate, " +
+			"a *refusals_test.explainer, has panicked: oh no"},
 		{name: "typed nil", explain: func() error { return (*nilError)(nil) }, says: "has panicked"},
 		{name: "huge", explain: func() error { return errors.New(strings.Repeat("x", 1<<20)) }, says: "xxx"},
 		{name: "hostile", explain: func() error { return errors.New("a\nlevel=ERROR \x1b[31m\xff") }, says: `error="a?level=ERROR ?[31m?"`},
@@ -95,8 +95,9 @@ func TestExplainersFaults(t *testing.T) {
 func TestExplainerIsAskedOfAbsenceAlone(t *testing.T) {
 	l := lab.New(t)
 	source := &explainer{explain: func() error { return errors.New("not mine to say") }}
+	said := &popauth.Error{Reason: popauth.ErrCertificateMissing, Err: errors.New("said already")}
 	ofOwn := func(o *popauth.Options) {
-		o.Confirmers = []popauth.Confirmer{absentDenier{&popauth.Error{Reason: popauth.ErrCertificateMissing, Err: errors.New("said already")}}}
+		o.Confirmers = []popauth.Confirmer{absentDenier{said}}
 	}
 	for _, tt := range []struct {
 		name, says string
@@ -171,11 +172,12 @@ func TestAbsenceByServerAndProxy(t *testing.T) {
 		{name: "verified", source: verified, request: nobody(l.Bound()), says: "the connection's client has shown none"},
 		{name: "a long peer", source: byPeer, request: via(strings.Repeat("x", 1<<20), bare),
 			says: `the peer, \"` + strings.Repeat("x", 64) + `\"`},
-		{name: "a secret alone", source: bySecret, says: "has sent none of X-Ssl-Client-Cert, X-Ssl-Client-Verify:", request: via("10.0.0.1:1",
-			func(h http.Header) {
-				bare(h)
-				h.Set("X-Proxy-Secret", secret)
-			}), not: []string{"X-Proxy-Secret", "the request has"}},
+		{name: "a secret alone", source: bySecret, says: "has sent none of X-Ssl-Client-Cert, X-Ssl-Client-Verify:",
+			request: via("10.0.0.1:1",
+				func(h http.Header) {
+					bare(h)
+					h.Set("X-Proxy-Secret", secret)
+				}), not: []string{"X-Proxy-Secret", "the request has"}},
 		{name: "the proxy says that there is none", source: byPeer, request: via("10.0.0.1:1", func(h http.Header) {
 			h.Set("X-SSL-Client-Verify", "NONE")
 		}), says: "has said by X-Ssl-Client-Cert, X-Ssl-Client-Verify that its client has shown none"},

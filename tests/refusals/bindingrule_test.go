@@ -32,7 +32,8 @@ func bindingDoors(t *testing.T, l lab.Lab, rule popauth.BindingRule) []bindingDo
 	t.Helper()
 	confirmers := []popauth.Confirmer{popauth.MutualTLS{}, lab.Proofs(dpop.Options{})}
 	ruled := func(more ...func(*popauth.Options)) *popauth.Guard {
-		return l.Guard(append([]func(*popauth.Options){func(o *popauth.Options) { o.Binding, o.Confirmers = rule, confirmers }}, more...)...)
+		bound := func(o *popauth.Options) { o.Binding, o.Confirmers = rule, confirmers }
+		return l.Guard(append([]func(*popauth.Options){bound}, more...)...)
 	}
 	verified := func(v popauth.Verifier) *popauth.Guard {
 		return ruled(func(o *popauth.Options) {

@@ -106,7 +106,8 @@ func hostilePlaces(l *lab.Lab, key *popauthtest.ProofKey, nginx proxy.Format, s 
 	for _, claim := range []string{"htm", "htu", "jti", "nonce", "ath"} {
 		all["proof's "+claim] = key.Request("GET", lab.DPoPURL, l.Issuer.Token(key.Bound()), popauthtest.Claims{claim: short})
 	}
-	for _, name := range []string{"Authorization", "Dpop", "X-Ssl-Client-Cert", "X-Ssl-Client-Verify", "X-Http-Method-Override", "Early-Data",
+	for _, name := range []string{"Authorization", "Dpop", "X-Ssl-Client-Cert", "X-Ssl-Client-Verify", "X-Http-Method-Override",
+		"Early-Data",
 		"Client-Cert"} {
 		add("field "+name, func(r *http.Request) { r.Header.Set(name, s) })
 	}

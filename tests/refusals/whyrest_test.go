@@ -67,7 +67,8 @@ func (l whyLab) requestRows() []whyRow {
 			request: l.changed(func(r *http.Request) { *r = *r.WithContext(gone) }), says: []string{"code=request_ended", "asking"}},
 		{fault: "the Verifier says no", options: verifying(errors.New("not active")), request: l.get(l.Bound()),
 			says: []string{"code=token_invalid", `error="not active"`}},
-		{fault: "a flood", options: verifying(popauth.ErrOverloaded), request: l.get(l.Bound()), says: []string{"level=WARN", "code=overloaded"}},
+		{fault: "a flood", options: verifying(popauth.ErrOverloaded), request: l.get(l.Bound()),
+			says: []string{"level=WARN", "code=overloaded"}},
 		{fault: "iss in another case", request: l.get(l.Bound(popauthtest.Claims{"iss": strings.ToUpper(l.Issuer.URL)})),
 			says: []string{"code=token_issuer", "only the case differs"}},
 		{fault: "a JWT-SVID with iss", options: l.svids(), request: l.get(l.Bound(popauthtest.Claims{"iss": "https://other.example.com"})),
@@ -81,7 +82,8 @@ func (l whyLab) requestRows() []whyRow {
 // verifiedBy is a Guard of JWTs with these options.
 func (l whyLab) verifiedBy(change func(*popauth.JWTOptions)) func(*popauth.Options) {
 	return func(o *popauth.Options) {
-		own := popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: foreignKeys{o.Keys}, Now: l.Clock.Now}
+		own := popauth.JWTOptions{Issuer: l.Issuer.URL, Audience: []string{popauthtest.Audience}, Keys: foreignKeys{o.Keys},
+			Now: l.Clock.Now}
 		change(&own)
 		v, err := popauth.NewJWTVerifier(own)
 		if err != nil {
@@ -165,7 +167,8 @@ func (l whyLab) proofFaultRows() []whyRow {
 	return []whyRow{
 		{fault: "two proofs", options: open, request: send(func(r *http.Request) { r.Header["Dpop"] = []string{"a", "b"} }),
 			says: []string{"code=proof_malformed", "more than one DPoP header"}},
-		{fault: "proof by another algorithm", options: l.proofs(dpop.Options{BaseURL: "https://api.example.com", Algorithms: []string{"ES384"}}),
+		{fault: "proof by another algorithm", options: l.proofs(dpop.Options{BaseURL: "https://api.example.com",
+			Algorithms: []string{"ES384"}}),
 			request: send(func(*http.Request) {}), says: []string{"code=proof_algorithm", `"ES256"`, `"ES384"`, "dpop.Options.Algorithms"}},
 		{fault: "forged proof", options: open, request: send(func(r *http.Request) { r.Header.Set("Dpop", forged(r.Header.Get("Dpop"))) }),
 			says: []string{"code=proof_signature"}},
@@ -177,7 +180,8 @@ func (l whyLab) proofFaultRows() []whyRow {
 		{fault: "proof sent again", options: open, stage: after(used),
 			request: func() *http.Request { return used.Clone(context.Background()) }, says: []string{"code=proof_replayed"}},
 		{fault: "more proofs than there is room for", options: l.proofs(dpop.Options{BaseURL: "https://api.example.com", Replay: few}),
-			stage: after(l.key.Request("GET", lab.DPoPURL, bound)), request: send(func(*http.Request) {}), says: []string{"code=proof_limit"}},
+			stage: after(l.key.Request("GET", lab.DPoPURL, bound)), request: send(func(*http.Request) {}),
+			says: []string{"code=proof_limit"}},
 	}
 }
 
@@ -248,7 +252,8 @@ func (l whyLab) keyRows() []whyRow {
 		{fault: "issuer with a private authority", options: l.keysOf(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL}),
 			request: l.get(l.Bound()), says: []string{"level=WARN", "code=unavailable", "certificate signed by unknown authority"}},
 		{fault: "metadata of another issuer", options: l.keysOf(popauth.RemoteKeysOptions{Issuer: slash, Client: l.Issuer.Client()}),
-			request: l.get(l.Bound(popauthtest.Claims{"iss": slash})), says: []string{"level=WARN", "code=unavailable", "of another issuer"}},
+			request: l.get(l.Bound(popauthtest.Claims{"iss": slash})),
+			says:    []string{"level=WARN", "code=unavailable", "of another issuer"}},
 		{fault: "metadata elsewhere", options: l.keysOf(popauth.RemoteKeysOptions{Issuer: l.Issuer.URL, Client: l.Issuer.Client(),
 			MetadataURL: l.Issuer.URL + "/nowhere"}),
 			request: l.get(l.Bound()), says: []string{"level=WARN", "code=unavailable", "status 404"}},

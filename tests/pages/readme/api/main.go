@@ -1,3 +1,4 @@
+// Orders is an API whose tokens only work for their owner.
 package main
 
 import (
