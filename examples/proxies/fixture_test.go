@@ -66,6 +66,7 @@ type cast struct {
 	clients                       []byte // the authorities of the callers, in PEM
 	owner, thief                  *popauthtest.Client
 	other                         *popauthtest.Client // of whom a test makes a second owner
+	borrowed                      *popauthtest.Client // the thief, who presents the owner's certificate behind its own
 	selfSigned, rsaChain, expired *popauthtest.Client
 }
 
@@ -73,6 +74,8 @@ func newCast(tb testing.TB) *cast {
 	c := &cast{TB: tb, issuer: popauthtest.NewIssuer(tb), authority: popauthtest.NewCA(tb)}
 	between := c.authority.Intermediate("between")
 	c.owner, c.thief = between.Client("owner"), between.Client("thief")
+	chain := [][]byte{c.thief.Certificate.Certificate[0], c.owner.Certificate.Certificate[0], between.Certificate.Raw}
+	c.borrowed = &popauthtest.Client{Certificate: tls.Certificate{Certificate: chain, PrivateKey: c.thief.Certificate.PrivateKey}}
 	c.selfSigned = popauthtest.SelfSigned(tb, "self-signed")
 	c.expired = between.Client("expired", func(x *x509.Certificate) {
 		x.NotBefore, x.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)

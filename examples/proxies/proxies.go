@@ -42,6 +42,7 @@ type Settings struct {
 	Configuration string          // instead of the file of the same name as the proxy's; empty: that file
 	Static        string          // of Traefik, instead of traefik-static.yaml; empty: that file
 	Program       string          // the proxy's executable; empty: the one that is installed
+	HTTP3         bool            // Caddy listens by UDP, too; the others' files say so themselves
 }
 
 // A program is a proxy: how it is called, and the frame that its configuration needs to run apart from the system's.
@@ -234,11 +235,15 @@ func (p *Proxy) write(program program, s Settings) error {
 		values := p.values(s)
 		text, static = values.Replace(text), values.Replace(static)
 	}
+	frame := strings.ReplaceAll(program.frame, "${DIR}", p.dir)
+	if s.HTTP3 {
+		frame = strings.Replace(frame, "protocols h1 h2", "protocols h1 h2 h3", 1)
+	}
 	for name, content := range map[string][]byte{
 		"server.crt": cert, "server.key": keyPEM, "server.pem": append(cert[:len(cert):len(cert)], keyPEM...),
 		"clients-ca.crt": s.Clients,
 		program.file:     []byte(text), "traefik-static.yaml": []byte(static),
-		"frame": []byte(strings.ReplaceAll(program.frame, "${DIR}", p.dir)),
+		"frame": []byte(frame),
 	} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
 			return err

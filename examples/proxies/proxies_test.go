@@ -83,6 +83,7 @@ func rows(c *cast) []row {
 		{name: "the owner", as: c.owner, want: "200 verified", except: verified},
 		{name: "no certificate", owner: c.owner, want: "401"},
 		{name: "another certificate", as: c.thief, owner: c.owner, want: "401"},
+		{name: "another certificate, the owner's second in the chain", as: c.borrowed, owner: c.owner, want: "401"},
 		{name: "no certificate, forged headers", owner: c.owner, fields: forged, want: "401"},
 		{name: "another certificate, forged headers", as: c.thief, owner: c.owner, fields: forged, want: "401"},
 		{name: "no certificate, each forged line twice", owner: c.owner, fields: twice, want: "401"},

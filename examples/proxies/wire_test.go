@@ -32,20 +32,30 @@ func exchange1(conn net.Conn, fields []field) (reply, error) {
 
 // exchangeFor makes one request over HTTP/1.1 for a target, which need not be a path.
 func exchangeFor(conn net.Conn, target string, fields []field) (reply, error) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, host(conn))
-	for _, f := range fields {
-		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
-	}
-	b.WriteString("\r\n")
-	_, _ = io.WriteString(conn, b.String()) // if nobody takes it, there may be an answer that says why
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	answer, err := exchangeRaw(conn, target, fields)
 	if err != nil {
 		return reply{}, err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	return reply{answer.StatusCode, string(body)}, err
+}
+
+// exchangeRaw leaves the answer's body to the caller.
+func exchangeRaw(conn net.Conn, target string, fields []field) (*http.Response, error) {
+	return exchangeMessage(conn, http.MethodGet, target, fields, "")
+}
+
+// exchangeMessage sends a body as it is, with its framing.
+func exchangeMessage(conn net.Conn, method, target string, fields []field, body string) (*http.Response, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host(conn))
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
+	}
+	b.WriteString("\r\n" + body)
+	_, _ = io.WriteString(conn, b.String()) // if nobody takes it, there may be an answer that says why
+	return http.ReadResponse(bufio.NewReader(conn), nil)
 }
 
 // What of HTTP/2 is needed for one request (RFC 9113, section 6).
