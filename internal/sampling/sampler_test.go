@@ -28,7 +28,9 @@ func TestSampler(t *testing.T) {
 		{kind: "a", after: sampling.Period - 1},
 		{kind: "a", after: sampling.Period, write: true, left: 2},
 		{kind: "a", after: sampling.Period, write: true},
-		{kind: "a", after: -time.Hour, write: true}, // the clock was set back
+		{kind: "a", after: sampling.Period, write: true},
+		{kind: "a", after: sampling.Period},
+		{kind: "a", after: -time.Hour, write: true, left: 1}, // the clock was set back
 	} {
 		if write, left := s.Allow(step.kind, start.Add(step.after)); write != step.write || left != step.left {
 			t.Errorf("%+v: got %v, %d", step, write, left)
