@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,4 +147,25 @@ func TestSamplerOfAMillionKinds(t *testing.T) {
 		t.Errorf("one beyond the bound: got %v allocations, want none", got)
 	}
 	runtime.KeepAlive(s)
+}
+
+// Many who ask at once get no more lines than one after another would.
+func TestSamplerAtOnce(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	s := &sampling.Sampler{PerPeriod: 3, MaxKinds: 50}
+	var lines atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 5000 {
+				if write, _ := s.Allow(strconv.Itoa(i%100), start); write {
+					lines.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got, want := lines.Load(), int64(3*51); got != want {
+		t.Errorf("got %d lines, want %d: three of each kind, and of the rest", got, want)
+	}
 }
