@@ -157,7 +157,7 @@ func TestSamplerAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			for i := range 100_000 {
+			for i := range 5000 {
 				if write, _ := s.Allow(strconv.Itoa(i%100), start); write {
 					lines.Add(1)
 				}
