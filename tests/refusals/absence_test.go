@@ -85,8 +85,8 @@ func TestExplainersFaults(t *testing.T) {
 			t.Errorf("%s: asked %d times, got %d bytes: %.300q", tt.name, source.asked, len(line), line)
 		}
 		_, err := l.Guard(func(o *popauth.Options) { o.Certificate = source }).Check(nobody(l.Bound()))
-		if !errors.Is(err, popauth.ErrCertificateMissing) || errors.Is(err, popauth.ErrUnavailable) {
-			t.Errorf("%s: got %v, want %v alone", tt.name, err, popauth.ErrCertificateMissing)
+		if !errors.Is(err, popauth.ErrCertificateMissing) || errors.Is(err, popauth.ErrUnavailable) || source.asked != 2 {
+			t.Errorf("%s: asked %d times, got %v, want %v alone", tt.name, source.asked, err, popauth.ErrCertificateMissing)
 		}
 	}
 }
