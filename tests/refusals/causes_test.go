@@ -50,13 +50,16 @@ func TestCauses(t *testing.T) {
 		{name: "a nil Error within", err: &popauth.Error{Reason: popauth.ErrTokenInvalid, Err: fmt.Errorf("x: %w", (*popauth.Error)(nil))},
 			says: "code=token_invalid"},
 		{name: "joined", err: &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.Join(m, errors.New("two"), errors.New("three"),
-			errors.New("four"), errors.New("five"))}, says: "what=aud got=a want=b cause2=[error=two] cause3=[error=three] cause4=[error=four]",
-			not: "five"},
+			errors.New("four"), errors.New("five"))},
+			says: "what=aud got=a want=b cause2=[error=two] cause3=[error=three] cause4=[error=four]", not: "five"},
 		{name: "joined with a text of its own", err: &popauth.Error{Reason: popauth.ErrForbidden,
 			Err: joinedError{"neither", []error{m, errors.New("two")}}}, says: "error=neither", not: "cause2"},
 		{name: "joined with none", err: &popauth.Error{Reason: popauth.ErrForbidden, Err: joinedError{"both", []error{nil, m}}},
 			says: "error=both", not: "cause2"},
-		{name: "joined with nothing", err: &popauth.Error{Reason: popauth.ErrForbidden, Err: joinedError{text: "nothing"}}, says: "error=nothing"},
+		{name: "joined with nothing", err: &popauth.Error{Reason: popauth.ErrForbidden, Err: joinedError{text: "nothing"}},
+			says: "error=nothing"},
+		{name: "joined with a nil Error", err: &popauth.Error{Reason: popauth.ErrForbidden, Err: errors.Join(m, (*popauth.Error)(nil))},
+			says: "what=aud got=a want=b cause2="},
 	} {
 		var raw strings.Builder
 		g, err := popauth.New(popauth.Options{Verifier: refusingVerifier{tt.err}, Logger: slog.New(rawHandler{&raw})})
@@ -128,7 +131,8 @@ func TestUnlogged(t *testing.T) {
 		send(10, "forged")
 		send(10, "unbound")
 		got := log.String()
-		if strings.Count(got, "code=token_signature") != 3 || strings.Count(got, "token not bound") != 1 || strings.Contains(got, "unlogged") {
+		refused, announced := strings.Count(got, "code=token_signature"), strings.Count(got, "token not bound")
+		if refused != 3 || announced != 1 || strings.Contains(got, "unlogged") {
 			t.Errorf("got %s", got)
 		}
 		log.Reset()

@@ -77,6 +77,9 @@ func TestHostileAttributes(t *testing.T) {
 		}
 		r := l.Owner.Request("GET", "/orders?tenant="+url.QueryEscape(s[:min(len(s), 4<<10)]), l.Issuer.Token())
 		lab.Send(g.Authorize(popauth.IssuerFunc(tenant)), r)
+		if raw.Len() > 1<<10 {
+			t.Errorf("%s: got %d bytes for what an IssuerFunc has made of a request", name, raw.Len())
+		}
 		checkAll(name + " in the tenant of an IssuerFunc")
 	}
 }
