@@ -13,7 +13,8 @@ import (
 
 // AbsenceExplainer is a CertificateSource that can say why it has found no certificate in a request, for the log: the proxy sent
 // none, or the server asks for none. It is called for a request that is refused for that, never for another, and says nothing
-// about who may pass. The request is as Certificate has seen it. A source that wraps another may hand the question on.
+// about who may pass. The request is as Certificate has seen it. A source that wraps another may hand the question on. It must not
+// block; where it panics, the refusal is answered all the same, and the log says so.
 type AbsenceExplainer interface {
 	CertificateSource
 
@@ -27,6 +28,11 @@ func explainAbsence(e *Error, source CertificateSource, sent *http.Request) {
 	if e.Err != nil || e.Reason != ErrCertificateMissing && e.Reason != ErrCertificateRequired {
 		return
 	}
+	defer func() { // what is for the log alone takes no answer from a client
+		if p := recover(); p != nil {
+			e.Err = fmt.Errorf("ExplainAbsence of Options.Certificate, a %T, has panicked: %v", source, p)
+		}
+	}()
 	if why := absentBy(source, sent); why != nil {
 		e.Err = errors.New(why.Error())
 	}

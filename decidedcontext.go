@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -50,7 +51,7 @@ func (c *decidedContext) ending() context.Context {
 	if !ends {
 		return c.Context
 	}
-	// The request's server cancels the parent when the handler returns, and with it goes the timer.
+	// Most servers cancel the parent when the handler returns, and with it goes the timer; else release does.
 	ctx, cancel := context.WithDeadlineCause(c.Context, time.Now().Add(left), &Error{Reason: ErrTokenExpired})
 	own := &tokenContext{ctx, cancel}
 	if !c.own.CompareAndSwap(nil, own) {
@@ -58,6 +59,15 @@ func (c *decidedContext) ending() context.Context {
 		return c.own.Load()
 	}
 	return own
+}
+
+// release ends what waits for the token's end, when the handler has returned, where the request's server may not do so: below
+// net/http/fcgi a request's context never ends, and its timer would hold all of the request until the token's end. Where the server
+// ends contexts, that is its matter: frameworks go on with the context for a while, after the stage has returned.
+func (c *decidedContext) release() {
+	if own := c.own.Load(); own != nil && c.Context.Value(http.LocalAddrContextKey) == nil {
+		own.cancel()
+	}
 }
 
 // endedWithToken tells whether a request's context has ended since its token has.

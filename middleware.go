@@ -122,7 +122,9 @@ type Decision struct {
 	Principal *Principal
 
 	// Request is what a stage would hand on: without the headers of Options.Certificate, and with the decision in its
-	// context, for FromContext and the stages inside. Give handlers, logs and other servers this one.
+	// context, for FromContext and the stages inside. Give handlers, logs and other servers this one. Its context ends with
+	// the token, see Options.OutliveToken, or with that of the request which Decide was given: have your server cancel that, else
+	// a timer waits for the token's end.
 	Request *http.Request
 
 	// Header is what the answer is to have, such as the nonce for the client's next DPoP proof; nil if there is nothing.
@@ -150,7 +152,7 @@ func (g *Guard) Decide(r *http.Request, policies ...Policy) (*Decision, error) {
 		err = g.policies.allow(clean, d, StageAuthorize, policies)
 	}
 	if err != nil {
-		if d == nil || d.certificate == nil {
+		if d != nil && d.certificate == nil { // of its own refusals decide has asked
 			explainAbsence(err, g.source, r)
 		}
 		return nil, err

@@ -87,8 +87,9 @@ type Options struct {
 	Leeway time.Duration
 
 	// OutliveToken lets requests go on when their token has ended. If false, the context that handlers get ends with the token,
-	// with its leeway, and context.Cause is an *Error with ErrTokenExpired then: event streams, WebSockets and uploads end, and so do
-	// calls to others that are made with the context. A token that is revoked ends nothing by itself: see Guard.Recheck.
+	// with its leeway, and context.Cause is an *Error with ErrTokenExpired then: event streams that watch it end, and so do calls to
+	// others that are made with it. A handler that waits for something else, as for an upload's body, has to watch it as well: see
+	// docs/streams.md. A token that is revoked ends nothing by itself: see Guard.Recheck.
 	OutliveToken bool
 
 	// Realm is named in challenges. If empty, none is.

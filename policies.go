@@ -203,7 +203,10 @@ func IssuerFunc(issuer func(*http.Request) (string, error)) Policy {
 		if iss == "" {
 			return &Error{Reason: ErrForbidden, Err: errNoIssuer}
 		}
-		return ofIssuer(p.Issuer, iss)
+		if p.Issuer != iss {
+			return wrongTenant(p.Issuer, mismatch.Text(iss)) // it may be made of the request
+		}
+		return nil
 	}}
 }
 
@@ -225,7 +228,11 @@ func ofIssuer(iss string, allowed ...string) error {
 	if slices.Contains(allowed, iss) {
 		return nil
 	}
-	return &Error{Reason: ErrForbidden, Err: otherIssuer{&Mismatch{What: "issuer", Got: mismatch.Text(iss), Want: mismatch.Any(allowed)}}}
+	return wrongTenant(iss, mismatch.Any(allowed))
+}
+
+func wrongTenant(iss, want string) error {
+	return &Error{Reason: ErrForbidden, Err: otherIssuer{&Mismatch{What: "issuer", Got: mismatch.Text(iss), Want: want}}}
 }
 
 func isOtherIssuer(err error) bool {

@@ -90,7 +90,8 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, e *Error) {
 
 // Refuse answers a request that a handler of your own refuses: one that belongs to no Guard and asks for no token, such as a door
 // for certificates alone. The answer is that of Refused(r, err), with Retry-After, and Connection: close where it belongs; a
-// RequestLine.Handler further out logs it. Guard.Refuse is for a handler inside of a Guard's.
+// RequestLine.Handler further out logs it, and without one slog.Default, at most 60 lines a minute for one Reason. Guard.Refuse is for
+// a handler inside of a Guard's.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) { refuse(w, r, Refused(r, err)) }
 
 // Refused returns what Refuse makes of an error. One that names no Reason is ErrForbidden, and so is one whose Reason asks for a

@@ -15,11 +15,15 @@ import (
 	"github.com/seed-171ab058/popauth/internal/uri"
 )
 
-// refusalLog writes a line for each refusal. The zero refusalLog writes all of them to slog.Default.
+// refusalLog writes a line for each refusal. The zero refusalLog writes them to slog.Default.
 type refusalLog struct {
 	logger  *slog.Logger
-	sampler *sampling.Sampler
+	sampler *sampling.Sampler // nil: strays
 }
+
+// strays bounds the lines of all that has no sampler: a Guard that New has not made, and doors of the program that call Refuse. They
+// all write to slog.Default, which there is once, too.
+var strays = &sampling.Sampler{PerPeriod: sampling.DefaultPerPeriod}
 
 func newRefusalLog(logger *slog.Logger, perMinute int) refusalLog {
 	return refusalLog{logger, &sampling.Sampler{PerPeriod: cmp.Or(perMinute, sampling.DefaultPerPeriod)}}
@@ -37,7 +41,7 @@ func (l refusalLog) write(r *http.Request, e *Error) {
 		return
 	}
 	code := e.Reason.Code()
-	write, left := l.sampler.Allow(code, time.Now())
+	write, left := cmp.Or(l.sampler, strays).Allow(code, time.Now())
 	if !write {
 		return
 	}
@@ -92,6 +96,7 @@ const (
 	maxLogged = 256     // bytes of what a sender chose
 	maxMethod = 32      // bytes of a method
 	maxCause  = 2 << 10 // bytes of a cause's text, in which each part that a sender chose is cut already
+	maxWant   = 4 << 10 // bytes of what would do, which is whole unless a program makes it of a request
 	maxCauses = 4       // of those that are joined
 )
 
@@ -159,7 +164,7 @@ func attrsOf(err error) []slog.Attr {
 	}
 	add("what", m.What, maxLogged)
 	add("got", m.Got, maxCause)
-	add("want", m.Want, len(m.Want))
+	add("want", m.Want, maxWant)
 	add("advice", m.Advice, maxCause)
 	return all
 }

@@ -73,7 +73,7 @@ func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = g.policies.allow(clean, d, h.stage, h.policies)
 	}
 	if err != nil {
-		if d == nil || d.certificate == nil {
+		if d != nil && d.certificate == nil { // of its own refusals decide has asked
 			explainAbsence(err, g.source, r)
 		}
 		g.refusals.write(w, clean, err)
@@ -81,7 +81,11 @@ func (h *stageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	maps.Copy(w.Header(), d.header)
 	d.lines.Private(w.Header())
-	r = d.pass(clean)
+	if r = d.pass(clean); r != clean {
+		if own, ok := r.Context().(*decidedContext); ok {
+			defer own.release()
+		}
+	}
 	for h.inner != nil {
 		h = h.inner
 		if err := g.policies.allow(r, d, h.stage, h.policies); err != nil {

@@ -1,8 +1,10 @@
 package popauth
 
 import (
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/sampling"
@@ -21,9 +23,15 @@ func newUnboundLog(logger *slog.Logger) unboundLog {
 	return unboundLog{logger, &sampling.Sampler{PerPeriod: 1, MaxKinds: maxAnnounced}}
 }
 
+// key stands for an issuer's client. A client's name may be as long as a token, and a thousand of them are kept.
+func (w who) key() string {
+	sum := sha256.Sum256([]byte(strconv.Quote(w.issuer) + w.client))
+	return string(sum[:])
+}
+
 // write writes a line for the client of a token, unless there was one in the last minute.
 func (l unboundLog) write(r *http.Request, who who, scheme string) {
-	write, left := l.sampler.Allow(who.issuer+" "+who.client, time.Now())
+	write, left := l.sampler.Allow(who.key(), time.Now())
 	if !write {
 		return
 	}

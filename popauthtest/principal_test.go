@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"testing"
 	"time"
 
@@ -78,4 +79,52 @@ func ExampleIssuer_RootCAs() {
 	handler.ServeHTTP(w, (*popauthtest.Client)(nil).Request("GET", "/orders", issuer.Token()))
 	fmt.Println(w.Code)
 	// Output: 200
+}
+
+// A Principal is field by field the one that a Guard makes of a token with the same claims, and Claims reads the same of both: what
+// a handler or a policy of the program finds in a test it finds in operation.
+func TestPrincipalIsTheGuards(t *testing.T) {
+	issuer, owner := popauthtest.NewIssuer(t), popauthtest.SelfSigned(t, "owner")
+	same := popauthtest.Claims{"iss": issuer.URL, "jti": "7", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+	details := []any{popauthtest.Claims{"type": "order", "id": 7}}
+	for name, claims := range map[string]popauthtest.Claims{
+		"as it is": {}, "scopes": {"scope": "a b"}, "a list": {"scp": []string{"a", "b"}},
+		"audiences": {"aud": []string{"x", popauthtest.Audience}},
+		"no client": {"client_id": popauthtest.Omit}, "no user": {"sub": popauthtest.Omit},
+		"a user's login":      {"sub": "alice", "acr": "phr", "auth_time": 1_800_000_000, "authorization_details": details},
+		"claims of all types": {"tenant": 7, "roles": []string{"a"}, "nested": popauthtest.Claims{"é": nil}, "big": 1 << 60},
+	} {
+		var asked *popauth.Principal
+		guard, err := popauth.New(issuer.Options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy := popauth.PolicyFunc(func(_ *http.Request, p *popauth.Principal) error {
+			asked = p
+			return nil
+		})
+		want, err := guard.Check(owner.Request("GET", "/", issuer.Token(owner.Bound(), same, claims)), policy, popauth.BoundBy("x5t#S256"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := owner.Principal(same, claims)
+		ofToken, err := popauth.Claims[map[string]any](want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := popauth.Claims[map[string]any](got)
+		if err != nil || !reflect.DeepEqual(own, ofToken) {
+			t.Errorf("%s: got the claims %v, %v, want %v", name, own, err, ofToken)
+		}
+		for _, p := range []*popauth.Principal{got, want, asked} {
+			p.Certificate = &popauth.Certificate{Thumbprint: p.Certificate.Thumbprint}
+		}
+		for i, f := range reflect.VisibleFields(reflect.TypeFor[popauth.Principal]()) {
+			a, b, c := reflect.ValueOf(got).Elem().Field(i), reflect.ValueOf(want).Elem().Field(i), reflect.ValueOf(asked).Elem().Field(i)
+			if f.IsExported() && (!reflect.DeepEqual(a.Interface(), b.Interface()) || !reflect.DeepEqual(a.Interface(), c.Interface())) {
+				t.Errorf("%s: %s: got %v, want %v, and a policy saw %v", name, f.Name, a, b, c)
+			}
+		}
+	}
 }

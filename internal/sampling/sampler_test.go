@@ -2,7 +2,10 @@ package sampling_test
 
 import (
 	"context"
+	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +30,9 @@ func TestSampler(t *testing.T) {
 		{kind: "a", after: sampling.Period - 1},
 		{kind: "a", after: sampling.Period, write: true, left: 2},
 		{kind: "a", after: sampling.Period, write: true},
-		{kind: "a", after: -time.Hour, write: true}, // the clock was set back
+		{kind: "a", after: sampling.Period, write: true},
+		{kind: "a", after: sampling.Period},
+		{kind: "a", after: -time.Hour, write: true, left: 1}, // the clock was set back
 	} {
 		if write, left := s.Allow(step.kind, start.Add(step.after)); write != step.write || left != step.left {
 			t.Errorf("%+v: got %v, %d", step, write, left)
@@ -99,5 +104,68 @@ func TestContext(t *testing.T) {
 	}
 	if got := sampling.Of(context.Background()); got != nil {
 		t.Errorf("got %v, want none", got)
+	}
+}
+
+// A million kinds, with clocks that step back and forth between periods, take the memory and the lines of MaxKinds, and what is left
+// out makes no garbage.
+func TestSamplerOfAMillionKinds(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	s := &sampling.Sampler{PerPeriod: 1, MaxKinds: 1000}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	const periods = 10
+	lines := 0
+	for i := range 1_000_000 {
+		at := start.Add(time.Duration(i/(1_000_000/periods)) * sampling.Period)
+		if i%2 == 1 {
+			at = at.Add(-sampling.Period / 2) // one that has read another clock
+		}
+		if write, _ := s.Allow(strconv.Itoa(i), at); write {
+			lines++
+		}
+	}
+	if got := heap(); got > before+1<<20 {
+		t.Errorf("got %d KB, want 1000 at most", (got-before)>>10)
+	}
+	if most := 2 * periods * 1001; lines > most {
+		t.Errorf("got %d lines in %d periods, want %d at most", lines, periods, most)
+	}
+	end := start.Add(periods * sampling.Period)
+	for range 1001 {
+		s.Allow("x", end)
+	}
+	if got := testing.AllocsPerRun(1000, func() { s.Allow("x", end) }); got > 0 {
+		t.Errorf("a kind that is known: got %v allocations, want none", got)
+	}
+	if got := testing.AllocsPerRun(1000, func() { s.Allow("another", end) }); got > 0 {
+		t.Errorf("one beyond the bound: got %v allocations, want none", got)
+	}
+	runtime.KeepAlive(s)
+}
+
+// Many who ask at once get no more lines than one after another would.
+func TestSamplerAtOnce(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	s := &sampling.Sampler{PerPeriod: 3, MaxKinds: 50}
+	var lines atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 5000 {
+				if write, _ := s.Allow(strconv.Itoa(i%100), start); write {
+					lines.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got, want := lines.Load(), int64(3*51); got != want {
+		t.Errorf("got %d lines, want %d: three of each kind, and of the rest", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -98,5 +99,104 @@ func TestContextOfManyAskers(t *testing.T) {
 	<-first
 	if ctx.Err() != context.DeadlineExceeded {
 		t.Errorf("got %v", ctx.Err())
+	}
+}
+
+// Until the leeway is over the token is in force, and so is the context. It says when that will be.
+func TestContextLastsForLeeway(t *testing.T) {
+	const left = 10 * time.Second
+	ctx := decided(t, t.Context(), left)
+	if err := ctx.Err(); err != nil {
+		t.Errorf("got %v before the end of the leeway", err)
+	}
+	end, ok := ctx.Deadline()
+	if d := time.Until(end); !ok || d <= 0 || d > left {
+		t.Errorf("got a deadline %t in %v, want one in %v", ok, d, left)
+	}
+}
+
+// Who asks only whether a context has ended sees that its request is over, before anybody has asked for more.
+func TestContextEndsWithOuter(t *testing.T) {
+	outer, cancel := context.WithCancelCause(t.Context())
+	ctx := decided(t, outer, time.Minute)
+	gone := errors.New("gone")
+	cancel(gone)
+	if err := ctx.Err(); !errors.Is(err, context.Canceled) || !errors.Is(context.Cause(ctx), gone) {
+		t.Errorf("got %v since %v, want %v since %v", err, context.Cause(ctx), context.Canceled, gone)
+	}
+}
+
+// All who ask at once get the same channel.
+func TestContextOfManyAtOnce(t *testing.T) {
+	outer := httptest.NewRequest(http.MethodGet, "/", http.NoBody).Context()
+	l := lab.New(t)
+	g, token := l.Guard(), l.Bound()
+	for range 300 {
+		d, err := g.Decide(l.Owner.Request(http.MethodGet, "/orders", token).WithContext(outer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, start := d.Request.Context(), make(chan struct{})
+		got := make(chan (<-chan struct{}), 8)
+		for range cap(got) {
+			go func() {
+				<-start
+				got <- ctx.Done()
+			}()
+		}
+		close(start)
+		first := <-got
+		for range cap(got) - 1 {
+			if other := <-got; other != first {
+				t.Fatal("two channels for one context")
+			}
+		}
+	}
+}
+
+// down is a Verifier that can't reach whom it asks.
+type down struct{}
+
+func (down) Verify(ctx context.Context, token string) (*popauth.Token, error) {
+	if token == "forged" {
+		return nil, popauth.ErrTokenSignature
+	}
+	return nil, popauth.Unavailable(ctx, errors.New("refused"))
+}
+
+// Only a context that has ended with a token, at its time, makes of an outage a token that has expired.
+func TestOutageIsNotExpiry(t *testing.T) {
+	expired := &popauth.Error{Reason: popauth.ErrTokenExpired}
+	canceled, cancel := context.WithCancelCause(t.Context())
+	cancel(expired)
+	limit := func(cause error) context.Context {
+		ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(-time.Second), cause)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	g, err := popauth.New(popauth.Options{Verifier: down{}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context //nolint:containedctx // a row's
+		want popauth.Reason
+	}{
+		{name: "in force", ctx: t.Context(), want: popauth.ErrUnavailable},
+		{name: "with its token", ctx: limit(expired), want: popauth.ErrTokenExpired},
+		{name: "canceled", ctx: canceled, want: popauth.ErrRequestEnded},
+		{name: "a limit of its own", ctx: limit(nil), want: popauth.ErrUnavailable},
+		{name: "a limit with another Reason", ctx: limit(&popauth.Error{Reason: popauth.ErrOverloaded}), want: popauth.ErrUnavailable},
+		{name: "a limit with no Error", ctx: limit((*popauth.Error)(nil)), want: popauth.ErrUnavailable},
+	} {
+		_, err := g.Check((*popauthtest.Client)(nil).Request(http.MethodGet, "/orders", "x").WithContext(tt.ctx))
+		if e, ok := errors.AsType[*popauth.Error](err); !ok || e.Reason != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	forged := (*popauthtest.Client)(nil).Request(http.MethodGet, "/orders", "forged").WithContext(limit(expired))
+	if _, err := g.Check(forged); !errors.Is(err, popauth.ErrTokenSignature) {
+		t.Errorf("got %v, want %v: it is no outage", err, popauth.ErrTokenSignature)
 	}
 }

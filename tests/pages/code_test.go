@@ -8,15 +8,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
@@ -27,97 +24,6 @@ import (
 )
 
 func listOrders(http.ResponseWriter, *http.Request) {}
-
-func useIt() (*http.Server, http.Handler) {
-	logger := slog.Default()
-	guard, err := popauth.New(popauth.Options{
-		Issuer:   "https://id.example.com", // keys come from its metadata
-		Audience: []string{"https://api.example.com"},
-		Logger:   logger, // says why a request was refused
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	read := guard.Authorize(popauth.Scope("orders.read"))
-
-	mux := http.NewServeMux()
-	mux.Handle("GET /orders", guard.Confirm(read(http.HandlerFunc(listOrders))))
-
-	r := chi.NewRouter() // or with chi, github.com/go-chi/chi/v5
-	r.Use(guard.Authenticate, guard.Confirm)
-	r.With(read).Get("/orders", listOrders)
-
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		Handler:           popauth.RequestLine{Logger: logger}.Handler(mux), // or r
-		TLSConfig:         &tls.Config{ClientAuth: tls.RequestClientCert},   // see below
-	}
-	return server, popauth.RequestLine{}.Handler(r)
-}
-
-// Without a token nothing of the README's API is open, by either router.
-func TestUseIt(t *testing.T) {
-	server, other := useIt()
-	for name, h := range map[string]http.Handler{"net/http": server.Handler, "chi": other} {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, (*popauthtest.Client)(nil).Request("GET", "/orders", ""))
-		if w.Code != http.StatusUnauthorized {
-			t.Errorf("%s: got %d, want 401", name, w.Code)
-		}
-	}
-}
-
-func byCertificate() *http.Client {
-	transport, err := popclient.NewMutualTLS(popclient.MutualTLSOptions{
-		Issuer: "https://id.example.com", ClientID: "orders-job",
-		Certificate: popclient.CertificateFiles("client.crt", "client.key"), // read again when they change
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	client := &http.Client{Transport: transport}
-	return client
-}
-
-func TestByCertificate(t *testing.T) {
-	t.Chdir(t.TempDir())
-	cert, key, err := popauthtest.SelfSigned(t, "orders-job").WritePEM(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{cert: "client.crt", key: "client.key"} {
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if byCertificate().Transport == nil {
-		t.Error("got no transport")
-	}
-}
-
-func routes(guard *popauth.Guard) http.Handler {
-	return guard.Confirm(http.HandlerFunc(listOrders))
-}
-
-func TestOrders(t *testing.T) {
-	issuer := popauthtest.NewIssuer(t)
-	owner, thief := popauthtest.SelfSigned(t, "owner"), popauthtest.SelfSigned(t, "thief")
-	token := issuer.Token(owner.Bound(), popauthtest.Claims{"scope": "orders.read"})
-
-	guard, err := popauth.New(issuer.Options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := routes(guard) // what your API makes of a Guard
-	for who, want := range map[*popauthtest.Client]int{owner: http.StatusOK, thief: http.StatusUnauthorized} {
-		recorder := httptest.NewRecorder()
-		handler.ServeHTTP(recorder, who.Request("GET", "/orders", token)) // or who.HTTP(server), over real mutual TLS
-		if recorder.Code != want {
-			t.Errorf("got %d, want %d", recorder.Code, want)
-		}
-	}
-}
 
 // list is one of withdrawn tokens.
 type list map[[2]string]bool

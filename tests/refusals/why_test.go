@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-171ab058/popauth"
@@ -433,6 +434,34 @@ func TestFloodIsSampled(t *testing.T) {
 			t.Errorf("%s: the thief isn't logged: got %s", tt.name, &log)
 		}
 	}
+}
+
+// A flood at a door of the program, or at a Guard that isn't there, is sampled, too. It is one of long ago, so that it takes no line
+// from other tests.
+func TestFloodOfStraysIsSampled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		before := slog.Default()
+		t.Cleanup(func() { slog.SetDefault(before) })
+		slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+		door := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { popauth.Refuse(w, r, popauth.ErrForbidden) })
+		none := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			(*popauth.Guard)(nil).Refuse(w, r, popauth.ErrForbidden)
+		})
+		observed := popauth.RequestLine{Observe: func(context.Context, popauth.Observation) {}}
+		for name, h := range map[string]http.Handler{
+			"a door": door, "no Guard's Refuse": none, "no Guard": (*popauth.Guard)(nil).Confirm(door),
+			"zero Guard": new(popauth.Guard).Confirm(door), "inside a line without a Logger": observed.Handler(door),
+		} {
+			log.Reset()
+			for range 500 {
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders", http.NoBody))
+			}
+			if got := strings.Count(log.String(), "\n"); got > 60 {
+				t.Errorf("%s: got %d lines, want 60 at most", name, got)
+			}
+		}
+	})
 }
 
 // With everything required no route takes an unbound token; announced, it passes and is logged once for each client.

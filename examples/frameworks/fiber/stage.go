@@ -3,6 +3,7 @@ package fiber
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"iter"
 	"net/http"
@@ -24,6 +25,11 @@ func Stage(stage func(http.Handler) http.Handler) fiber.Handler {
 		r, err := request(c)
 		if err != nil {
 			return err
+		}
+		if _, later := Request(c); !later {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel() // fasthttp ends no request's context: what waits for the token's end would be kept until then
+			r = r.WithContext(ctx)
 		}
 		asked, answered := r.Header.Clone(), lines(&c.Response().Header)
 		w := &answer{header: answered.Clone(), status: http.StatusOK}

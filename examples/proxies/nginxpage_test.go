@@ -17,8 +17,8 @@ import (
 	"github.com/seed-171ab058/popauth/proxy"
 )
 
-// ofREADME is what README.md has for an API behind nginx, with the address of a proxy on loopback.
-func ofREADME(secret string) popauth.Options {
+// ofPage is what docs/proxies.md has for an API behind nginx, with the address of a proxy on loopback.
+func ofPage(secret string) popauth.Options {
 	// as clients call the API: nginx asks it under another name, by http
 	proofs, err := dpop.New(dpop.Options{BaseURL: "https://api.example.com"})
 	if err != nil {
@@ -44,45 +44,45 @@ func lines(text string) (all []string) {
 	return all
 }
 
-// What README.md has for an API behind nginx is what compiles here, and what TestREADMEBehindNginx runs.
-func TestREADMEIsWhatRuns(t *testing.T) {
-	page, err := os.ReadFile("../../README.md")
+// What docs/proxies.md has for an API behind nginx is what compiles here, and what TestPageBehindNginx runs.
+func TestPageIsWhatRuns(t *testing.T) {
+	page, err := os.ReadFile("../../docs/proxies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("readme_test.go")
+	source, err := os.ReadFile("nginxpage_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, snippet, ok := strings.Cut(string(page), "<!-- behind nginx -->\n```go\n")
 	snippet, _, closed := strings.Cut(snippet, "```")
 	if !ok || !closed {
-		t.Fatal("README.md has no snippet behind nginx")
+		t.Fatal("docs/proxies.md has no snippet behind nginx")
 	}
-	_, body, _ := strings.Cut(string(source), "func ofREADME(secret string) popauth.Options {\n")
+	_, body, _ := strings.Cut(string(source), "func ofPage(secret string) popauth.Options {\n")
 	body, _, _ = strings.Cut(body, "\treturn options\n")
 	want := lines(strings.ReplaceAll(body, "127.0.0.1/32", "10.0.4.7/32"))
 	if got := lines(snippet); !slices.Equal(got, want) {
-		t.Errorf("README.md: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("docs/proxies.md: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
 // Owners by certificate and by DPoP pass nginx as it is shipped. Without BaseURL no proof fits, whoever made it.
-func TestREADMEBehindNginx(t *testing.T) {
+func TestPageBehindNginx(t *testing.T) {
 	need(t, "nginx")
 	c := newCast(t)
 	own, err := dpop.New(dpop.Options{URL: dpop.RequestURL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	without := ofREADME(secret)
+	without := ofPage(secret)
 	without.Confirmers = []popauth.Confirmer{popauth.MutualTLS{}, own}
 	for _, tt := range []struct {
 		name    string
 		options popauth.Options
 		proof   int
 	}{
-		{name: "as README.md has it", options: ofREADME(secret), proof: http.StatusOK},
+		{name: "as docs/proxies.md has it", options: ofPage(secret), proof: http.StatusOK},
 		{name: "without BaseURL", options: without, proof: http.StatusUnauthorized},
 	} {
 		o := c.issuer.Options()
