@@ -29,7 +29,7 @@ type generation struct {
 func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	g := &generation{client: m, certificate: c, key: newCertificateKey(c, m.options.Timeout)}
 	g.transport = m.newConnections(g.present)
-	g.tokens = g.transport
+	g.tokens = agent{g.transport}
 	if m.authenticate.add != nil { // below Proofs: what is repeated for a nonce is authenticated anew
 		g.tokens = authenticated{g.tokens, m.options.ClientID, m.authenticate, &m.clocks}
 	}
