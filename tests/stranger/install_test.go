@@ -43,7 +43,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("thumbprint: got %q", got)
 	}
 	explain := []string{c.program, "explain", "--issuer", "https://id.example.com", "--audience", "https://api.example.com",
-		"--jwks", "keys.json", "--confirm"}
+		"--jwks", "keys.json"}
 	if got := c.run(append(explain, "--cert", "owner.crt", "token.txt")...); !strings.Contains(got, "✓  certificate") {
 		t.Errorf("explain: got %s", got)
 	}
