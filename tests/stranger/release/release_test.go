@@ -194,3 +194,20 @@ func TestCheckTags(t *testing.T) {
 		}
 	})
 }
+
+// In a working tree of git's that is not its first, .git is a file: no module has it.
+func TestFormInWorktree(t *testing.T) {
+	l := newLab(t)
+	other := filepath.Join(t.TempDir(), "other")
+	l.git("worktree", "add", "--quiet", "--detach", other)
+	if err := release.Form(other, version); err != nil {
+		t.Fatal(err)
+	}
+	if err := release.Form(l.dir, version); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := os.ReadFile(filepath.Join(other, "a", "go.sum"))
+	if err != nil || string(sum) != l.read("a/go.sum") {
+		t.Errorf("got %v, %s, want %s", err, sum, l.read("a/go.sum"))
+	}
+}

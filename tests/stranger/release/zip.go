@@ -32,6 +32,9 @@ func (m Module) zip(tree, version, name string) (err error) {
 		if err != nil {
 			return err
 		}
+		if rel == ".git" { // a file, in a working tree of git's that is not its first
+			continue
+		}
 		licensed = licensed || rel == "LICENSE"
 		files = append(files, inDir{filepath.ToSlash(rel), f})
 	}
