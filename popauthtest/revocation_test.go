@@ -2,6 +2,7 @@ package popauthtest_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"io"
 	"net/http"
@@ -21,7 +22,7 @@ func TestRegistry(t *testing.T) {
 
 	ask := func() *ocsp.Response {
 		t.Helper()
-		question, err := ocsp.CreateRequest(cert, ca.Certificate, nil)
+		question, err := ocsp.CreateRequest(cert, ca.Certificate, &ocsp.RequestOptions{Hash: crypto.SHA256})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"software.sslmate.com/src/go-pkcs12"
 )
 
 // StaticCertificate is for a certificate that is never another one: leaf first, with the key, which may be any
@@ -61,7 +59,7 @@ func CertificatePKCS12(file, password string) func(context.Context) (*tls.Certif
 		if err := checkMAC(content[0]); err != nil {
 			return nil, explain(err, file)
 		}
-		key, first, others, err := pkcs12.DecodeChain(content[0], password)
+		key, first, others, err := decodeChain(content[0], password)
 		if err != nil {
 			return nil, explain(err, file)
 		}

@@ -39,6 +39,7 @@ func (o opaque) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 
 // Every form that a certificate comes in gets a token and an answer, its intermediates included.
 func TestCertificateForms(t *testing.T) {
+	needPKCS12(t)
 	t.Parallel()
 	s := newRealm(t)
 	unit := s.ca.Intermediate("unit")
@@ -89,6 +90,7 @@ func TestCertificateForms(t *testing.T) {
 
 // What no handshake can be made with is refused before one is tried.
 func TestCertificateRefused(t *testing.T) {
+	needPKCS12(t)
 	ca := popauthtest.NewCA(t)
 	owner, other := ca.Client("job"), ca.Client("other")
 	dir := t.TempDir()
@@ -160,6 +162,7 @@ func TestCertificateRefused(t *testing.T) {
 // A count of iterations that would keep the processor busy for hours is refused before the first one. Up to the bound,
 // files are read.
 func TestPKCS12Iterations(t *testing.T) {
+	needPKCS12(t)
 	t.Parallel()
 	owner := popauthtest.NewCA(t).Client("job")
 	for name, encoder := range map[string]*pkcs12.Encoder{"HMAC": pkcs12.Modern2023, "PBMAC1": pkcs12.Modern2026} {
@@ -189,6 +192,7 @@ func TestPKCS12Iterations(t *testing.T) {
 
 // What can't be read up to the count is refused, for a reader of other taste might find one.
 func TestPKCS12Broken(t *testing.T) {
+	needPKCS12(t)
 	owner := popauthtest.NewCA(t).Client("job")
 	good, err := pkcs12.Modern2026.WithIterations(1).Encode(owner.Certificate.PrivateKey, owner.Certificate.Leaf, nil, "pass")
 	if err != nil || popclient.CheckMAC(good) != nil {
@@ -217,6 +221,7 @@ func TestPKCS12Broken(t *testing.T) {
 // Of two certificates for the key the one that ends last counts, wherever it stands: the other is the one that it has
 // replaced.
 func TestPKCS12TwoOfOneKey(t *testing.T) {
+	needPKCS12(t)
 	ca, key := popauthtest.NewCA(t), generate(t, "ES256")
 	old := ca.ClientFor(key, "job", func(c *x509.Certificate) { c.NotAfter = c.NotAfter.Add(-time.Minute) }).Certificate.Leaf
 	now := ca.ClientFor(key, "job").Certificate.Leaf

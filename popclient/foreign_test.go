@@ -77,6 +77,7 @@ func TestForeignFiles(t *testing.T) {
 
 // NSS writes PKCS#12 in BER.
 func TestNSSFile(t *testing.T) {
+	needPKCS12(t)
 	counterpart.Need(t, "openssl", "certutil", "pk12util")
 	f := foreign{t, t.TempDir()}
 	f.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "plain.key", "-out", "a.crt", "-subj", "/CN=job",

@@ -1,6 +1,8 @@
 package popclient
 
 import (
+	"crypto/fips140"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -18,14 +20,28 @@ var (
 	errPKCS12     = errors.New("not PKCS#12 in DER")
 	errMAC        = errors.New("not protected by a password as a whole")
 	errIterations = errors.New("too many iterations")
+	errFIPS       = errors.New("FIPS 140-3 forbids what the file is protected by: give its certificate and key in PEM, " +
+		"to CertificateFiles")
 )
+
+// decodeChain is pkcs12.DecodeChain, which panics at old algorithms where GODEBUG=fips140=only forbids them.
+func decodeChain(der []byte, password string) (key any, first *x509.Certificate, others []*x509.Certificate, err error) {
+	defer func() {
+		if fips140.Enforced() {
+			if why := recover(); why != nil {
+				err = fmt.Errorf("%v: %w", why, errFIPS)
+			}
+		}
+	}()
+	return pkcs12.DecodeChain(der, password)
+}
 
 // explain adds to what is wrong with a file how to mend it.
 func explain(err error, file string) error {
 	text := err.Error()
 	const again = "openssl pkcs12 -in %s -nodes -out all.pem && openssl pkcs12 -export -in all.pem -out new.p12"
 	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, errIterations):
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, errIterations), errors.Is(err, errFIPS):
 		return err
 	case strings.Contains(text, "exactly one key bag"):
 		return fmt.Errorf("more than one private key in the file, of which only one can be meant: take that one out by its alias: "+

@@ -25,7 +25,7 @@ func FuzzAnswer(f *testing.F) {
 	add := func(status int, by *x509.Certificate, key crypto.Signer, sent *x509.Certificate) {
 		der, err := ocsp.CreateResponse(root.Certificate, by,
 			ocsp.Response{Status: status, SerialNumber: cert.SerialNumber, Certificate: sent,
-				IssuerHash: crypto.SHA1, RevokedAt: now.Add(-time.Hour), ThisUpdate: now.Add(-time.Minute),
+				IssuerHash: certIDHash(), RevokedAt: now.Add(-time.Hour), ThisUpdate: now.Add(-time.Minute),
 				NextUpdate: now.Add(time.Hour)}, key)
 		if err != nil {
 			f.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 	"github.com/seed-171ab058/popauth/revocation"
 )
@@ -40,6 +41,7 @@ func TestTimeoutOfChain(t *testing.T) {
 
 // A responder whose certificate is signed with SHA-1 answers for nobody: another one could be made with its signature.
 func TestResponderCertificateSHA1(t *testing.T) {
+	lab.NeedUnapproved(t, "SHA-1")
 	for _, tt := range []struct {
 		algorithm x509.SignatureAlgorithm
 		want      int

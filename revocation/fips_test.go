@@ -16,6 +16,14 @@ import (
 	"github.com/seed-171ab058/popauth/revocation"
 )
 
+// certIDHash is what an answer names the issuer by: with SHA-1, as most responders do, or with what FIPS 140-3 leaves.
+func certIDHash() crypto.Hash {
+	if fips140.Enforced() {
+		return crypto.SHA256
+	}
+	return crypto.SHA1
+}
+
 // Where nothing may use SHA-1, a responder is asked by SHA-256, and OpenSSL's knows that. One that names the issuer by
 // SHA-1 all the same says nothing, and no question panics.
 func TestFIPS140Only(t *testing.T) {

@@ -3,7 +3,6 @@ package revocation_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"log/slog"
@@ -168,7 +167,7 @@ func TestAnswerForAnotherIssuer(t *testing.T) {
 		registry.Serve = func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				der, err := ocsp.CreateResponse(&id, root.Certificate, ocsp.Response{Status: ocsp.Good, SerialNumber: cert.SerialNumber,
-					IssuerHash: crypto.SHA1, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, root.Key)
+					IssuerHash: certIDHash(), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, root.Key)
 				if err != nil {
 					t.Error(err)
 				}

@@ -20,7 +20,7 @@ func serveAnswer(t *testing.T, r *popauthtest.Registry, issuer, sent *x509.Certi
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			der, err := ocsp.CreateResponse(issuer, sent,
 				ocsp.Response{Status: ocsp.Good, SerialNumber: serial.SerialNumber, Certificate: sent,
-					IssuerHash: crypto.SHA1, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, key)
+					IssuerHash: certIDHash(), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}, key)
 			if err != nil {
 				t.Error(err)
 			}

@@ -33,7 +33,8 @@ func answerWith(tb testing.TB, issuer *popauthtest.CA, cert *x509.Certificate, e
 	tb.Helper()
 	now := time.Now()
 	der, err := ocsp.CreateResponse(issuer.Certificate, issuer.Certificate,
-		ocsp.Response{SerialNumber: cert.SerialNumber, ThisUpdate: now, NextUpdate: now.Add(time.Hour)}, issuer.Key)
+		ocsp.Response{SerialNumber: cert.SerialNumber, IssuerHash: certIDHash(), ThisUpdate: now, NextUpdate: now.Add(time.Hour)},
+		issuer.Key)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestResponderAmongOthers(t *testing.T) {
 	}
 	now := time.Now()
 	der, err := ocsp.CreateResponse(root.Certificate, responder, ocsp.Response{
-		SerialNumber: cert.SerialNumber, ThisUpdate: now, NextUpdate: now.Add(time.Hour)}, key)
+		SerialNumber: cert.SerialNumber, IssuerHash: certIDHash(), ThisUpdate: now, NextUpdate: now.Add(time.Hour)}, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"crypto"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -33,14 +34,17 @@ func Compact(header any, payload []byte, sign func(input string) []byte) string 
 	return input + "." + B64(sign(input))
 }
 
-// By signs with a method of golang-jwt.
+// By signs with a method of golang-jwt, also with keys that FIPS 140-3 forbids: forgers use them.
 func By(alg string, key any) func(string) []byte {
-	return func(input string) []byte {
-		s, err := jwt.GetSigningMethod(alg).Sign(input, key)
-		if err != nil {
-			panic(err)
-		}
-		return s
+	return func(input string) (signature []byte) {
+		fips140.WithoutEnforcement(func() {
+			s, err := jwt.GetSigningMethod(alg).Sign(input, key)
+			if err != nil {
+				panic(err)
+			}
+			signature = s
+		})
+		return signature
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-171ab058/popauth/internal/counterpart"
+	"github.com/seed-171ab058/popauth/internal/lab"
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
@@ -43,6 +44,9 @@ func TestFAPI2TLS(t *testing.T) {
 		{"TLS 1.1", []string{"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if !row.want && row.lax {
+				lab.NeedUnapproved(t, row.name)
+			}
 			for _, s := range []struct {
 				url  string
 				want bool

@@ -3,12 +3,15 @@ package keys_test
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // x5t is one
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -151,6 +154,7 @@ func TestSeveralKeysOfOneKid(t *testing.T) {
 
 // x5t#S256 and x5t choose a key as kid does, whether the set names the certificate's thumbprint or has the certificate.
 func TestThumbprintChoosesTheKey(t *testing.T) {
+	lab.NeedUnapproved(t, "SHA-1")
 	der := func(n int) []byte { return fmt.Appendf(nil, "certificate %d", n) }
 	long := func(n int) string { s := sha256.Sum256(der(n)); return base64.RawURLEncoding.EncodeToString(s[:]) }
 	short := func(n int) string { s := sha1.Sum(der(n)); return base64.RawURLEncoding.EncodeToString(s[:]) } //nolint:gosec // x5t is one
@@ -210,5 +214,27 @@ func TestUnknownThumbprintIsLookedFor(t *testing.T) {
 	api.Want(t, after.token(t, map[string]any{"x5t": "after"}), 200)
 	if len(s.asked) != 2 {
 		t.Errorf("asked %d times, want 2", len(s.asked))
+	}
+}
+
+// Under GODEBUG=fips140=only crypto/sha1 panics. A key that comes with its certificate, as Keycloak's do, is known by its kid and by
+// x5t#S256, and by x5t where the set says it.
+func TestCertificatesOfKeysUnderFIPS140Only(t *testing.T) {
+	if !fips140.Enforced() {
+		own := exec.Command(os.Args[0], "-test.run=^TestCertificatesOfKeysUnderFIPS140Only$", "-test.v")
+		own.Env = append(os.Environ(), "GODEBUG=fips140=only")
+		if out, err := own.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	der := []byte("certificate")
+	sum := sha256.Sum256(der)
+	key := newKeySigner(t, map[string]any{"kid": "k", "x5t": "said", "x5c": []string{base64.StdEncoding.EncodeToString(der)}})
+	api := lab.NewKeyedAPI(t, somewhere, setFrom(t, key), nil)
+	for _, header := range []map[string]any{
+		{"kid": "k"}, {"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}, {"x5t": "said"},
+	} {
+		api.Want(t, key.token(t, header), 200)
 	}
 }
