@@ -128,7 +128,7 @@ func (d directory) run(args ...string) string {
 func (d directory) try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(d.Context(), 5*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // no shell
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir, command.Env = d.dir, d.env
 	out, err := command.CombinedOutput()
 	return string(out), err

@@ -26,7 +26,8 @@ func newRepository(t *testing.T) repository {
 		{"GIT_COMMITTER_EMAIL", "a@example.com"}, {"GIT_CONFIG_GLOBAL", os.DevNull}, {"GIT_CONFIG_NOSYSTEM", "1"}} {
 		r.env = append(r.env, pair[0]+"="+pair[1])
 	}
-	r.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n\n## [0.900.0] - unreleased\n\n### Added\n\n- All.\n\n## [0.899.0] - 2026-01-01\n")
+	r.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n\n## [0.900.0] - unreleased\n\n### Added\n\n- All.\n\n"+
+		"## [0.899.0] - 2026-01-01\n")
 	r.run("git", "init", "--quiet", "--initial-branch=main")
 	r.commit()
 	return r
@@ -41,8 +42,8 @@ func (r repository) commit() {
 // state is all that a release may change.
 func (r repository) state() string {
 	r.Helper()
-	return r.run("git", "for-each-ref") + r.run("git", "rev-parse", "--symbolic-full-name", "HEAD") + r.run("git", "status", "--porcelain") +
-		r.run("git", "worktree", "list")
+	return r.run("git", "for-each-ref") + r.run("git", "rev-parse", "--symbolic-full-name", "HEAD") +
+		r.run("git", "status", "--porcelain") + r.run("git", "worktree", "list")
 }
 
 func needBash(t *testing.T) {
@@ -87,7 +88,8 @@ func TestReleaseRefused(t *testing.T) {
 		{"no section", edit("## [0.900.0]", "## [0.900.1]"), newVersion, "want a section ## [0.900.0]"},
 		{"an empty section", edit("\n### Added\n\n- All.\n", ""), newVersion, "want a section ## [0.900.0]"},
 		{"a section of a heading's name", func() {}, "v0.899.0", "want a section ## [0.899.0]"},
-		{"news that have no version", edit("## [Unreleased]\n", "## [Unreleased]\n\n- Forgotten.\n"), newVersion, "nothing under [Unreleased]"},
+		{"news that have no version", edit("## [Unreleased]\n", "## [Unreleased]\n\n- Forgotten.\n"), newVersion,
+			"nothing under [Unreleased]"},
 		// refs/tags/mcpsession is a file then, so that the third tag can't be made.
 		{"a tag that can't be made", func() { r.run("git", "tag", "mcpsession") }, newVersion, "deleted the tags that were made"},
 	} {
@@ -120,7 +122,8 @@ func TestRelease(t *testing.T) {
 	if out := r.run("bash", ".ci/release", "-s", newVersion); r.state() != before || !strings.Contains(out, "Nothing was changed here") {
 		t.Errorf("without -y: got %s and %s", out, r.state())
 	}
-	if out := r.run("bash", ".ci/release", "-s", "-y", newVersion); !strings.Contains(out, "git push --atomic origin main "+newVersion+" ") {
+	out := r.run("bash", ".ci/release", "-s", "-y", newVersion)
+	if !strings.Contains(out, "git push --atomic origin main "+newVersion+" ") {
 		t.Errorf("got %s, want how to publish it", out)
 	}
 	if got := r.run("git", "status", "--porcelain") + r.run("git", "rev-list", "--count", "HEAD"); got != "3\n" {

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-171ab058/popauth/tests/stranger/release"
 )
 
-// verbose has a test say that it ran, since none that runs is none that fails.
+// test runs a program of testdata.
 func (d directory) test(name string) {
 	d.Helper()
 	d.program(name)
@@ -57,7 +57,8 @@ func startRedis(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis")
-	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir) //nolint:gosec // no shell
+	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", //nolint:gosec // no shell
+		"--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// Publish writes the released modules, which are in the form of a version, as a module proxy of files: https://go.dev/ref/mod#goproxy-protocol.
+// Publish writes the released modules, which are in the form of a version, as a module proxy of files:
+// https://go.dev/ref/mod#goproxy-protocol.
 func Publish(tree, version, proxy string) error {
 	modules, err := Modules(tree)
 	if err != nil {
@@ -78,7 +79,7 @@ func Copy(tree, to string) error {
 		if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(target, text, stat.Mode().Perm()); err != nil {
+		if err := os.WriteFile(target, text, stat.Mode().Perm()); err != nil { //nolint:gosec // below the directory that the caller names
 			return err
 		}
 	}

@@ -160,12 +160,16 @@ func TestCheckTags(t *testing.T) {
 		spoil func(lab)
 		want  string
 	}{
-		"a replace directive": {func(l lab) { l.file("b/go.mod", l.read("b/go.mod")+"\nreplace x.example/y => ../y\n") }, "replace directive"},
+		"a replace directive": {func(l lab) {
+			l.file("b/go.mod", l.read("b/go.mod")+"\nreplace x.example/y => ../y\n")
+		}, "replace directive"},
 		"the placeholder": {func(l lab) {
 			l.file("b/go.mod", strings.Replace(l.read("b/go.mod"), version, release.Placeholder, 1))
 		}, "want a version that is released"},
-		"another checksum": {func(l lab) { l.file("b/go.sum", strings.Replace(l.read("b/go.sum"), "h1:", "h1:0", 1)) }, "what Go makes of tag"},
-		"files changed":    {func(l lab) { l.file("root.go", "package popauth // changed\n") }, "what Go makes of tag"},
+		"another checksum": {func(l lab) {
+			l.file("b/go.sum", strings.Replace(l.read("b/go.sum"), "h1:", "h1:0", 1))
+		}, "what Go makes of tag"},
+		"files changed": {func(l lab) { l.file("root.go", "package popauth // changed\n") }, "what Go makes of tag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
