@@ -51,6 +51,9 @@ func TestInstall(t *testing.T) {
 	if err == nil || !strings.Contains(got, "✗  certificate") {
 		t.Errorf("explain, for a thief: got %v, %s, want a refusal", err, got)
 	}
+	if strings.Contains(c.run(c.program, "--help"), "\n  serve-test ") {
+		c.serveTest()
+	}
 }
 
 // makeInput writes keys, certificates and a token: a program with package popauthtest makes them, as a reader's would.
