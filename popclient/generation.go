@@ -29,14 +29,14 @@ type generation struct {
 func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	g := &generation{client: m, certificate: c, key: newCertificateKey(c, m.options.Timeout)}
 	g.transport = m.newConnections(g.present)
-	g.tokens = agent{g.transport}
+	g.tokens = g.transport
 	if m.authenticate.add != nil { // below Proofs: what is repeated for a nonce is authenticated anew
 		g.tokens = authenticated{g.tokens, m.options.ClientID, m.authenticate, &m.clocks}
 	}
 	if m.options.Key != nil {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.tokens}
 	}
-	g.tokens = answers{g.tokens, m.options.BearerAliases}
+	g.tokens = answers{agent{g.tokens}, m.options.BearerAliases}
 	g.credentials = &Credentials{generation: g}
 	return g
 }

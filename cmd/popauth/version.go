@@ -16,7 +16,7 @@ func newVersion() *cobra.Command {
 		Short: "Print the version of this program, and of popauth in it",
 		Long: "version prints the version of this program, of the package popauth in it, whose decisions it repeats, and of Go.\n" +
 			"For a program of your own that uses popauth: go version -m PROGRAM, or popauth.Version in it.",
-		Example: "  popauth version",
+		Example: "  popauth version\n  popauth version | head -n 1",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			info, ok := debug.ReadBuildInfo()
