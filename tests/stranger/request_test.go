@@ -57,7 +57,7 @@ func startRedis(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis")
-	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", //nolint:gosec // no shell
+	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no",
 		"--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
