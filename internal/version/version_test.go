@@ -13,13 +13,27 @@ func TestIn(t *testing.T) {
 		info debug.BuildInfo
 		want string
 	}{
-		"required":                {debug.BuildInfo{Main: debug.Module{Path: "example.com/api", Version: "v2.0.0"}, Deps: []*debug.Module{&own}}, "v0.1.0"},
-		"popauth's own program":   {debug.BuildInfo{Main: own}, "v0.1.0"},
-		"its command":             {debug.BuildInfo{Main: debug.Module{Path: version.Module + "/cmd/popauth", Version: "v9.0.0"}, Deps: []*debug.Module{&own}}, "v0.1.0"},
-		"a tree":                  {debug.BuildInfo{Main: debug.Module{Path: version.Module, Version: "(devel)"}}, "(devel)"},
-		"without version":         {debug.BuildInfo{Main: debug.Module{Path: version.Module}}, "(devel)"},
-		"without popauth":         {debug.BuildInfo{Main: debug.Module{Path: "example.com/api", Version: "v2.0.0"}}, "(devel)"},
-		"a module of a like name": {debug.BuildInfo{Main: debug.Module{Path: version.Module + "/redisreplay", Version: "v2.0.0"}}, "(devel)"},
+		"required": {
+			debug.BuildInfo{Main: debug.Module{Path: "example.com/api", Version: "v2.0.0"}, Deps: []*debug.Module{&own}}, "v0.1.0",
+		},
+		"popauth's own program": {
+			debug.BuildInfo{Main: own}, "v0.1.0",
+		},
+		"its command": {
+			debug.BuildInfo{Main: debug.Module{Path: version.Module + "/cmd/popauth", Version: "v9.0.0"}, Deps: []*debug.Module{&own}}, "v0.1.0",
+		},
+		"a tree": {
+			debug.BuildInfo{Main: debug.Module{Path: version.Module, Version: "(devel)"}}, "(devel)",
+		},
+		"without version": {
+			debug.BuildInfo{Main: debug.Module{Path: version.Module}}, "(devel)",
+		},
+		"without popauth": {
+			debug.BuildInfo{Main: debug.Module{Path: "example.com/api", Version: "v2.0.0"}}, "(devel)",
+		},
+		"a module of a like name": {
+			debug.BuildInfo{Main: debug.Module{Path: version.Module + "/redisreplay", Version: "v2.0.0"}}, "(devel)",
+		},
 		"a directory instead": {debug.BuildInfo{Deps: []*debug.Module{
 			{Path: version.Module, Version: "v0.0.0", Replace: &debug.Module{Path: "../popauth", Version: "(devel)"}}}}, "(devel)"},
 		"a fork instead": {debug.BuildInfo{Deps: []*debug.Module{
