@@ -20,7 +20,8 @@ func TestIn(t *testing.T) {
 			debug.BuildInfo{Main: own}, "v0.1.0",
 		},
 		"its command": {
-			debug.BuildInfo{Main: debug.Module{Path: version.Module + "/cmd/popauth", Version: "v9"}, Deps: []*debug.Module{&own}}, "v0.1.0",
+			debug.BuildInfo{Main: debug.Module{Path: version.Module + "/cmd/popauth", Version: "v9"},
+				Deps: []*debug.Module{&own}}, "v0.1.0",
 		},
 		"a tree": {
 			debug.BuildInfo{Main: debug.Module{Path: version.Module, Version: "(devel)"}}, "(devel)",
