@@ -101,3 +101,6 @@ func Backlog(l *slog.Logger, n int) int {
 	defer j.mu.Unlock()
 	return len(j.lines)
 }
+
+// Product is how a client of that version names itself.
+var Product = product

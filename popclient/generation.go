@@ -36,7 +36,7 @@ func (m *MutualTLS) newGeneration(c *tls.Certificate) *generation {
 	if m.options.Key != nil {
 		g.tokens = &Proofs{Key: m.options.Key, Base: g.tokens}
 	}
-	g.tokens = answers{g.tokens, m.options.BearerAliases}
+	g.tokens = answers{agent{g.tokens}, m.options.BearerAliases}
 	g.credentials = &Credentials{generation: g}
 	return g
 }

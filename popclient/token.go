@@ -147,7 +147,7 @@ func wanted(err error) time.Duration {
 // client's authentication (RFC 8705, section 2) if there is no other.
 func (g *generation) fetch(ctx context.Context) (*oauth2.Token, error) {
 	m := g.client
-	at, err := m.endpoint.find(ctx, g.transport, m.issuer, m.options)
+	at, err := m.endpoint.find(ctx, agent{g.transport}, m.issuer, m.options)
 	if err != nil {
 		return nil, err
 	}

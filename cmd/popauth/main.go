@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -72,25 +71,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newToken(), newCall(), newServeTest(), newMan())
-	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProxy(), newVersion())
-	root.AddCommand(newProbe())
+	root.AddCommand(newThumbprint(), newInspect(), newExplain(), newProbe(), newToken(), newCall(), newServeTest(), newProxy(), newMan(),
+		newVersion())
 	return root
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version of this program",
-		Example: "  popauth version\n  popauth version | cut -d ' ' -f 2",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			version := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version + " " + info.GoVersion
-			}
-			_, err := fmt.Fprintln(c.OutOrStdout(), "popauth", version)
-			return err
-		},
-	}
 }
