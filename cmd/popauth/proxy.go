@@ -88,8 +88,6 @@ func newProxy() *cobra.Command {
 			"Envoy, and says what in it lets a client's own header through, or keeps an owner's certificate away: exit status 1.",
 		Example: "  popauth proxy nginx --secret-file secret --listen 443 --api 10.0.4.8:8080 \\\n" +
 			"    --certificate /etc/tls/server.crt --key /etc/tls/server.key --clients /etc/tls/clients.crt >nginx.conf\n" +
-			"  popauth proxy ingress-nginx --secret-file secret --host api.example.com --namespace shop --service orders:8080 \\\n" +
-			"    --certificate api-tls --clients clients-ca | kubectl apply -f -\n" +
 			"  popauth proxy nginx --check /etc/nginx/nginx.conf --header X-SSL-Client-Cert --secret-header X-Proxy-Secret",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
@@ -124,11 +122,9 @@ func newProxy() *cobra.Command {
 	f.StringSliceVar(&h.site.Hosts, "host", nil, "traefik: a name by which callers ask, any if empty; cluster: that of the API")
 	f.StringVar(&h.site.Listen, "listen", "", "where the proxy listens: a port, or an IP address and a port; 443 if empty")
 	f.StringSliceVar(&h.site.API, "api", nil, "where the API listens by HTTP: host:port, or unix:/path")
-	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path; in a cluster the Secret "+
-		"with it and its key")
+	f.StringVar(&h.site.Certificate, "certificate", "", "file with the proxy's certificate, an absolute path; cluster: the Secret with it")
 	f.StringVar(&h.site.Key, "key", "", "file with its key")
-	f.StringVar(&h.site.Clients, "clients", "", "file with the authorities of clients' certificates, where the proxy gives a verdict; "+
-		"traefik lets only these in; in a cluster the Secret with them")
+	f.StringVar(&h.site.Clients, "clients", "", "file with the clients' authorities, where the proxy gives a verdict; cluster: the Secret")
 	h.clusterFlags(c)
 	f.StringArrayVar(&h.check, "check", nil, "configuration to read instead, or - ; Traefik's second file after another --check")
 	return c

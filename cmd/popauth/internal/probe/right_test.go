@@ -150,9 +150,13 @@ func (l *lab) asked(name, file string, headers forwardauth.Headers, format proxy
 	if err != nil {
 		l.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/auth/orders.read", endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")))
-	set(mux)
+	asked, err := forwardauth.Site{Endpoint: endpoint, Format: format, Secret: proxySecret, Routes: []forwardauth.Route{{
+		Path: "/orders", Handler: endpoint.Authorize(popauth.Bound(), popauth.Scope("orders.read")),
+	}}}.Handler()
+	if err != nil {
+		l.Fatal(err)
+	}
+	set(asked)
 	return url + "/orders"
 }
 
