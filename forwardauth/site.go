@@ -105,7 +105,7 @@ func (s Site) validate(program string, names int, headers Headers) error {
 				problem(file.name, "got %q, and no verdict is reported: leave it empty", file.path)
 			}
 		} else if !proxyfile.IsFile(file.path) {
-			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
+			problem(file.name, "got %q, want an absolute path of printable ASCII, without /../ and the like", file.path)
 		}
 	}
 	return errors.Join(wrong...)

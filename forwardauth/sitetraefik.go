@@ -32,7 +32,7 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Site."+format, args...))
 	}
 	if !proxyfile.IsFile(file) {
-		problem("Traefik: file: got %q, want an absolute path of printable ASCII", file)
+		problem("Traefik: file: got %q, want an absolute path of printable ASCII, without /../ and the like", file)
 	}
 	if len(s.Service) > 1 {
 		problem("Service: got %d addresses, and ForwardAuth takes one", len(s.Service))

@@ -85,7 +85,7 @@ func (s Site) validate() error {
 				problem(file.name, "got %q, and %s reports no verdict: leave it empty", file.path, s.Format.name)
 			}
 		} else if !proxyfile.IsFile(file.path) {
-			problem(file.name, "got %q, want an absolute path of printable ASCII", file.path)
+			problem(file.name, "got %q, want an absolute path of printable ASCII, without /../ and the like", file.path)
 		}
 	}
 	return errors.Join(wrong...)

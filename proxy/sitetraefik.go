@@ -39,7 +39,7 @@ func (s Site) Traefik(file string) (static, dynamic string, err error) {
 		}
 	}
 	if !proxyfile.IsFile(file) {
-		problem("Traefik: got the file %q, want an absolute path of printable ASCII", file)
+		problem("Traefik: got the file %q, want an absolute path of printable ASCII, without /../ and the like", file)
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return "", "", err

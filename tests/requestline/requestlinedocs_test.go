@@ -38,7 +38,7 @@ func TestRequestLineHandlerIsCopied(t *testing.T) {
 				continue
 			}
 			found++
-			near := strings.Join(strings.Split(string(text), "\n")[max(0, i-2):min(i+4, strings.Count(string(text), "\n"))], "\n")
+			near := strings.Join(strings.Split(string(text), "\n")[max(0, i-2):min(i+6, strings.Count(string(text), "\n"))], "\n")
 			if !strings.Contains(near, "popauth.RequestLine{") && !strings.Contains(near, "promhttp") {
 				t.Errorf("%s:%d: a server without popauth.RequestLine{}.Handler around its handler", path, i+1)
 			}

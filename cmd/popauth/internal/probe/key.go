@@ -37,7 +37,7 @@ func NewKey(private crypto.Signer, alg string) (*Key, error) {
 		}
 	}
 	k := &Key{private: private, alg: alg}
-	if jwt.GetSigningMethod(alg) == nil {
+	if methods[alg] == nil {
 		return nil, fmt.Errorf("no algorithm for a %T", private)
 	}
 	if _, err := k.sign("try"); err != nil {
@@ -80,8 +80,15 @@ func generateKey() (*Key, error) {
 	return NewKey(private, "ES256")
 }
 
+// methods are those that a client's key may sign a proof by.
+var methods = map[string]jwt.SigningMethod{
+	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512, "EdDSA": jwt.SigningMethodEdDSA,
+	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
+	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
+}
+
 func (k *Key) sign(input string) ([]byte, error) {
-	return jwt.GetSigningMethod(k.alg).Sign(input, k.private)
+	return methods[k.alg].Sign(input, k.private)
 }
 
 // sealed is a compact JWS of these two, signed by the key.
