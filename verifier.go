@@ -217,7 +217,7 @@ func checkKeys(keys KeySource, issuer string, problem settings.Problem) {
 		case !k.made():
 			problem("Keys", "not made by NewRemoteKeys")
 		case k.issuer != "" && k.issuer != issuer:
-			problem("Keys", "are of the issuer %q, and Issuer is %q: they are compared to the letter, a slash at the end too", k.issuer, issuer)
+			problem("Keys", "of the issuer %q, and Issuer is %q: compared to the letter, a slash at the end too", k.issuer, issuer)
 		}
 	}
 }
