@@ -42,7 +42,7 @@ func (a API) stream(w http.ResponseWriter, r *http.Request) {
 				return // the token is revoked; the client comes again, with a new one
 			}
 		case event := <-events:
-			_, _ = fmt.Fprintf(w, "data: %s\n\n", event) //nolint:gosec // G705: it is an event stream
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", event)
 		}
 	}
 }
