@@ -44,8 +44,12 @@ func (s Site) IngressNginx(i Ingress) (string, error) {
 	problem := func(format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("forwardauth: Site."+format, args...))
 	}
-	if s.Endpoint != nil && s.Endpoint.headers != IngressNginx().canonical() {
-		problem("Endpoint: its Headers are those of another proxy than ingress-nginx")
+	if s.Endpoint != nil {
+		want := IngressNginx().canonical()
+		want.DropsNonces = s.Endpoint.headers.DropsNonces // off with Snippets, or where the Endpoint asks for none
+		if s.Endpoint.headers != want {
+			problem("Endpoint: its Headers are those of another proxy than ingress-nginx")
+		}
 	}
 	if s.Format != nil && (s.Format.Name() != "ingress-nginx" || len(s.Format.Headers()) != 4) {
 		problem("Format: ingress-nginx doesn't write %q: use proxy.IngressNginx", s.Format.Name())
