@@ -26,7 +26,7 @@ func TestPreflights(t *testing.T) {
 				w.api = api
 				w.write = written(l.proxy, func(s *forwardauth.Site) {
 					s.CORS = &forwardauth.CORS{
-						Origins: []string{"https://app.example", "http://localhost:3000", long}, Methods: []string{"GET", "DELETE"},
+						Origins: []string{"https://app.example", "http://localhost:3000", long, long}, Methods: []string{"GET", "DELETE"},
 						Headers: []string{"Content-Type"},
 					}
 				})
