@@ -195,5 +195,5 @@ func ExampleSite_Envoy() {
 	}
 	// Output:
 	// forward_client_cert_details: SANITIZE_SET
-	// - header: { key: X-Proxy-Secret, value: "0123456789abcdef" }
+	// - header: { key: "X-Proxy-Secret", value: "0123456789abcdef" }
 }
