@@ -189,7 +189,7 @@ func ExampleSite_Envoy() {
 		return
 	}
 	for line := range strings.Lines(text) {
-		if strings.Contains(line, "forward_client_cert_details:") || strings.Contains(line, "X-Proxy-Secret, value") {
+		if strings.Contains(line, "forward_client_cert_details:") || strings.Contains(line, `"X-Proxy-Secret", value`) {
 			fmt.Println(strings.TrimSpace(line))
 		}
 	}
