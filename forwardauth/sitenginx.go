@@ -33,6 +33,7 @@ func (s Site) Nginx() (string, error) {
 	return s.written(nginxTemplate, template.FuncMap{
 		"word": proxyfile.NginxWord, "quoted": proxyfile.NginxQuoted,
 		"pattern":   pattern,
+		"origin":    func(text string) string { return "~^" + regexp.QuoteMeta(text) + "$" }, // a long text doesn't fit nginx's hash
 		"lower":     nginxName,
 		"variable":  func(header string) string { return "said_" + nginxName(header) },
 		"verdict":   func() string { return s.Format.Headers()[1] },

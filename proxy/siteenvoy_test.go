@@ -189,11 +189,11 @@ func ExampleSite_Envoy() {
 		return
 	}
 	for line := range strings.Lines(text) {
-		if strings.Contains(line, "forward_client_cert_details:") || strings.Contains(line, "X-Proxy-Secret, value") {
+		if strings.Contains(line, "forward_client_cert_details:") || strings.Contains(line, `"X-Proxy-Secret", value`) {
 			fmt.Println(strings.TrimSpace(line))
 		}
 	}
 	// Output:
 	// forward_client_cert_details: SANITIZE_SET
-	// - header: { key: X-Proxy-Secret, value: "0123456789abcdef" }
+	// - header: { key: "X-Proxy-Secret", value: "0123456789abcdef" }
 }

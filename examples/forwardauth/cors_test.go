@@ -10,6 +10,9 @@ import (
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
 
+// long is an origin of which nginx makes no hash by default.
+var long = "https://" + strings.Repeat("long-", 12) + "name.example"
+
 // A preflight of a page that may ask is answered by the proxy; all others are refused. The page sees refusals, with what it needs to
 // do better, and nobody else does. No preflight reaches the API or the service.
 func TestPreflights(t *testing.T) {
@@ -23,7 +26,7 @@ func TestPreflights(t *testing.T) {
 				w.api = api
 				w.write = written(l.proxy, func(s *forwardauth.Site) {
 					s.CORS = &forwardauth.CORS{
-						Origins: []string{"https://app.example", "http://localhost:3000"}, Methods: []string{"GET", "DELETE"},
+						Origins: []string{"https://app.example", "http://localhost:3000", long, long}, Methods: []string{"GET", "DELETE"},
 						Headers: []string{"Content-Type"},
 					}
 				})
@@ -35,7 +38,9 @@ func TestPreflights(t *testing.T) {
 				{"a page", "https://app.example", "/orders/7", true}, {"another page", "http://localhost:3000", "/orders", true},
 				{"a stranger", "https://evil.example", "/orders", false}, {"a longer name", "https://app.example.evil", "/orders", false},
 				{"a shorter one", "https://app.exampl", "/orders", false}, {"nothing", "", "/orders", false},
-				{"null", "null", "/orders", false},
+				{"null", "null", "/orders", false}, {"a long name", long, "/orders", true},
+				{"another character for the dot", "https://app-example", "/orders", false},
+				{"a name behind another", "https://evil.example/https://app.example", "/orders", false},
 			} {
 				before := w.questions.Load()
 				header := http.Header{"Access-Control-Request-Method": {"DELETE"}, "Access-Control-Request-Headers": {"authorization,dpop"}}

@@ -43,6 +43,7 @@ func rendered(t *testing.T, text, api string) string {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		name = strings.Trim(name, `"`)
 		if unquoted, err := strconv.Unquote(value); err == nil {
 			value = unquoted
 		}
