@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,10 @@ func (c *client) holder(ctx context.Context, in io.Reader, errOut io.Writer, api
 	}
 	m := &mask{off: c.secrets}
 	m.add(k.secret)
-	return &holder{k, c, &transcript{out: errOut, verbose: c.verbose, mask: m, api: api}}, nil
+	if k.secret != "" { // as it is sent under Basic (RFC 6749, section 2.3.1)
+		m.add(base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.id) + ":" + url.QueryEscape(k.secret))))
+	}
+	return &holder{k, c, &transcript{out: errOut, verbose: c.verbose, mask: m, api: api, timeout: c.timeout}}, nil
 }
 
 // source is where tokens come from, and what sends requests with them. Both belong together: the token is bound.
@@ -88,13 +92,14 @@ func (h *holder) byCertificate(params url.Values, origins []string) (source, err
 	return source{api: m, token: func(ctx context.Context) (*oauth2.Token, error) {
 		own, err := m.Credentials(ctx)
 		if err != nil {
-			return nil, err
+			return nil, errors.New(h.transcript.mask.text(err.Error()))
 		}
 		t, err := own.Token()
-		if err == nil {
-			h.transcript.mask.add(t.AccessToken)
+		if err != nil {
+			return nil, errors.New(h.transcript.mask.text(err.Error()))
 		}
-		return t, err
+		h.transcript.mask.add(t.AccessToken)
+		return t, nil
 	}}, nil
 }
 

@@ -32,10 +32,11 @@ func TestNginxVariables(t *testing.T) {
 		text string
 		want proxycheck.Code
 	}{
-		"set to another":          {"set $a $ssl_client_escaped_cert; location / { " + pass + " }", ""},
-		"set to itself":           {"set $a $a; location / { " + pass + " }", proxycheck.Unknown},
-		"set in a circle":         {"set $a $b; set $b $c; set $c $a; location / { " + pass + " }", proxycheck.Unknown},
-		"set again in an if":      {"set $a $ssl_client_escaped_cert; if ($x) { set $a $http_y; } location / { " + pass + " }", proxycheck.ClientValue},
+		"set to another":  {"set $a $ssl_client_escaped_cert; location / { " + pass + " }", ""},
+		"set to itself":   {"set $a $a; location / { " + pass + " }", proxycheck.Unknown},
+		"set in a circle": {"set $a $b; set $b $c; set $c $a; location / { " + pass + " }", proxycheck.Unknown},
+		"set again in an if": {"set $a $ssl_client_escaped_cert; if ($x) { set $a $http_y; } location / { " + pass + " }",
+			proxycheck.ClientValue},
 		"set again in a location": {"set $a $ssl_client_escaped_cert; location / { set $a $arg_y; " + pass + " }", proxycheck.ClientValue},
 		"set elsewhere": {"set $a $ssl_client_escaped_cert; location / { " + pass + " } location /b { set $a $http_y; return 204; }",
 			""},
