@@ -94,14 +94,13 @@ func (h *holder) byCertificate(params url.Values, origins []string) (source, err
 	return source{api: m, token: func(ctx context.Context) (*oauth2.Token, error) {
 		own, err := m.Credentials(ctx)
 		if err != nil {
-			return nil, errors.New(h.transcript.mask.text(err.Error()))
+			return nil, err
 		}
 		t, err := own.Token()
-		if err != nil {
-			return nil, errors.New(h.transcript.mask.text(err.Error()))
+		if err == nil {
+			h.transcript.mask.add(t.AccessToken)
 		}
-		h.transcript.mask.add(t.AccessToken)
-		return t, nil
+		return t, err
 	}}, nil
 }
 
