@@ -148,8 +148,8 @@ func TestCallSlowBody(t *testing.T) {
 	for _, more := range [][]string{nil, {"-v"}, {"--dpop"}} {
 		done := make(chan string, 1)
 		go func() {
-			status, _, errOut := l.run("", append([]string{"call", server.URL, "--token-file", l.path("token"), "--ca", l.path("server.pem"),
-				"--timeout", "300ms"}, more...)...)
+			status, _, errOut := l.run("", append([]string{"call", server.URL, "--token-file", l.path("token"), "--ca",
+				l.path("server.pem"), "--timeout", "300ms"}, more...)...)
 			done <- fmt.Sprint(status, " ", errOut)
 		}()
 		select {

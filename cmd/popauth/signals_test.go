@@ -86,7 +86,8 @@ func TestServeTestHangup(t *testing.T) {
 		t.Error(err)
 	} else {
 		defer func() { _ = conn.Close() }()
-		_, _ = fmt.Fprint(conn, "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na")
+		_, _ = fmt.Fprint(conn, "POST /token HTTP/1.1\r\nHost: x\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na")
 		time.Sleep(300 * time.Millisecond)
 	}
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {

@@ -96,7 +96,8 @@ func (l *lab) raw(answer func(net.Conn)) string {
 func TestHeadBound(t *testing.T) {
 	many := "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxHead/6)
 	for name, text := range map[string]string{
-		"headers": many, "headers to the end": many + "\r\n", "informational answers": strings.Repeat("HTTP/1.1 103 Early\r\n\r\n", maxHead/10),
+		"headers": many, "headers to the end": many + "\r\n",
+		"informational answers": strings.Repeat("HTTP/1.1 103 Early\r\n\r\n", maxHead/10),
 	} {
 		a := read(strings.NewReader(text), http.MethodGet)
 		if a.status != 0 || a.unknown() == "" {
