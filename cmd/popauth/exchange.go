@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +23,7 @@ type transcript struct {
 	verbose bool
 	mask    *mask
 	api     *url.URL // its answers are printed elsewhere; nil: there is none
+	timeout time.Duration
 
 	mu sync.Mutex
 }
@@ -41,7 +43,7 @@ func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
 		asked = t.request(r)
 	}
 	start := time.Now()
-	resp, err := s.base.RoundTrip(r)
+	resp, err := t.within(s.base, r)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	line := fmt.Sprintf("%s %s", r.Method, t.target(r.URL))
@@ -55,10 +57,37 @@ func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer, err := t.answer(r, resp)
 	if err != nil {
+		_ = resp.Body.Close()
 		return nil, err
 	}
 	t.print("# %s, %s\n%s%s\n", line, time.Since(start).Round(time.Millisecond), asked, answer)
 	return resp, nil
+}
+
+// within sends a request whose answer, with its body, comes in time: a server may send that byte by byte.
+func (t *transcript) within(base http.RoundTripper, r *http.Request) (*http.Response, error) {
+	if t.timeout <= 0 {
+		return base.RoundTrip(r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
+	resp, err := base.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = timed{resp.Body, cancel}
+	return resp, nil
+}
+
+// timed is a body that is read in time.
+type timed struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b timed) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // print prints lines. What a server sends can't move the cursor, nor show a secret that it was sent.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-171ab058/popauth/popauthtest"
 )
@@ -75,7 +77,8 @@ func TestCallHostileServer(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusBadRequest)
 			_, secret, _ := r.BasicAuth()
-			_, _ = fmt.Fprintf(w, `{"error":"invalid_client","error_description":"your secret is %s, \u001b[31m"}`, secret)
+			_, _ = fmt.Fprintf(w, `{"error":"invalid_client","error_description":"your secret is %s, %s, \u001b[31m"}`, secret,
+				r.Header.Get("Authorization"))
 		case "/large":
 			for range 70 {
 				_, _ = w.Write(make([]byte, 1<<20))
@@ -87,10 +90,16 @@ func TestCallHostileServer(t *testing.T) {
 	}))
 	const secret = "correct horse battery staple"
 	t.Setenv(secretVariable, secret)
+	cert, key, err := l.owner.WritePEM(l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	token := l.issuer.Token()
 	l.file("token", []byte(token))
 	for name, args := range map[string][]string{
 		"token endpoint": {"token", "--token-endpoint", server.URL + "/token", "--client-id", "x", "--dpop"},
+		"with a certificate": {"token", "--token-endpoint", server.URL + "/token", "--client-id", "x", "--cert", cert, "--key", key,
+			"--auth", "client_secret_basic"},
 		"the same, -v":   {"token", "--token-endpoint", server.URL + "/token", "--client-id", "x", "--dpop", "-v"},
 		"by certificate": {"call", server.URL + "/", "--token-file", l.path("token")},
 		"-v":             {"call", server.URL + "/", "--token-file", l.path("token"), "-v"},
@@ -101,7 +110,8 @@ func TestCallHostileServer(t *testing.T) {
 		if status == exitOK || len(out) > 1<<20 {
 			t.Errorf("%s: got %d and %d bytes", name, status, len(out))
 		}
-		for _, bad := range []string{secret, "correct+horse+battery+staple", token, "\x1b", "\u009b"} {
+		for _, bad := range []string{secret, "correct+horse+battery+staple", token, base64.StdEncoding.EncodeToString([]byte("x:correct")),
+			"\x1b", "\u009b"} {
 			if strings.Contains(out+errOut, bad) {
 				t.Errorf("%s: printed %q: %s", name, bad, errOut)
 			}
@@ -123,5 +133,33 @@ func TestTokenForAnotherResource(t *testing.T) {
 	if status != exitOK || !strings.Contains(errOut, "not for the resource https://b.example") ||
 		strings.Contains(errOut, "resource "+popauthtest.Audience) || !strings.Contains(errOut, "an API must refuse it") {
 		t.Errorf("got %d, %s%s", status, out, errOut)
+	}
+}
+
+// An answer that comes byte by byte ends with --timeout.
+func TestCallSlowBody(t *testing.T) {
+	l, server := against(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte{'x'})
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}))
+	for _, more := range [][]string{nil, {"-v"}, {"--dpop"}} {
+		done := make(chan string, 1)
+		go func() {
+			status, _, errOut := l.run("", append([]string{"call", server.URL, "--token-file", l.path("token"), "--ca",
+				l.path("server.pem"), "--timeout", "300ms"}, more...)...)
+			done <- fmt.Sprint(status, " ", errOut)
+		}()
+		select {
+		case got := <-done:
+			if !strings.HasPrefix(got, "2 ") || !strings.Contains(got, "deadline") {
+				t.Errorf("%v: got %s, want a deadline", more, got)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%v: it doesn't end", more)
+			server.CloseClientConnections()
+		}
 	}
 }

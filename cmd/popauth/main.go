@@ -9,16 +9,29 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, func() {
+		stop() // a second one ends the program at once
+		time.Sleep(grace)
+		os.Exit(exitUsage)
+	})
 	status := runIn(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
+
+// grace is how long a command has to clean up after a signal. One that reads a pipe, or is busy, doesn't hear of it.
+const grace = 3 * time.Second
 
 // The exit statuses.
 const (

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -43,11 +44,17 @@ func (m *mask) text(s string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, secret := range m.known {
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quotedInside(secret)} {
 			s = strings.ReplaceAll(s, form, cut(form))
 		}
 	}
 	return tokenPattern.ReplaceAllStringFunc(s, cut)
+}
+
+// quotedInside is a text as it stands between quotes, in JSON and in errors.
+func quotedInside(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
 }
 
 // cut is the beginning of a secret that is long enough for one to recognise it and not to use it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,12 @@ func (c *client) holder(ctx context.Context, in io.Reader, errOut io.Writer, api
 	}
 	m := &mask{off: c.secrets}
 	m.add(k.secret)
-	return &holder{k, c, &transcript{out: errOut, verbose: c.verbose, mask: m, api: api}}, nil
+	if k.secret != "" { // as it is sent under Basic (RFC 6749, section 2.3.1), with a space encoded in one way or the other
+		text := url.QueryEscape(c.id) + ":" + url.QueryEscape(k.secret)
+		m.add(base64.StdEncoding.EncodeToString([]byte(text)))
+		m.add(base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll(text, "+", "%20"))))
+	}
+	return &holder{k, c, &transcript{out: errOut, verbose: c.verbose, mask: m, api: api, timeout: c.timeout}}, nil
 }
 
 // source is where tokens come from, and what sends requests with them. Both belong together: the token is bound.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -104,8 +103,6 @@ func (p *probing) run(ctx context.Context, in io.Reader, out, errOut io.Writer) 
 			}
 		}
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
 	report, err := probe.Run(ctx, p.options)
 	if err != nil {
 		if errors.Is(err, probe.ErrOwner) {

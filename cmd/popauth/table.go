@@ -36,7 +36,7 @@ func (t *table) flush() error {
 // shown is a text without control characters, and without those that change the direction of writing.
 func shown(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9f || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
+		if r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9f || r == 0x61c || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
 			r >= 0x2066 && r <= 0x2069 || r == 0xfeff {
 			return '?'
 		}

@@ -104,13 +104,20 @@ func stackTrace(s *session) verdict {
 	s.noToken()
 	s.noSuchToken()
 	for _, r := range s.refusals {
-		for _, t := range traces {
-			if bytes.Contains(r.body, []byte(t)) {
-				return found("%s has %q", r.outcome(), strings.TrimSpace(t))
-			}
+		if r.trace != "" {
+			return found("%s has %q", r.outcome(), strings.TrimSpace(r.trace))
 		}
 	}
 	return passed()
+}
+
+func traceIn(body []byte) string {
+	for _, t := range traces {
+		if bytes.Contains(body, []byte(t)) {
+			return t
+		}
+	}
+	return ""
 }
 
 func reflectToken(s *session) verdict {

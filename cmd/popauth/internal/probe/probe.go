@@ -99,7 +99,7 @@ func (s *session) runAll(checks []Check) []Result {
 			for j := start; j <= i; j++ {
 				if results[j].State == Passed {
 					results[j].State = Unclear
-					results[j].Detail = "afterwards the owner's own request came to " + a.outcome() + ", too"
+					results[j].Detail = "afterwards the owner's own request came to " + s.discreet(a.outcome()) + ", too"
 				}
 			}
 		}

@@ -50,7 +50,8 @@ type session struct {
 // refusal is an answer that was none to the owner's request.
 type refusal struct {
 	answer
-	leaked bool // it repeats the token or the proof
+	leaked bool   // it repeats the token or the proof
+	trace  string // of the program's inside, that it has
 }
 
 var errMethod = errors.New("the method was not allowed")
@@ -108,9 +109,17 @@ func (s *session) note(a answer, token string) {
 	for _, secret := range []string{s.options.Token, token, s.proof} {
 		leaked = leaked || len(secret) > 15 && a.says(secret)
 	}
-	if len(s.refusals) < s.options.MaxRequests {
-		s.refusals = append(s.refusals, refusal{a, leaked})
+	if len(s.refusals) >= s.options.MaxRequests {
+		return
 	}
+	r := refusal{answer: a, leaked: leaked, trace: traceIn(a.body)}
+	r.body, r.header = nil, http.Header{} // as many as requests: what nobody asks for would fill the memory
+	for _, name := range []string{"Www-Authenticate", "Dpop-Nonce"} {
+		if values := a.header.Values(name); len(values) > 0 {
+			r.header[name] = values
+		}
+	}
+	s.refusals = append(s.refusals, r)
 }
 
 // says tells whether a text stands in an answer.
@@ -220,6 +229,9 @@ func (s *session) open() error {
 			return err
 		}
 	}
+	if s.url.Scheme == "http" && slices.ContainsFunc(s.addresses, func(a netip.Addr) bool { return !a.Unmap().IsLoopback() }) {
+		return fmt.Errorf("%s is at %v: a token goes to https only, or to this machine", s.url.Hostname(), s.addresses)
+	}
 	s.addresses = s.reachable()
 	if len(s.addresses) == 0 {
 		return fmt.Errorf("%s: no address of %s takes a connection", s.url.Host, s.url.Hostname())
@@ -270,7 +282,7 @@ func (s *session) refusedOwner(a answer) error {
 		return nil
 	}
 	if a.err != nil {
-		return fmt.Errorf("the owner's own request came to %s", a.outcome())
+		return fmt.Errorf("the owner's own request came to %s", s.discreet(a.outcome()))
 	}
 	said := ""
 	if lines := a.header.Values("WWW-Authenticate"); len(lines) > 0 {
@@ -282,9 +294,32 @@ func (s *session) refusedOwner(a answer) error {
 // signed is what may be a token or a proof, or a part of one.
 var signed = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
 
+// part is what may be a part of a secret: errors quote what they could not read from its middle on.
+var part = regexp.MustCompile(`[A-Za-z0-9_-]{12,}`)
+
+// secrets are what a report must not have. Header fields that the owner adds may be a gateway's key, and a query, too.
+func (s *session) secrets() []string {
+	all := append([]string{s.options.Token, s.proof, s.url.RawQuery}, slices.Collect(maps.Values(s.options.MustRefuse))...)
+	for _, values := range s.options.Header {
+		all = append(all, values...)
+	}
+	return slices.DeleteFunc(all, func(secret string) bool { return len(secret) < 8 && secret != s.options.Token })
+}
+
 // discreet is a text that an API may have written, without the owner's secrets, and not too long.
 func (s *session) discreet(text string) string {
-	text = signed.ReplaceAllString(strings.ReplaceAll(text, s.options.Token, "…"), "…")
+	secrets := s.secrets()
+	for _, secret := range secrets {
+		quoted := strconv.Quote(secret)
+		text = strings.NewReplacer(secret, "…", quoted[1:len(quoted)-1], "…").Replace(text)
+	}
+	text = signed.ReplaceAllString(text, "…")
+	text = part.ReplaceAllStringFunc(text, func(p string) string {
+		if slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(secret, p) }) {
+			return "…"
+		}
+		return p
+	})
 	if len(text) > 400 {
 		text = strings.ToValidUTF8(text[:400], "") + "…"
 	}

@@ -109,7 +109,7 @@ func padded(text string, width int) string {
 // shown is a text without characters that move a terminal's cursor, or the direction of writing.
 func shown(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9f || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
+		if r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9f || r == 0x61c || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
 			r >= 0x2066 && r <= 0x2069 || r == 0xfeff || r == utf8.RuneError {
 			return '?'
 		}

@@ -21,6 +21,10 @@ const (
 	maxBody = 256 << 10
 )
 
+var errAgain = errors.New("stream error: refused")
+
+var errHead = fmt.Errorf("headers of more than %d bytes", maxHead)
+
 // answer is what came of a request. With an error there is no status.
 type answer struct {
 	status  int
@@ -151,15 +155,20 @@ func (c *call) text(lines []field) string {
 }
 
 func read(conn io.Reader, method string) answer {
-	r := bufio.NewReader(io.LimitReader(conn, maxHead+maxBody))
+	left := &io.LimitedReader{R: conn, N: maxHead}
+	r := bufio.NewReader(left)
 	for {
 		resp, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil && left.N <= 0 {
+			return answer{err: errHead} // not the API's end
+		}
 		if err != nil {
 			return answer{err: err}
 		}
 		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
+		left.N = maxBody
 		return answerOf(resp)
 	}
 }
@@ -172,11 +181,18 @@ func answerOf(resp *http.Response) answer {
 
 // exchange2 sends a request by HTTP/2.
 func (s *session) exchange2(ctx context.Context, c *call, lines []field) answer {
+	dialed := false
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	transport := &http.Transport{
 		Protocols: &protocols, TLSClientConfig: s.config(c.link), DisableKeepAlives: true, MaxResponseHeaderBytes: maxHead,
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx, c.link) },
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if dialed { // net/http sends a refused stream again: a request that nobody has counted, with a proof that is used
+				return nil, errAgain
+			}
+			dialed = true
+			return s.dial(ctx, c.link)
+		},
 	}
 	defer transport.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, c.method, s.url.String(), http.NoBody)

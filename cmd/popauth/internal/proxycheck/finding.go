@@ -83,12 +83,17 @@ func spelled(name string) []string {
 	return all
 }
 
+// maxFindings bounds a report: a file of a thousand mistakes is not read to its end by anybody.
+const maxFindings = 1000
+
 // report collects findings, each once a place.
 type report struct{ findings []Finding }
 
+func (r *report) full() bool { return len(r.findings) >= maxFindings }
+
 func (r *report) add(code Code, where, fix, text string, args ...any) {
 	f := Finding{Code: code, Where: where, Text: fmt.Sprintf(text, args...), Fix: fix}
-	if !slices.Contains(r.findings, f) {
+	if !r.full() && !slices.Contains(r.findings, f) {
 		r.findings = append(r.findings, f)
 	}
 }

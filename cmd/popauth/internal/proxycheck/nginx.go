@@ -11,6 +11,13 @@ type nginxCheck struct {
 	report
 	expect Expect
 	top    []*directive
+	found  map[lookup][]*directive // by find
+}
+
+// lookup is a question of find: a block, by its first directive, and a name.
+type lookup struct {
+	first *directive
+	name  string
 }
 
 // Nginx reads a file of nginx, from which others may be included only where text is a dump of nginx -T.
@@ -20,7 +27,7 @@ func Nginx(name, text string, e Expect) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &nginxCheck{expect: e, top: top}
+	c := &nginxCheck{expect: e, top: top, found: map[lookup][]*directive{}}
 	for _, include := range n.unread {
 		c.add(Unread, include, "nginx -T >dump, and check that", "what it includes isn't in this file")
 	}
@@ -38,6 +45,9 @@ var passes = map[string]string{"proxy_pass": "proxy_set_header", "grpc_pass": "g
 // walk looks at every place that leads to a server.
 func (c *nginxCheck) walk(outer *directive, block []*directive) (reached bool) {
 	for _, d := range block {
+		if c.full() {
+			return true
+		}
 		if setter, ok := passes[d.name]; ok && outer != nil {
 			c.place(outer, d, setter)
 			reached = true
@@ -87,10 +97,10 @@ func (c *nginxCheck) place(at, pass *directive, setter string) {
 			c.add(Credentials, where, "leave "+name+" alone", "%s is set to %q: no owner's token reaches the API with it", name, values)
 		}
 	}
-	if effective(at, c.top, strings.Replace(setter, "set_header", "pass_request_headers", 1), "on") == "off" {
+	if c.effective(at, strings.Replace(setter, "set_header", "pass_request_headers", 1), "on") == "off" {
 		c.add(Credentials, where, "proxy_pass_request_headers on;", "no header of the client reaches the API, the token neither")
 	}
-	if next := effective(at, c.top, strings.Replace(setter, "set_header", "next_upstream", 1), "error"); next != "off" {
+	if next := c.effective(at, strings.Replace(setter, "set_header", "next_upstream", 1), "error"); next != "off" {
 		c.add(Repeated, where, strings.Replace(setter, "set_header", "next_upstream off;", 1),
 			"a request is sent to the next server if one ends the connection: its DPoP proof is used by then")
 	}
@@ -104,7 +114,7 @@ func (c *nginxCheck) headers(at *directive, setter string) (map[string][]string,
 		if at != nil {
 			block = at.block
 		}
-		if all := find(block, setter); len(all) > 0 {
+		if all := c.find(block, setter); len(all) > 0 {
 			set := map[string][]string{}
 			for _, d := range all {
 				if len(d.args) == 2 {
@@ -128,7 +138,7 @@ func (c *nginxCheck) missing(where string, at *directive, setter string, level *
 		if outer.outer != nil {
 			block = outer.outer.block
 		}
-		for _, d := range find(block, setter) {
+		for _, d := range c.find(block, setter) {
 			if len(d.args) == 2 && strings.EqualFold(d.args[0], name) {
 				c.add(NotInherited, where, fix, "%s is set in %s, but not here: a level with any %s of its own inherits none, so a "+
 					"client's own "+
@@ -151,25 +161,30 @@ func (c *nginxCheck) header(where string, at *directive, setter string, set map[
 	case len(values) > 1:
 		c.add(SetTwice, where, fix, "%s is set %d times, and sent as often: the API refuses it", name, len(values))
 	default:
-		c.value(where, name, values[0], want, fix)
+		c.value(where, at, name, values[0], want, fix)
 	}
 }
 
-// value says what is wrong with a header's. Variables of the configuration are what they are set to.
-func (c *nginxCheck) value(where, name, value, want, fix string) {
+// value says what is wrong with a header's. Variables of the configuration are what they are set to; followed are those that it has
+// been through.
+func (c *nginxCheck) value(where string, at *directive, name, value, want, fix string, followed ...string) {
 	bare := strings.NewReplacer("{", "", "}", "").Replace(value)
 	if bare == want {
 		return
 	}
 	if m := variable.FindStringSubmatch(value); m != nil && m[0] == value {
-		if from := c.assigned(c.top, m[1]); from != nil {
-			if from.name == "set" && len(from.args) == 2 {
-				if from.args[1] != value {
-					c.value(where, name, from.args[1], want, fix)
+		if slices.Contains(followed, m[1]) || len(followed) > maxNginxDepth {
+			c.add(Unknown, where, fix, "%s is %s, which is set to itself: what comes out can't be told from here", name, value)
+			return
+		}
+		if all := c.assigned(at, m[1]); len(all) > 0 {
+			for _, from := range all { // one of them may stand in an if
+				if from.name == "map" {
+					c.add(Unknown, where, fix, "%s is %s, a map of %s: what comes out can't be told from here", name, value, from.line)
+					continue
 				}
-				return
+				c.value(where, at, name, from.args[1], want, fix, append(slices.Clone(followed), m[1])...)
 			}
-			c.add(Unknown, where, fix, "%s is %s, a map of %s: what comes out can't be told from here", name, value, from.line)
 			return
 		}
 	}
@@ -183,20 +198,28 @@ func (c *nginxCheck) value(where, name, value, want, fix string) {
 	}
 }
 
-// assigned is the directive that makes a variable.
-func (c *nginxCheck) assigned(block []*directive, name string) *directive {
-	for _, d := range block {
-		switch {
-		case d.name == "set" && len(d.args) == 2 && d.args[0] == "$"+name:
-			return d
-		case d.name == "map" && len(d.args) == 2 && d.args[1] == "$"+name:
-			return d
-		}
-		if found := c.assigned(d.block, name); found != nil {
-			return found
+// assigned are the directives that may make a variable in a place: those of the levels around it, with what an if has. No two of them
+// say the same.
+func (c *nginxCheck) assigned(at *directive, name string) []*directive {
+	var all []*directive
+	var look func(block []*directive)
+	look = func(block []*directive) {
+		for _, d := range block {
+			switch {
+			case d.name == "set" && len(d.args) == 2 && d.args[0] == "$"+name, d.name == "map" && len(d.args) == 2 && d.args[1] == "$"+name:
+				if !slices.ContainsFunc(all, func(o *directive) bool { return o.name == d.name && slices.Equal(o.args, d.args) }) {
+					all = append(all, d)
+				}
+			case d.name == "if":
+				look(d.block)
+			}
 		}
 	}
-	return nil
+	for ; at != nil; at = at.outer {
+		look(at.block)
+	}
+	look(c.top)
+	return all
 }
 
 func (c *nginxCheck) secret(where string, at *directive, setter string, set map[string][]string, level *directive) {
@@ -229,17 +252,17 @@ func (c *nginxCheck) server(at *directive, where string, set map[string][]string
 		c.add(Unread, where, "give the file with the server block", "there is no server block around it")
 		return
 	}
-	mode := effective(server, c.top, "ssl_verify_client", "off")
+	mode := c.effective(server, "ssl_verify_client", "off")
 	if mode == "off" {
 		c.add(NoCertificate, server.line, "ssl_verify_client optional_no_ca;", "ssl_verify_client is off: no owner can show a certificate")
 	}
-	for _, listen := range find(server.block, "listen") {
+	for _, listen := range c.find(server.block, "listen") {
 		if !slices.Contains(listen.args, "ssl") && !slices.Contains(listen.args, "quic") {
 			c.add(Plain, listen.line, "listen 443 ssl;", "a listener without TLS leads to the API: tokens can be read on the way, and no "+
 				"certificate comes")
 		}
 	}
-	if values := set["early-data"]; effective(server, c.top, "ssl_early_data", "off") == "on" && !slices.Contains(values,
+	if values := set["early-data"]; c.effective(server, "ssl_early_data", "off") == "on" && !slices.Contains(values,
 		"$ssl_early_data") {
 		c.add(EarlyData, where, "proxy_set_header Early-Data $ssl_early_data;",
 			"ssl_early_data is on, and the API isn't told what anybody may "+
@@ -254,13 +277,47 @@ func (c *nginxCheck) names(block []*directive) {
 		if d.name != "server" || d.block == nil {
 			continue
 		}
-		if effective(d, c.top, "underscores_in_headers", "off") == "on" {
+		if c.effective(d, "underscores_in_headers", "off") == "on" {
 			c.add(Underscores, d.line, "underscores_in_headers off;", "a client's X_SSL_Client_Cert reaches the API, which may take "+
 				"it for "+
 				"X-SSL-Client-Cert")
 		}
-		if effective(d, c.top, "ignore_invalid_headers", "on") == "off" {
+		if c.effective(d, "ignore_invalid_headers", "on") == "off" {
 			c.add(Spellings, d.line, "ignore_invalid_headers on;", "a client's X.SSL.Client.Cert and the like reach the API")
+		}
+	}
+}
+
+// find returns the directives of this name in a block. Each place asks the blocks around it: the answer is kept.
+func (c *nginxCheck) find(block []*directive, name string) []*directive {
+	if len(block) == 0 {
+		return nil
+	}
+	key := lookup{block[0], name}
+	all, ok := c.found[key]
+	if !ok {
+		for _, d := range block {
+			if d.name == name {
+				all = append(all, d)
+			}
+		}
+		c.found[key] = all
+	}
+	return all
+}
+
+// effective is the value of a directive that an inner block overrides, where d stands; other if nobody sets it.
+func (c *nginxCheck) effective(d *directive, name, other string) string {
+	for at := d; ; at = at.outer {
+		block := c.top
+		if at != nil {
+			block = at.block
+		}
+		if set := c.find(block, name); len(set) > 0 && len(set[len(set)-1].args) > 0 {
+			return set[len(set)-1].args[0]
+		}
+		if at == nil {
+			return other
 		}
 	}
 }

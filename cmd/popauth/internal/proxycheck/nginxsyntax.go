@@ -268,30 +268,3 @@ func (t *nginxTokens) char(b *strings.Builder) {
 	}
 	b.WriteByte(c)
 }
-
-// find returns the directives of this name in a block.
-func find(block []*directive, name string) []*directive {
-	var all []*directive
-	for _, d := range block {
-		if d.name == name {
-			all = append(all, d)
-		}
-	}
-	return all
-}
-
-// effective is the value of a directive that an inner block overrides, where d stands; other if nobody sets it.
-func effective(d *directive, top []*directive, name, other string) string {
-	for at := d; ; at = at.outer {
-		block := top
-		if at != nil {
-			block = at.block
-		}
-		if set := find(block, name); len(set) > 0 && len(set[len(set)-1].args) > 0 {
-			return set[len(set)-1].args[0]
-		}
-		if at == nil {
-			return other
-		}
-	}
-}

@@ -103,19 +103,35 @@ func readYAML(text []byte, into any) error {
 	}
 }
 
+// maxMiddlewares bounds those of one router: chains may have chains, and each may have another one often.
+const maxMiddlewares = 1000
+
 // flat are the middlewares of a router by name, those of its entry points first, chains taken apart.
-func (c *traefikCheck) flat(where string, names []string, depth int) []traefikMiddleware {
+func (c *traefikCheck) flat(where string, names []string) []traefikMiddleware {
 	var all []traefikMiddleware
-	for _, name := range names {
-		m, ok := c.config.HTTP.Middlewares[strings.TrimSuffix(name, "@file")]
-		switch {
-		case !ok || depth > 10:
-			c.add(Unread, where, "give the file that has it", "the middleware %q isn't in these files", name)
-		case m.Chain != nil:
-			all = append(all, c.flat(where, m.Chain.Middlewares, depth+1)...)
-		default:
-			all = append(all, m)
+	seen := 0
+	var take func(names, within []string)
+	take = func(names, within []string) {
+		for _, name := range names {
+			if seen++; seen > maxMiddlewares {
+				return
+			}
+			name = strings.TrimSuffix(name, "@file")
+			m, ok := c.config.HTTP.Middlewares[name]
+			switch {
+			case !ok:
+				c.add(Unread, where, "give the file that has it", "the middleware %q isn't in these files", name)
+			case slices.Contains(within, name):
+				c.add(Unread, where, "leave it out of its own chain", "the middleware %q is in its own chain", name)
+			case m.Chain != nil:
+				take(m.Chain.Middlewares, append(slices.Clone(within), name))
+			default:
+				all = append(all, m)
+			}
 		}
+	}
+	if take(names, nil); seen > maxMiddlewares {
+		c.add(Unread, where, "use fewer", "it has more than %d middlewares, chains taken apart", maxMiddlewares)
 	}
 	return all
 }
@@ -134,7 +150,7 @@ func (c *traefikCheck) router(where string, r traefikRouter) {
 			}
 		}
 	}
-	list := c.flat(where, append(names, r.Middlewares...), 0)
+	list := c.flat(where, append(names, r.Middlewares...))
 	c.certificate(where, list)
 	c.rest(where, list)
 	c.tls(where, r)

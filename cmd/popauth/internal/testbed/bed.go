@@ -64,16 +64,23 @@ func (*stage) Helper()                      {}
 func (s *stage) Cleanup(f func())           { s.cleanup = append(s.cleanup, f) }
 func (*stage) Fatalf(f string, args ...any) { panic(fault{fmt.Errorf(f, args...)}) }
 
-// Close ends the servers, and removes the directory.
+// Close removes the directory, and ends the servers. The keys go first, and connections are cut: a client that never ends its request
+// would have the servers wait.
 func (b *Bed) Close() error {
+	var err error
+	if b.Directory != "" {
+		err = os.RemoveAll(b.Directory)
+	}
+	for _, server := range []*httptest.Server{b.id, b.api} {
+		if server != nil {
+			_ = server.Config.Close()
+		}
+	}
 	for _, f := range slices.Backward(b.cleanup) {
 		f()
 	}
 	b.cleanup = nil
-	if b.Directory == "" {
-		return nil
-	}
-	return os.RemoveAll(b.Directory)
+	return err
 }
 
 // New starts the servers, and writes the files.
