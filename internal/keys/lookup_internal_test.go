@@ -19,7 +19,8 @@ func TestAbsentKidsAreBounded(t *testing.T) {
 			t.Fatalf("kids remembered: got %d, want %d at most", got, maxAbsent)
 		}
 	}
-	if got := unsafe.Sizeof(absence{}) * uintptr(cap(k.absent.list)); got != absentSize {
+	got := unsafe.Sizeof(absence{}) * uintptr(cap(k.absent.list))
+	if got > absentSize || got != absentSize && unsafe.Sizeof(uintptr(0)) == 8 { // with 32 bits it is smaller
 		t.Errorf("their memory: got %d bytes, want %d, as which it counts", got, absentSize)
 	}
 }

@@ -24,6 +24,13 @@ type Key struct {
 	jkt     string         // its thumbprint, RFC 7638
 }
 
+// methods are those by which a client's key signs. Golang-jwt's registry has more, such as none.
+var methods = map[string]jwt.SigningMethod{
+	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512, "EdDSA": jwt.SigningMethodEdDSA,
+	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
+	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
+}
+
 // NewKey takes a private key. Alg may be empty: the key's kind says it then.
 func NewKey(private crypto.Signer, alg string) (*Key, error) {
 	if alg == "" {
