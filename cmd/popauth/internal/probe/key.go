@@ -87,13 +87,6 @@ func generateKey() (*Key, error) {
 	return NewKey(private, "ES256")
 }
 
-// methods are those that a client's key may sign a proof by.
-var methods = map[string]jwt.SigningMethod{
-	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512, "EdDSA": jwt.SigningMethodEdDSA,
-	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
-	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
-}
-
 func (k *Key) sign(input string) ([]byte, error) {
 	return methods[k.alg].Sign(input, k.private)
 }
