@@ -226,8 +226,11 @@ func TestServerIDsProblems(t *testing.T) {
 		"no IDs":   func(o *popclient.MutualTLSOptions) { o.ServerIDs = nil },
 		"no host":  ids("", ordersID), "a port": ids("orders.internal:443", ordersID), "an address": ids("127.0.0.1", ordersID),
 		"an IPv6 address": ids("::1", ordersID), "capitals": ids("Orders.internal", ordersID),
-		"a dot at the end": ids("orders.internal.", ordersID),
-		"no ID":            ids("orders.internal", ""), "a trust domain": ids("orders.internal", "spiffe://example.org"),
+		"a dot at the end": ids("orders.internal.", ordersID), "a pattern": ids("*.internal", ordersID),
+		"letters beyond ASCII": ids("bücher.internal", ordersID), "a user": ids("a@orders.internal", ordersID),
+		"a query": ids("orders.internal?a", ordersID), "a tab": ids("orders.internal\t", ordersID),
+		"a backslash": ids(`orders.internal\a`, ordersID), "an empty label": ids("orders..internal", ordersID),
+		"no ID": ids("orders.internal", ""), "a trust domain": ids("orders.internal", "spiffe://example.org"),
 		"another URI":      ids("orders.internal", "https://example.org/orders"),
 		"VerifyConnection": config(&tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}),
 		"VerifyPeerCertificate": config(&tls.Config{
