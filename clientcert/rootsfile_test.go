@@ -79,7 +79,8 @@ func TestRootsFile(t *testing.T) {
 		l.want(0, ofA, "")
 		l.want(0, ofB, popauth.ErrCertificateUntrusted)
 		l.write(both)
-		l.want(time.Second, ofA, "")
+		l.want(time.Second-1, ofB, popauth.ErrCertificateUntrusted) // once a second, not with each request
+		l.want(1, ofA, "")
 		l.want(0, ofB, "")
 		l.write(b.PEM())
 		l.want(time.Second, ofA, popauth.ErrCertificateUntrusted)

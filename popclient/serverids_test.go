@@ -213,6 +213,35 @@ func TestServerIDsResumed(t *testing.T) {
 	}
 }
 
+// The options are read once, and the clock is that of the Transport's TLS settings.
+func TestServerIDsOwnOptions(t *testing.T) {
+	m := newMesh(t)
+	m.api.Store(service(t, m.ids, hostNamed("orders.internal"), ordersID))
+	o := m.options()
+	c, err := popclient.NewMutualTLS(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ServerIDs["orders.internal"] = ordersID + "2"
+	if err := m.get(c, "https://orders.internal/"); err != nil {
+		t.Errorf("a map that was changed afterwards: %v", err)
+	}
+	for _, host := range []string{"orders.internal", "other.internal"} {
+		if host == "other.internal" {
+			m.api.Store(service(t, m.names, hostNamed(host)))
+		}
+		o = m.options()
+		o.Transport.TLSClientConfig.Time = func() time.Time { return time.Now().AddDate(100, 0, 0) }
+		if c, err = popclient.NewMutualTLS(o); err != nil {
+			t.Fatal(err)
+		}
+		before := m.served.Load()
+		if err := m.get(c, "https://"+host+"/"); err == nil || m.served.Load() != before {
+			t.Errorf("%s, in a hundred years: got %v, and the API was asked %d times", host, err, m.served.Load()-before)
+		}
+	}
+}
+
 func TestServerIDsProblems(t *testing.T) {
 	m := newMesh(t)
 	ids := func(host, id string) func(*popclient.MutualTLSOptions) {
