@@ -133,6 +133,8 @@ func TestRootsFile(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"empty": nil, "text": []byte("not yet\n"), "cut off": both[:len(both)-30], "cut off in the first": a.PEM()[:100],
 		"a key": slices.Concat(b.PEM(), key), "no certificate": slices.Concat(b.PEM(), broken),
+		"another type": slices.Concat(b.PEM(), bytes.ReplaceAll(a.PEM(), []byte(" CERT"), []byte(" TRUSTED CERT"))),
+		"large behind": slices.Concat(b.PEM(), bytes.Repeat([]byte("\n"), 4<<20)),
 		"too large": bytes.Repeat([]byte("\n"), 4<<20+1),
 	} {
 		t.Run("broken: "+name, func(t *testing.T) {

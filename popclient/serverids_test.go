@@ -140,6 +140,7 @@ func TestServerIDs(t *testing.T) {
 		{name: "an authority of IDs where a name is to be", to: "https://other.internal/",
 			api: service(t, m.ids, hostNamed("other.internal"), ordersID), says: "unknown authority"},
 		{name: "a name", to: "https://other.internal/", api: service(t, m.names, hostNamed("other.internal"))},
+		{name: "another's name", to: "https://other.internal/", api: service(t, m.names, hostNamed("third.internal")), says: "x509"},
 		{name: "an address", to: "https://127.0.0.1/", api: service(t, m.ids, nil, ordersID), says: "called by an address"},
 		{name: "no roots", api: service(t, m.ids, nil, ordersID), says: "has no roots", options: func(o *popclient.MutualTLSOptions) {
 			o.ServerRoots = func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return nil, nil }
