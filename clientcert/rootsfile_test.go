@@ -135,7 +135,7 @@ func TestRootsFile(t *testing.T) {
 		"a key": slices.Concat(b.PEM(), key), "no certificate": slices.Concat(b.PEM(), broken),
 		"another type": slices.Concat(b.PEM(), bytes.ReplaceAll(a.PEM(), []byte(" CERT"), []byte(" TRUSTED CERT"))),
 		"large behind": slices.Concat(b.PEM(), bytes.Repeat([]byte("\n"), 4<<20)),
-		"too large": bytes.Repeat([]byte("\n"), 4<<20+1),
+		"too large":    bytes.Repeat([]byte("\n"), 4<<20+1),
 	} {
 		t.Run("broken: "+name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "ca.crt")
