@@ -28,13 +28,6 @@ type tokenContext struct {
 	cancel context.CancelFunc
 }
 
-// released stands for that of a request whose handler has returned, before anybody has asked for it.
-var released = func() *tokenContext {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return &tokenContext{ctx, cancel}
-}()
-
 // expiry is when the tokens of a Guard end.
 type expiry struct {
 	now    func() time.Time
@@ -73,11 +66,7 @@ func (c *decidedContext) ending() context.Context {
 // ends contexts, that is its matter: frameworks go on with the context for a while, after the stage has returned. It doesn't end one
 // that a handler further out has made by context.WithoutCancel.
 func (c *decidedContext) release() {
-	lasts := c.Context.Value(http.LocalAddrContextKey) == nil
-	if lasts && c.own.CompareAndSwap(nil, released) { // who asks behind the handler for the first time makes no timer any more
-		return
-	}
-	if own := c.own.Load(); own != nil && (lasts || c.Context.Done() == nil) {
+	if own := c.own.Load(); own != nil && (c.Context.Done() == nil || c.Context.Value(http.LocalAddrContextKey) == nil) {
 		own.cancel()
 	}
 }
@@ -116,7 +105,7 @@ func (c *decidedContext) Value(key any) any {
 	if key == any(c.key) {
 		return c.val
 	}
-	if own := c.own.Load(); own != nil && own != released {
+	if own := c.own.Load(); own != nil {
 		return own.Value(key)
 	}
 	return c.Context.Value(key)
