@@ -115,6 +115,9 @@ func (s *proxiedSource) ExplainAbsence(r *http.Request) error {
 	switch {
 	case err != nil:
 		return err
+	case proxied && own == "":
+		return errors.New("what has come by the proxy has no certificate, by its own account: have the proxy ask its clients for one, " +
+			"and the client send it" + others(r, s.headers))
 	case proxied && names.CarriedBy(r):
 		return fmt.Errorf("the proxy, %s, has said by %s that its client has shown none: have the proxy ask for one, and the client "+
 			"send it", peerOf(r), own)

@@ -63,9 +63,10 @@ func (c *decidedContext) ending() context.Context {
 
 // release ends what waits for the token's end, when the handler has returned, where the request's server may not do so: below
 // net/http/fcgi a request's context never ends, and its timer would hold all of the request until the token's end. Where the server
-// ends contexts, that is its matter: frameworks go on with the context for a while, after the stage has returned.
+// ends contexts, that is its matter: frameworks go on with the context for a while, after the stage has returned. It doesn't end one
+// that a handler further out has made by context.WithoutCancel.
 func (c *decidedContext) release() {
-	if own := c.own.Load(); own != nil && c.Context.Value(http.LocalAddrContextKey) == nil {
+	if own := c.own.Load(); own != nil && (c.Context.Done() == nil || c.Context.Value(http.LocalAddrContextKey) == nil) {
 		own.cancel()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -72,6 +73,10 @@ func (b *bundles[D, B]) roots(_ *http.Request, leaf *x509.Certificate) (*x509.Ce
 		b.forget(name)
 		return nil, reasonOf(fmt.Errorf("bundle of trust domain %.64q: %w", name, err), popauth.ErrCertificateUntrusted)
 	}
+	if isNil(bundle) {
+		b.forget(name)
+		return nil, untrusted("the source has neither a bundle of trust domain %.64q nor an error", name)
+	}
 	authorities := bundle.X509Authorities()
 	if len(authorities) == 0 || slices.Contains(authorities, nil) {
 		b.forget(name)
@@ -97,6 +102,12 @@ func (b *bundles[D, B]) forget(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.pools, name)
+}
+
+// isNil tells of no bundle: a source may return its map's entry as it is.
+func isNil(bundle Bundle) bool {
+	v := reflect.ValueOf(bundle)
+	return bundle == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // trustDomainOf returns the trust domain of a workload's SPIFFE ID, which must be the only URI (X509-SVID, section 2).

@@ -23,6 +23,7 @@ func (b *bundle) X509Authorities() []*x509.Certificate { return b.authorities }
 type bundleSource struct {
 	mu     sync.Mutex
 	of     map[domain]*bundle
+	none   domain // without a bundle, and without an error
 	outage error
 }
 
@@ -42,7 +43,7 @@ func (s *bundleSource) set(name string, cas ...*popauthtest.CA) {
 func (s *bundleSource) GetX509BundleForTrustDomain(d domain) (*bundle, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.of[d]; b != nil && s.outage == nil {
+	if b := s.of[d]; (b != nil || d == s.none) && s.outage == nil {
 		return b, nil
 	}
 	return nil, errors.Join(s.outage, errors.New("no bundle"))
@@ -75,6 +76,7 @@ func TestBundles(t *testing.T) {
 	source.set("b.example", b)
 	source.set("empty.example")
 	source.of[domain{"nil.example"}] = &bundle{[]*x509.Certificate{nil}}
+	source.none = domain{"none.example"}
 	v := clientcert.Verification{RootsFor: clientcert.Bundles(source, domainOf)}
 	for _, tt := range []struct {
 		name string
@@ -89,6 +91,7 @@ func TestBundles(t *testing.T) {
 		{name: "a domain that can't be parsed", ca: a, ids: []string{"spiffe://refused.example/x"}, want: popauth.ErrCertificateUntrusted},
 		{name: "no authority", ca: a, ids: []string{"spiffe://empty.example/x"}, want: popauth.ErrCertificateUntrusted},
 		{name: "a nil authority", ca: a, ids: []string{"spiffe://nil.example/x"}, want: popauth.ErrCertificateUntrusted},
+		{name: "neither bundle nor error", ca: a, ids: []string{"spiffe://none.example/x"}, want: popauth.ErrCertificateUntrusted},
 		{name: "no ID", ca: a, want: popauth.ErrCertificateUntrusted},
 		{name: "two IDs", ca: a, ids: []string{"spiffe://a.example/x", "spiffe://a.example/y"}, want: popauth.ErrCertificateUntrusted},
 		{name: "an ID beside another URI", ca: a, ids: []string{"spiffe://a.example/x", "urn:a"}, want: popauth.ErrCertificateUntrusted},

@@ -150,17 +150,19 @@ func (f *rootsFile) look(ctx context.Context, now time.Time) *rootsState {
 // read makes a pool of the file, unless it has the content that it had.
 func (f *rootsFile) read() error {
 	now := time.Now() // by which files' times count
+	// To open a pipe waits for its writer.
+	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: got %v, want a regular file", f.path, info.Mode().Type())
+	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
+	info, err := file.Stat() // of what is read, whatever the name means by now
 	switch {
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: got %v, want a regular file", f.path, info.Mode().Type())
 	case f.same(info):
 		return nil
 	}

@@ -79,7 +79,8 @@ func TestRootsFile(t *testing.T) {
 		l.want(0, ofA, "")
 		l.want(0, ofB, popauth.ErrCertificateUntrusted)
 		l.write(both)
-		l.want(time.Second, ofA, "")
+		l.want(time.Second-1, ofB, popauth.ErrCertificateUntrusted) // once a second, not with each request
+		l.want(1, ofA, "")
 		l.want(0, ofB, "")
 		l.write(b.PEM())
 		l.want(time.Second, ofA, popauth.ErrCertificateUntrusted)
@@ -132,7 +133,9 @@ func TestRootsFile(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"empty": nil, "text": []byte("not yet\n"), "cut off": both[:len(both)-30], "cut off in the first": a.PEM()[:100],
 		"a key": slices.Concat(b.PEM(), key), "no certificate": slices.Concat(b.PEM(), broken),
-		"too large": bytes.Repeat([]byte("\n"), 4<<20+1),
+		"another type": slices.Concat(b.PEM(), bytes.ReplaceAll(a.PEM(), []byte(" CERT"), []byte(" TRUSTED CERT"))),
+		"large behind": slices.Concat(b.PEM(), bytes.Repeat([]byte("\n"), 4<<20)),
+		"too large":    bytes.Repeat([]byte("\n"), 4<<20+1),
 	} {
 		t.Run("broken: "+name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "ca.crt")

@@ -70,7 +70,7 @@ type MutualTLSOptions struct {
 	// RootCAs verify the authorization server and the API. If nil, those of Transport, and else the system's.
 	RootCAs *x509.CertPool
 
-	// ServerIDs are SPIFFE IDs by the names of hosts in lower case, without port, of servers that have them in place of host
+	// ServerIDs are SPIFFE IDs by the names of hosts in lower case and ASCII, without port, of servers that have them in place of host
 	// names: {"orders.internal": "spiffe://example.org/orders"}. The certificate of such a host must have that ID as its only
 	// URI, and a chain to ServerRoots; its other names and RootCAs don't count. Each handshake is verified so, one that resumes a
 	// session too. All other hosts are verified by their names as before, and none can be called by an IP address then. If nil, all

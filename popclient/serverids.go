@@ -38,7 +38,7 @@ func newServerIDs(o *MutualTLSOptions, problem func(string, ...any)) *serverIDs 
 	}
 	for _, host := range slices.Sorted(maps.Keys(o.ServerIDs)) {
 		if !isServerName(host) {
-			problem(".ServerIDs: %q is no host's name in lower case, without port", host)
+			problem(".ServerIDs: %q is no host's name in lower case and ASCII (xn--), without port", host)
 		}
 		if id := o.ServerIDs[host]; !spiffeID.MatchString(id) {
 			problem(".ServerIDs: %q of %q is no SPIFFE ID of a workload", id, host)
@@ -55,11 +55,14 @@ func newServerIDs(o *MutualTLSOptions, problem func(string, ...any)) *serverIDs 
 	}
 }
 
-// isServerName takes what a handshake can carry: an address has no place there, so that nothing would say whom to expect.
+// serverName is a host's name as handshakes have it. What no handshake carries, such as a pattern or letters beyond ASCII, would
+// be asked for by nobody, and its servers be verified by their names.
+var serverName = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
+// isServerName leaves out addresses: they have no place in a handshake, so that nothing would say whom to expect.
 func isServerName(host string) bool {
 	_, err := netip.ParseAddr(host)
-	return err != nil && host != "" && host == strings.ToLower(host) && strings.Trim(host, ".") == host &&
-		!strings.ContainsAny(host, ":/[]% ")
+	return err != nil && serverName.MatchString(host)
 }
 
 // configure has every handshake of config verified here, those of resumed sessions included. It is this package's own

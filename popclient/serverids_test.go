@@ -140,6 +140,7 @@ func TestServerIDs(t *testing.T) {
 		{name: "an authority of IDs where a name is to be", to: "https://other.internal/",
 			api: service(t, m.ids, hostNamed("other.internal"), ordersID), says: "unknown authority"},
 		{name: "a name", to: "https://other.internal/", api: service(t, m.names, hostNamed("other.internal"))},
+		{name: "another's name", to: "https://other.internal/", api: service(t, m.names, hostNamed("third.internal")), says: "x509"},
 		{name: "an address", to: "https://127.0.0.1/", api: service(t, m.ids, nil, ordersID), says: "called by an address"},
 		{name: "no roots", api: service(t, m.ids, nil, ordersID), says: "has no roots", options: func(o *popclient.MutualTLSOptions) {
 			o.ServerRoots = func(*http.Request, *x509.Certificate) (*x509.CertPool, error) { return nil, nil }
@@ -213,6 +214,35 @@ func TestServerIDsResumed(t *testing.T) {
 	}
 }
 
+// The options are read once, and the clock is that of the Transport's TLS settings.
+func TestServerIDsOwnOptions(t *testing.T) {
+	m := newMesh(t)
+	m.api.Store(service(t, m.ids, hostNamed("orders.internal"), ordersID))
+	o := m.options()
+	c, err := popclient.NewMutualTLS(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ServerIDs["orders.internal"] = ordersID + "2"
+	if err := m.get(c, "https://orders.internal/"); err != nil {
+		t.Errorf("a map that was changed afterwards: %v", err)
+	}
+	for _, host := range []string{"orders.internal", "other.internal"} {
+		if host == "other.internal" {
+			m.api.Store(service(t, m.names, hostNamed(host)))
+		}
+		o = m.options()
+		o.Transport.TLSClientConfig.Time = func() time.Time { return time.Now().AddDate(100, 0, 0) }
+		if c, err = popclient.NewMutualTLS(o); err != nil {
+			t.Fatal(err)
+		}
+		before := m.served.Load()
+		if err := m.get(c, "https://"+host+"/"); err == nil || m.served.Load() != before {
+			t.Errorf("%s, in a hundred years: got %v, and the API was asked %d times", host, err, m.served.Load()-before)
+		}
+	}
+}
+
 func TestServerIDsProblems(t *testing.T) {
 	m := newMesh(t)
 	ids := func(host, id string) func(*popclient.MutualTLSOptions) {
@@ -226,8 +256,11 @@ func TestServerIDsProblems(t *testing.T) {
 		"no IDs":   func(o *popclient.MutualTLSOptions) { o.ServerIDs = nil },
 		"no host":  ids("", ordersID), "a port": ids("orders.internal:443", ordersID), "an address": ids("127.0.0.1", ordersID),
 		"an IPv6 address": ids("::1", ordersID), "capitals": ids("Orders.internal", ordersID),
-		"a dot at the end": ids("orders.internal.", ordersID),
-		"no ID":            ids("orders.internal", ""), "a trust domain": ids("orders.internal", "spiffe://example.org"),
+		"a dot at the end": ids("orders.internal.", ordersID), "a pattern": ids("*.internal", ordersID),
+		"letters beyond ASCII": ids("bücher.internal", ordersID), "a user": ids("a@orders.internal", ordersID),
+		"a query": ids("orders.internal?a", ordersID), "a tab": ids("orders.internal\t", ordersID),
+		"a backslash": ids(`orders.internal\a`, ordersID), "an empty label": ids("orders..internal", ordersID),
+		"no ID": ids("orders.internal", ""), "a trust domain": ids("orders.internal", "spiffe://example.org"),
 		"another URI":      ids("orders.internal", "https://example.org/orders"),
 		"VerifyConnection": config(&tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}),
 		"VerifyPeerCertificate": config(&tls.Config{

@@ -55,6 +55,7 @@ func TestCloudFront(t *testing.T) {
 		{"true", proxy.CloudFront(), []string{pem, leaf, present, "true"}, malformed},
 		{"hash alone", proxy.CloudFront(), []string{sha, hex}, malformed},
 		{"hash and present", proxy.CloudFront(), []string{sha, hex, present, "1"}, malformed},
+		{"a hash in the second line", proxy.CloudFront(), []string{sha, "", sha, hex, present, "0"}, malformed},
 		{"an empty hash", proxy.CloudFront(), []string{sha, "", present, "0"}, none},
 		{"switched to passthrough", proxy.CloudFront(), []string{"Client-Cert", sequence, present, "1"}, malformed},
 		{"both", proxy.CloudFront(), []string{pem, leaf, "Client-Cert", sequence, present, "1"}, malformed},

@@ -158,6 +158,10 @@ func TestErrNone(t *testing.T) {
 			return nil, errors.Join(errors.New("empty"), proxy.ErrNone)
 		case "both":
 			return [][]byte{client}, proxy.ErrNone
+		case "in one form none, in the other malformed":
+			return nil, errors.Join(proxy.ErrNone, proxy.ErrMalformed)
+		case "in one form none, in the other too large":
+			return nil, errors.Join(proxy.ErrNone, proxy.ErrTooLarge)
 		case "nothing":
 			return nil, nil
 		}
@@ -172,6 +176,8 @@ func TestErrNone(t *testing.T) {
 	check(t, f, header("X-A", "none", "X-B", "SUCCESS"), malformed)
 	check(t, f, header("X-A", "none"), malformed) // somebody has removed the verdict
 	check(t, f, header("X-A", "none", "X-B", "NONE", "X-C", b64(client)), malformed)
+	check(t, f, header("X-A", "in one form none, in the other malformed", "X-B", "NONE"), malformed)
+	check(t, f, header("X-A", "in one form none, in the other too large", "X-B", "NONE"), tooLarge)
 	check(t, f, header("X-A", "nothing", "X-B", "NONE"), malformed)
 	check(t, f, header("X-A", "nothing", "X-B", "SUCCESS"), malformed)
 }

@@ -46,7 +46,7 @@ func APIGateway(find func(context.Context) (clientCertPEM string, ok bool)) (pop
 			}
 			return fromEvent(text)
 		},
-		Headers: adapterHeaders(),
+		Marks: adapterHeaders(), // removed, and never read
 	})
 }
 

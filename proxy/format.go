@@ -114,7 +114,7 @@ func (f Format) Decode(h http.Header) (Presented, error) {
 		var err error
 		certs, err = f.encoding(value)
 		switch {
-		case errors.Is(err, ErrNone):
+		case errors.Is(err, ErrNone) && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge):
 			present = false
 		case err != nil:
 			return Presented{}, in(f.cert, err)
@@ -191,7 +191,7 @@ func (f Format) verdict(h http.Header, present, sent bool) (Verdict, error) {
 // noFingerprint requires that a hash comes with what it is of. The proxy has seen a certificate, then, and doesn't send it.
 func (f Format) noFingerprint(h http.Header) error {
 	for _, name := range f.fingerprints {
-		if value, _ := line(h, name); value != "" {
+		if slices.ContainsFunc(h[name], func(value string) bool { return value != "" }) {
 			return in(name, malformed("hash of a certificate, and no certificate: a hash alone confirms nothing, since the thumbprint "+
 				"is computed from the certificate; have the proxy send "+f.cert+", too"))
 		}

@@ -84,8 +84,9 @@ func TestContextEndsWithRequest(t *testing.T) {
 		outer context.Context //nolint:containedctx // a row's
 		want  error
 	}{
-		"none ends it": {outer: context.Background(), want: context.Canceled},
-		"a server's":   {outer: served},
+		"none ends it":            {outer: context.Background(), want: context.Canceled},
+		"a server's":              {outer: served},
+		"cut off from a server's": {outer: context.WithoutCancel(served), want: context.Canceled},
 	} {
 		var kept context.Context
 		h := l.Guard().Confirm(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

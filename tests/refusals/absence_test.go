@@ -2,6 +2,7 @@ package refusals_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -152,6 +153,10 @@ func TestAbsenceByServerAndProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	byPeer := lab.ByProxy(nginx, proxy.TrustPeers(netip.MustParsePrefix("10.0.0.0/8")))
+	byEvent, err := proxy.APIGateway(func(context.Context) (string, bool) { return "", true })
+	if err != nil {
+		t.Fatal(err)
+	}
 	via := func(peer string, change func(http.Header)) *http.Request {
 		r := (*popauthtest.Client)(nil).RequestVia(nginx, peer, "GET", "/orders", l.Bound())
 		change(r.Header)
@@ -184,6 +189,11 @@ func TestAbsenceByServerAndProxy(t *testing.T) {
 		{name: "past the proxy, with its header", source: byPeer, request: via("203.0.113.9:1", func(h http.Header) {
 			h.Set("X-SSL-Client-Verify", "SUCCESS")
 		}), says: "so what it sent in X-Ssl-Client-Cert, X-Ssl-Client-Verify was ignored", not: []string{"the request has"}},
+		{name: "an event", source: byEvent, request: via("192.0.2.7", func(h http.Header) {
+			bare(h)
+			h.Set("X-GoLambdaProxy-ApiGw-Context", "{}")
+			h.Set("Client-Cert", "x")
+		}), says: "has no certificate, by its own account: ", not: []string{"GoLambda", "Golambda", "has sent none of"}},
 		{name: "another's header beside", source: byPeer, request: via("10.0.0.1:1", func(h http.Header) {
 			bare(h)
 			h.Set("Client-Cert", "x")

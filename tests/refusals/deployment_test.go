@@ -90,7 +90,7 @@ func deploymentRows(der []byte) []deploymentRow {
 	row("a serial number alone", proxy.Kong(), 400, sent("X-Client-Cert-Serial", "1"), untold+"X-Client-Cert has none")
 	row("a subject alone", proxy.AWSALBVerify(), 400, sent("X-Amzn-Mtls-Clientcert-Subject", "CN=x"), untold)
 	row("a subject alone", proxy.AWSALBPassthrough(), 400, sent("X-Amzn-Mtls-Clientcert-Subject", "CN=x"), untold)
-	row("a fingerprint alone", proxy.CloudflareLegacy(), 400, sent("Cf-Client-Cert-Sha256", "x"), "hash of a certificate, and no")
+	row("a fingerprint alone", proxy.CloudflareLegacy(), 400, sent("Cf-Client-Cert-Sha256", "x"), "hash of a certificate, and no ")
 	row("a hash alone", proxy.Envoy(), 400, sent("X-Forwarded-Client-Cert", appended(gateway)), "element without a certificate")
 
 	// Other hops than those that are named.
