@@ -149,7 +149,7 @@ var brokenEnvoy = []broken{
 		also:  [2]string{"{ headers_with_underscores_action: DROP_HEADER }", "{ headers_with_underscores_action: ALLOW }"},
 		codes: "odd-spellings underscores", leaks: "X_Proxy_Secret"},
 	{mistake: "the secret appended", old: "              append_action: OVERWRITE_IF_EXISTS_OR_ADD\n", codes: "appended"},
-	{mistake: "no secret", old: "key: X-Proxy-Secret,", new: "key: X-Other,", codes: "secret-not-set"},
+	{mistake: "no secret", old: `key: "X-Proxy-Secret",`, new: `key: "X-Other",`, codes: "secret-not-set"},
 	{mistake: "sent again", old: "route: { cluster: api }", new: "route: { cluster: api, retry_policy: { retry_on: reset } }",
 		codes: "repeated"},
 	{mistake: "routes from elsewhere", old: "          route_config:\n",

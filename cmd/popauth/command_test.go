@@ -180,6 +180,10 @@ func TestExplain(t *testing.T) {
 			says: []string{"refused: binding_scheme"}},
 		{name: "ID token", token: l.bound(popauthtest.Claims{"at_hash": "x"}), args: []string{"--typ", "JWT"}, status: exitRefused,
 			says: []string{"refused: token_type"}},
+		{name: "a key that nobody has", token: l.issuer.TokenWith(popauthtest.Claims{"kid": "nobody"}, l.owner.Bound()), status: exitRefused,
+			says: []string{"✗  key", "-  signature: no key to check it by", "refused: token_key"}},
+		{name: "no proof", token: dpopToken, args: []string{"--scheme", "DPoP", "--url", orders}, status: exitRefused,
+			says: []string{"✗  form of the proof", "-  key of the proof: no proof that can be read", "refused: proof_missing"}},
 		{name: "one part", token: "e30", status: exitRefused, says: []string{"refused: token_malformed"}},
 		{name: "no JWT", token: "opaque", status: exitRefused, says: []string{"refused: token_malformed"}},
 	} {
@@ -194,6 +198,20 @@ func TestExplain(t *testing.T) {
 		}
 		if len(tt.token) > 20 && strings.Contains(out+errOut, tt.token) {
 			t.Errorf("%s: the token is printed", tt.name)
+		}
+	}
+}
+
+// A mistyped name of a file is no token.
+func TestNoSuchFile(t *testing.T) {
+	l := newLab(t)
+	for _, command := range []string{"inspect", "explain"} {
+		args := []string{command, "owner.tken"}
+		if command == "explain" {
+			args = append(args, "--issuer", l.issuer.URL, "--audience", popauthtest.Audience)
+		}
+		if status, out, errOut := l.run("", args...); status != exitUsage || !strings.Contains(errOut, "no such file") {
+			t.Errorf("%s: got %d, %s%s", command, status, out, errOut)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -185,7 +186,26 @@ type check struct {
 
 func (c check) of(e *popauth.Error) bool { return slices.Contains(c.reasons, e.Reason) }
 
+// moot says which checks have nothing to look at, after what has failed.
+func moot(failed []*popauth.Error, skipped map[string]string) map[string]string {
+	all := maps.Clone(skipped)
+	for _, e := range failed {
+		switch e.Reason {
+		case popauth.ErrTokenKey, popauth.ErrUnavailable:
+			all["signature"] = "no key to check it by"
+		case popauth.ErrProofMissing, popauth.ErrProofMalformed:
+			for _, c := range checks {
+				if strings.HasSuffix(c.name, "of the proof") {
+					all[c.name] = "no proof that can be read"
+				}
+			}
+		}
+	}
+	return all
+}
+
 func printChecks(w *table, failed []*popauth.Error, whole bool, skipped map[string]string) {
+	skipped = moot(failed, skipped)
 	last := len(checks)
 	if len(failed) > 0 && !whole {
 		last = slices.IndexFunc(checks, func(c check) bool { return c.of(failed[len(failed)-1]) })

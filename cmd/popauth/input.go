@@ -57,6 +57,10 @@ func valueOf(arg string, in io.Reader) ([]byte, error) {
 	if isFile(arg) {
 		return readFile(arg, in)
 	}
+	// A short text of one word is a file's name that was mistyped, rather than a token.
+	if len(arg) < 100 && strings.Count(arg, ".") < 2 && !strings.ContainsAny(arg, "{ \n") && strings.ContainsAny(arg, "./") {
+		return nil, fmt.Errorf("%s: no such file, and no token", arg)
+	}
 	return []byte(arg), nil
 }
 

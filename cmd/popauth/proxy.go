@@ -97,6 +97,9 @@ func newProxy() *cobra.Command {
 				if h.secretFile != "" || c.Flags().Changed("secret-header") {
 					secret = h.secretHeader
 				}
+				if secret == "" {
+					_, _ = fmt.Fprintln(c.ErrOrStderr(), "note: no secret is checked; --secret-header names its header")
+				}
 				return h.examine(c.Context(), c.InOrStdin(), c.OutOrStdout(), args[0], secret)
 			}
 			if err := h.complete(args[0]); err != nil {

@@ -46,6 +46,9 @@ func (h half) examine(ctx context.Context, in io.Reader, out io.Writer, name, se
 		}
 	}
 	if len(findings) > 0 {
+		if len(findings) == 1 {
+			return refusedError{errors.New("1 finding")}
+		}
 		return refusedError{fmt.Errorf("%d findings", len(findings))}
 	}
 	_, err = fmt.Fprintln(out, "nothing found, as far as these files tell: docs/proxies.md has the requests to try it with")

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -190,7 +191,7 @@ func (b *Bed) startAPI(o Options) error {
 	if err != nil {
 		return err
 	}
-	proofs, err := dpop.New(dpop.Options{URL: dpop.RequestURL, Nonces: nonces(o)}) // localhost and 127.0.0.1 alike
+	proofs, err := dpop.New(dpop.Options{URL: b.called, Nonces: nonces(o)})
 	if err != nil {
 		return err
 	}
@@ -203,6 +204,16 @@ func (b *Bed) startAPI(o Options) error {
 	}
 	b.api = b.serve(popauth.RequestLine{}.Handler(routes(guard)))
 	return nil
+}
+
+// called is the URL of a request by one of the API's two names, localhost and 127.0.0.1; nil where Host is another.
+func (b *Bed) called(r *http.Request) *url.URL {
+	u := dpop.RequestURL(r)
+	api, err := url.Parse(b.api.URL)
+	if u == nil || err != nil || u.Port() != api.Port() || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
+		return nil
+	}
+	return u
 }
 
 // Description says where everything is: it is what serve-test prints as JSON.
