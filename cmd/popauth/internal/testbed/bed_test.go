@@ -137,3 +137,18 @@ func TestNewFails(t *testing.T) {
 		t.Errorf("got %v, %v, want an error", b, err)
 	}
 }
+
+// A proof is for the API by the names that it has, whatever Host says.
+func TestCalled(t *testing.T) {
+	b := newBed(t)
+	_, port, _ := strings.Cut(strings.TrimPrefix(b.api.URL, "https://"), ":")
+	for host, want := range map[string]bool{
+		"localhost:" + port: true, "127.0.0.1:" + port: true, "localhost": false, "evil.example": false, "evil.example:" + port: false,
+		"127.0.0.1:1": false, "localhost.:" + port: false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "https://"+host+"/orders", http.NoBody)
+		if got := b.called(r) != nil; got != want {
+			t.Errorf("%s: got %t, want %t", host, got, want)
+		}
+	}
+}
