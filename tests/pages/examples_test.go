@@ -21,22 +21,6 @@ var received = []string{
 	"./Binding", "./Decision", "./Presentation", "proxy/Presented",
 }
 
-// elsewhere are those whose examples can't be run there: what they need, or where they are shown.
-var elsewhere = map[string]string{
-	"./Param":                        "what a SchemeConfirmer returns, two strings",
-	"clientauth/Registration":        "examples/tokenserver",
-	"forwardauth/CORS":               "docs/forwardauth.md",
-	"forwardauth/Ingress":            "ExampleSite_IngressNginx, without an output: it writes two manifests",
-	"introspection/NoAuthentication": "TestNoAuthentication; it needs a server that asks for none",
-	"popauthtest/Registry":           "the tests of revocation",
-	"popauthtest/ReplayStoreOptions": "a *testing.T of go test",
-	"popclient/ClientSecretBasic":    "the tests of popclient",
-	"popclient/ClientSecretPost":     "as ClientSecretBasic",
-	"proxy/Identity":                 "the tests of proxy and clientcert",
-	"redisreplay/Options":            "a Redis",
-	"redisreplay/Store":              "a Redis",
-}
-
 // Who constructs a type sees how, in an example that go test runs: it names the type, or a function that returns it. And each
 // package says first what it is for.
 func TestExamples(t *testing.T) {
@@ -47,8 +31,7 @@ func TestExamples(t *testing.T) {
 		}
 		for name, ways := range p.types {
 			shown := slices.ContainsFunc(append(ways, name), func(way string) bool { return p.shown[way] })
-			_, is := elsewhere[dir+"/"+name]
-			switch is = is || slices.Contains(received, dir+"/"+name); {
+			switch is := slices.Contains(received, dir+"/"+name); {
 			case !shown && !is:
 				t.Errorf("%s.%s: no Example with output names it, or one of %q", p.name, name, ways)
 			case shown && is:
