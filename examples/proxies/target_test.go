@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seed-171ab058/popauth/internal/lab"
 )
 
 // A target that is neither a path nor an absolute URL with one: Caddy by itself takes foo:http:/a://b apart, and sends on
@@ -59,7 +61,7 @@ func TestRandomTargets(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	targets := []string{"/orders/a", "/orders/b?c=/admin", "/orders/%C3%BC"}
 	for len(targets) < n {
-		targets = append(targets, randomTarget(r))
+		targets = append(targets, lab.Target(r))
 	}
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -142,21 +144,4 @@ func (d *dpopLane) raw(t *testing.T, target, proofFor string) string {
 		outcome += " " + code
 	}
 	return outcome
-}
-
-// randomTarget is made of what readers of paths differ about.
-func randomTarget(r *rand.Rand) string {
-	parts := []string{
-		"/", "/", "/", "orders", "admin", "stolen", ".", "..", "%2e", "%2E%2e", "%2f", "%2F", "//", ";", ";a=b", `\`, "%5c", "%00",
-		"%0a", "%", "%zz", "%25", "%252e", "?", "?x=/../admin", "#", "#x", "a", "%61", "+", "%20", "ü",
-		"%c3%bc", "%C3", "~", "*", ":", "@", "http:/", "&", "'", `"`, "<", "|",
-	}
-	target := ""
-	if r.IntN(8) > 0 {
-		target = "/" + []string{"", "orders/", "orders", "admin/", "orders/stolen", "orders/stolen/"}[r.IntN(6)]
-	}
-	for range 1 + r.IntN(5) {
-		target += parts[r.IntN(len(parts))]
-	}
-	return target
 }
