@@ -126,6 +126,9 @@ func TestRelease(t *testing.T) {
 	if !strings.Contains(out, "git push --atomic origin main "+newVersion+" ") {
 		t.Errorf("got %s, want how to publish it", out)
 	}
+	if want := "gh workflow run release.yml --ref cmd/popauth/" + newVersion + "\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("got %s, want how to build the programs: %s", out, want)
+	}
 	if got := r.run("git", "status", "--porcelain") + r.run("git", "rev-list", "--count", "HEAD"); got != "3\n" {
 		t.Errorf("got %q, want three commits and nothing else", got)
 	}
