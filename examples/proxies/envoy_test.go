@@ -15,7 +15,7 @@ func TestEnvoyPeerCertificate(t *testing.T) {
 	need(t)
 	c := newCast(t)
 	const set, details = "forward_client_cert_details: SANITIZE_SET", "set_current_client_cert_details: { cert: true, chain: true }"
-	const secretLine = "            - header: { key: X-Proxy-Secret"
+	const secretLine = `            - header: { key: "X-Proxy-Secret"`
 	const certLine = `            - header: { key: X-Client-Cert, value: "%DOWNSTREAM_PEER_CERT%" }` +
 		"\n              append_action: OVERWRITE_IF_EXISTS_OR_ADD\n"
 	for _, tt := range []struct {
@@ -34,6 +34,9 @@ func TestEnvoyPeerCertificate(t *testing.T) {
 			k.format = proxy.Custom(proxy.CustomHeaders{Certificate: "X-Client-Cert", Encoding: proxy.PEMPercent, Always: tt.always})
 			text := strings.NewReplacer(set, "forward_client_cert_details: SANITIZE", details, "", secretLine, certLine+tt.keep+secretLine).
 				Replace(file(k))
+			if !strings.Contains(text, certLine) {
+				t.Fatal("envoy.yaml has other lines than this test replaces")
+			}
 			l := newLane(t, c, k, text)
 			token := field{"Authorization", "Bearer " + c.token(c.owner)}
 			forged := field{"X-Client-Cert", escaped(c.owner.Certificate.Certificate[0])}
